@@ -1,0 +1,32 @@
+/** The seam between the reconciler and a kernel: the real one over netlink, or the fake one of the tests. Both obey test/contract. */
+import type { MobilityError } from "../base/errors.js";
+import type { KernelObject, KernelObjectKind } from "../plan/objects.js";
+
+export type Operation =
+  | { readonly verb: "create"; readonly object: KernelObject }
+  | { readonly verb: "update"; readonly object: KernelObject; readonly previous: KernelObject }
+  | { readonly verb: "remove"; readonly object: KernelObject };
+
+/** `error` absent: the kernel has accepted. Removing what is not there, and creating what is there already in the same form and ours, are successes. */
+export interface Outcome {
+  readonly operation: Operation;
+  readonly error?: MobilityError;
+}
+
+export interface KernelChange {
+  readonly verb: "changed" | "removed";
+  readonly object: KernelObject;
+}
+
+export interface KernelPort {
+  /** All objects with our mark, of the kinds given. */
+  dump(kinds: readonly KernelObjectKind[]): Promise<readonly KernelObject[]>;
+  /**
+   * Applies in order, in as few netlink messages as possible; consecutive nftables operations are one atomic transaction.
+   * One outcome per operation, in order. A failed operation does not stop the ones after it, except that an nftables transaction fails whole.
+   */
+  apply(operations: readonly Operation[]): Promise<readonly Outcome[]>;
+  /** Changes of our objects made by anybody, ourselves too. "resync": notifications were lost (ENOBUFS); only a dump tells the truth. */
+  onChange(listener: (change: KernelChange | "resync") => void): void;
+  close(): void;
+}
