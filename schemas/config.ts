@@ -1,0 +1,102 @@
+/**
+ * The configuration file (YAML). Every key a person may write stands here with its meaning, unit and default; JSON Schema is
+ * generated from it (schemas/config.schema.json). Cross-checks that need more than one key stand in controller/config.ts.
+ */
+import { z } from "zod";
+import { parseIpv4, parseIpv6, parsePrefix } from "../controller/base/ip.js";
+
+export const ipv4Text = z
+  .string()
+  .refine((text) => parseIpv4(text) !== undefined, { error: "an IPv4 address like 192.0.2.1 is wanted" })
+  .transform((text) => parseIpv4(text) as NonNullable<ReturnType<typeof parseIpv4>>);
+export const ipv6Text = z
+  .string()
+  .refine((text) => parseIpv6(text) !== undefined, { error: "an IPv6 address like 2001:db8::1 is wanted" })
+  .transform((text) => parseIpv6(text) as NonNullable<ReturnType<typeof parseIpv6>>);
+export const prefixText = z
+  .string()
+  .refine((text) => parsePrefix(text) !== undefined, { error: "a prefix without host bits like 2001:db8::/64 is wanted" })
+  .transform((text) => parsePrefix(text) as NonNullable<ReturnType<typeof parsePrefix>>);
+
+const interfaceName = z
+  .string()
+  .regex(/^[^/\s:]{1,15}$/, { error: "an interface name (1 to 15 characters, no slash, colon or blank) is wanted" });
+
+/** How payload is treated in the tunnel; chosen per subscriber by name. */
+export const tunnelProfile = z
+  .strictObject({
+    dscp: z
+      .union([z.literal("copy"), z.int().min(0).max(63)])
+      .default("copy")
+      .describe("Outer DSCP: 'copy' takes the inner one, a number is fixed (RFC 2983 uniform or pipe model). ECN is always full functionality (RFC 6040)."),
+    ttl: z.int().min(1).max(255).default(64).describe("Outer TTL or hop limit."),
+    mtu: z.int().min(1280).max(65000).optional().describe("Largest inner packet in octets. Default: what the shared devices have (homeAgent.mtu)."),
+  })
+  .describe("Tunnel profile");
+
+const log = z
+  .strictObject({
+    level: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]).default("info"),
+  })
+  .prefault({});
+
+const common = {
+  controlSocket: z.string().startsWith("/").default("/run/dsmipd/control.sock").describe("Unix socket of the control interface; mode 0660."),
+  stateDirectory: z.string().startsWith("/").default("/var/lib/dsmipd").describe("Journal of accepted bindings, so that a restart forgets nothing."),
+  keyFile: z.string().describe("Static ESP keys (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file."),
+  log,
+};
+
+export const subscriber = z.strictObject({
+  homeAddress: ipv6Text.describe("IPv6 home address."),
+  ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address that belongs to this node (RFC 5555 §4.5)."),
+  profile: z.string().default("default").describe("Name of a tunnel profile."),
+});
+
+export const homeAgentConfig = z.strictObject({
+  role: z.literal("home-agent"),
+  ...common,
+  homeAgent: z.strictObject({
+    addresses: z.strictObject({
+      ipv6: ipv6Text.describe("Home agent address; nodes send their binding updates here."),
+      ipv4: ipv4Text.optional().describe("Home agent IPv4 address, for nodes with an IPv4 care-of address."),
+    }),
+    homeLink: z.strictObject({
+      interface: interfaceName.optional().describe("Link of the home network. Absent: a virtual home link, nothing to defend or detect there."),
+      prefixes: z.array(prefixText).min(1).describe("Home prefixes of both families."),
+    }),
+    mtu: z.int().min(1280).max(65000).default(1400).describe("MTU of the shared tunnel devices in octets."),
+    maxLifetimeSeconds: z.int().min(4).max(262140).default(3600).describe("Longest binding lifetime granted."),
+    natRefreshSeconds: z.int().min(1).max(86400).default(110).describe("Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2)."),
+    forceUdp: z.enum(["grant", "refuse"]).default("grant").describe("Answer to the F flag: UDP, or status 144."),
+    duplicateAddressDetection: z.boolean().default(true).describe("On the home link before a first registration (RFC 6275 §10.3.1)."),
+    previousCareOfGraceSeconds: z.number().min(0).max(60).default(3).describe("How long payload from the former care-of address is accepted after a move."),
+  }),
+  tunnelProfiles: z.record(z.string(), tunnelProfile).default({}),
+  subscribers: z.array(subscriber).default([]),
+});
+
+export const mobileNodeConfig = z.strictObject({
+  role: z.literal("mobile-node"),
+  ...common,
+  mobileNode: z.strictObject({
+    homeAddress: ipv6Text,
+    ipv4HomeAddress: ipv4Text.optional(),
+    homePrefixes: z.array(prefixText).min(1).describe("Seeing the IPv6 one on a link means being at home."),
+    homeAgent: z.strictObject({ ipv6: ipv6Text, ipv4: ipv4Text.optional() }),
+    lifetimeSeconds: z.int().min(4).max(262140).default(600),
+    forceUdp: z.boolean().default(false).describe("Ask for UDP encapsulation even without a NAT (F flag); IPv4 access only."),
+    natKeepaliveSeconds: z.int().min(1).max(86400).default(110).describe("NATKATIMEOUT when the home agent suggests nothing."),
+    interfaces: z.array(interfaceName).optional().describe("Links that may carry a care-of address, best first. Absent: every link that is not ours, by route metric."),
+    previousCareOfGraceSeconds: z.number().min(0).max(60).default(3).describe("How long payload through the former care-of address is accepted after a move."),
+  }),
+  tunnelProfile: tunnelProfile.prefault({}),
+});
+
+export const configFile = z.discriminatedUnion("role", [homeAgentConfig, mobileNodeConfig]);
+
+export type TunnelProfile = z.output<typeof tunnelProfile>;
+export type HomeAgentConfig = z.output<typeof homeAgentConfig>;
+export type MobileNodeConfig = z.output<typeof mobileNodeConfig>;
+export type Config = z.output<typeof configFile>;
+export type Subscriber = z.output<typeof subscriber>;
