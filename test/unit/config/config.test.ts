@@ -1,0 +1,96 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { loadConfig } from "../../../controller/config.js";
+import { ipv6 } from "../../../controller/base/ip.js";
+
+const KEYS = `keys:
+  - homeAddress: 2001:db8:1::100
+    update: { spi: 4096, key: 0102030405060708090a0b0c0d0e0f1011121314 }
+    acknowledgement: { spi: 4097, key: 0102030405060708090a0b0c0d0e0f1011121315 }
+`;
+
+const HOME_AGENT = `role: home-agent
+keyFile: keys.yaml
+homeAgent:
+  addresses: { ipv6: "2001:db8:1::1", ipv4: 203.0.113.1 }
+  homeLink: { interface: home, prefixes: ["2001:db8:1::/64", 198.51.100.0/24] }
+subscribers:
+  - homeAddress: 2001:DB8:1::100
+    ipv4HomeAddress: 198.51.100.100
+`;
+
+const MOBILE_NODE = `role: mobile-node
+keyFile: keys.yaml
+mobileNode:
+  homeAddress: 2001:db8:1::100
+  homePrefixes: ["2001:db8:1::/64"]
+  homeAgent: { ipv6: "2001:db8:1::1" }
+`;
+
+function directory(test: Test, config: string, keys = KEYS, mode = 0o600): string {
+  const path = mkdtempSync(join(tmpdir(), "dsmipd-config-"));
+  test.teardown(() => rmSync(path, { recursive: true }));
+  writeFileSync(join(path, "dsmipd.yaml"), config);
+  writeFileSync(join(path, "keys.yaml"), keys);
+  chmodSync(join(path, "keys.yaml"), mode);
+  return join(path, "dsmipd.yaml");
+}
+
+t.test("a home agent's file with defaults filled in and addresses in canonical text", (test) => {
+  const { config, keys } = loadConfig(directory(test, HOME_AGENT));
+  if (config.role !== "home-agent") throw new Error("role");
+  test.equal(config.subscribers[0]?.homeAddress, "2001:db8:1::100");
+  test.equal(config.homeAgent.natRefreshSeconds, 110, "R5555-3.2.2-10: the default refresh time");
+  test.equal(keys.get(ipv6("2001:db8:1::100"))?.update.spi, 4096);
+  test.notMatch(JSON.stringify([...keys.values()]), /0102030405/, "keys do not print");
+  test.end();
+});
+
+t.test("a mobile node's file", (test) => {
+  const { config } = loadConfig(directory(test, MOBILE_NODE));
+  if (config.role !== "mobile-node") throw new Error("role");
+  test.equal(config.mobileNode.natKeepaliveSeconds, 110, "R5555-6-01: NATKATIMEOUT");
+  test.equal(config.tunnelProfile.dscp, "copy");
+  test.end();
+});
+
+const WRONG: readonly { name: string; config?: string; keys?: string; mode?: number; says: RegExp }[] = [
+  { name: "unknown key", config: `${HOME_AGENT}colour: red\n`, says: /dsmipd\.yaml:9: colour is not a known key; remove it/ },
+  { name: "unknown nested key", config: HOME_AGENT.replace("ipv4HomeAddress", "ip4HomeAddress"), says: /:8: subscribers\[0\]\.ip4HomeAddress is not a known key/ },
+  { name: "wrong type", config: HOME_AGENT.replace("subscribers:", "  mtu: big\nsubscribers:"), says: /:6: homeAgent\.mtu is "big"; .*number is wanted/ },
+  { name: "out of range", config: HOME_AGENT.replace("subscribers:", "  mtu: 100\nsubscribers:"), says: /:6: homeAgent\.mtu is 100; at least 1280 is wanted/ },
+  { name: "not an address", config: HOME_AGENT.replace("203.0.113.1", "203.0.113.256"), says: /:4: homeAgent\.addresses\.ipv4 is "203\.0\.113\.256"; an IPv4 address/ },
+  { name: "missing key", config: HOME_AGENT.replace(/.*addresses.*\n/, ""), says: /homeAgent\.addresses is missing; a map is wanted/ },
+  { name: "unknown role", config: HOME_AGENT.replace("home-agent", "router"), says: /:1: role is "router"; .*wanted/ },
+  { name: "overlapping prefixes", config: HOME_AGENT.replace('"2001:db8:1::/64"', '"2001:db8:1::/64", "2001:db8::/32"'), says: /2001:db8::\/32 and 2001:db8:1::\/64 overlap/ },
+  { name: "prefix with host bits", config: HOME_AGENT.replace("198.51.100.0/24", "198.51.100.7/24"), says: /prefixes\[1\] is "198\.51\.100\.7\/24"; a prefix without host bits/ },
+  { name: "home address outside the home prefixes", config: HOME_AGENT.replace("198.51.100.100", "192.0.2.1"), says: /subscribers\[0\]\.ipv4HomeAddress is 192\.0\.2\.1; an address within/ },
+  { name: "home address twice", config: `${HOME_AGENT}  - homeAddress: 2001:db8:1::100\n`, says: /subscribers\[1\]\.homeAddress is 2001:db8:1::100, which subscribers\[0\] has too/ },
+  { name: "unknown profile", config: `${HOME_AGENT}    profile: gold\n`, says: /subscribers\[0\]\.profile is "gold"; a name under tunnelProfiles/ },
+  { name: "broken YAML", config: `${HOME_AGENT}  - [\n`, says: /dsmipd\.yaml:\d+: not valid YAML/ },
+  { name: "world-readable key file", mode: 0o644, says: /keys\.yaml: has mode 0644 and holds keys; run: chmod 0600 .*keys\.yaml/ },
+  { name: "missing key file", config: HOME_AGENT.replace("keys.yaml", "nowhere.yaml"), says: /nowhere\.yaml: there is no such file/ },
+  { name: "no keys for a subscriber", keys: KEYS.replace("::100", "::101"), says: /keys\.yaml: has no keys for 2001:db8:1::100; add an entry/ },
+  { name: "reserved SPI", keys: KEYS.replace("4096", "255"), says: /keys\[0\]\.update\.spi is wrong; at least 256 is wanted/ },
+];
+
+for (const { name, config = HOME_AGENT, keys = KEYS, mode = 0o600, says } of WRONG) {
+  t.test(`bad configuration: ${name}`, (test) => {
+    test.throws(() => loadConfig(directory(test, config, keys, mode)), { message: says, code: "MIP_CONFIG" });
+    test.end();
+  });
+}
+
+t.test("a key never stands in a message about the key file", (test) => {
+  const bad = KEYS.replace("0102030405060708090a0b0c0d0e0f1011121314", "c0ffeec0ffee");
+  try {
+    loadConfig(directory(test, HOME_AGENT, bad));
+    test.fail("accepted");
+  } catch (error) {
+    test.match((error as Error).message, /update\.key is wrong; an AES-GCM key/);
+    test.notMatch((error as Error).message, /c0ffee/);
+  }
+  test.end();
+});
