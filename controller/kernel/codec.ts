@@ -16,6 +16,8 @@ export interface NetlinkRequest {
   readonly flags: number;
   /** Family header and attributes. */
   readonly body: Uint8Array;
+  /** The body holds a key: whoever sends it zeroes it, and every copy of it, afterwards. */
+  readonly secret?: true;
 }
 
 /** One message of a dump or a notification: type as received, body after the netlink header. */
@@ -44,4 +46,15 @@ export interface ObjectCodec<K extends KernelObject> {
   dump(): readonly NetlinkRequest[];
   /** The object in a reply or notification; undefined if it is none of this kind or (`ownOnly`) does not carry our mark. Unknown attributes are no error. */
   decode(message: NetlinkMessage, names: KernelNames, ownOnly: boolean): K | undefined;
+  /**
+   * For kinds whose objects stand in many messages, or many in one: the requests that the replies to `dump` show to be needed as
+   * well. Absent: `dump` asks for everything.
+   */
+  dumpMore?(replies: readonly NetlinkMessage[]): readonly NetlinkRequest[];
+  /** All objects of this kind in the replies to `dump` and `dumpMore` together; absent: `decode` of each reply. */
+  assemble?(replies: readonly NetlinkMessage[], names: KernelNames, ownOnly: boolean): readonly K[];
+  /** The same as `create` of each, packed into as few messages as possible; absent: one by one. */
+  createMany?(objects: readonly K[], names: KernelNames): readonly NetlinkRequest[];
+  /** The same as `remove` of each, packed into as few messages as possible; absent: one by one. */
+  removeMany?(objects: readonly K[], names: KernelNames): readonly NetlinkRequest[];
 }

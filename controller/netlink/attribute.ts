@@ -6,7 +6,8 @@
 import { DecodeError, EncodeError } from "../base/errors.js";
 import { type IpAddress, ipToBytes } from "../base/ip.js";
 
-const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+/** Whether this machine stores the low octet first; for the few structs that netlink carries whole. */
+export const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 const NLA_F_NESTED = 0x8000;
 const NLA_TYPE_MASK = 0x3fff;
 const HEADER = 4;
@@ -115,6 +116,12 @@ export class AttributeWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** Zeroes what was written and starts again; for messages that held a key, after `finish`. */
+  wipe(): void {
+    this.#bytes.fill(0);
+    this.#length = 0;
+  }
+
   #container(type: number, fill: (writer: this) => void): this {
     const start = this.#grow(HEADER);
     fill(this);
@@ -148,6 +155,7 @@ export class AttributeWriter {
     if (wanted > this.#bytes.length) {
       const bigger = new Uint8Array(Math.max(wanted, this.#bytes.length * 2));
       bigger.set(this.#bytes.subarray(0, start));
+      this.#bytes.fill(0); // it may have held a key
       this.#bytes = bigger;
       this.#view = new DataView(bigger.buffer);
     }
