@@ -1,0 +1,160 @@
+#!/usr/bin/env node
+/** dsmipctl: what the daemon knows, as tables for people or JSON for programs. Exit codes: 0 fine, 1 a difference or an error, 2 wrong usage. */
+import { Command, Option } from "commander";
+import { MobilityError } from "../base/errors.js";
+import {
+  auditDocument,
+  bindingDocument,
+  bindingsDocument,
+  eventDocument,
+  planDocument,
+  statusDocument,
+  type BindingDocument,
+  type EventDocument,
+  type StatusDocument,
+} from "../../schemas/control.js";
+import { fetchDocument, followLines } from "./client.js";
+import { completionScript } from "./completion.js";
+import { formatTable } from "./table.js";
+
+interface GlobalOptions {
+  readonly socket: string;
+  readonly output: "table" | "json";
+}
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** Prints the document as JSON, or as `table` makes it. */
+function show<T>(options: GlobalOptions, document: T, table: (document: T) => string): void {
+  print(options.output === "json" ? JSON.stringify(document, null, 2) : table(document));
+}
+
+const endpointText = (endpoint: BindingDocument["endpoint"]): string => {
+  if (endpoint === null) return "-";
+  return endpoint.format === "udp" ? `${endpoint.address}:${endpoint.port}` : endpoint.address;
+};
+
+function bindingsTable(bindings: readonly BindingDocument[]): string {
+  return formatTable(
+    ["HOME ADDRESS", "IPV4 HOME ADDRESS", "STATE", "FORMAT", "CARE-OF ADDRESS", "SEQ", "REMAINING"],
+    bindings.map((one) => [
+      one.homeAddress,
+      one.ipv4HomeAddress ?? "-",
+      one.state,
+      one.endpoint?.format ?? "-",
+      endpointText(one.endpoint),
+      one.sequence?.toString() ?? "-",
+      one.remainingSeconds === null ? "-" : `${Math.round(one.remainingSeconds)} s`,
+    ]),
+  );
+}
+
+function bindingText(one: BindingDocument): string {
+  const rows: [string, string][] = [
+    ["home address", one.homeAddress],
+    ["IPv4 home address", one.ipv4HomeAddress ?? "-"],
+    ["state", one.state],
+    ["care-of address", `${endpointText(one.endpoint)}${one.endpoint === null ? "" : ` (${one.endpoint.format})`}`],
+    ["accepted from", one.acceptedFrom.map(endpointText).join(", ") || "-"],
+    ["sequence", one.sequence?.toString() ?? "-"],
+    ["lifetime", one.lifetimeSeconds === null ? "-" : `${one.lifetimeSeconds} s, ${Math.round(one.remainingSeconds ?? 0)} s left`],
+    ["profile", one.profile],
+  ];
+  return rows.map(([name, value]) => `${name.padEnd(18)} ${value}`).join("\n");
+}
+
+function statusText(status: StatusDocument): string {
+  const lines = [
+    `dsmipd ${status.version}, ${status.role}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s`,
+    `addresses: ${status.addresses.join(", ")}`,
+    `bindings: ${status.bindings}, kernel operations pending: ${status.pendingOperations}, objects failed: ${status.failedObjects}`,
+  ];
+  for (const [group, counters] of Object.entries(status.counters)) {
+    const parts = Object.entries(counters).map(([name, count]) => `${name} ${count}`);
+    lines.push(`${group}: ${parts.join(", ") || "none"}`);
+  }
+  return lines.join("\n");
+}
+
+function eventText(event: EventDocument): string {
+  const detail = Object.entries(event.detail).map(([name, value]) => `${name}=${value}`);
+  return [event.time, event.event.padEnd(22), event.homeAddress ?? "-", ...detail].join(" ");
+}
+
+const program = new Command("dsmipctl")
+  .description("Shows what dsmipd knows: bindings, the kernel objects behind them, and events.")
+  .option("-s, --socket <path>", "control socket of the daemon", process.env["DSMIPD_SOCKET"] ?? "/run/dsmipd/control.sock")
+  .addOption(new Option("-o, --output <form>", "form of the output").choices(["table", "json"]).default("table"))
+  .configureHelp({ showGlobalOptions: true })
+  .showHelpAfterError("(dsmipctl --help says more)")
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  });
+
+const options = (): GlobalOptions => program.opts<GlobalOptions>();
+const get = (path: string): Promise<unknown> => fetchDocument(options().socket, path);
+
+program
+  .command("status")
+  .description("the daemon at a glance, with its counters")
+  .action(async () => show(options(), statusDocument.parse(await get("/status")), statusText));
+
+program
+  .command("bindings")
+  .description("all bindings")
+  .action(async () => show(options(), bindingsDocument.parse(await get("/bindings")), (document) => bindingsTable(document.bindings)));
+
+program
+  .command("binding <homeAddress>")
+  .description("one binding, by IPv6 or IPv4 home address")
+  .action(async (homeAddress: string) => {
+    show(options(), bindingDocument.parse(await get(`/bindings/${encodeURIComponent(homeAddress)}`)), bindingText);
+  });
+
+program
+  .command("plan <homeAddress>")
+  .description("the kernel objects of a binding, as the ip and nft commands that would make them")
+  .action(async (homeAddress: string) => {
+    const document = planDocument.parse(await get(`/plan/${encodeURIComponent(homeAddress)}`));
+    show(options(), document, ({ objects }) => objects.map((one) => one.command).join("\n"));
+  });
+
+program
+  .command("audit")
+  .description("differences between plan and kernel; exit code 1 if there are any")
+  .action(async () => {
+    const document = auditDocument.parse(await get("/audit"));
+    show(options(), document, ({ checked, differences }) => {
+      if (differences.length === 0) return `${checked} objects checked, no difference`;
+      const rows = differences.map((one) => [one.difference, one.wanted ?? "-", one.found ?? "-"]);
+      return `${formatTable(["DIFFERENCE", "PLAN", "KERNEL"], rows)}\n${checked} objects checked, ${differences.length} differences`;
+    });
+    if (document.differences.length > 0) process.exitCode = 1;
+  });
+
+program
+  .command("events")
+  .description("what happens, a line each; without --follow the last ones only")
+  .option("-f, --follow", "wait for more", false)
+  .action(async ({ follow }: { follow: boolean }) => {
+    const line = (text: string): void => {
+      const event = eventDocument.parse(JSON.parse(text));
+      print(options().output === "json" ? JSON.stringify(event) : eventText(event));
+    };
+    await followLines(options().socket, follow ? "/events" : "/events/recent", line);
+  });
+
+program
+  .command("completion <shell>")
+  .description("completion script for bash, zsh or fish, to be sourced")
+  .action((shell: string) => {
+    const names = program.commands.map((command) => command.name());
+    print(completionScript(shell, names));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`dsmipctl: ${error instanceof MobilityError ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,76 @@
+/** The documents of the control interface (HTTP on a unix socket, paths under /v1) and of `dsmipctl -o json`. */
+import { z } from "zod";
+
+const counters = z.record(z.string(), z.int().min(0)).describe("Name to count since start.");
+
+export const endpointDocument = z
+  .discriminatedUnion("format", [
+    z.strictObject({ format: z.literal("ipv6"), address: z.string() }),
+    z.strictObject({ format: z.literal("ipv4"), address: z.string() }),
+    z.strictObject({ format: z.literal("udp"), address: z.string(), port: z.int() }),
+  ])
+  .describe("Where a node is reached, and the tunnel format of RFC 5555 §4.1.");
+
+export const bindingDocument = z.strictObject({
+  homeAddress: z.string(),
+  ipv4HomeAddress: z.string().nullable(),
+  state: z.string(),
+  endpoint: endpointDocument.nullable(),
+  acceptedFrom: z.array(endpointDocument).describe("Endpoints from which payload is accepted: the present one, former ones during their grace time."),
+  sequence: z.int().nullable(),
+  lifetimeSeconds: z.number().nullable().describe("Granted."),
+  remainingSeconds: z.number().nullable(),
+  profile: z.string(),
+  revision: z.int().describe("Changes with the data path."),
+});
+
+export const bindingsDocument = z.strictObject({ bindings: z.array(bindingDocument) });
+
+export const statusDocument = z.strictObject({
+  version: z.string(),
+  role: z.enum(["home-agent", "mobile-node"]),
+  pid: z.int(),
+  uptimeSeconds: z.number(),
+  addresses: z.array(z.string()).describe("Home agent addresses."),
+  bindings: z.int(),
+  pendingOperations: z.int().describe("Kernel operations not answered yet."),
+  failedObjects: z.int(),
+  counters: z.strictObject({
+    received: counters.describe("Mobility messages by type."),
+    sent: counters.describe("Mobility messages by type."),
+    dropped: counters.describe("Signalling dropped, by reason."),
+    kernel: counters.describe("Packets dropped or steered by the nftables table, by counter name."),
+    netlink: counters.describe("Transactions and messages."),
+  }),
+  payloadOctetsThroughProcess: z.literal(0).describe("By construction: the process holds no payload socket."),
+});
+
+export const planDocument = z.strictObject({
+  homeAddress: z.string(),
+  objects: z.array(z.strictObject({ key: z.string(), kind: z.string(), command: z.string().describe("The ip, nft or sysctl command that would make it."), state: z.string() })),
+});
+
+export const differenceDocument = z.strictObject({
+  key: z.string(),
+  kind: z.string(),
+  difference: z.enum(["missing", "different", "unwanted"]),
+  wanted: z.string().nullable(),
+  found: z.string().nullable(),
+});
+
+export const auditDocument = z.strictObject({ checked: z.int(), differences: z.array(differenceDocument) });
+
+export const eventDocument = z.strictObject({
+  time: z.iso.datetime(),
+  event: z.string().describe("noun.verb"),
+  homeAddress: z.string().nullable(),
+  detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+});
+
+export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
+
+export type BindingDocument = z.output<typeof bindingDocument>;
+export type StatusDocument = z.output<typeof statusDocument>;
+export type PlanDocument = z.output<typeof planDocument>;
+export type AuditDocument = z.output<typeof auditDocument>;
+export type EventDocument = z.output<typeof eventDocument>;
