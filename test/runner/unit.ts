@@ -1,0 +1,59 @@
+/**
+ * `make test-unit`: every unit test file in a process of its own, as many at a time as there are processors.
+ * usage: unit.js [WORD ...]   (only files whose path contains one of the words)
+ * Not the `tap` command: it starts ten times slower per file (1.9 s against 0.2 s) for the same TAP.
+ */
+import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { repository, testFiles, type TestFile } from "./files.js";
+import { printFile, printSkipped, saveTap } from "./report.js";
+import { count, formatTotals, judge, type FileOutcome, type FileRun } from "./results.js";
+
+const FILE_TIMEOUT_MS = 120_000;
+
+function runFile(file: TestFile): Promise<FileRun> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ["--enable-source-maps", file.compiled], { cwd: repository, stdio: ["ignore", "pipe", "pipe"] });
+    let tap = "";
+    let stderr = "";
+    let timedOut = false;
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (tap += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    const timer = setTimeout(() => {
+      timedOut = true;
+      child.kill("SIGKILL");
+    }, FILE_TIMEOUT_MS);
+    child.on("close", (status) => {
+      clearTimeout(timer);
+      resolve({ file: file.name, tap, status, stderr, timedOut });
+    });
+  });
+}
+
+export async function runUnit(words: readonly string[]): Promise<FileOutcome[]> {
+  const files = testFiles(["test/unit", "test/."], words);
+  const runs: FileRun[] = [];
+  const outcomes: FileOutcome[] = [];
+  const queue = files.values();
+  const worker = async (): Promise<void> => {
+    for (const file of queue) {
+      const started = Date.now();
+      const run = await runFile(file);
+      const outcome = judge(run);
+      runs.push(run);
+      outcomes.push(outcome);
+      printFile(outcome, Date.now() - started);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  saveTap("unit", runs);
+  return outcomes;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const outcomes = await runUnit(process.argv.slice(2));
+  printSkipped(outcomes);
+  const totals = count(outcomes);
+  console.log(formatTotals(totals));
+  process.exitCode = totals.failed > 0 || totals.passed === 0 ? 1 : 0;
+}
