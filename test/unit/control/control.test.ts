@@ -1,0 +1,183 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t, { type Test } from "tap";
+import { followLines, fetchDocument } from "../../../controller/control/client.js";
+import { type ControlSource, startControlServer } from "../../../controller/control/server.js";
+import { EventLog } from "../../../controller/events.js";
+import { ipv6 } from "../../../controller/base/ip.js";
+import type { BindingDocument, StatusDocument } from "../../../schemas/control.js";
+import { documents } from "../../../schemas/generate.js";
+
+const BINDING: BindingDocument = {
+  homeAddress: "2001:db8:1::100",
+  ipv4HomeAddress: "198.51.100.100",
+  state: "established",
+  endpoint: { format: "udp", address: "203.0.113.77", port: 40000 },
+  acceptedFrom: [{ format: "udp", address: "203.0.113.77", port: 40000 }],
+  sequence: 7,
+  lifetimeSeconds: 600,
+  remainingSeconds: 512.4,
+  profile: "default",
+  revision: 3,
+};
+
+const STATUS: StatusDocument = {
+  version: "0",
+  role: "home-agent",
+  pid: 1,
+  uptimeSeconds: 2,
+  addresses: ["2001:db8:1::1"],
+  bindings: 1,
+  pendingOperations: 0,
+  failedObjects: 0,
+  counters: { received: { "binding-update": 3 }, sent: {}, dropped: {}, kernel: {}, netlink: {} },
+  payloadOctetsThroughProcess: 0,
+};
+
+interface Bench {
+  readonly socket: string;
+  readonly events: EventLog;
+  differences: number;
+}
+
+async function bench(test: Test): Promise<Bench> {
+  const path = mkdtempSync(join(tmpdir(), "dsmipd-control-"));
+  const events = new EventLog(() => new Date(0));
+  const state: Bench = { socket: join(path, "run", "control.sock"), events, differences: 0 };
+  const source: ControlSource = {
+    status: () => STATUS,
+    bindings: () => [BINDING],
+    binding: (address) => ([BINDING.homeAddress, BINDING.ipv4HomeAddress].includes(address) ? BINDING : undefined),
+    plan: (homeAddress) => ({ homeAddress, objects: [{ key: "k", kind: "route", command: "ip route add x", state: "realised" }] }),
+    audit: async () => ({
+      checked: 5,
+      differences: Array.from({ length: state.differences }, () => ({ key: "k", kind: "route", difference: "missing" as const, wanted: "ip route add x", found: null })),
+    }),
+    recentEvents: () => events.recent(),
+    subscribe: (listener) => events.subscribe(listener),
+  };
+  const server = await startControlServer(state.socket, source);
+  test.teardown(async () => {
+    await server.close();
+    rmSync(path, { recursive: true });
+  });
+  return state;
+}
+
+const CLI = fileURLToPath(new URL("../../../controller/control/cli.js", import.meta.url));
+
+function dsmipctl(socket: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [CLI, "--socket", socket, ...args], (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+    });
+  });
+}
+
+t.test("dsmipctl prints tables and schema-valid JSON", async (test) => {
+  const { socket } = await bench(test);
+  const table = await dsmipctl(socket, "bindings");
+  test.match(table.stdout, /HOME ADDRESS.*CARE-OF ADDRESS/);
+  test.match(table.stdout, /2001:db8:1::100 .*udp +203\.0\.113\.77:40000/);
+  test.strictSame(JSON.parse((await dsmipctl(socket, "-o", "json", "bindings")).stdout), { bindings: [BINDING] });
+  test.match((await dsmipctl(socket, "binding", "198.51.100.100")).stdout, /lifetime +600 s, 512 s left/, "R5555-4.5-05: found by either home address");
+  test.equal((await dsmipctl(socket, "plan", "2001:db8:1::100")).stdout, "ip route add x\n");
+  test.match((await dsmipctl(socket, "status")).stdout, /home-agent, pid 1/);
+});
+
+t.test("audit's exit code tells a program what the text tells a person", async (test) => {
+  const state = await bench(test);
+  test.equal((await dsmipctl(state.socket, "audit")).code, 0);
+  state.differences = 2;
+  const audit = await dsmipctl(state.socket, "audit");
+  test.equal(audit.code, 1);
+  test.match(audit.stdout, /2 differences/);
+});
+
+t.test("events: the last ones, and those to come", async (test) => {
+  const state = await bench(test);
+  state.events.record({ event: "binding.accepted", homeAddress: ipv6("2001:db8:1::100"), detail: { sequence: 1 } });
+  test.match((await dsmipctl(state.socket, "events")).stdout, /binding\.accepted +2001:db8:1::100 sequence=1/);
+  const stop = new AbortController();
+  const lines: string[] = [];
+  const following = followLines(state.socket, "/events", (line) => {
+    lines.push(line);
+    stop.abort();
+  }, stop.signal);
+  const unsubscribed = new Promise<void>((resolve) => {
+    const poll = (): void => {
+      state.events.record({ event: "binding.moved", detail: {} });
+      if (lines.length > 0) resolve();
+      else setImmediate(poll);
+    };
+    poll();
+  });
+  await unsubscribed;
+  await following;
+  test.match(lines[0], /binding\.moved/);
+});
+
+t.test("wrong questions get answers, not exceptions", async (test) => {
+  const { socket } = await bench(test);
+  const missing = await dsmipctl(socket, "binding", "2001:db8:1::999");
+  test.equal(missing.code, 1);
+  test.match(missing.stderr, /2001:db8:1::999 has no binding here/);
+  await test.rejects(fetchDocument(socket, "/bindings/rubbish"), { code: "MIP_ADDRESS" });
+  await test.rejects(fetchDocument(socket, "/nothing"), { code: "MIP_NOT_FOUND" });
+  await test.rejects(fetchDocument(socket, "/bindings/%E0%A4%A"), { code: "MIP_ADDRESS" });
+  test.equal((await dsmipctl(socket, "frobnicate")).code, 2);
+  const nobody = await dsmipctl(`${socket}.not`, "status");
+  test.match(nobody.stderr, /is dsmipd running/);
+});
+
+t.test("any bytes on the control socket: an error answer, and the server lives on", async (test) => {
+  const { socket } = await bench(test);
+  const hostile = ["\0\0\0\0\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", `GET /${"a".repeat(20000)} HTTP/1.1\r\n\r\n`, "POST /v1/status HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello", "\x16\x03\x01"];
+  for (const bytes of hostile) {
+    const answer = await new Promise<string>((resolve) => {
+      const client = connect(socket, () => client.end(bytes));
+      let text = "";
+      client.on("data", (part) => {
+        text += part.toString("latin1");
+      });
+      client.on("error", () => resolve(text));
+      client.on("close", () => resolve(text));
+    });
+    test.notMatch(answer, /HTTP\/1\.1 200/);
+  }
+  test.strictSame(await fetchDocument(socket, "/status"), STATUS);
+});
+
+t.test("the socket is not for everybody, a second daemon is refused, a dead one's socket is replaced", async (test) => {
+  const { socket } = await bench(test);
+  test.equal(statSync(socket).mode & 0o777, 0o660);
+  const source = {} as ControlSource;
+  await test.rejects(startControlServer(socket, source), { code: "MIP_BUSY", message: /another dsmipd answers on this control socket/ });
+});
+
+t.test("completion for three shells, and a sentence for a fourth", async (test) => {
+  const { socket } = await bench(test);
+  test.match((await dsmipctl(socket, "completion", "bash")).stdout, /complete -F _dsmipctl dsmipctl/);
+  test.match((await dsmipctl(socket, "completion", "zsh")).stdout, /bashcompinit/);
+  test.match((await dsmipctl(socket, "completion", "fish")).stdout, /complete -c dsmipctl/);
+  test.match((await dsmipctl(socket, "completion", "tcsh")).stderr, /no completion for tcsh/);
+});
+
+t.test("the committed schema documents are the present ones", (test) => {
+  let root = dirname(fileURLToPath(import.meta.url));
+  while (!root.endsWith("/") && !hasPackage(root)) root = dirname(root);
+  for (const [name, text] of documents()) test.equal(readFileSync(join(root, "schemas", name), "utf8"), text, `${name}: run make schemas`);
+  test.end();
+});
+
+function hasPackage(directory: string): boolean {
+  try {
+    return statSync(join(directory, "package.json")).isFile();
+  } catch {
+    return false;
+  }
+}
