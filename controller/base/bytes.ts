@@ -57,7 +57,8 @@ export class ByteReader {
   #take(length: number, field: string): number {
     const start = this.#offset;
     if (length < 0 || length > this.remaining) {
-      throw this.error(`${length} octets wanted, ${this.remaining} left`, field, start);
+      const message = `${length} octets wanted, ${this.remaining} left`;
+      throw new DecodeError(message, { offset: this.#base + start, field, reason: "truncated" });
     }
     this.#offset = start + length;
     return start;

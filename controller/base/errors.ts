@@ -12,16 +12,24 @@ export class MobilityError extends Error {
   }
 }
 
+/**
+ * What a receiver does about octets that it could not decode: `payload-proto` and `header-length` are answered with an ICMPv6
+ * Parameter Problem code 0 whose pointer is the error's offset (RFC 6275 §9.2); the others are dropped and counted.
+ */
+export type DecodeReason = "truncated" | "malformed" | "checksum" | "payload-proto" | "header-length";
+
 /** Bytes that are not what the format says. Never fatal: the packet is dropped and counted. */
 export class DecodeError extends MobilityError {
   /** Octets from the start of the buffer that was being decoded. */
   readonly offset: number;
   readonly field: string;
+  readonly reason: DecodeReason;
 
-  constructor(message: string, where: { offset: number; field: string }) {
+  constructor(message: string, where: { offset: number; field: string; reason?: DecodeReason }) {
     super("MIP_DECODE", `${message} (${where.field} at octet ${where.offset})`);
     this.offset = where.offset;
     this.field = where.field;
+    this.reason = where.reason ?? "malformed";
   }
 }
 
