@@ -10,32 +10,11 @@ import type { Ipv6Address } from "../base/ip.js";
 import type { Result } from "../base/result.js";
 import { upperLayerChecksum, withUpperLayerChecksum } from "./checksum.js";
 import { decoding } from "./codec.js";
-import type { FixedPartOf, MessageCodec } from "./message-codec.js";
-import { BASE_MESSAGES } from "./mh-messages.js";
-import { REGISTRATION_MESSAGES } from "./mh-registration.js";
-import { decodeOptionSpans, encodeOptions, type MobilityOption, type OptionSpan } from "./mobility-options.js";
+import type { MessageCodec } from "./message-codec.js";
+import { MESSAGE_CODECS, type MobilityMessage } from "./mobility-message.js";
+import { decodeOptionSpans, encodeOptions, type OptionSpan } from "./mobility-options.js";
 import type { CodecContext } from "./profile.js";
 import { Protocol } from "./registry.js";
-
-export const MESSAGE_CODECS = [...REGISTRATION_MESSAGES, ...BASE_MESSAGES] as const;
-
-/** A message of an MH type that this codec does not know: answered with a Binding Error, status 2 (RFC 6275 §9.2). */
-export interface UnknownMessage {
-  readonly type: "unknown";
-  readonly mhType: number;
-  /** The octets after the checksum. */
-  readonly body: Uint8Array;
-}
-type WithOptions<T> = T extends unknown
-  ? { readonly [K in keyof T | "options"]: K extends keyof T ? T[K] : readonly MobilityOption[] }
-  : never;
-export type KnownMessage = WithOptions<FixedPartOf<(typeof MESSAGE_CODECS)[number]>>;
-export type MobilityMessage = KnownMessage | UnknownMessage;
-export type MessageOfType<T extends MobilityMessage["type"]> = Extract<MobilityMessage, { readonly type: T }>;
-export type BindingUpdate = MessageOfType<"binding-update">;
-export type BindingAcknowledgement = MessageOfType<"binding-acknowledgement">;
-export type BindingError = MessageOfType<"binding-error">;
-export type BindingRefreshRequest = MessageOfType<"binding-refresh-request">;
 
 /** A message with its options where they stand in the octets. */
 export interface LocatedMessage {
