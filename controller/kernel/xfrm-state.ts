@@ -1,0 +1,229 @@
+/**
+ * Security associations ⇄ XFRM messages: ESP with an AEAD, and the two transformations of Mobile IPv6 (home address option, type 2
+ * routing header). IPv6 outer addresses only.
+ *
+ * What the kernel changes in place (XFRM_MSG_UPDSA, measured on 6.1): for the states of Mobile IPv6 the care-of address and the
+ * selector; for ESP only lifetimes and an existing UDP encapsulation, so an ESP state that differs at all must be removed and made again.
+ *
+ * Ours are those whose reqid lies in the range of OWNERSHIP. A kernel in lockdown dumps keys as zeros: such states never compare equal.
+ */
+import { EncodeError } from "../base/errors.js";
+import { IPV6_ANY } from "../base/ip.js";
+import { Secret } from "../base/secret.js";
+import { type Attribute, type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
+import { type EspState, type MobilityState, OWNERSHIP, type XfrmState } from "../plan/objects.js";
+import type { NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
+import {
+  AF_INET6,
+  IPPROTO_DSTOPTS,
+  IPPROTO_ESP,
+  IPPROTO_ROUTING,
+  XFRM_MODE_ROUTEOPTIMIZATION,
+  XFRM_MODE_TRANSPORT,
+  XFRM_MODE_TUNNEL,
+  XFRM_MSG_DELSA,
+  XFRM_MSG_GETSA,
+  XFRM_MSG_NEWSA,
+  XFRM_MSG_UPDSA,
+  XFRM_STATE_AF_UNSPEC,
+  XFRM_STATE_WILDRECV,
+  XFRMA_ALG_AEAD,
+  XFRMA_COADDR,
+  XFRMA_REPLAY_ESN_MAX,
+  XFRMA_REPLAY_ESN_VAL,
+  XFRMA_SA,
+  XFRMA_SRCADDR,
+} from "./xfrm-constants.js";
+import { getSelector, isAnySelector, putSelector, putUnlimitedLifetime, StructView, XFRM_STRUCTS } from "./xfrm-layout.js";
+
+const { xfrm_usersa_info: INFO, xfrm_usersa_id: ID, xfrm_algo_aead: AEAD, xfrm_replay_state_esn: ESN, xfrm_id } = XFRM_STRUCTS;
+/** Window that fits the plain replay state's 32-bit bitmap; larger ones need XFRMA_REPLAY_ESN_VAL. */
+const PLAIN_REPLAY_WINDOW = 32;
+/** SPIs 1 to 255 are reserved and 0 means "none" (RFC 4303 §2.1); the kernel would take 0 and never let it be deleted. */
+const FIRST_SPI = 256;
+const REQID_RANGE = 1 << 24;
+
+const PROTOCOL = { esp: IPPROTO_ESP, "home-address-option": IPPROTO_DSTOPTS, "type2-routing-header": IPPROTO_ROUTING } as const;
+
+export const xfrmStateCodec: ObjectCodec<XfrmState> = {
+  kind: "xfrm-state",
+  family: "xfrm",
+
+  create: (state) => [stateRequest(XFRM_MSG_NEWSA, state)],
+
+  update: (state, previous) => (isUpdatable(state, previous) ? [stateRequest(XFRM_MSG_UPDSA, state)] : undefined),
+
+  remove(state) {
+    const id = new StructView(new Uint8Array(ID.size));
+    id.putAddress(ID.daddr, state.destination);
+    id.putU16(ID.family, AF_INET6);
+    id.putU8(ID.proto, PROTOCOL[state.transform.type]);
+    if (state.transform.type === "esp") id.putU32be(ID.spi, state.transform.spi);
+    const body = new AttributeWriter(64).raw(id.bytes);
+    // States without an SPI are found by both addresses.
+    if (state.transform.type !== "esp") body.address(XFRMA_SRCADDR, state.source);
+    return [{ family: "xfrm", type: XFRM_MSG_DELSA, flags: 0, body: body.finish() }];
+  },
+
+  // The kernel reads filter attributes right after the netlink header here: no struct in between.
+  dump: () => [{ family: "xfrm", type: XFRM_MSG_GETSA, flags: NLM_F_DUMP, body: new Uint8Array(0) }],
+
+  decode(message, _names, ownOnly) {
+    const found = stateBody(message);
+    if (found === undefined) return undefined;
+    const { info, attributes } = found;
+    const reqid = info.u32(INFO.reqid);
+    if (ownOnly && !isOwnReqid(reqid)) return undefined;
+    if (info.u16(INFO.family) !== AF_INET6) return undefined;
+    const transform = decodeTransform(info, attributes);
+    const selector = getSelector(info.part(INFO.sel, XFRM_STRUCTS.xfrm_selector.size));
+    if (transform === undefined || selector === undefined) return undefined;
+    return {
+      kind: "xfrm-state",
+      source: info.ipv6(INFO.saddr),
+      destination: info.ipv6(INFO.id + xfrm_id.daddr),
+      reqid,
+      ...(isAnySelector(selector) ? {} : { selector }),
+      transform,
+    };
+  },
+};
+
+/** NLM_F_ROOT | NLM_F_MATCH (linux/netlink.h). */
+const NLM_F_DUMP = 0x300;
+
+function isOwnReqid(reqid: number): boolean {
+  return reqid >= OWNERSHIP.reqidBase && reqid < OWNERSHIP.reqidBase + REQID_RANGE;
+}
+
+function isUpdatable(state: XfrmState, previous: XfrmState): boolean {
+  const [now, before] = [state.transform, previous.transform];
+  return now.type !== "esp" && before.type !== "esp" && state.reqid === previous.reqid && now.wildcard === before.wildcard;
+}
+
+function stateRequest(type: number, state: XfrmState): NetlinkRequest {
+  const info = new StructView(new Uint8Array(INFO.size));
+  info.putAddress(INFO.saddr, state.source);
+  info.putAddress(INFO.id + xfrm_id.daddr, state.destination);
+  info.putU8(INFO.id + xfrm_id.proto, PROTOCOL[state.transform.type]);
+  putUnlimitedLifetime(info.part(INFO.lft, XFRM_STRUCTS.xfrm_lifetime_cfg.size));
+  info.putU32(INFO.reqid, state.reqid);
+  info.putU16(INFO.family, AF_INET6);
+  if (state.selector !== undefined) putSelector(info.part(INFO.sel, XFRM_STRUCTS.xfrm_selector.size), state.selector);
+  const attributes = new AttributeWriter(512);
+  const secret = state.transform.type === "esp";
+  if (state.transform.type === "esp") {
+    putEsp(info, attributes, state.transform, state.selector === undefined);
+  } else {
+    putMobility(info, attributes, state.transform);
+  }
+  const request = { family: "xfrm", type, flags: 0, body: concat(info.bytes, attributes) } as const;
+  return secret ? { ...request, secret } : request;
+}
+
+/** The message body; the writer's copy of the key is wiped. */
+function concat(info: Uint8Array, attributes: AttributeWriter): Uint8Array {
+  const body = new Uint8Array(info.length + attributes.length);
+  const tail = attributes.finish();
+  body.set(info);
+  body.set(tail, info.length);
+  tail.fill(0);
+  attributes.wipe();
+  return body;
+}
+
+function putEsp(info: StructView, attributes: AttributeWriter, esp: EspState, anySelector: boolean): void {
+  if (esp.spi < FIRST_SPI) throw new EncodeError("spi", `${esp.spi} is reserved`);
+  info.putU32be(INFO.id + xfrm_id.spi, esp.spi);
+  info.putU8(INFO.mode, esp.mode === "tunnel" ? XFRM_MODE_TUNNEL : XFRM_MODE_TRANSPORT);
+  // Without it a tunnel whose selector is open carries only the family of its outer addresses.
+  if (esp.mode === "tunnel" && anySelector) info.putU8(INFO.flags, XFRM_STATE_AF_UNSPEC);
+  putAead(attributes, esp.aead);
+  if (esp.replayWindow <= PLAIN_REPLAY_WINDOW) info.putU8(INFO.replay_window, esp.replayWindow);
+  else putLargeWindow(attributes, esp.replayWindow);
+}
+
+function putAead(attributes: AttributeWriter, aead: EspState["aead"]): void {
+  const name = Buffer.from(aead.algorithm, "latin1");
+  // The name needs its closing zero octet inside the 64.
+  if (name.length >= AEAD.alg_key_len) throw new EncodeError("aead", `algorithm name of ${name.length} octets, at most 63`);
+  const value = new StructView(new Uint8Array(AEAD.size + aead.key.length));
+  value.bytes.set(name, AEAD.alg_name);
+  value.putU32(AEAD.alg_key_len, aead.key.length * 8);
+  value.putU32(AEAD.alg_icv_len, aead.icvLength * 8);
+  value.bytes.set(aead.key.reveal(), AEAD.alg_key);
+  attributes.bytes(XFRMA_ALG_AEAD, value.bytes);
+  value.bytes.fill(0);
+}
+
+/**
+ * A window of more than 32 packets. The ESN flag stays off: it would put the upper half of a 64-bit sequence number under the
+ * integrity check, and a peer with the same static keys but without it would fail on every packet. Without the flag the kernel
+ * keeps the large bitmap over ordinary 32-bit numbers.
+ */
+function putLargeWindow(attributes: AttributeWriter, window: number): void {
+  if (window > XFRMA_REPLAY_ESN_MAX) throw new EncodeError("replayWindow", `${window}, at most ${XFRMA_REPLAY_ESN_MAX}`);
+  const words = Math.ceil(window / 32);
+  const value = new StructView(new Uint8Array(ESN.size + 4 * words));
+  value.putU32(ESN.bmp_len, words);
+  value.putU32(ESN.replay_window, window);
+  attributes.bytes(XFRMA_REPLAY_ESN_VAL, value.bytes);
+}
+
+function putMobility(info: StructView, attributes: AttributeWriter, mobility: MobilityState): void {
+  info.putU8(INFO.mode, XFRM_MODE_ROUTEOPTIMIZATION);
+  if (mobility.wildcard) info.putU8(INFO.flags, XFRM_STATE_WILDRECV);
+  attributes.address(XFRMA_COADDR, mobility.careOfAddress);
+}
+
+/** Dumps and notifications of new states begin with the info; of a removed state it stands in XFRMA_SA. */
+function stateBody({ type, body }: NetlinkMessage): { info: StructView; attributes: AttributeMap } | undefined {
+  if (type === XFRM_MSG_NEWSA || type === XFRM_MSG_UPDSA) {
+    return { info: StructView.over(body, "xfrm_usersa_info"), attributes: readAttributes(body.subarray(INFO.size), INFO.size) };
+  }
+  if (type !== XFRM_MSG_DELSA) return undefined;
+  const attributes = readAttributes(body.subarray(ID.size), ID.size);
+  const info = attributes.get(XFRMA_SA);
+  return info === undefined ? undefined : { info: StructView.over(info.payload, "xfrm_usersa_info"), attributes };
+}
+
+function decodeTransform(info: StructView, attributes: AttributeMap): XfrmState["transform"] | undefined {
+  const protocol = info.u8(INFO.id + xfrm_id.proto);
+  if (protocol === IPPROTO_ESP) return decodeEsp(info, attributes);
+  if (protocol !== IPPROTO_DSTOPTS && protocol !== IPPROTO_ROUTING) return undefined;
+  const careOf = attributes.get(XFRMA_COADDR);
+  return {
+    type: protocol === IPPROTO_DSTOPTS ? "home-address-option" : "type2-routing-header",
+    careOfAddress: careOf === undefined ? IPV6_ANY : new StructView(careOf.payload).ipv6(0),
+    wildcard: (info.u8(INFO.flags) & XFRM_STATE_WILDRECV) !== 0,
+  };
+}
+
+function decodeEsp(info: StructView, attributes: AttributeMap): EspState | undefined {
+  const mode = info.u8(INFO.mode);
+  const aead = attributes.get(XFRMA_ALG_AEAD);
+  if (aead === undefined || (mode !== XFRM_MODE_TRANSPORT && mode !== XFRM_MODE_TUNNEL)) return undefined;
+  const large = attributes.get(XFRMA_REPLAY_ESN_VAL);
+  return {
+    type: "esp",
+    spi: info.u32be(INFO.id + xfrm_id.spi),
+    mode: mode === XFRM_MODE_TUNNEL ? "tunnel" : "transport",
+    aead: decodeAead(aead),
+    replayWindow:
+      large === undefined
+        ? info.u8(INFO.replay_window)
+        : StructView.over(large.payload, "xfrm_replay_state_esn").u32(ESN.replay_window),
+  };
+}
+
+function decodeAead({ payload }: Attribute): EspState["aead"] {
+  const view = StructView.over(payload, "xfrm_algo_aead");
+  const name = payload.subarray(AEAD.alg_name, AEAD.alg_key_len);
+  const end = name.indexOf(0);
+  const keyOctets = Math.ceil(view.u32(AEAD.alg_key_len) / 8);
+  return {
+    algorithm: Buffer.from(end < 0 ? name : name.subarray(0, end)).toString("latin1"),
+    key: new Secret(payload.slice(AEAD.alg_key, AEAD.alg_key + keyOctets)),
+    icvLength: view.u32(AEAD.alg_icv_len) / 8,
+  };
+}
