@@ -2,30 +2,10 @@
  * How one kind of kernel object becomes netlink requests and comes back from a dump. Each kind has one codec in its own file;
  * netlink-kernel.ts composes them and is the only file that talks to sockets.
  */
+import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import type { KernelObject } from "../plan/objects.js";
 
-export type NetlinkFamily = "route" | "xfrm" | "netfilter" | "generic";
-
-/** One netlink message without header fields that the session fills in (length, sequence, port). */
-export interface NetlinkRequest {
-  readonly family: NetlinkFamily;
-  /** nlmsg_type. For generic netlink the family's name stands in `generic` and is resolved to a number by the session. */
-  readonly type: number;
-  readonly generic?: string;
-  /** NLM_F_* beyond REQUEST and ACK, which the session sets. */
-  readonly flags: number;
-  /** Family header and attributes. */
-  readonly body: Uint8Array;
-  /** The body holds a key: whoever sends it zeroes it, and every copy of it, afterwards. */
-  readonly secret?: true;
-}
-
-/** One message of a dump or a notification: type as received, body after the netlink header. */
-export interface NetlinkMessage {
-  readonly type: number;
-  readonly flags: number;
-  readonly body: Uint8Array;
-}
+export type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 
 /** Translation of names that only the running kernel knows. */
 export interface KernelNames {
@@ -37,13 +17,16 @@ export interface KernelNames {
 export interface ObjectCodec<K extends KernelObject> {
   readonly kind: K["kind"];
   readonly family: NetlinkFamily;
-  /** Requests that make the object and fail with EEXIST if one with its key is there (of anybody's). */
+  /**
+   * Requests that make the object and fail with EEXIST if one with its key is there (of anybody's). Of several, each is sent only
+   * after the one before has been accepted (nftables apart, where all are one transaction); the same for update and remove.
+   */
   create(object: K, names: KernelNames): readonly NetlinkRequest[];
   /** Requests that turn our `previous` into `object` (same key) without a gap; undefined if the kernel can't and it must be removed and made again. */
   update(object: K, previous: K, names: KernelNames): readonly NetlinkRequest[] | undefined;
   remove(object: K, names: KernelNames): readonly NetlinkRequest[];
-  /** Requests whose replies hold all objects of this kind. */
-  dump(): readonly NetlinkRequest[];
+  /** Requests whose replies hold all objects of this kind; those without our mark may be left out unless `ownOnly` is false. */
+  dump(ownOnly?: boolean): readonly NetlinkRequest[];
   /** The object in a reply or notification; undefined if it is none of this kind or (`ownOnly`) does not carry our mark. Unknown attributes are no error. */
   decode(message: NetlinkMessage, names: KernelNames, ownOnly: boolean): K | undefined;
   /**
@@ -57,4 +40,14 @@ export interface ObjectCodec<K extends KernelObject> {
   createMany?(objects: readonly K[], names: KernelNames): readonly NetlinkRequest[];
   /** The same as `remove` of each, packed into as few messages as possible; absent: one by one. */
   removeMany?(objects: readonly K[], names: KernelNames): readonly NetlinkRequest[];
+  /** Requests whose replies hold the object with this one's key if there is one; absent: `dump(false)` must be searched. */
+  find?(object: K, names: KernelNames): readonly NetlinkRequest[];
+  /** The kernel does not refuse to create over somebody's object with the same key, so it must be asked (`find`) before. */
+  readonly createOverwrites?: true;
+  /** Numbers besides EEXIST with which the kernel refuses to create what may be there already. */
+  readonly takenErrors?: readonly number[];
+  /** Numbers besides the usual ones (KernelError.isNotFound) with which the kernel refuses to remove what may be gone already. */
+  readonly absentErrors?: readonly number[];
+  /** Whether `other` stands in the way of `object` although their keys differ (two tunnels with the same end points). */
+  excludes?(object: K, other: K): boolean;
 }
