@@ -4,7 +4,7 @@
  * Nothing here knows sockets, interfaces' indices, timers or keys.
  */
 import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
-import type { MobilityMessage } from "../wire/mobility-message.js";
+import type { MobilityMessage } from "../wire/mobility-header.js";
 
 /**
  * Where a mobile node is reached, and in which of the formats of RFC 5555 §4.1 payload travels:
@@ -108,6 +108,8 @@ export interface DadEffect {
 export interface DataPath {
   readonly homeAddress: Ipv6Address;
   readonly ipv4HomeAddress?: Ipv4Address;
+  /** Also defended on the home link, but nothing sent to it is tunnelled (L flag, RFC 6275 §10.4.1, §10.4.2). */
+  readonly linkLocalAddress?: Ipv6Address;
   /** Where payload for the home addresses is sent. */
   readonly egress: Endpoint;
   /** From where payload of the home addresses is accepted: the present endpoint, and former ones during their grace time. */
@@ -137,6 +139,9 @@ export type DropReason =
   | "no-outstanding-update"
   | "sequence-mismatch"
   | "unexpected-type"
+  | "not-home-registration"
+  | "home-address-option-missing"
+  | "duplicate"
   | "queue-full";
 
 export interface DropEffect {
