@@ -4,7 +4,7 @@
  * Nothing here knows sockets, interfaces' indices, timers or keys.
  */
 import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
-import type { MobilityMessage } from "../wire/mobility-header.js";
+import type { MobilityMessage } from "../wire/mobility-message.js";
 
 /**
  * Where a mobile node is reached, and in which of the formats of RFC 5555 §4.1 payload travels:

@@ -1,0 +1,77 @@
+/** What must be there before anything is touched: capabilities, devices, and no second daemon for the same addresses. */
+import { existsSync, readFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { MissingError, MobilityError } from "../base/errors.js";
+import type { IpAddress } from "../base/ip.js";
+import type { KernelObject } from "../plan/objects.js";
+
+/** Bit numbers of linux/capability.h. */
+const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13 } as const;
+
+/** Throws MissingError that names what is missing and the command that brings it. */
+export function checkPrivileges(status = readFileSync("/proc/self/status", "utf8")): void {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  const missing = Object.entries(CAPABILITIES).filter(([, bit]) => ((effective >> BigInt(bit)) & 1n) === 0n);
+  if (missing.length > 0) {
+    const names = missing.map(([name]) => name).join(" and ");
+    throw new MissingError(`dsmipd has no ${names}; run it as root, or in a container with --cap-add=NET_ADMIN --cap-add=NET_RAW`);
+  }
+}
+
+/** Throws MissingError if there is no TUN device to be opened. */
+export function checkTun(path = "/dev/net/tun"): void {
+  if (existsSync(path)) return;
+  throw new MissingError(`${path} is missing; run: modprobe tun (in a container: --device ${path})`);
+}
+
+const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => string>> = {
+  "fou-port": () => "modprobe fou",
+  "nft-table": () => "modprobe nf_tables",
+  "nft-element": () => "modprobe nf_tables",
+  "xfrm-state": (object) => (object.kind === "xfrm-state" && object.transform.type === "esp" ? "modprobe esp6" : "modprobe mip6"),
+  "xfrm-policy": () => "modprobe xfrm_user",
+  route: () => "modprobe ip6_tunnel",
+  link: (object) => (object.kind === "link" ? `modprobe ${object.link.type === "ip6tnl" ? "ip6_tunnel" : object.link.type}` : ""),
+};
+
+/** Errno numbers by which a kernel says that it has no such thing at all (asm-generic/errno.h). */
+const UNSUPPORTED = new Set([93 /* EPROTONOSUPPORT */, 94 /* ESOCKTNOSUPPORT */, 95 /* EOPNOTSUPP */, 97 /* EAFNOSUPPORT */]);
+
+/** The error a person can act on when the kernel refuses an object for want of a module; otherwise the kernel's own. */
+export function explainRefusal(object: KernelObject, error: MobilityError, command: string): MobilityError {
+  const errno = (error as { errno?: unknown }).errno;
+  const lacksModule = typeof errno === "number" && (UNSUPPORTED.has(errno) || (errno === 2 && (object.kind === "fou-port" || object.kind === "nft-table")));
+  const remedy = REMEDY[object.kind]?.(object);
+  if (!lacksModule || remedy === undefined) return error;
+  return new MissingError(`the kernel cannot do: ${command}; run: ${remedy} (Debian: the package linux-image-amd64 has it, the cloud kernels do not)`, { cause: error });
+}
+
+/**
+ * Holds the addresses for this daemon until it ends. Abstract unix sockets live in the network namespace, as the addresses do, and
+ * vanish with the process, so there is no stale lock. Throws MobilityError (MIP_BUSY) if another daemon holds one.
+ */
+export async function holdAddresses(addresses: readonly IpAddress[]): Promise<() => void> {
+  const held: Server[] = [];
+  const release = (): void => held.forEach((server) => void server.close());
+  for (const address of addresses) {
+    try {
+      held.push(await listen(`\0dsmipd/${address}`));
+    } catch (cause) {
+      release();
+      if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE") throw cause;
+      throw new MobilityError("MIP_BUSY", `another dsmipd serves ${address} in this network namespace; stop it first`, { cause });
+    }
+  }
+  return release;
+}
+
+function listen(path: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once("error", reject);
+    server.listen(path, () => {
+      server.unref();
+      resolve(server);
+    });
+  });
+}
