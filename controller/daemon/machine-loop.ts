@@ -1,0 +1,100 @@
+/**
+ * Drives one pure state machine: inputs are stepped in order of arrival, everything that arrived in one turn of the event loop together,
+ * effects are performed in order, and messages wait for the journal (group commit), so that no acknowledgement promises what a crash
+ * could forget. This is the one place that gives the machine the time.
+ */
+import { type Instant, instant } from "../base/time.js";
+
+export interface Machine<Input, Effect> {
+  step(input: Input, now: Instant): readonly Effect[];
+  /** May change with every step. */
+  nextDeadline(): Instant | undefined;
+}
+
+export interface LoopPorts<Effect extends { readonly kind: string }> {
+  /** Called in order; for effects of kind "send" after the journal is on disk. Must not throw. */
+  perform(effect: Effect): void;
+  /** Writes what the effects of this turn appended; undefined if there is nothing to write. Never rejects. */
+  flush(): Promise<void> | undefined;
+  /** Called after the effects of a turn other than sends: the moment to hand a batch to the kernel. */
+  turnEnded(): void;
+}
+
+/** The longest delay of setTimeout, about 24 days. */
+const LONGEST_TIMEOUT_MS = 0x7fffffff;
+
+export const monotonicNow = (): Instant => instant(performance.now());
+
+export class MachineLoop<Input, Effect extends { readonly kind: string }> {
+  readonly #machine: Machine<Input, Effect>;
+  readonly #ports: LoopPorts<Effect>;
+  readonly #timerInput: Input;
+  readonly #now: () => Instant;
+  #inputs: Input[] = [];
+  #scheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+  /** Sends of earlier turns that still wait; later ones queue behind them. */
+  #barrier: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(machine: Machine<Input, Effect>, timerInput: Input, ports: LoopPorts<Effect>, now = monotonicNow) {
+    this.#machine = machine;
+    this.#ports = ports;
+    this.#timerInput = timerInput;
+    this.#now = now;
+  }
+
+  push(input: Input): void {
+    this.#inputs.push(input);
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#turn());
+  }
+
+  /** Nothing is stepped or performed any more. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #turn(): void {
+    this.#scheduled = false;
+    if (this.#closed) return;
+    const inputs = this.#inputs;
+    this.#inputs = [];
+    const now = this.#now();
+    const sends: Effect[] = [];
+    for (const input of inputs) {
+      for (const effect of this.#machine.step(input, now)) {
+        if (effect.kind === "send") sends.push(effect);
+        else this.#ports.perform(effect);
+      }
+    }
+    this.#ports.turnEnded();
+    this.#release(sends);
+    this.#armTimer();
+  }
+
+  #release(sends: readonly Effect[]): void {
+    const flushed = this.#ports.flush();
+    if (flushed === undefined && this.#barrier === undefined) {
+      for (const effect of sends) this.#ports.perform(effect);
+      return;
+    }
+    const before = this.#barrier;
+    const mine: Promise<void> = Promise.all([before, flushed]).then(() => {
+      if (this.#barrier === mine) this.#barrier = undefined;
+      if (!this.#closed) for (const effect of sends) this.#ports.perform(effect);
+    });
+    this.#barrier = mine;
+  }
+
+  #armTimer(): void {
+    clearTimeout(this.#timer);
+    const deadline = this.#machine.nextDeadline();
+    if (deadline === undefined) return;
+    // A millisecond late rather than early: timers are truncated to whole milliseconds.
+    const delay = Math.min(LONGEST_TIMEOUT_MS, Math.max(0, Math.ceil(deadline - this.#now())));
+    this.#timer = setTimeout(() => this.push(this.#timerInput), delay);
+  }
+}

@@ -1,0 +1,67 @@
+import t from "tap";
+import { type Instant, instant } from "../../../controller/base/time.js";
+import { type Machine, MachineLoop } from "../../../controller/daemon/machine-loop.js";
+
+type Effect = { readonly kind: "send" | "journal" | "stop"; readonly n: number };
+
+function bench(options: { deadline?: () => Instant | undefined; flush?: () => Promise<void> | undefined } = {}) {
+  const log: string[] = [];
+  let turns = 0;
+  const machine: Machine<number, Effect> = {
+    step: (n) => (n < 0 ? [{ kind: "stop", n }] : [{ kind: "send", n }, { kind: "journal", n }]),
+    nextDeadline: () => options.deadline?.(),
+  };
+  const waiters: { want: number; go: () => void }[] = [];
+  const loop = new MachineLoop<number, Effect>(machine, -1, {
+    perform: (effect) => {
+      log.push(`${effect.kind} ${effect.n}`);
+      for (const waiter of waiters) if (log.length >= waiter.want) waiter.go();
+    },
+    flush: () => options.flush?.(),
+    turnEnded: () => {
+      turns++;
+      log.push("turn");
+    },
+  });
+  const reached = (want: number): Promise<void> => new Promise((go) => (log.length >= want ? go() : waiters.push({ want, go })));
+  return { loop, log, reached, turns: () => turns };
+}
+
+t.test("all that arrives in one turn of the event loop is one batch, and sends come last", async (test) => {
+  const { loop, log, reached, turns } = bench();
+  loop.push(1);
+  loop.push(2);
+  await reached(5);
+  test.strictSame(log, ["journal 1", "journal 2", "turn", "send 1", "send 2"]);
+  test.equal(turns(), 1);
+  loop.close();
+});
+
+t.test("a send waits for the journal, and later sends queue behind it", async (test) => {
+  let release: () => void = () => undefined;
+  const gates: (Promise<void> | undefined)[] = [new Promise((resolve) => (release = resolve)), undefined];
+  const { loop, log, reached } = bench({ flush: () => gates.shift() });
+  loop.push(1);
+  await reached(2);
+  loop.push(2);
+  await reached(4);
+  test.strictSame(log, ["journal 1", "turn", "journal 2", "turn"]);
+  release();
+  await reached(6);
+  test.strictSame(log.slice(4), ["send 1", "send 2"]);
+  loop.close();
+});
+
+t.test("the machine's deadline becomes a timer input, and closing ends it all", async (test) => {
+  let armed = true;
+  const { loop, log, reached } = bench({ deadline: () => (armed ? instant(0) : undefined) });
+  loop.push(1);
+  await reached(4);
+  armed = false;
+  test.ok(log.includes("stop -1"));
+  loop.close();
+  const before = log.length;
+  loop.push(3);
+  await new Promise((resolve) => setImmediate(resolve));
+  test.equal(log.length, before);
+});
