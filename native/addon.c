@@ -1,43 +1,27 @@
 /* What JavaScript sees; controller/io/native.ts holds the types and is the only file that loads it. */
-#include <stddef.h>
-#include <sys/socket.h>
-
 #include "addon.h"
 
-static void export_function(napi_env env, napi_value exports, const char *name, napi_callback callback) {
-  napi_value function;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, NULL, &function);
-  set_value(env, exports, name, function);
-}
-
-static void export_number(napi_env env, napi_value exports, const char *name, uint32_t number) {
-  napi_value value;
-  napi_create_uint32(env, number, &value);
-  set_value(env, exports, name, value);
-}
+static const struct {
+  const char *name;
+  napi_callback call;
+} FUNCTIONS[] = {
+  {"open", js_open}, {"openTun", js_open_tun}, {"enterNamespace", js_enter_namespace},
+  {"bind", js_bind}, {"connect", js_connect}, {"getsockname", js_getsockname},
+  {"setsockopt", js_setsockopt}, {"getsockopt", js_getsockopt}, {"watch", js_watch},
+  {"arm", js_arm}, {"send", js_send}, {"close", js_close},
+};
 
 NAPI_MODULE_INIT() {
-  napi_value index;
-  struct poller *poller = poller_create(env);
-  if (poller == NULL) {
+  napi_value function;
+  if (poller_create(env) == NULL) {
     napi_throw_error(env, NULL, "dsmipd_native cannot poll in this Node");
     return NULL;
   }
-  export_function(env, exports, "open", js_open);
-  export_function(env, exports, "openTun", js_open_tun);
-  export_function(env, exports, "enterNamespace", js_enter_namespace);
-  export_function(env, exports, "bind", js_bind);
-  export_function(env, exports, "connect", js_connect);
-  export_function(env, exports, "getsockname", js_getsockname);
-  export_function(env, exports, "setsockopt", js_setsockopt);
-  export_function(env, exports, "getsockopt", js_getsockopt);
-  export_function(env, exports, "watch", js_watch);
-  export_function(env, exports, "arm", js_arm);
-  export_function(env, exports, "send", js_send);
-  export_function(env, exports, "close", js_close);
-  napi_get_reference_value(env, poller->index_ref, &index);
-  set_value(env, exports, "index", index);
-  export_number(env, exports, "maxMessages", MAX_MESSAGES);
-  export_number(env, exports, "wordBytes", sizeof(size_t));
+  for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++) {
+    napi_create_function(env, FUNCTIONS[i].name, NAPI_AUTO_LENGTH, FUNCTIONS[i].call, NULL, &function);
+    napi_set_named_property(env, exports, FUNCTIONS[i].name, function);
+  }
+  set_number(env, exports, "maxMessages", MAX_MESSAGES);
+  set_number(env, exports, "wordBytes", sizeof(size_t)); /* the layout of control messages depends on it */
   return exports;
 }

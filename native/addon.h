@@ -16,7 +16,6 @@ enum {
   MESSAGE_BYTES = 65536,    /* the largest IP datagram fits */
   CONTROL_BYTES = 8192,     /* three extension headers of 2048 octets and the fixed-size rest */
   NAME_BYTES = 128,         /* sizeof(struct sockaddr_storage) */
-  INDEX_FIELDS = 4,         /* per message: data, name and control length, flags */
 };
 
 struct batch;
@@ -31,8 +30,6 @@ struct poller {
   napi_async_cleanup_hook_handle cleanup;
   uv_handle_t *watcher;
   struct batch *batch; /* made with the first watched handle */
-  int32_t *index;      /* INDEX_FIELDS numbers for each message of the present batch, shared with JavaScript */
-  napi_ref index_ref;
 };
 
 /* An open descriptor. JavaScript holds it through an object that wraps it; the descriptor closes with close() or with that object. */
@@ -69,11 +66,11 @@ bool get_int(napi_env env, napi_value value, const char *name, int64_t min, int6
 bool get_bytes(napi_env env, napi_value value, const char *name, struct bytes *out);
 bool get_text(napi_env env, napi_value value, const char *name, char *out, size_t size);
 bool is_undefined(napi_env env, napi_value value);
-void set_value(napi_env env, napi_value object, const char *name, napi_value value);
+void set_number(napi_env env, napi_value object, const char *name, double number);
 
 /* handle.c */
 napi_value handle_create(napi_env env, int fd, bool device);
-struct handle *get_handle(napi_env env, napi_value value);
+struct handle *get_handle(napi_env env, napi_callback_info info, size_t count, napi_value *arguments);
 void handle_retain(struct handle *handle);
 void handle_release(struct handle *handle);
 int handle_arm(struct handle *handle, uint32_t events);
@@ -106,11 +103,8 @@ napi_value js_getsockopt(napi_env env, napi_callback_info info);
 napi_value js_open_tun(napi_env env, napi_callback_info info);
 
 /* namespace.c */
-struct visit {
-  int home; /* descriptor of the namespace to return to, -1 if none was left */
-};
-bool namespace_enter(napi_env env, napi_value path, struct visit *visit);
-void namespace_leave(napi_env env, struct visit *visit);
+bool namespace_enter(napi_env env, napi_value path, int *home);
+void namespace_leave(int home);
 napi_value js_enter_namespace(napi_env env, napi_callback_info info);
 
 #endif

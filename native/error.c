@@ -6,37 +6,28 @@
 
 #include "addon.h"
 
-/* Names libuv does not know but these system calls return. */
+/* libuv's names, and two it does not have: a TUN device that is gone, a packet refused by XFRM. */
 static const char *errno_name(int error, char *buffer, size_t length) {
-  switch (error) {
-    case EBADFD: return "EBADFD";
-    case ENOKEY: return "ENOKEY";
-    case ENOLINK: return "ENOLINK";
-    case ENOTUNIQ: return "ENOTUNIQ";
-    case EPFNOSUPPORT: return "EPFNOSUPPORT";
-    case ESTALE: return "ESTALE";
-    case ETOOMANYREFS: return "ETOOMANYREFS";
-    case EUSERS: return "EUSERS";
-    default: return uv_err_name_r(-error, buffer, length);
-  }
+  return error == EBADFD ? "EBADFD" : error == EREMOTE ? "EREMOTE" : uv_err_name_r(-error, buffer, length);
 }
 
-void set_value(napi_env env, napi_value object, const char *name, napi_value value) {
+void set_number(napi_env env, napi_value object, const char *name, double number) {
+  napi_value value;
+  napi_create_double(env, number, &value);
   napi_set_named_property(env, object, name, value);
 }
 
 napi_value errno_value(napi_env env, int error, const char *syscall) {
   char name[64], message[256];
-  napi_value code, text, number, call, object;
+  napi_value code, text, call, object;
   const char *code_text = errno_name(error, name, sizeof name);
   snprintf(message, sizeof message, "%s: %s, %s", code_text, strerror(error), syscall);
   napi_create_string_utf8(env, code_text, NAPI_AUTO_LENGTH, &code);
   napi_create_string_utf8(env, message, NAPI_AUTO_LENGTH, &text);
   napi_create_string_utf8(env, syscall, NAPI_AUTO_LENGTH, &call);
-  napi_create_int32(env, -error, &number);
   napi_create_error(env, code, text, &object); /* sets code */
-  set_value(env, object, "errno", number);
-  set_value(env, object, "syscall", call);
+  set_number(env, object, "errno", -error);
+  napi_set_named_property(env, object, "syscall", call);
   return object;
 }
 

@@ -81,9 +81,9 @@ static struct handle *unwrap(napi_env env, napi_value value) {
   return NULL;
 }
 
-/* The open handle in `value`; NULL with a pending TypeError (no handle) or EBADF (closed). */
-struct handle *get_handle(napi_env env, napi_value value) {
-  struct handle *handle = unwrap(env, value);
+/* Reads `count` arguments, the first an open handle; NULL with a pending TypeError (no handle) or EBADF (closed). */
+struct handle *get_handle(napi_env env, napi_callback_info info, size_t count, napi_value *arguments) {
+  struct handle *handle = get_arguments(env, info, count, arguments) ? unwrap(env, arguments[0]) : NULL;
   if (handle != NULL && handle->fd < 0) {
     throw_errno(env, EBADF, "handle");
     return NULL;
@@ -97,8 +97,7 @@ napi_value js_watch(napi_env env, napi_callback_info info) {
   napi_valuetype type;
   int64_t limit;
   bool wipe;
-  if (!get_arguments(env, info, 4, arguments)) return NULL;
-  struct handle *handle = get_handle(env, arguments[0]);
+  struct handle *handle = get_handle(env, info, 4, arguments);
   if (handle == NULL || !get_int(env, arguments[1], "limit", 1, MAX_MESSAGES, &limit)) return NULL;
   napi_typeof(env, arguments[3], &type);
   if (napi_get_value_bool(env, arguments[2], &wipe) != napi_ok || type != napi_function) {
@@ -120,8 +119,7 @@ napi_value js_watch(napi_env env, napi_callback_info info) {
 napi_value js_arm(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
   int64_t events;
-  if (!get_arguments(env, info, 2, arguments)) return NULL;
-  struct handle *handle = get_handle(env, arguments[0]);
+  struct handle *handle = get_handle(env, info, 2, arguments);
   if (handle == NULL || !get_int(env, arguments[1], "events", 0, EPOLLIN | EPOLLOUT, &events)) return NULL;
   if ((events & ~(EPOLLIN | EPOLLOUT)) != 0) return throw_errno(env, EINVAL, "arm");
   if (handle->callback == NULL) return throw_errno(env, ENOTCONN, "arm");

@@ -84,37 +84,34 @@ struct outcome batch_receive(struct handle *handle, uint32_t events) {
   return outcome;
 }
 
-static napi_value make_record(napi_env env, const struct msghdr *header, const uint8_t *data, size_t length, int32_t *index) {
+static napi_value make_record(napi_env env, const struct msghdr *header, const uint8_t *data, uint32_t length) {
   napi_value record;
   void *copy;
-  size_t name = header->msg_namelen <= NAME_BYTES ? header->msg_namelen : NAME_BYTES;
-  size_t control = header->msg_control == NULL ? 0 : header->msg_controllen;
-  if (napi_create_buffer(env, length + name + control, &copy, &record) != napi_ok) return NULL;
-  memcpy(copy, data, length);
-  if (name > 0) memcpy((uint8_t *)copy + length, header->msg_name, name);
-  if (control > 0) memcpy((uint8_t *)copy + length + name, header->msg_control, control);
-  index[0] = (int32_t)length;
-  index[1] = (int32_t)name;
-  index[2] = (int32_t)control;
-  index[3] = header->msg_flags;
+  uint32_t name = header->msg_namelen <= NAME_BYTES ? header->msg_namelen : NAME_BYTES;
+  uint32_t control = (uint32_t)header->msg_controllen;
+  const uint32_t lead[4] = {length, name, control, (uint32_t)header->msg_flags};
+  if (napi_create_buffer(env, sizeof lead + length + name + control, &copy, &record) != napi_ok) return NULL;
+  uint8_t *at = memcpy(copy, lead, sizeof lead);
+  memcpy(at + sizeof lead, data, length);
+  if (name > 0) memcpy(at + sizeof lead + length, header->msg_name, name);
+  if (control > 0) memcpy(at + sizeof lead + length + name, header->msg_control, control);
   return record;
 }
 
 /*
- * The last batch as an array of Buffers, one per message: data, then the sender's struct sockaddr, then the control messages, with
- * their lengths and the receive flags in the shared index. NULL with a pending exception when memory is short.
+ * The last batch as an array of Buffers, one per message: four native-endian 32-bit numbers (lengths of data, name and control
+ * messages, receive flags), then the data, the sender's struct sockaddr and the control messages. NULL with a pending exception when
+ * memory is short.
  */
 napi_value batch_records(struct handle *handle, unsigned count) {
-  struct poller *poller = handle->poller;
-  struct batch *batch = poller->batch;
-  napi_value records, record = NULL;
-  bool complete = napi_create_array_with_length(poller->env, count, &records) == napi_ok;
+  napi_env env = handle->poller->env;
+  struct batch *batch = handle->poller->batch;
+  napi_value records, record;
+  bool complete = napi_create_array_with_length(env, count, &records) == napi_ok;
   for (unsigned i = 0; i < count; i++) {
     const struct mmsghdr *header = &batch->headers[i];
-    if (complete) {
-      record = make_record(poller->env, &header->msg_hdr, batch->data[i], header->msg_len, &poller->index[i * INDEX_FIELDS]);
-      complete = record != NULL && napi_set_element(poller->env, records, i, record) == napi_ok;
-    }
+    record = complete ? make_record(env, &header->msg_hdr, batch->data[i], header->msg_len) : NULL;
+    complete = record != NULL && napi_set_element(env, records, i, record) == napi_ok;
     if (handle->wipe) explicit_bzero(batch->data[i], header->msg_len);
   }
   return complete ? records : NULL;
@@ -174,17 +171,13 @@ static bool prepare(napi_env env, napi_value parts, uint32_t first, uint32_t cou
 }
 
 static napi_value sending_value(napi_env env, const struct handle *handle, const struct sending *result) {
-  napi_value object, number;
+  napi_value object;
   napi_create_object(env, &object);
-  napi_create_uint32(env, result->sent, &number);
-  set_value(env, object, "sent", number);
-  napi_create_uint32(env, result->next, &number);
-  set_value(env, object, "next", number);
-  if (result->error != 0) {
-    napi_create_uint32(env, result->failed, &number);
-    set_value(env, object, "failed", number);
-    set_value(env, object, "error", errno_value(env, result->error, handle->device ? "write" : "sendmmsg"));
-  }
+  set_number(env, object, "sent", result->sent);
+  set_number(env, object, "next", result->next);
+  if (result->error == 0) return object;
+  set_number(env, object, "failed", result->failed);
+  napi_set_named_property(env, object, "error", errno_value(env, result->error, handle->device ? "write" : "sendmmsg"));
   return object;
 }
 
@@ -198,8 +191,7 @@ napi_value js_send(napi_env env, napi_callback_info info) {
   struct iovec vectors[MAX_MESSAGES];
   struct sending result = {0};
   uint32_t length;
-  if (!get_arguments(env, info, 2, arguments)) return NULL;
-  struct handle *handle = get_handle(env, arguments[0]);
+  struct handle *handle = get_handle(env, info, 2, arguments);
   if (handle == NULL) return NULL;
   if (napi_get_array_length(env, arguments[1], &length) != napi_ok || length % 3 != 0) {
     napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "parts must be an array of three parts for each message");

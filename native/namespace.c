@@ -22,34 +22,32 @@ static int enter(const char *path, const char **syscall) {
   return error;
 }
 
-/* Enters the namespace at `path`, or stays when it is undefined. On false an exception is pending and nothing has changed. */
-bool namespace_enter(napi_env env, napi_value path, struct visit *visit) {
+/*
+ * Enters the namespace at `path`, or stays when it is undefined; *home is what namespace_leave wants. On false an exception is pending
+ * and nothing has changed.
+ */
+bool namespace_enter(napi_env env, napi_value path, int *home) {
   char text[PATH_MAX];
   const char *syscall = "open";
-  visit->home = -1;
+  *home = -1;
   if (is_undefined(env, path)) return true;
   if (!get_text(env, path, "netns", text, sizeof text)) return false;
-  int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-  int error = home < 0 ? errno : enter(text, &syscall);
-  if (error != 0) {
-    if (home >= 0) close(home);
-    throw_errno(env, error, syscall);
-    return false;
-  }
-  visit->home = home;
-  return true;
+  *home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  int error = *home < 0 ? errno : enter(text, &syscall);
+  if (error == 0) return true;
+  if (*home >= 0) close(*home);
+  throw_errno(env, error, syscall);
+  return false;
 }
 
-void namespace_leave(napi_env env, struct visit *visit) {
-  (void)env;
-  if (visit->home < 0) return;
+void namespace_leave(int home) {
+  if (home < 0) return;
   int kept = errno; /* the caller still has to report its own failure */
-  if (setns(visit->home, CLONE_NEWNET) != 0) {
+  if (setns(home, CLONE_NEWNET) != 0) {
     /* Going on would program a stranger's namespace; nothing in JavaScript could repair that. */
     napi_fatal_error("namespace_leave", NAPI_AUTO_LENGTH, "cannot return to the own network namespace", NAPI_AUTO_LENGTH);
   }
-  close(visit->home);
-  visit->home = -1;
+  close(home);
   errno = kept;
 }
 

@@ -47,7 +47,7 @@ static void call_back(struct handle *handle, const struct outcome *outcome, bool
       arguments[1] = errno_value(env, outcome->error, outcome->syscall);
       napi_value stopped;
       napi_get_boolean(env, outcome->stopped, &stopped);
-      set_value(env, arguments[1], "stopped", stopped);
+      napi_set_named_property(env, arguments[1], "stopped", stopped);
     }
     napi_get_boolean(env, writable, &arguments[2]);
     napi_make_callback(env, handle->poller->context, self, callback, 3, arguments, NULL);
@@ -111,19 +111,6 @@ static bool start_polling(struct poller *poller) {
   return true;
 }
 
-static bool make_index(struct poller *poller) {
-  napi_value buffer, index;
-  void *data;
-  size_t count = MAX_MESSAGES * INDEX_FIELDS;
-  if (napi_create_arraybuffer(poller->env, count * sizeof *poller->index, &data, &buffer) != napi_ok ||
-      napi_create_typedarray(poller->env, napi_int32_array, count, buffer, 0, &index) != napi_ok ||
-      napi_create_reference(poller->env, index, 1, &poller->index_ref) != napi_ok) {
-    return false;
-  }
-  poller->index = data;
-  return true;
-}
-
 /* The poller of this environment, kept as its instance data; NULL when anything is missing (an exception may be pending). */
 struct poller *poller_create(napi_env env) {
   napi_value name, resource;
@@ -134,8 +121,7 @@ struct poller *poller_create(napi_env env) {
   poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   napi_create_string_utf8(env, "DSMIPD", NAPI_AUTO_LENGTH, &name);
   napi_create_object(env, &resource);
-  if (poller->epoll_fd >= 0 && make_index(poller) && napi_async_init(env, resource, name, &poller->context) == napi_ok &&
-      start_polling(poller)) {
+  if (poller->epoll_fd >= 0 && napi_async_init(env, resource, name, &poller->context) == napi_ok && start_polling(poller)) {
     napi_add_async_cleanup_hook(env, on_teardown, poller, &poller->cleanup);
     napi_set_instance_data(env, poller, NULL, NULL);
     return poller;

@@ -12,14 +12,14 @@ enum { MAX_OPTION_BYTES = 65536 };
 napi_value js_open(napi_env env, napi_callback_info info) {
   napi_value arguments[4];
   int64_t family, type, protocol;
-  struct visit visit;
+  int home;
   if (!get_arguments(env, info, 4, arguments) || !get_int(env, arguments[0], "family", 0, 255, &family) ||
       !get_int(env, arguments[1], "type", 1, 15, &type) || !get_int(env, arguments[2], "protocol", 0, 65535, &protocol) ||
-      !namespace_enter(env, arguments[3], &visit)) {
+      !namespace_enter(env, arguments[3], &home)) {
     return NULL;
   }
   int fd = socket((int)family, (int)type | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)protocol);
-  namespace_leave(env, &visit);
+  namespace_leave(home);
   return fd < 0 ? throw_errno(env, errno, "socket") : handle_create(env, fd, false);
 }
 
@@ -29,8 +29,7 @@ static napi_value with_address(napi_env env, napi_callback_info info, address_ca
   napi_value arguments[2];
   struct bytes address;
   struct sockaddr_storage storage = {0}; /* the given octets need not be aligned */
-  if (!get_arguments(env, info, 2, arguments)) return NULL;
-  struct handle *handle = get_handle(env, arguments[0]);
+  struct handle *handle = get_handle(env, info, 2, arguments);
   if (handle == NULL || !get_bytes(env, arguments[1], "address", &address)) return NULL;
   if (address.length > sizeof storage) return throw_errno(env, EINVAL, syscall);
   if (address.length > 0) memcpy(&storage, address.data, address.length);
@@ -46,8 +45,7 @@ napi_value js_getsockname(napi_env env, napi_callback_info info) {
   napi_value argument, result = NULL;
   struct sockaddr_storage storage = {0};
   socklen_t length = sizeof storage;
-  if (!get_arguments(env, info, 1, &argument)) return NULL;
-  struct handle *handle = get_handle(env, argument);
+  struct handle *handle = get_handle(env, info, 1, &argument);
   if (handle == NULL) return NULL;
   if (getsockname(handle->fd, (struct sockaddr *)&storage, &length) != 0) return throw_errno(env, errno, "getsockname");
   if (length > sizeof storage) length = sizeof storage;
@@ -62,8 +60,7 @@ napi_value js_setsockopt(napi_env env, napi_callback_info info) {
   int64_t level, name, number;
   struct bytes value;
   int integer;
-  if (!get_arguments(env, info, 4, arguments)) return NULL;
-  struct handle *handle = get_handle(env, arguments[0]);
+  struct handle *handle = get_handle(env, info, 4, arguments);
   if (handle == NULL || !get_int(env, arguments[1], "level", 0, INT32_MAX, &level) ||
       !get_int(env, arguments[2], "name", 0, INT32_MAX, &name)) {
     return NULL;
@@ -85,8 +82,7 @@ napi_value js_getsockopt(napi_env env, napi_callback_info info) {
   napi_value arguments[4], result = NULL;
   int64_t level, name, length;
   uint8_t value[MAX_OPTION_BYTES];
-  if (!get_arguments(env, info, 4, arguments)) return NULL;
-  struct handle *handle = get_handle(env, arguments[0]);
+  struct handle *handle = get_handle(env, info, 4, arguments);
   if (handle == NULL || !get_int(env, arguments[1], "level", 0, INT32_MAX, &level) ||
       !get_int(env, arguments[2], "name", 0, INT32_MAX, &name) ||
       !get_int(env, arguments[3], "length", 0, MAX_OPTION_BYTES, &length)) {

@@ -26,20 +26,20 @@ napi_value js_open_tun(napi_env env, napi_callback_info info) {
   napi_value arguments[3], handle, name;
   int64_t flags;
   struct ifreq request = {0};
-  struct visit visit;
+  int home;
   const char *syscall;
   if (!get_arguments(env, info, 3, arguments) ||
       !get_text(env, arguments[0], "name", request.ifr_name, sizeof request.ifr_name) ||
-      !get_int(env, arguments[1], "flags", 0, 0xffff, &flags) || !namespace_enter(env, arguments[2], &visit)) {
+      !get_int(env, arguments[1], "flags", 0, 0xffff, &flags) || !namespace_enter(env, arguments[2], &home)) {
     return NULL;
   }
   request.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | flags);
   int fd = open_device(&request, &syscall);
-  namespace_leave(env, &visit);
+  namespace_leave(home);
   if (fd < 0) return throw_errno(env, errno, syscall);
   handle = handle_create(env, fd, true);
   if (handle == NULL) return NULL;
   napi_create_string_utf8(env, request.ifr_name, NAPI_AUTO_LENGTH, &name);
-  set_value(env, handle, "name", name);
+  napi_set_named_property(env, handle, "name", name);
   return handle;
 }

@@ -41,8 +41,8 @@ export interface NativeSendResult {
 }
 
 /**
- * One Buffer per message holds its data, the sender's struct sockaddr and the control messages, in this order; their lengths and the
- * receive flags are in `Native.index`, four numbers per message, until the callback returns.
+ * One Buffer per message: four native-endian 32-bit numbers (lengths of data, name and control messages, and the receive flags), then
+ * the data, the sender's struct sockaddr and the control messages. At most 64 of them in one call.
  */
 export type NativeCallback = (records: Buffer[], error: SyscallError | undefined, writable: boolean) => void;
 
@@ -60,7 +60,6 @@ export interface Native {
   arm(handle: NativeHandle, events: number): void;
   send(handle: NativeHandle, parts: readonly (Uint8Array | undefined)[]): NativeSendResult;
   close(handle: NativeHandle): void;
-  readonly index: Int32Array;
   readonly maxMessages: number;
   /** sizeof(size_t), which the layout of control messages depends on. */
   readonly wordBytes: number;
@@ -100,7 +99,7 @@ export function enterNamespace(path: string): void {
 function load(): Native {
   const root = packageRoot(dirname(fileURLToPath(import.meta.url)));
   // Sanitizer builds are for tests and have to be asked for.
-  const suffix = process.env["DSMIPD_NATIVE_SUFFIX"] ?? "";
+  const { DSMIPD_NATIVE_SUFFIX: suffix = "" } = process.env;
   const candidates = ["glibc", "musl"]
     .map((libc) => join(root, "native", "build", `${process.arch}-${libc}${suffix}`, "dsmipd_native.node"))
     .filter((path) => existsSync(path));
@@ -128,6 +127,5 @@ function validate(addon: unknown): Native {
   const exports = addon as Record<string, unknown>;
   const missing = FUNCTIONS.find((name) => typeof exports[name] !== "function");
   if (missing !== undefined) throw new MissingError(`it has no function ${missing}`);
-  if (!(exports["index"] instanceof Int32Array)) throw new MissingError("it has no message index");
   return addon as Native;
 }

@@ -181,8 +181,7 @@ export class Socket {
   }
 
   #wake(records: Buffer[], error: SyscallError | undefined, writable: boolean): void {
-    // The index is the addon's and only valid now: read it before anybody else runs.
-    const messages = records.map((record, i) => this.#message(record, i * 4));
+    const messages = records.map((record) => decodeRecord(record, this.#native.wordBytes));
     if (messages.length > 0) this.#listener?.onMessages(messages);
     if (error !== undefined && !this.#closed) this.#listener?.onError(error);
     if (writable && !this.#closed) this.#flush();
@@ -194,18 +193,21 @@ export class Socket {
     this.#arm();
     if (error !== undefined) this.#listener?.onError(error);
   }
+}
 
-  #message(record: Buffer, at: number): Message {
-    const { index, wordBytes } = this.#native;
-    const [length = 0, name = 0, control = 0, flags = 0] = index.subarray(at, at + 4);
-    return {
-      data: record.subarray(0, length),
-      source: decodeSocketAddress(record.subarray(length, length + name)),
-      control: control === 0 ? [] : decodeControl(record.subarray(length + name, length + name + control), wordBytes),
-      truncated: (flags & (MSG_TRUNC | MSG_CTRUNC)) !== 0,
-      fromErrorQueue: (flags & MSG_ERRQUEUE) !== 0,
-    };
-  }
+/** See NativeCallback. */
+function decodeRecord(record: Buffer, wordBytes: number): Message {
+  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
+  const nameAt = 16 + view.getUint32(0, LITTLE);
+  const controlAt = nameAt + view.getUint32(4, LITTLE);
+  const flags = view.getUint32(12, LITTLE);
+  return {
+    data: record.subarray(16, nameAt),
+    source: decodeSocketAddress(record.subarray(nameAt, controlAt)),
+    control: decodeControl(record.subarray(controlAt), wordBytes),
+    truncated: (flags & (MSG_TRUNC | MSG_CTRUNC)) !== 0,
+    fromErrorQueue: (flags & MSG_ERRQUEUE) !== 0,
+  };
 }
 
 function sendBufferFull(): SyscallError {
