@@ -81,17 +81,20 @@ export class ByteWriter {
   }
 
   u8(field: string, value: number): this {
-    this.#view.setUint8(this.#room(1, field, value, 0xff), value);
+    const at = this.#room(1, field, value, 0xff); // first: it may replace the view
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(field: string, value: number): this {
-    this.#view.setUint16(this.#room(2, field, value, 0xffff), value);
+    const at = this.#room(2, field, value, 0xffff); // first: it may replace the view
+    this.#view.setUint16(at, value);
     return this;
   }
 
   u32(field: string, value: number): this {
-    this.#view.setUint32(this.#room(4, field, value, 0xffffffff), value);
+    const at = this.#room(4, field, value, 0xffffffff); // first: it may replace the view
+    this.#view.setUint32(at, value);
     return this;
   }
 
