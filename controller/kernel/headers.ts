@@ -8,7 +8,8 @@ import { LITTLE } from "../netlink/attribute.js";
 import { AF_INET, AF_INET6 } from "../netlink/rtnetlink.js";
 
 export const familyNumber = (family: Family): number => (family === 4 ? AF_INET : AF_INET6);
-export const familyOfNumber = (number: number): Family | undefined => (number === AF_INET ? 4 : number === AF_INET6 ? 6 : undefined);
+export const familyOfNumber = (number: number): Family | undefined =>
+  number === AF_INET ? 4 : number === AF_INET6 ? 6 : undefined;
 
 /** struct ifinfomsg. */
 export interface LinkHeader {
@@ -95,7 +96,16 @@ export const ROUTE_HEADER_LENGTH = 12;
 
 export function encodeRouteHeader(header: Partial<RouteHeader>): Uint8Array {
   const { bytes, view } = struct(ROUTE_HEADER_LENGTH);
-  const { family = 0, destinationLength = 0, sourceLength = 0, tos = 0, table = 0, protocol = 0, scope = 0, type = 0 } = header;
+  const {
+    family = 0,
+    destinationLength = 0,
+    sourceLength = 0,
+    tos = 0,
+    table = 0,
+    protocol = 0,
+    scope = 0,
+    type = 0,
+  } = header;
   bytes.set([family, destinationLength, sourceLength, tos, table, protocol, scope, type]);
   view.setUint32(8, header.flags ?? 0, LITTLE);
   return bytes;

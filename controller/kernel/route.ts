@@ -7,7 +7,16 @@
  * Source: linux/rtnetlink.h, linux/lwtunnel.h.
  */
 import { EncodeError } from "../base/errors.js";
-import { type Family, familyOf, IPV4_ANY, IPV6_ANY, type IpAddress, ipFromBytes, ipToBytes, isIpv6 } from "../base/ip.js";
+import {
+  type Family,
+  familyOf,
+  IPV4_ANY,
+  IPV6_ANY,
+  type IpAddress,
+  ipFromBytes,
+  ipToBytes,
+  isIpv6,
+} from "../base/ip.js";
 import { type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/constants.js";
 import {
@@ -42,7 +51,14 @@ import {
 } from "../netlink/rtnetlink.js";
 import { type Ip6Encapsulation, OWNERSHIP, type Route } from "../plan/objects.js";
 import type { KernelNames, NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
-import { decodeRouteHeader, encodeRouteHeader, familyNumber, familyOfNumber, ROUTE_HEADER_LENGTH, type RouteHeader } from "./headers.js";
+import {
+  decodeRouteHeader,
+  encodeRouteHeader,
+  familyNumber,
+  familyOfNumber,
+  ROUTE_HEADER_LENGTH,
+  type RouteHeader,
+} from "./headers.js";
 
 export const routeCodec: ObjectCodec<Route> = {
   kind: "route",
@@ -59,7 +75,8 @@ export const routeCodec: ObjectCodec<Route> = {
     return [{ family: "route", type: RTM_DELROUTE, flags: 0, body: writer.finish() }];
   },
 
-  dump: (ownOnly = true) => ([4, 6] as const).map((family) => dumpRoutes(family, ownOnly ? { protocol: OWNERSHIP.protocol } : {})),
+  dump: (ownOnly = true) =>
+    ([4, 6] as const).map((family) => dumpRoutes(family, ownOnly ? { protocol: OWNERSHIP.protocol } : {})),
 
   decode(message, names, ownOnly) {
     if (message.type !== RTM_NEWROUTE && message.type !== RTM_DELROUTE) return undefined;
@@ -71,7 +88,9 @@ export const routeCodec: ObjectCodec<Route> = {
 
 /** Asks for all routes of a family that fit the filter; the kernel filters (strict checking). */
 export function dumpRoutes(family: Family, filter: { protocol?: number; table?: number }): NetlinkRequest {
-  const writer = new AttributeWriter(32).raw(encodeRouteHeader({ family: familyNumber(family), protocol: filter.protocol ?? 0 }));
+  const writer = new AttributeWriter(32).raw(
+    encodeRouteHeader({ family: familyNumber(family), protocol: filter.protocol ?? 0 }),
+  );
   if (filter.table !== undefined) writer.u32(RTA_TABLE, filter.table);
   return { family: "route", type: RTM_GETROUTE, flags: 0, body: writer.finish() };
 }
@@ -83,7 +102,8 @@ function newRoute(route: Route, names: KernelNames, flags: number): NetlinkReque
   const writer = key(route, { scope, type: RTN_UNICAST, flags: route.onlink === true ? RTNH_F_ONLINK : 0 });
   writer.u32(RTA_OIF, names.interfaceIndex(route.device));
   if (route.via !== undefined) writeVia(writer, family, route.via);
-  if (route.preferredSource !== undefined) writer.address(RTA_PREFSRC, sameFamily("preferredSource", family, route.preferredSource));
+  if (route.preferredSource !== undefined)
+    writer.address(RTA_PREFSRC, sameFamily("preferredSource", family, route.preferredSource));
   if (route.mtu !== undefined || route.advertisedMss !== undefined) writeMetrics(writer, route);
   if (route.encapsulation !== undefined) writeEncapsulation(writer, route.encapsulation);
   return { family: "route", type: RTM_NEWROUTE, flags, body: writer.finish() };
@@ -92,7 +112,8 @@ function newRoute(route: Route, names: KernelNames, flags: number): NetlinkReque
 function key(route: Route, header: Partial<RouteHeader>): AttributeWriter {
   const { destination, table, metric } = route;
   const family = familyOf(destination.address);
-  if (family === 6 && metric === 0) throw new EncodeError("metric", "an IPv6 route has no metric 0: the kernel makes 1024 of it");
+  if (family === 6 && metric === 0)
+    throw new EncodeError("metric", "an IPv6 route has no metric 0: the kernel makes 1024 of it");
   const writer = new AttributeWriter(160).raw(
     encodeRouteHeader({
       family: familyNumber(family),

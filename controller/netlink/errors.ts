@@ -99,7 +99,10 @@ function describe(errno: number, details: KernelErrorDetails): string {
   const { subject, text, offset, missingType, missingNest } = details;
   const parts = [text === undefined ? `the kernel answers ${errnoName(errno)}` : `${text} (${errnoName(errno)})`];
   if (offset !== undefined) parts.push(`at octet ${offset} of the request`);
-  if (missingType !== undefined) parts.push(`attribute ${missingType} is missing${missingNest === undefined ? "" : ` in the nest at octet ${missingNest}`}`);
+  if (missingType !== undefined)
+    parts.push(
+      `attribute ${missingType} is missing${missingNest === undefined ? "" : ` in the nest at octet ${missingNest}`}`,
+    );
   return `${subject === undefined ? "" : `${subject}: `}${parts.join(", ")}`;
 }
 
@@ -135,6 +138,7 @@ function attributesStart(message: NetlinkMessage): number {
   if (message.type === NLMSG_DONE) return 4;
   if ((message.flags & NLM_F_CAPPED) !== 0) return 4 + HEADER_LENGTH;
   const { body } = message;
-  const requestLength = body.length < 8 ? HEADER_LENGTH : new DataView(body.buffer, body.byteOffset).getUint32(4, LITTLE);
+  const requestLength =
+    body.length < 8 ? HEADER_LENGTH : new DataView(body.buffer, body.byteOffset).getUint32(4, LITTLE);
   return 4 + ((requestLength + 3) & ~3);
 }

@@ -36,15 +36,21 @@ export class GenericFamilies {
   }
 
   async #ask(name: string): Promise<number> {
-    const body = new AttributeWriter().raw(genericHeader(CTRL_CMD_GETFAMILY, 1)).string(CTRL_ATTR_FAMILY_NAME, name).finish();
+    const body = new AttributeWriter()
+      .raw(genericHeader(CTRL_CMD_GETFAMILY, 1))
+      .string(CTRL_ATTR_FAMILY_NAME, name)
+      .finish();
     const [outcome] = await this.#session.execute([{ family: "generic", type: GENL_ID_CTRL, flags: 0, body }]);
     if (outcome?.error?.isNotFound) {
-      throw new MissingError(`this kernel has no generic netlink family "${name}"; try: modprobe ${name}`, { cause: outcome.error });
+      throw new MissingError(`this kernel has no generic netlink family "${name}"; try: modprobe ${name}`, {
+        cause: outcome.error,
+      });
     }
     if (outcome?.error !== undefined) throw outcome.error;
     const reply = outcome?.replies[0];
     const number = reply && readAttributes(reply.body.subarray(GENERIC_HEADER_LENGTH)).get(CTRL_ATTR_FAMILY_ID)?.u16();
-    if (number === undefined) throw new KernelError(EINVAL, { text: `the kernel names no number for generic netlink family "${name}"` });
+    if (number === undefined)
+      throw new KernelError(EINVAL, { text: `the kernel names no number for generic netlink family "${name}"` });
     return number;
   }
 }

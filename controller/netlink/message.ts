@@ -67,7 +67,8 @@ export class MessagePacker {
 
   append(message: { type: number; flags: number; sequence: number; body: Uint8Array }): void {
     const length = HEADER_LENGTH + message.body.length;
-    if (message.type > 0xffff || message.flags > 0xffff) throw new EncodeError("nlmsghdr", `type ${message.type}, flags ${message.flags}`);
+    if (message.type > 0xffff || message.flags > 0xffff)
+      throw new EncodeError("nlmsghdr", `type ${message.type}, flags ${message.flags}`);
     const start = this.#grow(align4(length));
     this.#view.setUint32(start, length, LITTLE);
     this.#view.setUint16(start + 4, message.type, LITTLE);
@@ -104,7 +105,12 @@ export class MessagePacker {
 }
 
 /** One message on its own; for recorded vectors and tests. */
-export function encodeMessage(message: { type: number; flags: number; sequence: number; body: Uint8Array }): Uint8Array {
+export function encodeMessage(message: {
+  type: number;
+  flags: number;
+  sequence: number;
+  body: Uint8Array;
+}): Uint8Array {
   const packer = new MessagePacker(HEADER_LENGTH + align4(message.body.length));
   packer.append(message);
   return packer.bytes();
@@ -119,10 +125,14 @@ export function splitMessages(datagram: Uint8Array): ReceivedMessage[] {
   const view = new DataView(copy.buffer, copy.byteOffset, copy.byteLength);
   const messages: ReceivedMessage[] = [];
   for (let at = 0; at < copy.length; ) {
-    if (at + HEADER_LENGTH > copy.length) throw new DecodeError(`${copy.length - at} octets left, 16 wanted`, { offset: at, field: "nlmsghdr" });
+    if (at + HEADER_LENGTH > copy.length)
+      throw new DecodeError(`${copy.length - at} octets left, 16 wanted`, { offset: at, field: "nlmsghdr" });
     const length = view.getUint32(at, LITTLE);
     if (length < HEADER_LENGTH || at + length > copy.length) {
-      throw new DecodeError(`message length ${length}, ${copy.length - at} octets left`, { offset: at, field: "nlmsg_len" });
+      throw new DecodeError(`message length ${length}, ${copy.length - at} octets left`, {
+        offset: at,
+        field: "nlmsg_len",
+      });
     }
     messages.push({
       type: view.getUint16(at + 4, LITTLE),

@@ -23,7 +23,13 @@ import {
 import { EBADMSG, ECANCELED, EINTR, EINVAL, ENOBUFS, ETIMEDOUT } from "./errno.js";
 import { decodeError, KernelError } from "./errors.js";
 import { GenericFamilies } from "./generic.js";
-import { MessagePacker, type NetlinkMessage, type NetlinkRequest, type ReceivedMessage, splitMessages } from "./message.js";
+import {
+  MessagePacker,
+  type NetlinkMessage,
+  type NetlinkRequest,
+  type ReceivedMessage,
+  splitMessages,
+} from "./message.js";
 import type { NetlinkTransport, SetTimer } from "./transport.js";
 
 export interface SessionOptions {
@@ -131,9 +137,14 @@ export class NetlinkSession {
   async dump(request: NetlinkRequest): Promise<readonly NetlinkMessage[]> {
     const type = await this.#families.typeOf(request);
     for (let attempt = 1; ; attempt++) {
-      const { messages, interrupted } = await this.#dumpOnce({ ...request, type, flags: request.flags | NLM_F_REQUEST | NLM_F_DUMP });
+      const { messages, interrupted } = await this.#dumpOnce({
+        ...request,
+        type,
+        flags: request.flags | NLM_F_REQUEST | NLM_F_DUMP,
+      });
       if (!interrupted) return messages;
-      if (attempt === MAX_DUMPS) throw new KernelError(EINTR, { text: `the table changed during each of ${MAX_DUMPS} dumps` });
+      if (attempt === MAX_DUMPS)
+        throw new KernelError(EINTR, { text: `the table changed during each of ${MAX_DUMPS} dumps` });
       this.counters.dumpRestarts++;
     }
   }
@@ -149,7 +160,10 @@ export class NetlinkSession {
     const last = requests.length - 1;
     const outgoing: Outgoing[] = [
       { type: NFNL_MSG_BATCH_BEGIN, flags: NLM_F_REQUEST, body: marker },
-      ...requests.map((request, i) => ({ ...request, flags: request.flags | NLM_F_REQUEST | (i === last ? NLM_F_ACK : 0) })),
+      ...requests.map((request, i) => ({
+        ...request,
+        flags: request.flags | NLM_F_REQUEST | (i === last ? NLM_F_ACK : 0),
+      })),
       { type: NFNL_MSG_BATCH_END, flags: NLM_F_REQUEST, body: marker },
     ];
     let failure: KernelError | undefined;
@@ -166,7 +180,11 @@ export class NetlinkSession {
       failure = asKernelError(error);
     }
     this.counters.errors += errors.size;
-    return { committed: failure === undefined && errors.size === 0, errors, ...(failure === undefined ? {} : { failure }) };
+    return {
+      committed: failure === undefined && errors.size === 0,
+      errors,
+      ...(failure === undefined ? {} : { failure }),
+    };
   }
 
   close(): void {
@@ -217,7 +235,8 @@ export class NetlinkSession {
       const failure = asKernelError(error);
       for (let i = answered; i <= last; i++) errors.set(i, failure);
       // An overrun may have swallowed refusals of earlier requests as well.
-      if (failure.details.outcomeUnknown === true) for (let i = 0; i < answered; i++) if (!errors.has(i)) errors.set(i, failure);
+      if (failure.details.outcomeUnknown === true)
+        for (let i = 0; i < answered; i++) if (!errors.has(i)) errors.set(i, failure);
     }
     this.counters.errors += errors.size;
     return chunk.map((_, i) => {
@@ -301,7 +320,13 @@ export class NetlinkSession {
       messages = splitMessages(bytes);
       for (const message of messages) this.#onMessage(message);
     } catch (error) {
-      this.#current?.finish(new KernelError(EBADMSG, { text: "an answer that is no netlink message", outcomeUnknown: true }, { cause: error }));
+      this.#current?.finish(
+        new KernelError(
+          EBADMSG,
+          { text: "an answer that is no netlink message", outcomeUnknown: true },
+          { cause: error },
+        ),
+      );
     }
   }
 
@@ -324,7 +349,8 @@ export class NetlinkSession {
 /** The addon's errors carry the number as `errno`; a wrong value of ours (EncodeError) becomes EINVAL with its text. */
 function asKernelError(error: unknown): KernelError {
   if (error instanceof KernelError) return error;
-  const errno = error instanceof Error && "errno" in error && typeof error.errno === "number" ? Math.abs(error.errno) : EINVAL;
+  const errno =
+    error instanceof Error && "errno" in error && typeof error.errno === "number" ? Math.abs(error.errno) : EINVAL;
   if (error instanceof MobilityError && error.cause instanceof KernelError) return error.cause.because(error.message);
   const text = error instanceof MobilityError ? error.message : undefined;
   return new KernelError(errno, text === undefined ? {} : { text }, { cause: error });

@@ -1,0 +1,87 @@
+/**
+ * Addresses ⇄ RTM_NEWADDR. What is particular:
+ * - Our mark is IFA_PROTO (kernel 5.18 or newer). The kernel does not compare it when it deletes.
+ * - A home address is set without duplicate address detection: the home agent has done it (RFC 6275 §10.3.1), and a node that comes
+ *   home must not probe for an address that its home agent still defends (§11.5.4).
+ * - IPv6 flags change in place (NLM_F_REPLACE); IPv4 addresses have no flags of ours but noPrefixRoute, which needs a new address.
+ * Source: linux/if_addr.h.
+ */
+import { EncodeError } from "../base/errors.js";
+import { familyOf, ipFromBytes, isIpv4 } from "../base/ip.js";
+import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/constants.js";
+import {
+  IFA_ADDRESS,
+  IFA_F_HOMEADDRESS,
+  IFA_F_NODAD,
+  IFA_F_NOPREFIXROUTE,
+  IFA_FLAGS,
+  IFA_LOCAL,
+  IFA_PROTO,
+  RTM_DELADDR,
+  RTM_GETADDR,
+  RTM_NEWADDR,
+} from "../netlink/rtnetlink.js";
+import { type Address, OWNERSHIP } from "../plan/objects.js";
+import type { KernelNames, NetlinkRequest, ObjectCodec } from "./codec.js";
+import { ADDRESS_HEADER_LENGTH, decodeAddressHeader, encodeAddressHeader, familyNumber } from "./headers.js";
+
+export const addressCodec: ObjectCodec<Address> = {
+  kind: "address",
+  family: "route",
+
+  create: (address, names) => [newAddress(address, names, NLM_F_CREATE | NLM_F_EXCL)],
+
+  update: (address, _previous, names) =>
+    isIpv4(address.address) ? undefined : [newAddress(address, names, NLM_F_CREATE | NLM_F_REPLACE)],
+
+  remove: (address, names) => [
+    { family: "route", type: RTM_DELADDR, flags: 0, body: identity(address, names).finish() },
+  ],
+
+  dump: () => [{ family: "route", type: RTM_GETADDR, flags: 0, body: encodeAddressHeader({}) }],
+
+  decode(message, names, ownOnly) {
+    if (message.type !== RTM_NEWADDR && message.type !== RTM_DELADDR) return undefined;
+    const header = decodeAddressHeader(message.body);
+    const attributes = readAttributes(message.body.subarray(ADDRESS_HEADER_LENGTH), ADDRESS_HEADER_LENGTH);
+    if (ownOnly && attributes.get(IFA_PROTO)?.u8() !== OWNERSHIP.protocol) return undefined;
+    // On a point-to-point link IFA_ADDRESS is the other end's.
+    const octets = (attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS))?.payload;
+    const device = names.interfaceName(header.index);
+    if (octets === undefined || device === undefined) return undefined;
+    const flags = attributes.get(IFA_FLAGS)?.u32() ?? header.flags;
+    return {
+      kind: "address",
+      device,
+      address: ipFromBytes(octets),
+      prefixLength: header.prefixLength,
+      home: (flags & IFA_F_HOMEADDRESS) !== 0,
+      noPrefixRoute: (flags & IFA_F_NOPREFIXROUTE) !== 0,
+    };
+  },
+};
+
+function newAddress(address: Address, names: KernelNames, flags: number): NetlinkRequest {
+  if (address.home && isIpv4(address.address))
+    throw new EncodeError("home", "only IPv6 addresses can be marked as home addresses");
+  const home = address.home ? IFA_F_HOMEADDRESS | IFA_F_NODAD : 0;
+  const body = identity(address, names)
+    .u32(IFA_FLAGS, home | (address.noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0))
+    .u8(IFA_PROTO, OWNERSHIP.protocol)
+    .finish();
+  return { family: "route", type: RTM_NEWADDR, flags, body };
+}
+
+function identity(address: Address, names: KernelNames): AttributeWriter {
+  return new AttributeWriter(80)
+    .raw(
+      encodeAddressHeader({
+        family: familyNumber(familyOf(address.address)),
+        prefixLength: address.prefixLength,
+        index: names.interfaceIndex(address.device),
+      }),
+    )
+    .address(IFA_LOCAL, address.address)
+    .address(IFA_ADDRESS, address.address);
+}
