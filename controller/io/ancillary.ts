@@ -5,7 +5,7 @@
 import { EncodeError } from "../base/errors.js";
 import type { IpAddress } from "../base/ip.js";
 import { IPV4_ANY, IPV6_ANY, ipToBytes, ipv4FromBytes, ipv6FromBytes, isIpv4 } from "../base/ip.js";
-import { decodeSocketAddress, LITTLE } from "./address.js";
+import { LITTLE } from "./address.js";
 import * as c from "./constants.js";
 
 export interface ControlMessage {
@@ -30,22 +30,6 @@ export interface Ancillary {
   /** The routing header from its next header octet on. */
   readonly routingHeader?: Uint8Array;
   readonly mark?: number;
-  /** Of a message from the error queue. */
-  readonly networkError?: NetworkError;
-}
-
-/** struct sock_extended_err: what became of a packet that was sent before. */
-export interface NetworkError {
-  /** Positive. */
-  readonly errno: number;
-  /** SO_EE_ORIGIN_…: 1 local, 2 ICMP, 3 ICMPv6. */
-  readonly origin: number;
-  readonly icmpType: number;
-  readonly icmpCode: number;
-  /** The path MTU when errno is EMSGSIZE. */
-  readonly info: number;
-  /** The node that reported it. */
-  readonly offender?: IpAddress;
 }
 
 /** What to send a packet with; absent means the kernel's choice. */
@@ -138,9 +122,6 @@ function decodeIpv6(type: number, data: Uint8Array, into: Mutable<Ancillary>, de
       return;
     case c.IPV6_RTHDR:
       into.routingHeader = data;
-      return;
-    case c.IPV6_RECVERR:
-      if (data.length >= 16) into.networkError = decodeNetworkError(data);
   }
 }
 
@@ -156,24 +137,7 @@ function decodeIpv4(type: number, data: Uint8Array, into: Mutable<Ancillary>): v
       return;
     case c.IP_TOS:
       if (data.length === 1) into.trafficClass = data[0] ?? 0;
-      return;
-    case c.IP_RECVERR:
-      if (data.length >= 16) into.networkError = decodeNetworkError(data);
   }
-}
-
-function decodeNetworkError(data: Uint8Array): NetworkError {
-  const view = viewOf(data);
-  const sender = decodeSocketAddress(data.subarray(16));
-  const offender = sender?.family === "inet" || sender?.family === "inet6" ? { offender: sender.address } : {};
-  return {
-    errno: view.getUint32(0, LITTLE),
-    origin: view.getUint8(4),
-    icmpType: view.getUint8(5),
-    icmpCode: view.getUint8(6),
-    info: view.getUint32(8, LITTLE),
-    ...offender,
-  };
 }
 
 /** The control messages for sending over IPv6; throws EncodeError for an IPv4 source. */
