@@ -144,7 +144,8 @@ export class AttributeWriter {
   }
 
   #header(at: number, type: number, length: number): void {
-    if (length > 0xffff) throw new EncodeError(`attribute ${type & NLA_TYPE_MASK}`, `${length} octets do not fit a netlink attribute`);
+    if (length > 0xffff)
+      throw new EncodeError(`attribute ${type & NLA_TYPE_MASK}`, `${length} octets do not fit a netlink attribute`);
     this.#view.setUint16(at, length, LITTLE);
     this.#view.setUint16(at + 2, type, LITTLE);
   }
