@@ -16,6 +16,17 @@ import { decodeOptionSpans, encodeOptions, type OptionSpan } from "./mobility-op
 import type { CodecContext } from "./profile.js";
 import { Protocol } from "./registry.js";
 
+export type {
+  BindingAcknowledgement,
+  BindingError,
+  BindingRefreshRequest,
+  BindingUpdate,
+  KnownMessage,
+  MessageOfType,
+  MobilityMessage,
+  UnknownMessage,
+} from "./mobility-message.js";
+
 /** A message with its options where they stand in the octets. */
 export interface LocatedMessage {
   readonly message: MobilityMessage;
