@@ -181,7 +181,8 @@ export function putUnlimitedLifetime(lifetime: StructView): void {
 export function putSelector(view: StructView, selector: XfrmSelector): void {
   const { source, destination, protocol, mobilityHeaderType } = selector;
   const family = familyOf(source.address);
-  if (family !== familyOf(destination.address)) throw new EncodeError("selector", "two address families in one selector");
+  if (family !== familyOf(destination.address))
+    throw new EncodeError("selector", "two address families in one selector");
   view.putAddress(SELECTOR.daddr, destination.address);
   view.putAddress(SELECTOR.saddr, source.address);
   view.putU16(SELECTOR.family, family === 4 ? AF_INET : AF_INET6);

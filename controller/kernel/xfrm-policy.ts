@@ -4,6 +4,7 @@
  */
 import { DecodeError } from "../base/errors.js";
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
+import { NLM_F_DUMP } from "../netlink/constants.js";
 import { OWNERSHIP, type XfrmMark, type XfrmPolicy, type XfrmTemplate } from "../plan/objects.js";
 import type { NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
@@ -40,14 +41,17 @@ const {
   xfrm_id,
   xfrm_mark: MARK,
 } = XFRM_STRUCTS;
-const NLM_F_DUMP = 0x300;
 const PRIORITY_BAND = 0xffff;
 const ALL_ALGORITHMS = 0xffffffff;
 
 const DIRECTION = { in: XFRM_POLICY_IN, out: XFRM_POLICY_OUT, forward: XFRM_POLICY_FWD } as const;
 const POLICY_TYPE = { main: XFRM_POLICY_TYPE_MAIN, sub: XFRM_POLICY_TYPE_SUB } as const;
 const ACTION = { allow: XFRM_POLICY_ALLOW, block: XFRM_POLICY_BLOCK } as const;
-const PROTOCOL = { esp: IPPROTO_ESP, "home-address-option": IPPROTO_DSTOPTS, "type2-routing-header": IPPROTO_ROUTING } as const;
+const PROTOCOL = {
+  esp: IPPROTO_ESP,
+  "home-address-option": IPPROTO_DSTOPTS,
+  "type2-routing-header": IPPROTO_ROUTING,
+} as const;
 const MODE = {
   transport: XFRM_MODE_TRANSPORT,
   tunnel: XFRM_MODE_TUNNEL,
@@ -61,14 +65,8 @@ export const xfrmPolicyCodec: ObjectCodec<XfrmPolicy> = {
   create: (policy) => [policyRequest(XFRM_MSG_NEWPOLICY, policy)],
   update: (policy) => [policyRequest(XFRM_MSG_UPDPOLICY, policy)],
 
-  remove(policy) {
-    const id = new StructView(new Uint8Array(ID.size));
-    putSelector(id.part(ID.sel, XFRM_STRUCTS.xfrm_selector.size), policy.selector);
-    id.putU8(ID.dir, DIRECTION[policy.direction]);
-    const body = new AttributeWriter(128).raw(id.bytes);
-    putIdentity(body, policy);
-    return [{ family: "xfrm", type: XFRM_MSG_DELPOLICY, flags: 0, body: body.finish() }];
-  },
+  remove: (policy) => [identityRequest(XFRM_MSG_DELPOLICY, policy)],
+  find: (policy) => [identityRequest(XFRM_MSG_GETPOLICY, policy)],
 
   // Without a policy type attribute the dump holds main and sub policies.
   dump: () => [{ family: "xfrm", type: XFRM_MSG_GETPOLICY, flags: NLM_F_DUMP, body: new Uint8Array(0) }],
@@ -78,7 +76,10 @@ export const xfrmPolicyCodec: ObjectCodec<XfrmPolicy> = {
     if (found === undefined) return undefined;
     const { info, attributes } = found;
     const priority = info.u32(INFO.priority);
-    if (ownOnly && (priority < OWNERSHIP.policyPriorityBase || priority > OWNERSHIP.policyPriorityBase + PRIORITY_BAND)) {
+    if (
+      ownOnly &&
+      (priority < OWNERSHIP.policyPriorityBase || priority > OWNERSHIP.policyPriorityBase + PRIORITY_BAND)
+    ) {
       return undefined;
     }
     const selector = getSelector(info.part(INFO.sel, XFRM_STRUCTS.xfrm_selector.size));
@@ -114,6 +115,16 @@ function policyRequest(type: number, policy: XfrmPolicy): NetlinkRequest {
   return { family: "xfrm", type, flags: 0, body: body.finish() };
 }
 
+/** By what the kernel finds a policy. */
+function identityRequest(type: number, policy: XfrmPolicy): NetlinkRequest {
+  const id = new StructView(new Uint8Array(ID.size));
+  putSelector(id.part(ID.sel, XFRM_STRUCTS.xfrm_selector.size), policy.selector);
+  id.putU8(ID.dir, DIRECTION[policy.direction]);
+  const body = new AttributeWriter(128).raw(id.bytes);
+  putIdentity(body, policy);
+  return { family: "xfrm", type, flags: 0, body: body.finish() };
+}
+
 /** The parts of a policy's identity that stand in attributes. */
 function putIdentity(body: AttributeWriter, policy: XfrmPolicy): void {
   const type = new Uint8Array(TYPE.size);
@@ -145,7 +156,10 @@ function encodeTemplates(templates: readonly XfrmTemplate[]): Uint8Array {
 /** undefined if one of them is nothing that we make (AH, IPComp, IPv4 end points). */
 function decodeTemplates(payload: Uint8Array): XfrmTemplate[] | undefined {
   if (payload.length % TMPL.size !== 0) {
-    throw new DecodeError(`${payload.length} octets, a multiple of ${TMPL.size} wanted`, { offset: 0, field: "XFRMA_TMPL" });
+    throw new DecodeError(`${payload.length} octets, a multiple of ${TMPL.size} wanted`, {
+      offset: 0,
+      field: "XFRMA_TMPL",
+    });
   }
   const templates: XfrmTemplate[] = [];
   for (let at = 0; at < payload.length; at += TMPL.size) {
@@ -173,7 +187,10 @@ function decodeMark(payload: Uint8Array): XfrmMark {
 /** Dumps and notifications of new policies begin with the info; of a removed policy it stands in XFRMA_POLICY. */
 function policyBody({ type, body }: { type: number; body: Uint8Array }) {
   if (type === XFRM_MSG_NEWPOLICY || type === XFRM_MSG_UPDPOLICY) {
-    return { info: StructView.over(body, "xfrm_userpolicy_info"), attributes: readAttributes(body.subarray(INFO.size), INFO.size) };
+    return {
+      info: StructView.over(body, "xfrm_userpolicy_info"),
+      attributes: readAttributes(body.subarray(INFO.size), INFO.size),
+    };
   }
   if (type !== XFRM_MSG_DELPOLICY) return undefined;
   const attributes = readAttributes(body.subarray(ID.size), ID.size);

@@ -11,6 +11,7 @@ import { EncodeError } from "../base/errors.js";
 import { IPV6_ANY } from "../base/ip.js";
 import { Secret } from "../base/secret.js";
 import { type Attribute, type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
+import { NLM_F_DUMP } from "../netlink/constants.js";
 import { type EspState, type MobilityState, OWNERSHIP, type XfrmState } from "../plan/objects.js";
 import type { NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
@@ -34,16 +35,33 @@ import {
   XFRMA_SA,
   XFRMA_SRCADDR,
 } from "./xfrm-constants.js";
-import { getSelector, isAnySelector, putSelector, putUnlimitedLifetime, StructView, XFRM_STRUCTS } from "./xfrm-layout.js";
+import {
+  getSelector,
+  isAnySelector,
+  putSelector,
+  putUnlimitedLifetime,
+  StructView,
+  XFRM_STRUCTS,
+} from "./xfrm-layout.js";
 
-const { xfrm_usersa_info: INFO, xfrm_usersa_id: ID, xfrm_algo_aead: AEAD, xfrm_replay_state_esn: ESN, xfrm_id } = XFRM_STRUCTS;
+const {
+  xfrm_usersa_info: INFO,
+  xfrm_usersa_id: ID,
+  xfrm_algo_aead: AEAD,
+  xfrm_replay_state_esn: ESN,
+  xfrm_id,
+} = XFRM_STRUCTS;
 /** Window that fits the plain replay state's 32-bit bitmap; larger ones need XFRMA_REPLAY_ESN_VAL. */
 const PLAIN_REPLAY_WINDOW = 32;
 /** SPIs 1 to 255 are reserved and 0 means "none" (RFC 4303 §2.1); the kernel would take 0 and never let it be deleted. */
 const FIRST_SPI = 256;
 const REQID_RANGE = 1 << 24;
 
-const PROTOCOL = { esp: IPPROTO_ESP, "home-address-option": IPPROTO_DSTOPTS, "type2-routing-header": IPPROTO_ROUTING } as const;
+const PROTOCOL = {
+  esp: IPPROTO_ESP,
+  "home-address-option": IPPROTO_DSTOPTS,
+  "type2-routing-header": IPPROTO_ROUTING,
+} as const;
 
 export const xfrmStateCodec: ObjectCodec<XfrmState> = {
   kind: "xfrm-state",
@@ -53,17 +71,8 @@ export const xfrmStateCodec: ObjectCodec<XfrmState> = {
 
   update: (state, previous) => (isUpdatable(state, previous) ? [stateRequest(XFRM_MSG_UPDSA, state)] : undefined),
 
-  remove(state) {
-    const id = new StructView(new Uint8Array(ID.size));
-    id.putAddress(ID.daddr, state.destination);
-    id.putU16(ID.family, AF_INET6);
-    id.putU8(ID.proto, PROTOCOL[state.transform.type]);
-    if (state.transform.type === "esp") id.putU32be(ID.spi, state.transform.spi);
-    const body = new AttributeWriter(64).raw(id.bytes);
-    // States without an SPI are found by both addresses.
-    if (state.transform.type !== "esp") body.address(XFRMA_SRCADDR, state.source);
-    return [{ family: "xfrm", type: XFRM_MSG_DELSA, flags: 0, body: body.finish() }];
-  },
+  remove: (state) => [identityRequest(XFRM_MSG_DELSA, state)],
+  find: (state) => [identityRequest(XFRM_MSG_GETSA, state)],
 
   // The kernel reads filter attributes right after the netlink header here: no struct in between.
   dump: () => [{ family: "xfrm", type: XFRM_MSG_GETSA, flags: NLM_F_DUMP, body: new Uint8Array(0) }],
@@ -89,16 +98,15 @@ export const xfrmStateCodec: ObjectCodec<XfrmState> = {
   },
 };
 
-/** NLM_F_ROOT | NLM_F_MATCH (linux/netlink.h). */
-const NLM_F_DUMP = 0x300;
-
 function isOwnReqid(reqid: number): boolean {
   return reqid >= OWNERSHIP.reqidBase && reqid < OWNERSHIP.reqidBase + REQID_RANGE;
 }
 
 function isUpdatable(state: XfrmState, previous: XfrmState): boolean {
   const [now, before] = [state.transform, previous.transform];
-  return now.type !== "esp" && before.type !== "esp" && state.reqid === previous.reqid && now.wildcard === before.wildcard;
+  return (
+    now.type !== "esp" && before.type !== "esp" && state.reqid === previous.reqid && now.wildcard === before.wildcard
+  );
 }
 
 function stateRequest(type: number, state: XfrmState): NetlinkRequest {
@@ -119,6 +127,18 @@ function stateRequest(type: number, state: XfrmState): NetlinkRequest {
   }
   const request = { family: "xfrm", type, flags: 0, body: concat(info.bytes, attributes) } as const;
   return secret ? { ...request, secret } : request;
+}
+
+/** By what the kernel finds a state: destination, protocol and SPI; without an SPI, both addresses. */
+function identityRequest(type: number, state: XfrmState): NetlinkRequest {
+  const id = new StructView(new Uint8Array(ID.size));
+  id.putAddress(ID.daddr, state.destination);
+  id.putU16(ID.family, AF_INET6);
+  id.putU8(ID.proto, PROTOCOL[state.transform.type]);
+  if (state.transform.type === "esp") id.putU32be(ID.spi, state.transform.spi);
+  const body = new AttributeWriter(64).raw(id.bytes);
+  if (state.transform.type !== "esp") body.address(XFRMA_SRCADDR, state.source);
+  return { family: "xfrm", type, flags: 0, body: body.finish() };
 }
 
 /** The message body; the writer's copy of the key is wiped. */
@@ -146,7 +166,8 @@ function putEsp(info: StructView, attributes: AttributeWriter, esp: EspState, an
 function putAead(attributes: AttributeWriter, aead: EspState["aead"]): void {
   const name = Buffer.from(aead.algorithm, "latin1");
   // The name needs its closing zero octet inside the 64.
-  if (name.length >= AEAD.alg_key_len) throw new EncodeError("aead", `algorithm name of ${name.length} octets, at most 63`);
+  if (name.length >= AEAD.alg_key_len)
+    throw new EncodeError("aead", `algorithm name of ${name.length} octets, at most 63`);
   const value = new StructView(new Uint8Array(AEAD.size + aead.key.length));
   value.bytes.set(name, AEAD.alg_name);
   value.putU32(AEAD.alg_key_len, aead.key.length * 8);
@@ -162,7 +183,8 @@ function putAead(attributes: AttributeWriter, aead: EspState["aead"]): void {
  * keeps the large bitmap over ordinary 32-bit numbers.
  */
 function putLargeWindow(attributes: AttributeWriter, window: number): void {
-  if (window > XFRMA_REPLAY_ESN_MAX) throw new EncodeError("replayWindow", `${window}, at most ${XFRMA_REPLAY_ESN_MAX}`);
+  if (window > XFRMA_REPLAY_ESN_MAX)
+    throw new EncodeError("replayWindow", `${window}, at most ${XFRMA_REPLAY_ESN_MAX}`);
   const words = Math.ceil(window / 32);
   const value = new StructView(new Uint8Array(ESN.size + 4 * words));
   value.putU32(ESN.bmp_len, words);
@@ -179,7 +201,10 @@ function putMobility(info: StructView, attributes: AttributeWriter, mobility: Mo
 /** Dumps and notifications of new states begin with the info; of a removed state it stands in XFRMA_SA. */
 function stateBody({ type, body }: NetlinkMessage): { info: StructView; attributes: AttributeMap } | undefined {
   if (type === XFRM_MSG_NEWSA || type === XFRM_MSG_UPDSA) {
-    return { info: StructView.over(body, "xfrm_usersa_info"), attributes: readAttributes(body.subarray(INFO.size), INFO.size) };
+    return {
+      info: StructView.over(body, "xfrm_usersa_info"),
+      attributes: readAttributes(body.subarray(INFO.size), INFO.size),
+    };
   }
   if (type !== XFRM_MSG_DELSA) return undefined;
   const attributes = readAttributes(body.subarray(ID.size), ID.size);
