@@ -4,7 +4,8 @@
  *
  * NFTA_SET_KEY_TYPE means nothing to the kernel; it tells `nft list` how to print keys: nft's number of the datatype, for a
  * concatenation six bits each, the first field highest. "integer" has no fixed length, so nft needs the expression the key is taken
- * from (`typeof`) in the set's userdata; for such sets we write the nearest one it knows, and the length in an item of our own.
+ * from (`typeof`) in the set's userdata (without it nft 1.0.6 prints the integer fields of concatenations as 0); for such sets we write
+ * an expression of the right length, and the length in an item of our own.
  */
 import { fromHex } from "../base/bytes.js";
 import { EncodeError } from "../base/errors.js";

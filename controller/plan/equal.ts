@@ -1,9 +1,14 @@
 /** Whether two kernel objects are the same in identity and content: what makes an object of the kernel the one that was wanted. */
 import { Secret } from "../base/secret.js";
+import { sameNftTable } from "./nft-canonical.js";
 import type { KernelObject } from "./objects.js";
 
-/** An optional field that is absent, undefined or false counts as the same. Keys are compared without telling where they differ. */
+/**
+ * An optional field that is absent, undefined or false counts as the same. Keys are compared without telling where they differ. Of
+ * nftables tables the order of their parts and the wording of their rules count for nothing.
+ */
 export function objectsEqual(a: KernelObject, b: KernelObject): boolean {
+  if (a.kind === "nft-table" && b.kind === "nft-table") return sameNftTable(a, b);
   return valuesEqual(a, b);
 }
 
