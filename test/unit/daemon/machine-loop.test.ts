@@ -12,15 +12,16 @@ function bench(options: { deadline?: () => Instant | undefined; flush?: () => Pr
     nextDeadline: () => options.deadline?.(),
   };
   const waiters: { want: number; go: () => void }[] = [];
+  const note = (text: string): void => {
+    log.push(text);
+    for (const waiter of waiters) if (log.length >= waiter.want) waiter.go();
+  };
   const loop = new MachineLoop<number, Effect>(machine, -1, {
-    perform: (effect) => {
-      log.push(`${effect.kind} ${effect.n}`);
-      for (const waiter of waiters) if (log.length >= waiter.want) waiter.go();
-    },
+    perform: (effect) => note(`${effect.kind} ${effect.n}`),
     flush: () => options.flush?.(),
     turnEnded: () => {
       turns++;
-      log.push("turn");
+      note("turn");
     },
   });
   const reached = (want: number): Promise<void> => new Promise((go) => (log.length >= want ? go() : waiters.push({ want, go })));
