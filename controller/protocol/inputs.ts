@@ -133,6 +133,7 @@ export type DropReason =
   | "malformed"
   | "not-a-subscriber"
   | "wrong-destination"
+  | "wrong-source"
   | "care-of-not-unicast"
   | "home-address-mismatch"
   | "rate-limited"
