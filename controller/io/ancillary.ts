@@ -15,9 +15,9 @@ export interface ControlMessage {
 }
 
 /** Metadata of a received packet; a field is absent when the kernel did not give it. */
-export interface Ancillary {
+export interface Ancillary<A extends IpAddress = IpAddress> {
   /** Destination address of the packet (for IPv4 the one in the header, which may be a broadcast). */
-  readonly destination?: IpAddress;
+  readonly destination?: A;
   readonly interfaceIndex?: number;
   /** IPv6 hop limit or IPv4 TTL. */
   readonly hopLimit?: number;
@@ -33,8 +33,8 @@ export interface Ancillary {
 }
 
 /** What to send a packet with; absent means the kernel's choice. */
-export interface SendOptions {
-  readonly source?: IpAddress;
+export interface SendOptions<A extends IpAddress = IpAddress> {
+  readonly source?: A;
   readonly interfaceIndex?: number;
   readonly hopLimit?: number;
   readonly trafficClass?: number;

@@ -20,7 +20,7 @@ export interface Icmpv6Options extends ChannelOptions {
 }
 
 /** Throws SyscallError: EPERM without CAP_NET_RAW. */
-export function openIcmpv6Socket(options: Icmpv6Options): IpSocket {
+export function openIcmpv6Socket(options: Icmpv6Options): IpSocket<Ipv6Address> {
   const socket = IpSocket.open({ ...options, family: 6, type: c.SOCK_RAW, protocol: c.IPPROTO_ICMPV6 });
   try {
     const hopLimit = options.hopLimit ?? 255;
@@ -36,11 +36,11 @@ export function openIcmpv6Socket(options: Icmpv6Options): IpSocket {
 }
 
 /** Receives what is sent to `group` on the link, too. The interface of what is sent is `interfaceIndex` of each packet. */
-export function joinMulticast(socket: IpSocket, group: Ipv6Address, interfaceIndex: number): void {
+export function joinMulticast(socket: IpSocket<Ipv6Address>, group: Ipv6Address, interfaceIndex: number): void {
   socket.socket.setOption(c.SOL_IPV6, c.IPV6_ADD_MEMBERSHIP, membership(group, interfaceIndex));
 }
 
-export function leaveMulticast(socket: IpSocket, group: Ipv6Address, interfaceIndex: number): void {
+export function leaveMulticast(socket: IpSocket<Ipv6Address>, group: Ipv6Address, interfaceIndex: number): void {
   socket.socket.setOption(c.SOL_IPV6, c.IPV6_DROP_MEMBERSHIP, membership(group, interfaceIndex));
 }
 

@@ -3,7 +3,7 @@
  * (UDP, Mobility Header, ICMPv6) are thin layers over this one.
  */
 import { EncodeError } from "../base/errors.js";
-import type { Family, IpAddress } from "../base/ip.js";
+import type { Family, IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
 import { familyOf, IPV4_ANY, IPV6_ANY, isIpv4, isIpv6 } from "../base/ip.js";
 import type { Inet6Address, InetAddress } from "./address.js";
 import type { Ancillary, SendOptions } from "./ancillary.js";
@@ -14,25 +14,25 @@ import type { ChannelOptions, Message, OutgoingMessage, SendReport } from "./soc
 import { Socket } from "./socket.js";
 
 /** A received packet: the octets after the IP header and its extension headers, and what is known about it. */
-export interface IpPacket extends Ancillary {
+export interface IpPacket<A extends IpAddress = IpAddress> extends Ancillary<A> {
   readonly data: Uint8Array;
-  readonly source: IpAddress;
+  readonly source: A;
   /** 0 for raw sockets. */
   readonly sourcePort: number;
 }
 
-export interface OutgoingPacket extends SendOptions {
+export interface OutgoingPacket<A extends IpAddress = IpAddress> extends SendOptions<A> {
   readonly data: Uint8Array;
-  readonly destination: IpAddress;
+  readonly destination: A;
   /** 0 or absent for raw sockets. */
   readonly destinationPort?: number;
   /** 20 bits, IPv6 only. */
   readonly flowLabel?: number;
 }
 
-export interface PacketListener {
+export interface PacketListener<A extends IpAddress = IpAddress> {
   /** 1 to 64 packets in order of arrival. */
-  onPackets(packets: readonly IpPacket[]): void;
+  onPackets(packets: readonly IpPacket<A>[]): void;
   onError(error: SyscallError): void;
 }
 
@@ -42,11 +42,13 @@ export interface IpSocketOptions extends ChannelOptions {
   readonly protocol: number;
   /** SO_MARK of everything that is sent without a mark of its own. */
   readonly mark?: number;
+  /** Reports the mark of received packets (SO_RCVMARK, Linux 5.19). */
+  readonly receiveMark?: boolean;
   /** Receives from and sends over this device only. */
   readonly device?: string;
 }
 
-/** Each asks for one kind of control message; SO_RCVMARK exists since Linux 5.19. */
+/** Each asks for one kind of control message. */
 const IPV6_METADATA = [
   c.IPV6_RECVPKTINFO,
   c.IPV6_RECVHOPLIMIT,
@@ -57,12 +59,16 @@ const IPV6_METADATA = [
 ];
 const IPV4_METADATA = [c.IP_PKTINFO, c.IP_RECVTTL, c.IP_RECVTOS];
 
-export class IpSocket {
+/** `A` is the kind of address its family has. */
+export class IpSocket<A extends IpAddress = IpAddress> {
   readonly socket: Socket;
   readonly family: Family;
   #truncated = 0;
 
   /** Throws SyscallError. */
+  static open(options: IpSocketOptions & { readonly family: 4 }): IpSocket<Ipv4Address>;
+  static open(options: IpSocketOptions & { readonly family: 6 }): IpSocket<Ipv6Address>;
+  static open(options: IpSocketOptions): IpSocket;
   static open(options: IpSocketOptions): IpSocket {
     const socket = Socket.open({ ...options, family: options.family === 6 ? c.AF_INET6 : c.AF_INET });
     try {
@@ -74,6 +80,7 @@ export class IpSocket {
         socket.setOption(c.SOL_IPV6, c.IPV6_V6ONLY, 1);
       }
       if (options.mark !== undefined) socket.setOption(c.SOL_SOCKET, c.SO_MARK, options.mark);
+      if (options.receiveMark === true) socket.setOption(c.SOL_SOCKET, c.SO_RCVMARK, 1);
       if (options.device !== undefined) {
         socket.setOption(c.SOL_SOCKET, c.SO_BINDTODEVICE, Buffer.from(`${options.device}\0`));
       }
@@ -111,7 +118,7 @@ export class IpSocket {
     return { address: this.family === 6 ? IPV6_ANY : IPV4_ANY, port: 0 };
   }
 
-  listen(listener: PacketListener): void {
+  listen(listener: PacketListener<A>): void {
     this.socket.listen({
       onMessages: (messages) => {
         const packets = this.#packets(messages);
@@ -122,7 +129,7 @@ export class IpSocket {
   }
 
   /** Throws EncodeError for a value that fits no field; the kernel's refusals are in the report. */
-  send(packets: readonly OutgoingPacket[]): SendReport {
+  send(packets: readonly OutgoingPacket<A>[]): SendReport {
     return this.socket.send(packets.map((packet) => this.#outgoing(packet)));
   }
 
@@ -130,19 +137,20 @@ export class IpSocket {
     this.socket.close();
   }
 
-  #packets(messages: readonly Message[]): IpPacket[] {
-    const packets: IpPacket[] = [];
+  #packets(messages: readonly Message[]): IpPacket<A>[] {
+    const packets: IpPacket<A>[] = [];
     for (const { data, source, control, truncated, fromErrorQueue } of messages) {
       if (fromErrorQueue) continue; // nobody asked for them (IP_RECVERR)
       if (truncated) this.#truncated++;
       else if (source?.family === "inet" || source?.family === "inet6") {
-        packets.push({ data, source: source.address, sourcePort: source.port, ...decodeAncillary(control) });
+        const packet: IpPacket = { data, source: source.address, sourcePort: source.port, ...decodeAncillary(control) };
+        packets.push(packet as IpPacket<A>); // a socket of one family has only such addresses
       }
     }
     return packets;
   }
 
-  #outgoing(packet: OutgoingPacket): OutgoingMessage {
+  #outgoing(packet: OutgoingPacket<A>): OutgoingMessage {
     const { data, destination, destinationPort = 0, flowLabel, interfaceIndex } = packet;
     const to = this.#address(destination, destinationPort);
     if (to.family === "inet") return { data, to, control: encodeIpv4Options(packet) };

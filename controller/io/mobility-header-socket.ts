@@ -7,6 +7,7 @@
  * Sent: the checksum is filled in by the kernel, over the final destination; a type 2 routing header goes in as `routingHeader`.
  * RFC 6275 §6.1, RFC 3542.
  */
+import type { Ipv6Address } from "../base/ip.js";
 import * as c from "./constants.js";
 import { IpSocket } from "./ip-socket.js";
 import type { ChannelOptions } from "./socket.js";
@@ -20,7 +21,7 @@ export interface MobilityHeaderOptions extends ChannelOptions {
 const CHECKSUM_OFFSET = 4;
 
 /** Throws SyscallError: EPERM without CAP_NET_RAW. */
-export function openMobilityHeaderSocket(options: MobilityHeaderOptions = {}): IpSocket {
+export function openMobilityHeaderSocket(options: MobilityHeaderOptions = {}): IpSocket<Ipv6Address> {
   const socket = IpSocket.open({ ...options, family: 6, type: c.SOCK_RAW, protocol: c.IPPROTO_MH });
   try {
     socket.socket.setOption(c.SOL_IPV6, c.IPV6_CHECKSUM, CHECKSUM_OFFSET);

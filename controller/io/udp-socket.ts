@@ -1,5 +1,5 @@
 /** UDP over IPv4 or IPv6, with the metadata of each datagram in both directions. */
-import type { Family, IpAddress } from "../base/ip.js";
+import type { Family, IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
 import { IPV4_ANY, IPV6_ANY } from "../base/ip.js";
 import * as c from "./constants.js";
 import { IpSocket } from "./ip-socket.js";
@@ -20,6 +20,8 @@ export interface UdpOptions extends ChannelOptions {
 }
 
 /** Throws SyscallError: EADDRINUSE when the port is taken (also by a kernel's FOU or GUE port), EADDRNOTAVAIL without `freebind`. */
+export function openUdpSocket(options: UdpOptions & { readonly family: 4 }): IpSocket<Ipv4Address>;
+export function openUdpSocket(options: UdpOptions & { readonly family: 6 }): IpSocket<Ipv6Address>;
 export function openUdpSocket(options: UdpOptions): IpSocket {
   const socket = IpSocket.open({ ...options, type: c.SOCK_DGRAM, protocol: 0 });
   try {
