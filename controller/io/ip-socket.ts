@@ -42,8 +42,6 @@ export interface IpSocketOptions extends ChannelOptions {
   readonly protocol: number;
   /** SO_MARK of everything that is sent without a mark of its own. */
   readonly mark?: number;
-  /** Reports the mark of received packets (SO_RCVMARK, Linux 5.19). */
-  readonly receiveMark?: boolean;
   /** Receives from and sends over this device only. */
   readonly device?: string;
 }
@@ -74,13 +72,10 @@ export class IpSocket<A extends IpAddress = IpAddress> {
     try {
       const six = options.family === 6;
       for (const name of six ? IPV6_METADATA : IPV4_METADATA) socket.setOption(six ? c.SOL_IPV6 : c.SOL_IP, name, 1);
-      if (six) {
-        socket.setOption(c.SOL_IPV6, c.IPV6_FLOWINFO_SEND, 1);
-        // Otherwise a v6 socket would also take the port in IPv4.
-        socket.setOption(c.SOL_IPV6, c.IPV6_V6ONLY, 1);
-      }
+      if (six) socket.setOption(c.SOL_IPV6, c.IPV6_FLOWINFO_SEND, 1);
+      // Otherwise it would also take the port in IPv4; raw sockets have no IPv4 side.
+      if (six && options.type === c.SOCK_DGRAM) socket.setOption(c.SOL_IPV6, c.IPV6_V6ONLY, 1);
       if (options.mark !== undefined) socket.setOption(c.SOL_SOCKET, c.SO_MARK, options.mark);
-      if (options.receiveMark === true) socket.setOption(c.SOL_SOCKET, c.SO_RCVMARK, 1);
       if (options.device !== undefined) {
         socket.setOption(c.SOL_SOCKET, c.SO_BINDTODEVICE, Buffer.from(`${options.device}\0`));
       }
@@ -112,10 +107,11 @@ export class IpSocket<A extends IpAddress = IpAddress> {
     this.socket.bind(target.family === "inet6" && scopeId !== undefined ? { ...target, scopeId } : target);
   }
 
-  localAddress(): { readonly address: IpAddress; readonly port: number } {
+  localAddress(): { readonly address: A; readonly port: number } {
     const local = this.socket.localAddress();
-    if (local?.family === "inet" || local?.family === "inet6") return { address: local.address, port: local.port };
-    return { address: this.family === 6 ? IPV6_ANY : IPV4_ANY, port: 0 };
+    const any = this.family === 6 ? IPV6_ANY : IPV4_ANY;
+    const inet = local?.family === "inet" || local?.family === "inet6" ? local : { address: any, port: 0 };
+    return { address: inet.address as A, port: inet.port };
   }
 
   listen(listener: PacketListener<A>): void {
