@@ -136,8 +136,7 @@ function identityRequest(type: number, state: XfrmState): NetlinkRequest {
   id.putU16(ID.family, AF_INET6);
   id.putU8(ID.proto, PROTOCOL[state.transform.type]);
   if (state.transform.type === "esp") id.putU32be(ID.spi, state.transform.spi);
-  const body = new AttributeWriter(64).raw(id.bytes);
-  if (state.transform.type !== "esp") body.address(XFRMA_SRCADDR, state.source);
+  const body = new AttributeWriter(64).raw(id.bytes).address(XFRMA_SRCADDR, state.source);
   return { family: "xfrm", type, flags: 0, body: body.finish() };
 }
 
@@ -185,9 +184,9 @@ function putAead(attributes: AttributeWriter, aead: EspState["aead"]): void {
 function putLargeWindow(attributes: AttributeWriter, window: number): void {
   if (window > XFRMA_REPLAY_ESN_MAX)
     throw new EncodeError("replayWindow", `${window}, at most ${XFRMA_REPLAY_ESN_MAX}`);
-  const words = Math.ceil(window / 32);
-  const value = new StructView(new Uint8Array(ESN.size + 4 * words));
-  value.putU32(ESN.bmp_len, words);
+  // The bitmap itself may stay out: the kernel begins with an empty one.
+  const value = new StructView(new Uint8Array(ESN.size));
+  value.putU32(ESN.bmp_len, Math.ceil(window / 32));
   value.putU32(ESN.replay_window, window);
   attributes.bytes(XFRMA_REPLAY_ESN_VAL, value.bytes);
 }

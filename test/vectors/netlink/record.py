@@ -1,0 +1,202 @@
+#!/usr/bin/python3
+"""Records what `ip xfrm` and `nft` say to the kernel and what the kernel says back, as vectors for the unit tests.
+
+usage: record.py xfrm|nft > FILE.json      as root, in an empty network namespace of a kernel with ESP and Mobile IPv6
+
+Each case is a command and the object that it means, written by hand: the codecs have no part in this file. Needs strace.
+Sequence numbers and ports are zeroed. One vector holds one message, with its netlink header.
+"""
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+REQID, PRIORITY = 0x44000000, 0x41910000
+HA, HOA, COA = "2001:db8:1::1", "2001:db8:1::100", "2001:db8:f::2"
+KEY = "0102030405060708090a0b0c0d0e0f1011121314"
+AEAD = f"aead rfc4106(gcm(aes)) 0x{KEY} 128"
+
+
+def traced(command):
+    """The netlink datagrams that the command sent and received, in order: [("sent"|"received", bytes)]."""
+    with tempfile.NamedTemporaryFile("r") as log:
+        trace = ["strace", "-o", log.name, "-e", "trace=sendmsg,recvmsg", "-e", "write=all", "-e", "read=all"]
+        result = subprocess.run(trace + command, capture_output=True, text=True)
+        if result.returncode != 0:
+            sys.exit(f"{' '.join(command)}: {result.stderr}")
+        found, buffer = [], None
+        for line in log:
+            dump = re.match(r" \| ([0-9a-f]{5})  ((?:[0-9a-f]{2} {1,2})+)", line)
+            if dump and buffer is not None:
+                buffer += bytes.fromhex(dump.group(2).replace(" ", ""))
+            call = re.match(r"(sendmsg|recvmsg)\(.*\) = (-?\d+)", line)
+            if call:
+                buffer = bytearray()
+                # iproute2 asks for the length first (MSG_PEEK) and reads again
+                if "sa_family=AF_NETLINK" in line and "MSG_PEEK" not in line and int(call.group(2)) > 0:
+                    found.append(("sent" if call.group(1) == "sendmsg" else "received", buffer, int(call.group(2))))
+        return [(way, bytes(data[:size])) for way, data, size in found]
+
+
+def messages(datagram):
+    while len(datagram) >= 16:
+        length = struct.unpack("=I", datagram[:4])[0]
+        message = bytearray(datagram[:length])
+        message[8:16] = bytes(8)
+        yield bytes(message)
+        datagram = datagram[(length + 3) & ~3:]
+
+
+def kind(message):
+    return struct.unpack("=H", message[4:6])[0]
+
+
+def record(command, way, types):
+    return [m for w, d in traced(command) if w == way for m in messages(d) if kind(m) in types]
+
+
+def vector(name, direction, command, message, obj):
+    return {"name": name, "direction": direction, "command": command, "kernel": os.uname().release, "hex": message.hex(), "object": obj}
+
+
+def selector(source, destination, protocol, mh=None):
+    def prefix(text):
+        address, length = text.split("/")
+        return {"address": address, "length": int(length)}
+    value = {"source": prefix(source), "destination": prefix(destination), "protocol": protocol}
+    return value if mh is None else {**value, "mobilityHeaderType": mh}
+
+
+def esp(spi, mode="transport", window=0, **more):
+    aead = {"algorithm": "rfc4106(gcm(aes))", "key": {"$secret": KEY}, "icvLength": 16}
+    return {"kind": "xfrm-state", "source": HOA, "destination": HA, "reqid": REQID + 1, **more,
+            "transform": {"type": "esp", "spi": spi, "mode": mode, "aead": aead, "replayWindow": window}}
+
+
+def mobility(kind_, source, destination, coa, wildcard, reqid=REQID + 2, **more):
+    return {"kind": "xfrm-state", "source": source, "destination": destination, "reqid": reqid, **more,
+            "transform": {"type": kind_, "careOfAddress": coa, "wildcard": wildcard}}
+
+
+def template(protocol, mode, source="::", destination="::", reqid=0, optional=False):
+    return {"protocol": protocol, "mode": mode, "source": source, "destination": destination, "reqid": reqid, "optional": optional}
+
+
+def policy(direction, sel, templates, ptype="main", priority=PRIORITY, action="allow", **more):
+    return {"kind": "xfrm-policy", "direction": direction, "policyType": ptype, "selector": sel, "priority": priority,
+            "action": action, **more, "templates": templates}
+
+
+# name, verb, `ip xfrm` command, object
+MH_SELECTOR = selector(f"{HOA}/128", f"{HA}/128", 135)
+ANY = selector("::/0", "::/0", 0)
+XFRM = [
+    ("esp transport for the Mobility Header", "create",
+     f"state add src {HOA} dst {HA} proto esp spi 0x1000 reqid {REQID + 1} mode transport {AEAD} sel src {HOA}/128 dst {HA}/128 proto 135",
+     esp(0x1000, selector=MH_SELECTOR)),
+    ("esp transport for binding updates only, window 32", "create",
+     f"state add src {HOA} dst {HA} proto esp spi 0x1001 reqid {REQID + 1} mode transport replay-window 32 {AEAD} sel src {HOA}/128 dst {HA}/128 proto 135 type 5",
+     esp(0x1001, window=32, selector=selector(f"{HOA}/128", f"{HA}/128", 135, 5))),
+    ("esp transport, window 128", "create",
+     f"state add src {HOA} dst {HA} proto esp spi 0x1002 reqid {REQID + 1} mode transport replay-window 128 {AEAD} sel src {HOA}/128 dst {HA}/128 proto 135",
+     esp(0x1002, window=128, selector=MH_SELECTOR)),
+    ("esp tunnel for both families", "create",
+     f"state add src {HOA} dst {HA} proto esp spi 0x1003 reqid {REQID + 1} mode tunnel flag af-unspec {AEAD}",
+     esp(0x1003, mode="tunnel")),
+    ("home address option of a mobile node", "create",
+     f"state add src {HOA} dst {HA} proto hao mode ro coa {COA} reqid {REQID + 2}",
+     mobility("home-address-option", HOA, HA, COA, False)),
+    ("home address option with a selector", "create",
+     f"state add src {HOA} dst 2001:db8:2::1 proto hao mode ro coa {COA} reqid {REQID + 2} sel src {HOA}/128 dst 2001:db8:2::1/128",
+     mobility("home-address-option", HOA, "2001:db8:2::1", COA, False, selector=selector(f"{HOA}/128", "2001:db8:2::1/128", 0))),
+    ("type 2 routing header of a home agent", "create",
+     f"state add src {HA} dst {HOA} proto route2 mode ro coa {COA} reqid {REQID + 2}",
+     mobility("type2-routing-header", HA, HOA, COA, False)),
+    ("home address option from anybody", "create",
+     f"state add src :: dst :: proto hao mode ro coa :: reqid {REQID} flag wildrecv",
+     mobility("home-address-option", "::", "::", "::", True, REQID)),
+    ("type 2 routing header from anybody", "create",
+     f"state add src :: dst :: proto route2 mode ro coa :: reqid {REQID} flag wildrecv",
+     mobility("type2-routing-header", "::", "::", "::", True, REQID)),
+    ("a new care-of address", "update",
+     f"state update src {HOA} dst {HA} proto hao mode ro coa 2001:db8:e::3 reqid {REQID + 2}",
+     mobility("home-address-option", HOA, HA, "2001:db8:e::3", False)),
+    ("policy with one esp template", "create",
+     f"policy add src {HOA}/128 dst {HA}/128 proto 135 dir in priority {PRIORITY} tmpl src :: dst :: proto esp reqid {REQID + 1} mode transport",
+     policy("in", MH_SELECTOR, [template("esp", "transport", reqid=REQID + 1)])),
+    ("policy with home address option and esp", "create",
+     f"policy add src {HOA}/128 dst {HA}/128 proto 135 dir out priority {PRIORITY + 5} tmpl src {HOA} dst {HA} proto hao reqid {REQID + 2} mode ro tmpl src {HOA} dst {HA} proto esp reqid {REQID + 1} mode transport",
+     policy("out", MH_SELECTOR, [template("home-address-option", "route-optimisation", HOA, HA, REQID + 2), template("esp", "transport", HOA, HA, REQID + 1)], priority=PRIORITY + 5)),
+    ("policy for one Mobility Header type", "create",
+     f"policy add src {HA}/128 dst {HOA}/128 proto 135 type 6 dir out priority {PRIORITY} tmpl src :: dst :: proto esp reqid {REQID + 1} mode transport",
+     policy("out", selector(f"{HA}/128", f"{HOA}/128", 135, 6), [template("esp", "transport", reqid=REQID + 1)])),
+    ("catch-all sub policy for home address options", "create",
+     f"policy add src ::/0 dst ::/0 dir in ptype sub priority {PRIORITY + 99} tmpl src :: dst :: proto hao mode ro level use",
+     policy("in", ANY, [template("home-address-option", "route-optimisation", optional=True)], "sub", PRIORITY + 99)),
+    ("catch-all sub policy for routing headers, with a mark", "create",
+     f"policy add src ::/0 dst ::/0 dir fwd ptype sub mark 0x4191 mask 0xffff priority {PRIORITY + 99} tmpl src :: dst :: proto route2 mode ro level use",
+     policy("forward", ANY, [template("type2-routing-header", "route-optimisation", optional=True)], "sub", PRIORITY + 99, mark={"value": 0x4191, "mask": 0xffff})),
+    ("block", "create",
+     f"policy add src 198.51.100.0/24 dst 0.0.0.0/0 dir out action block priority {PRIORITY + 7}",
+     policy("out", selector("198.51.100.0/24", "0.0.0.0/0", 0), [], priority=PRIORITY + 7, action="block")),
+    ("policy in tunnel mode", "create",
+     f"policy add src {HOA}/128 dst ::/0 dir fwd priority {PRIORITY + 8} tmpl src {COA} dst {HA} proto esp reqid {REQID + 3} mode tunnel",
+     policy("forward", selector(f"{HOA}/128", "::/0", 0), [template("esp", "tunnel", COA, HA, REQID + 3)], priority=PRIORITY + 8)),
+    ("policy changed in place", "update",
+     f"policy update src {HOA}/128 dst {HA}/128 proto 135 dir in priority {PRIORITY + 1} tmpl src :: dst :: proto esp reqid {REQID + 9} mode transport",
+     policy("in", MH_SELECTOR, [template("esp", "transport", reqid=REQID + 9)], priority=PRIORITY + 1)),
+]
+XFRM_REMOVALS = [
+    ("esp", "state delete src %s dst %s proto esp spi 0x1000" % (HOA, HA), "esp transport for the Mobility Header"),
+    ("home address option", f"state delete src {HOA} dst {HA} proto hao", "a new care-of address"),
+    ("wildcard", "state delete src :: dst :: proto hao", "home address option from anybody"),
+    ("policy", f"policy delete src {HOA}/128 dst {HA}/128 proto 135 dir in", "policy changed in place"),
+    ("policy for one Mobility Header type", f"policy delete src {HA}/128 dst {HOA}/128 proto 135 type 6 dir out", "policy for one Mobility Header type"),
+    ("sub policy with a mark", "policy delete src ::/0 dst ::/0 dir fwd ptype sub mark 0x4191 mask 0xffff", "catch-all sub policy for routing headers, with a mark"),
+]
+
+
+def record_xfrm():
+    vectors, objects = [], {name: obj for name, _, _, obj in XFRM}
+    requests = {0x10, 0x1a, 0x13, 0x19}
+    for name, verb, command, obj in XFRM:
+        words = ["ip", "xfrm"] + command.split()
+        [message] = record(words, "sent", requests)
+        vectors.append(vector(name, verb, " ".join(words), message, obj))
+        # What the kernel holds now, as it dumps it: the newest last for states, policies by their selector.
+        dump = ["ip", "xfrm", words[2]]
+        replies = record(dump, "received", {0x10, 0x13})
+        before = {v["hex"] for v in vectors if v["direction"] == "reply"}
+        new = [m for m in replies if stable(m) not in map(stable_hex, before)]
+        if len(new) != 1:
+            sys.exit(f"{name}: {len(new)} new objects in the dump")
+        vectors.append(vector(name, "reply", " ".join(dump), new[0], obj))
+    for name, command, of in XFRM_REMOVALS:
+        words = ["ip", "xfrm"] + command.split()
+        [message] = record(words, "sent", {0x11, 0x14})
+        vectors.append(vector(f"remove {name}", "remove", " ".join(words), message, objects[of]))
+    return vectors
+
+
+def stable(message):
+    """Without times of use, which differ between two dumps of the same object."""
+    body = bytearray(message[16:])
+    at = 160 if kind(message) == 0x10 else 120
+    body[at:at + 32] = bytes(32)
+    if kind(message) == 0x10:
+        body[192:204] = bytes(12)
+    text = bytes(body)
+    return re.sub(rb"\x0c\x00\x0f\x00.{8}", b"", text, flags=re.S)  # XFRMA_LASTUSED
+
+
+def stable_hex(text):
+    return stable(bytes.fromhex(text))
+
+
+if __name__ == "__main__":
+    import record_nft
+    json.dump(record_xfrm() if sys.argv[1] == "xfrm" else record_nft.record_all(), sys.stdout, indent=1)
+    print()
