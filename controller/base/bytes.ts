@@ -112,13 +112,15 @@ export class ByteWriter {
 
   /** Overwrites two octets written before (checksums, lengths). */
   patchU16(offset: number, value: number): this {
-    if (offset + 2 > this.#length) throw new EncodeError("patch", `octet ${offset} is past the end ${this.#length}`);
+    this.#written(offset, 2);
+    checkNumber("patch", value, 0xffff);
     this.#view.setUint16(offset, value);
     return this;
   }
 
   patchU8(offset: number, value: number): this {
-    if (offset + 1 > this.#length) throw new EncodeError("patch", `octet ${offset} is past the end ${this.#length}`);
+    this.#written(offset, 1);
+    checkNumber("patch", value, 0xff);
     this.#view.setUint8(offset, value);
     return this;
   }
@@ -129,10 +131,13 @@ export class ByteWriter {
   }
 
   #room(size: number, field: string, value: number, max: number): number {
-    if (!Number.isInteger(value) || value < 0 || value > max) {
-      throw new EncodeError(field, `${value} is not an integer in 0..${max}`);
-    }
+    checkNumber(field, value, max);
     return this.#grow(size);
+  }
+
+  #written(offset: number, size: number): void {
+    if (offset >= 0 && offset + size <= this.#length) return;
+    throw new EncodeError("patch", `octet ${offset} is not among the ${this.#length} written`);
   }
 
   #grow(count: number): number {
@@ -147,6 +152,11 @@ export class ByteWriter {
     this.#length = wanted;
     return start;
   }
+}
+
+function checkNumber(field: string, value: number, max: number): void {
+  if (Number.isInteger(value) && value >= 0 && value <= max) return;
+  throw new EncodeError(field, `${value} is not an integer in 0..${max}`);
 }
 
 const HEX = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, "0"));
