@@ -48,6 +48,11 @@ export interface ObjectCodec<K extends KernelObject> {
   readonly takenErrors?: readonly number[];
   /** Numbers besides the usual ones (KernelError.isNotFound) with which the kernel refuses to remove what may be gone already. */
   readonly absentErrors?: readonly number[];
+  /** Whether the object of this message, which has our name but not our mark, is what a crash left of a creation of ours. */
+  unfinished?(message: NetlinkMessage): boolean;
   /** Whether `other` stands in the way of `object` although their keys differ (two tunnels with the same end points). */
   excludes?(object: K, other: K): boolean;
 }
+
+/** A codec of whatever kind; each is only ever given objects of its own. */
+export type AnyCodec = ObjectCodec<KernelObject>;

@@ -1,6 +1,6 @@
 /**
  * UDP ports of the kernel's FOU/GUE receiver ⇄ generic netlink family "fou". What is particular:
- * - Ports carry no owner. Ours are those named to the codec (the configuration's); others are never listed as ours.
+ * - Ports carry no owner. Ours are those named to the codec (the configuration's) and those it made; others are never listed as ours.
  * - With GUE the attribute FOU_ATTR_IPPROTO must be absent: newer kernels answer ERANGE to a zero.
  * - An existing one shows as EADDRINUSE (its own socket holds the port) or EALREADY, a missing one as EINVAL.
  * Source: linux/fou.h.
@@ -23,14 +23,18 @@ import { familyNumber, familyOfNumber } from "./headers.js";
 
 const VERSION = 1;
 
-/** `ours`: the ports that count as this daemon's. */
-export function fouCodec(ours: ReadonlySet<number>): ObjectCodec<FouPort> {
+/** `ports`: those that count as this daemon's from the start. */
+export function fouCodec(ports: Iterable<number>): ObjectCodec<FouPort> {
+  const ours = new Set(ports);
   return {
     kind: "fou-port",
     family: "generic",
     takenErrors: [EADDRINUSE, EALREADY],
     absentErrors: [EINVAL],
-    create: (port) => [request(FOU_CMD_ADD, port, true)],
+    create(port) {
+      ours.add(port.port);
+      return [request(FOU_CMD_ADD, port, true)];
+    },
     update: () => undefined,
     remove: (port) => [request(FOU_CMD_DEL, port, false)],
     dump: () => [fou(genericHeader(FOU_CMD_GET, VERSION))],

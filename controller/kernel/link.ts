@@ -19,6 +19,7 @@ import { type AttributeMap, AttributeWriter, readAttributes } from "../netlink/a
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/constants.js";
 import {
   IFF_UP,
+  IFLA_EXT_MASK,
   IFLA_IFALIAS,
   IFLA_IFNAME,
   IFLA_INFO_DATA,
@@ -40,6 +41,7 @@ import {
   IFLA_MTU,
   IP6_TNL_F_IGN_ENCAP_LIMIT,
   IP6_TNL_F_USE_ORIG_TCLASS,
+  RTEXT_FILTER_SKIP_STATS,
   RTM_DELLINK,
   RTM_GETLINK,
   RTM_NEWLINK,
@@ -87,7 +89,7 @@ export const linkCodec: ObjectCodec<Link> = {
 
   remove: (link) => [byName(RTM_DELLINK, link.name)],
 
-  dump: () => [{ family: "route", type: RTM_GETLINK, flags: 0, body: encodeLinkHeader({}) }],
+  dump: () => [dumpLinks()],
 
   find: (link) => [byName(RTM_GETLINK, link.name)],
 
@@ -104,8 +106,21 @@ export const linkCodec: ObjectCodec<Link> = {
     return { kind: "link", name, mtu: attributes.get(IFLA_MTU)?.u32() ?? 0, up: (header.flags & IFF_UP) !== 0, link };
   },
 
+  unfinished(message) {
+    const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);
+    return (
+      attributes.get(IFLA_IFNAME)?.string().startsWith(OWNERSHIP.linkPrefix) === true && !attributes.has(IFLA_IFALIAS)
+    );
+  },
+
   excludes: (object, other) => object.name !== other.name && sameEndPoints(object, other),
 };
+
+/** Asks for all links, without their counters. */
+export function dumpLinks(): NetlinkRequest {
+  const body = new AttributeWriter(32).raw(encodeLinkHeader({})).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish();
+  return { family: "route", type: RTM_GETLINK, flags: 0, body };
+}
 
 function isOurs(name: string, attributes: AttributeMap): boolean {
   return name.startsWith(OWNERSHIP.linkPrefix) && attributes.get(IFLA_IFALIAS)?.string() === OWNERSHIP.linkAlias;

@@ -1,5 +1,7 @@
 /** What the session needs of a netlink socket; controller/io has the real one, tests a function. */
 export interface NetlinkTransport {
+  /** Our address as the kernel writes it into announcements of what we caused (nlmsg_pid). */
+  readonly portId?: number;
   /** One sendmsg to the kernel. Throws the addon's system error if the kernel does not take the datagram. The octets are the caller's again afterwards. */
   send(bytes: Uint8Array): void;
   /** Datagrams from the kernel (nobody else's), whole, in order. The octets are only good during the call. */

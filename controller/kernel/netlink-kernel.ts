@@ -1,0 +1,281 @@
+/**
+ * The kernel behind the reconciler's KernelPort. Composes the codecs with one request socket and one notification socket per netlink
+ * family: what arrives as announcements never mixes with answers. It decides nothing about what should exist.
+ */
+import { MissingError, type MobilityError } from "../base/errors.js";
+import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
+import { ENOENT } from "../netlink/errno.js";
+import { KernelError } from "../netlink/errors.js";
+import type { NetlinkFamily, NetlinkMessage } from "../netlink/message.js";
+import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
+import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
+import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects.js";
+import type { KernelChange, KernelPort, Operation, Outcome } from "../reconcile/kernel-port.js";
+import type { AnyCodec } from "./codec.js";
+import { dumpLinks } from "./link.js";
+import { InterfaceNames } from "./names.js";
+import { applyTransaction } from "./nft-batch.js";
+import { destroyProbe } from "./nft-element.js";
+import { decodeNotifications } from "./notifications.js";
+import { applyBatch, type BatchContext } from "./operation-batch.js";
+import { NOTIFICATION_GROUPS, standardCodecs } from "./registry.js";
+import { type SysctlFiles, SysctlStore } from "./sysctl.js";
+
+/** A socket of a family that has joined the multicast groups. */
+export type OpenTransport = (family: NetlinkFamily, groups: readonly number[]) => NetlinkTransport;
+
+export interface KernelOptions {
+  readonly openTransport: OpenTransport;
+  readonly setTimer: SetTimer;
+  /** UDP ports of the kernel's GUE receiver that are ours; RFC 5555's by default. */
+  readonly fouPorts?: readonly number[];
+  readonly sysctlFiles?: SysctlFiles;
+  /** In the place of the standard ones. */
+  readonly codecs?: readonly AnyCodec[];
+}
+
+type Listener = (change: KernelChange | "resync") => void;
+
+const DSMIP_PORT = 4191;
+const FAMILIES = ["route", "generic", "xfrm", "netfilter"] as const;
+
+export class NetlinkKernel implements KernelPort {
+  readonly names = new InterfaceNames();
+  readonly #options: KernelOptions;
+  readonly #sessions = new Map<NetlinkFamily, NetlinkSession>();
+  readonly #ownPorts = new Map<NetlinkFamily, number | undefined>();
+  readonly #announcements: NetlinkTransport[] = [];
+  readonly #listeners: Listener[] = [];
+  readonly #sysctls: SysctlStore;
+  /** Devices that we are taking away or down ourselves. */
+  readonly #leaving = new Set<string>();
+  #codecs: ReadonlyMap<string, AnyCodec> = new Map();
+  #tail: Promise<unknown> = Promise.resolve();
+
+  /** Throws the addon's system error or KernelError if a socket, extended acknowledgements or strict checking are refused. */
+  static async open(options: KernelOptions): Promise<NetlinkKernel> {
+    const kernel = new NetlinkKernel(options);
+    try {
+      await kernel.#start();
+      return kernel;
+    } catch (error) {
+      kernel.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: KernelOptions) {
+    this.#options = options;
+    this.#sysctls = new SysctlStore(options.sysctlFiles);
+  }
+
+  dump(kinds: readonly KernelObjectKind[]): Promise<readonly KernelObject[]> {
+    return this.#inTurn(async () => {
+      await this.#refreshNames();
+      const objects: KernelObject[] = [];
+      for (const kind of kinds) objects.push(...(await this.#dumpKind(kind)));
+      return objects;
+    });
+  }
+
+  apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {
+    return this.#inTurn(async () => {
+      const outcomes: Outcome[] = [];
+      for (const run of this.#runs(operations)) {
+        const errors = await this.#applyRun(run);
+        run.forEach((operation, i) => {
+          const error = errors[i];
+          outcomes.push(error === undefined ? { operation } : { operation, error });
+        });
+      }
+      return outcomes;
+    });
+  }
+
+  onChange(listener: Listener): void {
+    this.#listeners.push(listener);
+  }
+
+  close(): void {
+    for (const session of this.#sessions.values()) session.close();
+    for (const transport of this.#announcements.splice(0)) transport.close();
+    this.#listeners.length = 0;
+  }
+
+  /** What went to and fro so far, all families together: the benchmark's transactions per registration. */
+  counters(): SessionCounters {
+    const all = [...this.#sessions.values()].map(({ counters }) => counters);
+    const sum = (name: keyof SessionCounters): number => all.reduce((total, counters) => total + counters[name], 0);
+    return {
+      transactions: sum("transactions"),
+      messages: sum("messages"),
+      dumps: sum("dumps"),
+      dumpRestarts: sum("dumpRestarts"),
+      errors: sum("errors"),
+      overruns: sum("overruns"),
+      timeouts: sum("timeouts"),
+      strays: sum("strays"),
+    };
+  }
+
+  async #start(): Promise<void> {
+    const codecs = this.#options.codecs ?? (await this.#standardCodecs());
+    this.#codecs = new Map(codecs.map((codec) => [codec.kind, codec]));
+    // Announcements first: what changes between the dump and the subscription would be missed otherwise.
+    for (const family of FAMILIES)
+      this.#listen(
+        family,
+        codecs.filter((codec) => codec.family === family),
+      );
+    await this.#refreshNames();
+  }
+
+  async #standardCodecs(): Promise<readonly AnyCodec[]> {
+    // Kernels from 6.3 on can remove elements that may be gone; older ones refuse this harmless question.
+    const { committed } = await this.#session("netfilter").transaction([destroyProbe()], NFNL_SUBSYS_NFTABLES);
+    return standardCodecs({ fouPorts: this.#options.fouPorts ?? [DSMIP_PORT], destroyMissing: committed });
+  }
+
+  #session(family: NetlinkFamily): NetlinkSession {
+    const open = this.#sessions.get(family);
+    if (open !== undefined) return open;
+    const transport = this.#options.openTransport(family, []);
+    const session = new NetlinkSession(transport, { setTimer: this.#options.setTimer });
+    this.#sessions.set(family, session);
+    this.#ownPorts.set(family, transport.portId);
+    return session;
+  }
+
+  #listen(family: NetlinkFamily, codecs: readonly AnyCodec[]): void {
+    const groups = NOTIFICATION_GROUPS[family];
+    if (groups.length === 0 || (codecs.length === 0 && family !== "route")) return;
+    const transport = this.#options.openTransport(family, groups);
+    this.#announcements.push(transport);
+    transport.onOverrun(() => this.#resync());
+    transport.onDatagram((datagram) => {
+      const expectsLoss = (device: string): boolean => this.#leaving.delete(device);
+      const context = { family, codecs, names: this.names, expectsLoss, ownPort: this.#ownPorts.get(family) };
+      for (const change of decodeNotifications(context, datagram)) this.#emit(change);
+    });
+  }
+
+  #emit(change: KernelChange | "resync"): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  #resync(): void {
+    void this.#inTurn(() => this.#refreshNames()).catch(() => undefined); // ignored: the listener's dump will say it again
+    this.#emit("resync");
+  }
+
+  async #refreshNames(): Promise<void> {
+    this.names.replace(await this.#session("route").dump(dumpLinks()));
+  }
+
+  /** Calls of the port do not overlap. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work);
+    this.#tail = turn.catch(() => undefined); // ignored: the caller has it
+    return turn;
+  }
+
+  #codec(kind: KernelObjectKind): AnyCodec {
+    const codec = this.#codecs.get(kind);
+    if (codec === undefined) throw new KernelError(ENOENT, { text: `this kernel port has no codec for ${kind}` });
+    return codec;
+  }
+
+  async #dumpKind(kind: KernelObjectKind): Promise<readonly KernelObject[]> {
+    if (kind === "sysctl") return this.#sysctls.dump();
+    const codec = this.#codec(kind);
+    const messages = await this.#replies(codec, true);
+    let objects = decodeAll(codec, messages, this.names);
+    if (this.names.takeMissed()) {
+      await this.#refreshNames(); // a device came after we asked for the names
+      objects = decodeAll(codec, messages, this.names);
+      this.names.takeMissed();
+    }
+    // What the kernel says about security associations holds their keys; the objects have copies of their own.
+    if (codec.family === "xfrm") for (const { body } of messages) body.fill(0);
+    for (const object of objects) if ("device" in object) this.names.use(object.device);
+    return objects;
+  }
+
+  /** The messages of all dumps that a codec needs; none if the kernel does not know the family or the table at all. */
+  async #replies(codec: AnyCodec, ownOnly: boolean): Promise<readonly NetlinkMessage[]> {
+    const session = this.#session(codec.family);
+    const messages: NetlinkMessage[] = [];
+    try {
+      for (const request of codec.dump(ownOnly)) messages.push(...(await session.dump(request)));
+      const more = codec.dumpMore?.(messages) ?? [];
+      for (const request of more) messages.push(...(await session.dump(request)));
+    } catch (error) {
+      const absent = error instanceof MissingError || (error instanceof KernelError && error.errno === ENOENT);
+      if (!absent) throw error;
+    }
+    return messages;
+  }
+
+  /** Consecutive operations of the same family. */
+  #runs(operations: readonly Operation[]): Operation[][] {
+    const runs: { family: string; run: Operation[] }[] = [];
+    for (const operation of operations) {
+      const { kind } = operation.object;
+      const family = kind === "sysctl" ? kind : this.#codec(kind).family;
+      const last = runs.at(-1);
+      if (last?.family === family) last.run.push(operation);
+      else runs.push({ family, run: [operation] });
+    }
+    return runs.map(({ run }) => run);
+  }
+
+  async #applyRun(run: readonly Operation[]): Promise<readonly (MobilityError | undefined)[]> {
+    const kind = run[0]?.object.kind;
+    if (kind === undefined) return [];
+    if (kind === "sysctl") return run.map((operation) => this.#applySysctl(operation));
+    const { family } = this.#codec(kind);
+    const session = this.#session(family);
+    const context: BatchContext = {
+      names: this.names,
+      execute: (requests) => session.execute(requests),
+      dumpAll: (codec) => this.#replies(codec, false),
+      refreshNames: () => this.#refreshNames(),
+    };
+    if (family === "netfilter") {
+      const transact = session.transaction.bind(session);
+      return applyTransaction(
+        { ...context, transact: (requests) => transact(requests, NFNL_SUBSYS_NFTABLES) },
+        run,
+        this.#codecs,
+      );
+    }
+    for (const operation of run) this.#noteLeaving(operation);
+    const errors = await applyBatch(context, run, this.#codecs);
+    run.forEach(({ object }, i) => {
+      if (errors[i] !== undefined && object.kind === "link") this.#leaving.delete(object.name);
+    });
+    return errors;
+  }
+
+  /** The loss of routes that our own change brings is no news. */
+  #noteLeaving({ verb, object }: Operation): void {
+    if (object.kind !== "link" || this.names.alias(object.name) !== OWNERSHIP.linkAlias) return;
+    if (verb === "remove" || !object.up) this.#leaving.add(object.name);
+  }
+
+  #applySysctl({ verb, object }: Operation): MobilityError | undefined {
+    if (object.kind !== "sysctl") return undefined;
+    if (verb === "remove") this.#sysctls.forget(object);
+    else return this.#sysctls.apply(object);
+    return undefined;
+  }
+}
+
+function decodeAll(
+  codec: AnyCodec,
+  messages: readonly NetlinkMessage[],
+  names: InterfaceNames,
+): readonly KernelObject[] {
+  if (codec.assemble !== undefined) return codec.assemble(messages, names, true);
+  return messages.flatMap((message) => codec.decode(message, names, true) ?? []);
+}

@@ -1,0 +1,83 @@
+/**
+ * The kernel's announcements as changes of our objects. What it does not announce, or not in full, becomes "resync": IPv4 routes that
+ * go with their device or with their source address, flushed XFRM databases, and a table of ours whose shape somebody else changed.
+ */
+import { DecodeError } from "../base/errors.js";
+import { isIpv4 } from "../base/ip.js";
+import { NLM_F_REPLACE } from "../netlink/constants.js";
+import type { NetlinkFamily, ReceivedMessage } from "../netlink/message.js";
+import { splitMessages } from "../netlink/message.js";
+import { RTM_DELADDR, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
+import type { KernelObject } from "../plan/objects.js";
+import type { KernelChange } from "../reconcile/kernel-port.js";
+import type { AnyCodec } from "./codec.js";
+import type { InterfaceNames } from "./names.js";
+import { FLUSHES, isNftElementMessage, REMOVALS } from "./registry.js";
+
+export interface NotificationContext {
+  readonly family: NetlinkFamily;
+  readonly codecs: readonly AnyCodec[];
+  readonly names: InterfaceNames;
+  /** Whether this program has just taken the device away or down itself. */
+  readonly expectsLoss: (device: string) => boolean;
+  /** nlmsg_pid of our own requests in this family; undefined if not known. */
+  readonly ownPort: number | undefined;
+}
+
+/** The changes in one datagram, in order. A datagram that is no netlink is a "resync": something was lost. */
+export function decodeNotifications(context: NotificationContext, datagram: Uint8Array): (KernelChange | "resync")[] {
+  try {
+    const messages = splitMessages(datagram);
+    const changes = messages.flatMap((message) => decodeOne(context, message));
+    if (context.family === "xfrm") for (const { body } of messages) body.fill(0); // keys; the objects have copies of their own
+    return changes;
+  } catch (error) {
+    if (error instanceof DecodeError) return ["resync"];
+    throw error;
+  }
+}
+
+function decodeOne(context: NotificationContext, message: ReceivedMessage): (KernelChange | "resync")[] {
+  const { family, codecs, names } = context;
+  const lost = family === "route" ? names.learn(message) : undefined;
+  const verb = REMOVALS[family].includes(message.type) ? "removed" : "changed";
+  const changes: (KernelChange | "resync")[] = [];
+  if (family === "netfilter" && !isNftElementMessage(message.type)) {
+    // Our own transactions have told their outcome already.
+    const ours = context.ownPort !== undefined && message.port === context.ownPort;
+    if (!ours && codecs.some((codec) => codec.decode(message, names, true) !== undefined)) changes.push("resync");
+  } else {
+    for (const codec of codecs) for (const object of decodeWith(codec, message, names)) changes.push({ verb, object });
+  }
+  if (changes.length === 0) changes.push(...displaced(context, message));
+  for (const change of changes) if (change !== "resync") noteDevice(names, change.object);
+  if (changes.some((change) => change !== "resync" && takesRoutesAlong(message, change.object))) changes.push("resync");
+  if (FLUSHES[family].includes(message.type)) changes.push("resync");
+  if (lost !== undefined && !context.expectsLoss(lost)) changes.push("resync");
+  return changes;
+}
+
+function decodeWith(codec: AnyCodec, message: ReceivedMessage, names: InterfaceNames): readonly KernelObject[] {
+  if (codec.assemble !== undefined) return codec.assemble([message], names, true);
+  const object = codec.decode(message, names, true);
+  return object === undefined ? [] : [object];
+}
+
+/** A stranger's route that replaced another one: if that was ours, it is gone, and nothing else says so. */
+function displaced({ family, codecs, names }: NotificationContext, message: ReceivedMessage): KernelChange[] {
+  if (family !== "route" || message.type !== RTM_NEWROUTE || (message.flags & NLM_F_REPLACE) === 0) return [];
+  return codecs.flatMap((codec) => {
+    const object = codec.decode(message, names, false);
+    return object === undefined ? [] : [{ verb: "removed" as const, object }];
+  });
+}
+
+/** With an IPv4 address go, unannounced, the routes that have it as their preferred source. */
+function takesRoutesAlong(message: ReceivedMessage, object: KernelObject): boolean {
+  return message.type === RTM_DELADDR && object.kind === "address" && isIpv4(object.address);
+}
+
+function noteDevice(names: InterfaceNames, object: KernelObject): void {
+  if (object.kind === "link") names.use(object.name);
+  else if ("device" in object) names.use(object.device);
+}

@@ -1,0 +1,102 @@
+/** The codecs of all object kinds that netlink carries, the families they live in, and where each family announces changes. */
+import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
+import type { NetlinkFamily } from "../netlink/message.js";
+import {
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_DELNEIGH,
+  RTM_DELROUTE,
+  RTM_DELRULE,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV4_RULE,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_IPV6_RULE,
+  RTNLGRP_LINK,
+  RTNLGRP_NEIGH,
+} from "../netlink/rtnetlink.js";
+import { addressCodec } from "./address.js";
+import type { AnyCodec } from "./codec.js";
+import { fouCodec } from "./fou.js";
+import { linkCodec } from "./link.js";
+import { proxyNeighbourCodec } from "./neighbour.js";
+import { NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM } from "./nft-constants.js";
+import { createNftElementCodec, type NftElementOptions, NftSets } from "./nft-element.js";
+import { createNftTableCodec } from "./nft-table.js";
+import { routeCodec } from "./route.js";
+import { ruleCodec } from "./rule.js";
+import { XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA } from "./xfrm-constants.js";
+import { xfrmPolicyCodec } from "./xfrm-policy.js";
+import { xfrmStateCodec } from "./xfrm-state.js";
+
+export interface CodecOptions extends NftElementOptions {
+  /** UDP ports of the kernel's GUE receiver that are ours (they carry no mark). */
+  readonly fouPorts: Iterable<number>;
+}
+
+/** One codec for each kind but sysctl, which is no netlink. The nftables codecs know one kernel's sets, so each kernel needs its own. */
+export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
+  const sets = new NftSets();
+  return [
+    linkCodec,
+    addressCodec,
+    routeCodec,
+    ruleCodec,
+    proxyNeighbourCodec,
+    fouCodec(options.fouPorts),
+    xfrmStateCodec,
+    xfrmPolicyCodec,
+    createNftTableCodec(sets),
+    createNftElementCodec(sets, options),
+  ];
+}
+
+const XFRMNLGRP_SA = 3;
+const XFRMNLGRP_POLICY = 4;
+const NFNLGRP_NFTABLES = 7;
+
+/** Multicast groups by family. FOU ports are announced nowhere, and the kernel keeps silent about proxy neighbours. */
+export const NOTIFICATION_GROUPS: Readonly<Record<NetlinkFamily, readonly number[]>> = {
+  route: [
+    RTNLGRP_LINK,
+    RTNLGRP_NEIGH,
+    RTNLGRP_IPV4_IFADDR,
+    RTNLGRP_IPV4_ROUTE,
+    RTNLGRP_IPV4_RULE,
+    RTNLGRP_IPV6_IFADDR,
+    RTNLGRP_IPV6_ROUTE,
+    RTNLGRP_IPV6_RULE,
+  ],
+  xfrm: [XFRMNLGRP_SA, XFRMNLGRP_POLICY],
+  netfilter: [NFNLGRP_NFTABLES],
+  generic: [],
+};
+
+const XFRM_MSG_FLUSHSA = 0x1c;
+const XFRM_MSG_FLUSHPOLICY = 0x1d;
+
+/** Message types that say that something is gone. */
+export const REMOVALS: Readonly<Record<NetlinkFamily, readonly number[]>> = {
+  route: [RTM_DELLINK, RTM_DELADDR, RTM_DELROUTE, RTM_DELNEIGH, RTM_DELRULE],
+  xfrm: [XFRM_MSG_DELSA, XFRM_MSG_DELPOLICY],
+  netfilter: [nftType(NFT_MSG_DELSETELEM)],
+  generic: [],
+};
+
+/** Message types that say that many things are gone without naming them. */
+export const FLUSHES: Readonly<Record<NetlinkFamily, readonly number[]>> = {
+  route: [],
+  xfrm: [XFRM_MSG_FLUSHSA, XFRM_MSG_FLUSHPOLICY],
+  netfilter: [],
+  generic: [],
+};
+
+/** Whether the message is about one element; everything else in nftables is about the shape of a table. */
+export function isNftElementMessage(type: number): boolean {
+  return type === nftType(NFT_MSG_NEWSETELEM) || type === nftType(NFT_MSG_DELSETELEM);
+}
+
+function nftType(message: number): number {
+  return (NFNL_SUBSYS_NFTABLES << 8) | message;
+}
