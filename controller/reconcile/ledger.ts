@@ -1,0 +1,128 @@
+/**
+ * What the reconciler believes: which groups want which objects, and what is in the kernel. A group is everything that stands and falls
+ * together (a binding, the site); objects that several groups want in the same form are shared and counted.
+ */
+import { objectsEqual } from "../plan/equal.js";
+import { type KernelObject, objectKey } from "../plan/objects.js";
+
+interface Believed {
+  object: KernelObject;
+  /** Groups whose realised form holds it; none: found at the start and not claimed yet, or left over from a failed removal. */
+  readonly owners: Set<string>;
+}
+
+export class Ledger {
+  readonly #kernel = new Map<string, Believed>();
+  /** The realised objects' keys of each group. */
+  readonly #groups = new Map<string, Map<string, KernelObject>>();
+  /** Keys that groups hold but the kernel lacks. */
+  readonly #missing = new Set<string>();
+
+  /** The object that is believed to be in the kernel. */
+  believed(key: string): KernelObject | undefined {
+    return this.#kernel.get(key)?.object;
+  }
+
+  owners(key: string): ReadonlySet<string> {
+    return this.#kernel.get(key)?.owners ?? NOBODY;
+  }
+
+  groupObjects(group: string): ReadonlyMap<string, KernelObject> {
+    return this.#groups.get(group) ?? NOTHING;
+  }
+
+  get size(): number {
+    return this.#kernel.size;
+  }
+
+  /** The kernel has it (now). */
+  note(object: KernelObject): void {
+    const key = objectKey(object);
+    const entry = this.#kernel.get(key);
+    if (entry === undefined) this.#kernel.set(key, { object, owners: new Set() });
+    else entry.object = object;
+    this.#missing.delete(key);
+  }
+
+  /** The kernel does not have it (any more). */
+  forget(key: string): void {
+    const owners = this.#kernel.get(key)?.owners;
+    if (owners === undefined) return;
+    if (owners.size === 0) this.#kernel.delete(key);
+    else this.#missing.add(key);
+  }
+
+  /** Groups hold it, but the kernel has lost it. */
+  isMissing(key: string): boolean {
+    return this.#missing.has(key);
+  }
+
+  /** The group's realised form is now this one. Objects it held before and nobody holds now are returned: they are to be removed. */
+  assign(group: string, objects: ReadonlyMap<string, KernelObject>): KernelObject[] {
+    const orphans: KernelObject[] = [];
+    for (const [key] of this.groupObjects(group)) {
+      if (objects.has(key)) continue;
+      const entry = this.#kernel.get(key);
+      entry?.owners.delete(group);
+      if (entry !== undefined && entry.owners.size === 0) {
+        if (this.#missing.delete(key)) this.#kernel.delete(key);
+        else orphans.push(entry.object);
+      }
+    }
+    for (const [key, object] of objects) {
+      let entry = this.#kernel.get(key);
+      if (entry === undefined) {
+        entry = { object, owners: new Set() };
+        this.#kernel.set(key, entry);
+      }
+      entry.object = object;
+      entry.owners.add(group);
+      this.#missing.delete(key);
+    }
+    if (objects.size === 0) this.#groups.delete(group);
+    else this.#groups.set(group, new Map(objects));
+    return orphans;
+  }
+
+  /** All that groups want and have been given. */
+  desired(): Map<string, KernelObject> {
+    const all = new Map<string, KernelObject>();
+    for (const objects of this.#groups.values()) for (const [key, object] of objects) all.set(key, object);
+    return all;
+  }
+
+  /** Objects in the kernel that no group holds. */
+  unclaimed(): KernelObject[] {
+    const list: KernelObject[] = [];
+    for (const { object, owners } of this.#kernel.values()) if (owners.size === 0) list.push(object);
+    return list;
+  }
+
+  /** The kernel's objects as a full dump tells them; returns the groups that lack something or have it in another form. */
+  replaceObserved(objects: readonly KernelObject[]): Set<string> {
+    const seen = new Set<string>();
+    const hurt = new Set<string>();
+    for (const object of objects) {
+      const key = objectKey(object);
+      seen.add(key);
+      const entry = this.#kernel.get(key);
+      if (entry === undefined) this.#kernel.set(key, { object, owners: new Set() });
+      else if (!objectsEqual(entry.object, object)) this.#damage(entry, object, hurt);
+      this.#missing.delete(key);
+    }
+    for (const [key, entry] of this.#kernel) {
+      if (seen.has(key) || entry.object.kind === "sysctl") continue;
+      for (const owner of entry.owners) hurt.add(owner);
+      this.forget(key);
+    }
+    return hurt;
+  }
+
+  #damage(entry: Believed, found: KernelObject, hurt: Set<string>): void {
+    entry.object = found;
+    for (const owner of entry.owners) hurt.add(owner);
+  }
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+const NOTHING: ReadonlyMap<string, KernelObject> = new Map();

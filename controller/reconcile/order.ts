@@ -1,0 +1,27 @@
+/** In which order objects come into being, so that each finds what it stands on; they go in the reverse order. */
+import type { KernelObjectKind } from "../plan/objects.js";
+
+/**
+ * Devices before what is on them; the firewall's knowledge of a new endpoint before the routes that lead there, so that no packet is
+ * sent to a wrong port or dropped as spoofed (make before break); rules after the tables they lead to; the home link last: packets are
+ * drawn here only when they can go on.
+ */
+export const KIND_ORDER: readonly KernelObjectKind[] = [
+  "fou-port",
+  "link",
+  "sysctl",
+  "address",
+  "xfrm-state",
+  "xfrm-policy",
+  "nft-table",
+  "nft-element",
+  "route",
+  "rule",
+  "proxy-neighbour",
+];
+
+const RANK: ReadonlyMap<KernelObjectKind, number> = new Map(KIND_ORDER.map((kind, i) => [kind, i]));
+
+export function rankOf(kind: KernelObjectKind): number {
+  return RANK.get(kind) ?? KIND_ORDER.length;
+}

@@ -1,0 +1,100 @@
+/** A kernel in memory that obeys test/contract/kernel-port.ts: strangers' objects, refusals on demand, atomic nftables transactions. */
+import { MobilityError } from "../../controller/base/errors.js";
+import { objectsEqual } from "../../controller/plan/equal.js";
+import { type KernelObject, type KernelObjectKind, objectKey } from "../../controller/plan/objects.js";
+import type { KernelChange, KernelPort, Operation, Outcome } from "../../controller/reconcile/kernel-port.js";
+
+export class FakeKernel implements KernelPort {
+  readonly objects = new Map<string, KernelObject>();
+  readonly strangers = new Map<string, KernelObject>();
+  /** Each call of `apply`, as "verb key" lines. */
+  readonly batches: string[][] = [];
+  dumps = 0;
+  /** A sentence makes the kernel refuse the operation. */
+  refuse: (operation: Operation) => string | undefined = () => undefined;
+  readonly #listeners: ((change: KernelChange | "resync") => void)[] = [];
+
+  async dump(kinds: readonly KernelObjectKind[]): Promise<readonly KernelObject[]> {
+    this.dumps++;
+    await Promise.resolve();
+    return [...this.objects.values()].filter((object) => kinds.includes(object.kind));
+  }
+
+  async apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {
+    this.batches.push(operations.map(({ verb, object }) => `${verb} ${objectKey(object)}`));
+    await Promise.resolve();
+    const outcomes: Outcome[] = [];
+    for (let at = 0; at < operations.length; ) {
+      const run = this.#transaction(operations, at);
+      outcomes.push(...(isNft(run[0]) ? this.#atomic(run) : run.map((operation) => this.#one(operation))));
+      at += run.length;
+    }
+    return outcomes;
+  }
+
+  onChange(listener: (change: KernelChange | "resync") => void): void {
+    this.#listeners.push(listener);
+  }
+
+  close(): void {
+    this.#listeners.length = 0;
+  }
+
+  /** Somebody else takes an object away, or changes it. */
+  interfere(change: KernelChange): void {
+    const key = objectKey(change.object);
+    if (change.verb === "removed") this.objects.delete(key);
+    else this.objects.set(key, change.object);
+    this.announce(change);
+  }
+
+  announce(change: KernelChange | "resync"): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  /** Consecutive nftables operations, or a single one of any other kind. */
+  #transaction(operations: readonly Operation[], from: number): readonly Operation[] {
+    let to = from + 1;
+    while (isNft(operations[from]) && isNft(operations[to])) to++;
+    return operations.slice(from, to);
+  }
+
+  #atomic(run: readonly Operation[]): Outcome[] {
+    const before = new Map(this.objects);
+    const outcomes = run.map((operation) => this.#one(operation));
+    const failed = outcomes.find(({ error }) => error !== undefined)?.error;
+    if (failed === undefined) return outcomes;
+    this.objects.clear();
+    for (const [key, object] of before) this.objects.set(key, object);
+    return run.map((operation) => ({ operation, error: failed }));
+  }
+
+  #one(operation: Operation): Outcome {
+    const { verb, object } = operation;
+    const key = objectKey(object);
+    const refusal = this.refuse(operation) ?? this.#conflict(operation);
+    if (refusal !== undefined) return { operation, error: new MobilityError("MIP_KERNEL", refusal) };
+    if (verb === "remove") this.objects.delete(key);
+    else this.objects.set(key, object);
+    this.announce({ verb: verb === "remove" ? "removed" : "changed", object });
+    return { operation };
+  }
+
+  #conflict({ verb, object }: Operation): string | undefined {
+    const key = objectKey(object);
+    if (verb === "create" && this.strangers.has(key)) return `File exists: ${key} is somebody else's`;
+    if (verb === "update" && !this.objects.has(key)) return `No such file or directory: ${key}`;
+    return undefined;
+  }
+
+  /** The same objects, whatever the order. */
+  holds(objects: readonly KernelObject[]): boolean {
+    return objects.length === this.objects.size && objects.every((object) => objectsEqual(object, this.objects.get(objectKey(object)) ?? NONE));
+  }
+}
+
+const NONE: KernelObject = { kind: "sysctl", path: "", value: "" };
+
+function isNft(operation: Operation | undefined): boolean {
+  return operation?.object.kind === "nft-element" || operation?.object.kind === "nft-table";
+}

@@ -1,0 +1,252 @@
+import fc from "fast-check";
+import t from "tap";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { type KernelObject, objectKey } from "../../../controller/plan/objects.js";
+import { byKey, diff } from "../../../controller/reconcile/diff.js";
+import { type GroupResult, Reconciler } from "../../../controller/reconcile/reconciler.js";
+import { FakeKernel } from "../../fake/fake-kernel.js";
+
+const route = (host: number, metric = 0, device = "dsmip-ip4"): KernelObject => ({
+  kind: "route",
+  destination: { address: ipv4(`198.51.100.${host}`), length: 32 },
+  table: 254,
+  metric,
+  device,
+});
+const element = (host: number, value = 4191): KernelObject => ({ kind: "nft-element", set: "port-4", key: [ipv4(`198.51.100.${host}`)], value });
+const table = (counters: readonly string[]): KernelObject => ({ kind: "nft-table", family: "inet", name: "dsmipd", counters, sets: [], chains: [] });
+const proxy = (host: number): KernelObject => ({ kind: "proxy-neighbour", device: "home", address: ipv6(`2001:db8::${host}`), router: false });
+const link = (name: string): KernelObject => ({ kind: "link", name, mtu: 1400, up: true, link: { type: "dummy" } });
+
+async function bench(before: readonly KernelObject[] = []) {
+  const kernel = new FakeKernel();
+  for (const object of before) kernel.objects.set(objectKey(object), object);
+  const results: GroupResult[] = [];
+  const repairs: string[] = [];
+  const timers: { delayMs: number; run: () => void }[] = [];
+  const reconciler = new Reconciler(
+    kernel,
+    { onResult: (result) => results.push(result), onRepair: (what, detail) => repairs.push(`${what}: ${detail}`) },
+    { schedule: (delayMs, run) => void timers.push({ delayMs, run }) },
+  );
+  await reconciler.start();
+  const go = async (): Promise<void> => {
+    reconciler.commit();
+    await reconciler.settled();
+  };
+  return { kernel, results, repairs, timers, reconciler, go };
+}
+
+t.test("all that is wanted in one turn is one batch, firewall before routes before the home link", async (test) => {
+  const { kernel, results, reconciler, go } = await bench();
+  for (const n of [1, 2, 3]) reconciler.setGroup(`node${n}`, [proxy(n), route(n), element(n)], n);
+  await go();
+  test.equal(kernel.batches.length, 1);
+  test.strictSame(
+    kernel.batches[0]?.map((line) => line.split(" ")[1]),
+    ["nft-element", "nft-element", "nft-element", "route", "route", "route", "proxy-neighbour", "proxy-neighbour", "proxy-neighbour"],
+  );
+  test.strictSame(results, [{ group: "node1", revision: 1 }, { group: "node2", revision: 2 }, { group: "node3", revision: 3 }]);
+});
+
+t.test("make before break: the new path is there and told before the old one goes", async (test) => {
+  const { kernel, results, reconciler, go } = await bench();
+  reconciler.setGroup("node", [element(1), route(1)], 1);
+  await go();
+  let toldBeforeRemoval = false;
+  kernel.refuse = ({ verb }) => {
+    if (verb === "remove") toldBeforeRemoval = results.length === 2;
+    return undefined;
+  };
+  reconciler.setGroup("node", [element(2), route(1, 0, "dsmip-udp")], 2);
+  await go();
+  test.strictSame(kernel.batches.slice(1), [
+    ["create nft-element port-4 198.51.100.2", "update route 254 198.51.100.1/32 0"],
+    ["remove nft-element port-4 198.51.100.1"],
+  ]);
+  test.ok(toldBeforeRemoval);
+});
+
+t.test("what is removed is told after it is gone", async (test) => {
+  const { kernel, results, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1)], 1);
+  await go();
+  reconciler.removeGroup("node", 2);
+  kernel.refuse = ({ verb }) => {
+    if (verb === "remove") test.equal(results.length, 1);
+    return undefined;
+  };
+  await go();
+  test.strictSame(results.at(-1), { group: "node", revision: 2 });
+  test.ok(kernel.holds([]));
+});
+
+t.test("a refused group stays as it was, and its neighbours in the same transaction do not suffer", async (test) => {
+  const { kernel, results, reconciler, go } = await bench();
+  reconciler.setGroup("bad", [element(1), route(1)], 1);
+  await go();
+  kernel.refuse = ({ verb, object }) => (verb === "create" && objectKey(object).includes("100.9") ? "No buffer space available" : undefined);
+  reconciler.setGroup("bad", [element(9), route(1, 0, "dsmip-udp")], 2);
+  reconciler.setGroup("good", [element(2), route(2)], 1);
+  await go();
+  test.match(results.slice(1), [{ group: "bad", revision: 2, failure: { message: "No buffer space available" } }, { group: "good", revision: 1 }]);
+  test.notOk(results[2]?.failure);
+  test.ok(kernel.holds([element(1), route(1), element(2), route(2)]));
+  test.strictSame(reconciler.groupObjects("bad"), [element(1), route(1)]);
+});
+
+t.test("a stranger's object is not touched: the group fails", async (test) => {
+  const { kernel, results, reconciler, go } = await bench();
+  kernel.strangers.set(objectKey(route(1)), route(1));
+  reconciler.setGroup("node", [element(1), route(1)], 1);
+  await go();
+  test.match(results[0]?.failure?.message, /somebody else's/);
+  test.ok(kernel.holds([]));
+});
+
+t.test("after a restart what is there already is adopted without an operation, the rest goes once the plan is whole", async (test) => {
+  const { kernel, reconciler, go } = await bench([route(1), element(1), route(7)]);
+  reconciler.setGroup("node", [route(1), element(1)], 1);
+  await go();
+  test.strictSame(kernel.batches, []);
+  reconciler.declareComplete();
+  await reconciler.settled();
+  test.strictSame(kernel.batches, [["remove route 254 198.51.100.7/32 0"]]);
+  test.ok(kernel.holds([route(1), element(1)]));
+});
+
+t.test("a table that is made anew gets its elements again", async (test) => {
+  const { kernel, reconciler, go } = await bench([table(["old"]), element(1)]);
+  reconciler.setGroup("site", [table(["new"])], 1);
+  reconciler.setGroup("node", [element(1)], 1);
+  await go();
+  test.strictSame(kernel.batches, [["update nft-table inet dsmipd", "create nft-element port-4 198.51.100.1"]]);
+});
+
+t.test("objects that two groups share stay until both have let go", async (test) => {
+  const { kernel, reconciler, go } = await bench();
+  reconciler.setGroup("a", [link("dsmip0"), route(1)], 1);
+  reconciler.setGroup("b", [link("dsmip0"), route(2)], 1);
+  await go();
+  reconciler.removeGroup("a", 2);
+  await go();
+  test.ok(kernel.holds([link("dsmip0"), route(2)]));
+  reconciler.removeGroup("b", 2);
+  await go();
+  test.ok(kernel.holds([]));
+});
+
+t.test("an object wanted in two forms is refused to the second", async (test) => {
+  const { results, reconciler, go } = await bench();
+  reconciler.setGroup("a", [route(1)], 1);
+  await go();
+  reconciler.setGroup("b", [route(1, 0, "other")], 1);
+  await go();
+  test.match(results[1]?.failure?.message, /is wanted by a in another form/);
+});
+
+t.test("what somebody takes away or changes is made again", async (test) => {
+  const { kernel, repairs, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1), element(1)], 1);
+  await go();
+  kernel.interfere({ verb: "removed", object: route(1) });
+  kernel.interfere({ verb: "changed", object: element(1, 9) });
+  await reconciler.settled();
+  test.ok(kernel.holds([route(1), element(1)]));
+  test.match(repairs, [/drift: route 254/, /drift: nft-element/]);
+});
+
+t.test("lost notifications lead to a full look at the kernel", async (test) => {
+  const { kernel, repairs, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1), element(1)], 1);
+  await go();
+  kernel.objects.delete(objectKey(route(1)));
+  kernel.announce("resync");
+  await reconciler.settled();
+  test.ok(kernel.holds([route(1), element(1)]));
+  test.match(repairs, [/resync/]);
+});
+
+t.test("a repair that the kernel refuses is tried again with a growing pause", async (test) => {
+  const { kernel, timers, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1)], 1);
+  await go();
+  kernel.refuse = () => "Network is down";
+  kernel.interfere({ verb: "removed", object: route(1) });
+  await reconciler.settled();
+  test.equal(reconciler.failedObjects, 1);
+  timers.shift()?.run();
+  await reconciler.settled();
+  test.strictSame(timers.map(({ delayMs }) => delayMs), [1000]);
+  kernel.refuse = () => undefined;
+  timers.shift()?.run();
+  await reconciler.settled();
+  test.ok(kernel.holds([route(1)]));
+  test.equal(reconciler.failedObjects, 0);
+});
+
+t.test("audit tells what is missing, different and unwanted, and changes nothing", async (test) => {
+  const { kernel, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1), route(2)], 1);
+  await go();
+  kernel.objects.delete(objectKey(route(1)));
+  kernel.objects.set(objectKey(route(2)), route(2, 0, "other"));
+  kernel.objects.set(objectKey(route(3)), route(3));
+  const { checked, differences } = await reconciler.audit();
+  test.equal(checked, 2);
+  test.match(differences, [{ wanted: route(1) }, { wanted: route(2), found: route(2, 0, "other") }, { found: route(3) }]);
+  test.equal(kernel.batches.length, 1);
+});
+
+t.test("a clean stop leaves nothing of ours, whatever was believed", async (test) => {
+  const { kernel, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1), link("dsmip0")], 1);
+  await go();
+  kernel.objects.set(objectKey(route(5)), route(5));
+  test.strictSame(await reconciler.removeAll(), []);
+  test.ok(kernel.holds([]));
+});
+
+const anyObject = fc.oneof(
+  fc.tuple(fc.integer({ min: 1, max: 6 }), fc.constantFrom("x", "y")).map(([n, device]) => route(n, 0, device)),
+  fc.tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 2 })).map(([n, value]) => element(n, value)),
+  fc.integer({ min: 1, max: 4 }).map(proxy),
+);
+const anySet = fc.array(anyObject, { maxLength: 12 }).map(byKey);
+
+t.test("the laws of diff: nothing for equals, and applied to a it gives b", (test) => {
+  fc.assert(
+    fc.property(anySet, (set) => {
+      const { make, remove } = diff(set, set);
+      return make.length === 0 && remove.length === 0;
+    }),
+  );
+  fc.assert(
+    fc.asyncProperty(anySet, anySet, async (a, b) => {
+      const kernel = new FakeKernel();
+      for (const [key, object] of a) kernel.objects.set(key, object);
+      const { make, remove } = diff(b, a);
+      await kernel.apply([...make, ...remove]);
+      return kernel.holds([...b.values()]);
+    }),
+  );
+  test.end();
+});
+
+t.test("whatever groups want in whatever order, and whatever is refused, the kernel ends with what was granted", async () => {
+  const wish = fc.record({ group: fc.constantFrom("a", "b", "c"), objects: fc.array(anyObject, { maxLength: 6 }), refused: fc.boolean(), commit: fc.boolean() });
+  await fc.assert(
+    fc.asyncProperty(fc.array(wish, { maxLength: 15 }), async (wishes) => {
+      const { kernel, reconciler, go } = await bench();
+      for (const [i, { group, objects, refused, commit }] of wishes.entries()) {
+        kernel.refuse = ({ verb, object }) => (refused && verb !== "remove" && object.kind === "route" ? "no" : undefined);
+        reconciler.setGroup(group, objects, i);
+        if (commit) await go();
+      }
+      kernel.refuse = () => undefined;
+      await go();
+      const granted = byKey(["a", "b", "c"].flatMap((group) => reconciler.groupObjects(group)));
+      return kernel.holds([...granted.values()]);
+    }),
+  );
+});
