@@ -95,6 +95,7 @@ static void on_teardown(napi_async_cleanup_hook_handle cleanup, void *data) {
   poller->cleanup = cleanup;
   int epoll_fd = poller->epoll_fd;
   poller->epoll_fd = -1;
+  napi_async_destroy(poller->env, poller->context);
   uv_close(poller->watcher, on_closed); /* stops polling at once */
   close(epoll_fd);
 }
