@@ -36,7 +36,10 @@ export async function findExisting(
   for (const codec of codecs) {
     const objects = wanted.filter((one) => one.codec === codec).map(({ object }) => object);
     const present = codec.find === undefined ? await allExisting(lookup, codec) : await askEach(lookup, codec, objects);
-    const byKey = new Map(present.map((one) => [objectKey(one.object), one]));
+    // Some kinds (rules) can have a stranger's twin beside ours: then ours is meant.
+    const byKey = new Map(
+      [...present].sort((a, b) => Number(a.ours) - Number(b.ours)).map((one) => [objectKey(one.object), one]),
+    );
     for (const object of objects) {
       const match = byKey.get(objectKey(object));
       if (match !== undefined) found.set(object, match);

@@ -15,6 +15,16 @@ interface Interface {
   readonly name: string;
   readonly up: boolean;
   readonly alias: string | undefined;
+  /** That it is up was announced; what only a dump said may be newer than the announcements that are still to come. */
+  readonly announced: boolean;
+}
+
+/** A device that objects of ours stood on went down, or away: the kernel removes IPv4 routes then without telling anybody. */
+export interface DeviceLoss {
+  readonly device: string;
+  readonly gone: boolean;
+  /** The announcement may be an old one that a dump has overtaken. */
+  readonly doubtful: boolean;
 }
 
 export class InterfaceNames implements KernelNames {
@@ -48,8 +58,8 @@ export class InterfaceNames implements KernelNames {
     return this.#byName.get(name)?.alias;
   }
 
-  has(name: string): boolean {
-    return this.#byName.has(name);
+  isUp(name: string): boolean {
+    return this.#byName.get(name)?.up === true;
   }
 
   /** Whether an index was asked for that nobody knew, since the last call. */
@@ -61,32 +71,35 @@ export class InterfaceNames implements KernelNames {
 
   /** All links there are, in the place of what was known. */
   replace(messages: readonly NetlinkMessage[]): void {
+    const before = new Map(this.#byIndex);
     this.#byIndex.clear();
     this.#byName.clear();
-    for (const message of messages) this.learn(message);
+    for (const message of messages) {
+      const link = decodeLink(message);
+      if (link !== undefined) this.#put({ ...link, announced: link.up && before.get(link.index)?.announced === true });
+    }
   }
 
-  /**
-   * Takes a link message in. Returns the name of a device that objects of ours stood on if it went away or down: the kernel removes
-   * IPv4 routes then without telling anybody.
-   */
-  learn(message: NetlinkMessage): string | undefined {
-    if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined;
-    const { family, index, flags } = decodeLinkHeader(message.body);
-    if (family !== 0) return undefined; // a bridge about its port
+  /** Takes an announcement in. */
+  learn(message: NetlinkMessage): DeviceLoss | undefined {
+    const link = decodeLink(message);
+    if (link === undefined) return undefined;
+    const { index } = link;
     const known = this.#byIndex.get(index);
-    if (message.type === RTM_DELLINK) {
-      this.#forget(known);
-      return known !== undefined && this.#used.delete(index) ? known.name : undefined;
-    }
-    const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);
-    const name = attributes.get(IFLA_IFNAME)?.string();
-    if (name === undefined) return undefined;
-    const present = { index, name, up: (flags & IFF_UP) !== 0, alias: attributes.get(IFLA_IFALIAS)?.string() };
     this.#forget(known);
-    this.#byIndex.set(index, present);
-    this.#byName.set(name, present);
-    return known?.up === true && !present.up && this.#used.has(index) ? name : undefined;
+    const used = this.#used.has(index);
+    if (message.type === RTM_DELLINK) {
+      this.#used.delete(index);
+      return known !== undefined && used ? { device: known.name, gone: true, doubtful: false } : undefined;
+    }
+    this.#put({ ...link, announced: link.up });
+    if (known?.up !== true || link.up || !used) return undefined;
+    return { device: known.name, gone: false, doubtful: !known.announced };
+  }
+
+  #put(link: Interface): void {
+    this.#byIndex.set(link.index, link);
+    this.#byName.set(link.name, link);
   }
 
   #forget(known: Interface | undefined): void {
@@ -95,4 +108,13 @@ export class InterfaceNames implements KernelNames {
     // The name may be another device's by now.
     if (this.#byName.get(known.name)?.index === known.index) this.#byName.delete(known.name);
   }
+}
+
+function decodeLink(message: NetlinkMessage): Omit<Interface, "announced"> | undefined {
+  if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined;
+  const { family, index, flags } = decodeLinkHeader(message.body);
+  const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);
+  const name = attributes.get(IFLA_IFNAME)?.string();
+  if (family !== 0 || name === undefined) return undefined; // a bridge about its port
+  return { index, name, up: (flags & IFF_UP) !== 0, alias: attributes.get(IFLA_IFALIAS)?.string() };
 }

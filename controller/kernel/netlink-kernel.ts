@@ -13,7 +13,7 @@ import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/obj
 import type { KernelChange, KernelPort, Operation, Outcome } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
 import { dumpLinks } from "./link.js";
-import { InterfaceNames } from "./names.js";
+import { type DeviceLoss, InterfaceNames } from "./names.js";
 import { applyTransaction } from "./nft-batch.js";
 import { destroyProbe } from "./nft-element.js";
 import { decodeNotifications } from "./notifications.js";
@@ -48,7 +48,7 @@ export class NetlinkKernel implements KernelPort {
   readonly #listeners: Listener[] = [];
   readonly #sysctls: SysctlStore;
   /** Devices that we are taking away or down ourselves. */
-  readonly #leaving = new Set<string>();
+  readonly #leaving = new Map<string, "down" | "gone">();
   #codecs: ReadonlyMap<string, AnyCodec> = new Map();
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -153,14 +153,29 @@ export class NetlinkKernel implements KernelPort {
     this.#announcements.push(transport);
     transport.onOverrun(() => this.#resync());
     transport.onDatagram((datagram) => {
-      const expectsLoss = (device: string): boolean => this.#leaving.delete(device);
-      const context = { family, codecs, names: this.names, expectsLoss, ownPort: this.#ownPorts.get(family) };
+      const matters = (loss: DeviceLoss): boolean => this.#matters(loss);
+      const context = { family, codecs, names: this.names, matters, ownPort: this.#ownPorts.get(family) };
       for (const change of decodeNotifications(context, datagram)) this.#emit(change);
     });
   }
 
   #emit(change: KernelChange | "resync"): void {
     for (const listener of this.#listeners) listener(change);
+  }
+
+  #matters({ device, gone, doubtful }: DeviceLoss): boolean {
+    const expected = this.#leaving.get(device);
+    if (expected !== undefined) {
+      if (gone || expected === "down") this.#leaving.delete(device);
+      return false;
+    }
+    if (!doubtful) return true;
+    const look = this.#inTurn(async () => {
+      await this.#refreshNames();
+      if (!this.names.isUp(device)) this.#emit("resync");
+    });
+    look.catch(() => this.#emit("resync"));
+    return false;
   }
 
   #resync(): void {
@@ -260,7 +275,8 @@ export class NetlinkKernel implements KernelPort {
   /** The loss of routes that our own change brings is no news. */
   #noteLeaving({ verb, object }: Operation): void {
     if (object.kind !== "link" || this.names.alias(object.name) !== OWNERSHIP.linkAlias) return;
-    if (verb === "remove" || !object.up) this.#leaving.add(object.name);
+    if (verb === "remove") this.#leaving.set(object.name, "gone");
+    else if (!object.up && this.names.isUp(object.name)) this.#leaving.set(object.name, "down");
   }
 
   #applySysctl({ verb, object }: Operation): MobilityError | undefined {

@@ -11,15 +11,15 @@ import { RTM_DELADDR, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
 import type { KernelObject } from "../plan/objects.js";
 import type { KernelChange } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
-import type { InterfaceNames } from "./names.js";
+import type { DeviceLoss, InterfaceNames } from "./names.js";
 import { FLUSHES, isNftElementMessage, REMOVALS } from "./registry.js";
 
 export interface NotificationContext {
   readonly family: NetlinkFamily;
   readonly codecs: readonly AnyCodec[];
   readonly names: InterfaceNames;
-  /** Whether this program has just taken the device away or down itself. */
-  readonly expectsLoss: (device: string) => boolean;
+  /** Whether the loss of a device calls for a new dump: not if it was our own doing. */
+  readonly matters: (loss: DeviceLoss) => boolean;
   /** nlmsg_pid of our own requests in this family; undefined if not known. */
   readonly ownPort: number | undefined;
 }
@@ -42,18 +42,19 @@ function decodeOne(context: NotificationContext, message: ReceivedMessage): (Ker
   const lost = family === "route" ? names.learn(message) : undefined;
   const verb = REMOVALS[family].includes(message.type) ? "removed" : "changed";
   const changes: (KernelChange | "resync")[] = [];
+  // What we caused ourselves has told its outcome already.
+  const ours = context.ownPort !== undefined && message.port === context.ownPort;
   if (family === "netfilter" && !isNftElementMessage(message.type)) {
-    // Our own transactions have told their outcome already.
-    const ours = context.ownPort !== undefined && message.port === context.ownPort;
     if (!ours && codecs.some((codec) => codec.decode(message, names, true) !== undefined)) changes.push("resync");
   } else {
     for (const codec of codecs) for (const object of decodeWith(codec, message, names)) changes.push({ verb, object });
   }
   if (changes.length === 0) changes.push(...displaced(context, message));
   for (const change of changes) if (change !== "resync") noteDevice(names, change.object);
-  if (changes.some((change) => change !== "resync" && takesRoutesAlong(message, change.object))) changes.push("resync");
+  if (!ours && changes.some((change) => change !== "resync" && takesRoutesAlong(message, change.object)))
+    changes.push("resync");
   if (FLUSHES[family].includes(message.type)) changes.push("resync");
-  if (lost !== undefined && !context.expectsLoss(lost)) changes.push("resync");
+  if (lost !== undefined && context.matters(lost)) changes.push("resync");
   return changes;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Routing policy rules ⇄ RTM_NEWRULE. Our mark is FRA_PROTOCOL. The kernel compares rules by everything but protocol and flags, so a
- * stranger's twin is EEXIST; nothing of a rule changes in place. Source: linux/fib_rules.h.
+ * Routing policy rules ⇄ RTM_NEWRULE. Our mark is FRA_PROTOCOL. The kernel compares rules by everything but their flags, so a stranger's
+ * rule with the same selectors may stand beside ours, and deleting ours leaves it alone; nothing of a rule changes in place.
+ * Source: linux/fib_rules.h; seen on 6.1 and 6.18.
  */
 import { EncodeError } from "../base/errors.js";
 import { familyOf, IPV4_ANY, IPV6_ANY, ipFromBytes } from "../base/ip.js";
