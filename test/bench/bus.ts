@@ -1,22 +1,10 @@
 /**
- * The host's end of the line to a bench machine (the other end is guest/agent.sh): one job at a time, raw output, then the exit
- * status and the artifacts. Knows nothing about what kind of machine is at the other end.
+ * The line to a bench machine (its other end is guest/agent.sh, or server.ts for a machine that stays up): one job at a time, raw
+ * output, then the exit status and the artifacts. Knows nothing about what kind of machine is at the other end.
  */
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
-
-export interface JobResult {
-  readonly status: number;
-  /** A gzipped tar of what the job left under $DSMIPD_ARTIFACTS; absent when it left nothing. */
-  readonly artifacts?: Buffer;
-}
-
-export interface Job {
-  /** A bash script. */
-  readonly script: string;
-  /** False: in the machine's own namespaces, so that what the job makes outlives it. */
-  readonly cell: boolean;
-}
+import type { Job, JobResult } from "./machine.js";
 
 const START = 0x01;
 
@@ -39,8 +27,7 @@ export class MarkerReader {
       const at = this.candidate();
       if (at > 0) this.output(this.pending.subarray(0, at));
       this.pending = this.pending.subarray(at);
-      if (this.pending.length < this.prefix.length) return;
-      const end = this.pending.indexOf(0x0a);
+      const end = this.pending.length < this.prefix.length ? -1 : this.pending.indexOf(0x0a);
       if (end < 0) return;
       const words = this.pending.toString("latin1", this.prefix.length, end);
       this.pending = this.pending.subarray(end + 1);
@@ -59,7 +46,13 @@ export class MarkerReader {
   }
 }
 
-/** One machine's line. `closed` rejects every job that is waiting when the machine ends. */
+/** What the far end writes when a job is over. */
+export function endMarkers(token: string, result: JobResult): string {
+  const artifacts = result.artifacts?.toString("base64") ?? "";
+  return `\x01${token} exit ${result.status}\n${artifacts}\x01${token} end\n`;
+}
+
+/** The near end of the line. */
 export class Bus {
   private readonly line: Duplex;
   private receive: ((chunk: Buffer) => void) | undefined;
@@ -73,39 +66,50 @@ export class Bus {
       if (this.receive) this.receive(chunk);
       else this.early.push(chunk);
     });
-    line.on("error", () => this.closed("its line broke"));
+    line.on("error", (error) => this.closed(error.message));
     line.on("close", () => this.closed("its line closed"));
   }
 
-  /** Tells every waiting caller that the machine has ended. */
+  /** Tells the waiting caller that the machine has ended. */
   closed(reason: string): void {
     this.gone ??= new Error(`the bench machine ended: ${reason}`);
     this.fail?.(this.gone);
   }
 
-  /** Resolves when the agent has said that it takes jobs. */
+  /** Resolves when the far end has said that it takes jobs. */
   ready(): Promise<void> {
-    return this.converse("ready", "", () => {}, (words, done) => {
-      if (words === "") done(undefined);
-    });
+    return this.converse(
+      "ready",
+      undefined,
+      () => {},
+      (words, done) => {
+        if (words === "") done(undefined);
+      },
+    );
   }
 
-  run(job: Job, output: (chunk: Buffer) => void): Promise<JobResult> {
+  async run(job: Job, output: (chunk: Buffer) => void): Promise<JobResult> {
     const token = randomBytes(8).toString("hex");
-    const script = Buffer.from(job.script).toString("base64");
     const base64: string[] = [];
     let status: number | undefined;
     const collect = (chunk: Buffer): void => {
       if (status === undefined) output(chunk);
       else base64.push(chunk.toString("latin1"));
     };
-    return this.converse(token, `job ${token} ${job.cell ? "cell" : "open"} ${script}\n`, collect, (words, done) => {
-      if (words.startsWith("exit ")) status = Number(words.slice(5));
-      else if (words === "end" && status !== undefined) {
-        const artifacts = Buffer.from(base64.join(""), "base64");
-        done(artifacts.length > 0 ? { status, artifacts } : { status });
-      }
-    });
+    const request = `job ${token} ${job.mode} ${Buffer.from(job.script).toString("base64")}\n`;
+    const forward = (chunk: Buffer): void => void this.line.write(chunk);
+    job.input?.on("data", forward);
+    try {
+      return await this.converse<JobResult>(token, request, collect, (words, done) => {
+        if (words.startsWith("exit ")) status = Number(words.slice(5));
+        else if (words === "end" && status !== undefined) {
+          const artifacts = Buffer.from(base64.join(""), "base64");
+          done(artifacts.length > 0 ? { status, artifacts } : { status });
+        }
+      });
+    } finally {
+      job.input?.off("data", forward);
+    }
   }
 
   /** Ends the running job; its result still arrives. */
@@ -113,13 +117,14 @@ export class Bus {
     this.line.write("kill\n");
   }
 
+  /** Asks the far end to end itself. */
   halt(): void {
     this.line.write("halt\n");
   }
 
   private converse<T>(
     token: string,
-    send: string,
+    request: string | undefined,
     output: (chunk: Buffer) => void,
     marker: (words: string, done: (value: T) => void) => void,
   ): Promise<T> {
@@ -136,7 +141,7 @@ export class Bus {
       const early = this.early;
       this.early = [];
       for (const chunk of early) this.receive?.(chunk);
-      if (send !== "") this.line.write(send);
+      if (request !== undefined) this.line.write(request);
     });
   }
 }

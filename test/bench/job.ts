@@ -1,19 +1,19 @@
 /** What a command needs around it to run inside a bench machine as it would outside. */
 import { dirname } from "node:path";
-import { type Machine, repository } from "./machine.js";
-
-export const GUEST_ARTIFACTS = "/var/tmp/dsmipd-artifacts";
+import { type MachineFacts, repository } from "./machine.js";
+import { GUEST_ARTIFACTS } from "./native.js";
 
 /** A bash script that runs the command in the repository, with the caller's DSMIPD_* variables and the caller's Node first in PATH. */
-export function jobScript(command: readonly string[], machine: Pick<Machine, "kind" | "slow">, artifacts = GUEST_ARTIFACTS): string {
+export function jobScript(command: readonly string[], machine: Pick<MachineFacts, "kind" | "slow">): string {
   const variables: Record<string, string> = {
     HOME: "/root",
     LC_ALL: "C.UTF-8",
+    TERM: process.env["TERM"] ?? "dumb",
     PATH: `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     NODE: process.execPath,
     DSMIPD_BENCH: machine.kind,
     DSMIPD_SLOW: String(machine.slow),
-    DSMIPD_ARTIFACTS: artifacts,
+    DSMIPD_ARTIFACTS: GUEST_ARTIFACTS,
   };
   for (const [name, value] of Object.entries(process.env)) {
     if (value !== undefined && (name === "CI" || name.startsWith("DSMIPD_"))) variables[name] ??= value;
@@ -23,5 +23,5 @@ export function jobScript(command: readonly string[], machine: Pick<Machine, "ki
 }
 
 function quote(word: string): string {
-  return `'${word.replaceAll("'", "'\\''")}'`;
+  return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

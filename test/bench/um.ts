@@ -1,9 +1,9 @@
 /** User Mode Linux: a kernel that is an ordinary process, at native speed. Boots in a third of a second. */
-import { spawn } from "node:child_process";
 import { accessSync, constants, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Duplex } from "node:stream";
-import { awaitBoot, BenchUnavailable, cacheDirectory, type Machine, machineDirectory, repository } from "./machine.js";
+import { boot } from "./booted.js";
+import { BenchUnavailable, cacheDirectory, guestDirectory, type Machine, repository } from "./machine.js";
 
 const MEMORY_MIB = Number(process.env["DSMIPD_UM_MEMORY_MIB"] ?? 2048);
 
@@ -15,31 +15,33 @@ export function findUmKernel(): string | undefined {
 
 export async function bootUm(): Promise<Machine> {
   const kernel = findUmKernel();
-  if (!kernel) throw new BenchUnavailable("no User Mode Linux kernel: run `make um-kernel`, or let DSMIPD_UM_KERNEL name one");
-  const directory = machineDirectory();
-  const init = `init=${join(repository, "test/bench/guest/init-um.sh")}`;
-  const child = spawn(
-    kernel,
-    [`mem=${MEMORY_MIB}M`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", init, "con=null", "con0=null,fd:1", "ssl0=fd:3", "quiet", "--", repository],
-    { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { ...process.env, TMPDIR: memoryDirectory(directory) } },
-  );
-  return awaitBoot(child, child.stdio[3] as unknown as Duplex, directory, {
+  if (!kernel) {
+    throw new BenchUnavailable("no User Mode Linux kernel: `make um-kernel` builds one, DSMIPD_UM_KERNEL can name one");
+  }
+  return boot({
     kind: "um",
     slow: 1,
-    description: `User Mode Linux, ${kernel}`,
+    processors: 1,
+    description: `User Mode Linux (${kernel})`,
+    program: kernel,
+    args: [
+      ...[`mem=${MEMORY_MIB}M`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"],
+      ...["con=null", "con0=null,fd:1", "ssl0=fd:3", `init=${join(guestDirectory, "init-um.sh")}`, "--", repository],
+    ],
+    environment: { TMPDIR: memoryDirectory() },
     bootTimeout: 60,
   });
 }
 
 /** Where the machine's memory is kept: a sparse file, which a container's usual 64 MiB of /dev/shm cannot hold. */
-function memoryDirectory(fallback: string): string {
+function memoryDirectory(): string {
   try {
     const { bavail, bsize } = statfsSync("/dev/shm");
     if (bavail * bsize >= MEMORY_MIB * 2 ** 20) return "/dev/shm";
   } catch {
-    // no /dev/shm: use the disk
+    // ignored: without /dev/shm the disk will do
   }
-  return fallback;
+  return tmpdir();
 }
 
 function isExecutable(path: string): boolean {

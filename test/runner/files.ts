@@ -17,7 +17,11 @@ export interface TestFile {
 /** The `*.test.ts` files under some directories (or directly in one: `test/.`), whose name contains one of the words, if any are given. */
 export function testFiles(directories: readonly string[], words: readonly string[] = []): TestFile[] {
   return directories
-    .flatMap((directory) => readdirSync(join(repository, directory), { recursive: !directory.endsWith("/."), encoding: "utf8" }).map((path) => join(directory, path)))
+    .flatMap((directory) =>
+      readdirSync(join(repository, directory), { recursive: !directory.endsWith("/."), encoding: "utf8" }).map((path) =>
+        join(directory, path),
+      ),
+    )
     .filter((path) => path.endsWith(".test.ts") && (words.length === 0 || words.some((word) => path.includes(word))))
     .sort()
     .map((name) => ({ name, compiled: join(relative(repository, buildDirectory), name.replace(/\.ts$/, ".js")) }));

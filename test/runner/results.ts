@@ -46,7 +46,12 @@ function outcomes(point: TestPoint, outer: readonly string[]): TestOutcome[] {
   return [...inner, { path, verdict: "failed", detail }];
 }
 
-function fileFailure(run: FileRun, planned: boolean, bailedOut: string | undefined, tests: readonly TestOutcome[]): string | undefined {
+function fileFailure(
+  run: FileRun,
+  planned: boolean,
+  bailedOut: string | undefined,
+  tests: readonly TestOutcome[],
+): string | undefined {
   if (run.timedOut) return `killed: it ran too long\n${run.stderr}`;
   if (bailedOut !== undefined) return `bailed out: ${bailedOut}\n${run.stderr}`;
   const explained = tests.some((test) => test.verdict === "failed");

@@ -32,16 +32,26 @@ interface Level {
   open?: TestPoint;
 }
 
+/** The diagnostics block that is being read, and the point it belongs to. */
+interface YamlBlock {
+  readonly indent: string;
+  readonly point: TestPoint | undefined;
+}
+
 class TapReader {
   private readonly levels: Level[] = [{ points: [], subtest: false }];
-  private yaml: { readonly indent: string; readonly point: TestPoint | undefined } | undefined;
+  private yaml: YamlBlock | undefined;
   private last: TestPoint | undefined;
   private planned = false;
   private skippedAll: string | undefined;
   private bailedOut: string | undefined;
 
   line(line: string): void {
-    if (this.yaml) return this.yamlLine(line);
+    if (this.yaml) this.yamlLine(line, this.yaml);
+    else this.tapLine(line);
+  }
+
+  private tapLine(line: string): void {
     const spaces = line.length - line.trimStart().length;
     const text = line.trim();
     const depth = Math.floor(spaces / 4);
@@ -68,8 +78,7 @@ class TapReader {
     return this.levels[depth] as Level;
   }
 
-  private yamlLine(line: string): void {
-    const { indent, point } = this.yaml as NonNullable<TapReader["yaml"]>;
+  private yamlLine(line: string, { indent, point }: YamlBlock): void {
     if (line === `${indent}...`) this.yaml = undefined;
     else if (point) point.diagnostics += `${line.slice(indent.length)}\n`;
   }

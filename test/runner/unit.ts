@@ -5,15 +5,18 @@
  */
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
-import { repository, testFiles, type TestFile } from "./files.js";
+import { repository, type TestFile, testFiles } from "./files.js";
 import { printFile, printSkipped, saveTap } from "./report.js";
-import { count, formatTotals, judge, type FileOutcome, type FileRun } from "./results.js";
+import { count, type FileOutcome, type FileRun, formatTotals, judge } from "./results.js";
 
 const FILE_TIMEOUT_MS = 120_000;
 
 function runFile(file: TestFile): Promise<FileRun> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--enable-source-maps", file.compiled], { cwd: repository, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, ["--enable-source-maps", file.compiled], {
+      cwd: repository,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let tap = "";
     let stderr = "";
     let timedOut = false;

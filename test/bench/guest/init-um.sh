@@ -13,6 +13,6 @@ mkdir -p /dev/pts /dev/net /dev/shm; mount -t devpts none /dev/pts; mount -t tmp
 [ -c /dev/net/tun ] || mknod /dev/net/tun c 10 200
 ln -sf /proc/self/fd /dev/fd; hostname bench; ip link set lo up
 mount -t hostfs -o "$repository",ro none "$repository"   # not through the overlay, which would not see files that change on the host
-modprobe() { :; }; export -f modprobe                    # everything is built in
+refresh_repository() { :; }; modprobe() { :; }; export -f refresh_repository modprobe   # hostfs is fresh; all modules are built in
 "$repository/test/bench/guest/agent.sh" /dev/ttyS0 "$repository"
 sync; halt -f
