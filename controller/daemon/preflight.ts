@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { MissingError, MobilityError } from "../base/errors.js";
 import type { IpAddress } from "../base/ip.js";
+import { KernelError } from "../netlink/errors.js";
 import type { KernelObject } from "../plan/objects.js";
 
 /** Bit numbers of linux/capability.h. */
@@ -34,13 +35,14 @@ const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => str
   link: (object) => (object.kind === "link" ? `modprobe ${object.link.type === "ip6tnl" ? "ip6_tunnel" : object.link.type}` : ""),
 };
 
-/** Errno numbers by which a kernel says that it has no such thing at all (asm-generic/errno.h). */
-const UNSUPPORTED = new Set([93 /* EPROTONOSUPPORT */, 94 /* ESOCKTNOSUPPORT */, 95 /* EOPNOTSUPP */, 97 /* EAFNOSUPPORT */]);
+/** By these a kernel says that it has no such thing at all. */
+const UNSUPPORTED: ReadonlySet<string> = new Set(["EPROTONOSUPPORT", "EOPNOTSUPP", "EAFNOSUPPORT"]);
 
 /** The error a person can act on when the kernel refuses an object for want of a module; otherwise the kernel's own. */
 export function explainRefusal(object: KernelObject, error: MobilityError, command: string): MobilityError {
-  const errno = (error as { errno?: unknown }).errno;
-  const lacksModule = typeof errno === "number" && (UNSUPPORTED.has(errno) || (errno === 2 && (object.kind === "fou-port" || object.kind === "nft-table")));
+  const errno = error instanceof KernelError ? error.errnoName : "";
+  const unknownFamily = errno === "ENOENT" && (object.kind === "fou-port" || object.kind === "nft-table");
+  const lacksModule = error instanceof MissingError || UNSUPPORTED.has(errno) || unknownFamily;
   const remedy = REMEDY[object.kind]?.(object);
   if (!lacksModule || remedy === undefined) return error;
   return new MissingError(`the kernel cannot do: ${command}; run: ${remedy} (Debian: the package linux-image-amd64 has it, the cloud kernels do not)`, { cause: error });

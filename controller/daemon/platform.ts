@@ -1,0 +1,255 @@
+/**
+ * What both roles stand on: kernel, reconciler, signalling sockets, journal, events, counters and the control interface, opened in the
+ * order in which they need each other and closed in the reverse one.
+ */
+import { MobilityError } from "../base/errors.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
+import { type ControlServer, startControlServer } from "../control/server.js";
+import { Counters, EventLog } from "../events.js";
+import { Journal, type JournalRole } from "../journal.js";
+import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
+import type { Logger } from "../log.js";
+import { KernelError } from "../netlink/errors.js";
+import { formatObjectShort } from "../plan/format.js";
+import type { KernelObject } from "../plan/objects.js";
+import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/inputs.js";
+import { type GroupResult, Reconciler } from "../reconcile/reconciler.js";
+import { VERSION } from "../version.js";
+import type { BindingDocument, StatusDocument } from "../../schemas/control.js";
+import { openKernel, PacketCounters, setTimer } from "./kernel.js";
+import { checkPrivileges, checkTun, explainRefusal, holdAddresses } from "./preflight.js";
+import { sendFailure, Signalling, type SignallingListener, type SignallingSite } from "./signalling.js";
+import { SignallingSockets } from "./signalling-sockets.js";
+import { auditDocument, planDocument } from "./views.js";
+
+export interface PlatformOptions {
+  readonly role: JournalRole;
+  readonly controlSocket: string;
+  readonly stateDirectory: string;
+  /** Addresses that no other daemon in this network namespace may serve. */
+  readonly addresses: readonly IpAddress[];
+  readonly signallingPort: number;
+  readonly signallingAddress?: Ipv4Address;
+  readonly tunDevice: string;
+}
+
+/** What a role shows of its machine. */
+export interface RoleViews {
+  bindings(): readonly BindingDocument[];
+  binding(address: IpAddress): BindingDocument | undefined;
+}
+
+/** One in this many drops of a reason is logged, after the first few: a flood must not fill a disk. */
+const LOGGED_DROPS = 10;
+const LOGGED_DROP_INTERVAL = 1000;
+
+export class Platform {
+  readonly log: Logger;
+  readonly events = new EventLog(() => new Date());
+  readonly drops = new Counters();
+  readonly received = new Counters();
+  readonly sent = new Counters();
+  readonly journal: Journal;
+  readonly kernel: NetlinkKernel;
+  readonly reconciler: Reconciler;
+  readonly sockets: SignallingSockets;
+  readonly #options: PlatformOptions;
+  readonly #release: () => void;
+  readonly #packetCounters = new PacketCounters();
+  readonly #startedAt = performance.now();
+  readonly #results = new Map<string, (result: GroupResult) => void>();
+  #onResult: (result: GroupResult) => void = () => undefined;
+  #signalling: Signalling | undefined;
+  #control: ControlServer | undefined;
+
+  /** Throws MobilityError with the sentence for the operator; what was opened before is closed again. */
+  static async open(options: PlatformOptions, log: Logger): Promise<Platform> {
+    checkPrivileges();
+    checkTun();
+    const release = await holdAddresses(options.addresses);
+    const undo: (() => void)[] = [release];
+    try {
+      const journal = new Journal(options.stateDirectory, options.role, Date.now);
+      undo.push(() => journal.close());
+      if (journal.skipped > 0) log.warn({ event: "journal.damaged", lines: journal.skipped }, "unreadable journal lines were skipped, continuing with the rest");
+      const kernel = await openKernel();
+      undo.push(() => kernel.close());
+      const sockets = new SignallingSockets({
+        tunDevice: options.tunDevice,
+        udpPort: options.signallingPort,
+        ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
+        names: kernel.names,
+        onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
+      });
+      undo.push(() => sockets.close());
+      const platform = new Platform({ options, log, journal, kernel, sockets, release });
+      await platform.reconciler.start();
+      return platform;
+    } catch (error) {
+      for (const step of undo.reverse()) step();
+      throw error;
+    }
+  }
+
+  private constructor(parts: {
+    options: PlatformOptions;
+    log: Logger;
+    journal: Journal;
+    kernel: NetlinkKernel;
+    sockets: SignallingSockets;
+    release: () => void;
+  }) {
+    this.#options = parts.options;
+    this.log = parts.log;
+    this.journal = parts.journal;
+    this.kernel = parts.kernel;
+    this.sockets = parts.sockets;
+    this.#release = parts.release;
+    this.reconciler = new Reconciler(
+      parts.kernel,
+      {
+        onResult: (result) => (this.#results.get(result.group) ?? this.#onResult)(result),
+        onRepair: (what, detail) => this.log.warn({ event: `kernel.${what}`, detail }),
+      },
+      { schedule: (delayMs, run) => void setTimer(delayMs, run) },
+    );
+  }
+
+  /** Results of groups that are not waited for with `require`. */
+  onGroupResult(listener: (result: GroupResult) => void): void {
+    this.#onResult = listener;
+  }
+
+  /** Wants the groups and waits until the kernel has them all. Throws MobilityError that says which module or change is needed. */
+  async require(groups: ReadonlyMap<string, readonly KernelObject[]>): Promise<void> {
+    const failures: GroupResult[] = [];
+    for (const [group, objects] of groups) {
+      this.#results.set(group, (result) => {
+        if (result.failure !== undefined) failures.push(result);
+      });
+      this.reconciler.setGroup(group, objects, 1);
+    }
+    this.reconciler.commit();
+    await this.reconciler.settled();
+    for (const group of groups.keys()) this.#results.delete(group);
+    const [first] = failures;
+    if (first?.failure === undefined) return;
+    const object = failedObject(first.failure, groups.get(first.group) ?? []);
+    throw object === undefined ? first.failure : explainRefusal(object, first.failure, formatObjectShort(object));
+  }
+
+  /** From here on messages come in. */
+  listen(site: SignallingSite, listener: SignallingListener): void {
+    this.#signalling = new Signalling(site, this.sockets, {
+      onMessage: (message, arrival) => {
+        this.received.add(message.type);
+        listener.onMessage(message, arrival);
+      },
+      onDrop: listener.onDrop,
+    });
+    this.sockets.listen(this.#signalling);
+  }
+
+  send(effect: SendEffect): void {
+    try {
+      this.#signalling?.send(effect);
+      this.sent.add(effect.message.type);
+    } catch (cause) {
+      this.sent.add("failed");
+      this.log.warn({ event: "message.unsent", reason: sendFailure(effect, cause).message });
+    }
+  }
+
+  drop(reason: DropReason, detail: string): void {
+    const count = this.drops.add(reason);
+    if (count <= LOGGED_DROPS || count % LOGGED_DROP_INTERVAL === 0) this.log.info({ event: "message.dropped", reason, detail, count });
+  }
+
+  notify({ event }: NotifyEffect): void {
+    this.events.record(event);
+    this.log.info({ event: event.event, ...(event.homeAddress !== undefined && { hoa: event.homeAddress }), ...event.detail });
+  }
+
+  note(event: ProtocolEvent): void {
+    this.notify({ kind: "notify", event });
+  }
+
+  /** The journal's group commit, as the loop wants it. */
+  flush(): Promise<void> | undefined {
+    if (!this.journal.dirty) return undefined;
+    return this.journal.flush().catch((error: unknown) => {
+      this.log.error({ event: "journal.failed", reason: (error as Error).message }, "bindings are not durable until the disk is well again");
+    });
+  }
+
+  async serve(views: RoleViews, addresses: readonly string[]): Promise<void> {
+    this.#control = await startControlServer(this.#options.controlSocket, {
+      status: () => this.#status(views, addresses),
+      bindings: () => views.bindings(),
+      binding: (text) => {
+        const address = parseIp(text);
+        return address === undefined ? undefined : views.binding(address);
+      },
+      plan: (homeAddress) => planDocument(homeAddress, this.groupObjects(homeAddress)),
+      audit: async () => {
+        const { checked, differences } = await this.reconciler.audit();
+        return auditDocument(checked, differences);
+      },
+      recentEvents: () => this.events.recent(),
+      subscribe: (listener) => this.events.subscribe(listener),
+    });
+  }
+
+  groupObjects(homeAddress: Ipv6Address): readonly KernelObject[] {
+    return this.reconciler.groupObjects(bindingGroup(homeAddress));
+  }
+
+  /** Takes everything out of the kernel and closes. */
+  async close(): Promise<void> {
+    await this.#control?.close();
+    this.sockets.close();
+    const left = await this.reconciler.removeAll();
+    for (const { operation, error } of left) {
+      this.log.error({ event: "kernel.leftover", object: formatObjectShort(operation.object), reason: error?.message });
+    }
+    this.#packetCounters.close();
+    this.kernel.close();
+    this.journal.close();
+    this.#release();
+  }
+
+  async #status(views: RoleViews, addresses: readonly string[]): Promise<StatusDocument> {
+    const kernelCounters = await this.#packetCounters.read();
+    return {
+      version: VERSION,
+      role: this.#options.role,
+      pid: process.pid,
+      uptimeSeconds: (performance.now() - this.#startedAt) / 1000,
+      addresses: [...addresses],
+      bindings: views.bindings().filter((one) => one.endpoint !== null).length,
+      pendingOperations: this.reconciler.pending,
+      failedObjects: this.reconciler.failedObjects,
+      counters: {
+        received: this.received.toJSON(),
+        sent: this.sent.toJSON(),
+        dropped: this.drops.toJSON(),
+        kernel: Object.fromEntries([...kernelCounters].map(([name, { packets }]) => [name, Number(packets)])),
+        netlink: { ...this.kernel.counters() },
+      },
+      payloadOctetsThroughProcess: 0,
+    };
+  }
+}
+
+export const bindingGroup = (homeAddress: Ipv6Address): string => `binding ${homeAddress}`;
+
+/** The home address of a binding's group; undefined for other groups. */
+export function homeAddressOfGroup(group: string): Ipv6Address | undefined {
+  return group.startsWith("binding ") ? (group.slice("binding ".length) as Ipv6Address) : undefined;
+}
+
+/** The object that a kernel error is about, found again by the text it carries. */
+function failedObject(failure: MobilityError, objects: readonly KernelObject[]): KernelObject | undefined {
+  const subject = failure instanceof KernelError ? failure.details.subject : undefined;
+  return objects.find((object) => formatObjectShort(object) === subject);
+}

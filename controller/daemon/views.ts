@@ -1,0 +1,25 @@
+/** From the daemon's values to the documents of the control interface. Pure. */
+import { formatObject } from "../plan/format.js";
+import { type KernelObject, objectKey } from "../plan/objects.js";
+import type { AuditDifference } from "../reconcile/reconciler.js";
+import type { AuditDocument, PlanDocument } from "../../schemas/control.js";
+
+export function planDocument(homeAddress: string, objects: readonly KernelObject[]): PlanDocument {
+  return {
+    homeAddress,
+    objects: objects.map((object) => ({ key: objectKey(object), kind: object.kind, command: formatObject(object), state: "realised" })),
+  };
+}
+
+export function auditDocument(checked: number, differences: readonly AuditDifference[]): AuditDocument {
+  return {
+    checked,
+    differences: differences.map(({ key, wanted, found }) => ({
+      key,
+      kind: (wanted ?? found)?.kind ?? "unknown",
+      difference: wanted === undefined ? "unwanted" : found === undefined ? "missing" : "different",
+      wanted: wanted === undefined ? null : formatObject(wanted),
+      found: found === undefined ? null : formatObject(found),
+    })),
+  };
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+/** dsmipd: argv to daemon. Exit codes: 0 stopped as asked, 1 an error told in one sentence, 2 wrong usage. */
+import { Command } from "commander";
+import { MobilityError } from "./base/errors.js";
+import { loadConfig, type LoadedConfig } from "./config.js";
+import { startDaemon } from "./daemon/daemon.js";
+import { enterNamespace } from "./io/native.js";
+import { makeLogger } from "./log.js";
+import { VERSION } from "./version.js";
+
+/** Prints the sentence and ends; a bug shows its stack, everything else does not. */
+function fail(error: unknown): never {
+  const known = error instanceof MobilityError && error.code !== "MIP_INVARIANT";
+  const text = known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`dsmipd: ${text}\n`);
+  process.exit(1);
+}
+
+async function run(options: { readonly config: string; readonly netns?: string }): Promise<void> {
+  const loaded: LoadedConfig = loadConfig(options.config);
+  if (options.netns !== undefined) enterNamespace(options.netns);
+  const log = makeLogger(loaded.config.log.level);
+  const daemon = await startDaemon(loaded, log);
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ event: "daemon.stopping", signal });
+    daemon.stop().then(() => process.exit(0), fail);
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+const program = new Command("dsmipd")
+  .description("Dual-stack Mobile IPv6 (RFC 5555): home agent and mobile node. Signalling here, payload in the kernel.")
+  .version(VERSION)
+  .showHelpAfterError("(dsmipd --help says more)")
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+program
+  .command("run")
+  .description("run in the foreground until SIGTERM")
+  .requiredOption("-c, --config <file>", "configuration file (YAML)")
+  .option("--netns <path>", "network namespace to live in, e.g. /run/netns/NAME")
+  .action(run);
+
+program
+  .command("check")
+  .description("read the configuration and the key file, say what is wrong with them, and end")
+  .requiredOption("-c, --config <file>", "configuration file (YAML)")
+  .action((options: { config: string }) => {
+    const { config } = loadConfig(options.config);
+    process.stdout.write(`${options.config}: fine, ${config.role}\n`);
+  });
+
+program.parseAsync().catch(fail);
