@@ -15,7 +15,7 @@ import type { AnyCodec } from "./codec.js";
 import { dumpLinks } from "./link.js";
 import { type DeviceLoss, InterfaceNames } from "./names.js";
 import { applyTransaction } from "./nft-batch.js";
-import { destroyProbe } from "./nft-element.js";
+import { probeNftFeatures } from "./nft-features.js";
 import { decodeNotifications } from "./notifications.js";
 import { applyBatch, type BatchContext } from "./operation-batch.js";
 import { NOTIFICATION_GROUPS, standardCodecs } from "./registry.js";
@@ -131,9 +131,11 @@ export class NetlinkKernel implements KernelPort {
   }
 
   async #standardCodecs(): Promise<readonly AnyCodec[]> {
-    // Kernels from 6.3 on can remove elements that may be gone; older ones refuse this harmless question.
-    const { committed } = await this.#session("netfilter").transaction([destroyProbe()], NFNL_SUBSYS_NFTABLES);
-    return standardCodecs({ fouPorts: this.#options.fouPorts ?? [DSMIP_PORT], destroyMissing: committed });
+    const session = this.#session("netfilter");
+    const features = await probeNftFeatures(
+      async (requests) => (await session.transaction(requests, NFNL_SUBSYS_NFTABLES)).committed,
+    );
+    return standardCodecs({ ...features, fouPorts: this.#options.fouPorts ?? [DSMIP_PORT] });
   }
 
   #session(family: NetlinkFamily): NetlinkSession {

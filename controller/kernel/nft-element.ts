@@ -8,7 +8,7 @@
  * Kernel: adding an element that is there already is accepted if set and value are the same and EBUSY if the value differs, because
  * NLM_F_EXCL is left out on purpose: the table is ours alone, and an element that is there as wanted must not undo the whole
  * transaction. Removing one that is not there is ENOENT and does undo it; kernels from 6.3 on have NFT_MSG_DESTROYSETELEM, which
- * forgives (`destroyMissing`, found out by `destroyProbe`); on older ones the caller must know what is there.
+ * forgives (`destroyMissing` of NftFeatures); on older ones the caller must know what is there.
  */
 import { EncodeError } from "../base/errors.js";
 import { type Attribute, type AttributeWriter, align4 } from "../netlink/attribute.js";
@@ -31,14 +31,11 @@ import {
   NFTA_SET_ELEM_LIST_SET,
   NFTA_SET_ELEM_LIST_TABLE,
   NFTA_SET_TABLE,
-  NFTA_TABLE_NAME,
 } from "./nft-constants.js";
+import { NFT_MSG_DESTROYSETELEM, type NftFeatures } from "./nft-features.js";
 import { nftAttributes, nftDump, nftMessage, nftRequest } from "./nft-message.js";
 import { decodeKey, decodeSet, decodeValue, encodeKey, encodeValue } from "./nft-set.js";
 
-/** Later than the headers of Linux 6.1: see linux/netfilter/nf_tables.h of 6.3. */
-const NFT_MSG_DESTROYTABLE = 26;
-const NFT_MSG_DESTROYSETELEM = 30;
 /** Octets of one list of elements; an attribute holds 65,535. */
 const LIST_MAX = 60_000;
 const ATTRIBUTE_HEADER = 4;
@@ -56,11 +53,6 @@ export class NftSets {
   }
 }
 
-export interface NftElementOptions {
-  /** The kernel knows NFT_MSG_DESTROYSETELEM: removing what is not there is no error. */
-  readonly destroyMissing?: boolean;
-}
-
 export interface ElementOctets {
   readonly key: Uint8Array;
   readonly value?: Uint8Array;
@@ -69,8 +61,8 @@ export interface ElementOctets {
 export type NftElementCodec = ObjectCodec<NftElement> &
   Required<Pick<ObjectCodec<NftElement>, "createMany" | "removeMany" | "dumpMore" | "assemble" | "find">>;
 
-export function createNftElementCodec(sets: NftSets, options: NftElementOptions = {}): NftElementCodec {
-  const removal = options.destroyMissing === true ? NFT_MSG_DESTROYSETELEM : NFT_MSG_DELSETELEM;
+export function createNftElementCodec(sets: NftSets, features: Pick<NftFeatures, "destroyMissing">): NftElementCodec {
+  const removal = features.destroyMissing ? NFT_MSG_DESTROYSETELEM : NFT_MSG_DELSETELEM;
   const requests = (message: number, objects: readonly NftElement[]): NetlinkRequest[] =>
     [...groupBySet(objects)].flatMap(([name, elements]) => {
       const set = knownSet(sets, name);
@@ -153,11 +145,6 @@ export function elementOctets(message: NetlinkMessage): { set: string; elements:
     if (key !== undefined) elements.push(value === undefined ? { key } : { key, value });
   }
   return { set: attributes.get(NFTA_SET_ELEM_LIST_SET)?.string() ?? "", elements };
-}
-
-/** A request that only kernels with the NFT_MSG_DESTROY* messages accept and that changes nothing: no table has this name. */
-export function destroyProbe(): NetlinkRequest {
-  return nftRequest(NFT_MSG_DESTROYTABLE, 0, (body) => body.string(NFTA_TABLE_NAME, `${OWNERSHIP.nftTable}-probe`));
 }
 
 function ownSets(replies: readonly NetlinkMessage[]): NftSet[] {

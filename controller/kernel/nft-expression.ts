@@ -200,21 +200,79 @@ const CODECS: { readonly [T in NftExpression["type"]]: ExpressionCodec<T> } = {
   notrack: { name: "notrack", decode: () => ({ type: "notrack" }) },
 };
 
-/** Writes one NFTA_LIST_ELEM. */
-export function encodeExpression(writer: AttributeWriter, expression: NftExpression): void {
-  const codec = CODECS[expression.type] as ExpressionCodec<NftExpression["type"]>;
-  writer.nested(nft.NFTA_LIST_ELEM, (w) => {
-    w.string(nft.NFTA_EXPR_NAME, codec.name);
-    const { encode } = codec;
-    if (encode !== undefined) w.nested(nft.NFTA_EXPR_DATA, (data) => encode(data, expression));
+/**
+ * Writes one NFTA_LIST_ELEM each. Without `namedCounters` (kernels before 6.2 built without CONFIG_NFT_OBJREF cannot refer to a
+ * named counter) "count" becomes a counter of the rule itself, and its name must be kept beside the expressions.
+ */
+export function encodeExpressions(
+  list: AttributeWriter,
+  expressions: readonly NftExpression[],
+  namedCounters: boolean,
+): void {
+  for (const expression of expressions) {
+    list.nested(nft.NFTA_LIST_ELEM, (element) => {
+      if (expression.type === "count" && !namedCounters) putRuleCounter(element);
+      else putExpression(element, expression);
+    });
+  }
+}
+
+/**
+ * The expressions of a rule; undefined for each that the plan has no word for. `counterNames`: what the rule's own counters are
+ * called, in their order.
+ */
+export function decodeExpressions(
+  list: readonly Attribute[],
+  counterNames: readonly string[],
+): (NftExpression | undefined)[] {
+  const names = counterNames.values();
+  return list.map((item) => {
+    const element = item.nested();
+    const name = element.get(nft.NFTA_EXPR_NAME)?.string();
+    const data = element.get(nft.NFTA_EXPR_DATA)?.nested() ?? new Map<number, Attribute>();
+    if (name !== RULE_COUNTER) return getExpression(name, data);
+    const counter: string | undefined = names.next().value;
+    return counter === undefined ? undefined : { type: "count", counter };
   });
 }
 
-/** The expression in one NFTA_LIST_ELEM; undefined if the plan has no word for it. */
-export function decodeExpression(element: Attribute): NftExpression | undefined {
-  const attributes = element.nested();
-  const name = attributes.get(nft.NFTA_EXPR_NAME)?.string();
-  const data = attributes.get(nft.NFTA_EXPR_DATA)?.nested() ?? new Map<number, Attribute>();
+/** What the rule's own counters hold, in their order. */
+export function decodeRuleCounters(list: readonly Attribute[]): CounterValue[] {
+  return list
+    .map((item) => item.nested())
+    .filter((element) => element.get(nft.NFTA_EXPR_NAME)?.string() === RULE_COUNTER)
+    .map((element) => decodeCounter(element.get(nft.NFTA_EXPR_DATA)?.nested()));
+}
+
+export interface CounterValue {
+  readonly packets: bigint;
+  readonly octets: bigint;
+}
+
+/** The attributes of a counter, named or not. */
+export function decodeCounter(data: AttributeMap | undefined): CounterValue {
+  return {
+    packets: data?.get(nft.NFTA_COUNTER_PACKETS)?.u64be() ?? 0n,
+    octets: data?.get(nft.NFTA_COUNTER_BYTES)?.u64be() ?? 0n,
+  };
+}
+
+const RULE_COUNTER = "counter";
+
+function putRuleCounter(element: AttributeWriter): void {
+  element.string(nft.NFTA_EXPR_NAME, RULE_COUNTER);
+  element.nested(nft.NFTA_EXPR_DATA, (data) =>
+    data.u64be(nft.NFTA_COUNTER_BYTES, 0n).u64be(nft.NFTA_COUNTER_PACKETS, 0n),
+  );
+}
+
+function putExpression(element: AttributeWriter, expression: NftExpression): void {
+  const { name, encode } = CODECS[expression.type] as ExpressionCodec<NftExpression["type"]>;
+  element.string(nft.NFTA_EXPR_NAME, name);
+  if (encode !== undefined) element.nested(nft.NFTA_EXPR_DATA, (data) => encode(data, expression));
+}
+
+function getExpression(name: string | undefined, data: AttributeMap): NftExpression | undefined {
   for (const codec of Object.values(CODECS)) {
     const expression = codec.name === name ? codec.decode(data) : undefined;
     if (expression !== undefined) return expression;

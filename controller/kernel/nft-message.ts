@@ -17,8 +17,9 @@ import { NFPROTO_INET } from "./nft-constants.js";
 
 const NFGENMSG_LENGTH = 4;
 /** NFT_USERDATA_MAXLEN: the kernel refuses more. */
-export const USERDATA_MAX = 256;
+const USERDATA_MAX = 256;
 const USERDATA_HEADER = 2;
+const USERDATA_VALUE_MAX = 0xff;
 
 /** `flags` as in NetlinkRequest; `capacity` is a hint of the body's length. */
 export function nftRequest(
@@ -54,11 +55,10 @@ export interface Userdata {
 }
 
 export function encodeUserdata(items: readonly Userdata[]): Uint8Array {
-  const bytes = new Uint8Array(items.reduce((sum, item) => sum + USERDATA_HEADER + item.value.length, 0));
-  if (bytes.length > USERDATA_MAX) throw new EncodeError("userdata", `${bytes.length} octets, at most ${USERDATA_MAX}`);
+  if (!fitsUserdata(items)) throw new EncodeError("userdata", `more than ${USERDATA_MAX} octets`);
+  const bytes = new Uint8Array(items.reduce((sum, { value }) => sum + USERDATA_HEADER + value.length, 0));
   let at = 0;
   for (const { type, value } of items) {
-    if (value.length > 0xff) throw new EncodeError("userdata", `a value of ${value.length} octets, at most 255`);
     bytes.set([type, value.length], at);
     bytes.set(value, at + USERDATA_HEADER);
     at += USERDATA_HEADER + value.length;
@@ -66,17 +66,33 @@ export function encodeUserdata(items: readonly Userdata[]): Uint8Array {
   return bytes;
 }
 
-/** The values by type; what does not parse is left out, because the kernel does not check userdata and anybody may have written it. */
-export function decodeUserdata(bytes: Uint8Array | undefined): ReadonlyMap<number, Uint8Array> {
-  const values = new Map<number, Uint8Array>();
-  if (bytes === undefined) return values;
+export function fitsUserdata(items: readonly Userdata[]): boolean {
+  return (
+    items.every(({ value }) => value.length <= USERDATA_VALUE_MAX) &&
+    items.reduce((sum, { value }) => sum + USERDATA_HEADER + value.length, 0) <= USERDATA_MAX
+  );
+}
+
+/** The items in order; an item that does not fit ends the list, because the kernel does not check userdata and anybody may write it. */
+export function decodeUserdata(bytes: Uint8Array | undefined): Userdata[] {
+  const items: Userdata[] = [];
+  if (bytes === undefined) return items;
   for (let at = 0; at + USERDATA_HEADER <= bytes.length; ) {
     const end = at + USERDATA_HEADER + (bytes[at + 1] ?? 0);
     if (end > bytes.length) break;
-    values.set(bytes[at] ?? 0, bytes.subarray(at + USERDATA_HEADER, end));
+    items.push({ type: bytes[at] ?? 0, value: bytes.subarray(at + USERDATA_HEADER, end) });
     at = end;
   }
-  return values;
+  return items;
+}
+
+/** An item of our own in a rule's userdata, repeated: what the rule's own counters are called, in their order. */
+export const RULE_COUNTER = 0xd6;
+
+export function ruleCounterNames(userdata: Uint8Array | undefined): string[] {
+  return decodeUserdata(userdata)
+    .filter(({ type }) => type === RULE_COUNTER)
+    .map(({ value }) => valueText(value));
 }
 
 /** A text with its closing zero octet, as nft writes comments. */

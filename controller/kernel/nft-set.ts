@@ -130,7 +130,8 @@ export function decodeSet(attributes: AttributeMap): NftSet | undefined {
   if ((flags & nft.NFT_SET_MAP) !== 0 && value === undefined) return undefined;
   const constant = (flags & nft.NFT_SET_CONSTANT) !== 0;
   const size = attributes.get(nft.NFTA_SET_DESC)?.nested().get(nft.NFTA_SET_DESC_SIZE)?.u32be();
-  const integerLength = decodeUserdata(attributes.get(nft.NFTA_SET_USERDATA)?.payload).get(INTEGER_LENGTH)?.[0];
+  const userdata = decodeUserdata(attributes.get(nft.NFTA_SET_USERDATA)?.payload);
+  const integerLength = userdata.find(({ type }) => type === INTEGER_LENGTH)?.value[0];
   const set: NftSet = {
     name,
     key,

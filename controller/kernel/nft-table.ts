@@ -19,16 +19,20 @@ import { type NftChain, type NftRule, type NftSet, type NftTable, OWNERSHIP } fr
 import type { NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
 import * as nft from "./nft-constants.js";
 import { elementDump, elementOctets, elementRequests, type NftSets } from "./nft-element.js";
-import { decodeExpression, encodeExpression } from "./nft-expression.js";
+import { decodeExpressions, encodeExpressions } from "./nft-expression.js";
+import type { NftFeatures } from "./nft-features.js";
 import {
   decodeUserdata,
   encodeUserdata,
+  fitsUserdata,
   nftAttributes,
   nftDump,
   nftMessage,
   nftRequest,
+  RULE_COUNTER,
+  ruleCounterNames,
   textValue,
-  USERDATA_MAX,
+  type Userdata,
   valueText,
 } from "./nft-message.js";
 import { constantElements, decodeSet, setRequest } from "./nft-set.js";
@@ -37,7 +41,6 @@ import { constantElements, decodeSet, setRequest } from "./nft-set.js";
 const TABLE_COMMENT = 0;
 /** An item of our own in a rule's userdata: its text. nft skips what it does not know. */
 const RULE_TEXT = 0xd5;
-const USERDATA_HEADER = 2;
 const OWNER = "dsmipd";
 
 const HOOK = {
@@ -49,10 +52,12 @@ const HOOK = {
 } as const;
 const POLICY = { accept: nft.NF_ACCEPT, drop: nft.NF_DROP } as const;
 
-export function createNftTableCodec(sets: NftSets): ObjectCodec<NftTable> {
+export type NftTableCodec = ObjectCodec<NftTable> & Required<Pick<ObjectCodec<NftTable>, "dumpMore" | "assemble">>;
+
+export function createNftTableCodec(sets: NftSets, features: Pick<NftFeatures, "namedCounters">): NftTableCodec {
   const create = (table: NftTable): NetlinkRequest[] => {
     sets.learn(table.sets);
-    return createRequests(table);
+    return createRequests(table, features.namedCounters);
   };
   return {
     kind: "nft-table",
@@ -94,7 +99,7 @@ export function tableFingerprint(message: NetlinkMessage): string | undefined {
   return tableHeader(message)?.fingerprint;
 }
 
-function createRequests(table: NftTable): NetlinkRequest[] {
+function createRequests(table: NftTable, namedCounters: boolean): NetlinkRequest[] {
   const { name } = table;
   const header = nftRequest(nft.NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, (body) => {
     const comment = textValue(`${OWNER} ${nftTableFingerprint(table)}`);
@@ -107,7 +112,9 @@ function createRequests(table: NftTable): NetlinkRequest[] {
     ...elementRequests(nft.NFT_MSG_NEWSETELEM, name, set.name, constantElements(set)),
   ]);
   const chains = table.chains.map((chain) => chainRequest(name, chain));
-  const rules = table.chains.flatMap((chain) => chain.rules.map((rule) => ruleRequest(name, chain.name, rule)));
+  const rules = table.chains.flatMap((chain) =>
+    chain.rules.map((rule) => ruleRequest(name, chain.name, rule, namedCounters)),
+  );
   return [header, ...counters, ...sets, ...chains, ...rules];
 }
 
@@ -132,23 +139,26 @@ function chainRequest(table: string, { name, base }: NftChain): NetlinkRequest {
   });
 }
 
-function ruleRequest(table: string, chain: string, rule: NftRule): NetlinkRequest {
+export function ruleRequest(table: string, chain: string, rule: NftRule, namedCounters: boolean): NetlinkRequest {
   return nftRequest(
     nft.NFT_MSG_NEWRULE,
     NLM_F_CREATE | NLM_F_APPEND,
     (body) => {
       body.string(nft.NFTA_RULE_TABLE, table).string(nft.NFTA_RULE_CHAIN, chain);
-      body.nested(nft.NFTA_RULE_EXPRESSIONS, (list) => {
-        for (const expression of rule.expressions) encodeExpression(list, expression);
-      });
-      const text = Buffer.from(rule.text, "utf8");
-      // A longer text stays out: it is for people only and equality does not ask for it.
-      if (text.length > 0 && text.length < USERDATA_MAX - USERDATA_HEADER) {
-        body.bytes(nft.NFTA_RULE_USERDATA, encodeUserdata([{ type: RULE_TEXT, value: text }]));
-      }
+      body.nested(nft.NFTA_RULE_EXPRESSIONS, (list) => encodeExpressions(list, rule.expressions, namedCounters));
+      const userdata = ruleUserdata(rule, namedCounters);
+      if (userdata.length > 0) body.bytes(nft.NFTA_RULE_USERDATA, encodeUserdata(userdata));
     },
     1024,
   );
+}
+
+function ruleUserdata({ text, expressions }: NftRule, namedCounters: boolean): Userdata[] {
+  const counters = namedCounters ? [] : expressions.filter((expression) => expression.type === "count");
+  const names: Userdata[] = counters.map(({ counter }) => ({ type: RULE_COUNTER, value: textValue(counter) }));
+  const withText = [...names, { type: RULE_TEXT, value: Buffer.from(text, "utf8") }];
+  // A text that does not fit stays out: it is for people only, and equality does not ask for it.
+  return text !== "" && fitsUserdata(withText) ? withText : names;
 }
 
 function contentDumps(table: string): NetlinkRequest[] {
@@ -171,8 +181,9 @@ function tableHeader(message: NetlinkMessage): TableHeader | undefined {
   const attributes = nftAttributes(message);
   const name = attributes.get(nft.NFTA_TABLE_NAME)?.string();
   if (name !== OWNERSHIP.nftTable) return undefined;
-  const comment = decodeUserdata(attributes.get(nft.NFTA_TABLE_USERDATA)?.payload).get(TABLE_COMMENT);
-  const words = comment === undefined ? [] : valueText(comment).split(" ");
+  const userdata = decodeUserdata(attributes.get(nft.NFTA_TABLE_USERDATA)?.payload);
+  const comment = userdata.find(({ type }) => type === TABLE_COMMENT);
+  const words = comment === undefined ? [] : valueText(comment.value).split(" ");
   return words[0] === OWNER && words[1] !== undefined ? { name, fingerprint: words[1] } : { name };
 }
 
@@ -241,9 +252,11 @@ function decodeChain(attributes: AttributeMap): Omit<NftChain, "rules"> {
 
 /** A rule with an expression that the plan has no word for comes without any, so it equals no rule of ours. */
 function decodeRule(attributes: AttributeMap): { chain: string; rule: NftRule } {
-  const expressions = (attributes.get(nft.NFTA_RULE_EXPRESSIONS)?.list() ?? []).map(decodeExpression);
+  const userdata = attributes.get(nft.NFTA_RULE_USERDATA)?.payload;
+  const list = attributes.get(nft.NFTA_RULE_EXPRESSIONS)?.list() ?? [];
+  const expressions = decodeExpressions(list, ruleCounterNames(userdata));
   const known = expressions.filter((expression) => expression !== undefined);
-  const text = decodeUserdata(attributes.get(nft.NFTA_RULE_USERDATA)?.payload).get(RULE_TEXT);
+  const text = decodeUserdata(userdata).find(({ type }) => type === RULE_TEXT)?.value;
   return {
     chain: attributes.get(nft.NFTA_RULE_CHAIN)?.string() ?? "",
     rule: {

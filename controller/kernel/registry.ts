@@ -22,7 +22,8 @@ import { fouCodec } from "./fou.js";
 import { linkCodec } from "./link.js";
 import { proxyNeighbourCodec } from "./neighbour.js";
 import { NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM } from "./nft-constants.js";
-import { createNftElementCodec, type NftElementOptions, NftSets } from "./nft-element.js";
+import { createNftElementCodec, NftSets } from "./nft-element.js";
+import type { NftFeatures } from "./nft-features.js";
 import { createNftTableCodec } from "./nft-table.js";
 import { routeCodec } from "./route.js";
 import { ruleCodec } from "./rule.js";
@@ -30,7 +31,7 @@ import { XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA } from "./xfrm-constants.js";
 import { xfrmPolicyCodec } from "./xfrm-policy.js";
 import { xfrmStateCodec } from "./xfrm-state.js";
 
-export interface CodecOptions extends NftElementOptions {
+export interface CodecOptions extends NftFeatures {
   /** UDP ports of the kernel's GUE receiver that are ours (they carry no mark). */
   readonly fouPorts: Iterable<number>;
 }
@@ -47,7 +48,7 @@ export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
     fouCodec(options.fouPorts),
     xfrmStateCodec,
     xfrmPolicyCodec,
-    createNftTableCodec(sets),
+    createNftTableCodec(sets, options),
     createNftElementCodec(sets, options),
   ];
 }
