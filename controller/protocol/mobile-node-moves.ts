@@ -42,8 +42,7 @@ export function seeNetwork(state: MobileNodeState, view: NetworkView, turn: Turn
     receptions: state.receptions.filter(({ careOf }) => addressPresent(view, careOf.device, careOf.address)),
     // Without the home prefix it is another network behind the same device, and payload would leave without a tunnel.
     homeDevice: homeDevice !== undefined && isHomeLink(view, state.site, homeDevice) ? homeDevice : undefined,
-    ipv6Silent: state.ipv6Silent.filter((device) => view.links.some((link) => link.name === device)),
-    avoid: newIpv6Link(state, view) ? undefined : state.avoid,
+    ...familyMemory(state, view),
   };
   if (next.phase === "stopping") return canSend(next, view) ? next : endStop(next, turn);
   const target = chooseAttachment(view, next.site, memoryOf(next));
@@ -54,11 +53,16 @@ export function memoryOf(state: MobileNodeState): AttachmentMemory {
   return { present: state.target, ipv6Silent: state.ipv6Silent, avoid: state.avoid };
 }
 
-/** A link with IPv6 that was not there before is worth an attempt, even while IPv6 elsewhere stays unanswered. */
-function newIpv6Link(state: MobileNodeState, view: NetworkView): boolean {
-  if (state.avoid !== 6) return false;
-  const before = state.view === undefined ? new Set<string>() : ipv6Links(state.view, state.site);
-  return [...ipv6Links(view, state.site)].some((device) => !before.has(device) && !state.ipv6Silent.includes(device));
+/**
+ * What is remembered about IPv6 over a change of the network. While it stays unanswered, a link with IPv6 that was not there before is
+ * worth an attempt at once; the links tried until now count as silent then. What is known about a link goes with the link.
+ */
+function familyMemory(state: MobileNodeState, view: NetworkView): Pick<MobileNodeState, "avoid" | "ipv6Silent"> {
+  const silent = state.ipv6Silent.filter((device) => view.links.some((link) => link.name === device));
+  if (state.avoid !== 6 || state.view === undefined) return { avoid: state.avoid, ipv6Silent: silent };
+  const tried = new Set([...silent, ...ipv6Links(state.view, state.site)]);
+  const fresh = [...ipv6Links(view, state.site)].some((device) => !tried.has(device));
+  return fresh ? { avoid: undefined, ipv6Silent: [...tried] } : { avoid: 6, ipv6Silent: silent };
 }
 
 function canSend(state: MobileNodeState, view: NetworkView): boolean {

@@ -36,78 +36,71 @@ export type Phase = (typeof PHASES)[number];
 type InputKind = MobileNodeInput["kind"];
 type Row = { readonly [I in InputKind]?: readonly Phase[] };
 
-/** Where a choice among attachments can lead; past "preparing" and "returning" at once when the data path is there already. */
-const CHOICE = [
-  "detached",
-  "preparing",
-  "registering",
-  "refreshing",
-  "returning",
-  "deregistering",
-  "home",
-] as const satisfies readonly Phase[];
+/** Where a change of the network can lead. */
+const MOVE = ["detached", "preparing", "returning"] as const satisfies readonly Phase[];
+/**
+ * The same from where the node talks about a care-of address: past "preparing" at once when the way in is there already, as on the way
+ * back to the registered address while another one was being told.
+ */
+const MOVE_ON = [...MOVE, "registering", "refreshing"] as const satisfies readonly Phase[];
+/** What is forgotten about families on request changes the order of the attachments that are there. */
+const ELSEWHERE = ["preparing", "returning"] as const satisfies readonly Phase[];
+const AGAIN = [...ELSEWHERE, "registering", "refreshing"] as const satisfies readonly Phase[];
 const STOP = ["stopping", "stopped"] as const satisfies readonly Phase[];
 
 /** Staying in the phase is always allowed and not listed. */
 export const TRANSITIONS: { readonly [P in Phase]: Row } = {
-  detached: { restore: [], network: CHOICE, message: [], programmed: [], timer: [], refresh: CHOICE, stop: STOP },
+  detached: { restore: [], network: MOVE, message: [], programmed: [], timer: [], refresh: [], stop: ["stopped"] },
   preparing: {
-    network: CHOICE,
+    network: MOVE,
     message: [],
     programmed: ["registering", "refreshing"],
     timer: [],
-    refresh: CHOICE,
+    refresh: ELSEWHERE,
     stop: STOP,
   },
   registering: {
-    network: CHOICE,
+    network: MOVE_ON,
     message: ["registered", "refused"],
     programmed: [],
     timer: ["preparing", "refreshing"],
-    refresh: CHOICE,
+    refresh: AGAIN,
     stop: STOP,
   },
   registered: {
-    network: CHOICE,
+    network: MOVE_ON,
     message: ["refreshing"],
     programmed: [],
     timer: ["refreshing", "registering"],
-    refresh: CHOICE,
+    refresh: AGAIN,
     stop: STOP,
   },
   refreshing: {
-    network: CHOICE,
+    network: MOVE_ON,
     message: ["registered", "refused"],
     programmed: [],
     timer: ["registering", "preparing"],
-    refresh: CHOICE,
+    refresh: AGAIN,
     stop: STOP,
   },
   refused: {
-    network: CHOICE,
+    network: MOVE_ON,
     message: [],
     programmed: [],
     timer: ["registering", "refreshing"],
-    refresh: CHOICE,
+    refresh: AGAIN,
     stop: STOP,
   },
   returning: {
-    network: CHOICE,
+    network: MOVE,
     message: [],
     programmed: ["deregistering", "home"],
     timer: [],
-    refresh: CHOICE,
+    refresh: ELSEWHERE,
     stop: STOP,
   },
-  deregistering: {
-    network: CHOICE,
-    message: ["home"],
-    programmed: [],
-    timer: ["home"],
-    refresh: CHOICE,
-    stop: STOP,
-  },
-  home: { network: CHOICE, message: [], programmed: [], timer: [], refresh: [], stop: STOP },
+  deregistering: { network: MOVE, message: ["home"], programmed: [], timer: ["home"], refresh: ELSEWHERE, stop: STOP },
+  home: { network: MOVE, message: [], programmed: [], timer: [], refresh: ELSEWHERE, stop: ["stopped"] },
   stopping: { network: ["stopped"], message: ["stopped"], programmed: [], timer: ["stopped"], refresh: [], stop: [] },
   stopped: { network: [], message: [], programmed: [], timer: [], refresh: [], stop: [] },
 };
