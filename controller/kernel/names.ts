@@ -6,7 +6,7 @@ import { readAttributes } from "../netlink/attribute.js";
 import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkMessage } from "../netlink/message.js";
-import { IFF_UP, IFLA_IFALIAS, IFLA_IFNAME, RTM_DELLINK, RTM_NEWLINK } from "../netlink/rtnetlink.js";
+import { IFF_UP, IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, RTM_DELLINK, RTM_NEWLINK } from "../netlink/rtnetlink.js";
 import type { KernelNames } from "./codec.js";
 import { decodeLinkHeader, LINK_HEADER_LENGTH } from "./headers.js";
 
@@ -15,6 +15,7 @@ interface Interface {
   readonly name: string;
   readonly up: boolean;
   readonly alias: string | undefined;
+  readonly linkLayerAddress: Uint8Array | undefined;
   /** That it is up was announced; what only a dump said may be newer than the announcements that are still to come. */
   readonly announced: boolean;
 }
@@ -56,6 +57,12 @@ export class InterfaceNames implements KernelNames {
   /** Undefined also for a device that is not there. */
   alias(name: string): string | undefined {
     return this.#byName.get(name)?.alias;
+  }
+
+  /** Index and link-layer address; undefined for a device that is not there or has no such address. */
+  identity(name: string): { readonly index: number; readonly linkLayerAddress: Uint8Array } | undefined {
+    const found = this.#byName.get(name);
+    return found?.linkLayerAddress && { index: found.index, linkLayerAddress: found.linkLayerAddress };
   }
 
   isUp(name: string): boolean {
@@ -116,5 +123,6 @@ function decodeLink(message: NetlinkMessage): Omit<Interface, "announced"> | und
   const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);
   const name = attributes.get(IFLA_IFNAME)?.string();
   if (family !== 0 || name === undefined) return undefined; // a bridge about its port
-  return { index, name, up: (flags & IFF_UP) !== 0, alias: attributes.get(IFLA_IFALIAS)?.string() };
+  const linkLayerAddress = attributes.get(IFLA_ADDRESS)?.payload.slice();
+  return { index, name, up: (flags & IFF_UP) !== 0, alias: attributes.get(IFLA_IFALIAS)?.string(), linkLayerAddress };
 }

@@ -1,0 +1,25 @@
+/** From a loaded configuration to a running role. */
+import type { LoadedConfig } from "../config.js";
+import type { Logger } from "../log.js";
+import { startHomeAgent } from "./home-agent-role.js";
+import { startMobileNode } from "./mobile-node-role.js";
+import { notifySupervisor } from "./supervisor.js";
+
+export interface Daemon {
+  /** De-registers where that is the role's duty, takes everything out of the kernel, and closes. */
+  stop(): Promise<void>;
+}
+
+/** Resolves when messages are answered. Throws MobilityError with a sentence for the operator. */
+export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Daemon> {
+  const { config, keys } = loaded;
+  const daemon = config.role === "home-agent" ? await startHomeAgent(config, keys, log) : await startMobileNode(config, keys, log);
+  log.info({ event: "daemon.ready", role: config.role });
+  notifySupervisor("READY=1");
+  return {
+    stop: () => {
+      notifySupervisor("STOPPING=1");
+      return daemon.stop();
+    },
+  };
+}

@@ -1,0 +1,132 @@
+/** The home agent at work: its machine, its plan and the platform tied together. All decisions are the machine's. */
+import type { NodeKeys } from "../config.js";
+import { type IpAddress, type Ipv6Address, isIpv6 } from "../base/ip.js";
+import { exhaustive } from "../base/result.js";
+import type { Logger } from "../log.js";
+import { planBinding, planHomeAgentSite, planSubscriberSecurity } from "../plan/home-agent-plan.js";
+import type { KernelObject } from "../plan/objects.js";
+import { bindingViews, dataPaths, HomeAgentState, lookup, nextDeadline, step } from "../protocol/home-agent.js";
+import type { HomeAgentEffect, HomeAgentInput } from "../protocol/home-agent-inputs.js";
+import { viewOf } from "../protocol/binding-cache.js";
+import type { BindingDocument, } from "../../schemas/control.js";
+import type { HomeAgentConfig } from "../../schemas/config.js";
+import { openHomeLink } from "./home-link-sockets.js";
+import { MachineLoop, monotonicNow } from "./machine-loop.js";
+import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
+import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
+import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
+
+export async function startHomeAgent(config: HomeAgentConfig, keys: ReadonlyMap<Ipv6Address, NodeKeys>, log: Logger): Promise<{ stop(): Promise<void> }> {
+  const { addresses, homeLink } = config.homeAgent;
+  const own: IpAddress[] = [addresses.ipv6, ...(addresses.ipv4 === undefined ? [] : [addresses.ipv4])];
+  const platform = await Platform.open(
+    {
+      role: config.role,
+      controlSocket: config.controlSocket,
+      stateDirectory: config.stateDirectory,
+      addresses: own,
+      signallingPort: SIGNALLING_PORT,
+      ...(addresses.ipv4 !== undefined && { signallingAddress: addresses.ipv4 }),
+      tunDevice: TUN_DEVICE,
+    },
+    log,
+  );
+  try {
+    return await run(config, keys, platform, homeLink.interface);
+  } catch (error) {
+    await platform.close();
+    throw error;
+  }
+}
+
+async function run(
+  config: HomeAgentConfig,
+  keys: ReadonlyMap<Ipv6Address, NodeKeys>,
+  platform: Platform,
+  homeDevice: string | undefined,
+): Promise<{ stop(): Promise<void> }> {
+  const site = homeAgentSite(config);
+  const planSite = homeAgentPlanSite(config);
+  const home = openHomeLink(platform.kernel.names, { hears: site.duplicateAddressDetection });
+  const state = new HomeAgentState(site);
+  const loop = new MachineLoop<HomeAgentInput, HomeAgentEffect>(
+    { step: (input, now) => step(state, input, now), nextDeadline: () => nextDeadline(state) },
+    { kind: "timer" },
+    { perform, flush: () => platform.flush(), turnEnded: () => platform.reconciler.commit() },
+  );
+
+  function perform(effect: HomeAgentEffect): void {
+    switch (effect.kind) {
+      case "send":
+        return platform.send(effect);
+      case "notify":
+        return platform.notify(effect);
+      case "drop":
+        return platform.drop(effect.reason, effect.detail);
+      case "journal":
+        return platform.journal.append(effect.key, effect.record);
+      case "announce": {
+        const device = effect.device ?? homeDevice;
+        return device === undefined ? undefined : home.link.announce(device, effect.addresses, effect.router);
+      }
+      case "dad": {
+        const { homeAddress, address } = effect;
+        const done = (conflict: boolean): void => loop.push({ kind: "dad-completed", homeAddress, address, conflict });
+        return homeDevice === undefined ? done(false) : home.link.probe(homeDevice, address, done);
+      }
+      case "data-path":
+        return platform.reconciler.setGroup(bindingGroup(effect.path.homeAddress), planBinding(effect.path, planSite), effect.path.revision);
+      case "data-path-removed":
+        return platform.reconciler.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
+      default:
+        return exhaustive(effect);
+    }
+  }
+
+  platform.onGroupResult(({ group, revision, failure }) => {
+    const homeAddress = homeAddressOfGroup(group);
+    if (homeAddress === undefined) return;
+    if (failure !== undefined) platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
+    loop.push({ kind: "programmed", homeAddress, revision, ...(failure !== undefined && { failure: failure.message }) });
+  });
+
+  const groups = new Map<string, readonly KernelObject[]>([["site", planHomeAgentSite(planSite)]]);
+  for (const subscriber of config.subscribers) {
+    const nodeKeys = keys.get(subscriber.homeAddress);
+    if (nodeKeys !== undefined) groups.set(`security ${subscriber.homeAddress}`, planSubscriberSecurity(subscriber.homeAddress, nodeKeys, planSite));
+  }
+  // What was bound before a restart is wanted together with the site, so that its objects are adopted and not made anew.
+  const restored = [...platform.journal.entries.values()].map(({ record, writtenAt }) => ({ record, ageSeconds: Math.max(0, Date.now() - writtenAt) / 1000 }));
+  for (const effect of step(state, { kind: "restore", bindings: restored }, monotonicNow())) perform(effect);
+  await platform.require(groups);
+  platform.reconciler.declareComplete();
+  await platform.reconciler.settled();
+
+  platform.listen(
+    { self: site.addresses.ipv6, isProtected: (source) => keys.has(source) && site.subscribers.has(source), tunDevice: TUN_DEVICE, tunMark: TUN_MARK, directMark: DIRECT_MARK },
+    { onMessage: (message, arrival) => loop.push({ kind: "message", arrival, message }), onDrop: (reason, detail) => platform.drop(reason, detail) },
+  );
+  await platform.serve(
+    {
+      bindings: () => [...bindingViews(state, monotonicNow())].map(bindingDocument),
+      binding: (address) => {
+        const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
+        return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));
+      },
+    },
+    Object.values(site.addresses).filter((address) => address !== undefined),
+  );
+  loop.push({ kind: "timer" });
+  platform.log.info({ event: "bindings.restored", count: [...dataPaths(state)].length });
+  return {
+    stop: async () => {
+      loop.close();
+      home.close();
+      await platform.close();
+    },
+  };
+}
+
+function bindingDocument(view: ReturnType<typeof viewOf>): BindingDocument {
+  return { ...view, acceptedFrom: [...view.acceptedFrom] };
+}
