@@ -80,9 +80,13 @@ const CODECS: { readonly [T in NftExpression["type"]]: ExpressionCodec<T> } = {
     encode(w, e) {
       w.u32be(nft.NFTA_PAYLOAD_SREG, register(e.register));
       putRange(w, e);
+      if (e.checksum === "none" && (e.checksumOffset !== 0 || e.pseudoHeader)) {
+        throw new EncodeError("payload-set", "details of a checksum that is not corrected");
+      }
+      if (e.checksum === "none") return;
       w.u32be(nft.NFTA_PAYLOAD_CSUM_TYPE, CHECKSUM[e.checksum]);
       w.u32be(nft.NFTA_PAYLOAD_CSUM_OFFSET, e.checksumOffset);
-      w.u32be(nft.NFTA_PAYLOAD_CSUM_FLAGS, e.pseudoHeader ? nft.NFT_PAYLOAD_L4CSUM_PSEUDOHDR : 0);
+      if (e.pseudoHeader) w.u32be(nft.NFTA_PAYLOAD_CSUM_FLAGS, nft.NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
     },
     decode(a) {
       const range = getRange(a);

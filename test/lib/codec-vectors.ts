@@ -32,9 +32,31 @@ export function vectorMessage(vector: CodecVector<unknown>): ReceivedMessage {
   return message;
 }
 
+const NLA_F_NESTED = 0x8000;
+
 /**
- * The attributes of a region as text, sorted by type, so that order and nested flags don't matter. `nested` says by path of types
- * ("9/1") which ones hold attributes; those of a list keep their order.
+ * The attributes of a region as text, one line each and indented by depth, sorted by type: only the order of those of one type means
+ * anything. Reads on its own, so that the reader under test is not its own judge; what is nested says the flag.
+ */
+export function attributeLines(bytes: Uint8Array, indent = ""): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const attributes: { type: number; lines: string[] }[] = [];
+  for (let at = 0; at + 4 <= bytes.length; at += (view.getUint16(at, true) + 3) & ~3) {
+    const flagged = view.getUint16(at + 2, true);
+    const type = flagged & 0x3fff;
+    const payload = bytes.subarray(at + 4, at + view.getUint16(at, true));
+    const nested = (flagged & NLA_F_NESTED) !== 0;
+    const lines = nested
+      ? [`${indent}${type}:`, ...attributeLines(payload, `${indent}  `)]
+      : [`${indent}${type}: ${toHex(payload)}`];
+    attributes.push({ type, lines });
+  }
+  return attributes.sort((a, b) => a.type - b.type).flatMap(({ lines }) => lines);
+}
+
+/**
+ * The attributes of a region as text, sorted by type, for families that do without nested flags: `nested` says by path of types ("9/1")
+ * which ones hold attributes.
  */
 export function attributeTree(bytes: Uint8Array, nested: (path: string) => boolean = () => false, path = ""): string[] {
   return readAttributeList(bytes)
