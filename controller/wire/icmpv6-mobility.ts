@@ -1,5 +1,5 @@
 /**
- * Home agent address discovery and mobile prefix discovery (RFC 6275 §6.5 to §6.8, RFC 3963 §7.1). A solicitation travels with a
+ * Home agent address discovery and mobile prefix discovery (RFC 6275 §6.5 to §6.8, RFC 3963 §7). A solicitation travels with a
  * Home Address option and an advertisement with a type 2 routing header, which are not part of these octets.
  */
 import { type Ipv6Address, ipToBytes, ipv6, ipv6FromBytes } from "../base/ip.js";

@@ -1,6 +1,6 @@
 /**
  * The fixed parts of the Mobility Header messages other than update and acknowledgement (mh-registration.ts). Each table starts at
- * octet 6, after the checksum. RFC 6275 §6.1.2 to §6.1.9, RFC 5142 §4, RFC 5846 §5.
+ * octet 6, after the checksum. RFC 6275 §6.1.2 to §6.1.9, RFC 5142, RFC 5846 §5.
  */
 import type { Ipv6Address } from "../base/ip.js";
 import { bits, type Field, ipv6Address, octets, reserved, sequence, u8, u16 } from "./codec.js";

@@ -62,7 +62,7 @@ export const ND_OPTION_CODECS = [
   }),
   ndOption("home-agent-information", NdOptionType.homeAgentInformation, {
     flags: bits(2, {
-      /** R: the home agent serves mobile routers (RFC 3963 §7.3). */
+      /** R: the home agent serves mobile routers (RFC 3963 §7). */
       mobileRouter: 0x8000,
     }),
     /** Higher is better. */

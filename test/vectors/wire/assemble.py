@@ -175,9 +175,9 @@ def message_vectors():
                {"type": "binding-error", "status": 2, "homeAddress": "::", "options": []}, **ADDRESSES),
         vector("BE, reserved octet set", "RFC 6275 §6.1.9", mh(7, "01 ff" + HOA_HEX),
                {"type": "binding-error", "status": 1, "homeAddress": HOA, "options": []}, False, **ADDRESSES),
-        vector("HAS, no address", "RFC 5142 §4", mh(12, "00 00"),
+        vector("HAS, no address", "RFC 5142", mh(12, "00 00"),
                {"type": "home-agent-switch", "addresses": [], "options": []}, **ADDRESSES),
-        vector("HAS, two addresses", "RFC 5142 §4", mh(12, "02 00" + HA_HEX + COA6_HEX),
+        vector("HAS, two addresses", "RFC 5142", mh(12, "02 00" + HA_HEX + COA6_HEX),
                {"type": "home-agent-switch", "addresses": [HA, COA6], "options": []}, **ADDRESSES),
         vector("unknown MH type", "RFC 6275 §9.2", mh(99, "0102030405060708090a"),
                {"type": "unknown", "mhType": 99, "body": "0x0102030405060708090a"}, **ADDRESSES),
@@ -305,16 +305,16 @@ def auth_option_vectors():
                    {"kind": "authentication", "subtype": 2, "spi": 2, "authenticator": "0xbb"}]),
         bu_option("option 10", "RFC 4285 §6, 8n+2", "010400000000" + "0a08e000000080000000" + "01020000",
                   {"kind": "message-identification", "seconds": 0xE0000000, "fraction": 0x80000000}),
-        bu_option("option 17", "RFC 5026 §8.1", f"1110 00 00 {dns}" + "0100", {
+        bu_option("option 17", "RFC 5026", f"1110 00 00 {dns}" + "0100", {
             "kind": "dns-update", "status": 0, "remove": False, "identity": "0x" + dns}),
-        bu_option("option 17, only R", "RFC 5026 §8.1", "11020080", {
+        bu_option("option 17, only R", "RFC 5026", "11020080", {
             "kind": "dns-update", "status": 0, "remove": True, "identity": "0x"}),
-        bu_option("option 17, status", "RFC 5026 §8.1", "11028000", {
+        bu_option("option 17, status", "RFC 5026", "11028000", {
             "kind": "dns-update", "status": 128, "remove": False, "identity": "0x"}),
-        bu_option("option 17, reserved bits set", "RFC 5026 §8.1", "1102007f", {
+        bu_option("option 17, reserved bits set", "RFC 5026", "1102007f", {
             "kind": "dns-update", "status": 0, "remove": False, "identity": "0x"}, False),
-        bu_option("option 18", "RFC 5096 §5", "1202 beef", {"kind": "experimental", "data": "0xbeef"}),
-        bu_option("option 18, no data", "RFC 5096 §5", "1200 0100", {"kind": "experimental", "data": "0x"}),
+        bu_option("option 18", "RFC 5096", "1202 beef", {"kind": "experimental", "data": "0xbeef"}),
+        bu_option("option 18, no data", "RFC 5096", "1200 0100", {"kind": "experimental", "data": "0x"}),
     ]
 
 
@@ -388,7 +388,7 @@ def malformed_vectors():
     for mh_type, least in minimum.items():
         found.append(bad(f"MH type {mh_type}, Header Len {least - 1}", "RFC 6275 §9.2, A.2", f"3b{least - 1:02x}{mh_type:02x}00" + "00" * (8 * least - 4),
                          "header-length", "header-length", 1))
-    found.append(bad("HAS, fewer addresses than counted", "RFC 5142 §4", "3b020c00 0000 0200" + HA_HEX, "header-length", "header-length", 1))
+    found.append(bad("HAS, fewer addresses than counted", "RFC 5142", "3b020c00 0000 0200" + HA_HEX, "header-length", "header-length", 1))
     lengths = {2: 2, 3: 16, 4: 4, 5: 12, 6: 18, 10: 8, 29: 6, 30: 6, 31: 6, 32: 6}
     kinds = {2: "binding-refresh-advice", 3: "alternate-care-of-address", 4: "nonce-indices", 5: auth, 6: "mobile-network-prefix",
              10: "message-identification", 29: home, 30: "ipv4-address-acknowledgement", 31: "nat-detection",
@@ -494,7 +494,7 @@ def icmpv6_vectors():
 
     def dhaad(name, text, value, canonical=True):
         anycast = {"source": COA6, "destination": "2001:db8:1:0:fdff:ffff:ffff:fffe"}
-        return vector(name, "RFC 6275 §6.5, §6.6, RFC 3963 §7.1", icmp(text, **anycast), value, canonical, addresses=anycast)
+        return vector(name, "RFC 6275 §6.5, §6.6, RFC 3963 §7", icmp(text, **anycast), value, canonical, addresses=anycast)
 
     def mpa(name, word, *set_flags, options="", value=(), canonical=True):
         return one(name, "RFC 6275 §6.8", f"93 00 0000 1234 {word}" + options, {
@@ -538,7 +538,7 @@ def icmpv6_vectors():
         ra("prefix, only R", "RFC 6275 §7.2", pio_hex("20", prefix=HA), [pio("routerAddress", prefix=HA)]),
         ra("prefix, reserved bits set", "RFC 4861 §4.6.2", pio_hex("1f", "ffffffff"), [pio()], False),
         ra("advertisement interval, reserved set", "RFC 6275 §7.3", "0701 ffff 00000bb8", [interval], False),
-        ra("home agent information, only R", "RFC 3963 §7.3", "0801 8000 0000 0001", [info(True, 0, 1)]),
+        ra("home agent information, only R", "RFC 3963 §7", "0801 8000 0000 0001", [info(True, 0, 1)]),
         ra("home agent information, reserved set", "RFC 6275 §7.4", "0801 7fff 0000 0001", [info(False, 0, 1)], False),
         ra("MTU", "RFC 4861 §4.6.4", "0501 0000 000005dc", [{"kind": "mtu", "mtu": 1500}]),
         ra("unknown ND option", "RFC 4861 §4.6", "fd02" + "0102030405060708090a0b0c0d0e",
