@@ -15,13 +15,20 @@ import {
   NDA_PROTOCOL,
   NTF_PROXY,
   NTF_ROUTER,
+  NUD_PERMANENT,
   RTM_DELNEIGH,
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
 } from "../netlink/rtnetlink.js";
 import { OWNERSHIP, type ProxyNeighbour } from "../plan/objects.js";
 import type { KernelNames, NetlinkRequest, ObjectCodec } from "./codec.js";
-import { decodeNeighbourHeader, encodeNeighbourHeader, familyNumber, NEIGHBOUR_HEADER_LENGTH } from "./headers.js";
+import {
+  decodeNeighbourHeader,
+  encodeNeighbourHeader,
+  familyNumber,
+  NEIGHBOUR_HEADER_LENGTH,
+  type NeighbourHeader,
+} from "./headers.js";
 
 export const proxyNeighbourCodec: ObjectCodec<ProxyNeighbour> = {
   kind: "proxy-neighbour",
@@ -33,7 +40,7 @@ export const proxyNeighbourCodec: ObjectCodec<ProxyNeighbour> = {
   update: (proxy, _previous, names) => [newProxy(proxy, names, NLM_F_CREATE | NLM_F_REPLACE)],
 
   remove: (proxy, names) => [
-    { family: "route", type: RTM_DELNEIGH, flags: 0, body: identity(proxy, names, NTF_PROXY).finish() },
+    { family: "route", type: RTM_DELNEIGH, flags: 0, body: identity(proxy, names, CREATED).finish() },
   ],
 
   dump: () => [
@@ -46,7 +53,7 @@ export const proxyNeighbourCodec: ObjectCodec<ProxyNeighbour> = {
   ],
 
   find: (proxy, names) => [
-    { family: "route", type: RTM_GETNEIGH, flags: 0, body: identity(proxy, names, NTF_PROXY).finish() },
+    { family: "route", type: RTM_GETNEIGH, flags: 0, body: identity(proxy, names, { flags: NTF_PROXY }).finish() },
   ],
 
   decode(message, names, ownOnly) {
@@ -67,16 +74,20 @@ export const proxyNeighbourCodec: ObjectCodec<ProxyNeighbour> = {
   },
 };
 
+/** As iproute2 says it; the kernel does not look at the state of a proxy. */
+const CREATED = { flags: NTF_PROXY, state: NUD_PERMANENT };
+
 function newProxy(proxy: ProxyNeighbour, names: KernelNames, flags: number): NetlinkRequest {
-  const body = identity(proxy, names, NTF_PROXY | (proxy.router ? NTF_ROUTER : 0))
+  const router = proxy.router ? NTF_ROUTER : 0;
+  const body = identity(proxy, names, { ...CREATED, flags: NTF_PROXY | router })
     .u8(NDA_PROTOCOL, OWNERSHIP.protocol)
     .finish();
   return { family: "route", type: RTM_NEWNEIGH, flags, body };
 }
 
-function identity(proxy: ProxyNeighbour, names: KernelNames, flags: number): AttributeWriter {
+function identity(proxy: ProxyNeighbour, names: KernelNames, header: Partial<NeighbourHeader>): AttributeWriter {
   const family = familyNumber(familyOf(proxy.address));
   return new AttributeWriter(64)
-    .raw(encodeNeighbourHeader({ family, index: names.interfaceIndex(proxy.device), flags }))
+    .raw(encodeNeighbourHeader({ family, index: names.interfaceIndex(proxy.device), ...header }))
     .address(NDA_DST, proxy.address);
 }

@@ -25,6 +25,13 @@ import { NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM } from "./nft-constants.js";
 import { createNftElementCodec, NftSets } from "./nft-element.js";
 import type { NftFeatures } from "./nft-features.js";
 import { createNftTableCodec } from "./nft-table.js";
+import {
+  NFNLGRP_NFTABLES,
+  XFRM_MSG_FLUSHPOLICY,
+  XFRM_MSG_FLUSHSA,
+  XFRMNLGRP_POLICY,
+  XFRMNLGRP_SA,
+} from "./notification-constants.js";
 import { routeCodec } from "./route.js";
 import { ruleCodec } from "./rule.js";
 import { XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA } from "./xfrm-constants.js";
@@ -53,10 +60,6 @@ export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
   ];
 }
 
-const XFRMNLGRP_SA = 3;
-const XFRMNLGRP_POLICY = 4;
-const NFNLGRP_NFTABLES = 7;
-
 /** Multicast groups by family. FOU ports are announced nowhere, and the kernel keeps silent about proxy neighbours. */
 export const NOTIFICATION_GROUPS: Readonly<Record<NetlinkFamily, readonly number[]>> = {
   route: [
@@ -73,9 +76,6 @@ export const NOTIFICATION_GROUPS: Readonly<Record<NetlinkFamily, readonly number
   netfilter: [NFNLGRP_NFTABLES],
   generic: [],
 };
-
-const XFRM_MSG_FLUSHSA = 0x1c;
-const XFRM_MSG_FLUSHPOLICY = 0x1d;
 
 /** Message types that say that something is gone. */
 export const REMOVALS: Readonly<Record<NetlinkFamily, readonly number[]>> = {

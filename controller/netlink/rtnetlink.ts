@@ -125,6 +125,7 @@ export const IFA_F_NOPREFIXROUTE = 0x200;
 
 export const NDA_DST = 1;
 export const NDA_PROTOCOL = 12;
+export const NUD_PERMANENT = 0x80;
 export const NTF_PROXY = 0x8;
 export const NTF_ROUTER = 0x80;
 

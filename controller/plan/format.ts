@@ -126,7 +126,7 @@ function formatRoute(route: Route): string {
     isIpv6(destination.address) ? "ip -6 route add" : "ip route add",
     formatPrefix(destination),
     outer &&
-      `encap ip6 dst ${outer.destination} src ${outer.source} hoplimit ${outer.hopLimit} tc ${outer.trafficClass}`,
+      `encap ip6 dst ${outer.destination} src ${outer.source} hoplimit ${outer.hopLimit} tc ${hex(outer.trafficClass)}`,
     option("via", route.via === undefined ? undefined : viaWord(destination.address, route.via)),
     `dev ${route.device} table ${route.table} proto ${OWNERSHIP.protocol}`,
     option("metric", route.metric),
