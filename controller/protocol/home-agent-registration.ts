@@ -10,7 +10,7 @@ import type { BindingEntry, Registration } from "./binding-cache.js";
 import { type Candidate, establish, fits, giveUp, program } from "./home-agent-data-path.js";
 import type { DadCompletedInput, HomeSubscriber } from "./home-agent-inputs.js";
 import { isBound } from "./home-agent-states.js";
-import { releaseUnusedLease, type Turn } from "./home-agent-turn.js";
+import type { Turn } from "./home-agent-turn.js";
 import { isForcedUdp, isNatted, type UpdateRequest } from "./home-agent-update.js";
 import { decideIpv4, type Ipv4Decision } from "./ipv4-home-address.js";
 import { TIMERS } from "./timers.js";
@@ -29,7 +29,6 @@ export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSub
   entry.sequence = request.message.sequence;
   const registration = registrationOf(turn, request, decision);
   takeIn(turn, entry, { registration, reply: request.reply, acknowledgements: decision.acknowledgements });
-  releaseUnusedLease(turn, entry);
   cache.schedule(entry);
 }
 
@@ -77,9 +76,7 @@ function linkLocalOf(homeAddress: Ipv6Address): Ipv6Address {
 
 /** A first registration, or one after the end of an earlier binding, of which nothing is taken over. */
 function startAnew(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
-  entry.established = undefined;
   entry.removal = undefined;
-  entry.former = [];
   if (turn.state.site.duplicateAddressDetection) startProbing(turn, entry, candidate);
   else program(turn, entry, candidate);
 }

@@ -94,6 +94,7 @@ export function forget(turn: Turn, entry: BindingEntry): void {
   turn.effects.push({ kind: "journal", key: entry.homeAddress, record: null });
 }
 
+/** What ends leaves nothing behind that a later registration could take over. */
 function endBinding(entry: BindingEntry): void {
   entry.pending = undefined;
   entry.established = undefined;

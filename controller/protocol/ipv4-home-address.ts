@@ -69,7 +69,7 @@ export class Ipv4HomeAddresses {
     if (present !== undefined) return present;
     const remembered = this.#remembered.get(homeAddress);
     if (remembered !== undefined && this.#returned.has(remembered)) return remembered;
-    while (this.#nextFresh !== undefined && this.#owners.has(this.#nextFresh)) this.#nextFresh = this.#advance();
+    while (this.#nextFresh !== undefined && this.#isUsed(this.#nextFresh)) this.#nextFresh = this.#advance();
     if (this.#nextFresh !== undefined) return this.#nextFresh;
     for (const address of this.#returned) return address;
     return undefined;
@@ -108,6 +108,10 @@ export class Ipv4HomeAddresses {
     if (this.addressOf(homeAddress) === address) return true;
     const inPool = this.#pool.some((prefix) => prefixContains(prefix, address));
     return inPool && this.addressOf(homeAddress) === undefined && !this.#owners.has(address);
+  }
+
+  #isUsed(address: Ipv4Address): boolean {
+    return this.#owners.has(address) || this.#returned.has(address);
   }
 
   #advance(): Ipv4Address | undefined {
