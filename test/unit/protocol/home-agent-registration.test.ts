@@ -87,7 +87,7 @@ t.test(
 );
 
 t.test(
-  "R5555-2.3.2.1-04 R5555-2.3.2.1-05 R5555-2.3.2.1-06 R5555-2.3.2.1-10 R5555-4.2-03 R5555-4.2-15: public IPv4, no NAT",
+  "R5555-2.3.2.1-04 R5555-2.3.2.1-05 R5555-2.3.2.1-06 R5555-2.3.2.1-10 R5555-4.2-03 R5555-4.2-15 R5555-4.5-22: public IPv4, no NAT",
   async (test) => {
     const harness = new HomeAgentHarness();
     const answer = harness.update(udp(COA4, 4191), { sequence: 1, options: [option29(HOA4), option32(COA4)] });
@@ -106,7 +106,11 @@ t.test(
     test.strictSame(harness.kernel.get(HOA)?.egress, { format: "ipv4", address: COA4 });
     const registration = harness.entry()?.established?.registration;
     test.equal(registration?.natDetected, false);
-    test.strictSame(registration?.signalling, { format: "udp", address: COA4, port: 4191 }, "R5555-5.1-17: kept apart");
+    test.strictSame(
+      registration?.signalling,
+      { format: "udp", address: COA4, port: 4191 },
+      "kept apart from where payload goes",
+    );
   },
 );
 
