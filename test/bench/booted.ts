@@ -28,7 +28,10 @@ export async function boot(plan: BootPlan): Promise<Machine> {
     detached: true, // Ctrl-C is for us; we tell the machine
   });
   closeSync(log);
-  const killAtExit = (): void => void child.kill("SIGKILL");
+  const killAtExit = (): void => {
+    child.kill("SIGKILL");
+    rmSync(directory, { recursive: true, force: true });
+  };
   process.once("exit", killAtExit);
   const bus = new Bus(child.stdio[3] as unknown as Duplex);
   const ended = whenEnded(child).then((reason) => {

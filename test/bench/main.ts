@@ -3,6 +3,8 @@ import { execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { runKernel } from "../runner/kernel.js";
+import { summarise } from "../runner/report.js";
 import { chooseKind, openMachine } from "./choose.js";
 import { jobScript } from "./job.js";
 import {
@@ -47,7 +49,7 @@ const { values: options, positionals } = parseArgs({
 const benchName = process.env["BENCH_NAME"] || "default";
 
 async function runCommand(): Promise<number> {
-  const command = positionals.length > 0 ? positionals : defaultCommand();
+  const command = positionals.length > 0 ? positionals : ["bash"];
   const line = options.attach ? await attach(benchName) : undefined;
   const machine = line ? undefined : await openMachine(chooseKind(process.env["BENCH"]));
   const facts = (line?.facts ?? machine) as MachineFacts;
@@ -69,11 +71,6 @@ async function runCommand(): Promise<number> {
     line?.leave();
     await machine?.shutdown();
   }
-}
-
-function defaultCommand(): readonly string[] {
-  if (options.shell) return ["bash"];
-  return [process.execPath, join(repository, "build/test/runner/in-bench.js")];
 }
 
 /** Ends the job on Ctrl-C, on SIGTERM and after the time limit. */
@@ -104,6 +101,12 @@ function keepArtifacts(result: JobResult): void {
   mkdirSync(directory, { recursive: true });
   execFileSync("tar", ["-C", directory, "-xz", "--no-same-owner"], { input: result.artifacts });
   console.error(`artifacts: ${directory}`);
+}
+
+async function runKernelTests(): Promise<number> {
+  const { outcomes, machine } = await runKernel([]);
+  await machine?.shutdown();
+  return summarise(outcomes);
 }
 
 /** Starts a bench that stays up, in a process of its own, and waits until it answers. */
@@ -167,6 +170,7 @@ async function main(): Promise<number> {
     if (positionals[0] === "down") return down();
     if (positionals[0] === "status") return status();
   }
+  if (positionals.length === 0 && !options.shell) return runKernelTests();
   return runCommand();
 }
 

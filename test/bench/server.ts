@@ -48,6 +48,7 @@ export async function serve(kind: BenchKind, name: string, up: (facts: MachineFa
   mkdirSync(join(cacheDirectory, "bench"), { recursive: true });
   writeFileSync(`${statePath(name)}.new`, JSON.stringify(state));
   renameSync(`${statePath(name)}.new`, statePath(name));
+  process.once("SIGTERM", halt);
   up(machine);
   await new Promise((resolve) => server.once("close", resolve));
   rmSync(statePath(name), { force: true });
@@ -57,6 +58,7 @@ export async function serve(kind: BenchKind, name: string, up: (facts: MachineFa
 
 /** Serves one client until it leaves. A job whose client left is killed. */
 function attend(client: Socket, machine: Machine, halt: () => void): Promise<void> {
+  if (client.destroyed) return Promise.resolve(); // it left while it waited for its turn
   return new Promise((resolve) => {
     let pending = "";
     let input: PassThrough | undefined;

@@ -2,32 +2,34 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { resultsDirectory } from "./files.js";
-import type { FileOutcome, FileRun } from "./results.js";
+import { count, type FileOutcome, type FileRun, formatTotals } from "./results.js";
 
 export function printFile(outcome: FileOutcome, milliseconds: number): void {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const test of outcome.tests) counts[test.verdict] += 1;
-  const words = Object.entries(counts)
-    .filter(([, number]) => number > 0)
-    .map(([verdict, number]) => `${number} ${verdict}`);
-  console.log(
-    `${counts.failed > 0 ? "FAIL" : "ok  "} ${outcome.file}: ${words.join(", ")} (${(milliseconds / 1000).toFixed(1)} s)`,
-  );
+  const totals = count([outcome]);
+  const words = Object.entries(totals).flatMap(([verdict, number]) => (number > 0 ? [`${number} ${verdict}`] : []));
+  const seconds = (milliseconds / 1000).toFixed(1);
+  console.log(`${totals.failed > 0 ? "FAIL" : "ok  "} ${outcome.file}: ${words.join(", ")} (${seconds} s)`);
   for (const test of outcome.tests) {
     if (test.verdict === "failed") console.log(`  not ok: ${test.path.join(" > ")}\n${indent(test.detail)}`);
   }
 }
 
-export function printSkipped(files: readonly FileOutcome[]): void {
+/** Prints what was skipped and, as the last line, the totals. The exit status: 0 when something passed and nothing failed. */
+export function summarise(files: readonly FileOutcome[]): number {
   const byReason = new Map<string, string[]>();
   for (const { file, tests } of files) {
-    for (const test of tests) {
-      if (test.verdict === "skipped")
-        byReason.set(test.detail, [...(byReason.get(test.detail) ?? []), `${file}: ${test.path.join(" > ")}`]);
+    for (const { verdict, detail, path } of tests) {
+      if (verdict === "skipped")
+        byReason.set(detail, [...(byReason.get(detail) ?? []), `${file}: ${path.join(" > ")}`]);
     }
   }
-  for (const [reason, names] of byReason)
-    console.log(`skipped, ${reason}:\n${names.map((name) => `  ${name}`).join("\n")}`);
+  for (const [reason, names] of byReason) {
+    console.log(`skipped, ${reason}:`);
+    for (const name of names) console.log(`  ${name}`);
+  }
+  const totals = count(files);
+  console.log(formatTotals(totals));
+  return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
 }
 
 /** Keeps the TAP of a run under build/results/ (for `make requirements` and for people). */
@@ -38,9 +40,5 @@ export function saveTap(suite: string, runs: readonly FileRun[]): void {
 }
 
 function indent(text: string): string {
-  return text
-    .trimEnd()
-    .split("\n")
-    .map((line) => `    ${line}`)
-    .join("\n");
+  return text.trimEnd().replaceAll(/^/gm, "    ");
 }

@@ -6,8 +6,8 @@
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { repository, type TestFile, testFiles } from "./files.js";
-import { printFile, printSkipped, saveTap } from "./report.js";
-import { count, type FileOutcome, type FileRun, formatTotals, judge } from "./results.js";
+import { printFile, saveTap, summarise } from "./report.js";
+import { type FileOutcome, type FileRun, judge } from "./results.js";
 
 const FILE_TIMEOUT_MS = 120_000;
 
@@ -54,9 +54,5 @@ export async function runUnit(words: readonly string[]): Promise<FileOutcome[]> 
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const outcomes = await runUnit(process.argv.slice(2));
-  printSkipped(outcomes);
-  const totals = count(outcomes);
-  console.log(formatTotals(totals));
-  process.exitCode = totals.failed > 0 || totals.passed === 0 ? 1 : 0;
+  process.exitCode = summarise(await runUnit(process.argv.slice(2)));
 }

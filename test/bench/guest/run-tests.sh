@@ -1,0 +1,23 @@
+#!/bin/bash
+# Runs compiled test files inside a bench machine, each in a process and a cell of its own, so that a hung or crashed file cannot take
+# the others with it. Prints each file's output in one piece between "# bench-begin FILE" and "# bench-end STATUS MILLISECONDS".
+# usage: run-tests.sh AT-A-TIME LIMIT-SECONDS FILE ...
+export here=$(dirname "$0") limit=$2 at_a_time=$1 scratch
+scratch=$(mktemp -d); shift 2
+all_artifacts=$DSMIPD_ARTIFACTS; export all_artifacts
+
+one() {
+  local file=$1 name started=${EPOCHREALTIME/./} status
+  name=$(basename "$file" .test.js); export DSMIPD_ARTIFACTS=$all_artifacts/$name
+  timeout -s KILL "$limit" "$here/cell.sh" "$NODE" --enable-source-maps "$file" > "$scratch/$name.out" 2>&1 < /dev/null
+  status=$?
+  {
+    flock 9
+    printf '# bench-begin %s\n' "$file"; cat "$scratch/$name.out"
+    printf '\n# bench-end %d %d\n' "$status" $(((${EPOCHREALTIME/./} - started) / 1000))
+  } 9> "$scratch/lock"
+  rm "$scratch/$name.out"
+}
+export -f one
+printf '%s\0' "$@" | xargs -0 -P "$at_a_time" -I '{}' bash -c 'one "$1"' one '{}'
+rm -rf "$scratch"

@@ -1,0 +1,49 @@
+/** `make test`: unit tests, kernel tests in the bench, the demo as a smoke test; at the very end one line with the totals. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { jobScript } from "../bench/job.js";
+import type { Machine } from "../bench/machine.js";
+import { buildDirectory, resultsDirectory } from "./files.js";
+import { runKernel } from "./kernel.js";
+import { printFile, saveTap, summarise } from "./report.js";
+import { count, type FileOutcome, formatTotals, judge } from "./results.js";
+import { runUnit } from "./unit.js";
+
+const DEMO_LIMIT_S = 600;
+
+/** The whole demo counts as one test; its own expectations decide. */
+async function runDemo(machine: Machine): Promise<FileOutcome> {
+  const started = Date.now();
+  const command = [process.execPath, join(buildDirectory, "test/demo/main.js"), "--json"];
+  let output = "";
+  const timer = setTimeout(() => machine.interrupt(), DEMO_LIMIT_S * 1000);
+  const job = { script: jobScript(command, machine), mode: "cell" } as const;
+  const { status } = await machine.run(job, (chunk) => {
+    output += chunk.toString();
+  });
+  clearTimeout(timer);
+  const tap = `TAP version 13\n# Subtest: make demo\n${status === 0 ? "ok" : "not ok"} 1 - make demo\n1..1\n`;
+  const run = { file: "test/demo", tap, status: 0, stderr: "", timedOut: false };
+  saveTap("demo", [run]);
+  const outcome = judge(run);
+  const failed = outcome.tests.map((test) => (test.verdict === "failed" ? { ...test, detail: output } : test));
+  const explained = { file: run.file, tests: failed };
+  printFile(explained, Date.now() - started);
+  return explained;
+}
+
+const unit = await runUnit([]);
+const { outcomes: kernel, machine } = await runKernel([]);
+const demo: FileOutcome[] = [];
+if (machine) {
+  demo.push(await runDemo(machine));
+  await machine.shutdown();
+} else {
+  demo.push({ file: "test/demo", tests: [{ path: ["make demo"], verdict: "skipped", detail: "no bench" }] });
+}
+const noKernelTest = count(kernel).passed === 0;
+if (noKernelTest) console.log("No kernel test ran: this run proves nothing about the kernel and counts as failed.");
+const everything = [...unit, ...kernel, ...demo];
+const status = summarise(everything);
+writeFileSync(join(resultsDirectory, "summary"), `${formatTotals(count(everything))}\n`);
+process.exitCode = noKernelTest ? 1 : status;

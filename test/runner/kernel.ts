@@ -1,0 +1,120 @@
+/**
+ * `make test-kernel`: the kernel test files in a bench.
+ * usage: kernel.js [WORD ...]   (only files whose path contains one of the words)
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chooseKind, openMachine } from "../bench/choose.js";
+import { jobScript } from "../bench/job.js";
+import { BenchUnavailable, guestDirectory, type JobResult, type Machine } from "../bench/machine.js";
+import { repository, type TestFile, testFiles } from "./files.js";
+import { printFile, saveTap, summarise } from "./report.js";
+import { type FileOutcome, type FileRun, judge } from "./results.js";
+
+/** How long one file may take on hardware; in emulation it takes longer, but not ten times: waiting is not slower there. */
+const FILE_LIMIT_S = 60;
+const FILE_LIMIT_EMULATED_S = 240;
+const KILLED = 137;
+
+export interface KernelSuite {
+  readonly outcomes: FileOutcome[];
+  /** Absent when no bench could be had. */
+  readonly machine?: Machine;
+}
+
+/** Opens the bench that the environment asks for; every test counts as skipped, with the reason, when there is none. */
+export async function runKernel(words: readonly string[]): Promise<KernelSuite> {
+  const files = testFiles(["test/kernel"], words);
+  let machine: Machine;
+  try {
+    machine = await openMachine(chooseKind(process.env["BENCH"]));
+  } catch (error) {
+    if (!(error instanceof BenchUnavailable)) throw error;
+    const detail = `no bench: ${error.message}`;
+    return {
+      outcomes: files.map(({ name }) => ({ file: name, tests: [{ path: [name], verdict: "skipped", detail }] })),
+    };
+  }
+  console.log(`bench: ${machine.description}`);
+  return { outcomes: await runFiles(machine, files), machine };
+}
+
+async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<FileOutcome[]> {
+  const limit = machine.slow > 1 ? FILE_LIMIT_EMULATED_S : FILE_LIMIT_S;
+  const waiting = new Map(files.map((file) => [file.compiled, file]));
+  const runs: FileRun[] = [];
+  const outcomes: FileOutcome[] = [];
+  const record = (run: FileRun, milliseconds: number): void => {
+    const outcome = judge(run);
+    runs.push(run);
+    outcomes.push(outcome);
+    printFile(outcome, milliseconds);
+  };
+  const split = new BlockReader((compiled, tap, status, milliseconds) => {
+    const name = waiting.get(compiled)?.name ?? compiled;
+    waiting.delete(compiled);
+    watchdog.refresh();
+    const timedOut = status === KILLED && milliseconds >= limit * 1000;
+    record({ file: name, tap, status, stderr: otherLines(tap), timedOut }, milliseconds);
+  });
+  const command = [join(guestDirectory, "run-tests.sh"), String(machine.processors), String(limit), ...waiting.keys()];
+  // The limit within the machine ends a file that hangs; this ends a machine that hangs.
+  const watchdog = setTimeout(() => void machine.shutdown(), (limit * 1.5 + 60) * 1000);
+  try {
+    const job = { script: jobScript(command, machine), mode: "open" } as const;
+    keepArtifacts(machine, await machine.run(job, (chunk) => split.push(chunk)));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+  } finally {
+    clearTimeout(watchdog);
+  }
+  for (const file of waiting.values()) {
+    record({ file: file.name, tap: "", status: null, stderr: "the bench ended before it ran", timedOut: false }, 0);
+  }
+  saveTap(`kernel-${machine.kind}`, runs);
+  return outcomes;
+}
+
+type BlockHandler = (file: string, output: string, status: number, milliseconds: number) => void;
+
+/** Finds the blocks that guest/run-tests.sh prints. */
+class BlockReader {
+  private text = "";
+  private readonly decoder = new TextDecoder();
+  private readonly done: BlockHandler;
+
+  constructor(done: BlockHandler) {
+    this.done = done;
+  }
+
+  push(chunk: Buffer): void {
+    this.text += this.decoder.decode(chunk, { stream: true });
+    const block = /^# bench-begin (\S+)\n([^]*?)\n# bench-end (\d+) (\d+)\n/m;
+    for (let match = block.exec(this.text); match; match = block.exec(this.text)) {
+      this.text = this.text.slice(match.index + match[0].length);
+      this.done(match[1] as string, match[2] as string, Number(match[3]), Number(match[4]));
+    }
+  }
+}
+
+/** What a process wrote besides TAP; inside the bench both outputs are one. */
+function otherLines(output: string): string {
+  const lines = output.split("\n").filter((line) => !/^\s*(#|ok\b|not ok\b|1\.\.|TAP version|---|\.\.\.)/.test(line));
+  return lines.slice(-40).join("\n");
+}
+
+function keepArtifacts(machine: Machine, result: JobResult): void {
+  if (!result.artifacts) return;
+  const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+  const directory = join(repository, "artifacts", `${stamp}-${machine.kind}`);
+  mkdirSync(directory, { recursive: true });
+  execFileSync("tar", ["-C", directory, "-xz", "--no-same-owner"], { input: result.artifacts });
+  console.log(`artifacts of failed tests: ${directory}`);
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { outcomes, machine } = await runKernel(process.argv.slice(2));
+  await machine?.shutdown();
+  process.exitCode = summarise(outcomes);
+}
