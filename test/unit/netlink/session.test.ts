@@ -37,7 +37,7 @@ const request = (value: number, type = ROUTE): NetlinkRequest => ({
   flags: 0x600,
   body: new AttributeWriter().u32(1, value).finish(),
 });
-const valueOf = (message: { body: Uint8Array }): number => readAttributes(message.body).get(1)?.u32() ?? -1;
+const numberOf = (message: { body: Uint8Array }): number => readAttributes(message.body).get(1)?.u32() ?? -1;
 
 const failure = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -70,7 +70,7 @@ t.test("a batch is one sendmsg, with one acknowledgement asked for at the end", 
 
 t.test("a refusal in the middle belongs to its own request, and the rest goes on", async (t) => {
   const { session } = setup((message) =>
-    valueOf(message) % 2 === 0 ? { errno: EEXIST, text: `no ${valueOf(message)}`, offset: 16 } : {},
+    numberOf(message) % 2 === 0 ? { errno: EEXIST, text: `no ${numberOf(message)}`, offset: 16 } : {},
   );
   const outcomes = await session.execute([1, 2, 3, 4].map((value) => request(value)));
   t.strictSame(
@@ -82,12 +82,12 @@ t.test("a refusal in the middle belongs to its own request, and the rest goes on
 });
 
 t.test("a batch beyond the bounds becomes several, still in order", async (t) => {
-  const { transport, session } = setup((message) => (valueOf(message) === 5 ? { errno: ESRCH } : {}), {
+  const { transport, session } = setup((message) => (numberOf(message) === 5 ? { errno: ESRCH } : {}), {
     maxMessages: 2,
   });
   const outcomes = await session.execute([1, 2, 3, 4, 5].map((value) => request(value)));
   t.strictSame(
-    transport.sent.map((batch) => batch.map(valueOf)),
+    transport.sent.map((batch) => batch.map(numberOf)),
     [[1, 2], [3, 4], [5]],
   );
   t.strictSame(
@@ -108,7 +108,7 @@ t.test("a GET brings its reply along", async (t) => {
   const { session } = setup((message) => ({ replies: [{ type: ROUTE, body: message.body }] }));
   const outcomes = await session.execute([request(1, 26), request(2, 26)]);
   t.strictSame(
-    outcomes.map(({ replies }) => replies.map(valueOf)),
+    outcomes.map(({ replies }) => replies.map(numberOf)),
     [[1], [2]],
   );
 });
@@ -116,7 +116,7 @@ t.test("a GET brings its reply along", async (t) => {
 t.test("exchanges wait for each other", async (t) => {
   const order: string[] = [];
   const { session } = setup((message) => {
-    order.push(`sent ${valueOf(message)}`);
+    order.push(`sent ${numberOf(message)}`);
     return {};
   });
   await Promise.all(
@@ -138,7 +138,7 @@ t.test("a dump is put together from many datagrams and ends with NLMSG_DONE", as
     replies: [1, 2, 3].map((value) => ({ type: ROUTE, body: request(value).body })),
   }));
   const messages = await session.dump(request(0, 26));
-  t.strictSame(messages.map(valueOf), [1, 2, 3]);
+  t.strictSame(messages.map(numberOf), [1, 2, 3]);
   t.equal(transport.sent[0]?.[0]?.flags, 0x600 | NLM_F_REQUEST | NLM_F_DUMP);
 });
 
@@ -158,7 +158,7 @@ t.test("a dump that was interrupted is repeated, ten times at most", async (t) =
       replies: [{ type: ROUTE, flags: interrupted ? NLM_F_DUMP_INTR : 0, body: request(interrupted ? 1 : 2).body }],
     };
   });
-  t.strictSame((await session.dump(request(0, 26))).map(valueOf), [2], "nothing of the interrupted ones is kept");
+  t.strictSame((await session.dump(request(0, 26))).map(numberOf), [2], "nothing of the interrupted ones is kept");
   t.equal(transport.sent.length, 3);
   t.equal(session.counters.dumpRestarts, 2);
   interruptions = 1000;
@@ -167,7 +167,7 @@ t.test("a dump that was interrupted is repeated, ten times at most", async (t) =
 });
 
 t.test("lost answers (ENOBUFS) leave every outcome of the batch unknown", async (t) => {
-  const { session } = setup((message) => (valueOf(message) === 2 ? { overrun: true } : { silent: true }));
+  const { session } = setup((message) => (numberOf(message) === 2 ? { overrun: true } : { silent: true }));
   const outcomes = await session.execute([request(1), request(2), request(3)]);
   for (const { error } of outcomes)
     t.match(error, { errno: ENOBUFS, isRetryable: true, details: { outcomeUnknown: true } });
@@ -177,7 +177,7 @@ t.test("lost answers (ENOBUFS) leave every outcome of the batch unknown", async 
 });
 
 t.test("an answer that does not come", async (t) => {
-  const { session, timers } = setup((message) => (valueOf(message) === 1 ? { silent: true } : {}));
+  const { session, timers } = setup((message) => (numberOf(message) === 1 ? { silent: true } : {}));
   const waiting = session.execute([request(1)]);
   await Promise.resolve().then(() => undefined);
   await new Promise(setImmediate);
@@ -188,7 +188,7 @@ t.test("an answer that does not come", async (t) => {
 });
 
 t.test("late answers and those to nobody's request are counted and ignored", async (t) => {
-  const { transport, session, timers } = setup((message) => (valueOf(message) === 1 ? { silent: true } : {}));
+  const { transport, session, timers } = setup((message) => (numberOf(message) === 1 ? { silent: true } : {}));
   const waiting = session.execute([request(1)]);
   await new Promise(setImmediate);
   timers.expire();
@@ -199,7 +199,7 @@ t.test("late answers and those to nobody's request are counted and ignored", asy
 });
 
 t.test("octets that are no netlink fail the exchange and nothing else", async (t) => {
-  const { transport, session } = setup((message) => (valueOf(message) === 1 ? { silent: true } : {}));
+  const { transport, session } = setup((message) => (numberOf(message) === 1 ? { silent: true } : {}));
   const waiting = session.execute([request(1)]);
   await new Promise(setImmediate);
   transport.deliver(Uint8Array.of(1, 2, 3));
@@ -232,8 +232,8 @@ t.test("a body that holds a key is zeroed once it is sent", async (t) => {
   const plain = request(5);
   await session.execute([secret, plain]);
   t.equal(toHex(secret.body), "00".repeat(8));
-  t.equal(valueOf(plain), 5);
-  t.equal(transport.sent[0]?.map(valueOf).join(), `${0x01020304},5`, "the kernel got it");
+  t.equal(numberOf(plain), 5);
+  t.equal(transport.sent[0]?.map(numberOf).join(), `${0x01020304},5`, "the kernel got it");
 });
 
 t.test("a generic netlink family is asked for once, by name", async (t) => {
@@ -295,7 +295,7 @@ t.test("a transaction stands between BEGIN and END in one sendmsg", async (t) =>
 t.test("one refusal undoes the whole transaction and names the culprits", async (t) => {
   const { session } = setup((message) => {
     if (message.type === NFNL_MSG_BATCH_BEGIN || message.type === NFNL_MSG_BATCH_END) return {};
-    return valueOf(message) === 2 || valueOf(message) === 3 ? { errno: ENOENT } : {};
+    return numberOf(message) === 2 || numberOf(message) === 3 ? { errno: ENOENT } : {};
   });
   const outcome = await session.transaction(
     [1, 2, 3].map((value) => request(value)),
