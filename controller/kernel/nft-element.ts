@@ -5,7 +5,7 @@
  * Keys are octets on the wire and what they mean stands in the set, so this codec needs the sets' definitions. It has them from
  * the table codec of the same NftSets (made or adopted) and from its own dumps.
  *
- * Kernel: adding an element that is there already is accepted if set and value are the same and EBUSY if the value differs, because
+ * Kernel: adding an element that is there already is accepted if the value is the same, and EBUSY or EEXIST if it differs, because
  * NLM_F_EXCL is left out on purpose: the table is ours alone, and an element that is there as wanted must not undo the whole
  * transaction. Removing one that is not there is ENOENT and does undo it; kernels from 6.3 on have NFT_MSG_DESTROYSETELEM, which
  * forgives (`destroyMissing` of NftFeatures); on older ones the caller must know what is there.
