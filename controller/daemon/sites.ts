@@ -1,6 +1,6 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
 import type { HomeAgentConfig, MobileNodeConfig } from "../../schemas/config.js";
-import { isIpv4 } from "../base/ip.js";
+import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
 import type { HomeAgentSite, HomeSubscriber } from "../protocol/home-agent-inputs.js";
 
 export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
@@ -17,4 +17,16 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     previousCareOfGraceSeconds,
     subscribers,
   };
+}
+
+export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
+  const { addresses, homeLink, mtu } = config.homeAgent;
+  const profiles = new Map(Object.entries(config.tunnelProfiles));
+  if (!profiles.has("default")) profiles.set("default", { dscp: "copy", ttl: 64 });
+  return { addresses, homeDevice: homeLink.interface, mtu, profiles };
+}
+
+export function mobileNodePlanSite({ mobileNode, tunnelProfile }: MobileNodeConfig): MobileNodePlanSite {
+  const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent } = mobileNode;
+  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile };
 }

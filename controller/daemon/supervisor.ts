@@ -5,7 +5,7 @@ import { sendUnixDatagram } from "../io/unix-datagram.js";
 export function notifySupervisor(state: string, path = process.env["NOTIFY_SOCKET"]): void {
   if (path === undefined || path === "") return;
   try {
-    sendUnixDatagram(path.startsWith("@") ? `\0${path.slice(1)}` : path, state);
+    sendUnixDatagram(path, state);
   } catch {
     // ignored: see above
   }

@@ -242,7 +242,7 @@ function decodeChain(attributes: AttributeMap): Omit<NftChain, "rules"> {
   return {
     name,
     base: {
-      type: "filter",
+      type: attributes.get(nft.NFTA_CHAIN_TYPE)?.string() === "route" ? "route" : "filter",
       hook: (Object.keys(HOOK) as (keyof typeof HOOK)[]).find((key) => HOOK[key] === number) ?? "prerouting",
       priority: (hook.get(nft.NFTA_HOOK_PRIORITY)?.u32be() ?? 0) | 0,
       policy: attributes.get(nft.NFTA_CHAIN_POLICY)?.u32be() === nft.NF_DROP ? "drop" : "accept",

@@ -30,22 +30,26 @@ export class AttributeWriter {
   }
 
   u8(type: number, value: number): this {
-    this.#view.setUint8(this.#payload(type, 1, value, 0xff), value);
+    const at = this.#payload(type, 1, value, 0xff);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(type: number, value: number): this {
-    this.#view.setUint16(this.#payload(type, 2, value, 0xffff), value, LITTLE);
+    const at = this.#payload(type, 2, value, 0xffff);
+    this.#view.setUint16(at, value, LITTLE);
     return this;
   }
 
   u16be(type: number, value: number): this {
-    this.#view.setUint16(this.#payload(type, 2, value, 0xffff), value);
+    const at = this.#payload(type, 2, value, 0xffff);
+    this.#view.setUint16(at, value);
     return this;
   }
 
   u32(type: number, value: number): this {
-    this.#view.setUint32(this.#payload(type, 4, value, 0xffffffff), value, LITTLE);
+    const at = this.#payload(type, 4, value, 0xffffffff);
+    this.#view.setUint32(at, value, LITTLE);
     return this;
   }
 
@@ -56,7 +60,8 @@ export class AttributeWriter {
   }
 
   u32be(type: number, value: number): this {
-    this.#view.setUint32(this.#payload(type, 4, value, 0xffffffff), value);
+    const at = this.#payload(type, 4, value, 0xffffffff);
+    this.#view.setUint32(at, value);
     return this;
   }
 

@@ -245,7 +245,8 @@ export interface NftChain {
   readonly name: string;
   /** Absent for a chain that is only jumped to. */
   readonly base?: {
-    readonly type: "filter";
+    /** "route" (output only): the kernel looks the route up again when the addresses have changed. */
+    readonly type: "filter" | "route";
     readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
     readonly priority: number;
     readonly policy: "accept" | "drop";

@@ -49,6 +49,14 @@ export function sameAttachment(a: Attachment | undefined, b: Attachment | undefi
   return b.kind === "away" && sameCareOf(a.careOf, b.careOf);
 }
 
+/** Whether the care-of address is on a usable link, in whatever state the address is. */
+export function careOfPresent(view: NetworkView, careOf: CareOf): boolean {
+  return (
+    linkUsable(view, careOf.device) &&
+    view.addresses.some((one) => one.device === careOf.device && one.address === careOf.address)
+  );
+}
+
 export function formatAttachment(attachment: Attachment | undefined): string {
   if (attachment === undefined) return "none";
   if (attachment.kind === "home") return `home on ${attachment.device}`;

@@ -1,17 +1,22 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
-import { type CareOf, sameCareOf } from "./attachment.js";
+import { type Ipv4Address, isIpv4 } from "../base/ip.js";
+import { type CareOf, careOfPresent, sameCareOf } from "./attachment.js";
 import type { LocalEndpoint, MobileNodeDataPath, MobileNodeState } from "./mobile-node-model.js";
-import { addressPresent, type NetworkView } from "./network-view.js";
+import type { NetworkView } from "./network-view.js";
 
 export type DataPathContent = Omit<MobileNodeDataPath, "revision">;
+
+/** Updates with lifetime 0 without an answer, after which payload goes back into the tunnel: the home link does not reach far. */
+const UNANSWERED_AT_HOME = 1;
 
 /**
  * Make before break: the way in through the target is there before the first update about it leaves, the way out changes when the
  * home agent has accepted, and former ways in stay until their grace ends. What has vanished from the machine is left out at once.
+ * At home it is the other way round: the home agent forgets the tunnel as soon as it reads the update, so payload has left it before.
  */
 export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathContent {
   const { site, target, registration } = state;
-  const alive = (careOf: CareOf): boolean => addressPresent(view, careOf.device, careOf.address);
+  const alive = (careOf: CareOf): boolean => careOfPresent(view, careOf);
   const endpoint = (careOf: CareOf): LocalEndpoint => localEndpoint(state, careOf);
   const ways: CareOf[] = [];
   const add = (careOf: CareOf): void => {
@@ -21,18 +26,32 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
   if (target?.kind === "away") add(target.careOf);
   for (const { careOf } of state.receptions) add(careOf);
 
-  const egress = registration !== undefined && alive(registration.careOf) ? endpoint(registration.careOf) : undefined;
+  const direct = target?.kind === "home" && (state.exchange?.attempts ?? 0) <= UNANSWERED_AT_HOME;
+  const tunnel = registration !== undefined && alive(registration.careOf) ? endpoint(registration.careOf) : undefined;
+  const egress = direct ? undefined : tunnel;
   const mode = target?.kind ?? (ways.length > 0 ? "away" : "detached");
   const homeDevice = target?.kind === "home" ? target.device : leavingDevice(state);
+  const gateway = homeDevice === undefined || egress !== undefined ? undefined : ipv4Gateway(view, homeDevice);
   const ipv4 = mode === "home" || state.ipv4Bound ? site.ipv4HomeAddress : undefined;
   return {
     homeAddress: site.homeAddress,
     ...(ipv4 === undefined ? {} : { ipv4HomeAddress: ipv4 }),
     mode,
     ...(homeDevice === undefined ? {} : { homeDevice }),
+    ...(gateway === undefined ? {} : { homeIpv4Gateway: gateway }),
     ...(egress === undefined ? {} : { egress }),
     ingress: ways.map(endpoint),
+    ...(target?.kind === "away" && target.careOf.family === 6 ? { updateFrom: target.careOf.address } : {}),
   };
+}
+
+/** The best IPv4 default route through the device that others made. */
+function ipv4Gateway(view: NetworkView, device: string): Ipv4Address | undefined {
+  const candidates = view.routes
+    .filter((route) => !route.ours && route.family === 4 && route.destination.length === 0 && route.device === device)
+    .sort((a, b) => a.metric - b.metric);
+  for (const { via } of candidates) if (via !== undefined && isIpv4(via)) return via;
+  return undefined;
 }
 
 /** On the way from home to elsewhere payload keeps using the home link while it is there. */
@@ -54,6 +73,6 @@ export function sameContent(a: DataPathContent, b: DataPathContent): boolean {
 }
 
 function contentKey(content: DataPathContent): string {
-  const { homeAddress, ipv4HomeAddress, mode, homeDevice, egress, ingress } = content;
-  return JSON.stringify([homeAddress, ipv4HomeAddress, mode, homeDevice, egress, ingress]);
+  const { homeAddress, ipv4HomeAddress, mode, homeDevice, homeIpv4Gateway, egress, ingress, updateFrom } = content;
+  return JSON.stringify([homeAddress, ipv4HomeAddress, mode, homeDevice, homeIpv4Gateway, egress, ingress, updateFrom]);
 }

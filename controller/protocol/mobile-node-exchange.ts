@@ -3,14 +3,14 @@ import { InvariantError } from "../base/errors.js";
 import { nextSeq } from "../base/seq16.js";
 import { after, type Instant, seconds } from "../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../wire/mh-registration.js";
-import { type CareOf, formatAttachment, sameCareOf } from "./attachment.js";
+import { type CareOf, careOfPresent, formatAttachment, sameCareOf } from "./attachment.js";
 import { bindingUpdate, lifetimeUnits } from "./binding-update.js";
 import { remember } from "./binding-update-list.js";
 import type { ProtocolEvent } from "./inputs.js";
 import type { Exchange, MobileNodeEffect, MobileNodeState, Reception } from "./mobile-node-model.js";
 import { recordOf } from "./mobile-node-record.js";
 import type { Phase } from "./mobile-node-states.js";
-import { backOff } from "./mobile-node-timers.js";
+import { backOff, HOME_DRAIN } from "./mobile-node-timers.js";
 import { LIMITS, TIMERS } from "./timers.js";
 
 /** One step in the making: the instant it happens at, and what it has asked for so far. */
@@ -37,14 +37,28 @@ export function possiblyBound(state: MobileNodeState, now: Instant): boolean {
   return state.boundUntil !== undefined && state.boundUntil > now;
 }
 
-/** Starts telling the home agent about the target, with the first update at once if the rate allows it. */
+/**
+ * Starts telling the home agent about the target: at once if the rate allows it, at home only when the tunnel has run empty.
+ */
 export function beginExchange(state: MobileNodeState, turn: Turn): MobileNodeState {
   const { target, registration } = state;
   if (target === undefined) throw new InvariantError("an exchange needs an attachment");
-  const known = target.kind === "away" && registration !== undefined && sameCareOf(registration.careOf, target.careOf);
-  const phase: Phase = target.kind === "home" ? "deregistering" : known ? "refreshing" : "registering";
   const exchange: Exchange = { sent: [], attempts: 0, first: registration === undefined, sendAt: turn.now };
-  if (phase === "registering") notify(state, turn, "registration.started", { careOf: formatAttachment(target) });
+  if (target.kind === "home") {
+    const draining =
+      state.view !== undefined && registration !== undefined && careOfPresent(state.view, registration.careOf);
+    const sendAt = draining ? after(turn.now, HOME_DRAIN) : turn.now;
+    const next: MobileNodeState = {
+      ...state,
+      phase: "deregistering",
+      exchange: { ...exchange, sendAt },
+      retryAt: undefined,
+    };
+    return draining ? next : sendUpdate(next, turn);
+  }
+  const known = registration !== undefined && sameCareOf(registration.careOf, target.careOf);
+  const phase: Phase = known ? "refreshing" : "registering";
+  if (!known) notify(state, turn, "registration.started", { careOf: formatAttachment(target) });
   return sendUpdate({ ...state, phase, exchange, retryAt: undefined }, turn);
 }
 

@@ -36,7 +36,7 @@ export type LocalEndpoint =
  * How payload of the home addresses travels; the plan turns it into kernel objects.
  *
  * detached  no way at all: payload waits or is unreachable, never leaves outside the tunnel
- * home      the home addresses are on `homeDevice`; payload goes that way, or still through `egress` until the home agent has let go
+ * home      the home addresses are on `homeDevice`; payload goes that way, or through `egress` if the home agent does not answer there
  * away      the home addresses are on no link. Payload goes through `egress`; without it through `homeDevice` if that is there
  *           (leaving home: the node must not answer for its addresses there any more); without both it has no way yet
  */
@@ -46,12 +46,16 @@ export interface MobileNodeDataPath {
   readonly ipv4HomeAddress?: Ipv4Address;
   readonly mode: "detached" | "home" | "away";
   readonly homeDevice?: string;
+  /** The IPv4 default router on `homeDevice`. */
+  readonly homeIpv4Gateway?: Ipv4Address;
   readonly egress?: LocalEndpoint;
   /**
    * Through which payload from the home agent is accepted. At an IPv4 one both plain and UDP, whatever `format` says: the home agent
    * changes over as soon as it sees a NAT, before this side knows.
    */
   readonly ingress: readonly LocalEndpoint[];
+  /** The care-of address about which updates leave over IPv6: what the kernel writes into their source field. */
+  readonly updateFrom?: Ipv6Address;
   /** Changes with the content. */
   readonly revision: number;
 }

@@ -3,6 +3,7 @@ import { after, type Instant, seconds } from "../base/time.js";
 import {
   type Attachment,
   type AttachmentMemory,
+  careOfPresent,
   chooseAttachment,
   formatAttachment,
   ipv6Links,
@@ -12,7 +13,7 @@ import {
 } from "./attachment.js";
 import { journal, notify, possiblyBound, sendUpdate, type Turn } from "./mobile-node-exchange.js";
 import type { MobileNodeState, Reception } from "./mobile-node-model.js";
-import { addressPresent, linkUsable, type NetworkView } from "./network-view.js";
+import { linkUsable, type NetworkView } from "./network-view.js";
 
 /** What is attached to `target` from now on; the updates about the former target are given up, their late answers mean nothing. */
 export function startMove(state: MobileNodeState, target: Attachment | undefined, turn: Turn): MobileNodeState {
@@ -39,7 +40,7 @@ export function seeNetwork(state: MobileNodeState, view: NetworkView, turn: Turn
   const next: MobileNodeState = {
     ...state,
     view,
-    receptions: state.receptions.filter(({ careOf }) => addressPresent(view, careOf.device, careOf.address)),
+    receptions: state.receptions.filter(({ careOf }) => careOfPresent(view, careOf)),
     // Without the home prefix it is another network behind the same device, and payload would leave without a tunnel.
     homeDevice: homeDevice !== undefined && isHomeLink(view, state.site, homeDevice) ? homeDevice : undefined,
     ...familyMemory(state, view),
@@ -69,7 +70,7 @@ function canSend(state: MobileNodeState, view: NetworkView): boolean {
   const { target } = state;
   if (target === undefined) return false;
   if (target.kind === "home") return linkUsable(view, target.device);
-  return addressPresent(view, target.careOf.device, target.careOf.address);
+  return careOfPresent(view, target.careOf);
 }
 
 /** Starts the grace time of the care-of addresses that the home agent no longer sends to; `present` is the one it does. */
@@ -109,7 +110,7 @@ export function startStop(state: MobileNodeState, turn: Turn): MobileNodeState {
   // While the way through a new care-of address is being made, the present one is the one that surely works.
   const former = state.phase === "preparing" ? registration?.careOf : undefined;
   const target: Attachment | undefined =
-    former !== undefined && view !== undefined && addressPresent(view, former.device, former.address)
+    former !== undefined && view !== undefined && careOfPresent(view, former)
       ? { kind: "away", careOf: former }
       : state.target;
   const next: MobileNodeState = { ...state, target, retryAt: undefined };

@@ -4,6 +4,12 @@ import { type Seconds, seconds } from "../base/time.js";
 /** Updates with lifetime 0 that a stopping node sends before it gives up: 1 + 2 + 4 s, within what service managers wait for. */
 export const STOP_ATTEMPTS = 3;
 
+/**
+ * At home, from the moment payload leaves directly until the binding is taken back: what is still in the tunnel arrives before the home
+ * agent forgets where the node was. Longer than the one-way delay of nearly all paths.
+ */
+export const HOME_DRAIN = seconds(0.25);
+
 /** Part of the granted lifetime after which the binding is refreshed; the last quarter is for retransmissions. */
 export const REFRESH_FRACTION = 0.75;
 

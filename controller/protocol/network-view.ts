@@ -57,8 +57,3 @@ export const EMPTY_NETWORK: NetworkView = { links: [], addresses: [], routes: []
 export function linkUsable(view: NetworkView, device: string): boolean {
   return view.links.some((link) => link.name === device && link.up && link.running);
 }
-
-/** Whether the address is on a usable link, in whatever state the address is. */
-export function addressPresent(view: NetworkView, device: string, address: IpAddress): boolean {
-  return linkUsable(view, device) && view.addresses.some((one) => one.device === device && one.address === address);
-}

@@ -1,0 +1,144 @@
+/**
+ * What the kernel of a home agent holds: for the site (shared devices, firewall, signalling path), and for each binding (routes, set
+ * elements, proxy neighbours). A binding touches nothing but its own objects, whatever their number.
+ */
+import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
+import { hostPrefix, isIpv4, ipv6 } from "../base/ip.js";
+import type { DataPath, Endpoint } from "../protocol/inputs.js";
+import { homeAgentFirewall, SETS } from "./home-agent-firewall.js";
+import type { KernelObject, Link, NftElement, Route } from "./objects.js";
+import { homeAgentSecuritySite } from "./security-plan.js";
+import {
+  DEVICE,
+  DSMIP_PORT,
+  type HomeAgentPlanSite,
+  INTERNAL_ADDRESS,
+  internalAddress,
+  MAIN_TABLE,
+  profileOf,
+  sendDevice,
+  type TunnelClass,
+  tunnelClasses,
+} from "./site.js";
+import { deviceObjects, signallingObjects, sysctl } from "./shared-objects.js";
+
+export { planSubscriberSecurity } from "./security-plan.js";
+
+/** DSCP stands in the upper six bits of the traffic class octet. */
+export const octetOfDscp = (dscp: number): number => dscp << 2;
+
+export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObject[] {
+  const { ipv4 } = site.addresses;
+  return [
+    sysctl("net/ipv6/conf/all/forwarding", 1),
+    sysctl("net/ipv4/ip_forward", 1),
+    // A tunnel's node is never a better next hop for its neighbours; the switch of "all" counts together with the device's.
+    sysctl("net/ipv4/conf/all/send_redirects", 0),
+    ...homeLinkSwitches(site.homeDevice),
+    ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
+    ...deviceObjects(ip6Device(site, DEVICE.receiveIpv6, { external: false, local: site.addresses.ipv6 }), INTERNAL_ADDRESS.receiveIpv6),
+    ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
+    ...signallingObjects(),
+    ...homeAgentSecuritySite(site.addresses.ipv6),
+    homeAgentFirewall(site),
+  ];
+}
+
+/** The kernel answers for home addresses at once instead of after a random pause of up to 0.8 s. */
+function homeLinkSwitches(device: string | undefined): readonly KernelObject[] {
+  if (device === undefined) return [];
+  return [
+    sysctl(`net/ipv6/conf/${device}/proxy_ndp`, 1),
+    sysctl(`net/ipv6/neigh/${device}/proxy_delay`, 0),
+    sysctl(`net/ipv4/neigh/${device}/proxy_delay`, 0),
+  ];
+}
+
+function ipv4Objects(site: HomeAgentPlanSite, local: Ipv4Address): readonly KernelObject[] {
+  const receiver: Link = {
+    kind: "link",
+    name: DEVICE.receiveIpv4,
+    mtu: site.mtu,
+    up: true,
+    link: { type: "sit", local, ttl: 0, trafficClass: "inherit", pathMtuDiscovery: false },
+  };
+  return [
+    { kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" },
+    ...deviceObjects(receiver, INTERNAL_ADDRESS.receiveIpv4),
+    ...tunnelClasses(site).flatMap((one) => [...sendObjects(site, "ipv4", one), ...sendObjects(site, "udp", one)]),
+    // The kernel gives each sit device a route for ::/96, through which anybody could send IPv4 packets in our name.
+    { kind: "route", destination: { address: ipv6("::"), length: 96 }, table: MAIN_TABLE, metric: 1, device: "lo" },
+  ];
+}
+
+function sendObjects(site: HomeAgentPlanSite, format: "ipv4" | "udp", one: TunnelClass): readonly KernelObject[] {
+  const local = internalAddress(format, one);
+  const trafficClass = one.dscp === "copy" ? "inherit" : octetOfDscp(one.dscp);
+  // The TTL is written by the firewall: a fixed one on the device would force DF on packets that allow fragments.
+  const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
+  const udp = format === "udp" ? { udp: { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT } } : {};
+  return deviceObjects({ kind: "link", name: sendDevice(format, one), mtu: site.mtu, up: true, link: { type: "sit", local, ...header, ...udp } }, local);
+}
+
+function ip6Device(site: HomeAgentPlanSite, name: string, ends: { readonly external: boolean; readonly local?: Ipv6Address }): Link {
+  return { kind: "link", name, mtu: site.mtu, up: true, link: { type: "ip6tnl", ttl: ends.external ? 0 : 64, trafficClass: ends.external ? 0 : "inherit", ...ends } };
+}
+
+/** The objects of one binding, in a fixed order. */
+export function planBinding(path: DataPath, site: HomeAgentPlanSite): readonly KernelObject[] {
+  const homes: readonly IpAddress[] = [path.homeAddress, ...(path.ipv4HomeAddress === undefined ? [] : [path.ipv4HomeAddress])];
+  const { dscp } = profileOf(site, path.profile);
+  return homes.flatMap((home) => [
+    ...path.ingress.map((endpoint) => ingressElement(home, endpoint)),
+    ...egressElements(home, path.egress, dscp),
+    route(home, path, site),
+    ...(site.homeDevice === undefined ? [] : [{ kind: "proxy-neighbour", device: site.homeDevice, address: home, router: false } as const]),
+  ]);
+}
+
+function ingressElement(home: IpAddress, endpoint: Endpoint): NftElement {
+  const four = isIpv4(home);
+  switch (endpoint.format) {
+    case "ipv6":
+      return element(four ? SETS.ipv6_4.name : SETS.ipv6_6.name, [endpoint.address, home]);
+    case "ipv4":
+      return element(four ? SETS.ipv4_4.name : SETS.ipv4_6.name, [endpoint.address, home]);
+    case "udp":
+      return element(four ? SETS.udp4.name : SETS.udp6.name, [endpoint.address, endpoint.port, home]);
+  }
+}
+
+/** The port of a node behind a NAT, by its outer and inner address: two ways to one node stand side by side during a handover. */
+function egressElements(home: IpAddress, egress: Endpoint, dscp: "copy" | number): readonly NftElement[] {
+  const four = isIpv4(home);
+  if (egress.format === "udp") return [{ ...element(four ? SETS.port4.name : SETS.port6.name, [egress.address, home]), value: egress.port }];
+  if (egress.format === "ipv6" && dscp !== "copy") return [element(four ? SETS.fixed4.name : SETS.fixed6.name, [home])];
+  return [];
+}
+
+function element(set: string, key: NftElement["key"]): NftElement {
+  return { kind: "nft-element", set, key };
+}
+
+function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
+  const { dscp, ttl, mtu } = profileOf(site, profile);
+  const common = { kind: "route", destination: hostPrefix(home), table: MAIN_TABLE, metric: isIpv4(home) ? 0 : 1024, ...(mtu !== undefined && { mtu }) } as const;
+  if (egress.format === "ipv6") {
+    const encapsulation = {
+      source: site.addresses.ipv6,
+      destination: egress.address,
+      hopLimit: ttl,
+      trafficClass: dscp === "copy" ? 0 : octetOfDscp(dscp),
+    };
+    return { ...common, device: DEVICE.sendIpv6, encapsulation };
+  }
+  const device = sendDevice(egress.format, { dscp, ttl });
+  // sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d).
+  const via = isIpv4(home) ? egress.address : compatibleAddress(egress.address);
+  return { ...common, device, via, onlink: true };
+}
+
+function compatibleAddress(address: Ipv4Address): Ipv6Address {
+  return ipv6(`::${address}`);
+}
+

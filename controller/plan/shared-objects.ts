@@ -1,0 +1,30 @@
+/** Objects that the plans of both roles are made of. */
+import { IPV6_ANY, type Ipv4Address } from "../base/ip.js";
+import type { KernelObject, Link, Sysctl } from "./objects.js";
+import { DEFAULT_MTU, RULE_PRIORITY, SIGNALLING_TABLE, TUN_DEVICE, TUN_MARK } from "./site.js";
+
+export function sysctl(path: string, value: number): Sysctl {
+  return { kind: "sysctl", path, value: String(value) };
+}
+
+/**
+ * A tunnel device with what it needs to work under a strict rp_filter: an address (without one strict filtering drops all), loose
+ * filtering on the device itself, and no redirects.
+ */
+export function deviceObjects(link: Link, address: Ipv4Address): readonly KernelObject[] {
+  return [
+    link,
+    { kind: "address", device: link.name, address, prefixLength: 32, home: false, noPrefixRoute: false },
+    sysctl(`net/ipv4/conf/${link.name}/rp_filter`, 2),
+    sysctl(`net/ipv4/conf/${link.name}/send_redirects`, 0),
+  ];
+}
+
+/** Messages with our mark go into the TUN device, whatever the routes say, and come out of the kernel with ESP applied. */
+export function signallingObjects(): readonly KernelObject[] {
+  return [
+    { kind: "link", name: TUN_DEVICE, mtu: DEFAULT_MTU, up: true, link: { type: "tun" } },
+    { kind: "route", destination: { address: IPV6_ANY, length: 0 }, table: SIGNALLING_TABLE, metric: 1024, device: TUN_DEVICE },
+    { kind: "rule", family: 6, priority: RULE_PRIORITY.signalling, table: SIGNALLING_TABLE, mark: TUN_MARK },
+  ];
+}

@@ -1,0 +1,114 @@
+/**
+ * What the plans need to know of a machine besides its bindings, and the fixed numbers and names they use: tables, rule priorities, marks,
+ * devices. KERNEL.md says what each is for.
+ */
+import type { Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
+import { ipv4 } from "../base/ip.js";
+import type { Secret } from "../base/secret.js";
+
+/** RFC 5555 §8; the kernel's GUE port holds it, so signalling is steered to the next one. */
+export const DSMIP_PORT = 4191;
+export const SIGNALLING_PORT = 4192;
+export const TUN_DEVICE = "dsmip-sig";
+/** Socket mark of messages that go into the TUN device. */
+export const TUN_MARK = 0x4191;
+/** Socket mark of messages that leave over IPv6 as they are, without a Home Address option. */
+export const DIRECT_MARK = 0x5191;
+/** Matches both marks: messages that ESP alone protects. */
+export const ESP_ONLY_MARK = { value: 0x4191, mask: 0xefff } as const;
+
+export const MAIN_TABLE = 254;
+/** The mobile node's payload. */
+export const HOME_TABLE = 4191;
+/** Where the marked messages go. */
+export const SIGNALLING_TABLE = 4192;
+export const RULE_PRIORITY = { signalling: 4190, home: 4191, unspecified: 4192 } as const;
+
+/** Smaller is matched first (XFRM). Offsets to OWNERSHIP.policyPriorityBase. */
+export const POLICY_PRIORITY = { signalling: 0x100, signallingWithOption: 0x200, block: 0x800, wildcard: 0x900 } as const;
+
+/** How a subscriber's payload is dressed on its way to it. */
+export interface TunnelProfileSpec {
+  /** "copy", or a fixed DSCP of 0..63. */
+  readonly dscp: "copy" | number;
+  readonly ttl: number;
+  /** Largest inner packet in octets; absent: the devices' MTU. */
+  readonly mtu?: number | undefined;
+}
+
+export interface HomeAgentPlanSite {
+  readonly addresses: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
+  /** Absent: a virtual home link. */
+  readonly homeDevice?: string | undefined;
+  /** Of the shared devices, in octets. */
+  readonly mtu: number;
+  /** By name; "default" is always there. */
+  readonly profiles: ReadonlyMap<string, TunnelProfileSpec>;
+}
+
+export interface MobileNodePlanSite {
+  readonly homeAddress: Ipv6Address;
+  readonly ipv4HomeAddress?: Ipv4Address | undefined;
+  readonly homePrefixes: readonly Prefix[];
+  readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
+  readonly profile: TunnelProfileSpec;
+}
+
+/** The two security associations of one mobile node. */
+export interface NodeSecurity {
+  readonly update: { readonly spi: number; readonly key: Secret };
+  readonly acknowledgement: { readonly spi: number; readonly key: Secret };
+}
+
+/** The MTU of tunnel devices where nothing else is said: 1500 less UDP and IPv4 headers, and room for another tunnel underneath. */
+export const DEFAULT_MTU = 1400;
+
+/** Names are prefixes of each other's kind so that one firewall rule matches all of a kind. */
+export const DEVICE = {
+  /** Where IPv4 tunnels come out, plain and UDP alike. */
+  receiveIpv4: "dsmip-in4",
+  receiveIpv6: "dsmip-in6",
+  receivePrefix: "dsmip-in",
+  /** Lightweight-tunnel routes (IPv6 care-of addresses). */
+  sendIpv6: "dsmip-o6",
+  sendPrefix: "dsmip-o",
+  homeAddresses: "dsmip-hoa",
+} as const;
+
+/** An outer header that some profile asks for: one device for each and for both formats over IPv4. */
+export interface TunnelClass {
+  readonly dscp: "copy" | number;
+  readonly ttl: number;
+}
+
+export const COPY_CLASS_OCTET = 64; // no DSCP is 64
+
+export function sendDevice(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass): string {
+  return `dsmip-o${format === "ipv4" ? "p" : "u"}-${dscp === "copy" ? "c" : dscp}-${ttl}`;
+}
+
+/**
+ * The internal local address of a device: two NBMA sit devices cannot share one, so each has its own out of 240.0.0.0/8 (reserved,
+ * RFC 1112 §4, on no wire), and the firewall writes the home agent's address over it.
+ */
+export function internalAddress(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass): Ipv4Address {
+  return ipv4(`240.${format === "ipv4" ? 41 : 91}.${dscp === "copy" ? COPY_CLASS_OCTET : dscp}.${ttl}`);
+}
+
+/** Devices that never send still need an address where rp_filter is strict. */
+export const INTERNAL_ADDRESS = {
+  receiveIpv4: ipv4("240.41.65.4"),
+  receiveIpv6: ipv4("240.41.65.6"),
+  sendIpv6: ipv4("240.41.65.0"),
+} as const;
+
+/** The distinct outer headers of the profiles, default first. */
+export function tunnelClasses(site: HomeAgentPlanSite): readonly TunnelClass[] {
+  const classes = new Map<string, TunnelClass>();
+  for (const { dscp, ttl } of site.profiles.values()) classes.set(`${dscp} ${ttl}`, { dscp, ttl });
+  return [...classes.values()];
+}
+
+export function profileOf(site: HomeAgentPlanSite, name: string): TunnelProfileSpec {
+  return site.profiles.get(name) ?? site.profiles.get("default") ?? { dscp: "copy", ttl: 64 };
+}
