@@ -19,7 +19,7 @@ export interface Interval {
   readonly to: number;
 }
 
-const OCTETS = 12;
+export const FLOW_PACKET_OCTETS = 12;
 
 export interface FlowPacket {
   readonly flow: number;
@@ -28,7 +28,7 @@ export interface FlowPacket {
 
 /** Magic, flow, sequence: 12 octets, network byte order. */
 export function encodeFlowPacket({ flow, sequence }: FlowPacket): Uint8Array {
-  const bytes = new Uint8Array(OCTETS);
+  const bytes = new Uint8Array(FLOW_PACKET_OCTETS);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, 0x44534d49);
   view.setUint32(4, flow);
@@ -37,8 +37,8 @@ export function encodeFlowPacket({ flow, sequence }: FlowPacket): Uint8Array {
 }
 
 export function decodeFlowPacket(bytes: Uint8Array): FlowPacket | undefined {
-  if (bytes.length !== OCTETS) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, OCTETS);
+  if (bytes.length !== FLOW_PACKET_OCTETS) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, FLOW_PACKET_OCTETS);
   return view.getUint32(0) === 0x44534d49 ? { flow: view.getUint32(4), sequence: view.getUint32(8) } : undefined;
 }
 

@@ -1,0 +1,164 @@
+/** The three dsmipd of the demonstration: configuration, start, events, orderly end. Each is a process with its log in a file. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { stringify } from "yaml";
+import { fetchDocument, followLines } from "../../controller/control/client.js";
+import {
+  type BindingDocument,
+  bindingsDocument,
+  type EventDocument,
+  eventDocument,
+  type StatusDocument,
+  statusDocument,
+} from "../../schemas/control.js";
+import type { SignallingSpis } from "./capture.js";
+import { HOME_AGENT, HOME_PREFIXES, type MachineName, type MobileNode, NODES, type Topology } from "./topology.js";
+import { until } from "./until.js";
+
+/** Compiled beside us. */
+const CONTROLLER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "controller");
+const MAIN = join(CONTROLLER, "main.js");
+export const DSMIPCTL = join(CONTROLLER, "control", "cli.js");
+
+const START = { seconds: 20 };
+const STOP = { seconds: 20 };
+/** Short, so that a lost NAT mapping is found soon; the default is 110 s (RFC 5555 §6). */
+const NAT_REFRESH_SECONDS = 2;
+
+/** SPIs as in every RFC's example: one above the other; unique per node (RFC 4301 §4.1). */
+export const SPIS: readonly SignallingSpis[] = NODES.map((node) => ({
+  node,
+  update: 0x1000 + 2 * node.number,
+  acknowledgement: 0x1001 + 2 * node.number,
+}));
+
+export interface TimedEvent {
+  /** On this process's clock (performance.now), when it arrived here. */
+  readonly at: number;
+  readonly document: EventDocument;
+}
+
+export class Daemon {
+  readonly machine: MachineName;
+  readonly socketPath: string;
+  readonly configPath: string;
+  readonly logPath: string;
+  /** In order of arrival. */
+  readonly events: TimedEvent[] = [];
+  readonly #child: ChildProcess;
+  readonly #following = new AbortController();
+  #ended: string | undefined;
+
+  /** Starts the process; `ready` says when it can be asked. */
+  constructor(topology: Topology, machine: MachineName, directory: string, role: Readonly<Record<string, unknown>>) {
+    this.machine = machine;
+    this.socketPath = join(directory, `${machine}.sock`);
+    this.configPath = join(directory, `${machine}.yaml`);
+    this.logPath = join(directory, `${machine}.log`);
+    const common = {
+      controlSocket: this.socketPath,
+      stateDirectory: join(directory, machine),
+      keyFile: keyPath(directory),
+    };
+    writeFileSync(this.configPath, stringify({ ...common, ...role }));
+    const log = openSync(this.logPath, "a");
+    const args = [MAIN, "run", "--config", this.configPath, "--netns", topology.path(machine)];
+    this.#child = spawn(process.execPath, args, { stdio: ["ignore", log, log], detached: true }); // Ctrl-C is for us
+    closeSync(log);
+    this.#child.once("error", (error) => {
+      this.#ended = error.message;
+    });
+    this.#child.once("exit", (status, signal) => {
+      this.#ended = signal ?? `exit status ${status}`;
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** How it ended; undefined while it runs. */
+  get ended(): string | undefined {
+    return this.#ended;
+  }
+
+  /** Waits until it answers, and follows its events from then on. Throws if it ends instead. */
+  async ready(): Promise<void> {
+    await until(`answer from dsmipd in ${this.machine} (its log: ${this.logPath})`, START, async () => {
+      if (this.#ended !== undefined)
+        throw new Error(`dsmipd in ${this.machine} ended at once (${this.#ended}); its log: ${this.logPath}`);
+      return this.status().catch(() => undefined);
+    });
+    const { signal } = this.#following;
+    const note = (line: string): void => {
+      this.events.push({ at: performance.now(), document: eventDocument.parse(JSON.parse(line)) });
+    };
+    // The stream ends with the daemon; `ended` tells.
+    followLines(this.socketPath, "/events", note, signal).catch(() => undefined);
+  }
+
+  async status(): Promise<StatusDocument> {
+    return statusDocument.parse(await fetchDocument(this.socketPath, "/status"));
+  }
+
+  async bindings(): Promise<readonly BindingDocument[]> {
+    return bindingsDocument.parse(await fetchDocument(this.socketPath, "/bindings")).bindings;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.#ended === undefined) this.#child.kill(signal);
+  }
+
+  /** SIGTERM, and waits for the end. Returns how it ended. */
+  async stop(): Promise<string> {
+    this.signal("SIGTERM");
+    const how = await until(`end of dsmipd in ${this.machine} after SIGTERM`, STOP, () => this.#ended);
+    this.#following.abort();
+    return how;
+  }
+
+  /** Leaves it running when this process ends. */
+  leave(): void {
+    this.#following.abort();
+    this.#child.unref();
+  }
+}
+
+function keyPath(directory: string): string {
+  return join(directory, "keys.yaml");
+}
+
+/** Fresh keys for all nodes, in the file that all three daemons read. */
+export function writeKeys(directory: string): void {
+  const association = (spi: number): { spi: number; key: string } => ({ spi, key: randomBytes(20).toString("hex") });
+  const keys = SPIS.map(({ node, update, acknowledgement }) => ({
+    homeAddress: node.homeAddress,
+    update: association(update),
+    acknowledgement: association(acknowledgement),
+  }));
+  writeFileSync(keyPath(directory), stringify({ keys }), { mode: 0o600 });
+}
+
+export function startHomeAgent(topology: Topology, directory: string): Daemon {
+  return new Daemon(topology, "ha", directory, {
+    role: "home-agent",
+    homeAgent: {
+      addresses: HOME_AGENT,
+      homeLink: { interface: "home", prefixes: HOME_PREFIXES },
+      natRefreshSeconds: NAT_REFRESH_SECONDS,
+    },
+    subscribers: NODES.map(({ homeAddress, ipv4HomeAddress }) => ({ homeAddress, ipv4HomeAddress })),
+  });
+}
+
+export function startMobileNode(topology: Topology, directory: string, node: MobileNode): Daemon {
+  const { homeAddress, ipv4HomeAddress } = node;
+  return new Daemon(topology, node.name, directory, {
+    role: "mobile-node",
+    mobileNode: { homeAddress, ipv4HomeAddress, homePrefixes: HOME_PREFIXES, homeAgent: HOME_AGENT },
+  });
+}

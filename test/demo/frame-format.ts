@@ -1,0 +1,113 @@
+/**
+ * What a captured frame is: a packet of one of our flows, in which of the formats of RFC 5555 §4.1, or a protected mobility message.
+ * Pure; read with the wire codecs, from the octets alone.
+ */
+import { ByteReader } from "../../controller/base/bytes.js";
+import type { Family, IpAddress } from "../../controller/base/ip.js";
+import { decodeIpv4Packet } from "../../controller/wire/ipv4.js";
+import { decodeIpv6Packet, ipVersionOf } from "../../controller/wire/ipv6.js";
+import { Protocol } from "../../controller/wire/registry.js";
+import { decodeUdp } from "../../controller/wire/udp.js";
+import { decodeFlowPacket, type FlowPacket } from "./flow-record.js";
+
+/** direct: no tunnel. ipv6 and ipv4: the inner packet directly in that header. udp: in UDP in IPv4. */
+export type Format = "direct" | "ipv6" | "ipv4" | "udp";
+
+/** The two ends of the outermost header; ports with format "udp". */
+export interface Outer {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+}
+
+export type Observed =
+  | {
+      readonly kind: "payload";
+      readonly format: Format;
+      readonly inner: Family;
+      readonly outer: Outer;
+      readonly packet: FlowPacket;
+    }
+  /** ESP, told apart by its security parameters index; nothing else of ours is encrypted. */
+  | { readonly kind: "signalling"; readonly format: Format; readonly outer: Outer; readonly spi: number };
+
+/** The UDP port of DSMIPv6 (RFC 5555 §4.1). */
+const DSMIP_PORT = 4191;
+
+interface Layer extends Pick<Outer, "source" | "destination"> {
+  readonly family: Family;
+  /** After IPv6 extension headers. */
+  readonly protocol: number;
+  readonly payload: Uint8Array;
+}
+
+/** From the IP header on; undefined for what is neither. */
+export function classifyFrame(octets: Uint8Array): Observed | undefined {
+  const first = decodeLayer(octets);
+  if (first === undefined) return undefined;
+  const outer: Outer = { source: first.source, destination: first.destination };
+  const own = classifyLayer(first);
+  if (own !== undefined) return { ...own, format: "direct", outer };
+  if (first.protocol === Protocol.ipv6 || first.protocol === Protocol.ipv4) {
+    return inside(first.payload, first.family === 6 ? "ipv6" : "ipv4", outer);
+  }
+  if (first.family !== 4 || first.protocol !== Protocol.udp) return undefined;
+  const datagram = decodeUdp(first.payload);
+  if (!datagram.ok) return undefined;
+  const { sourcePort, destinationPort, payload } = datagram.value;
+  if (sourcePort !== DSMIP_PORT && destinationPort !== DSMIP_PORT) return undefined;
+  return inside(payload, "udp", { ...outer, sourcePort, destinationPort });
+}
+
+function inside(octets: Uint8Array, format: Format, outer: Outer): Observed | undefined {
+  const layer = decodeLayer(octets);
+  const found = layer === undefined ? undefined : classifyLayer(layer);
+  return found === undefined ? undefined : { ...found, format, outer };
+}
+
+type Found =
+  | { readonly kind: "payload"; readonly inner: Family; readonly packet: FlowPacket }
+  | { readonly kind: "signalling"; readonly spi: number };
+
+function classifyLayer({ family, protocol, payload }: Layer): Found | undefined {
+  if (protocol === Protocol.esp && payload.length >= 8) {
+    return { kind: "signalling", spi: new ByteReader(payload).u32("spi") };
+  }
+  if (protocol !== Protocol.udp) return undefined;
+  const datagram = decodeUdp(payload); // its checksum is left to hardware that a veth pair does not have
+  const packet = datagram.ok ? decodeFlowPacket(datagram.value.payload) : undefined;
+  return packet === undefined ? undefined : { kind: "payload", inner: family, packet };
+}
+
+function decodeLayer(octets: Uint8Array): Layer | undefined {
+  const version = ipVersionOf(octets);
+  if (version === 4) {
+    const packet = decodeIpv4Packet(octets);
+    if (!packet.ok) return undefined;
+    const { source, destination, protocol, fragmentOffset } = packet.value.header;
+    return fragmentOffset === 0
+      ? { family: 4, source, destination, protocol, payload: packet.value.payload }
+      : undefined;
+  }
+  const packet = version === 6 ? decodeIpv6Packet(octets) : undefined;
+  if (packet?.ok !== true) return undefined;
+  const { source, destination, nextHeader } = packet.value.header;
+  const rest = skipExtensions(nextHeader, packet.value.payload);
+  return rest === undefined ? undefined : { family: 6, source, destination, ...rest };
+}
+
+const EXTENSIONS: readonly number[] = [Protocol.hopByHop, Protocol.destinationOptions, Protocol.routing];
+
+/** Options (also the tunnel encapsulation limit of RFC 2473) and routing headers have their length in one place. */
+function skipExtensions(first: number, octets: Uint8Array): { protocol: number; payload: Uint8Array } | undefined {
+  let protocol = first;
+  let payload = octets;
+  while (EXTENSIONS.includes(protocol)) {
+    const [next, length] = payload;
+    if (next === undefined || length === undefined || payload.length < 8 * (length + 1)) return undefined;
+    protocol = next;
+    payload = payload.subarray(8 * (length + 1));
+  }
+  return { protocol, payload };
+}

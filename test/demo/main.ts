@@ -1,0 +1,215 @@
+/** `make demo`: two dual-stack mobile nodes on tour, then a home agent that is frozen, then an orderly end. See --help. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { SLOW } from "../kernel/lib/surroundings.js";
+import { Capture } from "./capture.js";
+import { type Daemon, SPIS, startHomeAgent, startMobileNode, writeKeys } from "./daemons.js";
+import { writeDiagnostics } from "./diagnostics.js";
+import { Flows } from "./flows.js";
+import { FROZEN_SECONDS, freeze, frozenFailures } from "./freeze.js";
+import { type Kept, keepObstacle, keepUp } from "./keep.js";
+import { collectLeftovers } from "./leftovers.js";
+import { plug } from "./network.js";
+import {
+  type DemoReport,
+  demoReport,
+  frozenText,
+  type StepReport,
+  stepHeader,
+  stepRow,
+  verdictText,
+} from "./report.js";
+import { NODES, Topology } from "./topology.js";
+import { begin, loseMappings, moveAll, type Stage } from "./tour.js";
+
+const USAGE = `usage: make demo [ARGS='OPTION ...']
+
+Two mobile nodes with an IPv4 and an IPv6 flow each way (eight flows) travel: home, IPv6, public IPv4, behind a NAT, which then
+forgets them, IPv6, home; and go out again for a home agent whose process is frozen for ${FROZEN_SECONDS} s. Everything is measured, and the
+exit status is 0 if all of it was as expected.
+
+  --json     one JSON document instead of tables
+  --hard     every move is a hard handover: the old network goes before the new one comes
+  --rate N   packets a second of each flow (default 50)
+  --keep     afterwards start again, leave everything up and say how to enter it
+  --help`;
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    hard: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    rate: { type: "string", default: "50" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const print = (text: string): void => {
+  if (!options.json) process.stdout.write(`${text}\n`);
+};
+const heading = (text: string): void => print(`\n${text}`);
+
+class Demo implements Kept {
+  readonly topology = new Topology();
+  readonly directory = mkdtempSync(join(tmpdir(), "dsmipd-demo-"));
+  readonly rate: number;
+  readonly steps: StepReport[] = [];
+  readonly failures: string[] = [];
+  frozen: DemoReport["frozen"] = null;
+  leftovers: DemoReport["leftovers"] = null;
+  daemons: readonly Daemon[] = [];
+  #close: (() => void)[] = [];
+
+  constructor(rate: number) {
+    this.rate = rate;
+  }
+
+  get report(): DemoReport {
+    const { rate, steps, frozen, leftovers, failures } = this;
+    const bench = process.env["DSMIPD_BENCH"] ?? "native";
+    const ok = failures.length === 0 && leftovers !== null;
+    return demoReport.parse({ bench, kernel: release(), slow: SLOW, rate, steps, frozen, leftovers, failures, ok });
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.#perform();
+    } catch (error) {
+      this.failures.push(error instanceof Error ? error.message : String(error));
+    }
+    for (const close of this.#close.splice(0)) close();
+    if (this.failures.length === 0) return;
+    const directory = await writeDiagnostics(
+      process.env["DSMIPD_ARTIFACTS"] ?? this.directory,
+      this.topology,
+      this.daemons,
+    );
+    process.stderr.write(`demo: what there was to see is in ${directory}\n`);
+  }
+
+  async #perform(): Promise<void> {
+    print(`two mobile nodes, eight flows with ${this.rate} packets/s each; kernel ${release()}`);
+    await this.topology.build();
+    const stage = await this.#setUp();
+    heading(
+      "The tour: both nodes at once, each network up before the old one goes" +
+        (options.hard ? " (not today: --hard)" : ""),
+    );
+    print(stepHeader());
+    this.#tell(await moveAll(stage, () => "ipv6", options.hard));
+    this.#tell(await moveAll(stage, () => "ipv4", options.hard));
+    this.#tell(await moveAll(stage, () => "nat", options.hard));
+    this.#tell(await loseMappings(stage));
+    this.#tell(await moveAll(stage, () => "ipv6", options.hard));
+    heading("Home the hard way: unplugged first, plugged in afterwards");
+    this.#tell(await moveAll(stage, () => "home", true));
+    heading("Out again: mn1 over IPv6, mn2 behind the NAT");
+    this.#tell(await moveAll(stage, (node) => (node.number === 1 ? "ipv6" : "nat"), options.hard));
+    heading(`The home agent's process frozen for ${FROZEN_SECONDS} s`);
+    this.frozen = await freeze(stage);
+    print(frozenText(this.frozen));
+    this.failures.push(...frozenFailures(this.frozen));
+    for (const [address, count] of stage.flows.strayed) {
+      this.failures.push(`${count} packets arrived from ${address}, which is not the home address`);
+    }
+    heading("The end: SIGTERM to the nodes, then to the home agent");
+    await this.#stop();
+    print(
+      `  ${this.leftovers?.length ?? 0} objects of dsmipd left in the kernel of ${this.topology.machines.length} machines`,
+    );
+  }
+
+  async #setUp(): Promise<Stage> {
+    const { topology, directory } = this;
+    const attached = new Map(
+      await Promise.all(NODES.map(async (node) => [node, await plug(topology, node, "home")] as const)),
+    );
+    await this.startDaemons();
+    const [homeAgent, ...others] = this.daemons;
+    if (homeAgent === undefined) throw new Error("no home agent");
+    const nodes = new Map(NODES.flatMap((node, i) => others.slice(i, i + 1).map((daemon) => [node, daemon] as const)));
+    const capture = await Capture.open(topology, SPIS);
+    const flows = new Flows(topology, this.rate);
+    this.#close.push(
+      () => capture.close(),
+      () => flows.close(),
+    );
+    const stage: Stage = {
+      topology,
+      flows,
+      capture,
+      homeAgent,
+      daemons: nodes,
+      attached,
+      since: new Map(),
+      failures: this.failures,
+    };
+    print(`logs and configuration: ${directory}`);
+    await begin(stage);
+    return stage;
+  }
+
+  /** The home agent first, then the nodes in their order. */
+  async startDaemons(): Promise<void> {
+    const { topology, directory } = this;
+    writeKeys(directory);
+    this.daemons = [
+      startHomeAgent(topology, directory),
+      ...NODES.map((node) => startMobileNode(topology, directory, node)),
+    ];
+    await Promise.all(this.daemons.map((daemon) => daemon.ready()));
+  }
+
+  async #stop(): Promise<void> {
+    const [homeAgent, ...nodes] = this.daemons;
+    const ends = await Promise.all(nodes.map((daemon) => daemon.stop()));
+    if (homeAgent !== undefined) ends.push(await homeAgent.stop());
+    for (const how of ends) if (how !== "exit status 0") this.failures.push(`a dsmipd ended with ${how}`);
+    this.leftovers = [...(await collectLeftovers(this.topology))];
+    for (const { machine, kind, object } of this.leftovers) this.failures.push(`left in ${machine}: ${kind} ${object}`);
+  }
+
+  #tell(steps: readonly StepReport[]): void {
+    this.steps.push(...steps);
+    for (const step of steps) print(stepRow(step));
+  }
+
+  /** Nothing of this run stays. */
+  async remove(): Promise<void> {
+    for (const daemon of this.daemons) daemon.signal("SIGKILL");
+    await this.topology.remove();
+    if (this.failures.length === 0 || process.env["DSMIPD_ARTIFACTS"] !== undefined)
+      rmSync(this.directory, { recursive: true });
+  }
+}
+
+async function main(): Promise<number> {
+  if (options.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  const rate = Number(options.rate);
+  if (!(rate >= 1 && rate <= 1000))
+    throw new Error(`--rate ${options.rate}: a number of packets a second from 1 to 1000 is wanted`);
+  const obstacle = options.keep ? keepObstacle() : undefined;
+  if (obstacle !== undefined) throw new Error(obstacle);
+  const demo = new Demo(rate);
+  const interrupted = (): void => void demo.remove().then(() => process.exit(130));
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  await demo.run();
+  const { report } = demo;
+  if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  else print(`\n${verdictText(report)}`);
+  if (options.keep) await keepUp(demo, (text) => process.stderr.write(`${text}\n`));
+  else await demo.remove();
+  return report.ok ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}

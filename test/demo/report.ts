@@ -1,0 +1,174 @@
+/** What the demonstration found: the document of `--json`, and the same as tables for people. */
+import { z } from "zod";
+import type { Format } from "./frame-format.js";
+import { NETWORKS, type NetworkName } from "./network.js";
+
+const count = z.int().min(0);
+const networkName = z.enum(["home", "ipv6", "ipv4", "nat"]);
+
+export const stepReport = z.strictObject({
+  node: z.string(),
+  from: networkName,
+  to: networkName,
+  kind: z
+    .enum(["soft", "hard", "mapping-lost"])
+    .describe(
+      "soft: the new network is there before the old one goes. hard: after. mapping-lost: the NAT forgets the node.",
+    ),
+  format: z
+    .string()
+    .describe(
+      "As captured at the home agent after the step, in all four flows: direct, ipv6, ipv4 or udp (RFC 5555 §4.1); several are joined by +.",
+    ),
+  peer: z
+    .string()
+    .nullable()
+    .describe("The node's end of the tunnel as captured at the home agent: address, with format udp address:port."),
+  sent: count.describe("Packets of the node's four flows during the step."),
+  lost: count,
+  excused: count.describe(
+    "Lost packets that were sent while the node was disconnected, or until it was registered again.",
+  ),
+  duplicated: count,
+  outageMs: z.number().min(0).describe("The longest time of sending of one flow from which nothing arrived."),
+  buToBaMs: z.number().min(0).nullable().describe("From binding update to acknowledgement."),
+  buToBaFrom: z
+    .enum(["mobile-node", "capture"])
+    .nullable()
+    .describe("Who measured it: the mobile node's event, or the capture at the home agent."),
+});
+
+const trafficReport = z.strictObject({ packets: count, octets: count });
+
+export const frozenReport = z.strictObject({
+  seconds: z.number().min(0),
+  processState: z.string().describe("State letter of the home agent in /proc/PID/stat: T is stopped."),
+  cpuTicks: count.describe("CPU time that the process used while it was frozen, in clock ticks."),
+  sent: count,
+  lost: count,
+  duplicated: count,
+  tunnelIn: trafficReport.describe("By how much the receive counters of the home agent's tunnel devices grew."),
+  tunnelOut: trafficReport.describe("By how much their send counters grew."),
+  sentUp: count.describe("Packets that the mobile nodes sent in that time at least."),
+  sentDown: count.describe("Packets that were sent to the mobile nodes in that time at least."),
+  signallingDevice: trafficReport.describe(
+    "By how much the counters of the process's TUN device grew, both directions.",
+  ),
+  updatesWaiting: count.describe("Binding updates captured in that time; they waited for the process."),
+  queuedOctets: count.describe("Kernel memory of what waited in the process's sockets at the end."),
+  messagesHandled: count.describe(
+    "By how much dsmipctl's counters of received and sent messages grew until the process had run again for a moment.",
+  ),
+  payloadOctetsThroughProcess: count,
+});
+
+export const leftover = z.strictObject({ machine: z.string(), kind: z.string(), object: z.string() });
+
+export const demoReport = z.strictObject({
+  bench: z.string().describe("Where it ran: native, um or vm."),
+  kernel: z.string(),
+  slow: z.number().describe("How many times slower than hardware; deadlines are multiplied by it."),
+  rate: z.number().describe("Packets a second of each of the eight flows."),
+  steps: z.array(stepReport),
+  frozen: frozenReport.nullable(),
+  leftovers: z
+    .array(leftover)
+    .nullable()
+    .describe("Objects of dsmipd found in the kernel after the daemons had ended; null if it did not come to that."),
+  failures: z.array(z.string()).describe("Expectations that were not met."),
+  ok: z.boolean(),
+});
+
+export type StepReport = z.output<typeof stepReport>;
+export type FrozenReport = z.output<typeof frozenReport>;
+export type Leftover = z.output<typeof leftover>;
+export type DemoReport = z.output<typeof demoReport>;
+
+const COLUMNS: readonly { readonly title: string; readonly width: number; readonly right?: boolean }[] = [
+  { title: "NODE", width: 5 },
+  { title: "FROM", width: 17 },
+  { title: "TO", width: 27 },
+  { title: "ON THE WIRE", width: 12 },
+  { title: "NODE'S END", width: 19 },
+  { title: "SENT", width: 6, right: true },
+  { title: "LOST", width: 5, right: true },
+  { title: "DUP", width: 4, right: true },
+  { title: "OUTAGE", width: 9, right: true },
+  { title: "BU TO BA", width: 10, right: true },
+];
+
+function row(cells: readonly string[]): string {
+  const parts = COLUMNS.map(({ width, right }, i) =>
+    right === true ? (cells[i] ?? "").padStart(width) : (cells[i] ?? "").padEnd(width),
+  );
+  return parts.join(" ").trimEnd();
+}
+
+export const stepHeader = (): string => row(COLUMNS.map(({ title }) => title));
+
+const ON_THE_WIRE: Readonly<Record<Format, string>> = {
+  direct: "no tunnel",
+  ipv6: "IPv6",
+  ipv4: "IPv4",
+  udp: "UDP in IPv4",
+};
+
+const inWords = (format: string): string =>
+  format
+    .split("+")
+    .map((one) => ON_THE_WIRE[one as Format] ?? one)
+    .join(" + ");
+
+const ms = (value: number | null): string => {
+  if (value === null) return "-";
+  return value >= 100 || value === 0 ? `${value.toFixed(0)} ms` : `${value.toFixed(1)} ms`;
+};
+
+const place = (network: NetworkName): string => NETWORKS[network].title;
+
+export function stepRow(step: StepReport): string {
+  const remark = { soft: "", hard: " (hard)", "mapping-lost": " (lost)" }[step.kind];
+  return row([
+    step.node,
+    place(step.from),
+    `${place(step.to)}${remark}`,
+    inWords(step.format),
+    step.peer ?? "-",
+    String(step.sent),
+    String(step.lost),
+    String(step.duplicated),
+    ms(step.outageMs),
+    ms(step.buToBaMs),
+  ]);
+}
+
+const traffic = ({ packets, octets }: FrozenReport["tunnelIn"]): string => `${packets} packets, ${octets} octets`;
+
+export function frozenText(frozen: FrozenReport): string {
+  const rows: readonly (readonly [string, string])[] = [
+    [
+      "process state",
+      `${frozen.processState}, ${frozen.cpuTicks} clock ticks of CPU time used in ${frozen.seconds.toFixed(1)} s`,
+    ],
+    ["all eight flows", `${frozen.sent} packets sent, ${frozen.lost} lost, ${frozen.duplicated} duplicated`],
+    ["tunnel devices, in", `${traffic(frozen.tunnelIn)} (the nodes sent ${frozen.sentUp})`],
+    ["tunnel devices, out", `${traffic(frozen.tunnelOut)} (${frozen.sentDown} were sent to the nodes)`],
+    ["the process's own device", traffic(frozen.signallingDevice)],
+    [
+      "waiting in its sockets",
+      `${frozen.updatesWaiting} binding updates, ${frozen.queuedOctets} octets of kernel memory`,
+    ],
+    ["dsmipctl status", `${frozen.messagesHandled} mobility messages handled since, as soon as it ran again`],
+    ["payload through the process", `${frozen.payloadOctetsThroughProcess} octets`],
+  ];
+  return rows.map(([name, value]) => `  ${name.padEnd(28)} ${value}`).join("\n");
+}
+
+export function verdictText(report: DemoReport): string {
+  if (report.ok) {
+    const sent = report.steps.reduce((sum, step) => sum + step.sent, 0) + (report.frozen?.sent ?? 0);
+    const lost = report.steps.reduce((sum, step) => sum + step.lost, 0) + (report.frozen?.lost ?? 0);
+    return `Everything as expected: ${sent} packets, ${lost} lost, all of them while a node was cut off.`;
+  }
+  return [`NOT as expected:`, ...report.failures.map((failure) => `  - ${failure}`)].join("\n");
+}
