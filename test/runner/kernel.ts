@@ -37,10 +37,18 @@ export async function runKernel(words: readonly string[]): Promise<KernelSuite> 
     };
   }
   console.log(`bench: ${machine.description}`);
-  return { outcomes: await runFiles(machine, files), machine };
+  const { outcomes, runs } = await runFiles(machine, files);
+  if (words.length === 0)
+    saveTap(`kernel-${machine.kind}${machine.kind === "vm" ? process.env["KERNEL"] || "6.1" : ""}`, runs);
+  return { outcomes, machine };
 }
 
-async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<FileOutcome[]> {
+interface Finished {
+  readonly outcomes: FileOutcome[];
+  readonly runs: readonly FileRun[];
+}
+
+async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<Finished> {
   const limit = machine.slow > 1 ? FILE_LIMIT_EMULATED_S : FILE_LIMIT_S;
   const waiting = new Map(files.map((file) => [file.compiled, file]));
   const runs: FileRun[] = [];
@@ -72,8 +80,7 @@ async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<F
   for (const file of waiting.values()) {
     record({ file: file.name, tap: "", status: null, stderr: "the bench ended before it ran", timedOut: false }, 0);
   }
-  saveTap(`kernel-${machine.kind}`, runs);
-  return outcomes;
+  return { outcomes, runs };
 }
 
 type BlockHandler = (file: string, output: string, status: number, milliseconds: number) => void;

@@ -32,7 +32,7 @@ export function summarise(files: readonly FileOutcome[]): number {
   return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
 }
 
-/** Keeps the TAP of a run under build/results/ (for `make requirements` and for people). */
+/** Keeps the TAP of a whole suite under build/results/ (for `make requirements` and for people). */
 export function saveTap(suite: string, runs: readonly FileRun[]): void {
   mkdirSync(resultsDirectory, { recursive: true });
   const text = runs.map((run) => `# file: ${run.file}\n${run.tap}\n`).join("");
