@@ -128,6 +128,8 @@ t.test("a restart at home or elsewhere: what the home agent may still hold is ta
   t.equal(home.update().message.lifetimeUnits, 0);
   const late = new Chart().give({ kind: "restore", record, ageSeconds: 601 }).sees({ eth0: ["2001:db8:1::aaaa/64"] });
   t.strictSame(late.updates(), [], "its binding has ended");
+  const ended = new Chart().give({ kind: "restore", record, ageSeconds: 600 });
+  t.strictSame([ended.state.registration, ended.state.boundUntil], [undefined, undefined]);
   const elsewhere = new Chart().give({ kind: "restore", record, ageSeconds: 20 }).sees(V4);
   t.notOk(elsewhere.path?.egress);
   t.equal(elsewhere.update().message.sequence, 2);

@@ -143,13 +143,16 @@ t.test(
     chart.sees({ eth0: [V6A], eth1: [AT_HOME] });
     t.match(chart.path, { mode: "home", homeDevice: "eth1", ipv4HomeAddress: IPV4_HOME_ADDRESS });
     t.strictSame(chart.updates(), [], "the home address is not on the link yet");
-    chart.programmed();
+    t.notOk(egress(chart), "payload leaves the tunnel first");
+    t.strictSame(ways(chart), ["2001:db8:a::10"], "but still comes through it");
+    chart.programmed().wait(0.2);
+    t.strictSame(chart.updates(), [], "what is in the tunnel arrives before the home agent forgets it");
+    chart.wait(0.1);
     const update = chart.update();
     t.equal(update.message.lifetimeUnits, 0);
     t.ok(update.message.flags.acknowledge && update.message.flags.homeRegistration);
     t.strictSame(update.message.options, [{ kind: "alternate-care-of-address", address: HOME_ADDRESS }]);
     t.strictSame([update.source, update.departure], [HOME_ADDRESS, { type: "native-direct", device: "eth1" }]);
-    t.equal(egress(chart), "2001:db8:a::10", "the tunnel is used until the answer");
     t.strictSame(chart.news("announce"), []);
 
     chart.answer(update);
@@ -166,6 +169,18 @@ t.test(
     t.end();
   },
 );
+
+t.test("going home without an answer: payload goes back into the tunnel while that is there", (t) => {
+  const chart = registered({ eth0: [V6A] });
+  chart.sees({ eth0: [V6A], eth1: [AT_HOME] }).wait(1);
+  t.notOk(egress(chart));
+  chart.wait(0.3);
+  t.equal(chart.updates().length, 2, "the first and its repetition");
+  t.match(chart.path, { mode: "home", homeDevice: "eth1", egress: { address: "2001:db8:a::10" } });
+  chart.sees({ eth1: [AT_HOME] });
+  t.notOk(egress(chart));
+  t.end();
+});
 
 t.test("R5555-4.4.2.1-01: going home is repeated until the home agent answers or its binding must have ended", (t) => {
   const chart = registered({ eth0: [V4] });

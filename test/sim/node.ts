@@ -1,0 +1,284 @@
+/** A mobile node of the simulation: its machine, its kernel, its links, and the payload flows from and to it. */
+import type { Ipv4Address, Ipv6Address } from "../../controller/base/ip.js";
+import type { Instant } from "../../controller/base/time.js";
+import type { MobileNodeSite } from "../../controller/protocol/attachment.js";
+import type { Arrival, SendEffect } from "../../controller/protocol/inputs.js";
+import {
+  initialMobileNode,
+  type LocalEndpoint,
+  type MobileNodeDataPath,
+  type MobileNodeEffect,
+  type MobileNodeInput,
+  type MobileNodeState,
+  nextDeadline,
+  step,
+} from "../../controller/protocol/mobile-node.js";
+import type { MobileNodeRecord } from "../../controller/protocol/mobile-node-record.js";
+import type { MobilityMessage } from "../../controller/wire/mobility-header.js";
+import { DSMIP6_PORT } from "../../controller/wire/registry.js";
+import { HOME_AGENT, HOME_AGENT_IPV4, network } from "../unit/protocol/mobile-node-chart.js";
+import { type Outer, outward, type Plug, reaches } from "./network.js";
+import type { Simulation } from "./simulation.js";
+
+const KERNEL_MS = 2;
+/** 50 packets a second. */
+const PAYLOAD_EVERY_MS = 20;
+
+/** A one-way flow of numbered packets. */
+export class Flow {
+  sent = 0;
+  readonly #arrived = new Set<number>();
+  duplicates = 0;
+
+  send(): number {
+    return this.sent++;
+  }
+
+  arrive(number: number): void {
+    if (this.#arrived.has(number)) this.duplicates++;
+    this.#arrived.add(number);
+  }
+
+  get lost(): number {
+    return this.sent - this.#arrived.size;
+  }
+}
+
+export class SimulatedNode {
+  readonly site: MobileNodeSite;
+  readonly plugs = new Map<string, Plug>();
+  readonly effects: MobileNodeEffect[] = [];
+  state: MobileNodeState;
+  /** What the kernel has. */
+  path: MobileNodeDataPath | undefined;
+  readonly up = new Flow();
+  readonly down = new Flow();
+  readonly #world: Simulation;
+  readonly #deprecated = new Set<string>();
+  #record: { readonly record: MobileNodeRecord; readonly at: Instant } | undefined;
+  #wake: number | undefined;
+  #flowing = false;
+  #life = 0;
+
+  constructor(world: Simulation, site: MobileNodeSite) {
+    this.#world = world;
+    this.site = site;
+    this.state = initialMobileNode(site);
+  }
+
+  plug(device: string, plug: Plug): void {
+    this.plugs.set(device, plug);
+    this.#deprecated.delete(device);
+    this.look();
+  }
+
+  unplug(device: string): void {
+    this.plugs.delete(device);
+    this.look();
+  }
+
+  /** The addresses of a link are about to go: the node moves while they still work. */
+  deprecate(...devices: readonly string[]): void {
+    this.#deprecated.clear();
+    for (const device of devices) this.#deprecated.add(device);
+    this.look();
+  }
+
+  /** Killed and started again: the kernel keeps its path, the machine has its journal. */
+  restart(): void {
+    this.#life++;
+    this.state = initialMobileNode(this.site);
+    if (this.#record !== undefined) {
+      const record = JSON.parse(JSON.stringify(this.#record.record)) as MobileNodeRecord;
+      this.give({ kind: "restore", record, ageSeconds: (this.#world.now - this.#record.at) / 1000 });
+    }
+    this.look();
+  }
+
+  /** Started again without a journal. */
+  forget(): void {
+    this.#record = undefined;
+    this.restart();
+  }
+
+  give(input: MobileNodeInput): void {
+    const { state, effects } = step(this.state, input, this.#world.now);
+    this.state = state;
+    this.effects.push(...effects);
+    for (const effect of effects) this.#perform(effect);
+    this.#arm();
+  }
+
+  hear(device: string, outer: Outer, message: MobilityMessage, routed: boolean): void {
+    const plug = this.plugs.get(device);
+    if (plug === undefined || !reaches(plug, outer, this.#world.now)) return;
+    if (outer.type === "home-link" && !this.answersAtHome(this.site.homeAddress)) return;
+    const routingHeader = routed ? { routingHeaderHomeAddress: this.site.homeAddress } : {};
+    const path: Arrival["path"] =
+      outer.type === "udp"
+        ? {
+            type: "udp",
+            outerSource: outer.source,
+            outerPort: outer.sourcePort,
+            outerDestination: plug.ipv4 ?? outer.destination,
+          }
+        : { type: "native", device, ...routingHeader };
+    const arrival: Arrival = { path, source: HOME_AGENT, destination: this.site.homeAddress, protection: "esp" };
+    this.give({ kind: "message", arrival, message });
+  }
+
+  /** Whether this node answers neighbour solicitations for the home address on the home link. */
+  answersAtHome(homeAddress: Ipv6Address): boolean {
+    if (homeAddress !== this.site.homeAddress || this.path?.mode !== "home") return false;
+    return this.plugs.get(this.path.homeDevice ?? "")?.access.home === true;
+  }
+
+  /** Starts flows in both directions; they go on until `silence`. */
+  talk(): void {
+    this.#flowing = true;
+    const tick = (): void => {
+      if (!this.#flowing) return;
+      this.sendUp();
+      this.sendDown();
+      this.#world.queue.after(PAYLOAD_EVERY_MS, tick);
+    };
+    tick();
+  }
+
+  silence(): void {
+    this.#flowing = false;
+  }
+
+  sendUp(): void {
+    const number = this.up.send();
+    const way = this.#uplink();
+    const seen = way === undefined ? undefined : outward(way.plug, way.outer, this.#world.now);
+    if (way === undefined || seen === undefined) return;
+    this.#world.queue.after(way.plug.access.latencyMs, () => {
+      if (this.#world.accepts(this.site.homeAddress, seen)) this.up.arrive(number);
+    });
+  }
+
+  sendDown(): void {
+    const number = this.down.send();
+    const outer = this.#world.downlink(this.site.homeAddress);
+    const found = this.#world.find(outer, this.site.homeAddress);
+    // On the home link the router has to know the node as a neighbour when it sends; the node takes what comes for it on any link.
+    const direct = outer.type === "home-link";
+    if (found === undefined || (direct && !this.#takes(found.device, found.plug, outer))) return;
+    this.#world.queue.after(found.plug.access.latencyMs, () => {
+      const still = this.#world.find(outer, this.site.homeAddress);
+      if (still?.node === this && (direct || this.#takes(still.device, still.plug, outer))) this.down.arrive(number);
+    });
+  }
+
+  /** What a packet of this node looks like at the home agent now; undefined if none gets there. */
+  observedUplink(): Outer | undefined {
+    const way = this.#uplink();
+    return way === undefined ? undefined : outward(way.plug, way.outer, this.#world.now);
+  }
+
+  /** Why the two sides do not agree on where this node is; empty if they do. */
+  disagreements(): readonly string[] {
+    const { homeAddress } = this.site;
+    const problems: string[] = [];
+    const up = this.observedUplink();
+    if (up === undefined) problems.push("the node has no way out");
+    else if (!this.#world.accepts(homeAddress, up)) problems.push(`${JSON.stringify(up)} is not accepted`);
+    const outer = this.#world.downlink(homeAddress);
+    const found = this.#world.find(outer, homeAddress);
+    if (found === undefined || found.node !== this) problems.push(`${JSON.stringify(outer)} gets nowhere`);
+    else if (!this.#takes(found.device, found.plug, outer)) problems.push(`${JSON.stringify(outer)} is not taken`);
+    if (up !== undefined && up.type !== outer.type) problems.push(`out by ${up.type}, in by ${outer.type}`);
+    return problems;
+  }
+
+  /** The network as the node's kernel shows it, told to the machine. */
+  look(): void {
+    const links: Record<string, string[]> = {};
+    for (const [device, { access, ipv6, ipv4 }] of this.plugs) {
+      const suffix = this.#deprecated.has(device) ? " deprecated" : "";
+      const home = access.home === true ? ["2001:db8:1::aaaa/64"] : [];
+      const addresses = [
+        ...home,
+        ...(ipv6 === undefined ? [] : [`${ipv6}/64`]),
+        ...(ipv4 === undefined ? [] : [`${ipv4}/24`]),
+      ];
+      links[device] = addresses.map((address) => `${address}${suffix}`);
+    }
+    this.give({ kind: "network", view: network(links) });
+  }
+
+  #uplink(): { readonly plug: Plug; readonly outer: Outer } | undefined {
+    const { path } = this;
+    const device = path?.egress?.device ?? path?.homeDevice;
+    const plug = device === undefined ? undefined : this.plugs.get(device);
+    if (path === undefined || plug === undefined) return undefined;
+    return { plug, outer: path.egress === undefined ? { type: "home-link" } : outerFrom(path.egress) };
+  }
+
+  #takes(device: string, plug: Plug, outer: Outer): boolean {
+    if (outer.type === "home-link") return this.path?.homeDevice === device;
+    const local = outer.type === "ipv6" ? plug.ipv6 : plug.ipv4;
+    return this.path?.ingress.some((one) => one.device === device && one.address === local) ?? false;
+  }
+
+  #perform(effect: MobileNodeEffect): void {
+    if (effect.kind === "send") this.#send(effect);
+    if (effect.kind === "journal") this.#record = { record: effect.record, at: this.#world.now };
+    if (effect.kind === "data-path") {
+      const life = this.#life;
+      this.#world.queue.after(KERNEL_MS, () => {
+        if (life !== this.#life) return;
+        this.path = effect.path;
+        this.give({ kind: "programmed", homeAddress: this.site.homeAddress, revision: effect.path.revision });
+      });
+    }
+    if (effect.kind === "stopped") this.path = undefined;
+  }
+
+  #send(send: SendEffect): void {
+    const { departure } = send;
+    if (departure.type === "native-routed") return;
+    const [plug] = [...this.plugs].flatMap(([device, one]) => {
+      if (departure.type === "native-direct") return device === departure.device ? [one] : [];
+      const local = departure.type === "udp" ? departure.localAddress : departure.careOf;
+      return one.ipv6 === local || one.ipv4 === local ? [one] : [];
+    });
+    if (plug !== undefined) this.#world.toHomeAgent(plug, signallingOuter(departure), send);
+  }
+
+  #arm(): void {
+    const deadline = nextDeadline(this.state);
+    if (deadline === undefined || this.#wake === deadline) return;
+    this.#wake = deadline;
+    this.#world.queue.at(deadline, () => {
+      if (this.#wake !== deadline) return;
+      this.#wake = undefined;
+      this.give({ kind: "timer" });
+    });
+  }
+}
+
+function signallingOuter(departure: Exclude<SendEffect["departure"], { readonly type: "native-routed" }>): Outer {
+  switch (departure.type) {
+    case "udp":
+      return udpFrom(departure.localAddress);
+    case "native-home-address-option":
+      return { type: "ipv6", source: departure.careOf, destination: HOME_AGENT };
+    default:
+      return { type: "home-link" };
+  }
+}
+
+function outerFrom(endpoint: LocalEndpoint): Outer {
+  if (endpoint.format === "ipv6") return { type: "ipv6", source: endpoint.address, destination: HOME_AGENT };
+  if (endpoint.format === "udp") return udpFrom(endpoint.address);
+  return { type: "ipv4", source: endpoint.address, destination: HOME_AGENT_IPV4 };
+}
+
+/** One source port for signalling and payload (C-20). */
+function udpFrom(source: Ipv4Address): Outer {
+  const ports = { sourcePort: DSMIP6_PORT, destinationPort: DSMIP6_PORT };
+  return { type: "udp", source, destination: HOME_AGENT_IPV4, ...ports };
+}
