@@ -7,7 +7,7 @@
  * Source: linux/if_addr.h.
  */
 import { EncodeError } from "../base/errors.js";
-import { familyOf, ipFromBytes, isIpv4 } from "../base/ip.js";
+import { familyOf, isIpv4 } from "../base/ip.js";
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/constants.js";
 import {
@@ -47,14 +47,14 @@ export const addressCodec: ObjectCodec<Address> = {
     const attributes = readAttributes(message.body.subarray(ADDRESS_HEADER_LENGTH), ADDRESS_HEADER_LENGTH);
     if (ownOnly && attributes.get(IFA_PROTO)?.u8() !== OWNERSHIP.protocol) return undefined;
     // On a point-to-point link IFA_ADDRESS is the other end's.
-    const octets = (attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS))?.payload;
+    const address = (attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS))?.address();
     const device = names.interfaceName(header.index);
-    if (octets === undefined || device === undefined) return undefined;
+    if (address === undefined || device === undefined) return undefined;
     const flags = attributes.get(IFA_FLAGS)?.u32() ?? header.flags;
     return {
       kind: "address",
       device,
-      address: ipFromBytes(octets),
+      address,
       prefixLength: header.prefixLength,
       home: (flags & IFA_F_HOMEADDRESS) !== 0,
       noPrefixRoute: (flags & IFA_F_NOPREFIXROUTE) !== 0,

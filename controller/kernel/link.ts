@@ -14,7 +14,7 @@
  * Sources: linux/if_link.h, if_tunnel.h, ip6_tunnel.h.
  */
 import { EncodeError } from "../base/errors.js";
-import { IPV4_ANY, IPV6_ANY, type Ipv4Address, type Ipv6Address, ipFromBytes, isIpv4, isIpv6 } from "../base/ip.js";
+import { IPV4_ANY, IPV6_ANY, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../base/ip.js";
 import { type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/constants.js";
 import {
@@ -265,14 +265,12 @@ function decodeIp6Tunnel(data: AttributeMap): Ip6TunnelLink {
 }
 
 function ipv4At(data: AttributeMap, type: number): Ipv4Address {
-  const octets = data.get(type)?.payload;
-  const address = octets === undefined ? IPV4_ANY : ipFromBytes(octets);
+  const address = data.get(type)?.address() ?? IPV4_ANY;
   return isIpv4(address) ? address : IPV4_ANY;
 }
 
 function ipv6At(data: AttributeMap, type: number): Ipv6Address {
-  const octets = data.get(type)?.payload;
-  const address = octets === undefined ? IPV6_ANY : ipFromBytes(octets);
+  const address = data.get(type)?.address() ?? IPV6_ANY;
   return isIpv6(address) ? address : IPV6_ANY;
 }
 

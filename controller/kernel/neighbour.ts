@@ -6,7 +6,7 @@
  * - Its table has 16 buckets: a lookup walks a sixteenth of all entries.
  * Source: linux/neighbour.h; seen on 6.1.
  */
-import { familyOf, ipFromBytes } from "../base/ip.js";
+import { familyOf } from "../base/ip.js";
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/constants.js";
 import {
@@ -68,7 +68,7 @@ export const proxyNeighbourCodec: ObjectCodec<ProxyNeighbour> = {
     return {
       kind: "proxy-neighbour",
       device,
-      address: ipFromBytes(address.payload),
+      address: address.address(),
       router: (header.flags & NTF_ROUTER) !== 0,
     };
   },

@@ -2,7 +2,7 @@
  * Links, addresses and main-table routes of the machine, whoever made them, built up from dump replies and announcements. Applying old
  * announcements to a newer dump does no harm: they come in order, so the last word about each entry stands. No sockets here.
  */
-import { type Family, IPV4_ANY, IPV6_ANY, type IpAddress, ipFromBytes } from "../base/ip.js";
+import { type Family, IPV4_ANY, IPV6_ANY, type IpAddress } from "../base/ip.js";
 import { type AttributeMap, LITTLE, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_REPLACE } from "../netlink/constants.js";
 import type { NetlinkMessage } from "../netlink/message.js";
@@ -19,6 +19,7 @@ import {
   ROUTE_HEADER_LENGTH,
   type RouteHeader,
 } from "./headers.js";
+import { gatewayOfOtherFamily } from "./route.js";
 
 /** What an announcement leaves open: "routes" must be dumped again, because the kernel removes or replaces some without a word. */
 export type Doubt = "routes" | undefined;
@@ -110,10 +111,9 @@ export class NetworkPicture {
   #applyAddress(message: NetlinkMessage): Doubt {
     const header = decodeAddressHeader(message.body);
     const attributes = readAttributes(message.body.subarray(ADDRESS_HEADER_LENGTH), ADDRESS_HEADER_LENGTH);
-    const octets = (attributes.get(rt.IFA_LOCAL) ?? attributes.get(rt.IFA_ADDRESS))?.payload;
-    if (octets === undefined || familyOfNumber(header.family) === undefined) return undefined;
+    const address = (attributes.get(rt.IFA_LOCAL) ?? attributes.get(rt.IFA_ADDRESS))?.address();
+    if (address === undefined || familyOfNumber(header.family) === undefined) return undefined;
     const { index, prefixLength } = header;
-    const address = ipFromBytes(octets);
     const key = `${index} ${address}/${prefixLength}`;
     if (message.type === rt.RTM_DELADDR) {
       this.#addresses.delete(key);
@@ -160,12 +160,12 @@ function decodeRoute(
   attributes: AttributeMap,
   hop: NextHop,
 ): Indexed<NetworkRoute> {
-  const destination = attributes.get(rt.RTA_DST)?.payload;
+  const destination = attributes.get(rt.RTA_DST)?.address();
   const any = family === 4 ? IPV4_ANY : IPV6_ANY;
   return {
     family,
     destination: {
-      address: destination === undefined ? any : ipFromBytes(destination),
+      address: destination ?? any,
       length: header.destinationLength,
     },
     ...hop,
@@ -198,6 +198,6 @@ function readNextHops(bytes: Uint8Array): NextHop[] {
 }
 
 function hop(index: number, attributes: AttributeMap): NextHop {
-  const gateway = attributes.get(rt.RTA_GATEWAY)?.payload ?? attributes.get(rt.RTA_VIA)?.payload.subarray(2);
-  return gateway === undefined ? { index } : { index, via: ipFromBytes(gateway) };
+  const via = attributes.get(rt.RTA_GATEWAY)?.address() ?? gatewayOfOtherFamily(attributes);
+  return via === undefined ? { index } : { index, via };
 }

@@ -7,17 +7,8 @@
  * Source: linux/rtnetlink.h, linux/lwtunnel.h.
  */
 import { EncodeError } from "../base/errors.js";
-import {
-  type Family,
-  familyOf,
-  IPV4_ANY,
-  IPV6_ANY,
-  type IpAddress,
-  ipFromBytes,
-  ipToBytes,
-  isIpv6,
-} from "../base/ip.js";
-import { type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
+import { type Family, familyOf, IPV4_ANY, IPV6_ANY, type IpAddress, ipToBytes, isIpv6 } from "../base/ip.js";
+import { Attribute, type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/constants.js";
 import {
   LWTUNNEL_ENCAP_IP6,
@@ -181,7 +172,7 @@ function decodeRoute(header: RouteHeader, message: NetlinkMessage, names: Kernel
   return {
     kind: "route",
     destination: {
-      address: destination === undefined ? (family === 4 ? IPV4_ANY : IPV6_ANY) : ipFromBytes(destination.payload),
+      address: destination === undefined ? (family === 4 ? IPV4_ANY : IPV6_ANY) : destination.address(),
       length: header.destinationLength,
     },
     table: attributes.get(RTA_TABLE)?.u32() ?? header.table,
@@ -191,25 +182,25 @@ function decodeRoute(header: RouteHeader, message: NetlinkMessage, names: Kernel
     ...((header.flags & RTNH_F_ONLINK) === 0 ? {} : { onlink: true }),
     ...(encapsulation === undefined ? {} : { encapsulation }),
     ...(mtu === undefined ? {} : { mtu }),
-    ...(preferredSource === undefined ? {} : { preferredSource: ipFromBytes(preferredSource.payload) }),
+    ...(preferredSource === undefined ? {} : { preferredSource: preferredSource.address() }),
     ...(advertisedMss === undefined ? {} : { advertisedMss }),
   };
 }
 
 function decodeVia(attributes: AttributeMap): IpAddress | undefined {
-  const gateway = attributes.get(RTA_GATEWAY);
-  if (gateway !== undefined) return ipFromBytes(gateway.payload);
+  return attributes.get(RTA_GATEWAY)?.address() ?? gatewayOfOtherFamily(attributes);
+}
+
+/** RTA_VIA, struct rtvia: family (2 octets), address. */
+export function gatewayOfOtherFamily(attributes: AttributeMap): IpAddress | undefined {
   const via = attributes.get(RTA_VIA);
-  return via === undefined ? undefined : ipFromBytes(via.payload.subarray(2));
+  return via && new Attribute(via.type, via.payload.subarray(2), via.offset + 2).address();
 }
 
 function decodeEncapsulation(attributes: AttributeMap): Ip6Encapsulation | undefined {
   if (attributes.get(RTA_ENCAP_TYPE)?.u16() !== LWTUNNEL_ENCAP_IP6) return undefined;
   const encap = attributes.get(RTA_ENCAP)?.nested();
-  const address = (type: number): IpAddress => {
-    const octets = encap?.get(type)?.payload;
-    return octets === undefined ? IPV6_ANY : ipFromBytes(octets);
-  };
+  const address = (type: number): IpAddress => encap?.get(type)?.address() ?? IPV6_ANY;
   const source = address(LWTUNNEL_IP6_SRC);
   const destination = address(LWTUNNEL_IP6_DST);
   if (!isIpv6(source) || !isIpv6(destination)) return undefined;

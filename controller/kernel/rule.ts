@@ -4,7 +4,7 @@
  * Source: linux/fib_rules.h; seen on 6.1 and 6.18.
  */
 import { EncodeError } from "../base/errors.js";
-import { familyOf, IPV4_ANY, IPV6_ANY, ipFromBytes } from "../base/ip.js";
+import { familyOf, IPV4_ANY, IPV6_ANY } from "../base/ip.js";
 import { type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/constants.js";
 import {
@@ -104,7 +104,7 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
       ? {}
       : {
           from: {
-            address: source === undefined ? (family === 4 ? IPV4_ANY : IPV6_ANY) : ipFromBytes(source.payload),
+            address: source === undefined ? (family === 4 ? IPV4_ANY : IPV6_ANY) : source.address(),
             length: header.sourceLength,
           },
         }),

@@ -4,7 +4,7 @@
  * `LITTLE` is measured, not assumed. Sources: linux/netlink.h (nlattr), Documentation/userspace-api/netlink/intro.rst.
  */
 import { DecodeError, EncodeError } from "../base/errors.js";
-import { type IpAddress, ipToBytes } from "../base/ip.js";
+import { type IpAddress, ipFromBytes, ipToBytes } from "../base/ip.js";
 
 /** Whether this machine stores the low octet first; for the few structs that netlink carries whole. */
 export const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
@@ -212,6 +212,18 @@ export class Attribute {
 
   u64be(): bigint {
     return this.#view(8).getBigUint64(0);
+  }
+
+  /** 4 or 16 octets, network byte order. */
+  address(): IpAddress {
+    const { length } = this.payload;
+    if (length !== 4 && length !== 16) {
+      throw new DecodeError(`${length} octets, an address has 4 or 16`, {
+        offset: this.offset,
+        field: `attribute ${this.type}`,
+      });
+    }
+    return ipFromBytes(this.payload);
   }
 
   /** The text before the first zero octet. */
