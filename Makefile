@@ -14,9 +14,15 @@ ARGS ?=
 
 ##@ Two commands that need nothing typed before them
 .PHONY: demo test
-demo: build ## the handover tour in the test bench; options through ARGS, e.g. ARGS=--json
+demo: build ## the handover tour in the test bench; options through ARGS: --json, --keep, --help
+ifeq (,$(filter --keep,$(ARGS)))
 	@$(BENCH_RUN) -- $(NODE) build/test/demo/main.js $(ARGS)
-test: build lint ## everything: lint, unit tests, kernel tests in the bench
+else # what stays up needs a bench that stays up
+	@$(BENCH_RUN) up
+	@$(BENCH_RUN) --attach --open -- $(NODE) build/test/demo/main.js $(ARGS)
+	@echo; echo "All that is in the bench. To enter it: test/bench/run --attach --shell      To end it: make bench-down"
+endif
+test: build lint ## everything: lint, unit tests, kernel tests in the bench, the demo
 	@$(NODE) build/test/runner/all.js
 
 ##@ Parts of them
@@ -41,6 +47,32 @@ test-unit: build ## unit tests only; ARGS='word …' selects files by path
 test-kernel: build ## kernel tests only, in the bench; ARGS='word …' selects files by path
 	@$(NODE) build/test/runner/kernel.js $(ARGS)
 
+##@ The bench: a kernel that has the tunnels (BENCH=native|um|vm, KERNEL=6.1|6.12; `test/bench/run --help`)
+.PHONY: bench-up bench-down bench-shell um-kernel vm-kernel
+bench-up: build ## start a bench that stays up, for `test/bench/run --attach -- COMMAND`
+	@$(BENCH_RUN) up
+bench-down: ## end it
+	@$(BENCH_RUN) down
+bench-shell: build ## a root shell in a bench of its own
+	@$(BENCH_RUN) --shell
+um-kernel: | setup ## build the User Mode Linux kernel (the fast bench) from Debian's source package
+	@test/bench/um-kernel
+vm-kernel: | setup ## fetch Debian's stock kernel (KERNEL=6.1|6.12) for the vm bench
+	@test/bench/vm-kernel $(KERNEL)
+
+##@ Measurements and reports
+.PHONY: bench requirements fuzz uapi-check
+bench: build ## measurements in the bench; options through ARGS
+	@$(BENCH_RUN) --timeout 0 -- $(NODE) build/test/measure/main.js $(ARGS)
+requirements: build ## which requirements have a passing test in the last `make test`
+	@$(NODE) build/test/requirements/report.js
+fuzz: build ## fuzz the wire codecs; options through ARGS, e.g. ARGS='--seconds 300'
+	@$(NODE) build/test/fuzz/wire.js $(ARGS)
+uapi-check: build ## our constants and layouts against the system's kernel headers
+	@$(MAKE) -C native uapi-check
+	@$(NODE) build/test/runner/unit.js uapi
+
+##@ Housekeeping
 .PHONY: clean help
 clean: ## remove what was built; the downloads in .cache stay
 	@rm -rf build build-* artifacts

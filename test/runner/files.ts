@@ -14,15 +14,15 @@ export interface TestFile {
   readonly compiled: string;
 }
 
-/** The `*.test.ts` files under some directories (or directly in one: `test/.`), whose name contains one of the words, if any are given. */
-export function testFiles(directories: readonly string[], words: readonly string[] = []): TestFile[] {
-  return directories
-    .flatMap((directory) =>
-      readdirSync(join(repository, directory), { recursive: !directory.endsWith("/."), encoding: "utf8" }).map((path) =>
-        join(directory, path),
-      ),
-    )
-    .filter((path) => path.endsWith(".test.ts") && (words.length === 0 || words.some((word) => path.includes(word))))
+/** What needs a kernel runs in the bench; all the rest needs nothing. */
+export type Suite = "unit" | "kernel";
+
+/** The `*.test.ts` files of a suite whose path contains one of the words, if any are given. */
+export function testFiles(suite: Suite, words: readonly string[] = []): TestFile[] {
+  return readdirSync(join(repository, "test"), { recursive: true, encoding: "utf8" })
+    .map((path) => join("test", path))
+    .filter((path) => path.endsWith(".test.ts") && path.startsWith("test/kernel/") === (suite === "kernel"))
+    .filter((path) => words.length === 0 || words.some((word) => path.includes(word)))
     .sort()
     .map((name) => ({ name, compiled: join(relative(repository, buildDirectory), name.replace(/\.ts$/, ".js")) }));
 }

@@ -25,7 +25,7 @@ export interface KernelSuite {
 
 /** Opens the bench that the environment asks for; every test counts as skipped, with the reason, when there is none. */
 export async function runKernel(words: readonly string[]): Promise<KernelSuite> {
-  const files = testFiles(["test/kernel"], words);
+  const files = testFiles("kernel", words);
   let machine: Machine;
   try {
     machine = await openMachine(chooseKind(process.env["BENCH"]));
@@ -97,7 +97,7 @@ class BlockReader {
 
   push(chunk: Buffer): void {
     this.text += this.decoder.decode(chunk, { stream: true });
-    const block = /^# bench-begin (\S+)\n([^]*?)\n# bench-end (\d+) (\d+)\n/m;
+    const block = /^# bench-begin (\S+)\n([\s\S]*?)\n# bench-end (\d+) (\d+)\n/m;
     for (let match = block.exec(this.text); match; match = block.exec(this.text)) {
       this.text = this.text.slice(match.index + match[0].length);
       this.done(match[1] as string, match[2] as string, Number(match[3]), Number(match[4]));
