@@ -195,9 +195,10 @@ export class Socket {
   }
 }
 
-/** See NativeCallback. */
-function decodeRecord(record: Buffer, wordBytes: number): Message {
-  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
+/** See NativeCallback. Plain octets from here on: the `slice` of a Buffer is no copy, and codecs rely on one. */
+function decodeRecord({ buffer, byteOffset, byteLength }: Buffer, wordBytes: number): Message {
+  const record = new Uint8Array(buffer, byteOffset, byteLength);
+  const view = new DataView(buffer, byteOffset, byteLength);
   const nameAt = 16 + view.getUint32(0, LITTLE);
   const controlAt = nameAt + view.getUint32(4, LITTLE);
   const flags = view.getUint32(12, LITTLE);

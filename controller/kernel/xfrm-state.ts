@@ -247,7 +247,7 @@ function decodeAead({ payload }: Attribute): EspState["aead"] {
   const keyOctets = Math.ceil(view.u32(AEAD.alg_key_len) / 8);
   return {
     algorithm: Buffer.from(end < 0 ? name : name.subarray(0, end)).toString("latin1"),
-    key: new Secret(payload.slice(AEAD.alg_key, AEAD.alg_key + keyOctets)),
+    key: new Secret(Uint8Array.from(payload.subarray(AEAD.alg_key, AEAD.alg_key + keyOctets))), // the message is wiped
     icvLength: view.u32(AEAD.alg_icv_len) / 8,
   };
 }

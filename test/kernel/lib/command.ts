@@ -36,6 +36,7 @@ export function runAsync(command: readonly string[], input = ""): Promise<string
       if (error) reject(new CommandError(command, child.exitCode, stderr || stdout || error.message));
       else resolve(stdout);
     });
+    child.stdin?.on("error", () => {}); // it may end without reading
     child.stdin?.end(input);
   });
 }
