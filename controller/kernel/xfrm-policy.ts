@@ -1,6 +1,10 @@
 /**
  * XFRM policies ⇄ messages. A policy is identified by type, direction, selector and mark; the kernel replaces everything else in
  * place (XFRM_MSG_UPDPOLICY). Ours are those whose priority lies in the band of OWNERSHIP.
+ *
+ * Kernel ≥ 6.8: packets that come in are no longer looked at for their Mobility Header type (seen on 6.12): an inbound policy for one
+ * type never matches, so it protects nothing. Outbound, the type of what a raw socket sends is still known. Inbound policies must
+ * name protocol 135 alone.
  */
 import { DecodeError } from "../base/errors.js";
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";

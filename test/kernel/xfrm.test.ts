@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { release } from "node:os";
 import test, { type TestContext } from "node:test";
 import { fromHex, toHex } from "../../controller/base/bytes.js";
 import { hostPrefix, IPV6_ANY, type Ipv6Address, ipToBytes, ipv6 } from "../../controller/base/ip.js";
@@ -252,8 +253,10 @@ function fromAnybody(type: "home-address-option" | "type2-routing-header"): (Xfr
   ];
 }
 
-const UP: XfrmSelector = { ...selector(HOME_ADDRESS, HOME_AGENT), mobilityHeaderType: 5 };
-const DOWN: XfrmSelector = { ...selector(HOME_AGENT, HOME_ADDRESS), mobilityHeaderType: 6 };
+const UP = selector(HOME_ADDRESS, HOME_AGENT);
+const DOWN = selector(HOME_AGENT, HOME_ADDRESS);
+const UPDATES: XfrmSelector = { ...UP, mobilityHeaderType: 5 };
+const ACKNOWLEDGEMENTS: XfrmSelector = { ...DOWN, mobilityHeaderType: 6 };
 const careOf = (careOfAddress: Ipv6Address): XfrmState => ({
   kind: "xfrm-state",
   source: HOME_ADDRESS,
@@ -269,14 +272,14 @@ const HOME_AGENT_OBJECTS = [
   ...espStates(),
   ...fromAnybody("home-address-option"),
   policy("in", UP, [ESP]),
-  policy("out", DOWN, [ESP]),
+  policy("out", ACKNOWLEDGEMENTS, [ESP]),
 ];
 const MOBILE_NODE_OBJECTS = [
   ...espStates(),
   ...fromAnybody("type2-routing-header"),
   policy("in", DOWN, [ESP]),
   careOf(CARE_OF),
-  policy("out", UP, [HAO, ESP_UP]),
+  policy("out", UPDATES, [HAO, ESP_UP]),
 ];
 
 async function buildTopology(t: TestContext): Promise<{ homeAgent: CodecKernel; mobileNode: CodecKernel }> {
@@ -311,15 +314,12 @@ test("F6275-5.1-01 F4877-4.3-01: an exchange under ESP, selected by Mobility Hea
   const { homeAgent, mobileNode } = await buildTopology(t);
   assertSame(await dumpAll(homeAgent), HOME_AGENT_OBJECTS);
   assertSame(await dumpAll(mobileNode), MOBILE_NODE_OBJECTS);
-  assert.match(homeAgent.run("ip", "xfrm", "policy"), /proto (135|mobility-header) type 5 \n\tdir in/);
+  assert.match(mobileNode.run("ip", "xfrm", "policy"), /proto (135|mobility-header) type 5 \n\tdir out/);
   assert.match(homeAgent.run("ip", "xfrm", "policy"), /proto (135|mobility-header) type 6 \n\tdir out/);
-  const [ha, mn] = ["ha", "mn"].map((name) => openMobilityHeaderSocket({ netns: `/run/netns/${name}` }));
-  assert.ok(ha && mn);
-  t.after(() => [ha, mn].forEach((socket) => void socket.close()));
-  const update = { data: UPDATE, source: HOME_ADDRESS, destination: HOME_AGENT };
+  const [ha, mn] = openSockets(t);
 
   const first = next(ha);
-  assert.equal(mn.send([update]).sent, 1);
+  assert.equal(mn.send([MESSAGE]).sent, 1);
   const received = await first;
   assert.equal(received.source, HOME_ADDRESS);
   assert.match(
@@ -344,7 +344,7 @@ test("F6275-5.1-01 F4877-4.3-01: an exchange under ESP, selected by Mobility Hea
     careOf(NEW_CARE_OF),
   ]);
   const second = next(ha);
-  assert.equal(mn.send([update]).sent, 1);
+  assert.equal(mn.send([MESSAGE]).sent, 1);
   assert.match(
     toHex((await second).destinationOptions[0] ?? new Uint8Array()),
     new RegExp(`c910${toHex(ipToBytes(NEW_CARE_OF))}`),
@@ -352,12 +352,39 @@ test("F6275-5.1-01 F4877-4.3-01: an exchange under ESP, selected by Mobility Hea
   assert.equal(await packets(mobileNode, careOf(CARE_OF)), 2n);
 
   // Without ESP the home agent's policy lets it die.
-  const unprotected = policy("out", UP, [HAO]);
-  await mobileNode.execute(xfrmPolicyCodec.update(unprotected, policy("out", UP, [HAO, ESP_UP]), NAMES) ?? []);
-  const arrived = next(ha).then(() => "received");
-  const dropped = waitForCounter("XfrmInTmplMismatch", ha).then(() => "dropped");
-  assert.equal(mn.send([update]).sent, 1);
-  assert.equal(await Promise.race([arrived, dropped]), "dropped");
+  await mobileNode.execute(xfrmPolicyCodec.update(UNPROTECTED, PROTECTED, NAMES) ?? []);
+  assert.equal(await fate(ha, mn), "dropped");
+});
+
+const PROTECTED = policy("out", UPDATES, [HAO, ESP_UP]);
+const UNPROTECTED = policy("out", UPDATES, [HAO]);
+const MESSAGE = { data: UPDATE, source: HOME_ADDRESS, destination: HOME_AGENT };
+
+function openSockets(t: TestContext): [IpSocket<Ipv6Address>, IpSocket<Ipv6Address>] {
+  const [ha, mn] = ["ha", "mn"].map((name) => openMobilityHeaderSocket({ netns: `/run/netns/${name}` }));
+  assert.ok(ha && mn);
+  t.after(() => [ha, mn].forEach((socket) => void socket.close()));
+  return [ha, mn];
+}
+
+/** Whether the home agent's socket gets the update that the mobile node sends, or its kernel counts a mismatch with the templates. */
+async function fate(ha: IpSocket<Ipv6Address>, mn: IpSocket<Ipv6Address>): Promise<"received" | "dropped"> {
+  const arrived = next(ha).then(() => "received" as const);
+  const dropped = waitForCounter("XfrmInTmplMismatch", ha).then(() => "dropped" as const);
+  assert.equal(mn.send([MESSAGE]).sent, 1);
+  return await Promise.race([arrived, dropped]);
+}
+
+test("an inbound policy for one Mobility Header type protects nothing from Linux 6.8 on: the kernel does not look at the type any more", {
+  skip,
+}, async (t) => {
+  const { homeAgent, mobileNode } = await buildTopology(t);
+  const [ha, mn] = openSockets(t);
+  await homeAgent.execute([...remove(policy("in", UP, [ESP])), ...create(policy("in", UPDATES, [ESP]))]);
+  await mobileNode.execute(xfrmPolicyCodec.update(UNPROTECTED, PROTECTED, NAMES) ?? []);
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  const looksAtType = major < 6 || (major === 6 && minor < 8);
+  assert.equal(await fate(ha, mn), looksAtType ? "dropped" : "received");
 });
 
 /** Resolves when the home agent's kernel has counted one, or the test has ended without it. */
