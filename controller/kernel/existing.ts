@@ -74,8 +74,10 @@ async function askEach(lookup: Lookup, codec: AnyCodec, objects: readonly Kernel
       // ignored: on a device that is not there nothing can be, and what cannot be encoded will say so when it is created
     }
   }
-  const outcomes = await lookup.execute(requests);
-  return outcomes.flatMap(({ replies }) => replies.flatMap((message) => classify(lookup, codec, message) ?? []));
+  const messages = (await lookup.execute(requests)).flatMap(({ replies }) => replies);
+  const found = messages.flatMap((message) => classify(lookup, codec, message) ?? []);
+  if (codec.family === "xfrm") for (const { body } of messages) body.fill(0); // keys; the objects have copies of their own
+  return found;
 }
 
 function classify({ names }: Lookup, codec: AnyCodec, message: NetlinkMessage): Found | undefined {
