@@ -124,7 +124,7 @@ export class Signalling {
     if (destination !== this.#site.self) return this.#listener.onDrop("wrong-destination", `UDP from ${from}: inner destination ${destination}`);
     if (!this.#site.isProtected(source)) return this.#listener.onDrop("not-a-subscriber", `UDP from ${from}: inner source ${source}`);
     if (nextHeader !== Protocol.esp) return this.#listener.onDrop("unprotected", `UDP from ${from}: ${source} without ESP (next header ${nextHeader})`);
-    const packet = bytes.slice();
+    const packet = new Uint8Array(bytes);
     setFlowLabel(packet, this.#incoming.remember({ outerSource: remoteAddress, outerPort: remotePort, outerDestination: localAddress }));
     this.#ports.injectIntoTun(packet);
   }

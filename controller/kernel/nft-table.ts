@@ -50,6 +50,7 @@ const HOOK = {
   output: nft.NF_INET_LOCAL_OUT,
   postrouting: nft.NF_INET_POST_ROUTING,
 } as const;
+const CHAIN_TYPES = ["filter", "route"] as const;
 const POLICY = { accept: nft.NF_ACCEPT, drop: nft.NF_DROP } as const;
 
 export type NftTableCodec = ObjectCodec<NftTable> & Required<Pick<ObjectCodec<NftTable>, "dumpMore" | "assemble">>;
@@ -236,18 +237,16 @@ function setsOf(replies: readonly NetlinkMessage[]): NftSet[] {
 
 function decodeChain(attributes: AttributeMap): Omit<NftChain, "rules"> {
   const name = attributes.get(nft.NFTA_CHAIN_NAME)?.string() ?? "";
-  const hook = attributes.get(nft.NFTA_CHAIN_HOOK)?.nested();
-  if (hook === undefined) return { name };
-  const number = hook.get(nft.NFTA_HOOK_HOOKNUM)?.u32be();
-  return {
-    name,
-    base: {
-      type: attributes.get(nft.NFTA_CHAIN_TYPE)?.string() === "route" ? "route" : "filter",
-      hook: (Object.keys(HOOK) as (keyof typeof HOOK)[]).find((key) => HOOK[key] === number) ?? "prerouting",
-      priority: (hook.get(nft.NFTA_HOOK_PRIORITY)?.u32be() ?? 0) | 0,
-      policy: attributes.get(nft.NFTA_CHAIN_POLICY)?.u32be() === nft.NF_DROP ? "drop" : "accept",
-    },
-  };
+  const where = attributes.get(nft.NFTA_CHAIN_HOOK)?.nested();
+  if (where === undefined) return { name };
+  const number = where.get(nft.NFTA_HOOK_HOOKNUM)?.u32be();
+  const hook = (Object.keys(HOOK) as (keyof typeof HOOK)[]).find((key) => HOOK[key] === number);
+  const type = CHAIN_TYPES.find((known) => known === attributes.get(nft.NFTA_CHAIN_TYPE)?.string());
+  // A kind of chain that the plan has no word for gets a name that no chain can have, so it equals none of ours.
+  if (hook === undefined || type === undefined) return { name: `${name}?` };
+  const priority = (where.get(nft.NFTA_HOOK_PRIORITY)?.u32be() ?? 0) | 0;
+  const policy = attributes.get(nft.NFTA_CHAIN_POLICY)?.u32be() === nft.NF_DROP ? "drop" : "accept";
+  return { name, base: { type, hook, priority, policy } };
 }
 
 /** A rule with an expression that the plan has no word for comes without any, so it equals no rule of ours. */

@@ -121,7 +121,7 @@ export function encodeMessage(message: {
  * Throws DecodeError if a length does not fit: then nothing of the datagram is to be believed.
  */
 export function splitMessages(datagram: Uint8Array): ReceivedMessage[] {
-  const copy = datagram.slice();
+  const copy = new Uint8Array(datagram); // not slice(): of a Buffer that would be a view
   const view = new DataView(copy.buffer, copy.byteOffset, copy.byteLength);
   const messages: ReceivedMessage[] = [];
   for (let at = 0; at < copy.length; ) {

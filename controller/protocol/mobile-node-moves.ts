@@ -11,9 +11,10 @@ import {
   sameAttachment,
   sameCareOf,
 } from "./attachment.js";
-import { journal, notify, possiblyBound, sendUpdate, type Turn } from "./mobile-node-exchange.js";
+import { journal, notify, possiblyBound, type Turn } from "./mobile-node-exchange.js";
 import type { MobileNodeState, Reception } from "./mobile-node-model.js";
 import { linkUsable, type NetworkView } from "./network-view.js";
+import { TIMERS } from "./timers.js";
 
 /** What is attached to `target` from now on; the updates about the former target are given up, their late answers mean nothing. */
 export function startMove(state: MobileNodeState, target: Attachment | undefined, turn: Turn): MobileNodeState {
@@ -103,7 +104,10 @@ export function arriveHome(state: MobileNodeState, device: string, turn: Turn): 
   return next;
 }
 
-/** De-registers from where the node is, if there is anything to take back and a way to say so; else ends at once. */
+/**
+ * De-registers from where the node is, if there is anything to take back and a way to say so; else ends at once. The update leaves when
+ * the kernel has the data path for it, or without that when an answer would have been due.
+ */
 export function startStop(state: MobileNodeState, turn: Turn): MobileNodeState {
   const { registration, view } = state;
   if (state.phase === "stopping" || state.phase === "stopped") return state;
@@ -115,8 +119,9 @@ export function startStop(state: MobileNodeState, turn: Turn): MobileNodeState {
       : state.target;
   const next: MobileNodeState = { ...state, target, retryAt: undefined };
   if (!possiblyBound(next, turn.now) || view === undefined || !canSend(next, view)) return endStop(next, turn);
-  const exchange = { sent: [], attempts: 0, first: false, sendAt: turn.now };
-  return sendUpdate({ ...next, phase: "stopping", exchange, familySwitches: 0 }, turn);
+  const sendAt = after(turn.now, TIMERS.initialBindingAcknowledgement.default);
+  const exchange = { sent: [], attempts: 0, first: false, sendAt };
+  return { ...next, phase: "stopping", exchange, familySwitches: 0 };
 }
 
 /** The end. What the home agent could not be told stays in the journal for the next start. */

@@ -63,7 +63,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     network: MOVE_ON,
     message: ["registered", "refused"],
     programmed: [],
-    timer: ["preparing", "refreshing"],
+    timer: ["preparing"],
     refresh: AGAIN,
     stop: STOP,
   },

@@ -114,7 +114,7 @@ function apply(state: MobileNodeState, input: MobileNodeInput, turn: Turn): Mobi
 
 /** Asks for the data path that the state wants, and goes on with what waited for the kernel, until nothing changes. */
 function settle(state: MobileNodeState, turn: Turn): MobileNodeState {
-  if (state.view === undefined || state.phase === "stopping" || state.phase === "stopped") return state;
+  if (state.view === undefined || state.phase === "stopped") return state;
   const content = wantedPath(state, state.view);
   if (state.path === undefined || !sameContent(content, state.path.path)) {
     const path = { ...content, revision: (state.path?.path.revision ?? 0) + 1 };
@@ -123,6 +123,7 @@ function settle(state: MobileNodeState, turn: Turn): MobileNodeState {
   }
   if (state.path.status !== "realised") return state;
   if (state.phase === "preparing") return settle(beginExchange(state, turn), turn);
+  if (state.phase === "stopping") return state.exchange?.attempts === 0 ? sendUpdate(state, turn) : state;
   if (state.phase !== "returning" || state.target?.kind !== "home") return state;
   return settle(
     possiblyBound(state, turn.now) ? beginExchange(state, turn) : arriveHome(state, state.target.device, turn),
