@@ -240,6 +240,8 @@ export class SimulatedNode {
   #send(send: SendEffect): void {
     const { departure } = send;
     if (departure.type === "native-routed") return;
+    // The kernel writes the care-of address that its state has, whatever the sender means.
+    if (departure.type === "native-home-address-option" && this.path?.updateFrom !== departure.careOf) return;
     const [plug] = [...this.plugs].flatMap(([device, one]) => {
       if (departure.type === "native-direct") return device === departure.device ? [one] : [];
       const local = departure.type === "udp" ? departure.localAddress : departure.careOf;

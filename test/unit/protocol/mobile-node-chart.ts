@@ -42,7 +42,7 @@ import {
   encodeMobilityMessage,
   type MobilityMessage,
 } from "../../../controller/wire/mobility-header.js";
-import { findOption, type MobilityOption } from "../../../controller/wire/mobility-options.js";
+import { findOption, type MobilityOption, type OptionOfKind } from "../../../controller/wire/mobility-options.js";
 import { NO_REFRESH_NEEDED } from "../../../controller/wire/options-dsmip.js";
 
 export const HOME_ADDRESS = ipv6("2001:db8:1::100");
@@ -118,7 +118,7 @@ export interface Answer {
   readonly arrival?: Partial<Arrival>;
 }
 
-export const accepted4: MobilityOption = {
+export const accepted4: OptionOfKind<"ipv4-address-acknowledgement"> = {
   kind: "ipv4-address-acknowledgement",
   status: 0,
   prefixLength: 32,

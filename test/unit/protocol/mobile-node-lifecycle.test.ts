@@ -79,13 +79,24 @@ t.test("stopping goes on after a wrong sequence number and ends with any other r
   t.end();
 });
 
-t.test("stopping while a new way in is being made uses the registered one", (t) => {
-  const chart = registered(V6);
-  chart.kernel = "silent";
-  chart.sees({ eth0: ["2001:db8:a::10/64 deprecated"], eth1: ["203.0.113.10/24"] }).give({ kind: "stop" });
-  t.strictSame(chart.update().departure, { type: "native-home-address-option", careOf: "2001:db8:a::10" });
-  t.end();
-});
+t.test(
+  "stopping while a new way in is being made uses the registered one, as soon as the kernel is back there",
+  (t) => {
+    const moving = (): Chart => {
+      const chart = registered(V6);
+      chart.kernel = "silent";
+      return chart.sees({ eth0: ["2001:db8:a::10/64 deprecated"], eth1: ["2001:db8:b::10/64"] });
+    };
+    const chart = moving().give({ kind: "stop" });
+    t.equal(chart.path?.updateFrom, "2001:db8:a::10");
+    t.strictSame(chart.updates(), []);
+    chart.programmed();
+    t.strictSame(chart.update().departure, { type: "native-home-address-option", careOf: "2001:db8:a::10" });
+    const stuck = moving().give({ kind: "stop" }).wait(1);
+    t.equal(stuck.updates().length, 1, "a kernel that does not answer is not waited for longer than for a home agent");
+    t.end();
+  },
+);
 
 t.test("stopping with an unanswered first update takes that one back", (t) => {
   const chart = new Chart().sees(V6);

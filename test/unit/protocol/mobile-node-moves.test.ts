@@ -221,6 +221,18 @@ t.test("at home from the start there is nothing to tell the home agent", (t) => 
   t.end();
 });
 
+t.test("at home IPv4 needs the router of the home link; in the tunnel it does not", (t) => {
+  const chart = registered({ eth0: [V6A] });
+  t.equal(chart.path?.updateFrom, "2001:db8:a::10", "what the kernel writes into updates");
+  chart.sees({ eth0: [V6A], eth1: [AT_HOME, "192.0.2.7/24"] });
+  t.equal(chart.path?.homeIpv4Gateway, "10.255.255.254");
+  t.notOk(chart.path?.updateFrom);
+  chart.sees({ eth0: [V6A], eth1: [AT_HOME, "192.0.2.7/24 noroute"] });
+  t.notOk(chart.path?.homeIpv4Gateway);
+  t.equal(chart.path?.homeDevice, "eth1");
+  t.end();
+});
+
 t.test("leaving home: the addresses leave the link before the update, payload uses the link until the answer", (t) => {
   const chart = new Chart().sees({ eth0: [AT_HOME] });
   chart.kernel = "silent";

@@ -1,13 +1,16 @@
 /** What a mobile node's updates say in each access network, and what it makes of the answers. */
 import t from "tap";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { seq16 } from "../../../controller/base/seq16.js";
 import { instant, seconds } from "../../../controller/base/time.js";
 import { lifetimeUnits } from "../../../controller/protocol/binding-update.js";
 import { listEntries, registrationEnd, type SentUpdate } from "../../../controller/protocol/binding-update-list.js";
+import type { Arrival, DropReason } from "../../../controller/protocol/inputs.js";
 import { nextDeadline } from "../../../controller/protocol/mobile-node.js";
 import { NO_REFRESH_NEEDED } from "../../../controller/wire/options-dsmip.js";
 import { BindingStatus } from "../../../controller/wire/registry.js";
 import {
+  type Answer,
   accepted4,
   Chart,
   HOME_ADDRESS,
@@ -108,7 +111,7 @@ t.test(
     for (const status of [128, 130, 255]) {
       const chart = new Chart().sees(V6);
       chart.answer(chart.update(), {
-        options: [{ ...accepted4, kind: "ipv4-address-acknowledgement", status, prefixLength: 0 } as never],
+        options: [{ ...accepted4, status, prefixLength: 0 }],
       });
       t.equal(chart.state.phase, "registered");
       t.equal(listEntries(chart.state.site, chart.state.registration).length, 1);
@@ -123,10 +126,10 @@ t.test(
 
 t.test("R5555-3.2.1-02: an unknown status below 128 in option 30 is success; another address than ours is not", (t) => {
   const chart = new Chart().sees(V6);
-  chart.answer(chart.update(), { options: [{ ...accepted4, status: 77 } as never] });
+  chart.answer(chart.update(), { options: [{ ...accepted4, status: 77 }] });
   t.equal(chart.path?.ipv4HomeAddress, IPV4_HOME_ADDRESS);
   const other = new Chart().sees(V6);
-  other.answer(other.update(), { options: [{ ...accepted4, address: "192.0.2.200" } as never] });
+  other.answer(other.update(), { options: [{ ...accepted4, address: ipv4("192.0.2.200") }] });
   t.notOk(other.path?.ipv4HomeAddress);
   t.end();
 });
@@ -176,7 +179,7 @@ t.test("R5555-4.4.2-15: 144 for an update with F: again without F and with a new
   const plain = new Chart().sees(V4);
   plain.answer(plain.update(), { status: 144, options: [] });
   t.equal(plain.state.phase, "refused", "without F it is a plain failure");
-  const replay = { kind: "message-identification", timestamp: new Uint8Array(8) } as never;
+  const replay = { kind: "message-identification", seconds: 1, fraction: 0 } as const;
   const forced = new Chart({ forceUdp: true }).sees(V4);
   forced.answer(forced.update(), { status: 144, options: [replay] });
   t.equal(forced.state.phase, "refused", "with option 10 it is the meaning of RFC 4285");
@@ -212,26 +215,19 @@ t.test(
   (t) => {
     const chart = new Chart().sees(V6);
     const update = chart.update();
-    const refused = [
+    const via = (path: Arrival["path"]): Answer => ({ arrival: { path } });
+    const stranger = { type: "udp", outerSource: ipv4("192.0.2.66"), outerPort: 4191 } as const;
+    const another = ipv6("2001:db8:1::200");
+    const refused: readonly (readonly [DropReason, Answer])[] = [
       ["unprotected", { arrival: { protection: "none" } }],
-      ["wrong-source", { arrival: { source: "2001:db8:666::1" } }],
-      ["wrong-destination", { arrival: { destination: "2001:db8:1::200" } }],
-      [
-        "home-address-mismatch",
-        { arrival: { path: { type: "native", device: "eth0", routingHeaderHomeAddress: "2001:db8:1::200" } } },
-      ],
-      [
-        "wrong-source",
-        {
-          arrival: {
-            path: { type: "udp", outerSource: "192.0.2.66", outerPort: 4191, outerDestination: "203.0.113.10" },
-          },
-        },
-      ],
+      ["wrong-source", { arrival: { source: ipv6("2001:db8:666::1") } }],
+      ["wrong-destination", { arrival: { destination: another } }],
+      ["home-address-mismatch", via({ type: "native", device: "eth0", routingHeaderHomeAddress: another })],
+      ["wrong-source", via({ ...stranger, outerDestination: ipv4("203.0.113.10") })],
       ["sequence-mismatch", { sequence: 77 }],
-    ] as const;
+    ];
     for (const [reason, answer] of refused) {
-      chart.answer(update, answer as never);
+      chart.answer(update, answer);
       t.equal(chart.drops().at(-1), reason);
       t.equal(chart.state.phase, "registering", reason);
     }
