@@ -12,8 +12,11 @@ import { counterDumps, decodeCounters } from "../../controller/kernel/nft-counte
 import { createNftElementCodec, NftSets } from "../../controller/kernel/nft-element.js";
 import { createNftTableCodec } from "../../controller/kernel/nft-table.js";
 import { EBUSY } from "../../controller/netlink/errno.js";
+import { homeAgentFirewall } from "../../controller/plan/home-agent-firewall.js";
+import { mobileNodeFirewall } from "../../controller/plan/mobile-node-firewall.js";
 import { sameNftTable } from "../../controller/plan/nft-canonical.js";
 import type { NftElement, NftTable } from "../../controller/plan/objects.js";
+import type { TunnelProfileSpec } from "../../controller/plan/site.js";
 import { CodecKernel, NAMES } from "./codec-kernel.js";
 import { DATAPATH, DATAPATH_TEXT, TRAFFIC_CLASS, TRAFFIC_CLASS_TEXT } from "./nft-rulesets.js";
 
@@ -110,6 +113,31 @@ for (const [name, table, text] of [
     assert.ok(found !== undefined && sameNftTable(found, table));
   });
 }
+
+test("the tables of the plan for both roles come back as they are, and nft can list them", { skip }, async (t) => {
+  const { kernel, table } = await open(t);
+  const profile = { dscp: 46, ttl: 32 };
+  const profiles = new Map<string, TunnelProfileSpec>([
+    ["default", { dscp: "copy", ttl: 64 }],
+    ["gold", profile],
+  ]);
+  const addresses = { ipv6: ipv6("2001:db8:1::1"), ipv4: HOME_AGENT };
+  const homePrefixes = [{ address: ipv6("2001:db8:1::"), length: 64 }];
+  const node = {
+    homeAddress: HOME_ADDRESS,
+    ipv4HomeAddress: HOME_ADDRESS4,
+    homePrefixes,
+    homeAgent: addresses,
+    profile,
+  };
+  for (const wanted of [homeAgentFirewall({ addresses, mtu: 1400, profiles }), mobileNodeFirewall(node)]) {
+    await kernel.commit(table.create(wanted, NAMES));
+    const [found] = await kernel.dump(table);
+    assert.ok(found !== undefined && sameNftTable(found, wanted), JSON.stringify(found));
+    assert.equal((JSON.parse(nft("-j", "list", "ruleset")) as { nftables: unknown[] }).nftables.length > 10, true);
+    await kernel.commit(table.remove(wanted, NAMES));
+  }
+});
 
 test("what we wrote and somebody changed by hand is not the same any more", { skip }, async (t) => {
   const { kernel, table } = await open(t);

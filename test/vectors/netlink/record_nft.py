@@ -82,12 +82,13 @@ ELEMENTS = [
     ("label", "2001:db8:1::100 : 0x4191", {"key": ["2001:db8:1::100"], "value": 0x4191}),
 ]
 CHAINS = [
-    ("plain", "", {}),
+    ("plain", "", ()),
     ("out", "{ type filter hook output priority 0; policy accept; }", ("output", 0, "accept")),
     ("steer", "{ type filter hook prerouting priority -350; policy accept; }", ("prerouting", -350, "accept")),
     ("in", "{ type filter hook input priority -5; policy drop; }", ("input", -5, "drop")),
     ("through", "{ type filter hook forward priority 10; }", ("forward", 10, "accept")),
     ("post", "{ type filter hook postrouting priority 300; }", ("postrouting", 300, "accept")),
+    ("reroute", "{ type route hook output priority -150; policy accept; }", ("output", -150, "accept", "route")),
 ]
 PSEUDO = {"at": 10, "pseudo": True}
 RULES = [
@@ -152,7 +153,10 @@ def record_all():
     run(f"add table {TABLE}\nadd counter {TABLE} hits")
     vectors = []
     for name, definition, base in CHAINS:
-        obj = {"name": name} if base == {} else {"name": name, "base": dict(zip(("type", "hook", "priority", "policy"), ("filter", *base)))}
+        obj = {"name": name}
+        if base:
+            hook, priority, verdict_, *type_ = base
+            obj["base"] = {"type": type_[0] if type_ else "filter", "hook": hook, "priority": priority, "policy": verdict_}
         vectors += both(f"chain {name}", f"add chain {TABLE} {name} {definition}".strip(), NEWCHAIN, "chains", obj)
     for noun, entries in (("set", SETS), ("map", MAPS)):
         for name, definition, fields in entries:
