@@ -98,7 +98,8 @@ export class Bus {
     };
     const request = `job ${token} ${job.mode} ${Buffer.from(job.script).toString("base64")}\n`;
     const forward = (chunk: Buffer): void => void this.line.write(chunk);
-    job.input?.on("data", forward);
+    const endOfInput = (): void => void this.line.write("\x04"); // Ctrl-D: the far end is a terminal
+    job.input?.on("data", forward).once("end", endOfInput);
     try {
       return await this.converse<JobResult>(token, request, collect, (words, done) => {
         if (words.startsWith("exit ")) status = Number(words.slice(5));
@@ -108,7 +109,7 @@ export class Bus {
         }
       });
     } finally {
-      job.input?.off("data", forward);
+      job.input?.off("data", forward).off("end", endOfInput);
     }
   }
 

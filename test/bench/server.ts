@@ -87,7 +87,7 @@ function attend(client: Socket, machine: Machine, halt: () => void): Promise<voi
     });
     client.on("error", () => client.destroy());
     client.once("close", () => {
-      if (job) machine.interrupt();
+      if (job !== undefined) machine.interrupt();
       void Promise.resolve(job).then(() => resolve());
     });
     client.write("\x01ready \n");
