@@ -3,11 +3,13 @@
  * Throws ConfigError with one sentence; nothing is guessed.
  */
 import { dirname, resolve } from "node:path";
-import { ConfigError } from "./base/errors.js";
+import { type Config, configFile, type HomeAgentConfig, type MobileNodeConfig } from "../schemas/config.js";
+import { type KeyEntry, keyFile } from "../schemas/keys.js";
 import { fromHex } from "./base/bytes.js";
+import { ConfigError } from "./base/errors.js";
 import {
   formatPrefix,
-  hostPrefix,
+  type hostPrefix,
   type Ipv6Address,
   isIpv4,
   isIpv6,
@@ -17,8 +19,6 @@ import {
   prefixesOverlap,
 } from "./base/ip.js";
 import { Secret } from "./base/secret.js";
-import { type Config, configFile, type HomeAgentConfig, type MobileNodeConfig } from "../schemas/config.js";
-import { type KeyEntry, keyFile } from "../schemas/keys.js";
 import { readYamlFile } from "./yaml-file.js";
 
 export interface EspKey {
@@ -58,7 +58,9 @@ export function loadConfig(path: string): LoadedConfig {
 }
 
 function homeAddresses(config: Config): readonly Ipv6Address[] {
-  return config.role === "home-agent" ? config.subscribers.map((one) => one.homeAddress) : [config.mobileNode.homeAddress];
+  return config.role === "home-agent"
+    ? config.subscribers.map((one) => one.homeAddress)
+    : [config.mobileNode.homeAddress];
 }
 
 function loadKeys(path: string): ReadonlyMap<Ipv6Address, NodeKeys> {
@@ -66,10 +68,13 @@ function loadKeys(path: string): ReadonlyMap<Ipv6Address, NodeKeys> {
   const table = new Map<Ipv6Address, NodeKeys>();
   const updateSpis = new Set<number>();
   for (const entry of keys) {
-    if (table.has(entry.homeAddress)) throw new ConfigError(`${path}: ${entry.homeAddress} stands twice in keys; keep one entry`);
+    if (table.has(entry.homeAddress))
+      throw new ConfigError(`${path}: ${entry.homeAddress} stands twice in keys; keep one entry`);
     // All updates arrive at one address, so the SPI alone tells them apart (RFC 4301 §4.1).
     if (updateSpis.has(entry.update.spi)) {
-      throw new ConfigError(`${path}: update.spi ${entry.update.spi} of ${entry.homeAddress} is used by another entry; choose a unique one`);
+      throw new ConfigError(
+        `${path}: update.spi ${entry.update.spi} of ${entry.homeAddress} is used by another entry; choose a unique one`,
+      );
     }
     updateSpis.add(entry.update.spi);
     table.set(entry.homeAddress, nodeKeys(entry));
@@ -90,11 +95,14 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   prefixes.forEach((prefix, i) => {
     for (const other of prefixes.slice(0, i)) {
       if (prefixesOverlap(prefix, other)) {
-        complain(`homeAgent.homeLink.prefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`);
+        complain(
+          `homeAgent.homeLink.prefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`,
+        );
       }
     }
   });
-  if (!isRoutableUnicast(addresses.ipv6)) complain(`homeAgent.addresses.ipv6 is ${addresses.ipv6}; a global unicast address is wanted`);
+  if (!isRoutableUnicast(addresses.ipv6))
+    complain(`homeAgent.addresses.ipv6 is ${addresses.ipv6}; a global unicast address is wanted`);
   if (addresses.ipv4 !== undefined && !isRoutableUnicast(addresses.ipv4)) {
     complain(`homeAgent.addresses.ipv4 is ${addresses.ipv4}; a unicast address is wanted`);
   }
@@ -103,7 +111,9 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
     const key = `subscribers[${i}]`;
     if (subscriber.profile !== "default" && config.tunnelProfiles[subscriber.profile] === undefined) {
       const known = ["default", ...Object.keys(config.tunnelProfiles)].join(", ");
-      complain(`${key}.profile is "${subscriber.profile}"; a name under tunnelProfiles is wanted (there are: ${known})`);
+      complain(
+        `${key}.profile is "${subscriber.profile}"; a name under tunnelProfiles is wanted (there are: ${known})`,
+      );
     }
     for (const [field, address] of [
       ["homeAddress", subscriber.homeAddress],
@@ -111,13 +121,18 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
     ] as const) {
       if (address === undefined) continue;
       const twin = seen.get(address);
-      if (twin !== undefined) complain(`${key}.${field} is ${address}, which subscribers[${twin}] has too; a home address belongs to one node`);
+      if (twin !== undefined)
+        complain(
+          `${key}.${field} is ${address}, which subscribers[${twin}] has too; a home address belongs to one node`,
+        );
       seen.set(address, i);
       if (address === addresses.ipv6 || address === addresses.ipv4) {
         complain(`${key}.${field} is ${address}, the home agent's own address; choose another`);
       }
       if (!prefixes.some((prefix) => prefixContains(prefix, address))) {
-        complain(`${key}.${field} is ${address}; an address within homeAgent.homeLink.prefixes is wanted (${prefixes.map(formatPrefix).join(", ")})`);
+        complain(
+          `${key}.${field} is ${address}; an address within homeAgent.homeLink.prefixes is wanted (${prefixes.map(formatPrefix).join(", ")})`,
+        );
       }
     }
   });
@@ -130,15 +145,22 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
   const within = (address: Parameters<typeof hostPrefix>[0], list: readonly Prefix[]): boolean =>
     list.some((prefix) => prefixContains(prefix, address));
   if (!within(node.homeAddress, node.homePrefixes)) {
-    complain(`mobileNode.homeAddress is ${node.homeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv6.map(formatPrefix).join(", ")})`);
+    complain(
+      `mobileNode.homeAddress is ${node.homeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv6.map(formatPrefix).join(", ")})`,
+    );
   }
   if (node.ipv4HomeAddress !== undefined && !within(node.ipv4HomeAddress, node.homePrefixes)) {
     const ipv4 = node.homePrefixes.filter((prefix) => isIpv4(prefix.address)).map(formatPrefix);
-    complain(`mobileNode.ipv4HomeAddress is ${node.ipv4HomeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv4.join(", ") || "add its IPv4 prefix"})`);
+    complain(
+      `mobileNode.ipv4HomeAddress is ${node.ipv4HomeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv4.join(", ") || "add its IPv4 prefix"})`,
+    );
   }
   node.homePrefixes.forEach((prefix, i) => {
     for (const other of node.homePrefixes.slice(0, i)) {
-      if (prefixesOverlap(prefix, other)) complain(`mobileNode.homePrefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`);
+      if (prefixesOverlap(prefix, other))
+        complain(
+          `mobileNode.homePrefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`,
+        );
     }
   });
 }

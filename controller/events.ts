@@ -1,6 +1,7 @@
 /** What happened, for operators: a bounded history, followers of the control socket, and the log. */
-import type { ProtocolEvent } from "./protocol/inputs.js";
+
 import type { EventDocument } from "../schemas/control.js";
+import type { ProtocolEvent } from "./protocol/inputs.js";
 
 const HISTORY = 1000;
 

@@ -3,12 +3,22 @@
  * `flush` writes all that was appended in one write and one fdatasync (group commit); a success answer leaves only after it.
  * A torn last line (power loss) is cut off; an unreadable line further up is skipped and told, never fatal.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { fdatasync, write } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  write,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { JOURNAL_VERSION, type JournalLine, journalHeader, journalLine } from "../schemas/journal.js";
 import { MobilityError } from "./base/errors.js";
-import { JOURNAL_VERSION, journalHeader, journalLine, type JournalLine } from "../schemas/journal.js";
 
 const writeAsync = promisify(write);
 const fdatasyncAsync = promisify(fdatasync);
@@ -47,7 +57,11 @@ export class Journal {
       this.#file = this.#rewrite();
     } catch (cause) {
       if (cause instanceof MobilityError) throw cause;
-      throw new MobilityError("MIP_JOURNAL", `${this.#path}: cannot be used (${(cause as NodeJS.ErrnoException).code ?? "unknown"}); check stateDirectory`, { cause });
+      throw new MobilityError(
+        "MIP_JOURNAL",
+        `${this.#path}: cannot be used (${(cause as NodeJS.ErrnoException).code ?? "unknown"}); check stateDirectory`,
+        { cause },
+      );
     }
   }
 
@@ -101,9 +115,16 @@ export class Journal {
   #load(): number {
     const [first = "", ...lines] = readFileSync(this.#path, "utf8").split("\n");
     const header = journalHeader.safeParse(parseJson(first));
-    if (!header.success) throw new MobilityError("MIP_JOURNAL", `${this.#path}: is no journal of dsmipd; move it away or set another stateDirectory`);
+    if (!header.success)
+      throw new MobilityError(
+        "MIP_JOURNAL",
+        `${this.#path}: is no journal of dsmipd; move it away or set another stateDirectory`,
+      );
     if (header.data.role !== this.#role) {
-      throw new MobilityError("MIP_JOURNAL", `${this.#path}: belongs to a ${header.data.role}; set another stateDirectory for this ${this.#role}`);
+      throw new MobilityError(
+        "MIP_JOURNAL",
+        `${this.#path}: belongs to a ${header.data.role}; set another stateDirectory for this ${this.#role}`,
+      );
     }
     let skipped = 0;
     for (const text of lines) {

@@ -5,7 +5,11 @@ import type { z } from "zod";
 import { ConfigError } from "./base/errors.js";
 
 /** The file's content, checked against the schema. Throws ConfigError. `secret`: values are never repeated in messages and the mode must be 0600. */
-export function readYamlFile<S extends z.ZodType>(path: string, schema: S, options: { readonly secret: boolean }): z.output<S> {
+export function readYamlFile<S extends z.ZodType>(
+  path: string,
+  schema: S,
+  options: { readonly secret: boolean },
+): z.output<S> {
   const text = readText(path, options.secret);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, version: "1.2", uniqueKeys: true });
@@ -31,14 +35,25 @@ function readText(path: string, secret: boolean): string {
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code;
-    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "is a directory" : `cannot be read (${code ?? "unknown"})`;
+    const why =
+      code === "ENOENT"
+        ? "there is no such file"
+        : code === "EISDIR"
+          ? "is a directory"
+          : `cannot be read (${code ?? "unknown"})`;
     throw new ConfigError(`${path}: ${why}`, { cause });
   }
 }
 
 type Issue = z.core.$ZodIssue;
 
-function sentence(path: string, issues: readonly Issue[], document: Document, lines: LineCounter, secret: boolean): string {
+function sentence(
+  path: string,
+  issues: readonly Issue[],
+  document: Document,
+  lines: LineCounter,
+  secret: boolean,
+): string {
   const all = issues.map((issue) => describe(path, deepest(issue), document, lines, secret));
   const first = all[0] ?? `${path}: does not fit the schema`;
   return all.length > 1 ? `${first} (and ${all.length - 1} more)` : first;
@@ -70,18 +85,27 @@ function describe(path: string, issue: Issue, document: Document, lines: LineCou
 function wanted(issue: Issue): string {
   if (issue.code === "custom" || issue.code === "invalid_format") return issue.message;
   if (issue.code === "invalid_type") return `${article(issue.expected)} is wanted`;
-  if (issue.code === "invalid_value") return `one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")} is wanted`;
-  if (issue.code === "too_small") return `at least ${issue.minimum}${issue.origin === "array" ? " entries are" : " is"} wanted`;
+  if (issue.code === "invalid_value")
+    return `one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")} is wanted`;
+  if (issue.code === "too_small")
+    return `at least ${issue.minimum}${issue.origin === "array" ? " entries are" : " is"} wanted`;
   if (issue.code === "too_big") return `at most ${issue.maximum} is wanted`;
   if (issue.code === "invalid_union") {
     const options = issue.errors.flat().map((entry) => wanted(entry as Issue).replace(/ is wanted$/, ""));
-    return options.length > 0 ? `${[...new Set(options)].join(" or ")} is wanted` : `a known ${issue.discriminator ?? "form"} is wanted`;
+    return options.length > 0
+      ? `${[...new Set(options)].join(" or ")} is wanted`
+      : `a known ${issue.discriminator ?? "form"} is wanted`;
   }
   return issue.message;
 }
 
 function article(type: string): string {
-  const names: Record<string, string> = { int: "a whole number", object: "a map", array: "a list", boolean: "true or false" };
+  const names: Record<string, string> = {
+    int: "a whole number",
+    object: "a map",
+    array: "a list",
+    boolean: "true or false",
+  };
   return names[type] ?? `a ${type}`;
 }
 
@@ -93,7 +117,9 @@ function show(found: unknown): string {
 
 function keyText(path: readonly PropertyKey[]): string {
   if (path.length === 0) return "the file";
-  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`)).join("");
+  return path
+    .map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`))
+    .join("");
 }
 
 /** The line of the key itself, or of the nearest thing around it that is there. */

@@ -15,7 +15,9 @@ export const ipv6Text = z
   .transform((text) => parseIpv6(text) as NonNullable<ReturnType<typeof parseIpv6>>);
 export const prefixText = z
   .string()
-  .refine((text) => parsePrefix(text) !== undefined, { error: "a prefix without host bits like 2001:db8::/64 is wanted" })
+  .refine((text) => parsePrefix(text) !== undefined, {
+    error: "a prefix without host bits like 2001:db8::/64 is wanted",
+  })
   .transform((text) => parsePrefix(text) as NonNullable<ReturnType<typeof parsePrefix>>);
 
 const interfaceName = z
@@ -28,9 +30,16 @@ export const tunnelProfile = z
     dscp: z
       .union([z.literal("copy"), z.int().min(0).max(63)])
       .default("copy")
-      .describe("Outer DSCP: 'copy' takes the inner one, a number is fixed (RFC 2983 uniform or pipe model). ECN is always full functionality (RFC 6040)."),
+      .describe(
+        "Outer DSCP: 'copy' takes the inner one, a number is fixed (RFC 2983 uniform or pipe model). ECN is always full functionality (RFC 6040).",
+      ),
     ttl: z.int().min(1).max(255).default(64).describe("Outer TTL or hop limit."),
-    mtu: z.int().min(1280).max(65000).optional().describe("Largest inner packet in octets. Default: what the shared devices have (homeAgent.mtu)."),
+    mtu: z
+      .int()
+      .min(1280)
+      .max(65000)
+      .optional()
+      .describe("Largest inner packet in octets. Default: what the shared devices have (homeAgent.mtu)."),
   })
   .describe("Tunnel profile");
 
@@ -41,9 +50,21 @@ const log = z
   .prefault({});
 
 const common = {
-  controlSocket: z.string().startsWith("/").default("/run/dsmipd/control.sock").describe("Unix socket of the control interface; mode 0660."),
-  stateDirectory: z.string().startsWith("/").default("/var/lib/dsmipd").describe("Journal of accepted bindings, so that a restart forgets nothing."),
-  keyFile: z.string().describe("Static ESP keys (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file."),
+  controlSocket: z
+    .string()
+    .startsWith("/")
+    .default("/run/dsmipd/control.sock")
+    .describe("Unix socket of the control interface; mode 0660."),
+  stateDirectory: z
+    .string()
+    .startsWith("/")
+    .default("/var/lib/dsmipd")
+    .describe("Journal of accepted bindings, so that a restart forgets nothing."),
+  keyFile: z
+    .string()
+    .describe(
+      "Static ESP keys (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file.",
+    ),
   log,
 };
 
@@ -62,15 +83,30 @@ export const homeAgentConfig = z.strictObject({
       ipv4: ipv4Text.optional().describe("Home agent IPv4 address, for nodes with an IPv4 care-of address."),
     }),
     homeLink: z.strictObject({
-      interface: interfaceName.optional().describe("Link of the home network. Absent: a virtual home link, nothing to defend or detect there."),
+      interface: interfaceName
+        .optional()
+        .describe("Link of the home network. Absent: a virtual home link, nothing to defend or detect there."),
       prefixes: z.array(prefixText).min(1).describe("Home prefixes of both families."),
     }),
     mtu: z.int().min(1280).max(65000).default(1400).describe("MTU of the shared tunnel devices in octets."),
     maxLifetimeSeconds: z.int().min(4).max(262140).default(3600).describe("Longest binding lifetime granted."),
-    natRefreshSeconds: z.int().min(1).max(86400).default(110).describe("Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2)."),
+    natRefreshSeconds: z
+      .int()
+      .min(1)
+      .max(86400)
+      .default(110)
+      .describe("Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2)."),
     forceUdp: z.enum(["grant", "refuse"]).default("grant").describe("Answer to the F flag: UDP, or status 144."),
-    duplicateAddressDetection: z.boolean().default(true).describe("On the home link before a first registration (RFC 6275 §10.3.1)."),
-    previousCareOfGraceSeconds: z.number().min(0).max(60).default(3).describe("How long payload from the former care-of address is accepted after a move."),
+    duplicateAddressDetection: z
+      .boolean()
+      .default(true)
+      .describe("On the home link before a first registration (RFC 6275 §10.3.1)."),
+    previousCareOfGraceSeconds: z
+      .number()
+      .min(0)
+      .max(60)
+      .default(3)
+      .describe("How long payload from the former care-of address is accepted after a move."),
   }),
   tunnelProfiles: z.record(z.string(), tunnelProfile).default({}),
   subscribers: z.array(subscriber).default([]),
@@ -85,10 +121,28 @@ export const mobileNodeConfig = z.strictObject({
     homePrefixes: z.array(prefixText).min(1).describe("Seeing the IPv6 one on a link means being at home."),
     homeAgent: z.strictObject({ ipv6: ipv6Text, ipv4: ipv4Text.optional() }),
     lifetimeSeconds: z.int().min(4).max(262140).default(600),
-    forceUdp: z.boolean().default(false).describe("Ask for UDP encapsulation even without a NAT (F flag); IPv4 access only."),
-    natKeepaliveSeconds: z.int().min(1).max(86400).default(110).describe("NATKATIMEOUT when the home agent suggests nothing."),
-    interfaces: z.array(interfaceName).optional().describe("Links that may carry a care-of address, best first. Absent: every link that is not ours, by route metric."),
-    previousCareOfGraceSeconds: z.number().min(0).max(60).default(3).describe("How long payload through the former care-of address is accepted after a move."),
+    forceUdp: z
+      .boolean()
+      .default(false)
+      .describe("Ask for UDP encapsulation even without a NAT (F flag); IPv4 access only."),
+    natKeepaliveSeconds: z
+      .int()
+      .min(1)
+      .max(86400)
+      .default(110)
+      .describe("NATKATIMEOUT when the home agent suggests nothing."),
+    interfaces: z
+      .array(interfaceName)
+      .optional()
+      .describe(
+        "Links that may carry a care-of address, best first. Absent: every link that is not ours, by route metric.",
+      ),
+    previousCareOfGraceSeconds: z
+      .number()
+      .min(0)
+      .max(60)
+      .default(3)
+      .describe("How long payload through the former care-of address is accepted after a move."),
   }),
   tunnelProfile: tunnelProfile.prefault({}),
 });

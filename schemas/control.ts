@@ -16,7 +16,9 @@ export const bindingDocument = z.strictObject({
   ipv4HomeAddress: z.string().nullable(),
   state: z.string(),
   endpoint: endpointDocument.nullable(),
-  acceptedFrom: z.array(endpointDocument).describe("Endpoints from which payload is accepted: the present one, former ones during their grace time."),
+  acceptedFrom: z
+    .array(endpointDocument)
+    .describe("Endpoints from which payload is accepted: the present one, former ones during their grace time."),
   sequence: z.int().nullable(),
   lifetimeSeconds: z.number().nullable().describe("Granted."),
   remainingSeconds: z.number().nullable(),
@@ -47,7 +49,14 @@ export const statusDocument = z.strictObject({
 
 export const planDocument = z.strictObject({
   homeAddress: z.string(),
-  objects: z.array(z.strictObject({ key: z.string(), kind: z.string(), command: z.string().describe("The ip, nft or sysctl command that would make it."), state: z.string() })),
+  objects: z.array(
+    z.strictObject({
+      key: z.string(),
+      kind: z.string(),
+      command: z.string().describe("The ip, nft or sysctl command that would make it."),
+      state: z.string(),
+    }),
+  ),
 });
 
 export const differenceDocument = z.strictObject({

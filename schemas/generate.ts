@@ -3,16 +3,28 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { configFile } from "./config.js";
-import { auditDocument, bindingDocument, bindingsDocument, errorDocument, eventDocument, planDocument, statusDocument } from "./control.js";
+import {
+  auditDocument,
+  bindingDocument,
+  bindingsDocument,
+  errorDocument,
+  eventDocument,
+  planDocument,
+  statusDocument,
+} from "./control.js";
 import { journalHeader, journalLine } from "./journal.js";
 import { keyFile } from "./keys.js";
 
-const schema = (type: z.ZodType): Record<string, unknown> => z.toJSONSchema(type, { io: "input" }) as Record<string, unknown>;
+const schema = (type: z.ZodType): Record<string, unknown> =>
+  z.toJSONSchema(type, { io: "input" }) as Record<string, unknown>;
 
 const answer = (description: string, name: string, contentType = "application/json"): unknown => ({
   responses: {
     "200": { description, content: { [contentType]: { schema: { $ref: `#/components/schemas/${name}` } } } },
-    default: { description: "What is wrong", content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } },
+    default: {
+      description: "What is wrong",
+      content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+    },
   },
 });
 
@@ -31,7 +43,10 @@ function openApi(): unknown {
       "/status": { get: answer("The daemon at a glance", "Status") },
       "/bindings": { get: answer("All bindings", "Bindings") },
       "/bindings/{homeAddress}": { parameters: [homeAddress], get: answer("One binding", "Binding") },
-      "/plan/{homeAddress}": { parameters: [homeAddress], get: answer("The kernel objects of a binding as commands", "Plan") },
+      "/plan/{homeAddress}": {
+        parameters: [homeAddress],
+        get: answer("The kernel objects of a binding as commands", "Plan"),
+      },
       "/audit": { get: answer("Differences between plan and kernel", "Audit") },
       "/events/recent": { get: answer("The last events, one document a line", "Event", "application/x-ndjson") },
       "/events": { get: answer("Events as they happen, one document a line", "Event", "application/x-ndjson") },
@@ -74,4 +89,5 @@ function main(directory: string, check: boolean): number {
 }
 
 const [, script, directory, flag] = process.argv;
-if (script?.endsWith("schemas/generate.js") && directory !== undefined) process.exitCode = main(directory, flag === "--check");
+if (script?.endsWith("schemas/generate.js") && directory !== undefined)
+  process.exitCode = main(directory, flag === "--check");

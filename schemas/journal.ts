@@ -6,7 +6,11 @@ import { z } from "zod";
 
 export const JOURNAL_VERSION = 1;
 
-export const journalHeader = z.strictObject({ dsmipd: z.literal("journal"), version: z.literal(JOURNAL_VERSION), role: z.enum(["home-agent", "mobile-node"]) });
+export const journalHeader = z.strictObject({
+  dsmipd: z.literal("journal"),
+  version: z.literal(JOURNAL_VERSION),
+  role: z.enum(["home-agent", "mobile-node"]),
+});
 
 /** `record` belongs to the role's machine; the journal only keeps the last one of each key. A record of null forgets the key. */
 export const journalLine = z.strictObject({

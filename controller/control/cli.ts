@@ -1,18 +1,18 @@
 #!/usr/bin/env node
 /** dsmipctl: what the daemon knows, as tables for people or JSON for programs. Exit codes: 0 fine, 1 a difference or an error, 2 wrong usage. */
 import { Command, Option } from "commander";
-import { MobilityError } from "../base/errors.js";
 import {
   auditDocument,
+  type BindingDocument,
   bindingDocument,
   bindingsDocument,
+  type EventDocument,
   eventDocument,
   planDocument,
-  statusDocument,
-  type BindingDocument,
-  type EventDocument,
   type StatusDocument,
+  statusDocument,
 } from "../../schemas/control.js";
+import { MobilityError } from "../base/errors.js";
 import { fetchDocument, followLines } from "./client.js";
 import { completionScript } from "./completion.js";
 import { formatTable } from "./table.js";
@@ -57,7 +57,10 @@ function bindingText(one: BindingDocument): string {
     ["care-of address", `${endpointText(one.endpoint)}${one.endpoint === null ? "" : ` (${one.endpoint.format})`}`],
     ["accepted from", one.acceptedFrom.map(endpointText).join(", ") || "-"],
     ["sequence", one.sequence?.toString() ?? "-"],
-    ["lifetime", one.lifetimeSeconds === null ? "-" : `${one.lifetimeSeconds} s, ${Math.round(one.remainingSeconds ?? 0)} s left`],
+    [
+      "lifetime",
+      one.lifetimeSeconds === null ? "-" : `${one.lifetimeSeconds} s, ${Math.round(one.remainingSeconds ?? 0)} s left`,
+    ],
     ["profile", one.profile],
   ];
   return rows.map(([name, value]) => `${name.padEnd(18)} ${value}`).join("\n");
@@ -83,7 +86,11 @@ function eventText(event: EventDocument): string {
 
 const program = new Command("dsmipctl")
   .description("Shows what dsmipd knows: bindings, the kernel objects behind them, and events.")
-  .option("-s, --socket <path>", "control socket of the daemon", process.env["DSMIPD_SOCKET"] ?? "/run/dsmipd/control.sock")
+  .option(
+    "-s, --socket <path>",
+    "control socket of the daemon",
+    process.env["DSMIPD_SOCKET"] ?? "/run/dsmipd/control.sock",
+  )
   .addOption(new Option("-o, --output <form>", "form of the output").choices(["table", "json"]).default("table"))
   .configureHelp({ showGlobalOptions: true })
   .showHelpAfterError("(dsmipctl --help says more)")
@@ -102,7 +109,9 @@ program
 program
   .command("bindings")
   .description("all bindings")
-  .action(async () => show(options(), bindingsDocument.parse(await get("/bindings")), (document) => bindingsTable(document.bindings)));
+  .action(async () =>
+    show(options(), bindingsDocument.parse(await get("/bindings")), (document) => bindingsTable(document.bindings)),
+  );
 
 program
   .command("binding <homeAddress>")

@@ -1,7 +1,7 @@
 /** The client's side of the control interface, for dsmipctl and tests. */
 import { request } from "node:http";
-import { MobilityError } from "../base/errors.js";
 import { errorDocument } from "../../schemas/control.js";
+import { MobilityError } from "../base/errors.js";
 
 /** The document at `path` (without /v1). Throws MobilityError with the daemon's own sentence, or one that says how to reach a daemon. */
 export function fetchDocument(socketPath: string, path: string): Promise<unknown> {
@@ -27,19 +27,27 @@ export function fetchDocument(socketPath: string, path: string): Promise<unknown
 }
 
 /** Calls `onLine` for each line of a stream until it ends or `signal` aborts. */
-export function followLines(socketPath: string, path: string, onLine: (line: string) => void, signal?: AbortSignal): Promise<void> {
+export function followLines(
+  socketPath: string,
+  path: string,
+  onLine: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path: `/v1${path}`, agent: false, ...(signal ? { signal } : {}) }, (response) => {
-      let rest = "";
-      response.setEncoding("utf8");
-      response.on("data", (text: string) => {
-        const lines = (rest + text).split("\n");
-        rest = lines.pop() ?? "";
-        lines.forEach(onLine);
-      });
-      response.on("end", () => resolve());
-      response.on("error", (cause) => (signal?.aborted ? resolve() : reject(cause)));
-    });
+    const call = request(
+      { socketPath, path: `/v1${path}`, agent: false, ...(signal ? { signal } : {}) },
+      (response) => {
+        let rest = "";
+        response.setEncoding("utf8");
+        response.on("data", (text: string) => {
+          const lines = (rest + text).split("\n");
+          rest = lines.pop() ?? "";
+          lines.forEach(onLine);
+        });
+        response.on("end", () => resolve());
+        response.on("error", (cause) => (signal?.aborted ? resolve() : reject(cause)));
+      },
+    );
     call.on("error", (cause) => (signal?.aborted ? resolve() : reject(unreachable(socketPath, cause))));
     call.end();
   });

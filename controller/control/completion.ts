@@ -10,6 +10,7 @@ export function completionScript(shell: string, commands: readonly string[]): st
   if (shell === "bash") {
     return [
       "_dsmipctl() {",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own
       '  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"',
       "  case $before in",
       `    ${BY_HOME_ADDRESS.join("|")}) COMPREPLY=($(compgen -W "$(${LIST})" -- "$word"));;`,

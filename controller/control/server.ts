@@ -6,9 +6,15 @@ import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
+import type {
+  AuditDocument,
+  BindingDocument,
+  EventDocument,
+  PlanDocument,
+  StatusDocument,
+} from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
 import { type Ipv6Address, parseIp } from "../base/ip.js";
-import type { AuditDocument, BindingDocument, EventDocument, PlanDocument, StatusDocument } from "../../schemas/control.js";
 
 /** What the daemon shows. `undefined`: no such home address. */
 export interface ControlSource {
@@ -37,12 +43,18 @@ export interface ControlServer {
 export async function startControlServer(path: string, source: ControlSource): Promise<ControlServer> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
   if (await answers(path)) {
-    throw new MobilityError("MIP_BUSY", `${path}: another dsmipd answers on this control socket; stop it or set another controlSocket`);
+    throw new MobilityError(
+      "MIP_BUSY",
+      `${path}: another dsmipd answers on this control socket; stop it or set another controlSocket`,
+    );
   }
   removeIfThere(path);
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    void respond(source, request, response);
-  });
+  const server = createServer(
+    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => {
+      void respond(source, request, response);
+    },
+  );
   server.maxConnections = MAX_CLIENTS;
   server.on("clientError", (_error, socket) => {
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
@@ -96,7 +108,12 @@ async function respond(source: ControlSource, request: IncomingMessage, response
     await route(source, new URL(request.url ?? "/", "http://localhost").pathname, response);
   } catch (cause) {
     const known = cause instanceof MobilityError;
-    refuse(response, known ? 503 : 500, known ? cause.code : "MIP_INTERNAL", known ? cause.message : "internal error; see the daemon's log");
+    refuse(
+      response,
+      known ? 503 : 500,
+      known ? cause.code : "MIP_INTERNAL",
+      known ? cause.message : "internal error; see the daemon's log",
+    );
   }
 }
 
@@ -113,7 +130,12 @@ async function route(source: ControlSource, path: string, response: ServerRespon
   } else if (collection === "bindings" || collection === "plan") {
     return one(source, collection, argument, response);
   }
-  refuse(response, 404, "MIP_NOT_FOUND", "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/audit, /v1/events and /v1/events/recent");
+  refuse(
+    response,
+    404,
+    "MIP_NOT_FOUND",
+    "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/audit, /v1/events and /v1/events/recent",
+  );
 }
 
 function one(source: ControlSource, collection: "bindings" | "plan", argument: string, response: ServerResponse): void {
@@ -134,7 +156,12 @@ function decode(part: string): string {
 
 function recent(source: ControlSource, response: ServerResponse): void {
   response.writeHead(200, { "content-type": "application/x-ndjson" });
-  response.end(source.recentEvents().map((event) => `${JSON.stringify(event)}\n`).join(""));
+  response.end(
+    source
+      .recentEvents()
+      .map((event) => `${JSON.stringify(event)}\n`)
+      .join(""),
+  );
 }
 
 function follow(source: ControlSource, response: ServerResponse): void {

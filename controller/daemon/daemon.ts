@@ -13,7 +13,8 @@ export interface Daemon {
 /** Resolves when messages are answered. Throws MobilityError with a sentence for the operator. */
 export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Daemon> {
   const { config, keys } = loaded;
-  const daemon = config.role === "home-agent" ? await startHomeAgent(config, keys, log) : await startMobileNode(config, keys, log);
+  const daemon =
+    config.role === "home-agent" ? await startHomeAgent(config, keys, log) : await startMobileNode(config, keys, log);
   log.info({ event: "daemon.ready", role: config.role });
   notifySupervisor("READY=1");
   return {

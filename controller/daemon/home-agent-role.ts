@@ -1,22 +1,27 @@
 /** The home agent at work: its machine, its plan and the platform tied together. All decisions are the machine's. */
-import type { NodeKeys } from "../config.js";
+
+import type { HomeAgentConfig } from "../../schemas/config.js";
+import type { BindingDocument } from "../../schemas/control.js";
 import { type IpAddress, type Ipv6Address, isIpv6 } from "../base/ip.js";
 import { exhaustive } from "../base/result.js";
+import type { NodeKeys } from "../config.js";
 import type { Logger } from "../log.js";
 import { planBinding, planHomeAgentSite, planSubscriberSecurity } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
+import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
+import { viewOf } from "../protocol/binding-cache.js";
 import { bindingViews, dataPaths, HomeAgentState, lookup, nextDeadline, step } from "../protocol/home-agent.js";
 import type { HomeAgentEffect, HomeAgentInput } from "../protocol/home-agent-inputs.js";
-import { viewOf } from "../protocol/binding-cache.js";
-import type { BindingDocument, } from "../../schemas/control.js";
-import type { HomeAgentConfig } from "../../schemas/config.js";
 import { openHomeLink } from "./home-link-sockets.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
 import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
-import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
 import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
 
-export async function startHomeAgent(config: HomeAgentConfig, keys: ReadonlyMap<Ipv6Address, NodeKeys>, log: Logger): Promise<{ stop(): Promise<void> }> {
+export async function startHomeAgent(
+  config: HomeAgentConfig,
+  keys: ReadonlyMap<Ipv6Address, NodeKeys>,
+  log: Logger,
+): Promise<{ stop(): Promise<void> }> {
   const { addresses, homeLink } = config.homeAgent;
   const own: IpAddress[] = [addresses.ipv6, ...(addresses.ipv4 === undefined ? [] : [addresses.ipv4])];
   const platform = await Platform.open(
@@ -75,7 +80,11 @@ async function run(
         return homeDevice === undefined ? done(false) : home.link.probe(homeDevice, address, done);
       }
       case "data-path":
-        return platform.reconciler.setGroup(bindingGroup(effect.path.homeAddress), planBinding(effect.path, planSite), effect.path.revision);
+        return platform.reconciler.setGroup(
+          bindingGroup(effect.path.homeAddress),
+          planBinding(effect.path, planSite),
+          effect.path.revision,
+        );
       case "data-path-removed":
         return platform.reconciler.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
       default:
@@ -86,25 +95,47 @@ async function run(
   platform.onGroupResult(({ group, revision, failure }) => {
     const homeAddress = homeAddressOfGroup(group);
     if (homeAddress === undefined) return;
-    if (failure !== undefined) platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
-    loop.push({ kind: "programmed", homeAddress, revision, ...(failure !== undefined && { failure: failure.message }) });
+    if (failure !== undefined)
+      platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
+    loop.push({
+      kind: "programmed",
+      homeAddress,
+      revision,
+      ...(failure !== undefined && { failure: failure.message }),
+    });
   });
 
   const groups = new Map<string, readonly KernelObject[]>([["site", planHomeAgentSite(planSite)]]);
   for (const subscriber of config.subscribers) {
     const nodeKeys = keys.get(subscriber.homeAddress);
-    if (nodeKeys !== undefined) groups.set(`security ${subscriber.homeAddress}`, planSubscriberSecurity(subscriber.homeAddress, nodeKeys, planSite));
+    if (nodeKeys !== undefined)
+      groups.set(
+        `security ${subscriber.homeAddress}`,
+        planSubscriberSecurity(subscriber.homeAddress, nodeKeys, planSite),
+      );
   }
   // What was bound before a restart is wanted together with the site, so that its objects are adopted and not made anew.
-  const restored = [...platform.journal.entries.values()].map(({ record, writtenAt }) => ({ record, ageSeconds: Math.max(0, Date.now() - writtenAt) / 1000 }));
+  const restored = [...platform.journal.entries.values()].map(({ record, writtenAt }) => ({
+    record,
+    ageSeconds: Math.max(0, Date.now() - writtenAt) / 1000,
+  }));
   for (const effect of step(state, { kind: "restore", bindings: restored }, monotonicNow())) perform(effect);
   await platform.require(groups);
   platform.reconciler.declareComplete();
   await platform.reconciler.settled();
 
   platform.listen(
-    { self: site.addresses.ipv6, isProtected: (source) => keys.has(source) && site.subscribers.has(source), tunDevice: TUN_DEVICE, tunMark: TUN_MARK, directMark: DIRECT_MARK },
-    { onMessage: (message, arrival) => loop.push({ kind: "message", arrival, message }), onDrop: (reason, detail) => platform.drop(reason, detail) },
+    {
+      self: site.addresses.ipv6,
+      isProtected: (source) => keys.has(source) && site.subscribers.has(source),
+      tunDevice: TUN_DEVICE,
+      tunMark: TUN_MARK,
+      directMark: DIRECT_MARK,
+    },
+    {
+      onMessage: (message, arrival) => loop.push({ kind: "message", arrival, message }),
+      onDrop: (reason, detail) => platform.drop(reason, detail),
+    },
   );
   await platform.serve(
     {

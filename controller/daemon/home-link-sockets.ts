@@ -18,7 +18,9 @@ export function openHomeLink(names: InterfaceNames, options: { readonly hears: b
   const link = new HomeLink({
     identify: (device) => {
       const found = names.identity(device);
-      return found?.linkLayerAddress.length === MAC_OCTETS ? { index: found.index, mac: found.linkLayerAddress } : undefined;
+      return found?.linkLayerAddress.length === MAC_OCTETS
+        ? { index: found.index, mac: found.linkLayerAddress }
+        : undefined;
     },
     sendFrame: ({ index }, etherType, destination, payload) => {
       // A link that goes away in this moment loses an announcement that nobody would have heard.
@@ -26,7 +28,9 @@ export function openHomeLink(names: InterfaceNames, options: { readonly hears: b
     },
     schedule: setTimer,
   });
-  const icmp = options.hears ? openIcmpv6Socket({ types: [Icmpv6Type.neighbourAdvertisement, Icmpv6Type.neighbourSolicitation] }) : undefined;
+  const icmp = options.hears
+    ? openIcmpv6Socket({ types: [Icmpv6Type.neighbourAdvertisement, Icmpv6Type.neighbourSolicitation] })
+    : undefined;
   icmp?.listen({
     onPackets: (packets) => {
       for (const { data, source, hopLimit = 0, interfaceIndex = 0 } of packets) {

@@ -3,8 +3,8 @@
  * advertisements (neighbour advertisement, gratuitous ARP) by which addresses change hands. Answering solicitations is the kernel's
  * work (proxy neighbour entries). RFC 6275 §10.3.1, §10.4.1; RFC 4862 §5.4; RFC 5944 §4.6.
  */
-import { type IpAddress, type Ipv4Address, type Ipv6Address, IPV6_ANY, ipToBytes, isIpv4 } from "../base/ip.js";
-import { ARP_OPERATION, encodeArp, ETHERTYPE } from "../wire/arp.js";
+import { IPV6_ANY, type IpAddress, type Ipv4Address, type Ipv6Address, ipToBytes, isIpv4 } from "../base/ip.js";
+import { ARP_OPERATION, ETHERTYPE, encodeArp } from "../wire/arp.js";
 import { decodeIcmpv6, encodeIcmpv6, withIcmpv6Checksum } from "../wire/icmpv6.js";
 import { encodeIpv6Packet } from "../wire/ipv6.js";
 import { type AddressedNd, dadProbe, ND_HOP_LIMIT, unsolicitedAdvertisement } from "../wire/neighbour-discovery.js";
@@ -57,12 +57,16 @@ export class HomeLink {
   }
 
   /** A neighbour advertisement for a probed address, or another node's probe for it, is a conflict (RFC 4862 §5.4.3, §5.4.4). */
-  receiveIcmpv6(bytes: Uint8Array, from: { readonly source: Ipv6Address; readonly hopLimit: number; readonly device: string }): void {
+  receiveIcmpv6(
+    bytes: Uint8Array,
+    from: { readonly source: Ipv6Address; readonly hopLimit: number; readonly device: string },
+  ): void {
     if (from.hopLimit !== ND_HOP_LIMIT) return;
     const message = decodeIcmpv6(bytes);
     if (!message.ok) return;
     const { value } = message;
-    const claims = value.type === "neighbour-advertisement" || (value.type === "neighbour-solicitation" && from.source === IPV6_ANY);
+    const claims =
+      value.type === "neighbour-advertisement" || (value.type === "neighbour-solicitation" && from.source === IPV6_ANY);
     if (claims && this.#probes.get(value.target)?.device === from.device) this.#finish(value.target, true);
   }
 
@@ -72,7 +76,11 @@ export class HomeLink {
     if (link === undefined) return;
     for (const address of addresses) {
       if (isIpv4(address)) this.#sendGratuitousArp(link, address);
-      else this.#sendNd(link, unsolicitedAdvertisement({ target: address, source: address, linkLayerAddress: link.mac, router }));
+      else
+        this.#sendNd(
+          link,
+          unsolicitedAdvertisement({ target: address, source: address, linkLayerAddress: link.mac, router }),
+        );
     }
   }
 
@@ -102,7 +110,14 @@ export class HomeLink {
 
   #sendNd(link: LinkIdentity, { source, destination, message }: AddressedNd): void {
     const payload = withIcmpv6Checksum(encodeIcmpv6(message), source, destination);
-    const header = { trafficClass: 0, flowLabel: 0, nextHeader: Protocol.icmpv6, hopLimit: ND_HOP_LIMIT, source, destination };
+    const header = {
+      trafficClass: 0,
+      flowLabel: 0,
+      nextHeader: Protocol.icmpv6,
+      hopLimit: ND_HOP_LIMIT,
+      source,
+      destination,
+    };
     this.#ports.sendFrame(link, ETHERTYPE.ipv6, multicastMac(destination), encodeIpv6Packet({ header, payload }));
   }
 }

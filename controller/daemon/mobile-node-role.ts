@@ -1,23 +1,35 @@
 /** The mobile node at work: its machine, its plan, the network watcher and the platform tied together. All decisions are the machine's. */
-import type { NodeKeys } from "../config.js";
+
+import type { MobileNodeConfig } from "../../schemas/config.js";
+import type { BindingDocument } from "../../schemas/control.js";
 import { InvariantError } from "../base/errors.js";
 import { IPV4_ANY, type Ipv6Address } from "../base/ip.js";
 import { exhaustive } from "../base/result.js";
 import { elapsed } from "../base/time.js";
+import type { NodeKeys } from "../config.js";
 import { NetworkWatcher } from "../kernel/watch.js";
 import type { Logger } from "../log.js";
 import { planMobileNode, planMobileNodeSite } from "../plan/mobile-node-plan.js";
 import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
-import { initialMobileNode, type MobileNodeEffect, type MobileNodeInput, type MobileNodeState, nextDeadline, step } from "../protocol/mobile-node.js";
-import type { BindingDocument } from "../../schemas/control.js";
-import type { MobileNodeConfig } from "../../schemas/config.js";
+import {
+  initialMobileNode,
+  type MobileNodeEffect,
+  type MobileNodeInput,
+  type MobileNodeState,
+  nextDeadline,
+  step,
+} from "../protocol/mobile-node.js";
 import { openHomeLink } from "./home-link-sockets.js";
 import { openTransport, setTimer } from "./kernel.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
 import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
 import { mobileNodePlanSite } from "./sites.js";
 
-export async function startMobileNode(config: MobileNodeConfig, keys: ReadonlyMap<Ipv6Address, NodeKeys>, log: Logger): Promise<{ stop(): Promise<void> }> {
+export async function startMobileNode(
+  config: MobileNodeConfig,
+  keys: ReadonlyMap<Ipv6Address, NodeKeys>,
+  log: Logger,
+): Promise<{ stop(): Promise<void> }> {
   const { homeAddress, homeAgent } = config.mobileNode;
   const nodeKeys = keys.get(homeAddress);
   if (nodeKeys === undefined) throw new InvariantError(`no keys for ${homeAddress}`);
@@ -35,7 +47,11 @@ export async function startMobileNode(config: MobileNodeConfig, keys: ReadonlyMa
   );
   let watcher: NetworkWatcher | undefined;
   try {
-    watcher = await NetworkWatcher.open({ openTransport, setTimer, onError: (error) => log.warn({ event: "network.unread", reason: String(error) }) });
+    watcher = await NetworkWatcher.open({
+      openTransport,
+      setTimer,
+      onError: (error) => log.warn({ event: "network.unread", reason: String(error) }),
+    });
     return await run(config, nodeKeys, platform, watcher);
   } catch (error) {
     watcher?.close();
@@ -44,7 +60,12 @@ export async function startMobileNode(config: MobileNodeConfig, keys: ReadonlyMa
   }
 }
 
-async function run(config: MobileNodeConfig, keys: NodeKeys, platform: Platform, watcher: NetworkWatcher): Promise<{ stop(): Promise<void> }> {
+async function run(
+  config: MobileNodeConfig,
+  keys: NodeKeys,
+  platform: Platform,
+  watcher: NetworkWatcher,
+): Promise<{ stop(): Promise<void> }> {
   const { homeAddress } = config.mobileNode;
   const planSite = mobileNodePlanSite(config);
   const home = openHomeLink(platform.kernel.names, { hears: false });
@@ -73,7 +94,9 @@ async function run(config: MobileNodeConfig, keys: NodeKeys, platform: Platform,
       case "journal":
         return platform.journal.append(effect.key, effect.record);
       case "announce":
-        return effect.device === undefined ? undefined : home.link.announce(effect.device, effect.addresses, effect.router);
+        return effect.device === undefined
+          ? undefined
+          : home.link.announce(effect.device, effect.addresses, effect.router);
       case "data-path":
         return platform.reconciler.setGroup(group, planMobileNode(effect.path, planSite), effect.path.revision);
       case "stopped":
@@ -86,8 +109,14 @@ async function run(config: MobileNodeConfig, keys: NodeKeys, platform: Platform,
   platform.onGroupResult((result) => {
     if (homeAddressOfGroup(result.group) === undefined) return;
     const { revision, failure } = result;
-    if (failure !== undefined) platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
-    loop.push({ kind: "programmed", homeAddress, revision, ...(failure !== undefined && { failure: failure.message }) });
+    if (failure !== undefined)
+      platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
+    loop.push({
+      kind: "programmed",
+      homeAddress,
+      revision,
+      ...(failure !== undefined && { failure: failure.message }),
+    });
   });
 
   const kept = platform.journal.entries.get(homeAddress);
@@ -102,14 +131,24 @@ async function run(config: MobileNodeConfig, keys: NodeKeys, platform: Platform,
   await platform.reconciler.settled();
 
   platform.listen(
-    { self: homeAddress, isProtected: (source) => source === config.mobileNode.homeAgent.ipv6, tunDevice: TUN_DEVICE, tunMark: TUN_MARK, directMark: DIRECT_MARK },
-    { onMessage: (message, arrival) => loop.push({ kind: "message", arrival, message }), onDrop: (reason, detail) => platform.drop(reason, detail) },
+    {
+      self: homeAddress,
+      isProtected: (source) => source === config.mobileNode.homeAgent.ipv6,
+      tunDevice: TUN_DEVICE,
+      tunMark: TUN_MARK,
+      directMark: DIRECT_MARK,
+    },
+    {
+      onMessage: (message, arrival) => loop.push({ kind: "message", arrival, message }),
+      onDrop: (reason, detail) => platform.drop(reason, detail),
+    },
   );
   watcher.onView((view) => loop.push({ kind: "network", view }));
   await platform.serve(
     {
       bindings: () => [bindingDocument(state)],
-      binding: (address) => (address === homeAddress || address === config.mobileNode.ipv4HomeAddress ? bindingDocument(state) : undefined),
+      binding: (address) =>
+        address === homeAddress || address === config.mobileNode.ipv4HomeAddress ? bindingDocument(state) : undefined,
     },
     [homeAddress, ...(config.mobileNode.ipv4HomeAddress === undefined ? [] : [config.mobileNode.ipv4HomeAddress])],
   );
@@ -130,7 +169,8 @@ async function run(config: MobileNodeConfig, keys: NodeKeys, platform: Platform,
 
 /** The mobile node's registration in the shape of a binding: the endpoint is its own end. */
 function bindingDocument({ site, registration, path, phase }: MobileNodeState): BindingDocument {
-  const endpoint = registration === undefined ? null : { format: registration.format, address: registration.careOf.address };
+  const endpoint =
+    registration === undefined ? null : { format: registration.format, address: registration.careOf.address };
   return {
     homeAddress: site.homeAddress,
     ipv4HomeAddress: registration?.ipv4HomeAddress ?? null,
@@ -145,6 +185,12 @@ function bindingDocument({ site, registration, path, phase }: MobileNodeState): 
   };
 }
 
-function localEndpoint({ format, address }: { readonly format: "ipv6" | "ipv4" | "udp"; readonly address: string }): NonNullable<BindingDocument["endpoint"]> {
+function localEndpoint({
+  format,
+  address,
+}: {
+  readonly format: "ipv6" | "ipv4" | "udp";
+  readonly address: string;
+}): NonNullable<BindingDocument["endpoint"]> {
   return format === "udp" ? { format, address, port: 4191 } : { format, address };
 }

@@ -2,7 +2,9 @@
  * What both roles stand on: kernel, reconciler, signalling sockets, journal, events, counters and the control interface, opened in the
  * order in which they need each other and closed in the reverse one.
  */
-import { MobilityError } from "../base/errors.js";
+
+import type { BindingDocument, StatusDocument } from "../../schemas/control.js";
+import type { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { Counters, EventLog } from "../events.js";
@@ -15,10 +17,9 @@ import type { KernelObject } from "../plan/objects.js";
 import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/inputs.js";
 import { type GroupResult, Reconciler } from "../reconcile/reconciler.js";
 import { VERSION } from "../version.js";
-import type { BindingDocument, StatusDocument } from "../../schemas/control.js";
 import { openKernel, PacketCounters, setTimer } from "./kernel.js";
 import { checkPrivileges, checkTun, explainRefusal, holdAddresses } from "./preflight.js";
-import { sendFailure, Signalling, type SignallingListener, type SignallingSite } from "./signalling.js";
+import { Signalling, type SignallingListener, type SignallingSite, sendFailure } from "./signalling.js";
 import { SignallingSockets } from "./signalling-sockets.js";
 import { auditDocument, planDocument } from "./views.js";
 
@@ -71,7 +72,11 @@ export class Platform {
     try {
       const journal = new Journal(options.stateDirectory, options.role, Date.now);
       undo.push(() => journal.close());
-      if (journal.skipped > 0) log.warn({ event: "journal.damaged", lines: journal.skipped }, "unreadable journal lines were skipped, continuing with the rest");
+      if (journal.skipped > 0)
+        log.warn(
+          { event: "journal.damaged", lines: journal.skipped },
+          "unreadable journal lines were skipped, continuing with the rest",
+        );
       const kernel = await openKernel();
       undo.push(() => kernel.close());
       const sockets = new SignallingSockets({
@@ -162,12 +167,17 @@ export class Platform {
 
   drop(reason: DropReason, detail: string): void {
     const count = this.drops.add(reason);
-    if (count <= LOGGED_DROPS || count % LOGGED_DROP_INTERVAL === 0) this.log.info({ event: "message.dropped", reason, detail, count });
+    if (count <= LOGGED_DROPS || count % LOGGED_DROP_INTERVAL === 0)
+      this.log.info({ event: "message.dropped", reason, detail, count });
   }
 
   notify({ event }: NotifyEffect): void {
     this.events.record(event);
-    this.log.info({ event: event.event, ...(event.homeAddress !== undefined && { hoa: event.homeAddress }), ...event.detail });
+    this.log.info({
+      event: event.event,
+      ...(event.homeAddress !== undefined && { hoa: event.homeAddress }),
+      ...event.detail,
+    });
   }
 
   note(event: ProtocolEvent): void {
@@ -178,7 +188,10 @@ export class Platform {
   flush(): Promise<void> | undefined {
     if (!this.journal.dirty) return undefined;
     return this.journal.flush().catch((error: unknown) => {
-      this.log.error({ event: "journal.failed", reason: (error as Error).message }, "bindings are not durable until the disk is well again");
+      this.log.error(
+        { event: "journal.failed", reason: (error as Error).message },
+        "bindings are not durable until the disk is well again",
+      );
     });
   }
 

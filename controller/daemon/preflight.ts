@@ -15,7 +15,9 @@ export function checkPrivileges(status = readFileSync("/proc/self/status", "utf8
   const missing = Object.entries(CAPABILITIES).filter(([, bit]) => ((effective >> BigInt(bit)) & 1n) === 0n);
   if (missing.length > 0) {
     const names = missing.map(([name]) => name).join(" and ");
-    throw new MissingError(`dsmipd has no ${names}; run it as root, or in a container with --cap-add=NET_ADMIN --cap-add=NET_RAW`);
+    throw new MissingError(
+      `dsmipd has no ${names}; run it as root, or in a container with --cap-add=NET_ADMIN --cap-add=NET_RAW`,
+    );
   }
 }
 
@@ -29,10 +31,12 @@ const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => str
   "fou-port": () => "modprobe fou",
   "nft-table": () => "modprobe nf_tables",
   "nft-element": () => "modprobe nf_tables",
-  "xfrm-state": (object) => (object.kind === "xfrm-state" && object.transform.type === "esp" ? "modprobe esp6" : "modprobe mip6"),
+  "xfrm-state": (object) =>
+    object.kind === "xfrm-state" && object.transform.type === "esp" ? "modprobe esp6" : "modprobe mip6",
   "xfrm-policy": () => "modprobe xfrm_user",
   route: () => "modprobe ip6_tunnel",
-  link: (object) => (object.kind === "link" ? `modprobe ${object.link.type === "ip6tnl" ? "ip6_tunnel" : object.link.type}` : ""),
+  link: (object) =>
+    object.kind === "link" ? `modprobe ${object.link.type === "ip6tnl" ? "ip6_tunnel" : object.link.type}` : "",
 };
 
 /** By these a kernel says that it has no such thing at all. */
@@ -45,7 +49,10 @@ export function explainRefusal(object: KernelObject, error: MobilityError, comma
   const lacksModule = error instanceof MissingError || UNSUPPORTED.has(errno) || unknownFamily;
   const remedy = REMEDY[object.kind]?.(object);
   if (!lacksModule || remedy === undefined) return error;
-  return new MissingError(`the kernel cannot do: ${command}; run: ${remedy} (Debian: the package linux-image-amd64 has it, the cloud kernels do not)`, { cause: error });
+  return new MissingError(
+    `the kernel cannot do: ${command}; run: ${remedy} (Debian: the package linux-image-amd64 has it, the cloud kernels do not)`,
+    { cause: error },
+  );
 }
 
 /**
@@ -61,7 +68,9 @@ export async function holdAddresses(addresses: readonly IpAddress[]): Promise<()
     } catch (cause) {
       release();
       if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE") throw cause;
-      throw new MobilityError("MIP_BUSY", `another dsmipd serves ${address} in this network namespace; stop it first`, { cause });
+      throw new MobilityError("MIP_BUSY", `another dsmipd serves ${address} in this network namespace; stop it first`, {
+        cause,
+      });
     }
   }
   return release;

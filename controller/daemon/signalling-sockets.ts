@@ -42,13 +42,22 @@ export class SignallingSockets implements SignallingPorts {
         throw new MobilityError("MIP_SOCKET", explain(cause.code), { cause });
       }
     };
-    this.#mobilityHeader = open(() => openMobilityHeaderSocket(), (code) => `no raw socket for the Mobility Header (${code}); CAP_NET_RAW is needed`);
+    this.#mobilityHeader = open(
+      () => openMobilityHeaderSocket(),
+      (code) => `no raw socket for the Mobility Header (${code}); CAP_NET_RAW is needed`,
+    );
     const { udpAddress, udpPort, tunDevice } = options;
     this.#udp =
       udpAddress === undefined
         ? undefined
-        : open(() => openUdpSocket({ family: 4, address: udpAddress, port: udpPort }), (code) => udpRefusal(code, udpAddress, udpPort));
-    this.#tun = open(() => TunDevice.open({ name: tunDevice }), (code) => tunRefusal(code, tunDevice));
+        : open(
+            () => openUdpSocket({ family: 4, address: udpAddress, port: udpPort }),
+            (code) => udpRefusal(code, udpAddress, udpPort),
+          );
+    this.#tun = open(
+      () => TunDevice.open({ name: tunDevice }),
+      (code) => tunRefusal(code, tunDevice),
+    );
   }
 
   /** Starts receiving. The TUN device must be up, or what is injected is lost. */
@@ -56,11 +65,27 @@ export class SignallingSockets implements SignallingPorts {
     const { onError } = this.#options;
     this.#mobilityHeader.listen({
       onPackets: (packets) => {
-        for (const { data, source, destination, interfaceIndex, flowLabel = 0, destinationOptions, routingHeader } of packets) {
+        for (const {
+          data,
+          source,
+          destination,
+          interfaceIndex,
+          flowLabel = 0,
+          destinationOptions,
+          routingHeader,
+        } of packets) {
           if (destination === undefined || interfaceIndex === undefined) continue;
           const device = this.#options.names.interfaceName(interfaceIndex) ?? `index ${interfaceIndex}`;
           const header = routingHeader === undefined ? {} : { routingHeader };
-          signalling.receiveMobilityHeader({ bytes: data, source, destination, device, flowLabel, destinationOptions, ...header });
+          signalling.receiveMobilityHeader({
+            bytes: data,
+            source,
+            destination,
+            device,
+            flowLabel,
+            destinationOptions,
+            ...header,
+          });
         }
       },
       onError: (error) => onError("Mobility Header socket", error),
@@ -68,13 +93,21 @@ export class SignallingSockets implements SignallingPorts {
     this.#udp?.listen({
       onPackets: (packets) => {
         for (const { data, source, sourcePort, destination } of packets) {
-          if (destination !== undefined) signalling.receiveUdp({ bytes: data, localAddress: destination, remoteAddress: source, remotePort: sourcePort });
+          if (destination !== undefined)
+            signalling.receiveUdp({
+              bytes: data,
+              localAddress: destination,
+              remoteAddress: source,
+              remotePort: sourcePort,
+            });
         }
       },
       onError: (error) => onError("signalling port", error),
     });
     this.#tun.listen({
-      onPackets: (packets) => packets.forEach((packet) => signalling.receiveTun(packet)),
+      onPackets: (packets) => {
+        for (const packet of packets) signalling.receiveTun(packet);
+      },
       onError: (error) => onError(`TUN device ${this.#tun.name}`, error),
     });
   }
@@ -96,7 +129,9 @@ export class SignallingSockets implements SignallingPorts {
   }
 
   sendUdp({ bytes, localAddress, remoteAddress, remotePort }: UdpPacket): void {
-    const report = this.#udp?.send([{ data: bytes, source: localAddress, destination: remoteAddress, destinationPort: remotePort }]);
+    const report = this.#udp?.send([
+      { data: bytes, source: localAddress, destination: remoteAddress, destinationPort: remotePort },
+    ]);
     if (report !== undefined) throwIfDropped(report);
   }
 
@@ -116,13 +151,17 @@ function throwIfDropped(report: SendReport): void {
 }
 
 function udpRefusal(code: string, address: Ipv4Address, port: number): string {
-  if (code === "EADDRINUSE") return `UDP port ${port} of ${address} is in use; another dsmipd, or a program to stop (ss -ulpn sport = :${port} names it)`;
-  if (code === "EADDRNOTAVAIL") return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.ipv4`;
+  if (code === "EADDRINUSE")
+    return `UDP port ${port} of ${address} is in use; another dsmipd, or a program to stop (ss -ulpn sport = :${port} names it)`;
+  if (code === "EADDRNOTAVAIL")
+    return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.ipv4`;
   return `UDP port ${port} of ${address} cannot be opened (${code})`;
 }
 
 function tunRefusal(code: string, name: string): string {
-  if (code === "EBUSY") return `the device ${name} exists already; another dsmipd runs in this network namespace, stop it first`;
-  if (code === "ENOENT" || code === "ENODEV") throw new MissingError("/dev/net/tun cannot be opened; run: modprobe tun");
+  if (code === "EBUSY")
+    return `the device ${name} exists already; another dsmipd runs in this network namespace, stop it first`;
+  if (code === "ENOENT" || code === "ENODEV")
+    throw new MissingError("/dev/net/tun cannot be opened; run: modprobe tun");
   return `the TUN device ${name} cannot be made (${code}); CAP_NET_ADMIN is needed`;
 }

@@ -109,7 +109,11 @@ export class Signalling {
         return this.#ports.sendMobilityHeader({ ...packet, ...device, mark: this.#site.directMark });
       }
       case "udp":
-        return this.#ports.sendMobilityHeader({ ...packet, mark: this.#site.tunMark, flowLabel: this.#outgoing.remember(departure) });
+        return this.#ports.sendMobilityHeader({
+          ...packet,
+          mark: this.#site.tunMark,
+          flowLabel: this.#outgoing.remember(departure),
+        });
     }
   }
 
@@ -118,14 +122,26 @@ export class Signalling {
     const from = `${remoteAddress}:${remotePort}`;
     const inner = decodeIpv6Packet(bytes);
     if (!inner.ok || bytes.length > LARGEST_SIGNALLING_PACKET) {
-      return this.#listener.onDrop("malformed", `UDP from ${from}: ${inner.ok ? `${bytes.length} octets` : inner.error.message}`);
+      return this.#listener.onDrop(
+        "malformed",
+        `UDP from ${from}: ${inner.ok ? `${bytes.length} octets` : inner.error.message}`,
+      );
     }
     const { source, destination, nextHeader } = inner.value.header;
-    if (destination !== this.#site.self) return this.#listener.onDrop("wrong-destination", `UDP from ${from}: inner destination ${destination}`);
-    if (!this.#site.isProtected(source)) return this.#listener.onDrop("not-a-subscriber", `UDP from ${from}: inner source ${source}`);
-    if (nextHeader !== Protocol.esp) return this.#listener.onDrop("unprotected", `UDP from ${from}: ${source} without ESP (next header ${nextHeader})`);
+    if (destination !== this.#site.self)
+      return this.#listener.onDrop("wrong-destination", `UDP from ${from}: inner destination ${destination}`);
+    if (!this.#site.isProtected(source))
+      return this.#listener.onDrop("not-a-subscriber", `UDP from ${from}: inner source ${source}`);
+    if (nextHeader !== Protocol.esp)
+      return this.#listener.onDrop(
+        "unprotected",
+        `UDP from ${from}: ${source} without ESP (next header ${nextHeader})`,
+      );
     const packet = new Uint8Array(bytes);
-    setFlowLabel(packet, this.#incoming.remember({ outerSource: remoteAddress, outerPort: remotePort, outerDestination: localAddress }));
+    setFlowLabel(
+      packet,
+      this.#incoming.remember({ outerSource: remoteAddress, outerPort: remotePort, outerDestination: localAddress }),
+    );
     this.#ports.injectIntoTun(packet);
   }
 
@@ -135,21 +151,35 @@ export class Signalling {
     // The kernel's own noise on a new device (router solicitations, multicast listener reports) is none of ours and not worth a count.
     if (!inner.ok || inner.value.header.source !== this.#site.self) return;
     if (inner.value.header.nextHeader !== Protocol.esp) {
-      return this.#listener.onDrop("unprotected", `a message to ${inner.value.header.destination} came out of the kernel without ESP and was not sent`);
+      return this.#listener.onDrop(
+        "unprotected",
+        `a message to ${inner.value.header.destination} came out of the kernel without ESP and was not sent`,
+      );
     }
     const departure = this.#outgoing.recall(flowLabelOf(packet) ?? 0);
-    if (departure === undefined) return this.#listener.onDrop("malformed", "a packet in the signalling device carries no label of ours");
+    if (departure === undefined)
+      return this.#listener.onDrop("malformed", "a packet in the signalling device carries no label of ours");
     // The label is ours, not the flow's.
     setFlowLabel(packet, 0);
-    this.#ports.sendUdp({ bytes: packet, localAddress: departure.localAddress, remoteAddress: departure.remoteAddress, remotePort: departure.remotePort });
+    this.#ports.sendUdp({
+      bytes: packet,
+      localAddress: departure.localAddress,
+      remoteAddress: departure.remoteAddress,
+      remotePort: departure.remotePort,
+    });
   }
 
   /** A message from the Mobility Header socket: the kernel has verified checksum, ESP and extension headers. */
   receiveMobilityHeader(packet: MobilityHeaderIn): void {
     const { source, destination } = packet;
-    if (destination !== this.#site.self) return this.#listener.onDrop("wrong-destination", `message from ${source} to ${destination}`);
+    if (destination !== this.#site.self)
+      return this.#listener.onDrop("wrong-destination", `message from ${source} to ${destination}`);
     const path = this.#pathOf(packet);
-    if (path === undefined) return this.#listener.onDrop("malformed", `message from ${source} in the signalling device without a label of ours`);
+    if (path === undefined)
+      return this.#listener.onDrop(
+        "malformed",
+        `message from ${source} in the signalling device without a label of ours`,
+      );
     const message = decodeMobilityMessage(packet.bytes);
     if (!message.ok) return this.#listener.onDrop("malformed", `message from ${source}: ${message.error.message}`);
     const protection = this.#site.isProtected(source) ? "esp" : "none";
@@ -185,5 +215,9 @@ function careOfAddressOf(headers: readonly Uint8Array[]): Ipv6Address | undefine
 /** The error of a send as one sentence for the log. */
 export function sendFailure(effect: SendEffect, cause: unknown): MobilityError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new MobilityError("MIP_SEND", `${effect.message.type} to ${effect.destination} (${effect.departure.type}) was not sent: ${reason}`, { cause });
+  return new MobilityError(
+    "MIP_SEND",
+    `${effect.message.type} to ${effect.destination} (${effect.departure.type}) was not sent: ${reason}`,
+    { cause },
+  );
 }

@@ -4,7 +4,15 @@ import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
 import type { HomeAgentSite, HomeSubscriber } from "../protocol/home-agent-inputs.js";
 
 export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
-  const { addresses, homeLink, maxLifetimeSeconds, natRefreshSeconds, forceUdp, duplicateAddressDetection, previousCareOfGraceSeconds } = config.homeAgent;
+  const {
+    addresses,
+    homeLink,
+    maxLifetimeSeconds,
+    natRefreshSeconds,
+    forceUdp,
+    duplicateAddressDetection,
+    previousCareOfGraceSeconds,
+  } = config.homeAgent;
   const subscribers = new Map<HomeSubscriber["homeAddress"], HomeSubscriber>();
   for (const subscriber of config.subscribers) subscribers.set(subscriber.homeAddress, subscriber);
   return {

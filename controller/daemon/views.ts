@@ -1,13 +1,19 @@
 /** From the daemon's values to the documents of the control interface. Pure. */
+
+import type { AuditDocument, PlanDocument } from "../../schemas/control.js";
 import { formatObject } from "../plan/format.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
 import type { AuditDifference } from "../reconcile/reconciler.js";
-import type { AuditDocument, PlanDocument } from "../../schemas/control.js";
 
 export function planDocument(homeAddress: string, objects: readonly KernelObject[]): PlanDocument {
   return {
     homeAddress,
-    objects: objects.map((object) => ({ key: objectKey(object), kind: object.kind, command: formatObject(object), state: "realised" })),
+    objects: objects.map((object) => ({
+      key: objectKey(object),
+      kind: object.kind,
+      command: formatObject(object),
+      state: "realised",
+    })),
   };
 }
 

@@ -41,7 +41,16 @@ const PROTOCOL = { ipv4: 4, ipv6: 41, mobility: 135 } as const;
 /** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
 const SIGNALLING_HEADERS = [43, 50, 60, 135];
 
-const COUNTERS = ["spoofed-udp", "spoofed-ipv4", "spoofed-ipv6", "bad-version", "send-only", "tunnelled-signalling", "signalling", "no-port"] as const;
+const COUNTERS = [
+  "spoofed-udp",
+  "spoofed-ipv4",
+  "spoofed-ipv6",
+  "bad-version",
+  "send-only",
+  "tunnelled-signalling",
+  "signalling",
+  "no-port",
+] as const;
 
 export const SETS = {
   udp6: { name: "udp-6", key: ["ipv4_addr", "inet_service", "ipv6_addr"] },
@@ -82,19 +91,32 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     name: OWNERSHIP.nftTable,
     counters: COUNTERS,
     sets: [...Object.values(SETS), CLASS_MAP, SIGNALLING_SET],
-    chains: [prerouting(site), ...(ipv4 === undefined ? [] : [steer(site)]), input(site), ...inputChains(), ...outputIpv4(site), ...outputIpv6(site)],
+    chains: [
+      prerouting(site),
+      ...(ipv4 === undefined ? [] : [steer(site)]),
+      input(site),
+      ...inputChains(),
+      ...outputIpv4(site),
+      ...outputIpv6(site),
+    ],
   };
 }
 
 function prerouting({ addresses }: HomeAgentPlanSite): NftChain {
   const { ipv4, ipv6 } = addresses;
-  const untracked = (address: Clause): NftChain["rules"] => [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(address, l4proto(protocol), notrack));
+  const untracked = (address: Clause): NftChain["rules"] =>
+    [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(address, l4proto(protocol), notrack));
   return {
     name: "prerouting",
     base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
     rules: [
       rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop),
-      ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), udpPort("dport", DSMIP_PORT), jump("steer")), ...untracked(ipField("daddr", ipv4))]),
+      ...(ipv4 === undefined
+        ? []
+        : [
+            rule(ipField("daddr", ipv4), udpPort("dport", DSMIP_PORT), jump("steer")),
+            ...untracked(ipField("daddr", ipv4)),
+          ]),
       ...untracked(ipField("daddr", ipv6)),
     ],
   };
@@ -189,7 +211,16 @@ function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
     {
       name: "output-ipv4",
       base: { type: "route", hook: "output", priority: FIRST, policy: "accept" },
-      rules: [...perDevice, rule(ipField("saddr", ipv4), udpPort("sport", SIGNALLING_PORT), setUdpPort("sport", DSMIP_PORT), clearUdpChecksum, notrack)],
+      rules: [
+        ...perDevice,
+        rule(
+          ipField("saddr", ipv4),
+          udpPort("sport", SIGNALLING_PORT),
+          setUdpPort("sport", DSMIP_PORT),
+          clearUdpChecksum,
+          notrack,
+        ),
+      ],
     },
     ...outputUdp(ipv4),
     { name: "out-ipv4", rules: [rule(setIpv4Source(ipv4), notrack)] },
@@ -216,7 +247,8 @@ function outputUdp(ipv4: Ipv4Address): readonly NftChain[] {
 function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv6 } = site.addresses;
   const anyFixed = tunnelClasses(site).some(({ dscp }) => dscp !== "copy");
-  const unlessFixed = (offset: number, length: number, set: string): NftChain["rules"] => (anyFixed ? [rule(keyIn([innerField(offset, length)], set), accept)] : []);
+  const unlessFixed = (offset: number, length: number, set: string): NftChain["rules"] =>
+    anyFixed ? [rule(keyIn([innerField(offset, length)], set), accept)] : [];
   return [
     {
       name: "output-ipv6",
@@ -227,6 +259,9 @@ function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
       ],
     },
     { name: "out-ipv6-6", rules: [rule(notrack), ...unlessFixed(24, 16, SETS.fixed6.name), rule(copyClassFromIpv6)] },
-    { name: "out-ipv6-4", rules: [rule(notrack), ...unlessFixed(16, 4, SETS.fixed4.name), rule(copyClassFromIpv4(CLASS_MAP.name))] },
+    {
+      name: "out-ipv6-4",
+      rules: [rule(notrack), ...unlessFixed(16, 4, SETS.fixed4.name), rule(copyClassFromIpv4(CLASS_MAP.name))],
+    },
   ];
 }

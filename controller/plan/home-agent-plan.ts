@@ -3,11 +3,12 @@
  * elements, proxy neighbours). A binding touches nothing but its own objects, whatever their number.
  */
 import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
-import { hostPrefix, isIpv4, ipv6 } from "../base/ip.js";
+import { hostPrefix, ipv6, isIpv4 } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import { homeAgentFirewall, SETS } from "./home-agent-firewall.js";
 import type { KernelObject, Link, NftElement, Route } from "./objects.js";
 import { homeAgentSecuritySite } from "./security-plan.js";
+import { deviceObjects, signallingObjects, sysctl } from "./shared-objects.js";
 import {
   DEVICE,
   DSMIP_PORT,
@@ -20,7 +21,6 @@ import {
   type TunnelClass,
   tunnelClasses,
 } from "./site.js";
-import { deviceObjects, signallingObjects, sysctl } from "./shared-objects.js";
 
 export { planSubscriberSecurity } from "./security-plan.js";
 
@@ -36,7 +36,10 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
     sysctl("net/ipv4/conf/all/send_redirects", 0),
     ...homeLinkSwitches(site.homeDevice),
     ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
-    ...deviceObjects(ip6Device(site, DEVICE.receiveIpv6, { external: false, local: site.addresses.ipv6 }), INTERNAL_ADDRESS.receiveIpv6),
+    ...deviceObjects(
+      ip6Device(site, DEVICE.receiveIpv6, { external: false, local: site.addresses.ipv6 }),
+      INTERNAL_ADDRESS.receiveIpv6,
+    ),
     ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
     ...signallingObjects(),
     ...homeAgentSecuritySite(site.addresses.ipv6),
@@ -48,6 +51,8 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
 function homeLinkSwitches(device: string | undefined): readonly KernelObject[] {
   if (device === undefined) return [];
   return [
+    // A node that comes home sends directly before its route into the tunnel is gone; a strict filter would drop that.
+    sysctl(`net/ipv4/conf/${device}/rp_filter`, 2),
     sysctl(`net/ipv6/conf/${device}/proxy_ndp`, 1),
     sysctl(`net/ipv6/neigh/${device}/proxy_delay`, 0),
     sysctl(`net/ipv4/neigh/${device}/proxy_delay`, 0),
@@ -77,22 +82,46 @@ function sendObjects(site: HomeAgentPlanSite, format: "ipv4" | "udp", one: Tunne
   // The TTL is written by the firewall: a fixed one on the device would force DF on packets that allow fragments.
   const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
   const udp = format === "udp" ? { udp: { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT } } : {};
-  return deviceObjects({ kind: "link", name: sendDevice(format, one), mtu: site.mtu, up: true, link: { type: "sit", local, ...header, ...udp } }, local);
+  return deviceObjects(
+    {
+      kind: "link",
+      name: sendDevice(format, one),
+      mtu: site.mtu,
+      up: true,
+      link: { type: "sit", local, ...header, ...udp },
+    },
+    local,
+  );
 }
 
-function ip6Device(site: HomeAgentPlanSite, name: string, ends: { readonly external: boolean; readonly local?: Ipv6Address }): Link {
-  return { kind: "link", name, mtu: site.mtu, up: true, link: { type: "ip6tnl", ttl: ends.external ? 0 : 64, trafficClass: ends.external ? 0 : "inherit", ...ends } };
+function ip6Device(
+  site: HomeAgentPlanSite,
+  name: string,
+  ends: { readonly external: boolean; readonly local?: Ipv6Address },
+): Link {
+  return {
+    kind: "link",
+    name,
+    mtu: site.mtu,
+    up: true,
+    link: { type: "ip6tnl", ttl: ends.external ? 0 : 64, trafficClass: ends.external ? 0 : "inherit", ...ends },
+  };
 }
 
 /** The objects of one binding, in a fixed order. */
 export function planBinding(path: DataPath, site: HomeAgentPlanSite): readonly KernelObject[] {
-  const homes: readonly IpAddress[] = [path.homeAddress, ...(path.ipv4HomeAddress === undefined ? [] : [path.ipv4HomeAddress])];
+  const homes: readonly IpAddress[] = [
+    path.homeAddress,
+    ...(path.ipv4HomeAddress === undefined ? [] : [path.ipv4HomeAddress]),
+  ];
   const { dscp } = profileOf(site, path.profile);
   return homes.flatMap((home) => [
     ...path.ingress.map((endpoint) => ingressElement(home, endpoint)),
     ...egressElements(home, path.egress, dscp),
     route(home, path, site),
-    ...(site.homeDevice === undefined ? [] : [{ kind: "proxy-neighbour", device: site.homeDevice, address: home, router: false } as const]),
+    ...(site.homeDevice === undefined
+      ? []
+      : [{ kind: "proxy-neighbour", device: site.homeDevice, address: home, router: false } as const]),
   ]);
 }
 
@@ -111,7 +140,8 @@ function ingressElement(home: IpAddress, endpoint: Endpoint): NftElement {
 /** The port of a node behind a NAT, by its outer and inner address: two ways to one node stand side by side during a handover. */
 function egressElements(home: IpAddress, egress: Endpoint, dscp: "copy" | number): readonly NftElement[] {
   const four = isIpv4(home);
-  if (egress.format === "udp") return [{ ...element(four ? SETS.port4.name : SETS.port6.name, [egress.address, home]), value: egress.port }];
+  if (egress.format === "udp")
+    return [{ ...element(four ? SETS.port4.name : SETS.port6.name, [egress.address, home]), value: egress.port }];
   if (egress.format === "ipv6" && dscp !== "copy") return [element(four ? SETS.fixed4.name : SETS.fixed6.name, [home])];
   return [];
 }
@@ -122,7 +152,13 @@ function element(set: string, key: NftElement["key"]): NftElement {
 
 function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
   const { dscp, ttl, mtu } = profileOf(site, profile);
-  const common = { kind: "route", destination: hostPrefix(home), table: MAIN_TABLE, metric: isIpv4(home) ? 0 : 1024, ...(mtu !== undefined && { mtu }) } as const;
+  const common = {
+    kind: "route",
+    destination: hostPrefix(home),
+    table: MAIN_TABLE,
+    metric: isIpv4(home) ? 0 : 1024,
+    ...(mtu !== undefined && { mtu }),
+  } as const;
   if (egress.format === "ipv6") {
     const encapsulation = {
       source: site.addresses.ipv6,
@@ -141,4 +177,3 @@ function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPl
 function compatibleAddress(address: Ipv4Address): Ipv6Address {
   return ipv6(`::${address}`);
 }
-

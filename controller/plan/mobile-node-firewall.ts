@@ -55,7 +55,9 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
 
 function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): Clause | undefined {
   if (family === 6) return innerAddress(outer + INNER.destination6, site.homeAddress);
-  return site.ipv4HomeAddress === undefined ? undefined : innerAddress(outer + INNER.destination4, site.ipv4HomeAddress);
+  return site.ipv4HomeAddress === undefined
+    ? undefined
+    : innerAddress(outer + INNER.destination4, site.ipv4HomeAddress);
 }
 
 function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
@@ -130,9 +132,15 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
     const clause = toUs(site, outer, family);
     return clause === undefined ? [] : [rule(clause, accept)];
   };
-  const strict = (name: string, family: 4 | 6, counter: string): NftChain => ({ name, rules: [...accepting(0, family), rule(count(counter), drop)] });
+  const strict = (name: string, family: 4 | 6, counter: string): NftChain => ({
+    name,
+    rules: [...accepting(0, family), rule(count(counter), drop)],
+  });
   // Later IPv6 fragments have no transport header to judge and are nothing without their first one.
-  const tolerant = (name: string, family: 4 | 6): NftChain => ({ name, rules: [...accepting(0, family), rule(hasTransportHeader, count("spoofed-ipv6"), drop)] });
+  const tolerant = (name: string, family: 4 | 6): NftChain => ({
+    name,
+    rules: [...accepting(0, family), rule(hasTransportHeader, count("spoofed-ipv6"), drop)],
+  });
   const udp = ([6, 4] as const).flatMap((family) => {
     const clause = toUs(site, UDP_HEADER, family);
     return clause === undefined ? [] : [rule(innerVersion(UDP_HEADER, family), clause, accept)];
@@ -140,6 +148,10 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
   const overIpv4: NftChain[] =
     site.homeAgent.ipv4 === undefined
       ? []
-      : [{ name: "in-udp", rules: [...udp, rule(count("spoofed-udp"), drop)] }, strict("in-ipv4-6", 6, "spoofed-ipv4"), strict("in-ipv4-4", 4, "spoofed-ipv4")];
+      : [
+          { name: "in-udp", rules: [...udp, rule(count("spoofed-udp"), drop)] },
+          strict("in-ipv4-6", 6, "spoofed-ipv4"),
+          strict("in-ipv4-4", 4, "spoofed-ipv4"),
+        ];
   return [...overIpv4, tolerant("in-ipv6-6", 6), tolerant("in-ipv6-4", 4)];
 }

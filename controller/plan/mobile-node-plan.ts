@@ -3,20 +3,45 @@
  * leads packets from them into a table of ours, whose routes say where payload goes now. Each care-of address has one tunnel device, named
  * after it, which receives plain and UDP alike; only the format of sending changes in place.
  */
-import { type Ipv4Address, IPV4_ANY, type IpAddress, hostPrefix, IPV6_ANY, isIpv4, prefixContains } from "../base/ip.js";
+import {
+  hostPrefix,
+  IPV4_ANY,
+  IPV6_ANY,
+  type IpAddress,
+  type Ipv4Address,
+  isIpv4,
+  prefixContains,
+} from "../base/ip.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
 import type { Address, KernelObject, Link, Route } from "./objects.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "./security-plan.js";
 import { signallingObjects, sysctl } from "./shared-objects.js";
-import { DEFAULT_MTU, DEVICE, DSMIP_PORT, HOME_TABLE, type MobileNodePlanSite, type NodeSecurity, RULE_PRIORITY } from "./site.js";
+import {
+  DEFAULT_MTU,
+  DEVICE,
+  DSMIP_PORT,
+  HOME_TABLE,
+  type MobileNodePlanSite,
+  type NodeSecurity,
+  RULE_PRIORITY,
+} from "./site.js";
 
 export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity): readonly KernelObject[] {
   return [
-    ...(site.homeAgent.ipv4 === undefined ? [] : [{ kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" } as const]),
+    ...(site.homeAgent.ipv4 === undefined
+      ? []
+      : [{ kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" } as const]),
     { kind: "link", name: DEVICE.homeAddresses, mtu: 1500, up: true, link: { type: "dummy" } },
     homeAddress(DEVICE.homeAddresses, site.homeAddress),
-    { kind: "rule", family: 6, priority: RULE_PRIORITY.home, table: HOME_TABLE, from: hostPrefix(site.homeAddress), findSource: true },
+    {
+      kind: "rule",
+      family: 6,
+      priority: RULE_PRIORITY.home,
+      table: HOME_TABLE,
+      from: hostPrefix(site.homeAddress),
+      findSource: true,
+    },
     ...signallingObjects(),
     ...mobileNodeSecuritySite(site, keys),
     mobileNodeFirewall(site),
@@ -28,11 +53,14 @@ export function planMobileNode(path: MobileNodeDataPath, site: MobileNodePlanSit
   const ipv4 = path.ipv4HomeAddress;
   const homes: readonly IpAddress[] = [path.homeAddress, ...(ipv4 === undefined ? [] : [ipv4])];
   const tunnels = new Map<string, LocalEndpoint>();
-  for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])]) tunnels.set(tunnelName(endpoint), endpoint);
+  for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])])
+    tunnels.set(tunnelName(endpoint), endpoint);
   return [
     ...[...tunnels.values()].flatMap((endpoint) => tunnelObjects(endpoint, site)),
     ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
-    ...(path.mode === "home" && path.homeDevice !== undefined ? homes.map((home) => homeAddress(path.homeDevice ?? "", home)) : []),
+    ...(path.mode === "home" && path.homeDevice !== undefined
+      ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
+      : []),
     ...(path.updateFrom === undefined ? [] : [homeAddressOptionState(site, path.updateFrom)]),
     ...homes.flatMap((home) => routes(home, path, site)),
   ];
@@ -67,13 +95,26 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
   const common = { kind: "link", name, mtu: profile.mtu ?? DEFAULT_MTU, up: true } as const;
   const trafficClass = profile.dscp === "copy" ? "inherit" : profile.dscp << 2;
   if (endpoint.format === "ipv6") {
-    const link: Link = { ...common, link: { type: "ip6tnl", external: false, local: endpoint.address, remote: homeAgent.ipv6, ttl: profile.ttl, trafficClass } };
+    const link: Link = {
+      ...common,
+      link: {
+        type: "ip6tnl",
+        external: false,
+        local: endpoint.address,
+        remote: homeAgent.ipv6,
+        ttl: profile.ttl,
+        trafficClass,
+      },
+    };
     return [link, ...switches(name)];
   }
   if (homeAgent.ipv4 === undefined) return [];
   const udp = endpoint.format === "udp" ? { udp: { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT } } : {};
   const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
-  const link: Link = { ...common, link: { type: "sit", local: endpoint.address, remote: homeAgent.ipv4, ...header, ...udp } };
+  const link: Link = {
+    ...common,
+    link: { type: "sit", local: endpoint.address, remote: homeAgent.ipv4, ...header, ...udp },
+  };
   return [link, ...switches(name)];
 }
 
@@ -94,7 +135,11 @@ function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanS
   if (path.homeDevice === undefined) return [{ ...base, destination: everywhere, device: DEVICE.homeAddresses }];
   const device = path.homeDevice;
   if (!four) return [];
-  const onLink = site.homePrefixes.filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home)).map((destination): Route => ({ ...base, destination, device }));
+  const onLink = site.homePrefixes
+    .filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home))
+    .map((destination): Route => ({ ...base, destination, device }));
   const gateway = path.homeIpv4Gateway;
-  return gateway === undefined ? onLink : [...onLink, { ...base, destination: everywhere, device, via: gateway, onlink: true }];
+  return gateway === undefined
+    ? onLink
+    : [...onLink, { ...base, destination: everywhere, device, via: gateway, onlink: true }];
 }

@@ -17,14 +17,23 @@ const NFPROTO = { 4: "02", 6: "0a" } as const;
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 17: "udp" };
 
 export function rule(...clauses: readonly Clause[]): NftRule {
-  return { text: clauses.map((clause) => clause.text).join(" "), expressions: clauses.flatMap((clause) => clause.expressions) };
+  return {
+    text: clauses.map((clause) => clause.text).join(" "),
+    expressions: clauses.flatMap((clause) => clause.expressions),
+  };
 }
 
 const octet = (value: number): Hex => value.toString(16).padStart(2, "0");
 const word = (value: number): Hex => value.toString(16).padStart(4, "0");
 const hexOf = (address: IpAddress): Hex => toHex(ipToBytes(address));
 
-const load = (base: NftBase, offset: number, length: number, register = REGISTER): NftExpression => ({ type: "payload", base, offset, length, register });
+const load = (base: NftBase, offset: number, length: number, register = REGISTER): NftExpression => ({
+  type: "payload",
+  base,
+  offset,
+  length,
+  register,
+});
 const equals = (value: Hex, register = REGISTER): NftExpression => ({ type: "compare", op: "eq", register, value });
 
 const FIELD = { saddr: { 4: 12, 6: 8 }, daddr: { 4: 16, 6: 24 } } as const;
@@ -46,7 +55,12 @@ export function ipField(field: "saddr" | "daddr", address: IpAddress): Clause {
 /** All of 240.0.0.0/8. */
 export const toInternalAddresses: Clause = {
   text: "ip daddr 240.0.0.0/8",
-  expressions: [{ type: "meta", key: "nfproto", register: REGISTER }, equals(NFPROTO[4]), load("network", 16, 1), equals("f0")],
+  expressions: [
+    { type: "meta", key: "nfproto", register: REGISTER },
+    equals(NFPROTO[4]),
+    load("network", 16, 1),
+    equals("f0"),
+  ],
 };
 
 export function l4proto(protocol: number): Clause {
@@ -58,13 +72,19 @@ export function l4proto(protocol: number): Clause {
 
 export function udpPort(end: "sport" | "dport", port: number): Clause {
   const { expressions } = l4proto(17);
-  return { text: `udp ${end} ${port}`, expressions: [...expressions, load("transport", end === "sport" ? 0 : 2, 2), equals(word(port))] };
+  return {
+    text: `udp ${end} ${port}`,
+    expressions: [...expressions, load("transport", end === "sport" ? 0 : 2, 2), equals(word(port))],
+  };
 }
 
 /** Devices whose names start with `prefix`. */
 export function inputDevices(prefix: string): Clause {
   const value = toHex(Uint8Array.from(prefix, (letter) => letter.charCodeAt(0)));
-  return { text: `iifname "${prefix}*"`, expressions: [{ type: "meta", key: "iifname", register: REGISTER }, equals(value)] };
+  return {
+    text: `iifname "${prefix}*"`,
+    expressions: [{ type: "meta", key: "iifname", register: REGISTER }, equals(value)],
+  };
 }
 
 /** The version nibble of an inner packet at this offset of the transport header. */
@@ -82,12 +102,18 @@ export function innerVersion(offset: number, version: 4 | 6): Clause {
 /** Octets of the transport header that equal an address. */
 export function innerAddress(offset: number, address: IpAddress): Clause {
   const length = isIpv4(address) ? 4 : 16;
-  return { text: `@th,${8 * offset},${8 * length} 0x${hexOf(address)}`, expressions: [load("transport", offset, length), equals(hexOf(address))] };
+  return {
+    text: `@th,${8 * offset},${8 * length} 0x${hexOf(address)}`,
+    expressions: [load("transport", offset, length), equals(hexOf(address))],
+  };
 }
 
 /** One octet of the transport header in a constant set. */
 export function innerOctetIn(offset: number, set: string): Clause {
-  return { text: `@th,${8 * offset},8 @${set}`, expressions: [load("transport", offset, 1), { type: "lookup", set, register: REGISTER, negate: false }] };
+  return {
+    text: `@th,${8 * offset},8 @${set}`,
+    expressions: [load("transport", offset, 1), { type: "lookup", set, register: REGISTER, negate: false }],
+  };
 }
 
 /** The transport header can be read: true for all but the later fragments of an IPv6 packet. */
@@ -136,19 +162,35 @@ function loadKey(fields: readonly KeyField[]): NftExpression[] {
 export function setDestinationPortFrom(fields: readonly KeyField[], map: string): Clause {
   return {
     text: `udp dport set ${fields.map((field) => field.text).join(" . ")} map @${map}`,
-    expressions: [...loadKey(fields), { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false }, write("transport", 2, 2)],
+    expressions: [
+      ...loadKey(fields),
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      write("transport", 2, 2),
+    ],
   };
 }
 
 function write(base: NftBase, offset: number, length: number, checksumOffset?: number): NftExpression {
   const checksum = checksumOffset === undefined ? "none" : "inet";
-  return { type: "payload-set", base, offset, length, register: REGISTER, checksum, checksumOffset: checksumOffset ?? 0, pseudoHeader: false };
+  return {
+    type: "payload-set",
+    base,
+    offset,
+    length,
+    register: REGISTER,
+    checksum,
+    checksumOffset: checksumOffset ?? 0,
+    pseudoHeader: false,
+  };
 }
 
 export function setUdpPort(end: "sport" | "dport", port: number): Clause {
   return {
     text: `udp ${end} set ${port}`,
-    expressions: [{ type: "immediate", register: REGISTER, value: word(port) }, write("transport", end === "sport" ? 0 : 2, 2)],
+    expressions: [
+      { type: "immediate", register: REGISTER, value: word(port) },
+      write("transport", end === "sport" ? 0 : 2, 2),
+    ],
   };
 }
 
@@ -163,7 +205,10 @@ const IPV4_CHECKSUM = 10;
 export function setIpv4Source(address: IpAddress): Clause {
   return {
     text: `ip saddr set ${address}`,
-    expressions: [{ type: "immediate", register: REGISTER, value: hexOf(address) }, write("network", 12, 4, IPV4_CHECKSUM)],
+    expressions: [
+      { type: "immediate", register: REGISTER, value: hexOf(address) },
+      write("network", 12, 4, IPV4_CHECKSUM),
+    ],
   };
 }
 
@@ -205,5 +250,11 @@ export function copyClassFromIpv4(map: string): Clause {
 export const notrack: Clause = { text: "notrack", expressions: [{ type: "notrack" }] };
 export const accept: Clause = { text: "accept", expressions: [{ type: "verdict", verdict: "accept" }] };
 export const drop: Clause = { text: "drop", expressions: [{ type: "verdict", verdict: "drop" }] };
-export const jump = (chain: string): Clause => ({ text: `jump ${chain}`, expressions: [{ type: "verdict", verdict: "jump", chain }] });
-export const count = (counter: string): Clause => ({ text: `counter name ${counter}`, expressions: [{ type: "count", counter }] });
+export const jump = (chain: string): Clause => ({
+  text: `jump ${chain}`,
+  expressions: [{ type: "verdict", verdict: "jump", chain }],
+});
+export const count = (counter: string): Clause => ({
+  text: `counter name ${counter}`,
+  expressions: [{ type: "count", counter }],
+});

@@ -3,7 +3,7 @@
  * reconciler compares. An object is its identity (the fields of `objectKey`) and its content (all the rest).
  * Device names stand for interface indices; the kernel layer translates. Units: MTU octets, priorities as in iproute2.
  */
-import type { Ipv4Address, Ipv6Address, IpAddress, Prefix } from "../base/ip.js";
+import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
 
 /** Marks by which we know our own objects again; nothing without them is ever touched. */
@@ -148,7 +148,7 @@ export interface EspState {
   readonly type: "esp";
   readonly spi: number;
   readonly mode: "transport" | "tunnel";
-  readonly aead: { readonly algorithm: string; readonly key: Secret; /** Octets. */ readonly icvLength: number };
+  readonly aead: { readonly algorithm: string; readonly key: Secret /** Octets. */; readonly icvLength: number };
   readonly replayWindow: number;
 }
 
@@ -198,7 +198,11 @@ export type Hex = string;
 
 /** One expression of an nftables rule, as the kernel knows it (linux/netfilter/nf_tables.h). Offsets and lengths in octets. */
 export type NftExpression =
-  | { readonly type: "meta"; readonly key: "l4proto" | "nfproto" | "iifname" | "oifname" | "mark"; readonly register: NftRegister }
+  | {
+      readonly type: "meta";
+      readonly key: "l4proto" | "nfproto" | "iifname" | "oifname" | "mark";
+      readonly register: NftRegister;
+    }
   | { readonly type: "meta-set"; readonly key: "mark"; readonly register: NftRegister }
   | {
       readonly type: "payload";
@@ -219,8 +223,19 @@ export type NftExpression =
       /** NFT_PAYLOAD_L4CSUM_PSEUDOHDR: the transport checksum covers the changed octets. */
       readonly pseudoHeader: boolean;
     }
-  | { readonly type: "compare"; readonly op: "eq" | "neq" | "lt" | "lte" | "gt" | "gte"; readonly register: NftRegister; readonly value: Hex }
-  | { readonly type: "bitwise"; readonly source: NftRegister; readonly destination: NftRegister; readonly mask: Hex; readonly xor: Hex }
+  | {
+      readonly type: "compare";
+      readonly op: "eq" | "neq" | "lt" | "lte" | "gt" | "gte";
+      readonly register: NftRegister;
+      readonly value: Hex;
+    }
+  | {
+      readonly type: "bitwise";
+      readonly source: NftRegister;
+      readonly destination: NftRegister;
+      readonly mask: Hex;
+      readonly xor: Hex;
+    }
   | {
       readonly type: "lookup";
       readonly set: string;

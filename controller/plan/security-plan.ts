@@ -6,13 +6,23 @@
 import { hostPrefix, IPV6_ANY, type Ipv6Address, ipToBytes } from "../base/ip.js";
 import type { KernelObject, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
 import { OWNERSHIP } from "./objects.js";
-import { ESP_ONLY_MARK, type HomeAgentPlanSite, type MobileNodePlanSite, type NodeSecurity, POLICY_PRIORITY } from "./site.js";
+import {
+  ESP_ONLY_MARK,
+  type HomeAgentPlanSite,
+  type MobileNodePlanSite,
+  type NodeSecurity,
+  POLICY_PRIORITY,
+} from "./site.js";
 
 const MOBILITY_HEADER = 135;
 const AEAD = "rfc4106(gcm(aes))";
 const ICV_OCTETS = 16;
 const REPLAY_WINDOW = 64;
-const EVERYTHING: XfrmSelector = { source: { address: IPV6_ANY, length: 0 }, destination: { address: IPV6_ANY, length: 0 }, protocol: 0 };
+const EVERYTHING: XfrmSelector = {
+  source: { address: IPV6_ANY, length: 0 },
+  destination: { address: IPV6_ANY, length: 0 },
+  protocol: 0,
+};
 
 /** Request ids below this are for what all nodes share. */
 const SHARED_REQIDS = 16;
@@ -29,20 +39,43 @@ function between(source: Ipv6Address, destination: Ipv6Address): XfrmSelector {
   return { source: hostPrefix(source), destination: hostPrefix(destination), protocol: MOBILITY_HEADER };
 }
 
-function espState(source: Ipv6Address, destination: Ipv6Address, reqid: number, { spi, key }: NodeSecurity["update"]): XfrmState {
+function espState(
+  source: Ipv6Address,
+  destination: Ipv6Address,
+  reqid: number,
+  { spi, key }: NodeSecurity["update"],
+): XfrmState {
   return {
     kind: "xfrm-state",
     source,
     destination,
     reqid,
     selector: between(source, destination),
-    transform: { type: "esp", spi, mode: "transport", aead: { algorithm: AEAD, key, icvLength: ICV_OCTETS }, replayWindow: REPLAY_WINDOW },
+    transform: {
+      type: "esp",
+      spi,
+      mode: "transport",
+      aead: { algorithm: AEAD, key, icvLength: ICV_OCTETS },
+      replayWindow: REPLAY_WINDOW,
+    },
   };
 }
 
-const esp = (reqid: number): XfrmTemplate => ({ protocol: "esp", mode: "transport", source: IPV6_ANY, destination: IPV6_ANY, reqid, optional: false });
+const esp = (reqid: number): XfrmTemplate => ({
+  protocol: "esp",
+  mode: "transport",
+  source: IPV6_ANY,
+  destination: IPV6_ANY,
+  reqid,
+  optional: false,
+});
 
-function policy(direction: XfrmPolicy["direction"], selector: XfrmSelector, priority: number, rest: Partial<XfrmPolicy>): XfrmPolicy {
+function policy(
+  direction: XfrmPolicy["direction"],
+  selector: XfrmSelector,
+  priority: number,
+  rest: Partial<XfrmPolicy>,
+): XfrmPolicy {
   return {
     kind: "xfrm-policy",
     direction,
@@ -59,10 +92,18 @@ function policy(direction: XfrmPolicy["direction"], selector: XfrmSelector, prio
 function wildcard(type: "home-address-option" | "type2-routing-header"): readonly KernelObject[] {
   const reqid = OWNERSHIP.reqidBase + REQID.wildcard;
   return [
-    { kind: "xfrm-state", source: IPV6_ANY, destination: IPV6_ANY, reqid, transform: { type, careOfAddress: IPV6_ANY, wildcard: true } },
+    {
+      kind: "xfrm-state",
+      source: IPV6_ANY,
+      destination: IPV6_ANY,
+      reqid,
+      transform: { type, careOfAddress: IPV6_ANY, wildcard: true },
+    },
     policy("in", EVERYTHING, POLICY_PRIORITY.wildcard, {
       policyType: "sub",
-      templates: [{ protocol: type, mode: "route-optimisation", source: IPV6_ANY, destination: IPV6_ANY, reqid, optional: true }],
+      templates: [
+        { protocol: type, mode: "route-optimisation", source: IPV6_ANY, destination: IPV6_ANY, reqid, optional: true },
+      ],
     }),
   ];
 }
@@ -73,7 +114,11 @@ export function homeAgentSecuritySite(homeAgent: Ipv6Address): readonly KernelOb
   return [...wildcard("home-address-option"), policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" })];
 }
 
-export function planSubscriberSecurity(homeAddress: Ipv6Address, keys: NodeSecurity, site: HomeAgentPlanSite): readonly KernelObject[] {
+export function planSubscriberSecurity(
+  homeAddress: Ipv6Address,
+  keys: NodeSecurity,
+  site: HomeAgentPlanSite,
+): readonly KernelObject[] {
   const homeAgent = site.addresses.ipv6;
   const reqid = reqidOf(homeAddress);
   return [
@@ -85,7 +130,10 @@ export function planSubscriberSecurity(homeAddress: Ipv6Address, keys: NodeSecur
 }
 
 /** The mobile node's side. Updates with one of our marks get ESP alone; all others the Home Address option too. */
-export function mobileNodeSecuritySite({ homeAddress, homeAgent }: MobileNodePlanSite, keys: NodeSecurity): readonly KernelObject[] {
+export function mobileNodeSecuritySite(
+  { homeAddress, homeAgent }: MobileNodePlanSite,
+  keys: NodeSecurity,
+): readonly KernelObject[] {
   const reqid = reqidOf(homeAddress);
   const out = between(homeAddress, homeAgent.ipv6);
   const option: XfrmTemplate = {
@@ -107,7 +155,10 @@ export function mobileNodeSecuritySite({ homeAddress, homeAgent }: MobileNodePla
 }
 
 /** The care-of address that the kernel writes into updates over IPv6; changed in place at a move. */
-export function homeAddressOptionState({ homeAddress, homeAgent }: MobileNodePlanSite, careOfAddress: Ipv6Address): XfrmState {
+export function homeAddressOptionState(
+  { homeAddress, homeAgent }: MobileNodePlanSite,
+  careOfAddress: Ipv6Address,
+): XfrmState {
   return {
     kind: "xfrm-state",
     source: homeAddress,

@@ -24,7 +24,13 @@ export function deviceObjects(link: Link, address: Ipv4Address): readonly Kernel
 export function signallingObjects(): readonly KernelObject[] {
   return [
     { kind: "link", name: TUN_DEVICE, mtu: DEFAULT_MTU, up: true, link: { type: "tun" } },
-    { kind: "route", destination: { address: IPV6_ANY, length: 0 }, table: SIGNALLING_TABLE, metric: 1024, device: TUN_DEVICE },
+    {
+      kind: "route",
+      destination: { address: IPV6_ANY, length: 0 },
+      table: SIGNALLING_TABLE,
+      metric: 1024,
+      device: TUN_DEVICE,
+    },
     { kind: "rule", family: 6, priority: RULE_PRIORITY.signalling, table: SIGNALLING_TABLE, mark: TUN_MARK },
   ];
 }

@@ -25,7 +25,12 @@ export const SIGNALLING_TABLE = 4192;
 export const RULE_PRIORITY = { signalling: 4190, home: 4191, unspecified: 4192 } as const;
 
 /** Smaller is matched first (XFRM). Offsets to OWNERSHIP.policyPriorityBase. */
-export const POLICY_PRIORITY = { signalling: 0x100, signallingWithOption: 0x200, block: 0x800, wildcard: 0x900 } as const;
+export const POLICY_PRIORITY = {
+  signalling: 0x100,
+  signallingWithOption: 0x200,
+  block: 0x800,
+  wildcard: 0x900,
+} as const;
 
 /** How a subscriber's payload is dressed on its way to it. */
 export interface TunnelProfileSpec {

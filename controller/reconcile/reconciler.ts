@@ -140,7 +140,8 @@ export class Reconciler {
       if (object === undefined) differences.push({ key, wanted });
       else if (!objectsEqual(wanted, object)) differences.push({ key, wanted, found: object });
     }
-    for (const [key, object] of found) if (!desired.has(key) && object.kind !== "sysctl") differences.push({ key, found: object });
+    for (const [key, object] of found)
+      if (!desired.has(key) && object.kind !== "sysctl") differences.push({ key, found: object });
     return { checked: desired.size, differences };
   }
 
@@ -209,7 +210,10 @@ export class Reconciler {
   #workOf(group: string, wish: Wish, tableRebuilt: boolean): GroupWork {
     const operations: Operation[] = [];
     for (const [key, object] of wish.objects) {
-      const previous = this.#ledger.isMissing(key) || (tableRebuilt && object.kind === "nft-element") ? undefined : this.#ledger.believed(key);
+      const previous =
+        this.#ledger.isMissing(key) || (tableRebuilt && object.kind === "nft-element")
+          ? undefined
+          : this.#ledger.believed(key);
       if (previous === undefined) operations.push({ verb: "create", object });
       else if (!objectsEqual(object, previous)) operations.push({ verb: "update", object, previous });
     }
@@ -259,12 +263,15 @@ export class Reconciler {
         const twin = first.get(key);
         const same = twin !== undefined && objectsEqual(twin.object, operation.object);
         if (twin === undefined) first.set(key, operation);
-        else if (!same) failures.set(group, new MobilityError(CLASH, `${key} is wanted by ${owners.get(twin)?.[0]} in another form`));
+        else if (!same)
+          failures.set(group, new MobilityError(CLASH, `${key} is wanted by ${owners.get(twin)?.[0]} in another form`));
         const shared = same ? twin : operation;
         owners.set(shared, [...(owners.get(shared) ?? []), group]);
       }
     }
-    const batch = [...owners].filter(([, groups]) => groups.some((group) => !failures.has(group))).map(([operation]) => operation);
+    const batch = [...owners]
+      .filter(([, groups]) => groups.some((group) => !failures.has(group)))
+      .map(([operation]) => operation);
     const outcomes = batch.length === 0 ? [] : await this.#kernel.apply(inMakingOrder(batch));
     for (const { operation, error } of outcomes) {
       if (error === undefined) this.#ledger.note(operation.object);
@@ -274,7 +281,11 @@ export class Reconciler {
     return failures;
   }
 
-  async #takeBack(outcomes: readonly Outcome[], owners: ReadonlyMap<Operation, readonly string[]>, failures: ReadonlyMap<string, MobilityError>): Promise<void> {
+  async #takeBack(
+    outcomes: readonly Outcome[],
+    owners: ReadonlyMap<Operation, readonly string[]>,
+    failures: ReadonlyMap<string, MobilityError>,
+  ): Promise<void> {
     const undo: Operation[] = [];
     for (const { operation, error } of outcomes) {
       const onlyFailed = (owners.get(operation) ?? []).every((group) => failures.has(group));
@@ -341,7 +352,8 @@ export class Reconciler {
 
   #repair(groups: ReadonlySet<string>): void {
     for (const group of groups) {
-      if (!this.#wishes.has(group)) this.#wishes.set(group, { objects: this.#ledger.groupObjects(group), revision: 0, silent: true });
+      if (!this.#wishes.has(group))
+        this.#wishes.set(group, { objects: this.#ledger.groupObjects(group), revision: 0, silent: true });
     }
   }
 

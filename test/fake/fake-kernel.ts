@@ -89,7 +89,10 @@ export class FakeKernel implements KernelPort {
 
   /** The same objects, whatever the order. */
   holds(objects: readonly KernelObject[]): boolean {
-    return objects.length === this.objects.size && objects.every((object) => objectsEqual(object, this.objects.get(objectKey(object)) ?? NONE));
+    return (
+      objects.length === this.objects.size &&
+      objects.every((object) => objectsEqual(object, this.objects.get(objectKey(object)) ?? NONE))
+    );
   }
 }
 

@@ -68,7 +68,9 @@ t.test("appends during a flush are in the next one", async (test) => {
 t.test("another role's journal, or no journal at all, is refused with a remedy", (test) => {
   const path = directory(test);
   new Journal(path, "home-agent", () => 1).close();
-  test.throws(() => new Journal(path, "mobile-node", () => 1), { message: /belongs to a home-agent; set another stateDirectory/ });
+  test.throws(() => new Journal(path, "mobile-node", () => 1), {
+    message: /belongs to a home-agent; set another stateDirectory/,
+  });
   writeFileSync(join(path, "journal.ndjson"), "hello\n");
   test.throws(() => new Journal(path, "home-agent", () => 1), { message: /is no journal of dsmipd/ });
   test.end();

@@ -2,8 +2,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { loadConfig } from "../../../controller/config.js";
 import { ipv6 } from "../../../controller/base/ip.js";
+import { loadConfig } from "../../../controller/config.js";
 
 const KEYS = `keys:
   - homeAddress: 2001:db8:1::100
@@ -57,23 +57,83 @@ t.test("a mobile node's file", (test) => {
 });
 
 const WRONG: readonly { name: string; config?: string; keys?: string; mode?: number; says: RegExp }[] = [
-  { name: "unknown key", config: `${HOME_AGENT}colour: red\n`, says: /dsmipd\.yaml:9: colour is not a known key; remove it/ },
-  { name: "unknown nested key", config: HOME_AGENT.replace("ipv4HomeAddress", "ip4HomeAddress"), says: /:8: subscribers\[0\]\.ip4HomeAddress is not a known key/ },
-  { name: "wrong type", config: HOME_AGENT.replace("subscribers:", "  mtu: big\nsubscribers:"), says: /:6: homeAgent\.mtu is "big"; .*number is wanted/ },
-  { name: "out of range", config: HOME_AGENT.replace("subscribers:", "  mtu: 100\nsubscribers:"), says: /:6: homeAgent\.mtu is 100; at least 1280 is wanted/ },
-  { name: "not an address", config: HOME_AGENT.replace("203.0.113.1", "203.0.113.256"), says: /:4: homeAgent\.addresses\.ipv4 is "203\.0\.113\.256"; an IPv4 address/ },
-  { name: "missing key", config: HOME_AGENT.replace(/.*addresses.*\n/, ""), says: /homeAgent\.addresses is missing; a map is wanted/ },
+  {
+    name: "unknown key",
+    config: `${HOME_AGENT}colour: red\n`,
+    says: /dsmipd\.yaml:9: colour is not a known key; remove it/,
+  },
+  {
+    name: "unknown nested key",
+    config: HOME_AGENT.replace("ipv4HomeAddress", "ip4HomeAddress"),
+    says: /:8: subscribers\[0\]\.ip4HomeAddress is not a known key/,
+  },
+  {
+    name: "wrong type",
+    config: HOME_AGENT.replace("subscribers:", "  mtu: big\nsubscribers:"),
+    says: /:6: homeAgent\.mtu is "big"; .*number is wanted/,
+  },
+  {
+    name: "out of range",
+    config: HOME_AGENT.replace("subscribers:", "  mtu: 100\nsubscribers:"),
+    says: /:6: homeAgent\.mtu is 100; at least 1280 is wanted/,
+  },
+  {
+    name: "not an address",
+    config: HOME_AGENT.replace("203.0.113.1", "203.0.113.256"),
+    says: /:4: homeAgent\.addresses\.ipv4 is "203\.0\.113\.256"; an IPv4 address/,
+  },
+  {
+    name: "missing key",
+    config: HOME_AGENT.replace(/.*addresses.*\n/, ""),
+    says: /homeAgent\.addresses is missing; a map is wanted/,
+  },
   { name: "unknown role", config: HOME_AGENT.replace("home-agent", "router"), says: /:1: role is "router"; .*wanted/ },
-  { name: "overlapping prefixes", config: HOME_AGENT.replace('"2001:db8:1::/64"', '"2001:db8:1::/64", "2001:db8::/32"'), says: /2001:db8::\/32 and 2001:db8:1::\/64 overlap/ },
-  { name: "prefix with host bits", config: HOME_AGENT.replace("198.51.100.0/24", "198.51.100.7/24"), says: /prefixes\[1\] is "198\.51\.100\.7\/24"; a prefix without host bits/ },
-  { name: "home address outside the home prefixes", config: HOME_AGENT.replace("198.51.100.100", "192.0.2.1"), says: /subscribers\[0\]\.ipv4HomeAddress is 192\.0\.2\.1; an address within/ },
-  { name: "home address twice", config: `${HOME_AGENT}  - homeAddress: 2001:db8:1::100\n`, says: /subscribers\[1\]\.homeAddress is 2001:db8:1::100, which subscribers\[0\] has too/ },
-  { name: "unknown profile", config: `${HOME_AGENT}    profile: gold\n`, says: /subscribers\[0\]\.profile is "gold"; a name under tunnelProfiles/ },
+  {
+    name: "overlapping prefixes",
+    config: HOME_AGENT.replace('"2001:db8:1::/64"', '"2001:db8:1::/64", "2001:db8::/32"'),
+    says: /2001:db8::\/32 and 2001:db8:1::\/64 overlap/,
+  },
+  {
+    name: "prefix with host bits",
+    config: HOME_AGENT.replace("198.51.100.0/24", "198.51.100.7/24"),
+    says: /prefixes\[1\] is "198\.51\.100\.7\/24"; a prefix without host bits/,
+  },
+  {
+    name: "home address outside the home prefixes",
+    config: HOME_AGENT.replace("198.51.100.100", "192.0.2.1"),
+    says: /subscribers\[0\]\.ipv4HomeAddress is 192\.0\.2\.1; an address within/,
+  },
+  {
+    name: "home address twice",
+    config: `${HOME_AGENT}  - homeAddress: 2001:db8:1::100\n`,
+    says: /subscribers\[1\]\.homeAddress is 2001:db8:1::100, which subscribers\[0\] has too/,
+  },
+  {
+    name: "unknown profile",
+    config: `${HOME_AGENT}    profile: gold\n`,
+    says: /subscribers\[0\]\.profile is "gold"; a name under tunnelProfiles/,
+  },
   { name: "broken YAML", config: `${HOME_AGENT}  - [\n`, says: /dsmipd\.yaml:\d+: not valid YAML/ },
-  { name: "world-readable key file", mode: 0o644, says: /keys\.yaml: has mode 0644 and holds keys; run: chmod 0600 .*keys\.yaml/ },
-  { name: "missing key file", config: HOME_AGENT.replace("keys.yaml", "nowhere.yaml"), says: /nowhere\.yaml: there is no such file/ },
-  { name: "no keys for a subscriber", keys: KEYS.replace("::100", "::101"), says: /keys\.yaml: has no keys for 2001:db8:1::100; add an entry/ },
-  { name: "reserved SPI", keys: KEYS.replace("4096", "255"), says: /keys\[0\]\.update\.spi is wrong; at least 256 is wanted/ },
+  {
+    name: "world-readable key file",
+    mode: 0o644,
+    says: /keys\.yaml: has mode 0644 and holds keys; run: chmod 0600 .*keys\.yaml/,
+  },
+  {
+    name: "missing key file",
+    config: HOME_AGENT.replace("keys.yaml", "nowhere.yaml"),
+    says: /nowhere\.yaml: there is no such file/,
+  },
+  {
+    name: "no keys for a subscriber",
+    keys: KEYS.replace("::100", "::101"),
+    says: /keys\.yaml: has no keys for 2001:db8:1::100; add an entry/,
+  },
+  {
+    name: "reserved SPI",
+    keys: KEYS.replace("4096", "255"),
+    says: /keys\[0\]\.update\.spi is wrong; at least 256 is wanted/,
+  },
 ];
 
 for (const { name, config = HOME_AGENT, keys = KEYS, mode = 0o600, says } of WRONG) {

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { followLines, fetchDocument } from "../../../controller/control/client.js";
+import { ipv6 } from "../../../controller/base/ip.js";
+import { fetchDocument, followLines } from "../../../controller/control/client.js";
 import { type ControlSource, startControlServer } from "../../../controller/control/server.js";
 import { EventLog } from "../../../controller/events.js";
-import { ipv6 } from "../../../controller/base/ip.js";
 import type { BindingDocument, StatusDocument } from "../../../schemas/control.js";
 import { documents } from "../../../schemas/generate.js";
 
@@ -52,10 +52,19 @@ async function bench(test: Test): Promise<Bench> {
     status: () => STATUS,
     bindings: () => [BINDING],
     binding: (address) => ([BINDING.homeAddress, BINDING.ipv4HomeAddress].includes(address) ? BINDING : undefined),
-    plan: (homeAddress) => ({ homeAddress, objects: [{ key: "k", kind: "route", command: "ip route add x", state: "realised" }] }),
+    plan: (homeAddress) => ({
+      homeAddress,
+      objects: [{ key: "k", kind: "route", command: "ip route add x", state: "realised" }],
+    }),
     audit: async () => ({
       checked: 5,
-      differences: Array.from({ length: state.differences }, () => ({ key: "k", kind: "route", difference: "missing" as const, wanted: "ip route add x", found: null })),
+      differences: Array.from({ length: state.differences }, () => ({
+        key: "k",
+        kind: "route",
+        difference: "missing" as const,
+        wanted: "ip route add x",
+        found: null,
+      })),
     }),
     recentEvents: () => events.recent(),
     subscribe: (listener) => events.subscribe(listener),
@@ -84,7 +93,11 @@ t.test("dsmipctl prints tables and schema-valid JSON", async (test) => {
   test.match(table.stdout, /HOME ADDRESS.*CARE-OF ADDRESS/);
   test.match(table.stdout, /2001:db8:1::100 .*udp +203\.0\.113\.77:40000/);
   test.strictSame(JSON.parse((await dsmipctl(socket, "-o", "json", "bindings")).stdout), { bindings: [BINDING] });
-  test.match((await dsmipctl(socket, "binding", "198.51.100.100")).stdout, /lifetime +600 s, 512 s left/, "R5555-4.5-05: found by either home address");
+  test.match(
+    (await dsmipctl(socket, "binding", "198.51.100.100")).stdout,
+    /lifetime +600 s, 512 s left/,
+    "R5555-4.5-05: found by either home address",
+  );
   test.equal((await dsmipctl(socket, "plan", "2001:db8:1::100")).stdout, "ip route add x\n");
   test.match((await dsmipctl(socket, "status")).stdout, /home-agent, pid 1/);
 });
@@ -104,10 +117,15 @@ t.test("events: the last ones, and those to come", async (test) => {
   test.match((await dsmipctl(state.socket, "events")).stdout, /binding\.accepted +2001:db8:1::100 sequence=1/);
   const stop = new AbortController();
   const lines: string[] = [];
-  const following = followLines(state.socket, "/events", (line) => {
-    lines.push(line);
-    stop.abort();
-  }, stop.signal);
+  const following = followLines(
+    state.socket,
+    "/events",
+    (line) => {
+      lines.push(line);
+      stop.abort();
+    },
+    stop.signal,
+  );
   const unsubscribed = new Promise<void>((resolve) => {
     const poll = (): void => {
       state.events.record({ event: "binding.moved", detail: {} });
@@ -136,7 +154,13 @@ t.test("wrong questions get answers, not exceptions", async (test) => {
 
 t.test("any bytes on the control socket: an error answer, and the server lives on", async (test) => {
   const { socket } = await bench(test);
-  const hostile = ["\0\0\0\0\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", `GET /${"a".repeat(20000)} HTTP/1.1\r\n\r\n`, "POST /v1/status HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello", "\x16\x03\x01"];
+  const hostile = [
+    "\0\0\0\0\r\n\r\n",
+    "GET / HTTP/9.9\r\n\r\n",
+    `GET /${"a".repeat(20000)} HTTP/1.1\r\n\r\n`,
+    "POST /v1/status HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello",
+    "\x16\x03\x01",
+  ];
   for (const bytes of hostile) {
     const answer = await new Promise<string>((resolve) => {
       const client = connect(socket, () => client.end(bytes));
@@ -156,7 +180,10 @@ t.test("the socket is not for everybody, a second daemon is refused, a dead one'
   const { socket } = await bench(test);
   test.equal(statSync(socket).mode & 0o777, 0o660);
   const source = {} as ControlSource;
-  await test.rejects(startControlServer(socket, source), { code: "MIP_BUSY", message: /another dsmipd answers on this control socket/ });
+  await test.rejects(startControlServer(socket, source), {
+    code: "MIP_BUSY",
+    message: /another dsmipd answers on this control socket/,
+  });
 });
 
 t.test("completion for three shells, and a sentence for a fourth", async (test) => {
@@ -170,7 +197,8 @@ t.test("completion for three shells, and a sentence for a fourth", async (test) 
 t.test("the committed schema documents are the present ones", (test) => {
   let root = dirname(fileURLToPath(import.meta.url));
   while (!root.endsWith("/") && !hasPackage(root)) root = dirname(root);
-  for (const [name, text] of documents()) test.equal(readFileSync(join(root, "schemas", name), "utf8"), text, `${name}: run make schemas`);
+  for (const [name, text] of documents())
+    test.equal(readFileSync(join(root, "schemas", name), "utf8"), text, `${name}: run make schemas`);
   test.end();
 });
 

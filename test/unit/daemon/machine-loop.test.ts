@@ -8,7 +8,13 @@ function bench(options: { deadline?: () => Instant | undefined; flush?: () => Pr
   const log: string[] = [];
   let turns = 0;
   const machine: Machine<number, Effect> = {
-    step: (n) => (n < 0 ? [{ kind: "stop", n }] : [{ kind: "send", n }, { kind: "journal", n }]),
+    step: (n) =>
+      n < 0
+        ? [{ kind: "stop", n }]
+        : [
+            { kind: "send", n },
+            { kind: "journal", n },
+          ],
     nextDeadline: () => options.deadline?.(),
   };
   const waiters: { want: number; go: () => void }[] = [];
@@ -24,7 +30,8 @@ function bench(options: { deadline?: () => Instant | undefined; flush?: () => Pr
       note("turn");
     },
   });
-  const reached = (want: number): Promise<void> => new Promise((go) => (log.length >= want ? go() : waiters.push({ want, go })));
+  const reached = (want: number): Promise<void> =>
+    new Promise((go) => (log.length >= want ? go() : waiters.push({ want, go })));
   return { loop, log, reached, turns: () => turns };
 }
 

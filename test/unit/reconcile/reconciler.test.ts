@@ -13,9 +13,26 @@ const route = (host: number, metric = 0, device = "dsmip-ip4"): KernelObject => 
   metric,
   device,
 });
-const element = (host: number, value = 4191): KernelObject => ({ kind: "nft-element", set: "port-4", key: [ipv4(`198.51.100.${host}`)], value });
-const table = (counters: readonly string[]): KernelObject => ({ kind: "nft-table", family: "inet", name: "dsmipd", counters, sets: [], chains: [] });
-const proxy = (host: number): KernelObject => ({ kind: "proxy-neighbour", device: "home", address: ipv6(`2001:db8::${host}`), router: false });
+const element = (host: number, value = 4191): KernelObject => ({
+  kind: "nft-element",
+  set: "port-4",
+  key: [ipv4(`198.51.100.${host}`)],
+  value,
+});
+const table = (counters: readonly string[]): KernelObject => ({
+  kind: "nft-table",
+  family: "inet",
+  name: "dsmipd",
+  counters,
+  sets: [],
+  chains: [],
+});
+const proxy = (host: number): KernelObject => ({
+  kind: "proxy-neighbour",
+  device: "home",
+  address: ipv6(`2001:db8::${host}`),
+  router: false,
+});
 const link = (name: string): KernelObject => ({ kind: "link", name, mtu: 1400, up: true, link: { type: "dummy" } });
 
 async function bench(before: readonly KernelObject[] = []) {
@@ -44,9 +61,23 @@ t.test("all that is wanted in one turn is one batch, firewall before routes befo
   test.equal(kernel.batches.length, 1);
   test.strictSame(
     kernel.batches[0]?.map((line) => line.split(" ")[1]),
-    ["nft-element", "nft-element", "nft-element", "route", "route", "route", "proxy-neighbour", "proxy-neighbour", "proxy-neighbour"],
+    [
+      "nft-element",
+      "nft-element",
+      "nft-element",
+      "route",
+      "route",
+      "route",
+      "proxy-neighbour",
+      "proxy-neighbour",
+      "proxy-neighbour",
+    ],
   );
-  test.strictSame(results, [{ group: "node1", revision: 1 }, { group: "node2", revision: 2 }, { group: "node3", revision: 3 }]);
+  test.strictSame(results, [
+    { group: "node1", revision: 1 },
+    { group: "node2", revision: 2 },
+    { group: "node3", revision: 3 },
+  ]);
 });
 
 t.test("make before break: the new path is there and told before the old one goes", async (test) => {
@@ -85,11 +116,15 @@ t.test("a refused group stays as it was, and its neighbours in the same transact
   const { kernel, results, reconciler, go } = await bench();
   reconciler.setGroup("bad", [element(1), route(1)], 1);
   await go();
-  kernel.refuse = ({ verb, object }) => (verb === "create" && objectKey(object).includes("100.9") ? "No buffer space available" : undefined);
+  kernel.refuse = ({ verb, object }) =>
+    verb === "create" && objectKey(object).includes("100.9") ? "No buffer space available" : undefined;
   reconciler.setGroup("bad", [element(9), route(1, 0, "dsmip-udp")], 2);
   reconciler.setGroup("good", [element(2), route(2)], 1);
   await go();
-  test.match(results.slice(1), [{ group: "bad", revision: 2, failure: { message: "No buffer space available" } }, { group: "good", revision: 1 }]);
+  test.match(results.slice(1), [
+    { group: "bad", revision: 2, failure: { message: "No buffer space available" } },
+    { group: "good", revision: 1 },
+  ]);
   test.notOk(results[2]?.failure);
   test.ok(kernel.holds([element(1), route(1), element(2), route(2)]));
   test.strictSame(reconciler.groupObjects("bad"), [element(1), route(1)]);
@@ -104,16 +139,19 @@ t.test("a stranger's object is not touched: the group fails", async (test) => {
   test.ok(kernel.holds([]));
 });
 
-t.test("after a restart what is there already is adopted without an operation, the rest goes once the plan is whole", async (test) => {
-  const { kernel, reconciler, go } = await bench([route(1), element(1), route(7)]);
-  reconciler.setGroup("node", [route(1), element(1)], 1);
-  await go();
-  test.strictSame(kernel.batches, []);
-  reconciler.declareComplete();
-  await reconciler.settled();
-  test.strictSame(kernel.batches, [["remove route 254 198.51.100.7/32 0"]]);
-  test.ok(kernel.holds([route(1), element(1)]));
-});
+t.test(
+  "after a restart what is there already is adopted without an operation, the rest goes once the plan is whole",
+  async (test) => {
+    const { kernel, reconciler, go } = await bench([route(1), element(1), route(7)]);
+    reconciler.setGroup("node", [route(1), element(1)], 1);
+    await go();
+    test.strictSame(kernel.batches, []);
+    reconciler.declareComplete();
+    await reconciler.settled();
+    test.strictSame(kernel.batches, [["remove route 254 198.51.100.7/32 0"]]);
+    test.ok(kernel.holds([route(1), element(1)]));
+  },
+);
 
 t.test("a table that is made anew gets its elements again", async (test) => {
   const { kernel, reconciler, go } = await bench([table(["old"]), element(1)]);
@@ -177,7 +215,10 @@ t.test("a repair that the kernel refuses is tried again with a growing pause", a
   test.equal(reconciler.failedObjects, 1);
   timers.shift()?.run();
   await reconciler.settled();
-  test.strictSame(timers.map(({ delayMs }) => delayMs), [1000]);
+  test.strictSame(
+    timers.map(({ delayMs }) => delayMs),
+    [1000],
+  );
   kernel.refuse = () => undefined;
   timers.shift()?.run();
   await reconciler.settled();
@@ -194,7 +235,11 @@ t.test("audit tells what is missing, different and unwanted, and changes nothing
   kernel.objects.set(objectKey(route(3)), route(3));
   const { checked, differences } = await reconciler.audit();
   test.equal(checked, 2);
-  test.match(differences, [{ wanted: route(1) }, { wanted: route(2), found: route(2, 0, "other") }, { found: route(3) }]);
+  test.match(differences, [
+    { wanted: route(1) },
+    { wanted: route(2), found: route(2, 0, "other") },
+    { found: route(3) },
+  ]);
   test.equal(kernel.batches.length, 1);
 });
 
@@ -233,20 +278,29 @@ t.test("the laws of diff: nothing for equals, and applied to a it gives b", (tes
   test.end();
 });
 
-t.test("whatever groups want in whatever order, and whatever is refused, the kernel ends with what was granted", async () => {
-  const wish = fc.record({ group: fc.constantFrom("a", "b", "c"), objects: fc.array(anyObject, { maxLength: 6 }), refused: fc.boolean(), commit: fc.boolean() });
-  await fc.assert(
-    fc.asyncProperty(fc.array(wish, { maxLength: 15 }), async (wishes) => {
-      const { kernel, reconciler, go } = await bench();
-      for (const [i, { group, objects, refused, commit }] of wishes.entries()) {
-        kernel.refuse = ({ verb, object }) => (refused && verb !== "remove" && object.kind === "route" ? "no" : undefined);
-        reconciler.setGroup(group, objects, i);
-        if (commit) await go();
-      }
-      kernel.refuse = () => undefined;
-      await go();
-      const granted = byKey(["a", "b", "c"].flatMap((group) => reconciler.groupObjects(group)));
-      return kernel.holds([...granted.values()]);
-    }),
-  );
-});
+t.test(
+  "whatever groups want in whatever order, and whatever is refused, the kernel ends with what was granted",
+  async () => {
+    const wish = fc.record({
+      group: fc.constantFrom("a", "b", "c"),
+      objects: fc.array(anyObject, { maxLength: 6 }),
+      refused: fc.boolean(),
+      commit: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(wish, { maxLength: 15 }), async (wishes) => {
+        const { kernel, reconciler, go } = await bench();
+        for (const [i, { group, objects, refused, commit }] of wishes.entries()) {
+          kernel.refuse = ({ verb, object }) =>
+            refused && verb !== "remove" && object.kind === "route" ? "no" : undefined;
+          reconciler.setGroup(group, objects, i);
+          if (commit) await go();
+        }
+        kernel.refuse = () => undefined;
+        await go();
+        const granted = byKey(["a", "b", "c"].flatMap((group) => reconciler.groupObjects(group)));
+        return kernel.holds([...granted.values()]);
+      }),
+    );
+  },
+);
