@@ -51,6 +51,12 @@ interface GroupWork {
   readonly operations: readonly Operation[];
 }
 
+/** Which group of a round wants an object, and in which form. */
+interface Claim {
+  readonly group: string;
+  readonly object: KernelObject;
+}
+
 const CLASH = "MIP_CLASH";
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
@@ -224,8 +230,9 @@ export class Reconciler {
   async #make(work: readonly GroupWork[]): Promise<Map<string, MobilityError>> {
     const failures = new Map<string, MobilityError>();
     const ready: GroupWork[] = [];
+    const claims = new Map<string, Claim>();
     for (const one of work) {
-      const clash = this.#clash(one);
+      const clash = this.#clash(one) ?? rivalClaim(one, claims);
       if (clash === undefined) ready.push(one);
       else failures.set(one.group, clash);
     }
@@ -258,20 +265,13 @@ export class Reconciler {
     const first = new Map<string, Operation>();
     for (const { group, operations } of work) {
       for (const operation of operations) {
-        // Two groups that want the same new object share the operation.
-        const key = objectKey(operation.object);
-        const twin = first.get(key);
-        const same = twin !== undefined && objectsEqual(twin.object, operation.object);
-        if (twin === undefined) first.set(key, operation);
-        else if (!same)
-          failures.set(group, new MobilityError(CLASH, `${key} is wanted by ${owners.get(twin)?.[0]} in another form`));
-        const shared = same ? twin : operation;
+        // Groups that want the same new object share the operation.
+        const shared = first.get(objectKey(operation.object)) ?? operation;
+        first.set(objectKey(operation.object), shared);
         owners.set(shared, [...(owners.get(shared) ?? []), group]);
       }
     }
-    const batch = [...owners]
-      .filter(([, groups]) => groups.some((group) => !failures.has(group)))
-      .map(([operation]) => operation);
+    const batch = [...owners.keys()];
     const outcomes = batch.length === 0 ? [] : await this.#kernel.apply(inMakingOrder(batch));
     for (const { operation, error } of outcomes) {
       if (error === undefined) this.#ledger.note(operation.object);
@@ -385,4 +385,16 @@ export class Reconciler {
     this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * delay);
     return delay;
   }
+}
+
+/** Of two groups that want an object in two forms in one round the first has it; what the kernel holds already counts as wanted too. */
+function rivalClaim({ group, wish }: GroupWork, claims: Map<string, Claim>): MobilityError | undefined {
+  for (const [key, object] of wish.objects) {
+    const rival = claims.get(key);
+    if (rival !== undefined && !objectsEqual(rival.object, object)) {
+      return new MobilityError(CLASH, `${key} is wanted by ${rival.group} in another form`);
+    }
+  }
+  for (const [key, object] of wish.objects) if (!claims.has(key)) claims.set(key, { group, object });
+  return undefined;
 }
