@@ -8,7 +8,7 @@ import { type Frame, PacketSocket } from "../../controller/io/packet-socket.js";
 import { runAsync } from "../kernel/lib/command.js";
 import { decodeFlowPacket, FLOW_PACKET_OCTETS } from "./flow-record.js";
 import { FLOWS, flowsOf } from "./flows.js";
-import { classifyFrame, type Format, type Observed } from "./frame-format.js";
+import { classifyFrame, type Format, type Observed, undoGuePull } from "./frame-format.js";
 import type { MobileNode, Topology } from "./topology.js";
 
 /** What was seen of one flow since its node was last `restart`ed. */
@@ -92,7 +92,7 @@ export class Capture {
       // The end of the frame says cheaply whose it is, whatever headers stand before it.
       const flow = decodeFlowPacket(data.subarray(-FLOW_PACKET_OCTETS))?.flow;
       if (flow !== undefined && (this.#seen[flow]?.frames ?? SAMPLES) >= SAMPLES) continue;
-      const observed = classifyFrame(data);
+      const observed = classifyFrame(undoGuePull(data));
       if (observed?.kind === "signalling") this.#noteSignalling(observed, at);
       else if (observed !== undefined) this.#notePayload(observed, link);
     }

@@ -67,6 +67,11 @@ export class FlowRecord {
     return this.#arrivals.slice(from).filter((count) => count > 0).length;
   }
 
+  /** When the packets with sequence numbers in [from, to) that did not arrive were sent. */
+  lostAt(from: number, to: number): readonly number[] {
+    return this.#sentAt.slice(from, to).filter((_, i) => (this.#arrivals[from + i] ?? 0) === 0);
+  }
+
   /** The packets with sequence numbers in [from, to). */
   summary(from: number, to: number, excused: readonly Interval[] = []): FlowSummary {
     let lost = 0;

@@ -95,6 +95,18 @@ export class Flows {
     return combine(parts);
   }
 
+  /** Which flows lost what and when, in the time of the daemons' logs. */
+  describeLosses(flows: readonly Flow[], from: Mark, to: Mark): string {
+    const parts = flows.flatMap(({ number, family, direction }) => {
+      const times = this.#record(number).lostAt(from[number] ?? 0, to[number] ?? 0);
+      const [first] = times;
+      if (first === undefined) return [];
+      const clock = (at: number): string => new Date(performance.timeOrigin + at).toISOString().slice(11, 23);
+      return [`IPv${family} ${direction} ${times.length}, sent ${clock(first)} to ${clock(times.at(-1) ?? first)}`];
+    });
+    return parts.join("; ");
+  }
+
   /** Packets that came from, or to, another address than the home address, with the address and their number. */
   get strayed(): ReadonlyMap<string, number> {
     return this.#strayed;

@@ -97,6 +97,22 @@ function decodeLayer(octets: Uint8Array): Layer | undefined {
   return rest === undefined ? undefined : { family: 6, source, destination, ...rest };
 }
 
+const UDP_HEADER_OCTETS = 8;
+const PROTOCOL_OFFSET = 9;
+
+/**
+ * The frame as it was on the wire. Kernel (6.1, 6.12): a GUE port takes the length of the UDP header off the IPv4 total length in
+ * place, in octets that a packet socket's copy of the frame shares with it; checksum and all else stay. Seen on veth pairs.
+ */
+export function undoGuePull(octets: Uint8Array): Uint8Array {
+  if (octets.length < 20 || ipVersionOf(octets) !== 4 || octets[PROTOCOL_OFFSET] !== Protocol.udp) return octets;
+  const totalLength = new DataView(octets.buffer, octets.byteOffset, octets.length).getUint16(2);
+  if (totalLength !== octets.length - UDP_HEADER_OCTETS) return octets;
+  const restored = Uint8Array.from(octets);
+  new DataView(restored.buffer).setUint16(2, octets.length);
+  return restored;
+}
+
 const EXTENSIONS: readonly number[] = [Protocol.hopByHop, Protocol.destinationOptions, Protocol.routing];
 
 /** Options (also the tunnel encapsulation limit of RFC 2473) and routing headers have their length in one place. */

@@ -155,7 +155,11 @@ async function finish(stage: Stage, outcome: Outcome): Promise<StepReport> {
     buToBaMs: measured,
     buToBaFrom: measured === null ? null : told === undefined ? "capture" : "mobile-node",
   };
-  stage.failures.push(...stepFailures(step));
+  const failures = stepFailures(step);
+  stage.failures.push(...failures);
+  if (failures.length > 0 && step.lost > 0) {
+    stage.failures.push(`  lost: ${stage.flows.describeLosses(flowsOf(node), since, end)}`);
+  }
   return step;
 }
 
@@ -194,7 +198,11 @@ async function sampledFormat({ capture }: Stage, node: MobileNode): Promise<stri
   const numbers = flowsOf(node).map(({ number }) => number);
   await until(`captured frames of all four flows of ${node.name}`, PAYLOAD, () =>
     numbers.every((number) => capture.sighting(number).frames >= FORMAT_FRAMES),
-  );
+  ).catch((e) => {
+    throw new Error(
+      e.message + JSON.stringify(numbers.map((n) => [n, capture.sighting(n).frames, ...capture.sighting(n).formats])),
+    );
+  });
   return [...new Set(numbers.flatMap((number) => [...capture.sighting(number).formats]))].sort().join("+");
 }
 
