@@ -142,7 +142,7 @@ export class Signalling {
       packet,
       this.#incoming.remember({ outerSource: remoteAddress, outerPort: remotePort, outerDestination: localAddress }),
     );
-    this.#ports.injectIntoTun(packet);
+    this.#attempt(`UDP from ${from}`, () => this.#ports.injectIntoTun(packet));
   }
 
   /** A packet that the kernel sent into the TUN device: a message of ours, now under ESP, on its way to UDP. */
@@ -161,12 +161,19 @@ export class Signalling {
       return this.#listener.onDrop("malformed", "a packet in the signalling device carries no label of ours");
     // The label is ours, not the flow's.
     setFlowLabel(packet, 0);
-    this.#ports.sendUdp({
-      bytes: packet,
-      localAddress: departure.localAddress,
-      remoteAddress: departure.remoteAddress,
-      remotePort: departure.remotePort,
-    });
+    const { localAddress, remoteAddress, remotePort } = departure;
+    this.#attempt(`message to ${remoteAddress}:${remotePort}`, () =>
+      this.#ports.sendUdp({ bytes: packet, localAddress, remoteAddress, remotePort }),
+    );
+  }
+
+  /** What comes in decides where it goes on to, so the kernel's refusal (no route, a full queue) is one more reason for a drop. */
+  #attempt(what: string, send: () => void): void {
+    try {
+      send();
+    } catch (cause) {
+      this.#listener.onDrop("refused-by-kernel", `${what}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    }
   }
 
   /** A message from the Mobility Header socket: the kernel has verified checksum, ESP and extension headers. */

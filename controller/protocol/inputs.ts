@@ -143,7 +143,8 @@ export type DropReason =
   | "not-home-registration"
   | "home-address-option-missing"
   | "duplicate"
-  | "queue-full";
+  | "queue-full"
+  | "refused-by-kernel";
 
 export interface DropEffect {
   readonly kind: "drop";

@@ -28,9 +28,13 @@ export function natDetected(source: ObservedSource): boolean {
   return source.claimed !== source.address;
 }
 
-/** Whether both views are unicast addresses that a packet can be sent to; the claimed one may be private. */
+/** Whether both views are unicast addresses that a packet can be sent to; the claimed one may be private. Port 0 is nobody's (RFC 768). */
 export function isUsableSource(source: ObservedSource): boolean {
-  return isRoutableUnicast(source.address) && (source.claimed === undefined || isRoutableUnicast(source.claimed));
+  return (
+    source.port !== 0 &&
+    isRoutableUnicast(source.address) &&
+    (source.claimed === undefined || isRoutableUnicast(source.claimed))
+  );
 }
 
 /** Where payload goes: to the observed address, in UDP to the observed port if there is a NAT or UDP is forced (C-08). */

@@ -244,3 +244,40 @@ t.test("the table of outer headers does not grow with what strangers send", (tes
   test.equal(table.recall(label), undefined);
   test.end();
 });
+
+t.test("what the kernel refuses to take on is dropped and counted, not thrown at the socket", (test) => {
+  const drops: string[] = [];
+  const refuse = (): never => {
+    throw Object.assign(new Error("ENETUNREACH: sendmmsg"), { code: "ENETUNREACH" });
+  };
+  let label = 0;
+  const ports = {
+    sendMobilityHeader: ({ flowLabel = 0 }: MobilityHeaderOut) => {
+      label = flowLabel;
+    },
+    sendUdp: refuse,
+    injectIntoTun: refuse,
+  };
+  const signalling = new Signalling(SITE, ports, {
+    onMessage: () => test.fail("no message"),
+    onDrop: (reason, detail) => drops.push(`${reason} ${detail}`),
+  });
+  signalling.receiveUdp(datagram(inner(50)));
+  signalling.send({
+    kind: "send",
+    message: UPDATE,
+    source: HOME_AGENT,
+    destination: HOME_ADDRESS,
+    departure: { type: "udp", localAddress: HOME_AGENT_4, remoteAddress: NAT, remotePort: 40000 },
+  });
+  const header = { trafficClass: 0, flowLabel: label, nextHeader: 50, hopLimit: 64 };
+  signalling.receiveTun(
+    encodeIpv6Packet({
+      header: { ...header, source: HOME_AGENT, destination: HOME_ADDRESS },
+      payload: new Uint8Array(32),
+    }),
+  );
+  test.equal(drops.length, 2);
+  for (const drop of drops) test.match(drop, /^refused-by-kernel .*ENETUNREACH/);
+  test.end();
+});
