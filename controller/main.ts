@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { MobilityError } from "./base/errors.js";
 import { type LoadedConfig, loadConfig } from "./config.js";
-import { startDaemon } from "./daemon/daemon.js";
+import { type Daemon, startDaemon } from "./daemon/daemon.js";
 import { enterNamespace } from "./io/native.js";
 import { makeLogger } from "./log.js";
 import { VERSION } from "./version.js";
@@ -20,16 +20,25 @@ async function run(options: { readonly config: string; readonly netns?: string }
   const loaded: LoadedConfig = loadConfig(options.config);
   if (options.netns !== undefined) enterNamespace(options.netns);
   const log = makeLogger(loaded.config.log.level);
-  const daemon = await startDaemon(loaded, log);
+  // A bug. The kernel keeps what it has, so that no node loses a packet, and the next start takes it over.
+  process.on("uncaughtException", (error) => {
+    log.fatal({ event: "daemon.failed", reason: error.message, stack: error.stack });
+    process.exit(1);
+  });
+  let daemon: Daemon | undefined;
   let stopping = false;
+  const finish = (running: Daemon): void => void running.stop().then(() => process.exit(0), fail);
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) return;
     stopping = true;
     log.info({ event: "daemon.stopping", signal });
-    daemon.stop().then(() => process.exit(0), fail);
+    if (daemon !== undefined) finish(daemon);
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  daemon = await startDaemon(loaded, log);
+  // The signal came during the start: what has been made is taken out again.
+  if (stopping) finish(daemon);
 }
 
 const program = new Command("dsmipd")
