@@ -19,8 +19,8 @@ import {
   errorsOf,
   KINDS,
   link,
+  missingDevices,
   NBMA,
-  noTunnels,
   openKernel,
   PLAIN,
   remove,
@@ -30,7 +30,7 @@ import {
   update,
 } from "./rtnetlink-objects.js";
 
-const skip = noTunnels();
+const skip = missingDevices();
 
 function namespace(t: TestContext): Node {
   const net = new Topology(t);
@@ -48,7 +48,7 @@ async function setup(t: TestContext, ...objects: readonly KernelObject[]) {
 
 const text = (node: Node, command: string): string => node.run("bash", "-c", command).trim();
 
-test("what a stranger made with the same identity stays his", async (t) => {
+test("what a stranger made with the same identity stays his", { skip }, async (t) => {
   const { node, kernel } = await setup(t, DUMMY);
   node.ip(
     "route add 2001:db8:5::/64 dev dsmipd0 metric 100 proto static",
@@ -104,7 +104,7 @@ test("what a stranger made with the same identity stays his", async (t) => {
   assert.equal(text(node, show), before);
 });
 
-test("a route that a stranger replaced is announced as gone, and is his", async (t) => {
+test("a route that a stranger replaced is announced as gone, and is his", { skip }, async (t) => {
   const { node, kernel, changes } = await setup(t, DUMMY, route("2001:db8:5::/64"));
   node.ip("route replace 2001:db8:5::/64 dev dsmipd0 metric 100 proto static");
   await waitFor(() => changes.some((change) => change !== "resync" && change.verb === "removed"), {
@@ -156,7 +156,7 @@ test("a UDP port that another program holds is no FOU port", { skip }, async (t)
   assert.ok(outcome?.error instanceof KernelError && outcome.error.errno === EADDRINUSE, String(outcome?.error));
 });
 
-test("2,000 routes and proxies are few transactions, new, the same again, changed and removed", async (t) => {
+test("2,000 routes and proxies are few transactions, new, the same again, changed and removed", { skip }, async (t) => {
   const { kernel } = await setup(t, DUMMY);
   const routes = Array.from({ length: 2000 }, (_, i) => route(`2001:db8:9::${(i + 1).toString(16)}/128`));
   const changed = routes.map((one) => ({ ...one, mtu: 1300 }));
@@ -174,22 +174,20 @@ test("2,000 routes and proxies are few transactions, new, the same again, change
   assert.equal((await kernel.dump(["route"])).filter((one) => one.kind === "route" && one.mtu === 1300).length, 2000);
   assert.equal(await transactions(apply(routes.map(remove))), 4);
   assert.deepEqual(await kernel.dump(["route"]), []);
-  const proxies = routes
-    .slice(0, 500)
-    .map(
-      ({ destination }): KernelObject => ({
-        kind: "proxy-neighbour",
-        device: "dsmipd0",
-        address: destination.address,
-        router: false,
-      }),
-    );
+  const proxies = routes.slice(0, 500).map(
+    ({ destination }): KernelObject => ({
+      kind: "proxy-neighbour",
+      device: "dsmipd0",
+      address: destination.address,
+      router: false,
+    }),
+  );
   assert.equal(await transactions(apply(proxies.map(create))), 2, "asked first, because the kernel would overwrite");
   assert.equal((await kernel.dump(["proxy-neighbour"])).length, 500);
   assert.equal(await transactions(apply(proxies.map(remove))), 1);
 });
 
-test("the kernel's words reach the error, and the rest of the batch the kernel", async (t) => {
+test("the kernel's words reach the error, and the rest of the batch the kernel", { skip }, async (t) => {
   const { kernel } = await setup(t, DUMMY);
   const [good, bad, alsoGood] = await kernel.apply([
     create(route("10.1.0.0/16")),
@@ -203,7 +201,7 @@ test("the kernel's words reach the error, and the rest of the batch the kernel",
   );
 });
 
-test("announcements of what others do to our objects", async (t) => {
+test("announcements of what others do to our objects", { skip }, async (t) => {
   const objects: readonly KernelObject[] = [
     DUMMY,
     route("2001:db8:5::/64"),
@@ -240,7 +238,7 @@ test("our own link changes are no reason for a new dump", { skip }, async (t) =>
   assert.ok(!changes.includes("resync"));
 });
 
-test("lost announcements are noticed", async (t) => {
+test("lost announcements are noticed", { skip }, async (t) => {
   const node = namespace(t);
   const { kernel, changes } = await openKernel(t, node.path, tinyTransports(node.path));
   assert.deepEqual(errorsOf(await kernel.apply([create(DUMMY)])), []);
@@ -253,7 +251,7 @@ test("lost announcements are noticed", async (t) => {
   assert.equal((await kernel.dump(["route"])).length, 500);
 });
 
-test("a switch under /proc/sys", async (t) => {
+test("a switch under /proc/sys", { skip }, async (t) => {
   const { kernel } = await openKernel(t);
   const path = "net/ipv6/conf/lo/proxy_ndp";
   const read = (): string => readFileSync(`/proc/sys/${path}`, "utf8").trim();

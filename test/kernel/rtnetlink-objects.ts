@@ -42,12 +42,12 @@ export function tinyTransports(netns: string): OpenTransport {
       : open(family, groups);
 }
 
-/** Why the kernel cannot make tunnels, or false. Tried, not guessed. */
-export function noTunnels(): string | false {
+/** Why the kernel cannot make the devices of these tests, or false. Tried, not guessed. */
+export function missingDevices(): string | false {
   const script =
-    "ip link add dsmipx type sit local 192.0.2.1 && ip link del dsmipx && ip link add dsmipx type ip6tnl external && ip fou add port 4190 gue";
+    "ip link add dsmipy type dummy && ip link add dsmipx type sit local 192.0.2.1 && ip link del dsmipx && ip link add dsmipx type ip6tnl external && ip fou add port 4190 gue";
   const { status, stderr } = spawnSync("unshare", ["--net", "bash", "-c", script], { encoding: "utf8" });
-  return status === 0 ? false : `no sit, ip6tnl or fou in this kernel, or not root: ${stderr.trim()}`;
+  return status === 0 ? false : `no dummy, sit, ip6tnl or fou in this kernel, or not root: ${stderr.trim()}`;
 }
 
 export const prefix = (text: string): Prefix => {
