@@ -35,7 +35,7 @@ build/.compiled: $(SOURCES) | setup
 	@$(TSC) --incremental --tsBuildInfoFile build/.tsbuildinfo
 	@touch $@
 native: | setup
-	@$(MAKE) -C native
+	@$(MAKE) -s -C native
 check: build lint ## types, lint, format, layering
 	@$(NODE) build/test/runner/unit.js layering
 lint: | setup
