@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { MobilityError } from "./base/errors.js";
 import { type LoadedConfig, loadConfig } from "./config.js";
 import { type Daemon, startDaemon } from "./daemon/daemon.js";
-import { enterNamespace } from "./io/native.js";
+import { enterNamespace, isSyscallError } from "./io/native.js";
 import { makeLogger } from "./log.js";
 import { VERSION } from "./version.js";
 
@@ -16,9 +16,26 @@ function fail(error: unknown): never {
   process.exit(1);
 }
 
+function enter(path: string): void {
+  try {
+    enterNamespace(path);
+  } catch (cause) {
+    if (!isSyscallError(cause)) throw cause;
+    const why = {
+      ENOENT: "there is no such file",
+      EINVAL: "is no network namespace",
+      EPERM: "may not be entered without CAP_SYS_ADMIN",
+    };
+    const reason = why[cause.code as keyof typeof why] ?? `cannot be entered (${cause.code})`;
+    throw new MobilityError("MIP_NAMESPACE", `${path}: ${reason}; ip netns list shows the names under /run/netns`, {
+      cause,
+    });
+  }
+}
+
 async function run(options: { readonly config: string; readonly netns?: string }): Promise<void> {
   const loaded: LoadedConfig = loadConfig(options.config);
-  if (options.netns !== undefined) enterNamespace(options.netns);
+  if (options.netns !== undefined) enter(options.netns);
   const log = makeLogger(loaded.config.log.level);
   // A bug. The kernel keeps what it has, so that no node loses a packet, and the next start takes it over.
   process.on("uncaughtException", (error) => {

@@ -15,6 +15,7 @@ import type { HomeAgentEffect, HomeAgentInput } from "../protocol/home-agent-inp
 import { openHomeLink } from "./home-link-sockets.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
 import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
+import { checkHomeLink, checkIpv6Address } from "./preflight.js";
 import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
 
 export async function startHomeAgent(
@@ -24,6 +25,8 @@ export async function startHomeAgent(
 ): Promise<{ stop(): Promise<void> }> {
   const { addresses, homeLink } = config.homeAgent;
   const own: IpAddress[] = [addresses.ipv6, ...(addresses.ipv4 === undefined ? [] : [addresses.ipv4])];
+  checkIpv6Address(addresses.ipv6);
+  if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface);
   const platform = await Platform.open(
     {
       role: config.role,

@@ -1,8 +1,9 @@
 /** What must be there before anything is touched: capabilities, devices, and no second daemon for the same addresses. */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
+import { toHex } from "../base/bytes.js";
 import { MissingError, MobilityError } from "../base/errors.js";
-import type { IpAddress } from "../base/ip.js";
+import { type IpAddress, type Ipv6Address, ipToBytes } from "../base/ip.js";
 import { KernelError } from "../netlink/errors.js";
 import type { KernelObject } from "../plan/objects.js";
 
@@ -25,6 +26,32 @@ export function checkPrivileges(status = readFileSync("/proc/self/status", "utf8
 export function checkTun(path = "/dev/net/tun"): void {
   if (existsSync(path)) return;
   throw new MissingError(`${path} is missing; run: modprobe tun (in a container: --device ${path})`);
+}
+
+/** Throws MobilityError if this machine does not have the address: nodes could send their updates nowhere. */
+export function checkIpv6Address(address: Ipv6Address, addresses = procNet("if_inet6")): void {
+  const digits = toHex(ipToBytes(address));
+  if (addresses.split("\n").some((line) => line.startsWith(digits))) return;
+  throw new MobilityError(
+    "MIP_ADDRESS",
+    `${address} is not an address of this machine; add it (ip -6 address add ${address} dev …) or correct homeAgent.addresses.ipv6`,
+  );
+}
+
+/** Throws MobilityError if there is no such network device. */
+export function checkHomeLink(device: string, devices = procNet("dev")): void {
+  const names = [...devices.matchAll(/^\s*(\S+):/gm)].map(([, name]) => name);
+  if (names.includes(device)) return;
+  throw new MobilityError(
+    "MIP_LINK",
+    `homeAgent.homeLink.interface is ${device}, and there is no such network device (there are: ${names.join(", ")}); make it first or correct the name`,
+  );
+}
+
+/** A file of the kernel about the network namespace that this process is in. No such file: nothing of the kind. */
+function procNet(name: string): string {
+  const path = `/proc/net/${name}`;
+  return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
 const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => string>> = {
