@@ -106,6 +106,16 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   if (addresses.ipv4 !== undefined && !isRoutableUnicast(addresses.ipv4)) {
     complain(`homeAgent.addresses.ipv4 is ${addresses.ipv4}; a unicast address is wanted`);
   }
+  for (const pool of config.homeAgent.ipv4Pool?.prefixes ?? []) {
+    const within =
+      isIpv4(pool.address) &&
+      prefixes.some((prefix) => pool.length >= prefix.length && prefixContains(prefix, pool.address));
+    if (!within) {
+      complain(
+        `homeAgent.ipv4Pool.prefixes has ${formatPrefix(pool)}; an IPv4 prefix within homeAgent.homeLink.prefixes is wanted (${prefixes.map(formatPrefix).join(", ")})`,
+      );
+    }
+  }
   const seen = new Map<string, number>();
   config.subscribers.forEach((subscriber, i) => {
     const key = `subscribers[${i}]`;

@@ -96,6 +96,29 @@ export const homeAgentConfig = z.strictObject({
       .max(86400)
       .default(110)
       .describe("Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2)."),
+    ipv4Pool: z
+      .strictObject({
+        prefixes: z
+          .array(prefixText)
+          .min(1)
+          .describe("IPv4 prefixes out of which addresses are lent; within the home prefixes."),
+        leaseSeconds: z
+          .int()
+          .min(4)
+          .max(262140)
+          .default(3600)
+          .describe("A binding with a lent address lasts at most this long at a time."),
+      })
+      .optional()
+      .describe(
+        "IPv4 home addresses for nodes that ask for one with 0.0.0.0 (RFC 5555 §2.5). Absent: they get status 132.",
+      ),
+    refreshAdviceSeconds: z
+      .int()
+      .min(4)
+      .max(262140)
+      .optional()
+      .describe("When nodes are asked to refresh, if that is before their lifetime ends (RFC 6275 §6.2.4)."),
     forceUdp: z.enum(["grant", "refuse"]).default("grant").describe("Answer to the F flag: UDP, or status 144."),
     duplicateAddressDetection: z
       .boolean()

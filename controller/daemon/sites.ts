@@ -12,6 +12,8 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     forceUdp,
     duplicateAddressDetection,
     previousCareOfGraceSeconds,
+    ipv4Pool,
+    refreshAdviceSeconds,
   } = config.homeAgent;
   const subscribers = new Map<HomeSubscriber["homeAddress"], HomeSubscriber>();
   for (const subscriber of config.subscribers) subscribers.set(subscriber.homeAddress, subscriber);
@@ -24,6 +26,8 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     duplicateAddressDetection: duplicateAddressDetection && homeLink.interface !== undefined,
     previousCareOfGraceSeconds,
     subscribers,
+    ipv4Pool,
+    refreshAdviceSeconds,
   };
 }
 

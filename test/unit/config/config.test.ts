@@ -113,6 +113,11 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     config: `${HOME_AGENT}    profile: gold\n`,
     says: /subscribers\[0\]\.profile is "gold"; a name under tunnelProfiles/,
   },
+  {
+    name: "a pool outside the home prefixes",
+    config: HOME_AGENT.replace("subscribers:", "  ipv4Pool: { prefixes: [192.0.2.0/24] }\nsubscribers:"),
+    says: /homeAgent\.ipv4Pool\.prefixes has 192\.0\.2\.0\/24; an IPv4 prefix within/,
+  },
   { name: "broken YAML", config: `${HOME_AGENT}  - [\n`, says: /dsmipd\.yaml:\d+: not valid YAML/ },
   {
     name: "world-readable key file",
