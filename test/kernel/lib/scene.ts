@@ -1,0 +1,257 @@
+/**
+ * The little internet of the data path tests, with real daemons in it:
+ *
+ *     cn ── core ──wan── ha ──home── lan (bridge br0)     home link 2001:db8:1::/64, 198.51.100.0/24
+ *            ├── bridge "six"                             IPv6-only access 2001:db8:a::/64
+ *            ├── bridge "four"                            public IPv4 access 203.0.114.0/24
+ *            └──wan── nat ── bridge "lan"                 private IPv4 access 10.0.0.0/24 behind 203.0.115.2
+ *
+ * A mobile node has a cable to each access from the start; attaching pulls its end up and gives it addresses and default routes.
+ */
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { stringify } from "yaml";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import type { BindingDocument } from "../../../schemas/control.js";
+import type { Capture } from "./capture.js";
+import { Daemon, type DaemonFiles } from "./daemons.js";
+import { Station } from "./station.js";
+import { type Node, Topology } from "./topology.js";
+
+export const HOME_AGENT = { ipv6: ipv6("2001:db8:1::1"), ipv4: ipv4("203.0.113.1") } as const;
+export const CORRESPONDENT = { ipv6: ipv6("2001:db8:c::2"), ipv4: ipv4("192.0.2.2") } as const;
+export const NAT_ADDRESS = ipv4("203.0.115.2");
+const HOME_PREFIXES = ["2001:db8:1::/64", "198.51.100.0/24"];
+
+export type Access = "home" | "six" | "four" | "nat";
+export type Format = "ipv6" | "ipv4" | "udp";
+/** The two families of a payload. */
+export const FAMILIES = [6, 4] as const;
+export type PayloadFamily = (typeof FAMILIES)[number];
+
+/** Away from home: which tunnel format belongs to which access. */
+export const FORMAT_OF: Readonly<Record<Exclude<Access, "home">, Format>> = { six: "ipv6", four: "ipv4", nat: "udp" };
+
+interface AccessPlan {
+  readonly metric: number;
+  readonly addresses: (number: number) => readonly string[];
+  readonly gateways: readonly string[];
+}
+
+const ACCESSES: Readonly<Record<Access, AccessPlan>> = {
+  home: {
+    metric: 10,
+    addresses: (n) => [`198.51.100.20${n}/24`, `2001:db8:1::20${n}/64`],
+    gateways: ["198.51.100.1", "2001:db8:1::1"],
+  },
+  six: { metric: 20, addresses: (n) => [`2001:db8:a::1${n}/64`], gateways: ["2001:db8:a::1"] },
+  four: { metric: 30, addresses: (n) => [`203.0.114.1${n}/24`], gateways: ["203.0.114.1"] },
+  nat: { metric: 40, addresses: (n) => [`10.0.0.1${n}/24`], gateways: ["10.0.0.1"] },
+};
+
+export interface Mobile {
+  readonly number: number;
+  readonly node: Node;
+  readonly daemon: Daemon;
+  readonly home6: Ipv6Address;
+  readonly home4: Ipv4Address;
+  /** Care-of address in each access, as the node has it. */
+  readonly careOf: Readonly<Record<Access, IpAddress>>;
+  readonly keys: { readonly update: EspKey; readonly acknowledgement: EspKey };
+  readonly stations: Readonly<Record<PayloadFamily, Station>>;
+}
+
+export interface EspKey {
+  readonly spi: number;
+  /** Hexadecimal: 16 octets of AES key and 4 of salt. */
+  readonly key: string;
+}
+
+export interface SceneOptions {
+  /** Default 1. */
+  readonly mobiles?: number;
+  /** The tunnel profile of both ends. */
+  readonly profile?: { readonly dscp?: number; readonly ttl?: number; readonly mtu?: number };
+  /** Further keys of the configuration's homeAgent section. */
+  readonly homeAgent?: Readonly<Record<string, unknown>>;
+}
+
+export class Scene {
+  readonly net: Topology;
+  readonly cn: Node;
+  readonly core: Node;
+  readonly ha: Node;
+  readonly nat: Node;
+  readonly lan: Node;
+  readonly mobiles: readonly Mobile[];
+  readonly homeAgent: Daemon;
+  /**
+   * What passes the home agent's wide area device. By tcpdump: its ring copies a frame when it passes, while the octets in the queue of
+   * a packet socket go on changing as the kernel takes the tunnel off (FOU the IPv4 length, ECN the class).
+   */
+  wire!: Capture;
+  readonly correspondents: Readonly<Record<PayloadFamily, Station>>;
+
+  /** Everything up, the home agent answering, the mobile nodes plugged in nowhere and not started. */
+  static async start(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
+    const scene = new Scene(t, options);
+    const [wire] = await Promise.all([scene.net.capture(scene.ha, "wan"), scene.homeAgent.start()]);
+    scene.wire = wire;
+    return scene;
+  }
+
+  private constructor(t: TestContext, options: SceneOptions) {
+    this.net = new Topology(t);
+    this.cn = this.net.node("cn");
+    this.core = this.net.node("core", { forwarding: true });
+    this.ha = this.net.node("ha", { forwarding: true });
+    this.nat = this.net.node("nat", { forwarding: true });
+    this.lan = this.net.node("lan");
+    const nodes = Array.from({ length: options.mobiles ?? 1 }, (_, i) => this.net.node(`mn${i + 1}`));
+    this.#cables(nodes);
+    this.net.build();
+    this.nat.nft(
+      'table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade fully-random; }; }',
+    );
+    const files = { directory: this.net.scratch, keyFile: join(this.net.scratch, "keys.yaml") };
+    this.mobiles = nodes.map((node, i) => makeMobile(node, i + 1, files, options));
+    this.homeAgent = new Daemon(this.ha, files, homeAgentRole(this.mobiles, options));
+    writeKeys(files.keyFile, this.mobiles);
+    this.correspondents = stations(this.cn, CORRESPONDENT.ipv6, CORRESPONDENT.ipv4);
+    t.after(() => {
+      for (const one of [this.correspondents, ...this.mobiles.map((mobile) => mobile.stations)]) {
+        for (const family of FAMILIES) one[family].close();
+      }
+    });
+  }
+
+  get mobile(): Mobile {
+    return this.mobiles[0] as Mobile;
+  }
+
+  /** Plugs the node in there and nowhere else, starts its daemon if need be, and waits until its payload goes that way. */
+  async move(mobile: Mobile, to: Access): Promise<BindingDocument> {
+    this.attach(mobile, to);
+    for (const other of Object.keys(ACCESSES) as Access[]) if (other !== to) this.detach(mobile, other);
+    return this.settled(mobile, to);
+  }
+
+  /** Waits for the registration from there (or for "at home") at both ends. */
+  async settled(mobile: Mobile, at: Access): Promise<BindingDocument> {
+    const { daemon, careOf } = mobile;
+    if (at === "home") return daemon.waitForBinding("being at home", ({ state }) => state === "home");
+    const format = FORMAT_OF[at];
+    await daemon.waitForBinding(`registration from ${at}`, ({ state, endpoint }) => {
+      return state === "registered" && endpoint?.address === careOf[at] && endpoint.format === format;
+    });
+    const outer = at === "nat" ? NAT_ADDRESS : careOf[at];
+    return this.homeAgent.waitForBinding(`binding to ${outer}`, ({ homeAddress, endpoint }) => {
+      return homeAddress === mobile.home6 && endpoint?.address === outer && endpoint.format === format;
+    });
+  }
+
+  attach({ node, number }: Mobile, to: Access): void {
+    const { addresses, gateways, metric } = ACCESSES[to];
+    node.ip(
+      `link set ${to} up`,
+      ...addresses(number).map((address) => `address replace ${address} dev ${to}`),
+      ...gateways.map((gateway) => `route replace default via ${gateway} dev ${to} metric ${metric}`),
+    );
+  }
+
+  detach({ node }: Mobile, from: Access): void {
+    node.ip(`link set ${from} down`, `address flush dev ${from}`);
+  }
+
+  /** The UDP port at which the home agent reaches a node behind the NAT. */
+  async natPort(mobile: Mobile): Promise<number> {
+    const binding = (await this.homeAgent.bindings()).find(({ homeAddress }) => homeAddress === mobile.home6);
+    if (binding?.endpoint?.format !== "udp") throw new Error(`no UDP binding: ${JSON.stringify(binding)}`);
+    return binding.endpoint.port;
+  }
+
+  #cables(mobiles: readonly Node[]): void {
+    const { cn, core, ha, nat, lan, net } = this;
+    net.link(cn.port("eth0", "192.0.2.2/24", "2001:db8:c::2/64"), core.port("cn", "192.0.2.1/24", "2001:db8:c::1/64"));
+    net.link(
+      ha.port("wan", "203.0.113.1/24", "2001:db8:f::1/64"),
+      core.port("ha", "203.0.113.254/24", "2001:db8:f::fe/64"),
+    );
+    net.link(nat.port("wan", "203.0.115.2/24"), core.port("nat", "203.0.115.254/24"));
+    bridge(core, "six", "2001:db8:a::1/64");
+    bridge(core, "four", "203.0.114.1/24");
+    bridge(nat, "lan", "10.0.0.1/24");
+    bridge(lan, "br0", "198.51.100.2/24", "2001:db8:1::2/64");
+    net.link(ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"), lan.port("ha"));
+    lan.also("link set ha master br0");
+    const networks = { home: [lan, "br0"], six: [core, "six"], four: [core, "four"], nat: [nat, "lan"] } as const;
+    for (const node of mobiles) {
+      for (const [access, [there, master]] of Object.entries(networks)) {
+        const port = `${node.label}-${access}`;
+        net.link(node.port(access), there.port(port));
+        there.also(`link set ${port} master ${master}`);
+        node.also(`link set ${access} down`);
+      }
+    }
+    cn.route("default via 192.0.2.1").route("::/0 via 2001:db8:c::1");
+    ha.route("default via 203.0.113.254").route("::/0 via 2001:db8:f::fe");
+    nat.route("default via 203.0.115.254");
+    core.route("198.51.100.0/24 via 203.0.113.1").route("2001:db8:1::/64 via 2001:db8:f::1");
+  }
+}
+
+function bridge(node: Node, name: string, ...addresses: readonly string[]): void {
+  node.also(`link add ${name} type bridge mcast_snooping 0`, `link set ${name} up`);
+  node.also(...addresses.map((address) => `address add ${address} dev ${name}`));
+}
+
+function stations(node: Node, six: Ipv6Address, four: Ipv4Address): Record<PayloadFamily, Station> {
+  return { 6: new Station(node, six), 4: new Station(node, four) };
+}
+
+const freshKey = (spi: number): EspKey => ({ spi, key: randomBytes(20).toString("hex") });
+
+function makeMobile(node: Node, number: number, files: DaemonFiles, options: SceneOptions): Mobile {
+  const home6 = ipv6(`2001:db8:1::10${number}`);
+  const home4 = ipv4(`198.51.100.10${number}`);
+  const daemon = new Daemon(node, files, {
+    role: "mobile-node",
+    mobileNode: { homeAddress: home6, ipv4HomeAddress: home4, homePrefixes: HOME_PREFIXES, homeAgent: HOME_AGENT },
+    ...(options.profile && { tunnelProfile: options.profile }),
+  });
+  const careOf = {
+    home: home6,
+    six: ipv6(`2001:db8:a::1${number}`),
+    four: ipv4(`203.0.114.1${number}`),
+    nat: ipv4(`10.0.0.1${number}`),
+  };
+  const keys = { update: freshKey(0x1000 + 2 * number), acknowledgement: freshKey(0x1001 + 2 * number) };
+  return { number, node, daemon, home6, home4, careOf, keys, stations: stations(node, home6, home4) };
+}
+
+function homeAgentRole(mobiles: readonly Mobile[], options: SceneOptions): Record<string, unknown> {
+  const { profile, homeAgent } = options;
+  return {
+    role: "home-agent",
+    homeAgent: {
+      addresses: HOME_AGENT,
+      homeLink: { interface: "home", prefixes: HOME_PREFIXES },
+      ...homeAgent,
+    },
+    ...(profile && { tunnelProfiles: { special: profile } }),
+    subscribers: mobiles.map(({ home6, home4 }) => {
+      return { homeAddress: home6, ipv4HomeAddress: home4, ...(profile && { profile: "special" }) };
+    }),
+  };
+}
+
+function writeKeys(path: string, mobiles: readonly Mobile[]): void {
+  const keys = mobiles.map(({ home6, keys: { update, acknowledgement } }) => ({
+    homeAddress: home6,
+    update,
+    acknowledgement,
+  }));
+  writeFileSync(path, stringify({ keys }), { mode: 0o600 });
+}
