@@ -1,0 +1,99 @@
+/*
+ * A packet generator without any knowledge of protocols: sends prepared Ethernet frames from packet sockets, in short slices that
+ * change between several sources, so that what disturbs the machine disturbs all of them alike.
+ *
+ * usage: blast ROUNDS SLICE-MILLISECONDS DEVICE FRAMES-FILE FRAME-OCTETS [DEVICE FRAMES-FILE FRAME-OCTETS ...]
+ * The file holds frames of that length one after the other; they are sent in a ring. One line per slice:
+ * SOURCE-NUMBER FRAMES NANOSECONDS. The first round warms up and is not printed.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCH = 64, MAX_SOURCES = 8 };
+
+struct source {
+  int socket;
+  uint8_t *frames;
+  size_t length, count, next;
+};
+
+static void fail(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void open_source(struct source *source, const char *device, const char *path, const char *length) {
+  struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(device)};
+  struct stat facts;
+  int one = 1, file = open(path, O_RDONLY);
+  if (file < 0 || fstat(file, &facts) < 0) fail(path);
+  if (address.sll_ifindex == 0) fail(device);
+  source->length = strtoul(length, NULL, 10);
+  source->count = source->length ? (size_t)facts.st_size / source->length : 0;
+  if (source->count < BATCH) errno = EINVAL, fail(path);
+  source->frames = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
+  if (source->frames == MAP_FAILED) fail("mmap");
+  close(file);
+  source->socket = socket(AF_PACKET, SOCK_RAW, 0); /* protocol 0: it receives nothing */
+  if (source->socket < 0) fail("socket");
+  if (setsockopt(source->socket, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one) < 0) fail("PACKET_QDISC_BYPASS");
+  if (bind(source->socket, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
+}
+
+static void slice(struct source *source, int number, uint64_t duration, int print) {
+  struct mmsghdr messages[BATCH] = {0};
+  struct iovec vectors[BATCH];
+  uint64_t begin = now(), end, sent = 0;
+  for (int i = 0; i < BATCH; i++) messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
+  do {
+    for (int i = 0; i < BATCH; i++) {
+      vectors[i] = (struct iovec){source->frames + source->next * source->length, source->length};
+      source->next = source->next + 1 == source->count ? 0 : source->next + 1;
+    }
+    int done = sendmmsg(source->socket, messages, BATCH, 0);
+    if (done < 0 && errno != ENOBUFS && errno != EAGAIN && errno != EINTR) fail("sendmmsg");
+    if (done > 0) sent += (uint64_t)done;
+    end = now();
+  } while (end - begin < duration);
+  if (print) printf("%d %llu %llu\n", number, (unsigned long long)sent, (unsigned long long)(end - begin));
+}
+
+int main(int argc, char **argv) {
+  struct source sources[MAX_SOURCES];
+  int count = (argc - 3) / 3;
+  if (argc < 6 || (argc - 3) % 3 != 0 || count > MAX_SOURCES) {
+    fprintf(stderr, "usage: blast ROUNDS SLICE-MILLISECONDS DEVICE FRAMES-FILE FRAME-OCTETS ...\n");
+    return 2;
+  }
+  int rounds = atoi(argv[1]);
+  uint64_t duration = strtoull(argv[2], NULL, 10) * 1000000u;
+  for (int i = 0; i < count; i++) open_source(&sources[i], argv[3 + 3 * i], argv[4 + 3 * i], argv[5 + 3 * i]);
+  /* Every second round backwards, so that nobody always comes after the same neighbour. */
+  for (int round = 0; round <= rounds; round++) {
+    for (int i = 0; i < count; i++) {
+      int number = round % 2 ? count - 1 - i : i;
+      slice(&sources[number], number, duration, round > 0);
+    }
+  }
+  return 0;
+}

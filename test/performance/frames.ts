@@ -1,0 +1,68 @@
+/** The packets of the forwarding benchmark, as Ethernet frames: payload in a tunnel on its way in, and payload on its way to a tunnel. */
+import type { IpAddress } from "../../controller/base/ip.js";
+import { isIpv4, isIpv6 } from "../../controller/base/ip.js";
+import type { Endpoint } from "../../controller/protocol/inputs.js";
+import { encodeIpv4Packet, ipv4Header } from "../../controller/wire/ipv4.js";
+import { encodeIpv6Packet } from "../../controller/wire/ipv6.js";
+import { DSMIP6_PORT, Protocol } from "../../controller/wire/registry.js";
+import { encodeUdp } from "../../controller/wire/udp.js";
+import { CORRESPONDENT, HOME_AGENT, type InnerFamily, mobileNode } from "./places.js";
+
+export type Direction = "decapsulation" | "encapsulation";
+
+/** Octets of payload in each inner UDP datagram: small packets, because the cost is per packet. */
+const PAYLOAD_OCTETS = 32;
+const ETHERNET_OCTETS = 14;
+
+/** The frame in which the node's payload reaches the home agent, from the tunnel or from the correspondent. */
+export function frame(direction: Direction, number: number, endpoint: Endpoint, inner: InnerFamily, mac: string): Uint8Array {
+  const node = mobileNode(number);
+  const home = inner === 6 ? node.homeAddress : node.ipv4HomeAddress;
+  const correspondent = inner === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
+  if (direction === "encapsulation") return ethernet(mac, inner, payload(correspondent, home));
+  const packet = payload(home, correspondent);
+  const protocol = inner === 6 ? 41 : 4;
+  switch (endpoint.format) {
+    case "ipv6":
+      return ethernet(mac, 6, ip(endpoint.address, HOME_AGENT.ipv6, protocol, packet));
+    case "ipv4":
+      return ethernet(mac, 4, ip(endpoint.address, HOME_AGENT.ipv4, protocol, packet));
+    case "udp": {
+      const datagram = encodeUdp({ sourcePort: endpoint.port, destinationPort: DSMIP6_PORT, payload: packet });
+      return ethernet(mac, 4, ip(endpoint.address, HOME_AGENT.ipv4, Protocol.udp, datagram));
+    }
+  }
+}
+
+function payload(source: IpAddress, destination: IpAddress): Uint8Array {
+  const datagram = { sourcePort: 4000, destinationPort: 4000, payload: new Uint8Array(PAYLOAD_OCTETS) };
+  return ip(source, destination, Protocol.udp, encodeUdp(datagram, { source, destination }));
+}
+
+function ip(source: IpAddress, destination: IpAddress, protocol: number, payload: Uint8Array): Uint8Array {
+  if (isIpv4(source) && isIpv4(destination)) {
+    return encodeIpv4Packet({ header: ipv4Header({ source, destination, protocol }), payload });
+  }
+  if (!isIpv6(source) || !isIpv6(destination)) throw new Error(`${source} and ${destination} are not of one family`);
+  const header = { trafficClass: 0, flowLabel: 0, nextHeader: protocol, hopLimit: 64, source, destination };
+  return encodeIpv6Packet({ header, payload });
+}
+
+function ethernet(mac: string, family: 4 | 6, packet: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(ETHERNET_OCTETS + packet.length);
+  bytes.set(mac.split(":").map((octet) => Number.parseInt(octet, 16)));
+  bytes.set([2, 0, 0, 0, 0, 0xee], 6);
+  bytes.set(family === 6 ? [0x86, 0xdd] : [0x08, 0x00], 12);
+  bytes.set(packet, ETHERNET_OCTETS);
+  return bytes;
+}
+
+/** A ring of frames over the nodes 0 to `nodes` - 1, in an order that jumps about; always as many frames, so that the generator's own cost is the same. */
+export function ring(length: number, nodes: number, one: (number: number) => Uint8Array): Uint8Array {
+  const stride = 7919; // prime, so that every node has its turn
+  const frames = Array.from({ length }, (_, i) => one((i * stride) % nodes));
+  const octets = frames[0]?.length ?? 0;
+  const bytes = new Uint8Array(octets * length);
+  frames.forEach((each, i) => bytes.set(each, i * octets));
+  return bytes;
+}

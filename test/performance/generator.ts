@@ -1,0 +1,123 @@
+/** Mobile nodes behind NATs, as many as wanted, all in one socket of the load's namespace: sends their updates and notes when each answer came. */
+import { type Ipv4Address, ipv4 } from "../../controller/base/ip.js";
+import { SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET } from "../../controller/io/constants.js";
+import type { IpSocket } from "../../controller/io/ip-socket.js";
+import { openUdpSocket } from "../../controller/io/udp-socket.js";
+import { BindingStatus, DSMIP6_PORT } from "../../controller/wire/registry.js";
+import { EspNode } from "./esp-node.js";
+import { endpointOf, HOME_AGENT, mobileNode } from "./places.js";
+
+const SOCKET_BUFFER_OCTETS = 32 * 2 ** 20;
+const LIFETIME_SECONDS = 3600;
+/** INITIAL_BINDACK_TIMEOUT (RFC 6275 §12). */
+const RETRANSMIT_MS = 1000;
+const TRIES = 20;
+/** What the node thinks its address is; the NAT in front of it has another. */
+const PRIVATE_ADDRESS = ipv4("192.168.1.2");
+
+export interface Exchange {
+  readonly milliseconds: number;
+  /** From the first update of a node to the acknowledgement, in order of arrival. */
+  readonly perNode: readonly number[];
+  readonly retransmissions: number;
+}
+
+interface Waiting {
+  readonly since: number;
+  answered: number | undefined;
+  answer: Uint8Array | undefined;
+}
+
+export class Generator {
+  readonly #socket: IpSocket<Ipv4Address>;
+  readonly #nodes: readonly EspNode[];
+  readonly #byAddress = new Map<Ipv4Address, number>();
+  #waiting = new Map<number, Waiting>();
+  #outstanding = 0;
+  #wake: () => void = () => undefined;
+
+  /** The nodes 0 to `count` - 1; `netns` has a local route for all their addresses. */
+  constructor(netns: string, count: number) {
+    this.#nodes = Array.from({ length: count }, (_, number) => new EspNode(mobileNode(number)));
+    this.#socket = openUdpSocket({ family: 4, port: DSMIP6_PORT, netns, maxQueued: 2 * count });
+    for (const option of [SO_RCVBUFFORCE, SO_SNDBUFFORCE]) {
+      this.#socket.socket.setOption(SOL_SOCKET, option, SOCKET_BUFFER_OCTETS);
+    }
+    this.#socket.listen({
+      onPackets: (packets) => {
+        for (const { data, destination } of packets) if (destination !== undefined) this.#receive(destination, data);
+      },
+      onError: (error) => {
+        throw error;
+      },
+    });
+  }
+
+  /**
+   * Updates of the given nodes, all at once, each from the outer address that `place` (any number) stands for; resolves when all have been
+   * acknowledged. The updates are made beforehand and the answers judged afterwards. Throws if one is not an acceptance of the last update.
+   */
+  async register(numbers: readonly number[], place: (number: number) => number): Promise<Exchange> {
+    const sources = new Map(numbers.map((number) => [number, this.#outerAddress(number, place(number))]));
+    const packets = numbers.map((number) => this.#update(number, sources));
+    this.#waiting = new Map();
+    this.#outstanding = numbers.length;
+    const begin = performance.now();
+    for (const number of numbers) this.#waiting.set(number, { since: begin, answered: undefined, answer: undefined });
+    this.#socket.send(packets);
+    let retransmissions = 0;
+    for (let tries = 1; !(await this.#allAnswered()); tries++) {
+      if (tries === TRIES) throw new Error(`${this.#outstanding} of ${numbers.length} updates were never acknowledged`);
+      const silent = numbers.filter((number) => this.#waiting.get(number)?.answered === undefined);
+      retransmissions += silent.length;
+      this.#socket.send(silent.map((number) => this.#update(number, sources)));
+    }
+    const times = [...this.#waiting.values()].map(({ since, answered = Number.NaN }) => answered - since);
+    for (const [number, { answer }] of this.#waiting) this.#judge(number, answer);
+    return { milliseconds: Math.max(...times), perNode: times, retransmissions };
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #outerAddress(number: number, place: number): Ipv4Address {
+    const { address } = endpointOf(place, "ipv4") as { readonly address: Ipv4Address };
+    this.#byAddress.set(address, number);
+    return address;
+  }
+
+  #update(number: number, sources: ReadonlyMap<number, Ipv4Address>) {
+    const data = this.#nodes[number]?.bindingUpdate(PRIVATE_ADDRESS, LIFETIME_SECONDS);
+    const source = sources.get(number);
+    if (data === undefined || source === undefined) throw new Error(`there is no node ${number}`);
+    return { data, source, destination: HOME_AGENT.ipv4, destinationPort: DSMIP6_PORT };
+  }
+
+  #receive(destination: Ipv4Address, data: Uint8Array): void {
+    const waiting = this.#waiting.get(this.#byAddress.get(destination) ?? -1);
+    if (waiting === undefined) return;
+    waiting.answer = data;
+    if (waiting.answered !== undefined) return;
+    waiting.answered = performance.now();
+    if (--this.#outstanding === 0) this.#wake();
+  }
+
+  #allAnswered(): Promise<boolean> {
+    if (this.#outstanding === 0) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), RETRANSMIT_MS);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+
+  #judge(number: number, answer: Uint8Array | undefined): void {
+    const acknowledgement = answer && this.#nodes[number]?.acknowledgement(answer);
+    if (acknowledgement?.status !== BindingStatus.accepted) {
+      throw new Error(`node ${number} got ${acknowledgement === undefined ? "no answer" : `status ${acknowledgement.status}`}`);
+    }
+  }
+}

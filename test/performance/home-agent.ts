@@ -1,0 +1,89 @@
+/** A dsmipd in the role of a home agent with many subscribers, in a namespace of its own. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fetchDocument } from "../../controller/control/client.js";
+import { type StatusDocument, statusDocument } from "../../schemas/control.js";
+import { Background } from "../kernel/lib/process.js";
+import { associationsOf } from "./esp-node.js";
+import type { Machine } from "./machines.js";
+import { HOME_AGENT, HOME_PREFIXES, mobileNode } from "./places.js";
+
+const MAIN = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "controller", "main.js");
+const START_TIMEOUT_MS = 600_000;
+
+export class HomeAgent {
+  readonly startMs: number;
+  readonly #directory: string;
+  readonly #process: Background;
+
+  /** Writes configuration and keys for the subscribers 0 to `count` - 1 and starts it; resolves when it answers. */
+  static async start(machine: Machine, count: number): Promise<HomeAgent> {
+    const directory = mkdtempSync(join(tmpdir(), "dsmipd-bench-"));
+    writeFileSync(join(directory, "ha.yaml"), configuration(directory, count));
+    writeFileSync(join(directory, "keys.yaml"), keys(count), { mode: 0o600 });
+    const begin = performance.now();
+    const command = [process.execPath, MAIN, "run", "--config", join(directory, "ha.yaml"), "--netns", machine.path];
+    const daemon = new Background("ha", command);
+    try {
+      await daemon.waitForLog(/"daemon\.ready"/, START_TIMEOUT_MS);
+    } catch (error) {
+      await daemon.stop();
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
+    return new HomeAgent(directory, daemon, performance.now() - begin);
+  }
+
+  private constructor(directory: string, daemon: Background, startMs: number) {
+    this.#directory = directory;
+    this.#process = daemon;
+    this.startMs = startMs;
+  }
+
+  async status(): Promise<StatusDocument> {
+    return statusDocument.parse(await fetchDocument(join(this.#directory, "ha.sock"), "/status"));
+  }
+
+  /** Octets of the process that are in memory, now and at most. */
+  memory(): { readonly resident: number; readonly peak: number } {
+    const text = readFileSync(`/proc/${this.#process.pid}/status`, "utf8");
+    const octets = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1]);
+    return { resident: octets("VmRSS"), peak: octets("VmHWM") };
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop("SIGTERM", START_TIMEOUT_MS);
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+function configuration(directory: string, count: number): string {
+  const subscribers = Array.from({ length: count }, (_, number) => {
+    const { homeAddress, ipv4HomeAddress } = mobileNode(number);
+    return `  - { homeAddress: "${homeAddress}", ipv4HomeAddress: ${ipv4HomeAddress} }`;
+  });
+  return [
+    "role: home-agent",
+    `controlSocket: ${join(directory, "ha.sock")}`,
+    `stateDirectory: ${join(directory, "state")}`,
+    "keyFile: keys.yaml",
+    "log: { level: info }",
+    "homeAgent:",
+    `  addresses: { ipv6: "${HOME_AGENT.ipv6}", ipv4: ${HOME_AGENT.ipv4} }`,
+    `  homeLink: { prefixes: ${JSON.stringify(HOME_PREFIXES)} }`,
+    "subscribers:",
+    ...subscribers,
+    "",
+  ].join("\n");
+}
+
+function keys(count: number): string {
+  const entries = Array.from({ length: count }, (_, number) => {
+    const node = mobileNode(number);
+    return JSON.stringify({ homeAddress: node.homeAddress, ...associationsOf(node) });
+  });
+  return `keys:\n${entries.map((entry) => `  - ${entry}\n`).join("")}`;
+}

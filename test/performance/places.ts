@@ -1,0 +1,52 @@
+/** The addresses of the benchmark's network: one home agent and as many mobile nodes as are asked for, each by its number from 0. */
+import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../controller/base/ip.js";
+import type { DataPath, Endpoint } from "../../controller/protocol/inputs.js";
+
+export const HOME_AGENT = { ipv4: ipv4("203.0.113.1"), ipv6: ipv6("2001:db8:f::1") } as const;
+/** Where the home agent's wide-area link leads. */
+export const GATEWAY = { ipv4: ipv4("203.0.113.254"), ipv6: ipv6("2001:db8:f::fe") } as const;
+export const CORRESPONDENT = { ipv4: ipv4("192.0.2.2"), ipv6: ipv6("2001:db8:c::2") } as const;
+export const HOME_PREFIXES = ["2001:db8:1::/64", "172.16.0.0/12"] as const;
+
+export const ACCESSES = ["ipv6", "ipv4", "udp"] as const;
+export type Access = (typeof ACCESSES)[number];
+export const INNER_FAMILIES = [6, 4] as const;
+export type InnerFamily = (typeof INNER_FAMILIES)[number];
+
+const within = (high: number, low: number, number: number): Ipv4Address => {
+  const octets = [high, low | (number >>> 16), (number >>> 8) & 0xff, number & 0xff];
+  return ipv4(octets.join("."));
+};
+const beneath = (prefix: string, number: number): Ipv6Address =>
+  ipv6(`${prefix}${(number >>> 16).toString(16)}:${(number & 0xffff).toString(16)}`);
+
+export interface MobileNode {
+  readonly number: number;
+  readonly homeAddress: Ipv6Address;
+  readonly ipv4HomeAddress: Ipv4Address;
+}
+
+/** From 256 on, so that no address ends in all zeros. */
+const FIRST = 256;
+
+export function mobileNode(number: number): MobileNode {
+  return {
+    number,
+    homeAddress: beneath("2001:db8:1::", FIRST + number),
+    ipv4HomeAddress: within(172, 16, FIRST + number),
+  };
+}
+
+/** Where a node is reached. Nodes behind NATs differ in address and port. */
+export function endpointOf(number: number, access: Access): Endpoint {
+  if (access === "ipv6") return { format: "ipv6", address: beneath("2001:db8:a::", FIRST + number) };
+  const address = within(100, 64, FIRST + number);
+  return access === "ipv4" ? { format: "ipv4", address } : { format: "udp", address, port: 1024 + (number % 60000) };
+}
+
+/** What the protocol would want of the plan for this node. */
+export function dataPathOf(number: number, access: Access): DataPath {
+  const { homeAddress, ipv4HomeAddress } = mobileNode(number);
+  const endpoint = endpointOf(number, access);
+  return { homeAddress, ipv4HomeAddress, profile: "default", egress: endpoint, ingress: [endpoint], revision: 1 };
+}

@@ -1,0 +1,124 @@
+/**
+ * Registrations end to end: binding updates under ESP and UDP in, kernel programmed, acknowledgements out; many at once, and single
+ * handovers one after the other. Beside them, `ip -batch` adding the same routes on the same kind of device.
+ */
+import type { DataPath } from "../../controller/protocol/inputs.js";
+import { planBinding } from "../../controller/plan/home-agent-plan.js";
+import { formatObject } from "../../controller/plan/format.js";
+import { run } from "../kernel/lib/command.js";
+import { Generator } from "./generator.js";
+import { HomeAgent } from "./home-agent.js";
+import { homeAgentMachine, Machine } from "./machines.js";
+import { dataPathOf, GATEWAY, HOME_AGENT } from "./places.js";
+import { median, quantile, rounded } from "./statistics.js";
+
+export interface RegistrationOptions {
+  readonly nodes: number;
+  readonly repetitions: number;
+  readonly handovers: number;
+}
+
+export interface BurstReport {
+  readonly registrations: number;
+  readonly perSecond: number;
+  readonly retransmissions: number;
+  readonly netlinkTransactions: number;
+  readonly transactionsPerRegistration: number;
+}
+
+export interface RegistrationReport {
+  readonly startMs: number;
+  /** First registrations of all nodes at once, then moves of all of them at once. */
+  readonly first: BurstReport;
+  readonly moves: readonly BurstReport[];
+  /** Nodes per second whose routes `ip -batch` adds; ratio of the best burst to it. */
+  readonly ipBatchPerSecond: number;
+  readonly firstToIpBatch: number;
+  readonly handovers: { readonly count: number; readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number };
+}
+
+export async function measureRegistration(options: RegistrationOptions): Promise<RegistrationReport> {
+  using load = new Machine("load");
+  const { machine } = homeAgentMachine(load, "ha", { answer: true });
+  load.ip(
+    `address add ${GATEWAY.ipv4}/24 dev wha`,
+    `address add ${GATEWAY.ipv6}/64 dev wha nodad`,
+    "route add local 100.64.0.0/10 dev lo", // all nodes' addresses are its own
+  );
+  let agent: HomeAgent | undefined;
+  let generator: Generator | undefined;
+  try {
+    agent = await HomeAgent.start(machine, options.nodes);
+    generator = new Generator(load.path, options.nodes);
+    return await measure(agent, generator, machine, options);
+  } finally {
+    generator?.close();
+    await agent?.stop();
+    machine[Symbol.dispose]();
+  }
+}
+
+async function measure(agent: HomeAgent, generator: Generator, machine: Machine, options: RegistrationOptions): Promise<RegistrationReport> {
+  const { nodes, repetitions, handovers } = options;
+  const all = Array.from({ length: nodes }, (_, number) => number);
+  let moved = 0;
+  /** Every time from addresses that nobody had before. */
+  const burst = async (): Promise<BurstReport> => {
+    const base = nodes * moved++;
+    const before = await agent.status();
+    const { milliseconds, retransmissions } = await generator.register(all, (number) => base + number);
+    const after = await agent.status();
+    const transactions = (after.counters.netlink["transactions"] ?? 0) - (before.counters.netlink["transactions"] ?? 0);
+    return {
+      registrations: nodes,
+      perSecond: rounded((1000 * nodes) / milliseconds),
+      retransmissions,
+      netlinkTransactions: transactions,
+      transactionsPerRegistration: rounded(transactions / nodes),
+    };
+  };
+  const first = await burst();
+  const batches: number[] = [];
+  const moves: BurstReport[] = [];
+  for (let i = 0; i < repetitions; i++) {
+    batches.push(ipBatchPerSecond(machine, nodes, nodes));
+    moves.push(await burst());
+  }
+  const times: number[] = [];
+  for (let i = 0; i < handovers; i++) {
+    const number = i % nodes;
+    const place = nodes * moved + i;
+    times.push(...(await generator.register([number], () => place)).perNode);
+  }
+  return {
+    startMs: rounded(agent.startMs),
+    first,
+    moves,
+    ipBatchPerSecond: rounded(median(batches)),
+    firstToIpBatch: rounded(first.perSecond / median(batches)),
+    handovers: { count: handovers, p50Ms: rounded(quantile(times, 0.5)), p99Ms: rounded(quantile(times, 0.99)), maxMs: rounded(Math.max(...times)) },
+  };
+}
+
+/** The routes of nodes that are not bound, on the home agent's own devices, added by iproute2 and taken away again. */
+function ipBatchPerSecond(machine: Machine, from: number, count: number): number {
+  const paths: DataPath[] = Array.from({ length: count }, (_, i) => dataPathOf(from + i, "udp"));
+  const site = { addresses: HOME_AGENT, mtu: 1400, profiles: new Map() };
+  const lines: Record<"-4" | "-6", string[]> = { "-4": [], "-6": [] };
+  for (const object of paths.flatMap((path) => planBinding(path, site))) {
+    if (object.kind !== "route") continue;
+    const family = object.destination.address.includes(":") ? "-6" : "-4";
+    // Not with our mark: the daemon would take them for its own.
+    lines[family].push(formatObject(object).replace(/^ip (-6 )?route add /, "").replace(/ proto \S+/, ""));
+  }
+  const batch = (verb: "add" | "delete"): void => {
+    for (const [family, routes] of Object.entries(lines)) {
+      run(["ip", family, "-n", machine.name, "-batch", "-"], routes.map((words) => `route ${verb} ${words}`).join("\n"));
+    }
+  };
+  const begin = performance.now();
+  batch("add");
+  const milliseconds = performance.now() - begin;
+  batch("delete");
+  return (1000 * count) / milliseconds;
+}
