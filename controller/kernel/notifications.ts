@@ -4,15 +4,20 @@
  */
 import { DecodeError } from "../base/errors.js";
 import { isIpv4 } from "../base/ip.js";
+import { readAttributes } from "../netlink/attribute.js";
 import { NLM_F_REPLACE } from "../netlink/constants.js";
 import type { NetlinkFamily, ReceivedMessage } from "../netlink/message.js";
 import { splitMessages } from "../netlink/message.js";
 import { RTM_DELADDR, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
-import type { KernelObject } from "../plan/objects.js";
+import { type KernelObject, OWNERSHIP } from "../plan/objects.js";
 import type { KernelChange } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
 import type { DeviceLoss, InterfaceNames } from "./names.js";
+import { NFPROTO_INET, NFTA_TABLE_NAME } from "./nft-constants.js";
 import { FLUSHES, isNftElementMessage, REMOVALS } from "./registry.js";
+
+/** sizeof(struct nfgenmsg). */
+const NFGENMSG_LENGTH = 4;
 
 export interface NotificationContext {
   readonly family: NetlinkFamily;
@@ -24,13 +29,13 @@ export interface NotificationContext {
   readonly ownPort: number | undefined;
 }
 
-/** The changes in one datagram, in order. A datagram that is no netlink is a "resync": something was lost. */
+/** The changes in one datagram, in order, "resync" once at most. A datagram that is no netlink is a "resync": something was lost. */
 export function decodeNotifications(context: NotificationContext, datagram: Uint8Array): (KernelChange | "resync")[] {
   try {
     const messages = splitMessages(datagram);
     const changes = messages.flatMap((message) => decodeOne(context, message));
     if (context.family === "xfrm") for (const { body } of messages) body.fill(0); // keys; the objects have copies of their own
-    return changes;
+    return changes.filter((change, i) => change !== "resync" || changes.indexOf("resync") === i);
   } catch (error) {
     if (error instanceof DecodeError) return ["resync"];
     throw error;
@@ -45,7 +50,7 @@ function decodeOne(context: NotificationContext, message: ReceivedMessage): (Ker
   // What we caused ourselves has told its outcome already.
   const ours = context.ownPort !== undefined && message.port === context.ownPort;
   if (family === "netfilter" && !isNftElementMessage(message.type)) {
-    if (!ours && codecs.some((codec) => codec.decode(message, names, true) !== undefined)) changes.push("resync");
+    if (!ours && isAboutOurTable(message)) changes.push("resync");
   } else {
     for (const codec of codecs) for (const object of decodeWith(codec, message, names)) changes.push({ verb, object });
   }
@@ -56,6 +61,12 @@ function decodeOne(context: NotificationContext, message: ReceivedMessage): (Ker
   if (FLUSHES[family].includes(message.type)) changes.push("resync");
   if (lost !== undefined && context.matters(lost)) changes.push("resync");
   return changes;
+}
+
+/** In every message of nftables the first attribute type is the table's name (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE …). */
+function isAboutOurTable({ body }: ReceivedMessage): boolean {
+  if (body[0] !== NFPROTO_INET || body.length < NFGENMSG_LENGTH) return false;
+  return readAttributes(body.subarray(NFGENMSG_LENGTH)).get(NFTA_TABLE_NAME)?.string() === OWNERSHIP.nftTable;
 }
 
 function decodeWith(codec: AnyCodec, message: ReceivedMessage, names: InterfaceNames): readonly KernelObject[] {

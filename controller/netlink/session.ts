@@ -34,7 +34,7 @@ import type { NetlinkTransport, SetTimer } from "./transport.js";
 
 export interface SessionOptions {
   readonly setTimer: SetTimer;
-  /** For an answer to one sendmsg, and for each step of a dump. */
+  /** Silence of the kernel for at least half as long, and at most so long, is the end of an exchange. */
   readonly timeoutMs?: number;
   /** Bounds of one sendmsg; a single larger message still goes alone. */
   readonly maxMessages?: number;
@@ -73,6 +73,11 @@ export interface SessionCounters {
 const MAX_MESSAGES = 512;
 const MAX_BYTES = 64 * 1024;
 const TIMEOUT_MS = 10_000;
+/**
+ * Two timers in a row: the kernel works inside sendmsg, and when that took long, the first one runs out before the answer that is
+ * there already has been read.
+ */
+const PATIENCE = 2;
 /** A table that changes during ten dumps in a row is for the caller to know. */
 const MAX_DUMPS = 10;
 
@@ -276,10 +281,15 @@ export class NetlinkSession {
       if (this.#sequence + outgoing.length > 0xffffffff) this.#sequence = 1; // 0 stands for "nobody's request"
       const first = this.#sequence;
       this.#sequence += outgoing.length;
-      const cancel = this.#setTimer(this.#timeoutMs, () => {
-        this.counters.timeouts++;
-        finish(new KernelError(ETIMEDOUT, { text: `no answer within ${this.#timeoutMs} ms`, outcomeUnknown: true }));
-      });
+      let patience = PATIENCE;
+      let cancel = (): void => undefined;
+      const wait = (): void => {
+        cancel = this.#setTimer(this.#timeoutMs / PATIENCE, () => {
+          if (--patience > 0) return wait();
+          this.counters.timeouts++;
+          finish(new KernelError(ETIMEDOUT, { text: `no answer within ${this.#timeoutMs} ms`, outcomeUnknown: true }));
+        });
+      };
       const finish = (error?: KernelError): void => {
         if (this.#current?.first !== first) return;
         this.#current = undefined;
@@ -287,9 +297,14 @@ export class NetlinkSession {
         if (error === undefined) resolve();
         else reject(error);
       };
-      this.#current = { first, count: outgoing.length, receive, finish };
+      const heard: Exchange["receive"] = (index, message) => {
+        patience = PATIENCE;
+        return receive(index, message);
+      };
+      this.#current = { first, count: outgoing.length, receive: heard, finish };
       try {
         this.#send(outgoing, first);
+        if (this.#current?.first === first) wait();
       } catch (error) {
         finish(asKernelError(error));
       }

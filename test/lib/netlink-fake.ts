@@ -30,6 +30,14 @@ export interface Answer {
   readonly overrun?: boolean;
 }
 
+export interface Announcement {
+  readonly type: number;
+  readonly flags?: number;
+  /** nlmsg_pid: of whose doing it tells. */
+  readonly port?: number;
+  readonly body: Uint8Array;
+}
+
 export type FakeKernel = (message: ReceivedMessage) => Answer;
 
 export class FakeNetlink implements NetlinkTransport {
@@ -71,7 +79,7 @@ export class FakeNetlink implements NetlinkTransport {
   }
 
   /** An announcement, in a buffer that is overwritten after the call, as a real one is. */
-  announce(...messages: readonly { type: number; flags?: number; port?: number; body: Uint8Array }[]): void {
+  announce(...messages: readonly Announcement[]): void {
     this.deliver(
       concat(
         messages.map(({ type, flags = 0, port = 0, body }) => {
@@ -154,8 +162,18 @@ export class FakeTimers {
     return () => this.pending.delete(entry);
   };
 
-  /** Lets everything that waits run out. */
+  /** Lets everything that waits run out, and what is waited for because of that. */
   expire(): void {
+    for (;;) {
+      const [entry] = this.pending;
+      if (entry === undefined) return;
+      this.pending.delete(entry);
+      entry.callback();
+    }
+  }
+
+  /** Lets only what waits now run out. */
+  tick(): void {
     for (const entry of [...this.pending]) {
       this.pending.delete(entry);
       entry.callback();

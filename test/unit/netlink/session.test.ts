@@ -12,7 +12,9 @@ import {
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
   NLM_F_REQUEST,
+  NLMSG_DONE,
 } from "../../../controller/netlink/constants.js";
 import {
   EBUSY,
@@ -26,7 +28,7 @@ import {
   ETIMEDOUT,
 } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
-import type { NetlinkRequest } from "../../../controller/netlink/message.js";
+import { encodeMessage, type NetlinkRequest } from "../../../controller/netlink/message.js";
 import { NetlinkSession } from "../../../controller/netlink/session.js";
 import { type FakeKernel, FakeNetlink, FakeTimers } from "../../lib/netlink-fake.js";
 
@@ -185,6 +187,23 @@ t.test("an answer that does not come", async (t) => {
   t.match(await waiting, [{ error: { errno: ETIMEDOUT, details: { outcomeUnknown: true } } }]);
   t.match(await session.execute([request(2)]), [{ replies: [] }], "the session goes on");
   t.match(session.counters, { timeouts: 1 });
+});
+
+t.test("a kernel that is slow but not silent is waited for", async (t) => {
+  const { transport, session, timers } = setup(() => ({ silent: true }));
+  const waiting = session.dump(request(0, 26));
+  await new Promise(setImmediate);
+  const sequence = transport.sent[0]?.[0]?.sequence ?? 0;
+  const part = (type: number, body: Uint8Array): void =>
+    transport.deliver(encodeMessage({ type, flags: NLM_F_MULTI, sequence, body }));
+  for (let i = 0; i < 5; i++) {
+    timers.tick();
+    part(ROUTE, request(i).body);
+  }
+  timers.tick();
+  part(NLMSG_DONE, new Uint8Array(4));
+  t.strictSame((await waiting).map(numberOf), [0, 1, 2, 3, 4]);
+  t.equal(timers.pending.size, 0);
 });
 
 t.test("late answers and those to nobody's request are counted and ignored", async (t) => {
