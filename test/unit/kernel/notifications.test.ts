@@ -80,10 +80,8 @@ t.test("security associations: changes, and a flush that names none", (t) => {
 t.test("nftables: elements are changes, the shape of our table is a reason for a new dump", (t) => {
   const sets = new NftSets();
   sets.learn([{ name: "port6", key: ["ipv6_addr"], value: "inet_service" }]);
-  const codecs = [
-    createNftTableCodec(sets, { namedCounters: true }),
-    createNftElementCodec(sets, { destroyMissing: false }),
-  ];
+  const elements = createNftElementCodec(sets, { destroyMissing: false });
+  const codecs: readonly AnyCodec[] = [createNftTableCodec(sets, { namedCounters: true }), elements];
   const element: NftElement = { kind: "nft-element", set: "port6", key: [ipv6("2001:db8::1")], value: 1024 };
   const create = elements.create(element, WAN)[0];
   const remove = elements.remove(element, WAN)[0];
