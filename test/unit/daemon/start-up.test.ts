@@ -1,0 +1,288 @@
+/**
+ * Starts that must fail: one sentence on standard error that says what to do, exit code 1 (2 for wrong usage), and nothing left behind.
+ * What needs no kernel module runs as the real program in namespaces of its own; the rest is shown on the functions that judge.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t, { type Test } from "tap";
+import { MissingError } from "../../../controller/base/errors.js";
+import { ipv6 } from "../../../controller/base/ip.js";
+import {
+  checkHomeLink,
+  checkIpv6Address,
+  checkPrivileges,
+  checkTun,
+  explainRefusal,
+  holdAddresses,
+} from "../../../controller/daemon/preflight.js";
+import { EINVAL, ENOENT, EOPNOTSUPP } from "../../../controller/netlink/errno.js";
+import { KernelError } from "../../../controller/netlink/errors.js";
+import type { KernelObject } from "../../../controller/plan/objects.js";
+
+// Each start is a process; a loaded machine takes its time over thirty of them.
+t.setTimeout(240_000);
+
+const MAIN = fileURLToPath(new URL("../../../controller/main.js", import.meta.url));
+const KEYS = `keys:
+  - homeAddress: 2001:db8:1::100
+    update: { spi: 4096, key: 0102030405060708090a0b0c0d0e0f1011121314 }
+    acknowledgement: { spi: 4097, key: 0102030405060708090a0b0c0d0e0f1011121315 }
+`;
+const HOME_AGENT = (directory: string): string => `role: home-agent
+controlSocket: ${directory}/control.sock
+stateDirectory: ${directory}/state
+keyFile: keys.yaml
+homeAgent:
+  addresses: { ipv6: "2001:db8:1::1", ipv4: 203.0.113.1 }
+  homeLink: { interface: home, prefixes: ["2001:db8:1::/64", 198.51.100.0/24] }
+subscribers:
+  - homeAddress: 2001:db8:1::100
+`;
+
+interface Outcome {
+  readonly status: number | null;
+  readonly stderr: string;
+  readonly stdout: string;
+}
+
+function directory(test: Test): string {
+  const path = mkdtempSync(join(tmpdir(), "dsmipd-start-"));
+  test.teardown(() => rmSync(path, { recursive: true }));
+  chmodSync(path, 0o755);
+  writeFileSync(join(path, "dsmipd.yaml"), HOME_AGENT(path));
+  writeFileSync(join(path, "keys.yaml"), KEYS, { mode: 0o600 });
+  return path;
+}
+
+function dsmipd(...args: readonly string[]): Outcome {
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8", timeout: 60_000 });
+}
+
+/** A network namespace in which a home agent has all it needs but the kernel, and forwards already: that switch it leaves on. */
+const SCENE = `set -e
+sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1
+ip link set lo up
+ip link add home type bridge
+ip link set home addrgenmode none
+ip link set home up
+ip address add 198.51.100.1/24 dev home
+ip address add 2001:db8:1::1/64 dev home nodad
+ip address add 203.0.113.1/32 dev lo
+`;
+/** What there is of devices, routes, rules, IPsec and nftables. */
+const INVENTORY = `ip -o link | cut -d: -f2; ip route show table all; ip -6 route show table all | sort; ip rule; ip -6 rule; ip xfrm state; ip xfrm policy; nft list tables; cat /proc/net/unix | grep dsmipd || true
+`;
+
+/** Runs the program in network and mount namespaces of its own after \`changes\`. */
+function inNamespace(
+  path: string,
+  changes: string,
+  launch = "",
+): Outcome & { readonly before: string; readonly after: string } {
+  const inventory = `{ ${INVENTORY.trim()}; }`;
+  const script = `${SCENE}${changes}
+${inventory} > ${path}/before
+set +e
+${launch} ${process.execPath} ${MAIN} run --config ${path}/dsmipd.yaml
+status=$?
+${inventory} > ${path}/after
+exit $status`;
+  const { status, stderr, stdout } = spawnSync("unshare", ["--net", "--mount", "bash", "-c", script], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  const read = (name: string): string => execFileSync("cat", [join(path, name)], { encoding: "utf8" });
+  return { status, stderr, stdout, before: read("before"), after: read("after") };
+}
+
+const namespaces =
+  spawnSync("unshare", ["--net", "--mount", "ip", "link", "add", "probe", "type", "bridge"]).status === 0;
+const needsRoot = namespaces ? false : "needs root and network namespaces";
+/** Where the kernel has everything the start succeeds; that is the kernel tests' business. */
+const lacksFou =
+  namespaces && spawnSync("unshare", ["--net", "ip", "fou", "add", "port", "4191", "gue"]).status !== 0
+    ? false
+    : "needs root, and a kernel without fou";
+
+function failsWith(test: Test, outcome: Outcome, sentence: RegExp): void {
+  test.equal(outcome.status, 1);
+  test.match(outcome.stderr, sentence);
+  test.equal(outcome.stderr.trimEnd().split("\n").length, 1, "one line");
+  test.match(outcome.stderr, /^dsmipd: /);
+}
+
+const STARTS: readonly {
+  name: string;
+  changes?: string;
+  launch?: string;
+  prepare?: (path: string) => void;
+  says: RegExp;
+}[] = [
+  {
+    name: "without CAP_NET_ADMIN",
+    launch: "setpriv --bounding-set=-net_admin --inh-caps=-net_admin",
+    says: /dsmipd has no CAP_NET_ADMIN; run it as root, or in a container with --cap-add=NET_ADMIN/,
+  },
+  {
+    name: "without CAP_NET_RAW",
+    launch: "setpriv --bounding-set=-net_raw --inh-caps=-net_raw",
+    says: /has no CAP_NET_RAW; run it as root/,
+  },
+  {
+    name: "without /dev/net/tun",
+    changes: "mkdir -p /dev/net; mount -t tmpfs none /dev/net",
+    says: /\/dev\/net\/tun is missing; run: modprobe tun/,
+  },
+  {
+    name: "home agent IPv6 address not on this machine",
+    changes: "ip address del 2001:db8:1::1/64 dev home",
+    says: /2001:db8:1::1 is not an address of this machine; add it \(ip -6 address add .*\) or correct homeAgent\.addresses\.ipv6/,
+  },
+  {
+    name: "home agent IPv4 address not on this machine",
+    changes: "ip address del 203.0.113.1/32 dev lo",
+    says: /203\.0\.113\.1 is not an address of this machine; add it .* or correct homeAgent\.addresses\.ipv4/,
+  },
+  {
+    name: "home link not there",
+    changes: "ip link set home name house",
+    says: /homeAgent\.homeLink\.interface is home, and there is no such network device \(there are: .*house.*\)/,
+  },
+  {
+    name: "journal of another role",
+    prepare: (path) => {
+      mkdirSync(join(path, "state"));
+      writeFileSync(join(path, "state", "journal.ndjson"), '{"dsmipd":"journal","version":1,"role":"mobile-node"}\n');
+    },
+    says: /journal\.ndjson: belongs to a mobile-node; set another stateDirectory for this home-agent/,
+  },
+  {
+    name: "journal that is none",
+    prepare: (path) => {
+      mkdirSync(join(path, "state"));
+      writeFileSync(join(path, "state", "journal.ndjson"), "\0\0\0");
+    },
+    says: /journal\.ndjson: is no journal of dsmipd; move it away/,
+  },
+  {
+    name: "state directory that cannot be made",
+    prepare: (path) => writeFileSync(join(path, "state"), "a file"),
+    says: /journal\.ndjson: cannot be used \(E\w+\); check stateDirectory/,
+  },
+  {
+    name: "signalling port taken",
+    changes: `${process.execPath} -e 'require("dgram").createSocket("udp4").bind(4192, "203.0.113.1", () => console.error); setTimeout(() => {}, 30000)' & taken=$!
+trap 'kill $taken' EXIT
+until grep -q ':1060 ' /proc/net/udp; do :; done`,
+    says: /UDP port 4192 of 203\.0\.113\.1 is in use; .*ss -ulpn/,
+  },
+  {
+    name: "TUN device of the name there",
+    changes: "ip tuntap add dsmip-sig mode tun",
+    says: /the device dsmip-sig exists already; another dsmipd runs in this network namespace, stop it first/,
+  },
+];
+
+for (const { name, changes = "", launch, prepare, says } of STARTS) {
+  t.test(`a start that fails: ${name}`, { skip: needsRoot }, (test) => {
+    const path = directory(test);
+    prepare?.(path);
+    const outcome = inNamespace(path, changes, launch);
+    failsWith(test, outcome, says);
+    test.equal(outcome.after, outcome.before, "nothing is left behind");
+    test.end();
+  });
+}
+
+t.test("a start that fails: a kernel without the modules", { skip: lacksFou }, (test) => {
+  const outcome = inNamespace(directory(test), "");
+  failsWith(
+    test,
+    outcome,
+    /the kernel cannot do: ip .*; run: modprobe \w+ \(Debian: the package linux-image-amd64 has it/,
+  );
+  test.equal(outcome.after, outcome.before, "what had been made was taken out again");
+  test.end();
+});
+
+t.test("a start that fails: a namespace that is none", { skip: needsRoot }, (test) => {
+  const path = directory(test);
+  const run = (netns: string): Outcome => dsmipd("run", "--config", join(path, "dsmipd.yaml"), "--netns", netns);
+  failsWith(test, run("/run/netns/no-such-namespace"), /no-such-namespace: there is no such file; ip netns list/);
+  failsWith(test, run(join(path, "keys.yaml")), /keys\.yaml: is no network namespace/);
+  test.end();
+});
+
+t.test("wrong usage is exit code 2, a wrong configuration is 1, check tells a good one by 0", (test) => {
+  const path = directory(test);
+  for (const args of [["frobnicate"], ["run"], ["run", "--colour"], ["check"], []]) {
+    const { status, stderr } = dsmipd(...args);
+    test.equal(status, 2, args.join(" "));
+    test.match(stderr, /--help/);
+  }
+  test.equal(dsmipd("--help").status, 0);
+  const config = join(path, "dsmipd.yaml");
+  const good = dsmipd("check", "--config", config);
+  test.strictSame([good.status, good.stdout], [0, `${config}: fine, home-agent\n`]);
+  failsWith(test, dsmipd("check", "--config", join(path, "nowhere.yaml")), /nowhere\.yaml: there is no such file/);
+  writeFileSync(config, `${HOME_AGENT(path)}colour: red\n`);
+  failsWith(test, dsmipd("check", "--config", config), /dsmipd\.yaml:10: colour is not a known key; remove it/);
+  failsWith(test, dsmipd("run", "--config", config), /dsmipd\.yaml:10: colour is not a known key; remove it/);
+  chmodSync(join(path, "keys.yaml"), 0o644);
+  writeFileSync(config, HOME_AGENT(path));
+  failsWith(test, dsmipd("check", "--config", config), /keys\.yaml: has mode 0644 and holds keys; run: chmod 0600/);
+  test.end();
+});
+
+t.test("capabilities, TUN device, address and link are judged by what the kernel says", (test) => {
+  test.doesNotThrow(() => checkPrivileges("CapEff:\t0000000000003000\n"));
+  test.throws(() => checkPrivileges("CapEff:\t0000000000000000\n"), {
+    code: "MIP_MISSING",
+    message: /no CAP_NET_ADMIN and CAP_NET_RAW/,
+  });
+  test.throws(() => checkPrivileges(""), { code: "MIP_MISSING" });
+  test.throws(() => checkTun("/nowhere/tun"), { code: "MIP_MISSING", message: /modprobe tun/ });
+  const interfaces = "20010db8000100000000000000000001 05 40 00 80     home\n";
+  test.doesNotThrow(() => checkIpv6Address(ipv6("2001:db8:1::1"), interfaces));
+  test.throws(() => checkIpv6Address(ipv6("2001:db8:1::2"), interfaces), { code: "MIP_ADDRESS" });
+  test.throws(() => checkIpv6Address(ipv6("2001:db8:1::1"), ""), { code: "MIP_ADDRESS" });
+  const devices = "Inter-|   Receive\n face |bytes\n    lo: 0 0\n  home: 0 0\n";
+  test.doesNotThrow(() => checkHomeLink("home", devices));
+  test.throws(() => checkHomeLink("hom", devices), { code: "MIP_LINK", message: /there are: lo, home\)/ });
+  test.end();
+});
+
+t.test("a second daemon for one of the addresses is refused, and holds none of its own", async (test) => {
+  const [one, two, three] = [ipv6("2001:db8:ffff::1"), ipv6("2001:db8:ffff::2"), ipv6("2001:db8:ffff::3")];
+  const release = await holdAddresses([one, two]);
+  await test.rejects(holdAddresses([three, two]), {
+    code: "MIP_BUSY",
+    message: /another dsmipd serves 2001:db8:ffff::2 .*; stop it first/,
+  });
+  (await holdAddresses([three]))();
+  release();
+  (await holdAddresses([one, two]))();
+});
+
+t.test("what a kernel lacks is told with the command that brings it; other refusals stay the kernel's own", (test) => {
+  const explain = (object: unknown, errno: number): Error =>
+    explainRefusal(object as KernelObject, new KernelError(errno, {}), "ip … add");
+  const lacking: readonly [unknown, number, RegExp][] = [
+    [{ kind: "fou-port" }, ENOENT, /run: modprobe fou /],
+    [{ kind: "nft-table" }, EOPNOTSUPP, /run: modprobe nf_tables/],
+    [{ kind: "link", link: { type: "sit" } }, EOPNOTSUPP, /run: modprobe sit/],
+    [{ kind: "link", link: { type: "ip6tnl" } }, EOPNOTSUPP, /run: modprobe ip6_tunnel/],
+    [{ kind: "xfrm-state", transform: { type: "esp" } }, EOPNOTSUPP, /run: modprobe esp6/],
+    [{ kind: "xfrm-state", transform: { type: "home-address-option" } }, EOPNOTSUPP, /run: modprobe mip6/],
+  ];
+  for (const [object, errno, says] of lacking) {
+    const error = explain(object, errno);
+    test.ok(error instanceof MissingError);
+    test.match(error.message, says);
+  }
+  test.notOk(explain({ kind: "link", link: { type: "sit" } }, EINVAL) instanceof MissingError);
+  test.end();
+});
