@@ -3,8 +3,19 @@
  * what changes in place stays the same device or route, and what is removed is gone.
  */
 import assert from "node:assert/strict";
+import { closeSync, openSync } from "node:fs";
 import test, { type TestContext } from "node:test";
 import { ipv4, ipv6 } from "../../controller/base/ip.js";
+import { netlinkTransports } from "../../controller/io/netlink-transport.js";
+import {
+  deleteLinkRequest,
+  ipipRequest,
+  linkStateRequest,
+  moveLinkRequest,
+  vethRequest,
+} from "../../controller/kernel/raw-links.js";
+import type { NetlinkRequest } from "../../controller/netlink/message.js";
+import { NetlinkSession } from "../../controller/netlink/session.js";
 import { objectsEqual } from "../../controller/plan/equal.js";
 import { formatObject } from "../../controller/plan/format.js";
 import { type Address, type KernelObject, type Link, objectKey } from "../../controller/plan/objects.js";
@@ -24,6 +35,7 @@ import {
   PLAIN,
   remove,
   route,
+  setTimer,
   TUNNELS,
   update,
 } from "./rtnetlink-objects.js";
@@ -311,4 +323,49 @@ test("routes change in one step, addresses and proxies in place", { skip }, asyn
     change !== "resync" && change.verb === "removed" ? [change.object.kind] : [],
   );
   assert.ok(!removed.includes("route"), "no route was ever missing");
+});
+
+test("wires and plain tunnels of test networks: ip reads what we write", { skip }, async (t) => {
+  const net = new Topology(t);
+  const [near, far] = [net.node("near"), net.node("far")];
+  net.build();
+  const session = new NetlinkSession(netlinkTransports(near.path)("route", []), { setTimer });
+  t.after(() => session.close());
+  const namespace = openSync(far.path, "r");
+  t.after(() => closeSync(namespace));
+  const execute = async (...requests: readonly NetlinkRequest[]): Promise<void> => {
+    for (const { error } of await session.execute(requests)) assert.equal(error, undefined);
+  };
+  await execute(
+    vethRequest({ name: "w0", mtu: 1400 }, { name: "w1", mtu: 1300, namespace }),
+    vethRequest({ name: "w2" }, { name: "w3" }),
+    moveLinkRequest("w3", namespace),
+    linkStateRequest("w0", true),
+    ipipRequest({ name: "i0", local: ipv4("203.0.113.1"), ttl: 64, tos: "inherit", pathMtuDiscovery: true }),
+    ipipRequest({
+      name: "i1",
+      local: ipv4("203.0.113.1"),
+      remote: ipv4("203.0.113.77"),
+      ttl: 0,
+      tos: 0xb8,
+      pathMtuDiscovery: false,
+      udp: { sourcePort: 4191, destinationPort: 9 },
+    }),
+    ipipRequest({ name: "i2", local: ipv4("0.0.0.0"), ttl: 0, tos: 0, pathMtuDiscovery: true, external: true }),
+  );
+  contains(linkOf(near, "w0"), { mtu: 1400 });
+  assert.ok((linkOf(near, "w0")["flags"] as string[]).includes("UP"));
+  contains(linkOf(far, "w1"), { mtu: 1300 });
+  contains(linkOf(far, "w3"), { mtu: 1500 });
+  assert.match(
+    near.run("ip", "-d", "link", "show", "i0"),
+    /ipip .*remote any local 203\.0\.113\.1 ttl 64 tos inherit pmtudisc/,
+  );
+  assert.match(
+    near.run("ip", "-d", "link", "show", "i1"),
+    /ttl inherit tos 0xb8 nopmtudisc encap fou encap-sport 4191 encap-dport 9/,
+  );
+  assert.match(near.run("ip", "-d", "link", "show", "i2"), /ipip external/);
+  await execute(...["w0", "w2", "i0", "i1", "i2"].map(deleteLinkRequest));
+  assert.ok(!far.ipJson("link show").some(({ ifname }) => ifname === "w1" || ifname === "w3"));
 });

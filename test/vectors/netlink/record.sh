@@ -7,9 +7,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 to=${1:-${DSMIPD_ARTIFACTS:?name a directory}}
 export PYTHONDONTWRITEBYTECODE=1
 cd "$here"
-for part in rtnetlink xfrm nft; do
+for part in rtnetlink raw-links xfrm nft; do
   case $part in
     rtnetlink) command="python3 record_rtnetlink.py" ;;
+    raw-links) command="python3 record_rtnetlink.py raw" ;;
     *) command="python3 record.py $part" ;;
   esac
   # A namespace for each: what one makes is not there for the next.

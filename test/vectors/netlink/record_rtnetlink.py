@@ -2,6 +2,7 @@
 """The rtnetlink and fou part of the vectors: what `ip` says to the kernel, and the kernel's answer to a dump afterwards.
 
 usage: record_rtnetlink.py > rtnetlink.json     as root, in an empty network namespace of a kernel with sit, ip6tnl and fou
+       record_rtnetlink.py raw > raw-links.json  links that no plan contains; requests only
 
 Each case is a command and the object that it means, written by hand: the codecs have no part in this file. Devices have fixed
 indices, so that the messages can be read anywhere (DEVICES here and in test/unit/kernel/rtnetlink-vectors.test.ts). An external
@@ -108,6 +109,27 @@ REMOVALS = [
 ]
 
 
+RAW = [
+    ("veth", "ip link add w0 mtu 1400 type veth peer name w1 mtu 1300",
+     {"type": "veth", "end": {"name": "w0", "mtu": 1400}, "peer": {"name": "w1", "mtu": 1300}}),
+    ("ipip without remote", "ip link add i0 type ipip local 203.0.113.1 remote any ttl 64 tos inherit",
+     {"type": "ipip", "name": "i0", "local": "203.0.113.1", "ttl": 64, "tos": "inherit", "pathMtuDiscovery": True}),
+    ("ipip over UDP", "ip link add i1 type ipip local 203.0.113.1 remote 203.0.113.77 ttl inherit tos 0xb8 nopmtudisc encap fou encap-sport 4191 encap-dport 9",
+     {"type": "ipip", "name": "i1", "local": "203.0.113.1", "remote": "203.0.113.77", "ttl": 0, "tos": 184, "pathMtuDiscovery": False,
+      "udp": {"sourcePort": 4191, "destinationPort": 9}}),
+    ("external ipip", "ip link add i2 type ipip external",
+     {"type": "ipip", "name": "i2", "local": "0.0.0.0", "ttl": 0, "tos": 0, "pathMtuDiscovery": True, "external": True}),
+]
+
+
+def record_raw():
+    vectors = []
+    for name, command, obj in RAW:
+        sent = [m for m in record(command.split(), "sent", {NEWLINK}) if obj.get("name", "w0").encode() in m]
+        vectors.append(vector(name, "create", command, sent[-1], obj))
+    return vectors
+
+
 def run(command):
     subprocess.run(command.split(), check=True)
 
@@ -168,6 +190,10 @@ def is_answer(message, of):
 
 
 if __name__ == "__main__":
-    prepare()
-    json.dump(record_links() + record_simple(), sys.stdout, indent=1)
+    if sys.argv[1:] == ["raw"]:
+        result = record_raw()
+    else:
+        prepare()
+        result = record_links() + record_simple()
+    json.dump(result, sys.stdout, indent=1)
     print()
