@@ -53,6 +53,8 @@ function homeLinkSwitches(device: string | undefined): readonly KernelObject[] {
   return [
     // A node that comes home sends directly before its route into the tunnel is gone; a strict filter would drop that.
     sysctl(`net/ipv4/conf/${device}/rp_filter`, 2),
+    // Forwarding looks at the switch of "all" when a neighbour asks one of the proxied addresses whether it is still there.
+    sysctl("net/ipv6/conf/all/proxy_ndp", 1),
     sysctl(`net/ipv6/conf/${device}/proxy_ndp`, 1),
     sysctl(`net/ipv6/neigh/${device}/proxy_delay`, 0),
     sysctl(`net/ipv4/neigh/${device}/proxy_delay`, 0),

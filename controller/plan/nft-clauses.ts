@@ -116,10 +116,13 @@ export function innerOctetIn(offset: number, set: string): Clause {
   };
 }
 
-/** The transport header can be read: true for all but the later fragments of an IPv6 packet. */
+/**
+ * The transport header can be read: true for all but the later fragments of an IPv6 packet. Three octets on purpose: the kernel's fast
+ * path for 1, 2 and 4 octets does not know of fragments and reads what stands there instead.
+ */
 export const hasTransportHeader: Clause = {
-  text: "@th,0,8 >= 0",
-  expressions: [load("transport", 0, 1), { type: "compare", op: "gte", register: REGISTER, value: "00" }],
+  text: "@th,0,24 >= 0",
+  expressions: [load("transport", 0, 3), { type: "compare", op: "gte", register: REGISTER, value: "000000" }],
 };
 
 /** One field of a set's key. */
