@@ -20,6 +20,9 @@ export interface LoopPorts<Effect extends { readonly kind: string }> {
   turnEnded(): void;
 }
 
+/** So many messages leave in one turn of the event loop: the devices and sockets they pass through hold a few hundred and are emptied in between. */
+const SENDS_PER_TURN = 64;
+
 /** The longest delay of setTimeout, about 24 days. */
 const LONGEST_TIMEOUT_MS = 0x7fffffff;
 
@@ -35,6 +38,8 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
   #timer: NodeJS.Timeout | undefined;
   /** Sends of earlier turns that still wait; later ones queue behind them. */
   #barrier: Promise<void> | undefined;
+  /** Sends that wait for nothing but their turn. */
+  #outbox: Effect[] = [];
   #closed = false;
 
   constructor(machine: Machine<Input, Effect>, timerInput: Input, ports: LoopPorts<Effect>, now = monotonicNow) {
@@ -78,15 +83,27 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
   #release(sends: readonly Effect[]): void {
     const flushed = this.#ports.flush();
     if (flushed === undefined && this.#barrier === undefined) {
-      for (const effect of sends) this.#ports.perform(effect);
+      this.#send(sends);
       return;
     }
     const before = this.#barrier;
     const mine: Promise<void> = Promise.all([before, flushed]).then(() => {
       if (this.#barrier === mine) this.#barrier = undefined;
-      if (!this.#closed) for (const effect of sends) this.#ports.perform(effect);
+      this.#send(sends);
     });
     this.#barrier = mine;
+  }
+
+  #send(sends: readonly Effect[]): void {
+    const idle = this.#outbox.length === 0;
+    for (const effect of sends) this.#outbox.push(effect);
+    if (idle) this.#empty();
+  }
+
+  #empty(): void {
+    if (this.#closed) return;
+    for (const effect of this.#outbox.splice(0, SENDS_PER_TURN)) this.#ports.perform(effect);
+    if (this.#outbox.length > 0) setImmediate(() => this.#empty());
   }
 
   #armTimer(): void {

@@ -21,6 +21,9 @@ export interface SignallingSocketOptions {
   onError(what: string, error: Error): void;
 }
 
+/** Room for some thousand updates that arrive together, after an outage for example; the system's default holds less than 300. */
+const receiveBufferBytes = 4 * 2 ** 20;
+
 export class SignallingSockets implements SignallingPorts {
   readonly #options: SignallingSocketOptions;
   readonly #mobilityHeader: IpSocket<Ipv6Address>;
@@ -43,7 +46,7 @@ export class SignallingSockets implements SignallingPorts {
       }
     };
     this.#mobilityHeader = open(
-      () => openMobilityHeaderSocket(),
+      () => openMobilityHeaderSocket({ receiveBufferBytes }),
       (code) => `no raw socket for the Mobility Header (${code}); CAP_NET_RAW is needed`,
     );
     const { udpAddress, udpPort, tunDevice } = options;
@@ -51,7 +54,7 @@ export class SignallingSockets implements SignallingPorts {
       udpAddress === undefined
         ? undefined
         : open(
-            () => openUdpSocket({ family: 4, address: udpAddress, port: udpPort }),
+            () => openUdpSocket({ family: 4, address: udpAddress, port: udpPort, receiveBufferBytes }),
             (code) => udpRefusal(code, udpAddress, udpPort),
           );
     this.#tun = open(

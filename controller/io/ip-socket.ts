@@ -11,7 +11,7 @@ import { decodeAncillary, encodeIpv4Options, encodeIpv6Options } from "./ancilla
 import * as c from "./constants.js";
 import type { SyscallError } from "./native.js";
 import type { ChannelOptions, Message, OutgoingMessage, SendReport } from "./socket.js";
-import { Socket } from "./socket.js";
+import { Socket, setBuffer } from "./socket.js";
 
 /** A received packet: the octets after the IP header and its extension headers, and what is known about it. */
 export interface IpPacket<A extends IpAddress = IpAddress> extends Ancillary<A> {
@@ -40,6 +40,8 @@ export interface IpSocketOptions extends ChannelOptions {
   readonly family: Family;
   readonly type: number;
   readonly protocol: number;
+  /** Octets the kernel keeps for us (it doubles the number for its own overhead). Absent: the system's default. */
+  readonly receiveBufferBytes?: number;
   /** SO_MARK of everything that is sent without a mark of its own. */
   readonly mark?: number;
   /** Receives from and sends over this device only. */
@@ -75,6 +77,9 @@ export class IpSocket<A extends IpAddress = IpAddress> {
       if (six) socket.setOption(c.SOL_IPV6, c.IPV6_FLOWINFO_SEND, 1);
       // Otherwise it would also take the port in IPv4; raw sockets have no IPv4 side.
       if (six && options.type === c.SOCK_DGRAM) socket.setOption(c.SOL_IPV6, c.IPV6_V6ONLY, 1);
+      if (options.receiveBufferBytes !== undefined) {
+        setBuffer(socket, c.SO_RCVBUFFORCE, c.SO_RCVBUF, options.receiveBufferBytes);
+      }
       if (options.mark !== undefined) socket.setOption(c.SOL_SOCKET, c.SO_MARK, options.mark);
       if (options.device !== undefined) {
         socket.setOption(c.SOL_SOCKET, c.SO_BINDTODEVICE, Buffer.from(`${options.device}\0`));

@@ -15,6 +15,7 @@ import type { ChannelOptions } from "./socket.js";
 export interface MobilityHeaderOptions extends ChannelOptions {
   readonly mark?: number;
   readonly device?: string;
+  readonly receiveBufferBytes?: number;
 }
 
 /** Octets from the start of the Mobility Header to its checksum (RFC 6275 §6.1.1). */

@@ -4,7 +4,7 @@
  */
 import * as c from "./constants.js";
 import type { SyscallError } from "./native.js";
-import { type Message, Socket } from "./socket.js";
+import { type Message, Socket, setBuffer } from "./socket.js";
 
 export interface NetlinkOptions {
   /** NETLINK_ROUTE, NETLINK_XFRM, NETLINK_NETFILTER or NETLINK_GENERIC. */
@@ -128,14 +128,5 @@ export class NetlinkSocket {
   #fail(error: SyscallError): void {
     if (error.code === "ENOBUFS" || this.#error === undefined) this.#overrun?.();
     else this.#error(error);
-  }
-}
-
-/** The forced option ignores the system's limit and needs CAP_NET_ADMIN; without it we take what the limit allows. */
-function setBuffer(socket: Socket, forced: number, limited: number, bytes: number): void {
-  try {
-    socket.setOption(c.SOL_SOCKET, forced, bytes);
-  } catch {
-    socket.setOption(c.SOL_SOCKET, limited, bytes);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { decodeSocketAddress, encodeSocketAddress, LITTLE, type SocketAddress } from "./address.js";
 import { type ControlMessage, decodeControl, encodeControl } from "./ancillary.js";
-import { EPOLLIN, EPOLLOUT, MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC } from "./constants.js";
+import { EPOLLIN, EPOLLOUT, MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC, SOL_SOCKET } from "./constants.js";
 import { type Native, type NativeHandle, native, type SyscallError } from "./native.js";
 
 export interface Message {
@@ -214,4 +214,13 @@ function decodeRecord({ buffer, byteOffset, byteLength }: Buffer, wordBytes: num
 function sendBufferFull(): SyscallError {
   const error = new Error("EAGAIN: the send buffer and the queue are full, sendmmsg");
   return Object.assign(error, { errno: -11, code: "EAGAIN", syscall: "sendmmsg" });
+}
+
+/** The forced option ignores the system's limit and needs CAP_NET_ADMIN; without it we take what the limit allows. */
+export function setBuffer(socket: Socket, forced: number, limited: number, bytes: number): void {
+  try {
+    socket.setOption(SOL_SOCKET, forced, bytes);
+  } catch {
+    socket.setOption(SOL_SOCKET, limited, bytes);
+  }
 }

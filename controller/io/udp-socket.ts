@@ -15,6 +15,7 @@ export interface UdpOptions extends ChannelOptions {
   readonly freebind?: boolean;
   readonly mark?: number;
   readonly device?: string;
+  readonly receiveBufferBytes?: number;
   /** The outer datagrams carry no DF and may be fragmented (IPv4 only). */
   readonly allowFragments?: boolean;
 }

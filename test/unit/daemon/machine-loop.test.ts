@@ -60,6 +60,22 @@ t.test("a send waits for the journal, and later sends queue behind it", async (t
   loop.close();
 });
 
+t.test("many sends leave in portions, in order, and everything else has its turn in between", async (test) => {
+  const { loop, log, reached } = bench();
+  const numbers = Array.from({ length: 150 }, (_, i) => i);
+  for (const n of numbers) loop.push(n);
+  await reached(151);
+  setImmediate(() => log.push("elsewhere"));
+  await reached(302);
+  const order = log.slice(151);
+  test.strictSame(
+    order.filter((line) => line !== "elsewhere"),
+    numbers.map((n) => `send ${n}`),
+  );
+  test.ok(order.indexOf("elsewhere") < order.indexOf("send 149"), "not all at once");
+  loop.close();
+});
+
 t.test("the machine's deadline becomes a timer input, and closing ends it all", async (test) => {
   let armed = true;
   const { loop, log, reached } = bench({ deadline: () => (armed ? instant(0) : undefined) });
