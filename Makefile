@@ -63,7 +63,7 @@ vm-kernel: | setup ## fetch Debian's stock kernel (KERNEL=6.1|6.12) for the vm b
 ##@ Measurements and reports
 .PHONY: bench requirements fuzz uapi-check
 bench: build ## measurements in the bench; options through ARGS
-	@$(BENCH_RUN) --timeout 0 -- $(NODE) build/test/measure/main.js $(ARGS)
+	@$(BENCH_RUN) --timeout 0 -- $(NODE) build/test/performance/main.js $(ARGS)
 requirements: build ## which requirements have a passing test in the last `make test`
 	@$(NODE) build/test/requirements/report.js
 fuzz: build ## fuzz the wire codecs; options through ARGS, e.g. ARGS='--seconds 300'

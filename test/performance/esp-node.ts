@@ -4,9 +4,10 @@
  */
 import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
 import { fromHex } from "../../controller/base/bytes.js";
+import type { Ipv4Address } from "../../controller/base/ip.js";
 import { seq16 } from "../../controller/base/seq16.js";
-import { bindingUpdateFlags } from "../../controller/wire/mh-registration.js";
 import { decodeIpv6Packet, encodeIpv6Packet } from "../../controller/wire/ipv6.js";
+import { bindingUpdateFlags } from "../../controller/wire/mh-registration.js";
 import {
   type BindingAcknowledgement,
   decodeMobilityMessage,
@@ -15,7 +16,6 @@ import {
   withChecksum,
 } from "../../controller/wire/mobility-header.js";
 import { Protocol } from "../../controller/wire/registry.js";
-import type { Ipv4Address } from "../../controller/base/ip.js";
 import { HOME_AGENT, type MobileNode } from "./places.js";
 
 const KEY_OCTETS = 16;
@@ -38,7 +38,10 @@ export interface NodeAssociations {
 /** Keys that follow from the node's number: for a benchmark, secrets would be a nuisance. */
 export function associationsOf({ number }: MobileNode): NodeAssociations {
   const one = (spi: number): Association => {
-    const key = createHash("sha256").update(`benchmark ${spi}`).digest("hex").slice(0, 2 * (KEY_OCTETS + SALT_OCTETS));
+    const key = createHash("sha256")
+      .update(`benchmark ${spi}`)
+      .digest("hex")
+      .slice(0, 2 * (KEY_OCTETS + SALT_OCTETS));
     return { spi, key };
   };
   return { update: one(0x1000 + 2 * number), acknowledgement: one(0x1001 + 2 * number) };

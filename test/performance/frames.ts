@@ -15,7 +15,13 @@ const PAYLOAD_OCTETS = 32;
 const ETHERNET_OCTETS = 14;
 
 /** The frame in which the node's payload reaches the home agent, from the tunnel or from the correspondent. */
-export function frame(direction: Direction, number: number, endpoint: Endpoint, inner: InnerFamily, mac: string): Uint8Array {
+export function frame(
+  direction: Direction,
+  number: number,
+  endpoint: Endpoint,
+  inner: InnerFamily,
+  mac: string,
+): Uint8Array {
   const node = mobileNode(number);
   const home = inner === 6 ? node.homeAddress : node.ipv4HomeAddress;
   const correspondent = inner === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
@@ -63,6 +69,6 @@ export function ring(length: number, nodes: number, one: (number: number) => Uin
   const frames = Array.from({ length }, (_, i) => one((i * stride) % nodes));
   const octets = frames[0]?.length ?? 0;
   const bytes = new Uint8Array(octets * length);
-  frames.forEach((each, i) => bytes.set(each, i * octets));
+  for (const [i, each] of frames.entries()) bytes.set(each, i * octets);
   return bytes;
 }

@@ -9,9 +9,9 @@ import { endpointOf, HOME_AGENT, mobileNode } from "./places.js";
 
 const SOCKET_BUFFER_OCTETS = 32 * 2 ** 20;
 const LIFETIME_SECONDS = 3600;
-/** INITIAL_BINDACK_TIMEOUT (RFC 6275 §12). */
-const RETRANSMIT_MS = 1000;
-const TRIES = 20;
+/** INITIAL_BINDACK_TIMEOUT, doubled after each silence (RFC 6275 §11.8, §12). */
+const FIRST_TIMEOUT_MS = 1000;
+const TRIES = 6;
 /** What the node thinks its address is; the NAT in front of it has another. */
 const PRIVATE_ADDRESS = ipv4("192.168.1.2");
 
@@ -66,7 +66,7 @@ export class Generator {
     for (const number of numbers) this.#waiting.set(number, { since: begin, answered: undefined, answer: undefined });
     this.#socket.send(packets);
     let retransmissions = 0;
-    for (let tries = 1; !(await this.#allAnswered()); tries++) {
+    for (let tries = 1; !(await this.#allAnswered(FIRST_TIMEOUT_MS * 2 ** (tries - 1))); tries++) {
       if (tries === TRIES) throw new Error(`${this.#outstanding} of ${numbers.length} updates were never acknowledged`);
       const silent = numbers.filter((number) => this.#waiting.get(number)?.answered === undefined);
       retransmissions += silent.length;
@@ -103,10 +103,10 @@ export class Generator {
     if (--this.#outstanding === 0) this.#wake();
   }
 
-  #allAnswered(): Promise<boolean> {
+  #allAnswered(timeoutMs: number): Promise<boolean> {
     if (this.#outstanding === 0) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), RETRANSMIT_MS);
+      const timer = setTimeout(() => resolve(false), timeoutMs);
       this.#wake = () => {
         clearTimeout(timer);
         resolve(true);
@@ -117,7 +117,9 @@ export class Generator {
   #judge(number: number, answer: Uint8Array | undefined): void {
     const acknowledgement = answer && this.#nodes[number]?.acknowledgement(answer);
     if (acknowledgement?.status !== BindingStatus.accepted) {
-      throw new Error(`node ${number} got ${acknowledgement === undefined ? "no answer" : `status ${acknowledgement.status}`}`);
+      throw new Error(
+        `node ${number} got ${acknowledgement === undefined ? "no answer" : `status ${acknowledgement.status}`}`,
+      );
     }
   }
 }

@@ -1,6 +1,5 @@
 /** A dsmipd in the role of a home agent with many subscribers, in a namespace of its own. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,6 +51,21 @@ export class HomeAgent {
     const text = readFileSync(`/proc/${this.#process.pid}/status`, "utf8");
     const octets = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1]);
     return { resident: octets("VmRSS"), peak: octets("VmHWM") };
+  }
+
+  /** What it has logged of the given events, at most the last few lines of each. */
+  logged(event: string, lines = 3): string {
+    return this.#process.log
+      .split("\n")
+      .filter((line) => line.includes(`"${event}"`))
+      .slice(-lines)
+      .join("\n");
+  }
+
+  /** Ends it without giving it time to clean up; its namespace goes with what it made. */
+  async kill(): Promise<void> {
+    await this.#process.stop("SIGKILL");
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 
   async stop(): Promise<void> {

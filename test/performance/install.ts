@@ -9,8 +9,8 @@ import { enterNamespace } from "../../controller/io/native.js";
 import { planBinding, planHomeAgentSite } from "../../controller/plan/home-agent-plan.js";
 import type { KernelObject } from "../../controller/plan/objects.js";
 import { type HomeAgentPlanSite, TUN_DEVICE } from "../../controller/plan/site.js";
-import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
+import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { ACCESSES, type Access, dataPathOf, HOME_AGENT } from "./places.js";
 
 const site: HomeAgentPlanSite = {
@@ -30,14 +30,22 @@ async function make(kernel: KernelPort, objects: readonly KernelObject[]): Promi
 
 async function install(access: Access, count: number): Promise<Record<string, number>> {
   const kernel = await openKernel();
-  await make(kernel, planHomeAgentSite(site).filter((object) => !ofSignalling(object)));
+  await make(
+    kernel,
+    planHomeAgentSite(site).filter((object) => !ofSignalling(object)),
+  );
   const objects = Array.from({ length: count }, (_, number) => planBinding(dataPathOf(number, access), site)).flat();
   const before = kernel.counters().transactions;
   const begin = performance.now();
   await make(kernel, objects);
   const milliseconds = performance.now() - begin;
   kernel.close();
-  return { bindings: count, objects: objects.length, milliseconds, transactions: kernel.counters().transactions - before };
+  return {
+    bindings: count,
+    objects: objects.length,
+    milliseconds,
+    transactions: kernel.counters().transactions - before,
+  };
 }
 
 const [path = "", name = "", count = ""] = process.argv.slice(2);

@@ -79,7 +79,11 @@ export interface HomeAgentMachine {
  * A home agent between the load's devices wLABEL and lLABEL. What it sends is counted at the load's devices and goes no further, unless
  * the load is to `answer`: then the gateway is the load itself.
  */
-export function homeAgentMachine(load: Machine, label: string, options: { readonly answer: boolean }): HomeAgentMachine {
+export function homeAgentMachine(
+  load: Machine,
+  label: string,
+  options: { readonly answer: boolean },
+): HomeAgentMachine {
   const machine = new Machine(label);
   const number = serial.toString(16).padStart(2, "0");
   const [wanMac, lanMac] = [`02:00:00:00:${number}:01`, `02:00:00:00:${number}:02`];

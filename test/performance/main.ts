@@ -1,8 +1,70 @@
+/**
+ * `make bench`: the measurements of the project, ratios of things measured side by side in one run. To be run as root in the bench
+ * (test/bench/run), best in User Mode Linux: an emulated machine measures the emulation.
+ */
+import { availableParallelism, release } from "node:os";
+import { parseArgs } from "node:util";
 import { measureForwarding } from "./forwarding.js";
 import { measureRegistration } from "./registration.js";
-if (process.argv.includes("reg")) {
-  console.log(JSON.stringify(await measureRegistration({ nodes: Number(process.env["N"] ?? 1000), repetitions: 3, handovers: 200 }), undefined, 1));
+import { type BenchmarkDocument, formatDocument } from "./report.js";
+import { measureScale } from "./scale.js";
+
+const SECTIONS = ["forwarding", "registration", "scale"] as const;
+
+const USAGE = `usage: make bench [ARGS='OPTION ...']
+
+  --json           one JSON document instead of tables
+  --only SECTION   ${SECTIONS.join(", ")}; may be repeated
+  --bindings N     bindings of the forwarding measurement (10000)
+  --rounds N       slices of each kind in the forwarding measurement (25)
+  --slice MS       length of a slice (20)
+  --nodes N        nodes that register at once (1000)
+  --repetitions N  how often they all move (3)
+  --handovers N    single handovers (200)
+  --subscribers N  of the start-up measurement (100000)`;
+
+const { values } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [...SECTIONS] },
+    bindings: { type: "string", default: "10000" },
+    rounds: { type: "string", default: "25" },
+    slice: { type: "string", default: "20" },
+    nodes: { type: "string", default: "1000" },
+    repetitions: { type: "string", default: "3" },
+    handovers: { type: "string", default: "200" },
+    subscribers: { type: "string", default: "100000" },
+  },
+});
+
+/** Progress; in a bench machine both outputs are one, which a document must have for itself. */
+function note(text: string): void {
+  if (!values.json) process.stderr.write(`bench: ${text}\n`);
+}
+
+async function measure(): Promise<BenchmarkDocument> {
+  const wanted = (section: (typeof SECTIONS)[number]): boolean => values.only.includes(section);
+  const bench = process.env["DSMIPD_BENCH"] ?? "native";
+  if (bench === "vm") note("this is an emulated machine; the numbers are its own (User Mode Linux: make um-kernel)");
+  const bindings = Number(values.bindings);
+  const forwarding = wanted("forwarding")
+    ? measureForwarding({ bindings, rounds: Number(values.rounds), sliceMs: Number(values.slice) }, note)
+    : { forwarding: [], installs: [] };
+  const nodes = Number(values.nodes);
+  const repetitions = Number(values.repetitions);
+  const handovers = Number(values.handovers);
+  if (wanted("registration")) note(`${nodes} nodes register`);
+  const registration = wanted("registration") ? await measureRegistration({ nodes, repetitions, handovers }) : null;
+  if (wanted("scale")) note(`${values.subscribers} subscribers`);
+  const scale = wanted("scale") ? await measureScale(Number(values.subscribers)) : null;
+  const machine = { kernel: release(), bench, processors: availableParallelism() };
+  return { machine, bindings, ...forwarding, registration, scale };
+}
+
+if (values.help) {
+  process.stdout.write(`${USAGE}\n`);
 } else {
-const r = measureForwarding({ bindings: Number(process.env["N"] ?? 10000), rounds: 20, sliceMs: 20 }, (x) => console.log(JSON.stringify(x)));
-console.log(JSON.stringify(r.installs));
+  const document = await measure();
+  process.stdout.write(`${values.json ? JSON.stringify(document, undefined, 2) : formatDocument(document)}\n`);
 }

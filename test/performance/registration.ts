@@ -2,9 +2,10 @@
  * Registrations end to end: binding updates under ESP and UDP in, kernel programmed, acknowledgements out; many at once, and single
  * handovers one after the other. Beside them, `ip -batch` adding the same routes on the same kind of device.
  */
-import type { DataPath } from "../../controller/protocol/inputs.js";
-import { planBinding } from "../../controller/plan/home-agent-plan.js";
+
 import { formatObject } from "../../controller/plan/format.js";
+import { planBinding } from "../../controller/plan/home-agent-plan.js";
+import type { DataPath } from "../../controller/protocol/inputs.js";
 import { run } from "../kernel/lib/command.js";
 import { Generator } from "./generator.js";
 import { HomeAgent } from "./home-agent.js";
@@ -34,7 +35,12 @@ export interface RegistrationReport {
   /** Nodes per second whose routes `ip -batch` adds; ratio of the best burst to it. */
   readonly ipBatchPerSecond: number;
   readonly firstToIpBatch: number;
-  readonly handovers: { readonly count: number; readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number };
+  readonly handovers: {
+    readonly count: number;
+    readonly p50Ms: number;
+    readonly p99Ms: number;
+    readonly maxMs: number;
+  };
 }
 
 export async function measureRegistration(options: RegistrationOptions): Promise<RegistrationReport> {
@@ -51,6 +57,9 @@ export async function measureRegistration(options: RegistrationOptions): Promise
     agent = await HomeAgent.start(machine, options.nodes);
     generator = new Generator(load.path, options.nodes);
     return await measure(agent, generator, machine, options);
+  } catch (cause) {
+    const said = agent?.logged("object.failed") || agent?.logged("binding.rejected");
+    throw said ? new Error(`${(cause as Error).message}; the home agent says:\n${said}`, { cause }) : cause;
   } finally {
     generator?.close();
     await agent?.stop();
@@ -58,7 +67,12 @@ export async function measureRegistration(options: RegistrationOptions): Promise
   }
 }
 
-async function measure(agent: HomeAgent, generator: Generator, machine: Machine, options: RegistrationOptions): Promise<RegistrationReport> {
+async function measure(
+  agent: HomeAgent,
+  generator: Generator,
+  machine: Machine,
+  options: RegistrationOptions,
+): Promise<RegistrationReport> {
   const { nodes, repetitions, handovers } = options;
   const all = Array.from({ length: nodes }, (_, number) => number);
   let moved = 0;
@@ -96,7 +110,12 @@ async function measure(agent: HomeAgent, generator: Generator, machine: Machine,
     moves,
     ipBatchPerSecond: rounded(median(batches)),
     firstToIpBatch: rounded(first.perSecond / median(batches)),
-    handovers: { count: handovers, p50Ms: rounded(quantile(times, 0.5)), p99Ms: rounded(quantile(times, 0.99)), maxMs: rounded(Math.max(...times)) },
+    handovers: {
+      count: handovers,
+      p50Ms: rounded(quantile(times, 0.5)),
+      p99Ms: rounded(quantile(times, 0.99)),
+      maxMs: rounded(Math.max(...times)),
+    },
   };
 }
 
@@ -109,11 +128,18 @@ function ipBatchPerSecond(machine: Machine, from: number, count: number): number
     if (object.kind !== "route") continue;
     const family = object.destination.address.includes(":") ? "-6" : "-4";
     // Not with our mark: the daemon would take them for its own.
-    lines[family].push(formatObject(object).replace(/^ip (-6 )?route add /, "").replace(/ proto \S+/, ""));
+    lines[family].push(
+      formatObject(object)
+        .replace(/^ip (-6 )?route add /, "")
+        .replace(/ proto \S+/, ""),
+    );
   }
   const batch = (verb: "add" | "delete"): void => {
     for (const [family, routes] of Object.entries(lines)) {
-      run(["ip", family, "-n", machine.name, "-batch", "-"], routes.map((words) => `route ${verb} ${words}`).join("\n"));
+      run(
+        ["ip", family, "-n", machine.name, "-batch", "-"],
+        routes.map((words) => `route ${verb} ${words}`).join("\n"),
+      );
     }
   };
   const begin = performance.now();

@@ -1,0 +1,127 @@
+/** What `make bench` found: one document, and the same as tables for people. */
+import type { ForwardingReport, InstallReport } from "./forwarding.js";
+import type { BurstReport, RegistrationReport } from "./registration.js";
+import type { ScaleReport } from "./scale.js";
+
+export interface MachineReport {
+  readonly kernel: string;
+  /** native, um or vm. */
+  readonly bench: string;
+  readonly processors: number;
+}
+
+export interface BenchmarkDocument {
+  readonly machine: MachineReport;
+  readonly bindings: number;
+  readonly forwarding: readonly ForwardingReport[];
+  readonly installs: readonly InstallReport[];
+  readonly registration: RegistrationReport | null;
+  readonly scale: ScaleReport | null;
+}
+
+/** What the project aims at: shown beside what was measured. A benchmark never fails for them. */
+export const AIMS = { manyToOne: 0.9, oneToHandMade: 0.9, transactionsPerRegistration: 0.1 } as const;
+
+type Row = readonly (string | number)[];
+
+function table(head: readonly string[], rows: readonly Row[]): string {
+  const text = [head, ...rows.map((row) => row.map(String))];
+  const widths = head.map((_, column) => Math.max(...text.map((row) => row[column]?.length ?? 0)));
+  const pad = (cell: string, column: number): string => {
+    const width = widths[column] ?? 0;
+    return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+  };
+  return text.map((row) => `  ${row.map(pad).join("  ")}`.trimEnd()).join("\n");
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString("en");
+const aimed = (value: number, reached: boolean): string => `${value}${reached ? " " : "<"}`;
+const OUTER = { ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" } as const;
+
+function forwardingTables({ forwarding, installs, bindings }: BenchmarkDocument): readonly string[] {
+  if (forwarding.length === 0) return [];
+  const many = whole(bindings);
+  const rows = forwarding.map((one) => [
+    `${one.direction}, IPv${one.inner} in ${OUTER[one.access]}`,
+    whole(one.one),
+    whole(one.manyFocused),
+    whole(one.many),
+    whole(one.handMade),
+    whole(one.generator),
+    aimed(one.manyFocusedToOne, one.manyFocusedToOne >= AIMS.manyToOne),
+    aimed(one.manyToOne, one.manyToOne >= AIMS.manyToOne),
+    aimed(one.oneToHandMade, one.oneToHandMade >= AIMS.oneToHandMade),
+    one.lost,
+  ]);
+  const head = [
+    "",
+    "(1) 1 binding",
+    `(2) ${many}`,
+    `(3) ${many}`,
+    "(4) by hand",
+    "(5) nothing",
+    "(2)/(1)",
+    "(3)/(1)",
+    "(1)/(4)",
+    "lost",
+  ];
+  return [
+    `Forwarding, packets per second. (2): ${many} bindings, traffic of one; (3): ${many} bindings, traffic of all in turn;`,
+    "(4) a point-to-point tunnel without nftables; (5) the generator alone, its frames dropped at the door.",
+    `Aim of the ratios: ${AIMS.manyToOne}; "<" marks a miss.`,
+    table(head, rows),
+    "",
+    "Objects of all bindings, installed at once",
+    table(
+      ["", "bindings", "objects", "seconds", "netlink transactions"],
+      installs.map((one) => [
+        OUTER[one.access],
+        whole(one.bindings),
+        whole(one.objects),
+        (one.milliseconds / 1000).toFixed(1),
+        one.transactions,
+      ]),
+    ),
+  ];
+}
+
+function registrationTables({ registration }: BenchmarkDocument): readonly string[] {
+  if (registration === null) return [];
+  const { first, moves, handovers, ipBatchPerSecond } = registration;
+  const row = (name: string, burst: BurstReport): Row => [
+    name,
+    whole(burst.perSecond),
+    (burst.perSecond / ipBatchPerSecond).toFixed(2),
+    burst.netlinkTransactions,
+    aimed(burst.transactionsPerRegistration, burst.transactionsPerRegistration <= AIMS.transactionsPerRegistration),
+    burst.retransmissions,
+  ];
+  return [
+    "",
+    `${whole(first.registrations)} registrations at once, end to end (update under ESP in, kernel programmed, acknowledgement out);`,
+    `beside them, ip -batch adding the same routes: ${whole(ipBatchPerSecond)} nodes per second`,
+    table(
+      ["", "per second", "/ ip -batch", "netlink transactions", "per registration", "retransmissions"],
+      [row("first registration", first), ...moves.map((burst, i) => row(`move ${i + 1}`, burst))],
+    ),
+    "",
+    `Update to acknowledgement of a single handover, ${handovers.count} one after the other, milliseconds`,
+    table(["", "p50", "p99", "max"], [["", handovers.p50Ms, handovers.p99Ms, handovers.maxMs]]),
+  ];
+}
+
+export function formatDocument(document: BenchmarkDocument): string {
+  const { machine, scale } = document;
+  return [
+    `Linux ${machine.kernel}, ${machine.bench}, ${machine.processors} processor${machine.processors === 1 ? "" : "s"}`,
+    "",
+    ...forwardingTables(document),
+    ...registrationTables(document),
+    ...(scale === null
+      ? []
+      : [
+          "",
+          `${whole(scale.subscribers)} subscribers: home agent ready after ${scale.startSeconds} s, memory ${scale.residentMiB} MiB (peak ${scale.peakMiB} MiB)`,
+        ]),
+  ].join("\n");
+}

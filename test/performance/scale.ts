@@ -1,0 +1,30 @@
+/** Start-up of a home agent with very many subscribers: how long until it answers, and how much memory it takes. */
+import { HomeAgent } from "./home-agent.js";
+import { homeAgentMachine, Machine } from "./machines.js";
+import { rounded } from "./statistics.js";
+
+export interface ScaleReport {
+  readonly subscribers: number;
+  readonly startSeconds: number;
+  readonly residentMiB: number;
+  readonly peakMiB: number;
+}
+
+export async function measureScale(subscribers: number): Promise<ScaleReport> {
+  using load = new Machine("load");
+  const { machine } = homeAgentMachine(load, "ha", { answer: false });
+  try {
+    const agent = await HomeAgent.start(machine, subscribers);
+    const { resident, peak } = agent.memory();
+    await agent.kill();
+    const mebi = (octets: number): number => rounded(octets / 2 ** 20);
+    return {
+      subscribers,
+      startSeconds: rounded(agent.startMs / 1000),
+      residentMiB: mebi(resident),
+      peakMiB: mebi(peak),
+    };
+  } finally {
+    machine[Symbol.dispose]();
+  }
+}
