@@ -16,12 +16,14 @@ import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
 import type { Address, KernelObject, Link, Route } from "./objects.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "./security-plan.js";
-import { signallingObjects, sysctl } from "./shared-objects.js";
+import { deviceObjects, signallingObjects } from "./shared-objects.js";
 import {
+  CARE_OF_TABLE_BASE,
   DEFAULT_MTU,
   DEVICE,
   DSMIP_PORT,
   HOME_TABLE,
+  INTERNAL_ADDRESS,
   type MobileNodePlanSite,
   type NodeSecurity,
   RULE_PRIORITY,
@@ -83,10 +85,15 @@ function ipv4Objects(address: Ipv4Address): readonly KernelObject[] {
 }
 
 /** At most 15 octets: the care-of address as a hash, the same for the same address whatever came before. */
-export function tunnelName({ address, device }: LocalEndpoint): string {
+export function tunnelName(endpoint: LocalEndpoint): string {
+  return `${TUNNEL_PREFIX}${hashOf(endpoint).toString(16).padStart(8, "0")}`;
+}
+
+/** FNV-1a, 32 bits. */
+function hashOf({ address, device }: LocalEndpoint): number {
   let hash = 0x811c9dc5;
   for (const letter of `${address}%${device}`) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return `${TUNNEL_PREFIX}${hash.toString(16).padStart(8, "0")}`;
+  return hash;
 }
 
 function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
@@ -106,7 +113,7 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
         trafficClass,
       },
     };
-    return [link, ...switches(name)];
+    return [...deviceObjects(link, INTERNAL_ADDRESS.mobileNode), ...uplink(endpoint, homeAgent.ipv6)];
   }
   if (homeAgent.ipv4 === undefined) return [];
   const udp = endpoint.format === "udp" ? { udp: { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT } } : {};
@@ -115,17 +122,27 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
     ...common,
     link: { type: "sit", local: endpoint.address, remote: homeAgent.ipv4, ...header, ...udp },
   };
-  return [link, ...switches(name)];
+  return [...deviceObjects(link, INTERNAL_ADDRESS.mobileNode), ...uplink(endpoint, homeAgent.ipv4)];
 }
 
-/** Payload arrives through whichever tunnel the home agent uses; its way back may be another one. */
-function switches(device: string): readonly KernelObject[] {
-  return [sysctl(`net/ipv4/conf/${device}/rp_filter`, 2), sysctl(`net/ipv4/conf/${device}/send_redirects`, 0)];
+/**
+ * From a care-of address the home agent is reached through the link that the address belongs to, whatever other uplinks there are and
+ * whichever of them the main table prefers: updates from a new address, the tunnel, and what strict rp_filter lets in.
+ */
+function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelObject[] {
+  const { address, device, gateway } = endpoint;
+  const four = isIpv4(address);
+  const table = CARE_OF_TABLE_BASE + (hashOf(endpoint) & 0xffffff);
+  const via = gateway === undefined ? {} : { via: gateway, onlink: true };
+  return [
+    { kind: "rule", family: four ? 4 : 6, priority: RULE_PRIORITY.careOf, table, from: hostPrefix(address) },
+    { kind: "route", destination: hostPrefix(homeAgent), table, metric: four ? 0 : 1024, device, ...via },
+  ];
 }
 
 /**
  * Where packets from this home address go. Without any way they go nowhere (into the device of the home addresses) rather than out of
- * the tunnel; at home the main table serves IPv6, while IPv4 needs routes that say which source to take.
+ * the tunnel or with another source; at home the main table serves IPv6, while IPv4 needs routes that say which source to take.
  */
 function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanSite): readonly Route[] {
   const four = isIpv4(home);
@@ -139,7 +156,6 @@ function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanS
     .filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home))
     .map((destination): Route => ({ ...base, destination, device }));
   const gateway = path.homeIpv4Gateway;
-  return gateway === undefined
-    ? onLink
-    : [...onLink, { ...base, destination: everywhere, device, via: gateway, onlink: true }];
+  const nowhere = { ...base, destination: everywhere, device: DEVICE.homeAddresses };
+  return [...onLink, gateway === undefined ? nowhere : { ...nowhere, device, via: gateway, onlink: true }];
 }

@@ -22,7 +22,9 @@ export const MAIN_TABLE = 254;
 export const HOME_TABLE = 4191;
 /** Where the marked messages go. */
 export const SIGNALLING_TABLE = 4192;
-export const RULE_PRIORITY = { signalling: 4190, home: 4191, unspecified: 4192 } as const;
+/** The mobile node's care-of addresses have a table each, out of 2^24 from here on: the way to the home agent through their own uplink. */
+export const CARE_OF_TABLE_BASE = 0x41000000;
+export const RULE_PRIORITY = { careOf: 4189, signalling: 4190, home: 4191, unspecified: 4192 } as const;
 
 /** Smaller is matched first (XFRM). Offsets to OWNERSHIP.policyPriorityBase. */
 export const POLICY_PRIORITY = {
@@ -105,6 +107,8 @@ export const INTERNAL_ADDRESS = {
   receiveIpv4: ipv4("240.41.65.4"),
   receiveIpv6: ipv4("240.41.65.6"),
   sendIpv6: ipv4("240.41.65.0"),
+  /** All tunnels of a mobile node; they are on devices of their own. */
+  mobileNode: ipv4("240.41.65.1"),
 } as const;
 
 /** The distinct outer headers of the profiles, default first. */

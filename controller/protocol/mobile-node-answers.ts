@@ -77,7 +77,7 @@ function acknowledged(state: MobileNodeState, message: BindingAcknowledgement, t
     case "deregistered": {
       const unbound: MobileNodeState = { ...state, boundUntil: undefined };
       if (state.phase === "stopping") return endStop(unbound, turn);
-      return target?.kind === "home" ? arriveHome(unbound, target.device, turn) : unbound;
+      return target?.kind === "home" ? arriveHome(unbound, target.device, turn, verdict.sent) : unbound;
     }
     case "accepted":
       return careOf === undefined ? state : accepted(state, { careOf, sent: verdict.sent, terms: verdict.terms }, turn);

@@ -1,5 +1,5 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
-import { type Ipv4Address, isIpv4 } from "../base/ip.js";
+import { type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../base/ip.js";
 import { type CareOf, careOfPresent, sameCareOf } from "./attachment.js";
 import type { LocalEndpoint, MobileNodeDataPath, MobileNodeState } from "./mobile-node-model.js";
 import type { NetworkView } from "./network-view.js";
@@ -17,7 +17,7 @@ const UNANSWERED_AT_HOME = 1;
 export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathContent {
   const { site, target, registration } = state;
   const alive = (careOf: CareOf): boolean => careOfPresent(view, careOf);
-  const endpoint = (careOf: CareOf): LocalEndpoint => localEndpoint(state, careOf);
+  const endpoint = (careOf: CareOf): LocalEndpoint => localEndpoint(state, view, careOf);
   const ways: CareOf[] = [];
   const add = (careOf: CareOf): void => {
     if (alive(careOf) && !ways.some((other) => sameCareOf(other, careOf))) ways.push(careOf);
@@ -59,12 +59,27 @@ function leavingDevice(state: MobileNodeState): string | undefined {
   return state.target?.kind === "away" ? state.homeDevice : undefined;
 }
 
-function localEndpoint(state: MobileNodeState, careOf: CareOf): LocalEndpoint {
-  const { address, device } = careOf;
-  if (careOf.family === 6) return { format: "ipv6", address: careOf.address, device };
-  const { registration } = state;
-  const plain = registration?.format === "ipv4" && sameCareOf(registration.careOf, careOf);
-  return { format: plain ? "ipv4" : "udp", address: address as typeof careOf.address, device };
+function localEndpoint(state: MobileNodeState, view: NetworkView, careOf: CareOf): LocalEndpoint {
+  const { device } = careOf;
+  const { registration, receptions, site } = state;
+  if (careOf.family === 6) {
+    const gateway = gatewayTo(view, device, site.homeAgent.ipv6);
+    return { format: "ipv6", address: careOf.address, device, ...(gateway && isIpv6(gateway) ? { gateway } : {}) };
+  }
+  const registered = registration !== undefined && sameCareOf(registration.careOf, careOf);
+  const former = receptions.find((one) => sameCareOf(one.careOf, careOf));
+  const plain = registered ? registration.format === "ipv4" : former?.plain === true;
+  const gateway = site.homeAgent.ipv4 === undefined ? undefined : gatewayTo(view, device, site.homeAgent.ipv4);
+  const router = gateway && isIpv4(gateway) ? { gateway } : {};
+  return { format: plain ? "ipv4" : "udp", address: careOf.address, device, ...router };
+}
+
+/** The router of others' best route to the address through the device: the longest prefix, then the lowest metric. */
+function gatewayTo(view: NetworkView, device: string, address: IpAddress): IpAddress | undefined {
+  const candidates = view.routes
+    .filter((route) => !route.ours && route.device === device && prefixContains(route.destination, address))
+    .sort((a, b) => b.destination.length - a.destination.length || a.metric - b.metric);
+  return candidates[0]?.via;
 }
 
 /** Whether two contents ask for the same; the derivation builds them in one order. */

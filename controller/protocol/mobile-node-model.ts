@@ -27,10 +27,23 @@ export type MobileNodeInput =
   /** De-register and end. */
   | { readonly kind: "stop" };
 
-/** An end of the tunnel on this machine. The other one is the home agent's address of the same family (configuration). */
+/**
+ * An end of the tunnel on this machine. The other one is the home agent's address of the same family (configuration). `gateway`: the
+ * router towards the home agent on this device; absent: the home agent is on the link.
+ */
 export type LocalEndpoint =
-  | { readonly format: "ipv6"; readonly address: Ipv6Address; readonly device: string }
-  | { readonly format: "ipv4" | "udp"; readonly address: Ipv4Address; readonly device: string };
+  | {
+      readonly format: "ipv6";
+      readonly address: Ipv6Address;
+      readonly device: string;
+      readonly gateway?: Ipv6Address;
+    }
+  | {
+      readonly format: "ipv4" | "udp";
+      readonly address: Ipv4Address;
+      readonly device: string;
+      readonly gateway?: Ipv4Address;
+    };
 
 /**
  * How payload of the home addresses travels; the plan turns it into kernel objects.
@@ -104,6 +117,8 @@ export interface Reception {
   readonly careOf: CareOf;
   /** Absent: until the home agent has answered an update about another one. */
   readonly until: Instant | undefined;
+  /** Payload went out through it without UDP until it was left; it stays so while the way out is changing over. */
+  readonly plain?: boolean;
 }
 
 /** The data path last asked for, and what the kernel said. */

@@ -1,5 +1,5 @@
 /** The mobile node's changes of place: to another attachment, home, and to its end. */
-import { after, type Instant, seconds } from "../base/time.js";
+import { after, elapsed, type Instant, seconds } from "../base/time.js";
 import {
   type Attachment,
   type AttachmentMemory,
@@ -11,6 +11,7 @@ import {
   sameAttachment,
   sameCareOf,
 } from "./attachment.js";
+import type { SentUpdate } from "./binding-update-list.js";
 import { journal, notify, possiblyBound, type Turn } from "./mobile-node-exchange.js";
 import type { MobileNodeState, Reception } from "./mobile-node-model.js";
 import { linkUsable, type NetworkView } from "./network-view.js";
@@ -76,15 +77,23 @@ function canSend(state: MobileNodeState, view: NetworkView): boolean {
 
 /** Starts the grace time of the care-of addresses that the home agent no longer sends to; `present` is the one it does. */
 export function graceOthers(state: MobileNodeState, present: Attachment, now: Instant): readonly Reception[] {
+  const { registration } = state;
   const until = after(now, seconds(state.site.previousCareOfGraceSeconds));
   return state.receptions.map((one) => {
     const stays = one.until !== undefined || (present.kind === "away" && sameCareOf(present.careOf, one.careOf));
-    return stays ? one : { ...one, until };
+    if (stays) return one;
+    const plain = registration?.format === "ipv4" && sameCareOf(registration.careOf, one.careOf);
+    return { ...one, until, ...(plain ? { plain } : {}) };
   });
 }
 
-/** At home and not bound: the addresses are ours to answer for (RFC 6275 §11.5.5). */
-export function arriveHome(state: MobileNodeState, device: string, turn: Turn): MobileNodeState {
+/** At home and not bound any more (`acknowledged`: the update that the home agent has just answered): the addresses are ours to answer for (RFC 6275 §11.5.5). */
+export function arriveHome(
+  state: MobileNodeState,
+  device: string,
+  turn: Turn,
+  acknowledged?: SentUpdate,
+): MobileNodeState {
   const { site } = state;
   const addresses = site.ipv4HomeAddress === undefined ? [site.homeAddress] : [site.homeAddress, site.ipv4HomeAddress];
   const next: MobileNodeState = {
@@ -98,7 +107,8 @@ export function arriveHome(state: MobileNodeState, device: string, turn: Turn): 
     ipv4Bound: site.ipv4HomeAddress !== undefined,
     receptions: graceOthers(state, { kind: "home", device }, turn.now),
   };
-  notify(next, turn, "home.returned", { device });
+  const answer = acknowledged === undefined ? {} : { buToBaMs: elapsed(acknowledged.sentAt, turn.now) * 1000 };
+  notify(next, turn, "home.returned", { device, ...answer });
   journal(next, turn);
   turn.effects.push({ kind: "announce", addresses, router: false, device });
   return next;

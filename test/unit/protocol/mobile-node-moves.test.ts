@@ -1,7 +1,18 @@
 /** Handovers, going home and leaving it: what the data path looks like at each moment, and what is told to whom. */
 import t from "tap";
+import { ipv6, maskAddress } from "../../../controller/base/ip.js";
 import { BindingStatus } from "../../../controller/wire/registry.js";
-import { Chart, HOME_ADDRESS, HOME_AGENT, IPV4_HOME_ADDRESS, optionKinds, type Update } from "./mobile-node-chart.js";
+import {
+  accepted4,
+  Chart,
+  HOME_ADDRESS,
+  HOME_AGENT,
+  IPV4_HOME_ADDRESS,
+  nat,
+  network,
+  optionKinds,
+  type Update,
+} from "./mobile-node-chart.js";
 
 const V6A = "2001:db8:a::10/64";
 const V6B = "2001:db8:b::10/64";
@@ -39,6 +50,48 @@ t.test(
     t.end();
   },
 );
+
+t.test("a former way in keeps its format while the way out changes over", (t) => {
+  const formats = (chart: Chart): unknown => chart.path?.ingress.map(({ address, format }) => [address, format]);
+  const chart = registered({ eth0: [V4] });
+  t.strictSame(formats(chart), [["203.0.113.10", "ipv4"]]);
+  chart.sees({ eth0: [`${V4} deprecated`], eth1: ["10.0.0.10/24"] });
+  const update = chart.update();
+  t.strictSame(formats(chart), [
+    ["203.0.113.10", "ipv4"],
+    ["10.0.0.10", "udp"],
+  ]);
+  chart.answer(update, { options: [accepted4, nat(60)] });
+  t.strictSame(formats(chart), [
+    ["10.0.0.10", "udp"],
+    ["203.0.113.10", "ipv4"],
+  ]);
+  t.end();
+});
+
+t.test("each way in knows the router of its own link, the one of the best route to the home agent", (t) => {
+  const gateways = (chart: Chart): unknown => chart.path?.ingress.map(({ device, gateway }) => [device, gateway]);
+  const chart = registered({ eth0: [V6A] });
+  t.strictSame(gateways(chart), [["eth0", "fe80::1"]]);
+  const view = network({ eth0: [V6A] });
+  const [route] = view.routes.filter(({ via }) => via !== undefined);
+  if (route === undefined) throw new Error("no default route");
+  const through = (via: string, length: number, metric: number): typeof route => {
+    return { ...route, destination: { address: maskAddress(HOME_AGENT, length), length }, via: ipv6(via), metric };
+  };
+  const see = (...routes: readonly (typeof route)[]): unknown => {
+    return gateways(chart.give({ kind: "network", view: { ...view, routes: [...view.routes, ...routes] } }));
+  };
+  t.strictSame(see(through("fe80::2", 0, 512)), [["eth0", "fe80::2"]], "the lower metric");
+  t.strictSame(
+    see(through("fe80::2", 0, 512), through("fe80::3", 48, 2048)),
+    [["eth0", "fe80::3"]],
+    "the longer prefix",
+  );
+  t.strictSame(see({ ...through("fe80::4", 64, 1), ours: true }), [["eth0", "fe80::1"]], "never one of ours");
+  t.strictSame(see({ ...through("fe80::4", 64, 1), device: "eth9" }), [["eth0", "fe80::1"]], "never another link's");
+  t.end();
+});
 
 t.test("the kernel's answer for an earlier data path, or for somebody else's, means nothing", (t) => {
   const chart = registered({ eth0: [V6A] });
@@ -163,7 +216,7 @@ t.test(
     );
     t.notOk(egress(chart));
     t.strictSame(ways(chart), ["2001:db8:a::10"], "what is still in the tunnel gets out of it");
-    t.strictSame(chart.events("home.returned"), [{ device: "eth1" }]);
+    t.strictSame(chart.events("home.returned"), [{ device: "eth1", buToBaMs: 50 }]);
     chart.programmed().wait(3);
     t.strictSame(ways(chart), []);
     t.end();

@@ -83,7 +83,8 @@ t.test(
       ],
     );
     t.equal(chart.path?.ipv4HomeAddress, IPV4_HOME_ADDRESS);
-    t.strictSame(chart.path?.egress, { format: "ipv6", address: "2001:db8:a::10", device: "eth0" });
+    const gateway = "fe80::1";
+    t.strictSame(chart.path?.egress, { format: "ipv6", address: "2001:db8:a::10", device: "eth0", gateway });
     t.end();
   },
 );
