@@ -24,8 +24,8 @@ const CONTROLLER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "co
 const MAIN = join(CONTROLLER, "main.js");
 export const DSMIPCTL = join(CONTROLLER, "control", "cli.js");
 
-const START = { seconds: 20 };
-const STOP = { seconds: 20 };
+const START = { seconds: 60 };
+const STOP = { seconds: 30 };
 /** Short, so that a lost NAT mapping is found soon; the default is 110 s (RFC 5555 §6). */
 const NAT_REFRESH_SECONDS = 2;
 

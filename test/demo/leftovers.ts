@@ -60,12 +60,12 @@ const CHECKS: readonly Check[] = [
       command: `ip ${family} -j neigh show proxy`,
       find: (output) => objects(output, () => true, print("dst", "dev")),
     },
-    {
-      kind: "fou port",
-      command: `ip ${family} -j fou show`,
-      find: (output) => objects(output, () => true, print("port")),
-    },
   ]),
+  {
+    kind: "fou port",
+    command: "ip -j fou show",
+    find: (output) => objects(output, () => true, print("family", "port")),
+  },
   { kind: "nft table", command: "nft -j list tables", find: findTables },
   { kind: "xfrm state", command: "ip xfrm state", find: lines },
   { kind: "xfrm policy", command: "ip xfrm policy", find: lines },
@@ -90,7 +90,7 @@ export function findLeftovers(machine: string, outputs: readonly string[]): read
   return CHECKS.flatMap(({ kind, find }, i) => find(outputs[i] ?? "").map((object) => ({ machine, kind, object })));
 }
 
-const SEPARATOR = "--8<--";
+const SEPARATOR = "----";
 const SCRIPT = CHECKS.map(({ command }) => `${command} || exit 1`).join(`\necho ${SEPARATOR}\n`);
 
 /** In every machine of the topology. Throws if something could not be asked. */

@@ -87,8 +87,10 @@ export async function plug(topology: Topology, node: MobileNode, network: Networ
   const metric = FIRST_METRIC + number;
   await ipBatch(topology.name(node.name), [
     `link set ${device} up`,
-    ...subnets.map((subnet) => `addr add ${withLength(subnet, node)} dev ${device}`),
-    ...subnets.map(({ gateway }) => `route add default via ${gateway} dev ${device} metric ${metric}`),
+    ...subnets.flatMap((subnet) => [
+      `addr add ${withLength(subnet, node)} dev ${device}`,
+      `route add default via ${subnet.gateway} dev ${device} metric ${metric}`,
+    ]),
   ]);
   return { node, network, device, port, addresses };
 }

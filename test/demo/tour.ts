@@ -12,8 +12,8 @@ import type { StepReport } from "./report.js";
 import { type MobileNode, NAT_ADDRESS, NODES, type Topology } from "./topology.js";
 import { until } from "./until.js";
 
-const REGISTRATION = { seconds: 20 };
-const PAYLOAD = { seconds: 10 };
+const REGISTRATION = { seconds: 40 };
+const PAYLOAD = { seconds: 20 };
 /** Packets of every flow that must have arrived before a network counts as working. */
 const STEADY_PACKETS = 10;
 /** Frames of every flow that say in which format it travels. */
