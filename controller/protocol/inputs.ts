@@ -21,7 +21,9 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
 }
 
 export function formatEndpoint(endpoint: Endpoint): string {
-  return endpoint.format === "udp" ? `${endpoint.address}:${endpoint.port}/udp` : `${endpoint.address}/${endpoint.format}`;
+  return endpoint.format === "udp"
+    ? `${endpoint.address}:${endpoint.port}/udp`
+    : `${endpoint.address}/${endpoint.format}`;
 }
 
 /**
@@ -33,8 +35,21 @@ export interface Arrival {
    * native: over IPv6. udp: inside UDP and IPv4 (RFC 5555 §4.1), with the outer source as observed, after any NAT.
    */
   readonly path:
-    | { readonly type: "native"; readonly device: string; /** From the Home Address option (HA) / absent without one: the wire source was the home address itself. */ readonly homeAddressOptionCareOf?: Ipv6Address; /** From the type 2 routing header (MN). */ readonly routingHeaderHomeAddress?: Ipv6Address }
-    | { readonly type: "udp"; readonly outerSource: Ipv4Address; readonly outerPort: number; /** The IPv4 address of ours it was sent to. */ readonly outerDestination: Ipv4Address };
+    | {
+        readonly type: "native";
+        readonly device: string;
+        /** From the Home Address option (HA); absent without one: the wire source was the home address itself. */
+        readonly homeAddressOptionCareOf?: Ipv6Address;
+        /** From the type 2 routing header (MN). */
+        readonly routingHeaderHomeAddress?: Ipv6Address;
+      }
+    | {
+        readonly type: "udp";
+        readonly outerSource: Ipv4Address;
+        readonly outerPort: number;
+        /** The IPv4 address of ours it was sent to. */
+        readonly outerDestination: Ipv4Address;
+      };
   /** Inner IPv6 addresses as the upper layer sees them: the home address stands in the place of the care-of address. */
   readonly source: Ipv6Address;
   readonly destination: Ipv6Address;
@@ -50,7 +65,12 @@ export type Departure =
   /** Mobile node away on IPv6: the kernel adds the Home Address option and puts this care-of address into the source. */
   | { readonly type: "native-home-address-option"; readonly careOf: Ipv6Address }
   /** In UDP and IPv4. `localAddress`: the outer source. */
-  | { readonly type: "udp"; readonly localAddress: Ipv4Address; readonly remoteAddress: Ipv4Address; readonly remotePort: number };
+  | {
+      readonly type: "udp";
+      readonly localAddress: Ipv4Address;
+      readonly remoteAddress: Ipv4Address;
+      readonly remotePort: number;
+    };
 
 export interface SendEffect {
   readonly kind: "send";
