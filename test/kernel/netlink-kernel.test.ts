@@ -6,11 +6,12 @@ import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
 import test, { type TestContext } from "node:test";
-import { ipv4 } from "../../controller/base/ip.js";
+import { ipv4, ipv6 } from "../../controller/base/ip.js";
 import { EADDRINUSE, EEXIST, ENOENT } from "../../controller/netlink/errno.js";
 import { KernelError } from "../../controller/netlink/errors.js";
 import { objectsEqual } from "../../controller/plan/equal.js";
-import type { KernelObject } from "../../controller/plan/objects.js";
+import type { KernelObject, NftElement, NftTable, XfrmPolicy, XfrmState } from "../../controller/plan/objects.js";
+import { loadCodecVectors } from "../lib/codec-vectors.js";
 import { type Node, Topology } from "./lib/topology.js";
 import { waitFor } from "./lib/wait.js";
 import {
@@ -31,6 +32,7 @@ import {
 } from "./rtnetlink-objects.js";
 
 const skip = missingDevices();
+const XFRM_VECTORS = loadCodecVectors<XfrmState | XfrmPolicy>("xfrm.json");
 
 function namespace(t: TestContext): Node {
   const net = new Topology(t);
@@ -263,4 +265,90 @@ test("a switch under /proc/sys", { skip }, async (t) => {
     create({ kind: "sysctl", path: "net/ipv6/conf/nowhere/proxy_ndp", value: "1" }),
   ]);
   assert.ok(outcome?.error instanceof KernelError && outcome.error.errno === ENOENT);
+});
+
+const TABLE: NftTable = {
+  kind: "nft-table",
+  family: "inet",
+  name: "dsmipd",
+  counters: [],
+  sets: [{ name: "port6", key: ["ipv6_addr"], value: "inet_service" }],
+  chains: [{ name: "common", rules: [{ text: "accept", expressions: [{ type: "verdict", verdict: "accept" }] }] }],
+};
+const element = (host: number, port: number): NftElement => ({
+  kind: "nft-element",
+  set: "port6",
+  key: [ipv6(`2001:db8:1::${host.toString(16)}`)],
+  value: port,
+});
+
+test("nftables through the port: one transaction, what is needless left out, a stranger's hand noticed", {
+  skip,
+}, async (t) => {
+  const { node, kernel, changes } = await setup(t);
+  const many = Array.from({ length: 1000 }, (_, i) => element(i + 1, 1024 + i));
+  const before = kernel.counters().transactions;
+  assert.deepEqual(errorsOf(await kernel.apply([create(TABLE), ...many.map(create)])), []);
+  assert.equal(kernel.counters().transactions - before, 1);
+  assert.equal((await kernel.dump(["nft-element"])).length, 1000);
+  const [table] = await kernel.dump(["nft-table"]);
+  assert.ok(table !== undefined && objectsEqual(table, TABLE), JSON.stringify(table));
+
+  // There already, there with another value, gone already: all end as wanted.
+  const mixed = [
+    create(element(1, 1024)),
+    create(element(2, 9999)),
+    remove(element(3, 1026)),
+    remove(element(5000, 1)),
+    update(element(4, 8888), element(4, 1027)),
+  ];
+  assert.deepEqual(errorsOf(await kernel.apply(mixed)), []);
+  const elements = await kernel.dump(["nft-element"]);
+  assert.equal(elements.length, 999);
+  for (const wanted of [element(1, 1024), element(2, 9999), element(4, 8888)])
+    assert.ok(elements.some((one) => objectsEqual(one, wanted)));
+  assert.deepEqual(errorsOf(await kernel.apply([create(TABLE)])), [], "the table as well");
+
+  // A true refusal undoes all.
+  const wrong: NftElement = { kind: "nft-element", set: "nowhere", key: [1] };
+  const outcomes = await kernel.apply([create(element(6000, 1)), create(wrong)]);
+  assert.ok(outcomes.every(({ error }) => error !== undefined));
+  assert.equal((await kernel.dump(["nft-element"])).length, 999);
+
+  changes.length = 0;
+  node.nft("add table inet theirs\nadd chain inet theirs c\nadd rule inet theirs c accept");
+  node.nft("add rule inet dsmipd common drop");
+  await waitFor(() => changes.includes("resync"), { what: "a resync" });
+  const [drifted] = await kernel.dump(["nft-table"]);
+  assert.ok(drifted !== undefined && !objectsEqual(drifted, TABLE));
+  node.nft("delete element inet dsmipd port6 { 2001:db8:1::1 }");
+  await waitFor(
+    () => changes.some((one) => one !== "resync" && one.verb === "removed" && one.object.kind === "nft-element"),
+    { what: "the removal" },
+  );
+});
+
+test("XFRM states and policies through the port", { skip }, async (t) => {
+  const { node, kernel, changes } = await setup(t);
+  const objects = XFRM_VECTORS.filter(({ direction }) => direction === "create").map(({ object }) => object);
+  const outcomes = await kernel.apply(objects.map(create));
+  const unsupported = outcomes.filter(({ error }) => error instanceof KernelError && !error.isExists);
+  if (unsupported.length > 0) {
+    t.skip(`no ESP or Mobile IPv6 in this kernel: ${unsupported[0]?.error?.message}`);
+    return;
+  }
+  assert.deepEqual(errorsOf(outcomes), []);
+  assert.deepEqual(errorsOf(await kernel.apply(objects.map(create))), [], "the same again");
+  const found = await kernel.dump(["xfrm-state", "xfrm-policy"]);
+  for (const object of objects)
+    assert.ok(
+      found.some((one) => objectsEqual(one, object)),
+      JSON.stringify(object),
+    );
+  assert.deepEqual(errorsOf(await kernel.apply(objects.toReversed().map(remove))), []);
+  assert.deepEqual(errorsOf(await kernel.apply(objects.toReversed().map(remove))), [], "gone already");
+  assert.deepEqual(await kernel.dump(["xfrm-state", "xfrm-policy"]), []);
+  assert.deepEqual(errorsOf(await kernel.apply(objects.slice(0, 1).map(create))), []);
+  node.run("ip", "xfrm", "state", "flush"); // announced without a name
+  await waitFor(() => changes.includes("resync"), { what: "a resync" });
 });
