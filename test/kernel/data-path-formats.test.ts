@@ -80,6 +80,10 @@ async function checkClassAndHops(scene: Scene, mobile: Mobile, access: Abroad): 
       },
       `${way.direction}, IPv${way.family}`,
     );
+    // RFC 2003 §3.1: DF inside (Linux sets it on what it sends) is DF outside.
+    const { outer, inner } = crossing;
+    if (outer.kind === "ipv4" && inner.kind === "ipv4")
+      assert.deepEqual([inner.dontFragment, outer.dontFragment], [true, true]);
     // The tunnel's own hop limit: as configured when it leaves, less one for each router between.
     const routers = access === "nat" ? 2 : 1;
     assert.equal(crossing.outer.hopLimit, down ? 64 : 64 - routers);
@@ -139,7 +143,7 @@ test("payload in every tunnel format", async (t: TestContext) => {
       checkFormats(scene, first, access),
     );
     await t.test(
-      `R5555-4.1.1-02 R5555-4.1.1-05 F2983-3-01: ${TITLES[access]}: the class octet is copied, the inner hop limit falls by one per forwarding node, the outer one is 64`,
+      `${access === "four" ? "F2003-3.1-01 " : ""}R5555-4.1.1-02 R5555-4.1.1-05 F2983-3-01: ${TITLES[access]}: the class octet is copied, the inner hop limit falls by one per forwarding node, the outer one is 64`,
       () => checkClassAndHops(scene, first, access),
     );
     await t.test(

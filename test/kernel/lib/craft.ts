@@ -6,7 +6,7 @@ import { PacketSocket } from "../../../controller/io/packet-socket.js";
 import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ipv4.js";
 import { encodeIpv6Packet } from "../../../controller/wire/ipv6.js";
 import { encodeUdp } from "../../../controller/wire/udp.js";
-import type { Namespace } from "./namespace.js";
+import type { JsonObject, Namespace } from "./namespace.js";
 import { STATION_PORT } from "./station.js";
 
 const PROTOCOL = { ipv4: 4, udp: 17, ipv6: 41 } as const;
@@ -58,9 +58,9 @@ export class Injector {
   readonly #destination: Uint8Array;
 
   constructor(from: { namespace: Namespace; device: string }, to: { namespace: Namespace; device: string }) {
-    const facts = (end: typeof from) => end.namespace.ipJson(`link show dev ${end.device}`)[0];
-    this.#interfaceIndex = facts(from)?.["ifindex"] as number;
-    this.#destination = Buffer.from((facts(to)?.["address"] as string).replaceAll(":", ""), "hex");
+    const facts = (end: typeof from): JsonObject => end.namespace.ipJson(`link show dev ${end.device}`)[0] ?? {};
+    this.#interfaceIndex = facts(from)["ifindex"] as number;
+    this.#destination = Buffer.from((facts(to)["address"] as string).replaceAll(":", ""), "hex");
     this.#socket = PacketSocket.open({ type: "dgram", netns: from.namespace.path });
   }
 

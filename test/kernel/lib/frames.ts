@@ -34,3 +34,13 @@ export function ethernetOf({ layers }: Frame): EthernetLayer | undefined {
 export function icmpOf({ layers }: Frame): IcmpLayer | undefined {
   return layers.find((layer): layer is IcmpLayer => layer.kind === "icmp" || layer.kind === "icmp6");
 }
+
+/** The MTU in a Packet Too Big or a "fragmentation needed" error, with its family; undefined for other frames. */
+export function tooBigOf(frame: Frame): { readonly family: 4 | 6; readonly mtu: number } | undefined {
+  const icmp = icmpOf(frame);
+  if (icmp === undefined || icmp.bytes.length < 8) return undefined;
+  const word = Buffer.from(icmp.bytes).readUInt32BE(4);
+  if (icmp.kind === "icmp6" && icmp.type === 2) return { family: 6, mtu: word };
+  if (icmp.kind === "icmp" && icmp.type === 3 && icmp.code === 4) return { family: 4, mtu: word & 0xffff };
+  return undefined;
+}
