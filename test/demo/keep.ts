@@ -7,47 +7,36 @@ import { until } from "./until.js";
 export interface Kept {
   readonly topology: Topology;
   readonly directory: string;
+  /** The home agent first. */
   readonly daemons: readonly Daemon[];
   startDaemons(): Promise<void>;
-  remove(): Promise<void>;
 }
 
 /** In a bench's cell the namespaces end with the command, which is the first process there. */
 export function keepObstacle(): string | undefined {
   if (process.pid !== 1) return undefined;
-  return "--keep: here everything ends with the command; run `test/bench/run --shell -- $NODE build/test/demo/main.js --keep`";
+  return "--keep: in this cell of the bench everything ends with the command; run `make demo ARGS=--keep`";
 }
 
-/** On a terminal: a shell, and with its end everything is removed. Without one: everything stays. */
-export async function keepUp(kept: Kept, print: (text: string) => void): Promise<void> {
+/** Starts again what has ended, waits until both nodes are registered, and says in lines for people how to enter it all. */
+export async function keepUp(kept: Kept): Promise<readonly string[]> {
   if (kept.daemons.every(({ ended }) => ended !== undefined)) {
     await kept.startDaemons();
-    await until("registration of both nodes", { seconds: 20 }, async () => {
-      const [homeAgent] = kept.daemons;
-      const bindings = (await homeAgent?.bindings()) ?? [];
+    await until("registration of both nodes", { seconds: 40 }, async () => {
+      const bindings = (await kept.daemons[0]?.bindings()) ?? [];
       return bindings.filter(({ endpoint }) => endpoint !== null).length === NODES.length;
     });
   }
-  for (const line of instructions(kept)) print(line);
-  if (process.stdin.isTTY) {
-    print("\nHere is a shell. When it ends, everything is removed.");
-    await shell();
-    await kept.remove();
-    return;
-  }
-  const namespaces = kept.topology.machines.map((machine) => kept.topology.name(machine)).join(" ");
-  print("\nTo remove everything:");
-  print(
-    `  kill ${kept.daemons.map(({ pid }) => pid).join(" ")}; for n in ${namespaces}; do ip netns del $n; done; rm -r ${kept.directory}`,
-  );
-  for (const daemon of kept.daemons) daemon.leave();
+  return [...howToEnter(kept), ...(process.stdin.isTTY ? [SHELL] : howToRemove(kept))];
 }
 
-function instructions({ topology, daemons }: Kept): readonly string[] {
+const SHELL = "\nHere is a shell. When it ends, everything is removed.";
+
+function howToEnter({ topology, daemons }: Kept): readonly string[] {
   const enter = (machine: MachineName, command: string): string =>
     `  ip netns exec ${topology.name(machine)} ${command}`;
   return [
-    "\nAll machines are up, with dsmipd in ha, mn1 (on IPv6) and mn2 (behind the NAT). For example:",
+    "\nEverything is up, with dsmipd running in ha, mn1 (on IPv6) and mn2 (behind the NAT). For example:",
     enter("mn1", "ping -c 3 2001:db8:c::2"),
     enter("mn2", "ping -c 3 192.0.2.2"),
     enter("ha", "tcpdump -n -i wan"),
@@ -56,7 +45,14 @@ function instructions({ topology, daemons }: Kept): readonly string[] {
   ];
 }
 
-function shell(): Promise<void> {
+function howToRemove({ topology, daemons, directory }: Kept): readonly string[] {
+  const namespaces = topology.machines.map((machine) => topology.name(machine)).join(" ");
+  const pids = daemons.map(({ pid }) => pid).join(" ");
+  return ["\nTo remove it:", `  kill ${pids}; for n in ${namespaces}; do ip netns del $n; done; rm -r ${directory}`];
+}
+
+/** An interactive shell on this terminal; resolves when it ends. */
+export function shell(): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn("bash", ["-i"], { stdio: "inherit" });
     child.once("error", reject);

@@ -85,13 +85,17 @@ function findTables(output: string): readonly string[] {
   return nftables.flatMap(({ table }) => (table?.name === "dsmipd" ? [`${table.family} ${table.name}`] : []));
 }
 
-/** The outputs of all checks, in their order. */
+export const CHECK_COMMANDS: readonly string[] = CHECKS.map(({ command }) => command);
+
+/** From the outputs of CHECK_COMMANDS, in their order. Throws if they are not what such commands say. */
 export function findLeftovers(machine: string, outputs: readonly string[]): readonly Leftover[] {
+  if (outputs.length !== CHECKS.length)
+    throw new Error(`${machine}: ${outputs.length} answers to ${CHECKS.length} questions`);
   return CHECKS.flatMap(({ kind, find }, i) => find(outputs[i] ?? "").map((object) => ({ machine, kind, object })));
 }
 
 const SEPARATOR = "----";
-const SCRIPT = CHECKS.map(({ command }) => `${command} || exit 1`).join(`\necho ${SEPARATOR}\n`);
+const SCRIPT = CHECK_COMMANDS.map((command) => `${command} || exit 1`).join(`\necho ${SEPARATOR}\n`);
 
 /** In every machine of the topology. Throws if something could not be asked. */
 export async function collectLeftovers(topology: Topology): Promise<readonly Leftover[]> {

@@ -9,7 +9,7 @@ import { type Daemon, SPIS, startHomeAgent, startMobileNode, writeKeys } from ".
 import { writeDiagnostics } from "./diagnostics.js";
 import { Flows } from "./flows.js";
 import { FROZEN_SECONDS, freeze, frozenFailures } from "./freeze.js";
-import { type Kept, keepObstacle, keepUp } from "./keep.js";
+import { type Kept, keepObstacle, keepUp, shell } from "./keep.js";
 import { collectLeftovers } from "./leftovers.js";
 import { plug } from "./network.js";
 import {
@@ -59,6 +59,8 @@ class Demo implements Kept {
   readonly failures: string[] = [];
   frozen: DemoReport["frozen"] = null;
   leftovers: DemoReport["leftovers"] = null;
+  diagnostics: string | null = null;
+  kept: readonly string[] | null = null;
   daemons: readonly Daemon[] = [];
   #close: (() => void)[] = [];
 
@@ -67,10 +69,11 @@ class Demo implements Kept {
   }
 
   get report(): DemoReport {
-    const { rate, steps, frozen, leftovers, failures } = this;
+    const { rate, steps, frozen, leftovers, failures, diagnostics, kept } = this;
     const bench = process.env["DSMIPD_BENCH"] ?? "native";
     const ok = failures.length === 0 && leftovers !== null;
-    return demoReport.parse({ bench, kernel: release(), slow: SLOW, rate, steps, frozen, leftovers, failures, ok });
+    const found = { steps, frozen, leftovers, failures, diagnostics, kept };
+    return demoReport.parse({ bench, kernel: release(), slow: SLOW, rate, ...found, ok });
   }
 
   async run(): Promise<void> {
@@ -81,12 +84,8 @@ class Demo implements Kept {
     }
     for (const close of this.#close.splice(0)) close();
     if (this.failures.length === 0) return;
-    const directory = await writeDiagnostics(
-      process.env["DSMIPD_ARTIFACTS"] ?? this.directory,
-      this.topology,
-      this.daemons,
-    );
-    process.stderr.write(`demo: what there was to see is in ${directory}\n`);
+    const parent = process.env["DSMIPD_ARTIFACTS"] ?? this.directory;
+    this.diagnostics = await writeDiagnostics(parent, this.topology, this.daemons);
   }
 
   async #perform(): Promise<void> {
@@ -97,6 +96,7 @@ class Demo implements Kept {
       "The tour: both nodes at once, each network up before the old one goes" +
         (options.hard ? " (not today: --hard)" : ""),
     );
+    print("(leaving home takes a second: the home agent looks for duplicate addresses first, RFC 6275 §10.3.1)");
     print(stepHeader());
     this.#tell(await moveAll(stage, () => "ipv6", options.hard));
     this.#tell(await moveAll(stage, () => "ipv4", options.hard));
@@ -199,11 +199,14 @@ async function main(): Promise<number> {
   const interrupted = (): void => void demo.remove().then(() => process.exit(130));
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   await demo.run();
+  if (options.keep) demo.kept = await keepUp(demo);
   const { report } = demo;
   if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else print(`\n${verdictText(report)}`);
-  if (options.keep) await keepUp(demo, (text) => process.stderr.write(`${text}\n`));
-  else await demo.remove();
+  for (const line of report.kept ?? []) print(line);
+  if (!options.keep) await demo.remove();
+  else if (process.stdin.isTTY) await shell().then(() => demo.remove());
+  else for (const daemon of demo.daemons) daemon.leave();
   return report.ok ? 0 : 1;
 }
 

@@ -76,6 +76,11 @@ export const demoReport = z.strictObject({
     .nullable()
     .describe("Objects of dsmipd found in the kernel after the daemons had ended; null if it did not come to that."),
   failures: z.array(z.string()).describe("Expectations that were not met."),
+  diagnostics: z
+    .string()
+    .nullable()
+    .describe("Directory with logs, documents and kernel state, written when an expectation was not met."),
+  kept: z.array(z.string()).nullable().describe("With --keep: how to enter what is still up."),
   ok: z.boolean(),
 });
 
@@ -127,11 +132,13 @@ const ms = (value: number | null): string => {
 const place = (network: NetworkName): string => NETWORKS[network].title;
 
 export function stepRow(step: StepReport): string {
-  const remark = { soft: "", hard: " (hard)", "mapping-lost": " (lost)" }[step.kind];
+  const to = { soft: place(step.to), hard: `${place(step.to)} (hard)`, "mapping-lost": "(the NAT forgets it)" }[
+    step.kind
+  ];
   return row([
     step.node,
     place(step.from),
-    `${place(step.to)}${remark}`,
+    to,
     inWords(step.format),
     step.peer ?? "-",
     String(step.sent),
@@ -170,5 +177,6 @@ export function verdictText(report: DemoReport): string {
     const lost = report.steps.reduce((sum, step) => sum + step.lost, 0) + (report.frozen?.lost ?? 0);
     return `Everything as expected: ${sent} packets, ${lost} lost, all of them while a node was cut off.`;
   }
-  return [`NOT as expected:`, ...report.failures.map((failure) => `  - ${failure}`)].join("\n");
+  const where = report.diagnostics === null ? [] : [`What there was to see is in ${report.diagnostics}`];
+  return ["NOT as expected:", ...report.failures.map((failure) => `  - ${failure}`), ...where].join("\n");
 }

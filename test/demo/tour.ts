@@ -1,7 +1,7 @@
 /** The tour: each step moves both mobile nodes at once, waits for conditions only, and gives a line for each of them. */
 import { performance } from "node:perf_hooks";
 import { SLOW } from "../kernel/lib/surroundings.js";
-import { type Capture, capturedBuToBaMs } from "./capture.js";
+import { type Capture, capturedBuToBaMs, type Sighting } from "./capture.js";
 import { inNamespace } from "./commands.js";
 import type { Daemon, TimedEvent } from "./daemons.js";
 import type { Interval } from "./flow-record.js";
@@ -195,15 +195,16 @@ async function steady({ flows, daemons }: Stage, node: MobileNode, when: string)
 /** The format of all flows of a node from now on, as captured. */
 async function sampledFormat({ capture }: Stage, node: MobileNode): Promise<string> {
   capture.restart(node);
-  const numbers = flowsOf(node).map(({ number }) => number);
-  await until(`captured frames of all four flows of ${node.name}`, PAYLOAD, () =>
-    numbers.every((number) => capture.sighting(number).frames >= FORMAT_FRAMES),
-  ).catch((e) => {
-    throw new Error(
-      e.message + JSON.stringify(numbers.map((n) => [n, capture.sighting(n).frames, ...capture.sighting(n).formats])),
-    );
+  const flows = flowsOf(node);
+  const sightings = (): readonly Sighting[] => flows.map(({ number }) => capture.sighting(number));
+  const enough = (): boolean => sightings().every(({ frames }) => frames >= FORMAT_FRAMES);
+  await until(`captured frames of all four flows of ${node.name}`, PAYLOAD, enough).catch((cause: Error) => {
+    const seen = sightings().map(({ frames, formats }, i) => {
+      return `IPv${flows[i]?.family} ${flows[i]?.direction} ${frames} ${[...formats].join("+")}`;
+    });
+    throw new Error(`${cause.message}; seen: ${seen.join(", ")}`, { cause });
   });
-  return [...new Set(numbers.flatMap((number) => [...capture.sighting(number).formats]))].sort().join("+");
+  return [...new Set(sightings().flatMap(({ formats }) => [...formats]))].sort().join("+");
 }
 
 /** The node's end of its tunnel, if all its flows agree. */
