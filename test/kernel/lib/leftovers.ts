@@ -2,11 +2,14 @@
 import { OWNERSHIP } from "../../../controller/plan/objects.js";
 import type { JsonObject, Namespace } from "./namespace.js";
 
-/** One line for each object. A namespace of a test has no tunnels, XFRM objects, FOU ports or proxy neighbours of anybody else's. */
-export function leftovers(namespace: Namespace): string[] {
+/**
+ * One line for each object. `homes` are the home addresses: older versions of `ip` do not tell who made an address. A namespace of a
+ * test has no tunnels, XFRM objects, FOU ports or proxy neighbours of anybody else's.
+ */
+export function leftovers(namespace: Namespace, homes: readonly string[]): string[] {
   return [
     ...links(namespace),
-    ...addresses(namespace),
+    ...addresses(namespace, homes),
     ...["-4", "-6"].flatMap((family) => [
       ...owned(namespace, `${family} route show table all`, ({ dst, dev }) => `route ${dst} ${dev}`),
       ...owned(namespace, `${family} rule show`, ({ priority, src }) => `rule ${priority} ${src}`),
@@ -25,13 +28,13 @@ function links(namespace: Namespace): string[] {
     .map(({ ifname }) => `link ${ifname}`);
 }
 
-function addresses(namespace: Namespace): string[] {
+function addresses(namespace: Namespace, homes: readonly string[]): string[] {
   return namespace
     .ipJson("addr show")
     .flatMap(({ ifname, addr_info: list = [] }) =>
       (list as JsonObject[]).map((one) => ({ ...one, ifname }) as JsonObject),
     )
-    .filter(ours)
+    .filter((one) => ours(one) || homes.includes(one["local"] as string))
     .map(({ local, ifname }) => `address ${local} ${ifname}`);
 }
 
