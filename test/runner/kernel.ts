@@ -37,7 +37,8 @@ export async function runKernel(words: readonly string[]): Promise<KernelSuite> 
     };
   }
   console.log(`bench: ${machine.description}`);
-  const { outcomes, runs } = await runFiles(machine, files);
+  const first = await runFiles(machine, files);
+  const { outcomes, runs } = machine.slow > 1 ? await secondAttempt(machine, files, first) : first;
   if (words.length === 0)
     saveTap(`kernel-${machine.kind}${machine.kind === "vm" ? process.env["KERNEL"] || "6.1" : ""}`, runs);
   return { outcomes, machine };
@@ -46,6 +47,26 @@ export async function runKernel(words: readonly string[]): Promise<KernelSuite> 
 interface Finished {
   readonly outcomes: FileOutcome[];
   readonly runs: readonly FileRun[];
+}
+
+const failed = (outcome: FileOutcome): boolean => outcome.tests.some(({ verdict }) => verdict === "failed");
+
+/**
+ * Under emulation on a busy host a second can pass without one instruction in the guest, and a test that measures a deadline sees it as
+ * the daemon's fault. So what failed there runs once more, alone; the output says so, and what fails twice has failed.
+ */
+async function secondAttempt(machine: Machine, files: readonly TestFile[], first: Finished): Promise<Finished> {
+  const names = new Set(first.outcomes.filter(failed).map(({ file }) => file));
+  if (names.size === 0) return first;
+  console.log(`second attempt, because the bench is emulated: ${[...names].join(" ")}`);
+  const second = await runFiles(
+    machine,
+    files.filter(({ name }) => names.has(name)),
+  );
+  return {
+    outcomes: [...first.outcomes.filter(({ file }) => !names.has(file)), ...second.outcomes],
+    runs: [...first.runs.filter(({ file }) => !names.has(file)), ...second.runs],
+  };
 }
 
 async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<Finished> {
