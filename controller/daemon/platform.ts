@@ -206,6 +206,7 @@ export class Platform {
       plan: (homeAddress) => planDocument(homeAddress, this.groupObjects(homeAddress)),
       audit: async () => {
         const { checked, differences } = await this.reconciler.audit();
+        if (differences.length > 0) this.reconciler.refresh(`audit found ${differences.length} differences`);
         return auditDocument(checked, differences);
       },
       recentEvents: () => this.events.recent(),

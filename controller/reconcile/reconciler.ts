@@ -68,6 +68,8 @@ export class Reconciler {
   readonly #ledger = new Ledger();
   #wishes = new Map<string, Wish>();
   #changes: (KernelChange | "resync")[] = [];
+  /** Of a resync that was asked for; absent: the kernel's notifications were lost. */
+  #staleBecause: string | undefined;
   /** Objects whose removal is due: leftovers of failed removals, and of the start. */
   #leftovers = new Map<string, KernelObject>();
   #running: Promise<void> | undefined;
@@ -149,6 +151,13 @@ export class Reconciler {
     for (const [key, object] of found)
       if (!desired.has(key) && object.kind !== "sysctl") differences.push({ key, found: object });
     return { checked: desired.size, differences };
+  }
+
+  /** Learns anew what the kernel has and mends what differs: some things go without a word (proxy neighbours, GUE ports, switches). */
+  refresh(why: string): void {
+    this.#staleBecause = why;
+    this.#changes.push("resync");
+    if (this.#running === undefined) this.commit();
   }
 
   /** Takes everything of ours out of the kernel, known or not, and ends. Returns what the kernel would not let go. */
@@ -323,7 +332,11 @@ export class Reconciler {
   async #absorbChanges(): Promise<void> {
     const changes = this.#changes;
     this.#changes = [];
-    if (changes.includes("resync")) return this.#resync("notifications were lost");
+    if (changes.includes("resync")) {
+      const why = this.#staleBecause ?? "notifications were lost";
+      this.#staleBecause = undefined;
+      return this.#resync(why);
+    }
     const last = new Map<string, KernelChange>();
     for (const change of changes) if (change !== "resync") last.set(objectKey(change.object), change);
     const hurt = new Set<string>();

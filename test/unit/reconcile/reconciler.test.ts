@@ -243,6 +243,19 @@ t.test("audit tells what is missing, different and unwanted, and changes nothing
   test.equal(kernel.batches.length, 1);
 });
 
+t.test("a refresh mends what went without a word from the kernel, and tells why", async (test) => {
+  const { kernel, repairs, results, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1), proxy(1)], 1);
+  await go();
+  kernel.objects.delete(objectKey(proxy(1)));
+  reconciler.refresh("audit found 1 differences");
+  await reconciler.settled();
+  test.ok(kernel.holds([route(1), proxy(1)]));
+  test.strictSame(repairs, ["resync: audit found 1 differences"]);
+  test.equal(results.length, 1, "nobody waits for an answer to a repair");
+  test.strictSame((await reconciler.audit()).differences, []);
+});
+
 t.test("a clean stop leaves nothing of ours, whatever was believed", async (test) => {
   const { kernel, reconciler, go } = await bench();
   reconciler.setGroup("node", [route(1), link("dsmip0")], 1);
