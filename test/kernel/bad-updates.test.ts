@@ -20,18 +20,13 @@ import {
   type Player,
   plainIpv6,
   STRANGER,
+  wantsIpv4,
   withHomeAddress,
 } from "./lib/hostile.js";
 import { waitFor } from "./lib/wait.js";
 
 const CARE_OF = ipv6("2001:db8:a::2");
 const HOME = { acknowledge: true, homeRegistration: true } as const;
-const wanted = (who: Player): MobilityOption => ({
-  kind: "ipv4-home-address",
-  prefixLength: 32,
-  mobileNetworkPrefix: false,
-  address: who.ipv4HomeAddress,
-});
 const claimed = (address: string): MobilityOption => ({ kind: "ipv4-care-of-address", address: ipv4(address) });
 
 test("wrong binding updates at a running home agent", async (t) => {
@@ -45,15 +40,7 @@ test("wrong binding updates at a running home agent", async (t) => {
       HOME_AGENT.ipv6,
       hostile.sender(who).seal(bindingUpdate(fields, who.homeAddress, HOME_AGENT.ipv6)),
     );
-  const overUdp = async (
-    who: Player,
-    fields: UpdateFields,
-    outer: Parameters<typeof inUdp>[1] = {},
-  ): Promise<Acknowledged> => {
-    const before = hostile.acknowledgements(who).length;
-    hostile.send(4, inUdp(sealed(who, fields), outer));
-    return hostile.nextAcknowledgement(who, before);
-  };
+  const overUdp = hostile.update.bind(hostile);
   const native = async (who: Player, fields: UpdateFields, careOf = CARE_OF): Promise<Acknowledged> => {
     const before = hostile.acknowledgements(who).length;
     const esp = hostile.sender(who).seal(bindingUpdate(fields, who.homeAddress, HOME_AGENT.ipv6));
@@ -62,7 +49,7 @@ test("wrong binding updates at a running home agent", async (t) => {
   };
   /** A good update of Alice's, which goes the same way as what came before it: its answer says that the other one has been dealt with. */
   const accepted = async (): Promise<Acknowledged> => {
-    const answer = await overUdp(ALICE, { sequence: ++last, options: [wanted(ALICE), claimed("10.0.0.2")] });
+    const answer = await overUdp(ALICE, { sequence: ++last, options: [wantsIpv4(ALICE), claimed("10.0.0.2")] });
     assert.equal(answer.message.status, BindingStatus.accepted);
     assert.equal(answer.message.sequence, last);
     return answer;
@@ -91,7 +78,7 @@ test("wrong binding updates at a running home agent", async (t) => {
     async () => {
       const answer = await overUdp(
         ALICE,
-        { sequence: ++last, options: [wanted(ALICE), claimed("10.0.0.2")] },
+        { sequence: ++last, options: [wantsIpv4(ALICE), claimed("10.0.0.2")] },
         { source: ipv4("203.0.114.2"), sourcePort: 40000 },
       );
       assert.deepEqual([answer.message.status, answer.to], [BindingStatus.accepted, "203.0.114.2:40000"]);
@@ -124,7 +111,7 @@ test("wrong binding updates at a running home agent", async (t) => {
     async () => {
       const answer = await overUdp(
         BOB,
-        { sequence: 1, options: [wanted(ALICE), claimed("203.0.114.3")] },
+        { sequence: 1, options: [wantsIpv4(ALICE), claimed("203.0.114.3")] },
         { source: ipv4("203.0.114.3") },
       );
       const option = answer.message.options.find(({ kind }) => kind === "ipv4-address-acknowledgement");
@@ -236,7 +223,11 @@ test("wrong binding updates at a running home agent", async (t) => {
 
   await t.test("options whose lengths do not fit are silence", () =>
     silent("malformed", () => {
-      const message = bindingUpdate({ sequence: ++last, options: [wanted(ALICE)] }, ALICE.homeAddress, HOME_AGENT.ipv6);
+      const message = bindingUpdate(
+        { sequence: ++last, options: [wantsIpv4(ALICE)] },
+        ALICE.homeAddress,
+        HOME_AGENT.ipv6,
+      );
       message[13] = 250; // the Length of the option
       const repaired = withChecksum(message, ALICE.homeAddress, HOME_AGENT.ipv6);
       hostile.send(4, inUdp(espPacket(ALICE.homeAddress, HOME_AGENT.ipv6, hostile.sender(ALICE).seal(repaired))));

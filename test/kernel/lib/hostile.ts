@@ -2,6 +2,7 @@
  * A home agent with the real daemon, and the internet around it played by one packet socket: every frame the daemon's machine gets is
  * made here octet by octet, and every frame it sends arrives here, whatever its addresses are.
  */
+import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -15,22 +16,31 @@ import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ipv4.js";
 import { encodeIpv6Packet } from "../../../controller/wire/ipv6.js";
 import type { BindingAcknowledgement, MobilityMessage } from "../../../controller/wire/mobility-header.js";
 import { decodeMobilityMessage, verifyChecksum } from "../../../controller/wire/mobility-header.js";
+import type { MobilityOption } from "../../../controller/wire/mobility-options.js";
 import { Protocol } from "../../../controller/wire/registry.js";
 import { encodeUdp } from "../../../controller/wire/udp.js";
 import {
+  auditDocument,
   type BindingDocument,
   bindingsDocument,
   type StatusDocument,
   statusDocument,
 } from "../../../schemas/control.js";
-import { EspSender, openEsp, type SecurityAssociation } from "../../lib/esp.js";
+import {
+  bindingUpdate,
+  EspSender,
+  espPacket,
+  openEsp,
+  type SecurityAssociation,
+  type UpdateFields,
+} from "../../lib/esp.js";
 import { type Layer, layersOf, layersOfKind } from "./frame.js";
 import type { Background } from "./process.js";
 import { type Node, Topology } from "./topology.js";
 import { waitFor } from "./wait.js";
 
-const MAIN = fileURLToPath(new URL("../../../controller/main.js", import.meta.url));
-export const DSMIPCTL = fileURLToPath(new URL("../../../controller/control/cli.js", import.meta.url));
+export const MAIN = fileURLToPath(new URL("../../../controller/main.js", import.meta.url));
+const DSMIPCTL = fileURLToPath(new URL("../../../controller/control/cli.js", import.meta.url));
 
 export const HOME_AGENT = { ipv6: ipv6("2001:db8:1::1"), ipv4: ipv4("203.0.113.1") } as const;
 
@@ -51,6 +61,13 @@ function player(number: number): Player {
     acknowledgement: { spi: 4097 + 2 * number, key: key(11) },
   };
 }
+
+export const wantsIpv4 = (who: Player): MobilityOption => ({
+  kind: "ipv4-home-address",
+  prefixLength: 32,
+  mobileNetworkPrefix: false,
+  address: who.ipv4HomeAddress,
+});
 
 /** Two subscribers, and one who has keys but is none. */
 export const [ALICE, BOB, STRANGER] = [player(10), player(11), player(12)] as const;
@@ -186,6 +203,24 @@ export class HostileWorld {
     return sender;
   }
 
+  /** Sends an update over UDP that will be answered, and waits for the answer. */
+  async update(who: Player, fields: UpdateFields, outer: Parameters<typeof inUdp>[1] = {}): Promise<Acknowledged> {
+    const before = this.acknowledgements(who).length;
+    const esp = this.sender(who).seal(bindingUpdate(fields, who.homeAddress, HOME_AGENT.ipv6));
+    this.send(4, inUdp(espPacket(who.homeAddress, HOME_AGENT.ipv6, esp), outer));
+    return this.nextAcknowledgement(who, before);
+  }
+
+  /** How many differences between plan and kernel the daemon finds. */
+  async differences(): Promise<number> {
+    return auditDocument.parse(await fetchDocument(this.controlSocket, "/audit")).differences.length;
+  }
+
+  /** Runs dsmipctl to its end. */
+  dsmipctl(...args: readonly string[]): SpawnSyncReturns<string> {
+    return spawnSync(process.execPath, [DSMIPCTL, "--socket", this.controlSocket, ...args], { encoding: "utf8" });
+  }
+
   async status(): Promise<StatusDocument> {
     return statusDocument.parse(await fetchDocument(this.controlSocket, "/status"));
   }
@@ -293,4 +328,16 @@ export function plainIpv6(
 ): Uint8Array {
   const header = { trafficClass: 0, flowLabel: 0, nextHeader, hopLimit: 64, source, destination };
   return encodeIpv6Packet({ header, payload });
+}
+
+/** What may be ours in a namespace: devices, routes, rules, proxy neighbours, GUE ports, IPsec, nftables without its counts. */
+export function inventoryOf(node: Node): string {
+  return node.script(`set +e +o pipefail
+ip -br link | cut -d' ' -f1 | sort
+ip route show table all proto 155; ip -6 route show table all proto 155 | sort -u
+ip rule | grep -v ^0:; ip -6 rule | grep -v ^0:
+ip neighbour show proxy | sort
+ip fou show
+ip xfrm policy | grep ^src | sort; ip xfrm state | grep ^src | sort
+nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//'`);
 }
