@@ -1,7 +1,7 @@
 /** Mobile nodes behind NATs, as many as wanted, all in one socket of the load's namespace: sends their updates and notes when each answer came. */
 import { type Ipv4Address, ipv4 } from "../../controller/base/ip.js";
 import { SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET } from "../../controller/io/constants.js";
-import type { IpSocket } from "../../controller/io/ip-socket.js";
+import type { IpSocket, OutgoingPacket } from "../../controller/io/ip-socket.js";
 import { openUdpSocket } from "../../controller/io/udp-socket.js";
 import { BindingStatus, DSMIP6_PORT } from "../../controller/wire/registry.js";
 import { EspNode } from "./esp-node.js";
@@ -20,12 +20,12 @@ export interface Exchange {
   /** From the first update of a node to the acknowledgement, in order of arrival. */
   readonly perNode: readonly number[];
   readonly retransmissions: number;
+  readonly refusals: number;
 }
 
 interface Waiting {
-  readonly since: number;
-  answered: number | undefined;
-  answer: Uint8Array | undefined;
+  answered?: number;
+  answer?: Uint8Array;
 }
 
 export class Generator {
@@ -55,26 +55,23 @@ export class Generator {
 
   /**
    * Updates of the given nodes, all at once, each from the outer address that `place` (any number) stands for; resolves when all have been
-   * acknowledged. The updates are made beforehand and the answers judged afterwards. Throws if one is not an acceptance of the last update.
+   * accepted. The updates are made beforehand and the answers judged when all are there; who was refused for want of resources tries again.
+   * Throws for any other status.
    */
   async register(numbers: readonly number[], place: (number: number) => number): Promise<Exchange> {
     const sources = new Map(numbers.map((number) => [number, this.#outerAddress(number, place(number))]));
-    const packets = numbers.map((number) => this.#update(number, sources));
-    this.#waiting = new Map();
-    this.#outstanding = numbers.length;
+    const times = new Map<number, number>();
+    const counts = { retransmissions: 0, refusals: 0 };
+    let packets = numbers.map((number) => this.#update(number, sources));
     const begin = performance.now();
-    for (const number of numbers) this.#waiting.set(number, { since: begin, answered: undefined, answer: undefined });
-    this.#socket.send(packets);
-    let retransmissions = 0;
-    for (let tries = 1; !(await this.#allAnswered(FIRST_TIMEOUT_MS * 2 ** (tries - 1))); tries++) {
-      if (tries === TRIES) throw new Error(`${this.#outstanding} of ${numbers.length} updates were never acknowledged`);
-      const silent = numbers.filter((number) => this.#waiting.get(number)?.answered === undefined);
-      retransmissions += silent.length;
-      this.#socket.send(silent.map((number) => this.#update(number, sources)));
+    for (let open = numbers; open.length > 0; packets = open.map((number) => this.#update(number, sources))) {
+      counts.retransmissions += await this.#exchange(open, packets, sources);
+      for (const number of open) times.set(number, (this.#waiting.get(number)?.answered ?? Number.NaN) - begin);
+      open = open.filter((number) => !this.#isAccepted(number));
+      counts.refusals += open.length;
     }
-    const times = [...this.#waiting.values()].map(({ since, answered = Number.NaN }) => answered - since);
-    for (const [number, { answer }] of this.#waiting) this.#judge(number, answer);
-    return { milliseconds: Math.max(...times), perNode: times, retransmissions };
+    const perNode = [...times.values()];
+    return { milliseconds: Math.max(...perNode), perNode, ...counts };
   }
 
   close(): void {
@@ -87,11 +84,30 @@ export class Generator {
     return address;
   }
 
-  #update(number: number, sources: ReadonlyMap<number, Ipv4Address>) {
+  #update(number: number, sources: ReadonlyMap<number, Ipv4Address>): OutgoingPacket<Ipv4Address> {
     const data = this.#nodes[number]?.bindingUpdate(PRIVATE_ADDRESS, LIFETIME_SECONDS);
     const source = sources.get(number);
     if (data === undefined || source === undefined) throw new Error(`there is no node ${number}`);
     return { data, source, destination: HOME_AGENT.ipv4, destinationPort: DSMIP6_PORT };
+  }
+
+  /** Sends until each has an answer, whatever it says; returns how many were sent again. */
+  async #exchange(
+    numbers: readonly number[],
+    packets: readonly OutgoingPacket<Ipv4Address>[],
+    sources: ReadonlyMap<number, Ipv4Address>,
+  ): Promise<number> {
+    this.#waiting = new Map(numbers.map((number) => [number, {}]));
+    this.#outstanding = numbers.length;
+    this.#socket.send(packets);
+    let again = 0;
+    for (let tries = 1; !(await this.#allAnswered(FIRST_TIMEOUT_MS * 2 ** (tries - 1))); tries++) {
+      if (tries === TRIES) throw new Error(`${this.#outstanding} of ${numbers.length} updates were never acknowledged`);
+      const silent = numbers.filter((number) => this.#waiting.get(number)?.answered === undefined);
+      again += silent.length;
+      this.#socket.send(silent.map((number) => this.#update(number, sources)));
+    }
+    return again;
   }
 
   #receive(destination: Ipv4Address, data: Uint8Array): void {
@@ -114,12 +130,13 @@ export class Generator {
     });
   }
 
-  #judge(number: number, answer: Uint8Array | undefined): void {
-    const acknowledgement = answer && this.#nodes[number]?.acknowledgement(answer);
-    if (acknowledgement?.status !== BindingStatus.accepted) {
-      throw new Error(
-        `node ${number} got ${acknowledgement === undefined ? "no answer" : `status ${acknowledgement.status}`}`,
-      );
+  /** False: refused for want of resources, which includes a kernel that took too long. */
+  #isAccepted(number: number): boolean {
+    const answer = this.#waiting.get(number)?.answer;
+    const status = answer && this.#nodes[number]?.acknowledgement(answer).status;
+    if (status !== BindingStatus.accepted && status !== BindingStatus.insufficientResources) {
+      throw new Error(`node ${number} got ${status === undefined ? "no answer" : `status ${status}`}`);
     }
+    return status === BindingStatus.accepted;
   }
 }

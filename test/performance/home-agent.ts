@@ -24,7 +24,17 @@ export class HomeAgent {
     writeFileSync(join(directory, "ha.yaml"), configuration(directory, count));
     writeFileSync(join(directory, "keys.yaml"), keys(count), { mode: 0o600 });
     const begin = performance.now();
-    const command = [process.execPath, MAIN, "run", "--config", join(directory, "ha.yaml"), "--netns", machine.path];
+    // With our own options: `node --cpu-prof` profiles the daemon too.
+    const command = [
+      process.execPath,
+      ...process.execArgv,
+      MAIN,
+      "run",
+      "--config",
+      join(directory, "ha.yaml"),
+      "--netns",
+      machine.path,
+    ];
     const daemon = new Background("ha", command);
     try {
       await daemon.waitForLog(/"daemon\.ready"/, START_TIMEOUT_MS);
@@ -57,7 +67,7 @@ export class HomeAgent {
   logged(event: string, lines = 3): string {
     return this.#process.log
       .split("\n")
-      .filter((line) => line.includes(`"${event}"`))
+      .filter((line) => line.includes(`"${event}"`) || line.includes('"kernel.'))
       .slice(-lines)
       .join("\n");
   }

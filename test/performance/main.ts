@@ -21,7 +21,7 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --nodes N        nodes that register at once (1000)
   --repetitions N  how often they all move (3)
   --handovers N    single handovers (200)
-  --subscribers N  of the start-up measurement (100000)`;
+  --subscribers N  of the start-up measurement (10000)`;
 
 const { values } = parseArgs({
   options: {
@@ -34,7 +34,7 @@ const { values } = parseArgs({
     nodes: { type: "string", default: "1000" },
     repetitions: { type: "string", default: "3" },
     handovers: { type: "string", default: "200" },
-    subscribers: { type: "string", default: "100000" },
+    subscribers: { type: "string", default: "10000" },
   },
 });
 

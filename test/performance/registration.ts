@@ -23,6 +23,8 @@ export interface BurstReport {
   readonly registrations: number;
   readonly perSecond: number;
   readonly retransmissions: number;
+  /** Answers of "insufficient resources", after which the node tried again. */
+  readonly refusals: number;
   readonly netlinkTransactions: number;
   readonly transactionsPerRegistration: number;
 }
@@ -58,7 +60,7 @@ export async function measureRegistration(options: RegistrationOptions): Promise
     generator = new Generator(load.path, options.nodes);
     return await measure(agent, generator, machine, options);
   } catch (cause) {
-    const said = agent?.logged("object.failed") || agent?.logged("binding.rejected");
+    const said = agent?.logged("binding.failed");
     throw said ? new Error(`${(cause as Error).message}; the home agent says:\n${said}`, { cause }) : cause;
   } finally {
     generator?.close();
@@ -80,13 +82,14 @@ async function measure(
   const burst = async (): Promise<BurstReport> => {
     const base = nodes * moved++;
     const before = await agent.status();
-    const { milliseconds, retransmissions } = await generator.register(all, (number) => base + number);
+    const { milliseconds, retransmissions, refusals } = await generator.register(all, (number) => base + number);
     const after = await agent.status();
     const transactions = (after.counters.netlink["transactions"] ?? 0) - (before.counters.netlink["transactions"] ?? 0);
     return {
       registrations: nodes,
       perSecond: rounded((1000 * nodes) / milliseconds),
       retransmissions,
+      refusals,
       netlinkTransactions: transactions,
       transactionsPerRegistration: rounded(transactions / nodes),
     };

@@ -95,13 +95,14 @@ function registrationTables({ registration }: BenchmarkDocument): readonly strin
     burst.netlinkTransactions,
     aimed(burst.transactionsPerRegistration, burst.transactionsPerRegistration <= AIMS.transactionsPerRegistration),
     burst.retransmissions,
+    burst.refusals,
   ];
   return [
     "",
     `${whole(first.registrations)} registrations at once, end to end (update under ESP in, kernel programmed, acknowledgement out);`,
     `beside them, ip -batch adding the same routes: ${whole(ipBatchPerSecond)} nodes per second`,
     table(
-      ["", "per second", "/ ip -batch", "netlink transactions", "per registration", "retransmissions"],
+      ["", "per second", "/ ip -batch", "netlink transactions", "per registration", "sent again", "refused"],
       [row("first registration", first), ...moves.map((burst, i) => row(`move ${i + 1}`, burst))],
     ),
     "",
