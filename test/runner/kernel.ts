@@ -14,7 +14,7 @@ import { type FileOutcome, type FileRun, judge } from "./results.js";
 
 /** How long one file may take on hardware; in emulation it takes longer, but not ten times: waiting is not slower there. */
 const FILE_LIMIT_S = 60;
-const FILE_LIMIT_EMULATED_S = 240;
+const FILE_LIMIT_EMULATED_S = 600;
 const KILLED = 137;
 
 export interface KernelSuite {
