@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { fetchDocument, followLines } from "../../controller/control/client.js";
 import {
+  type AuditDocument,
+  auditDocument,
   type BindingDocument,
   bindingsDocument,
   type EventDocument,
@@ -107,6 +109,11 @@ export class Daemon {
 
   async bindings(): Promise<readonly BindingDocument[]> {
     return bindingsDocument.parse(await fetchDocument(this.socketPath, "/bindings")).bindings;
+  }
+
+  /** The difference between what it wants and what the kernel has. */
+  async audit(): Promise<AuditDocument> {
+    return auditDocument.parse(await fetchDocument(this.socketPath, "/audit"));
   }
 
   signal(signal: NodeJS.Signals): void {

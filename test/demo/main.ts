@@ -114,8 +114,9 @@ class Demo implements Kept {
     for (const [address, count] of stage.flows.strayed) {
       this.failures.push(`${count} packets arrived from ${address}, which is not the home address`);
     }
+    await this.#audit();
     heading("The end: SIGTERM to the nodes, then to the home agent");
-    await this.#stop();
+    await this.#stop(stage);
     print(
       `  ${this.leftovers?.length ?? 0} objects of dsmipd left in the kernel of ${this.topology.machines.length} machines`,
     );
@@ -162,10 +163,22 @@ class Demo implements Kept {
     await Promise.all(this.daemons.map((daemon) => daemon.ready()));
   }
 
-  async #stop(): Promise<void> {
-    const [homeAgent, ...nodes] = this.daemons;
-    const ends = await Promise.all(nodes.map((daemon) => daemon.stop()));
-    if (homeAgent !== undefined) ends.push(await homeAgent.stop());
+  /** What the daemons say themselves, as `dsmipctl audit`. */
+  async #audit(): Promise<void> {
+    for (const daemon of this.daemons) {
+      for (const { key, difference } of (await daemon.audit()).differences) {
+        this.failures.push(`audit in ${daemon.machine}: ${key} is ${difference}`);
+      }
+    }
+  }
+
+  async #stop({ homeAgent, daemons }: Stage): Promise<void> {
+    const ends = await Promise.all([...daemons.values()].map((daemon) => daemon.stop()));
+    for (const { homeAddress, endpoint } of await homeAgent.bindings()) {
+      if (endpoint !== null)
+        this.failures.push(`${homeAddress} is still bound to ${endpoint.address} after its node has ended`);
+    }
+    ends.push(await homeAgent.stop());
     for (const how of ends) if (how !== "exit status 0") this.failures.push(`a dsmipd ended with ${how}`);
     this.leftovers = [...(await collectLeftovers(this.topology))];
     for (const { machine, kind, object } of this.leftovers) this.failures.push(`left in ${machine}: ${kind} ${object}`);
@@ -199,7 +212,7 @@ async function main(): Promise<number> {
   const interrupted = (): void => void demo.remove().then(() => process.exit(130));
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   await demo.run();
-  if (options.keep) demo.kept = await keepUp(demo);
+  if (options.keep && demo.daemons.length > 0) demo.kept = await keepUp(demo);
   const { report } = demo;
   if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else print(`\n${verdictText(report)}`);

@@ -60,7 +60,7 @@ export async function begin(stage: Stage): Promise<void> {
 }
 
 export function moveAll(stage: Stage, target: (node: MobileNode) => NetworkName, hard: boolean): Promise<StepReport[]> {
-  return Promise.all(NODES.map((node) => move(stage, node, target(node), hard)));
+  return both(stage, (node) => move(stage, node, target(node), hard));
 }
 
 async function move(stage: Stage, node: MobileNode, to: NetworkName, hard: boolean): Promise<StepReport> {
@@ -103,29 +103,39 @@ export async function loseMappings(stage: Stage): Promise<StepReport[]> {
   await inNamespace(stage.topology.name("nat"), ["conntrack", "-F"]);
   const flushedAt = performance.now();
   const wallClock = Date.now();
-  return Promise.all(
-    NODES.map(async (node) => {
-      const daemon = daemonOf(stage, node);
-      const arrival = await until(`registration of ${node.name} from its new NAT port`, REGISTRATION, () => {
-        alive(daemon);
-        return daemon.events.slice(firstEvents.get(node)).find((event) => updateSentAfter(event, wallClock));
-      });
-      await steady(stage, node, "after the NAT had lost its mapping");
-      const excused = [{ from: flushedFrom - IN_FLIGHT_MS, to: arrival.at + IN_FLIGHT_MS }];
-      const step = await finish(stage, {
-        node,
-        from: "nat",
-        to: "nat",
-        kind: "mapping-lost",
-        excused,
-        arrival,
-        startedAt: flushedAt,
-      });
-      if (step.peer === before.get(node))
-        stage.failures.push(`${node.name}: the NAT still has the mapping ${step.peer}`);
-      return step;
-    }),
-  );
+  return both(stage, async (node) => {
+    const daemon = daemonOf(stage, node);
+    const arrival = await until(`registration of ${node.name} from its new NAT port`, REGISTRATION, () => {
+      alive(daemon);
+      return daemon.events.slice(firstEvents.get(node)).find((event) => updateSentAfter(event, wallClock));
+    });
+    await steady(stage, node, "after the NAT had lost its mapping");
+    const excused = [{ from: flushedFrom - IN_FLIGHT_MS, to: arrival.at + IN_FLIGHT_MS }];
+    const outcome = {
+      node,
+      from: "nat",
+      to: "nat",
+      kind: "mapping-lost",
+      excused,
+      arrival,
+      startedAt: flushedAt,
+    } as const;
+    const step = await finish(stage, outcome);
+    if (step.peer === before.get(node)) {
+      stage.failures.push(`${node.name}: the NAT still has the mapping ${step.peer}`);
+    }
+    return step;
+  });
+}
+
+/** Both nodes at once. When one of them fails, the other one comes to its end before the error is thrown, and counts too. */
+async function both(stage: Stage, step: (node: MobileNode) => Promise<StepReport>): Promise<StepReport[]> {
+  const outcomes = await Promise.allSettled(NODES.map(step));
+  const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as Error] : []));
+  const [first, ...others] = errors;
+  stage.failures.push(...others.map(({ message }) => message));
+  if (first !== undefined) throw first;
+  return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
 }
 
 interface Outcome {
