@@ -3,7 +3,7 @@
  * - Our mark is IFA_PROTO (kernel 5.18 or newer). The kernel does not compare it when it deletes.
  * - A home address is set without duplicate address detection: the home agent has done it (RFC 6275 §10.3.1), and a node that comes
  *   home must not probe for an address that its home agent still defends (§11.5.4).
- * - IPv6 flags change in place (NLM_F_REPLACE); IPv4 addresses have no flags of ours but noPrefixRoute, which needs a new address.
+ * - IPv6 flags change in place (NLM_F_REPLACE); IPv4 addresses have none of ours but noPrefixRoute, which like the scope needs a new address.
  * Source: linux/if_addr.h.
  */
 import { EncodeError } from "../base/errors.js";
@@ -25,6 +25,9 @@ import {
 import { type Address, OWNERSHIP } from "../plan/objects.js";
 import type { KernelNames, NetlinkRequest, ObjectCodec } from "./codec.js";
 import { ADDRESS_HEADER_LENGTH, decodeAddressHeader, encodeAddressHeader, familyNumber } from "./headers.js";
+
+/** linux/rtnetlink.h */
+const RT_SCOPE_HOST = 254;
 
 export const addressCodec: ObjectCodec<Address> = {
   kind: "address",
@@ -58,6 +61,8 @@ export const addressCodec: ObjectCodec<Address> = {
       prefixLength: header.prefixLength,
       home: (flags & IFA_F_HOMEADDRESS) !== 0,
       noPrefixRoute: (flags & IFA_F_NOPREFIXROUTE) !== 0,
+      // An IPv6 address has the scope that its prefix gives it.
+      ...(isIpv4(address) && header.scope === RT_SCOPE_HOST ? { hostScope: true } : {}),
     };
   },
 };
@@ -65,6 +70,8 @@ export const addressCodec: ObjectCodec<Address> = {
 function newAddress(address: Address, names: KernelNames, flags: number): NetlinkRequest {
   if (address.home && isIpv4(address.address))
     throw new EncodeError("home", "only IPv6 addresses can be marked as home addresses");
+  if (address.hostScope === true && !isIpv4(address.address))
+    throw new EncodeError("hostScope", "an IPv6 address has the scope of its prefix");
   const home = address.home ? IFA_F_HOMEADDRESS | IFA_F_NODAD : 0;
   const body = identity(address, names)
     .u32(IFA_FLAGS, home | (address.noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0))
@@ -79,6 +86,7 @@ function identity(address: Address, names: KernelNames): AttributeWriter {
       encodeAddressHeader({
         family: familyNumber(familyOf(address.address)),
         prefixLength: address.prefixLength,
+        scope: address.hostScope === true ? RT_SCOPE_HOST : 0,
         index: names.interfaceIndex(address.device),
       }),
     )

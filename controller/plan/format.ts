@@ -115,9 +115,10 @@ function formatTunnelHeader(header: TunnelHeaderSpec, names: { ttl: string; traf
   return `${names.ttl} ${header.ttl === 0 ? "inherit" : header.ttl} ${names.trafficClass} ${trafficClass}`;
 }
 
-function formatAddress({ device, address, prefixLength, home, noPrefixRoute }: Address): string {
+function formatAddress({ device, address, prefixLength, home, noPrefixRoute, hostScope }: Address): string {
+  const scope = hostScope === true ? "scope host" : undefined;
   const flags = words(home ? "home nodad" : undefined, noPrefixRoute ? "noprefixroute" : undefined);
-  return words("ip address add", `${address}/${prefixLength}`, "dev", device, "proto", OWNERSHIP.protocol, flags);
+  return words(`ip address add ${address}/${prefixLength} dev ${device}`, scope, "proto", OWNERSHIP.protocol, flags);
 }
 
 function formatRoute(route: Route): string {

@@ -32,8 +32,8 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
   return [
     sysctl("net/ipv6/conf/all/forwarding", 1),
     sysctl("net/ipv4/ip_forward", 1),
-    // A tunnel's node is never a better next hop for its neighbours; the switch of "all" counts together with the device's.
-    sysctl("net/ipv4/conf/all/send_redirects", 0),
+    // IPv4 packets without DF in IPv6: the kernel fragments by the path MTU it has learnt only with this.
+    sysctl("net/ipv4/ip_forward_use_pmtu", 1),
     ...homeLinkSwitches(site.homeDevice),
     ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
     ...deviceObjects(
@@ -65,7 +65,7 @@ function ipv4Objects(site: HomeAgentPlanSite, local: Ipv4Address): readonly Kern
   const receiver: Link = {
     kind: "link",
     name: DEVICE.receiveIpv4,
-    mtu: site.mtu,
+    mtu: deviceMtu(site),
     up: true,
     link: { type: "sit", local, ttl: 0, trafficClass: "inherit", pathMtuDiscovery: false },
   };
@@ -88,7 +88,7 @@ function sendObjects(site: HomeAgentPlanSite, format: "ipv4" | "udp", one: Tunne
     {
       kind: "link",
       name: sendDevice(format, one),
-      mtu: site.mtu,
+      mtu: deviceMtu(site),
       up: true,
       link: { type: "sit", local, ...header, ...udp },
     },
@@ -104,10 +104,15 @@ function ip6Device(
   return {
     kind: "link",
     name,
-    mtu: site.mtu,
+    mtu: deviceMtu(site),
     up: true,
     link: { type: "ip6tnl", ttl: ends.external ? 0 : 64, trafficClass: ends.external ? 0 : "inherit", ...ends },
   };
+}
+
+/** The shared devices take the largest packets of any profile; whoever's profile says less has it locked in its routes. */
+function deviceMtu({ mtu, profiles }: HomeAgentPlanSite): number {
+  return Math.max(mtu, ...[...profiles.values()].map((profile) => profile.mtu ?? mtu));
 }
 
 /** The objects of one binding, in a fixed order. */
@@ -153,13 +158,16 @@ function element(set: string, key: NftElement["key"]): NftElement {
 }
 
 function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
-  const { dscp, ttl, mtu } = profileOf(site, profile);
+  const { dscp, ttl, mtu = site.mtu } = profileOf(site, profile);
   const common = {
     kind: "route",
     destination: hostPrefix(home),
     table: MAIN_TABLE,
     metric: isIpv4(home) ? 0 : 1024,
-    ...(mtu !== undefined && { mtu }),
+    ...(mtu < deviceMtu(site) && { mtu }),
+    // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
+    // and its routes would go with the preferred address.
+    ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
   } as const;
   if (egress.format === "ipv6") {
     const encapsulation = {

@@ -80,6 +80,8 @@ export interface Address {
   readonly home: boolean;
   /** IFA_F_NOPREFIXROUTE. */
   readonly noPrefixRoute: boolean;
+  /** RT_SCOPE_HOST: the kernel never chooses it as a source, not even for errors. IPv4 only. */
+  readonly hostScope?: boolean;
 }
 
 /** Outer IPv6 header that a route gives its packets (LWTUNNEL_ENCAP_IP6). */

@@ -18,11 +18,8 @@ const MOBILITY_HEADER = 135;
 const AEAD = "rfc4106(gcm(aes))";
 const ICV_OCTETS = 16;
 const REPLAY_WINDOW = 64;
-const EVERYTHING: XfrmSelector = {
-  source: { address: IPV6_ANY, length: 0 },
-  destination: { address: IPV6_ANY, length: 0 },
-  protocol: 0,
-};
+const ESP = 50;
+const ANYBODY = { address: IPV6_ANY, length: 0 } as const;
 
 /** Request ids below this are for what all nodes share. */
 const SHARED_REQIDS = 16;
@@ -88,7 +85,11 @@ function policy(
   };
 }
 
-/** Accepts Home Address options or type 2 routing headers of anybody; ESP policies and the machine decide what follows from them. */
+/**
+ * Accepts Home Address options or type 2 routing headers of anybody before ESP and Mobility Headers; ESP policies and the machine decide what
+ * follows from them. The kernel looks twice, first at the ESP header and then at what was in it. Before any other protocol nothing allows
+ * them, so the kernel drops the packet (RFC 6275 §9.3.1).
+ */
 function wildcard(type: "home-address-option" | "type2-routing-header"): readonly KernelObject[] {
   const reqid = OWNERSHIP.reqidBase + REQID.wildcard;
   return [
@@ -99,18 +100,27 @@ function wildcard(type: "home-address-option" | "type2-routing-header"): readonl
       reqid,
       transform: { type, careOfAddress: IPV6_ANY, wildcard: true },
     },
-    policy("in", EVERYTHING, POLICY_PRIORITY.wildcard, {
-      policyType: "sub",
-      templates: [
-        { protocol: type, mode: "route-optimisation", source: IPV6_ANY, destination: IPV6_ANY, reqid, optional: true },
-      ],
-    }),
+    ...[ESP, MOBILITY_HEADER].map((protocol) =>
+      policy("in", { source: ANYBODY, destination: ANYBODY, protocol }, POLICY_PRIORITY.wildcard, {
+        policyType: "sub",
+        templates: [
+          {
+            protocol: type,
+            mode: "route-optimisation",
+            source: IPV6_ANY,
+            destination: IPV6_ANY,
+            reqid,
+            optional: true,
+          },
+        ],
+      }),
+    ),
   ];
 }
 
 /** What all subscribers share at the home agent: Home Address options are understood, unprotected mobility messages die. */
 export function homeAgentSecuritySite(homeAgent: Ipv6Address): readonly KernelObject[] {
-  const unprotected = { source: EVERYTHING.source, destination: hostPrefix(homeAgent), protocol: MOBILITY_HEADER };
+  const unprotected = { source: ANYBODY, destination: hostPrefix(homeAgent), protocol: MOBILITY_HEADER };
   return [...wildcard("home-address-option"), policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" })];
 }
 

@@ -8,15 +8,22 @@ export function sysctl(path: string, value: number): Sysctl {
 }
 
 /**
- * A tunnel device with what it needs to work under a strict rp_filter: an address (without one strict filtering drops all), loose
- * filtering on the device itself, and no redirects.
+ * A tunnel device with what it needs beside a strict rp_filter: loose filtering of its own and an address, for without one loose filtering
+ * too drops what is routed through another device. The address is of host scope, so that nothing ever takes it as a source.
  */
 export function deviceObjects(link: Link, address: Ipv4Address): readonly KernelObject[] {
   return [
     link,
-    { kind: "address", device: link.name, address, prefixLength: 32, home: false, noPrefixRoute: false },
+    {
+      kind: "address",
+      device: link.name,
+      address,
+      prefixLength: 32,
+      home: false,
+      noPrefixRoute: false,
+      hostScope: true,
+    },
     sysctl(`net/ipv4/conf/${link.name}/rp_filter`, 2),
-    sysctl(`net/ipv4/conf/${link.name}/send_redirects`, 0),
   ];
 }
 

@@ -50,6 +50,18 @@ const CASES: readonly (readonly [KernelObject, string])[] = [
   ],
   [
     {
+      kind: "address",
+      device: "dsmip0",
+      address: ipv4("240.41.64.64"),
+      prefixLength: 32,
+      home: false,
+      noPrefixRoute: false,
+      hostScope: true,
+    },
+    "ip address add 240.41.64.64/32 dev dsmip0 scope host proto 155",
+  ],
+  [
+    {
       kind: "route",
       destination: prefix("198.51.100.7/32"),
       table: 254,

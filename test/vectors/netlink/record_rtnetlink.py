@@ -37,9 +37,9 @@ def ip6tnl(ttl, tclass, external=False, **more):
     return {"type": "ip6tnl", "external": external, "ttl": ttl, "trafficClass": tclass, **more}
 
 
-def address(text, home=False, noprefixroute=False):
+def address(text, home=False, noprefixroute=False, **more):
     value, length = text.split("/")
-    return {"kind": "address", "device": "dsmipd0", "address": value, "prefixLength": int(length), "home": home, "noPrefixRoute": noprefixroute}
+    return {"kind": "address", "device": "dsmipd0", "address": value, "prefixLength": int(length), "home": home, "noPrefixRoute": noprefixroute, **more}
 
 
 def route(destination, table=254, metric=100, device="dsmipd0", **more):
@@ -74,6 +74,7 @@ SIMPLE = [
     ("IPv6 home address", "ip address add 2001:db8:1::100/128 dev dsmipd0 home nodad noprefixroute", "ip -6 address show dev dsmipd0", NEWADDR, address("2001:db8:1::100/128", True, True)),
     ("IPv6 address", "ip address add 2001:db8:1::101/64 dev dsmipd0", "ip -6 address show dev dsmipd0", NEWADDR, address("2001:db8:1::101/64")),
     ("IPv4 address", "ip address add 198.51.100.100/32 dev dsmipd0", "ip -4 address show dev dsmipd0", NEWADDR, address("198.51.100.100/32")),
+    ("IPv4 address of host scope", "ip address add 240.41.64.64/32 dev dsmipd0 scope host", "ip -4 address show dev dsmipd0", NEWADDR, address("240.41.64.64/32", hostScope=True)),
     ("IPv6 route", "ip -6 route add 2001:db8:5::/64 dev dsmipd0 table 254 proto 155 metric 100", "ip -6 route show table all", NEWROUTE, route("2001:db8:5::/64")),
     ("IPv6 default route in a table of its own", "ip -6 route add default dev dsmipd0 table 4191 proto 155 metric 5", "ip -6 route show table all", NEWROUTE, route("::/0", 4191, 5)),
     ("IPv6 route with everything", "ip -6 route add 2001:db8:6::1/128 via fe80::1 dev dsmipd0 table 254 proto 155 metric 100 src 2001:db8:1::101 mtu lock 1300 advmss 1220 onlink",
