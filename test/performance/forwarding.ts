@@ -1,32 +1,28 @@
 /**
  * Forwarding through our objects with one binding, with many, and through a tunnel made by hand, side by side: slices of a few
- * milliseconds in turn, so that the ratios hold on a machine that others use too. On one processor a slice's time is the generator's
- * and the forwarding's together; what the generator alone needs is measured in the same run.
+ * milliseconds in turn. On one processor a slice's time is the generator's and the forwarding's together; what the generator alone needs
+ * is measured in the same run, and so is what the kernel makes of as many routes without tunnels and nftables.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "../kernel/lib/command.js";
-import { repositoryPath } from "../lib/repository.js";
 import { type Direction, frame, ring } from "./frames.js";
-import { type HomeAgentMachine, homeAgentMachine, Machine, ScratchFile } from "./machines.js";
+import { Load, type SliceOptions, type Source } from "./load.js";
+import { type HomeAgentMachine, homeAgentMachine, type Machine } from "./machines.js";
 import {
   ACCESSES,
   type Access,
   endpointOf,
+  GATEWAY,
   HOME_AGENT,
   INNER_FAMILIES,
   type InnerFamily,
   mobileNode,
 } from "./places.js";
-import { median, rounded } from "./statistics.js";
+import { rounded } from "./statistics.js";
 
-export interface ForwardingOptions {
+export interface ForwardingOptions extends SliceOptions {
   readonly bindings: number;
-  readonly rounds: number;
-  readonly sliceMs: number;
 }
 
 export interface InstallReport {
@@ -58,49 +54,42 @@ export interface ForwardingReport {
   readonly lost: number;
 }
 
-/** Frames in each generator's ring: every source has as many, whatever the number of nodes. */
-const RING_FRAMES = 10_000;
-const VARIANTS = ["one", "manyFocused", "many", "handMade", "generator"] as const;
-type Variant = (typeof VARIANTS)[number];
+/** Plain forwarding by the kernel alone, packets to many hosts with a route each. */
+export interface RoutesReport {
+  readonly inner: InnerFamily;
+  readonly one: number;
+  readonly many: number;
+  readonly manyToOne: number;
+}
+
+export interface ForwardingResults {
+  readonly forwarding: readonly ForwardingReport[];
+  readonly installs: readonly InstallReport[];
+  readonly routes: readonly RoutesReport[];
+}
+
 const SOMEBODY_ELSE = "02:00:00:00:00:98";
 
-export function measureForwarding(
-  options: ForwardingOptions,
-  note: (text: string) => void,
-): { readonly forwarding: ForwardingReport[]; readonly installs: InstallReport[] } {
-  const scratch = mkdtempSync(join(tmpdir(), "dsmipd-bench-"));
+export function measureForwarding(options: ForwardingOptions, note: (text: string) => void): ForwardingResults {
   const forwarding: ForwardingReport[] = [];
   const installs: InstallReport[] = [];
-  try {
-    const blast = join(scratch, "blast");
-    execFileSync("cc", ["-O2", "-o", blast, repositoryPath("test/performance/blast.c")]);
-    for (const access of ACCESSES) {
-      using load = new Machine("load");
-      load.run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1");
-      const agents = {
-        one: homeAgentMachine(load, "one", { answer: false }),
-        many: homeAgentMachine(load, "many", { answer: false }),
-        handMade: homeAgentMachine(load, "hand", { answer: false }),
-      };
-      try {
-        note(`${options.bindings} bindings, care-of address: ${access}`);
-        install(agents.one, access, 1);
-        installs.push(install(agents.many, access, options.bindings));
-        makeByHand(agents.handMade.machine, access);
-        for (const inner of INNER_FAMILIES) {
-          for (const direction of ["decapsulation", "encapsulation"] as const) {
-            note(`${direction}, IPv${inner}, care-of address: ${access}`);
-            forwarding.push(measure({ load, agents, blast, scratch, direction, access, inner }, options));
-          }
-        }
-      } finally {
-        for (const { machine } of Object.values(agents)) machine[Symbol.dispose]();
+  for (const access of ACCESSES) {
+    using load = new Load();
+    using one = homeAgentMachine(load.machine, "one", { answer: false });
+    using many = homeAgentMachine(load.machine, "many", { answer: false });
+    using handMade = homeAgentMachine(load.machine, "hand", { answer: false });
+    note(`${options.bindings} bindings, care-of address: ${access}`);
+    install(one, access, 1);
+    installs.push(install(many, access, options.bindings));
+    makeByHand(handMade.machine, access);
+    for (const inner of INNER_FAMILIES) {
+      for (const direction of ["decapsulation", "encapsulation"] as const) {
+        note(`${direction}, IPv${inner}, care-of address: ${access}`);
+        forwarding.push(measure({ load, agents: { one, many, handMade }, direction, access, inner }, options));
       }
     }
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
   }
-  return { forwarding, installs };
+  return { forwarding, installs, routes: measureRoutes(options, note) };
 }
 
 function install({ machine }: HomeAgentMachine, access: Access, count: number): InstallReport {
@@ -132,82 +121,74 @@ function makeByHand(machine: Machine, access: Access): void {
 }
 
 interface Measurement {
-  readonly load: Machine;
+  readonly load: Load;
   readonly agents: Readonly<Record<"one" | "many" | "handMade", HomeAgentMachine>>;
-  readonly blast: string;
-  readonly scratch: string;
   readonly direction: Direction;
   readonly access: Access;
   readonly inner: InnerFamily;
 }
 
-function measure(at: Measurement, options: ForwardingOptions): ForwardingReport {
-  const { load, agents, direction, access, inner } = at;
-  const into = (agent: HomeAgentMachine): string => (direction === "decapsulation" ? agent.wan : agent.lan);
-  const mac = (agent: HomeAgentMachine): string => (direction === "decapsulation" ? agent.wanMac : agent.lanMac);
-  const outOf = (agent: HomeAgentMachine): string => (direction === "decapsulation" ? agent.lan : agent.wan);
-  const sinks = Object.values(agents).map(outOf);
-  const received = (): number => sinks.reduce((sum, device) => sum + load.received(device), 0);
-  const frames = (variant: Variant, nodes: number, to: string): ScratchFile => {
-    const bytes = ring(RING_FRAMES, nodes, (number) => frame(direction, number, endpointOf(number, access), inner, to));
-    return new ScratchFile(join(at.scratch, variant), bytes);
-  };
-  using one = frames("one", 1, mac(agents.one));
-  using manyFocused = frames("manyFocused", 1, mac(agents.many));
-  using many = frames("many", options.bindings, mac(agents.many));
-  using handMade = frames("handMade", 1, mac(agents.handMade));
-  using generator = frames("generator", 1, SOMEBODY_ELSE);
-  const octets = String(frame(direction, 0, endpointOf(0, access), inner, SOMEBODY_ELSE).length);
-  const sources = [
-    [into(agents.one), one.path, octets],
-    [into(agents.many), manyFocused.path, octets],
-    [into(agents.many), many.path, octets],
-    [into(agents.handMade), handMade.path, octets],
-    [into(agents.one), generator.path, octets],
-  ].flat();
+function measure(
+  { load, agents, direction, access, inner }: Measurement,
+  options: ForwardingOptions,
+): ForwardingReport {
+  const inwards = direction === "decapsulation";
+  const received = (): number =>
+    Object.values(agents).reduce((sum, { wan, lan }) => sum + load.machine.received(inwards ? lan : wan), 0);
+  const source = (
+    { wan, lan, wanMac, lanMac }: HomeAgentMachine,
+    nodes: number,
+    mac = inwards ? wanMac : lanMac,
+  ): Source => ({
+    device: inwards ? wan : lan,
+    frames: ring(nodes, (number) => frame(direction, number, endpointOf(number, access), inner, mac)),
+  });
   const before = received();
-  const slices = parseSlices(load.run(at.blast, String(options.rounds), String(options.sliceMs), ...sources));
-  return { direction, access, inner, ...summarise(slices), lost: lossOf(slices, received() - before) };
-}
-
-interface Slice {
-  readonly packets: number;
-  readonly ns: number;
-}
-type Slices = Readonly<Record<Variant, readonly Slice[]>>;
-
-function parseSlices(text: string): Slices {
-  const slices: Record<Variant, Slice[]> = { one: [], manyFocused: [], many: [], handMade: [], generator: [] };
-  for (const line of text.trim().split("\n")) {
-    const [source = 0, packets = 0, ns = 1] = line.split(" ").map(Number);
-    slices[VARIANTS[source] as Variant].push({ packets, ns });
-  }
-  return slices;
-}
-
-/** The warm-up round was sent and not printed, so more arrives than is known to be sent; fewer means loss. */
-function lossOf({ generator: _, ...sent }: Slices, received: number): number {
-  const packets = Object.values(sent)
-    .flat()
-    .reduce((sum, slice) => sum + slice.packets, 0);
-  return rounded(Math.max(0, 1 - received / packets));
-}
-
-function summarise(slices: Slices): Omit<ForwardingReport, "direction" | "access" | "inner" | "lost"> {
-  const rates = (variant: Variant): number[] => slices[variant].map(({ packets, ns }) => (packets * 1e9) / ns);
-  const rate = (variant: Variant): number => rounded(median(rates(variant)));
-  const ratio = (a: Variant, b: Variant): number => {
-    const under = rates(b);
-    return rounded(median(rates(a).map((over, i) => over / (under[i] ?? Number.NaN))));
-  };
+  const measured = load.send(
+    {
+      one: source(agents.one, 1),
+      manyFocused: source(agents.many, 1),
+      many: source(agents.many, options.bindings),
+      handMade: source(agents.handMade, 1),
+      generator: source(agents.one, 1, SOMEBODY_ELSE),
+    },
+    options,
+  );
+  const names = ["one", "manyFocused", "many", "handMade"] as const;
+  const sent = names.reduce((sum, name) => sum + measured.packets(name), 0);
   return {
-    one: rate("one"),
-    manyFocused: rate("manyFocused"),
-    many: rate("many"),
-    handMade: rate("handMade"),
-    generator: rate("generator"),
-    manyFocusedToOne: ratio("manyFocused", "one"),
-    manyToOne: ratio("many", "one"),
-    oneToHandMade: ratio("one", "handMade"),
+    ...{ direction, access, inner },
+    one: measured.rate("one"),
+    manyFocused: measured.rate("manyFocused"),
+    many: measured.rate("many"),
+    handMade: measured.rate("handMade"),
+    generator: measured.rate("generator"),
+    manyFocusedToOne: measured.ratio("manyFocused", "one"),
+    manyToOne: measured.ratio("many", "one"),
+    oneToHandMade: measured.ratio("one", "handMade"),
+    // The first round is sent and not counted, so more arrives than is known to be sent; fewer means loss.
+    lost: rounded(Math.max(0, 1 - (received() - before) / sent)),
   };
+}
+
+/** As many routes, to the gateway, with neither tunnel nor nftables: what spreading packets over them costs any router. */
+function measureRoutes(options: ForwardingOptions, note: (text: string) => void): readonly RoutesReport[] {
+  using load = new Load();
+  using one = homeAgentMachine(load.machine, "one", { answer: false });
+  using many = homeAgentMachine(load.machine, "many", { answer: false });
+  return INNER_FAMILIES.map((inner) => {
+    note(`routes alone, IPv${inner}`);
+    const address = (number: number): string => mobileNode(number)[inner === 6 ? "homeAddress" : "ipv4HomeAddress"];
+    const gateway = inner === 6 ? GATEWAY.ipv6 : GATEWAY.ipv4;
+    const routes = (count: number): string[] =>
+      Array.from({ length: count }, (_, number) => `route add ${address(number)} via ${gateway} dev wan`);
+    one.machine.ip(...routes(1));
+    many.machine.ip(...routes(options.bindings));
+    const source = ({ lan, lanMac }: HomeAgentMachine, nodes: number): Source => ({
+      device: lan,
+      frames: ring(nodes, (number) => frame("encapsulation", number, endpointOf(number, "ipv6"), inner, lanMac)),
+    });
+    const measured = load.send({ one: source(one, 1), many: source(many, options.bindings) }, options);
+    return { inner, one: measured.rate("one"), many: measured.rate("many"), manyToOne: measured.ratio("many", "one") };
+  });
 }

@@ -63,13 +63,15 @@ function ethernet(mac: string, family: 4 | 6, packet: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** A ring of frames over the nodes 0 to `nodes` - 1, in an order that jumps about; always as many frames, so that the generator's own cost is the same. */
-export function ring(length: number, nodes: number, one: (number: number) => Uint8Array): Uint8Array {
+/** Frames in a generator's ring: always as many, whatever the number of nodes, so that the generator's own cost is the same. */
+export const RING_FRAMES = 10_000;
+
+/** The frames of the nodes 0 to `nodes` - 1 (at most RING_FRAMES), one after the other, in an order that jumps about. */
+export function ring(nodes: number, one: (number: number) => Uint8Array): Uint8Array {
   const stride = 7919; // prime, so that every node has its turn
   const made = Array.from({ length: nodes }, (_, number) => one(number));
-  const frames = Array.from({ length }, (_, i) => made[(i * stride) % nodes] as Uint8Array);
-  const octets = frames[0]?.length ?? 0;
-  const bytes = new Uint8Array(octets * length);
-  for (const [i, each] of frames.entries()) bytes.set(each, i * octets);
+  const octets = made[0]?.length ?? 0;
+  const bytes = new Uint8Array(octets * RING_FRAMES);
+  for (let i = 0; i < RING_FRAMES; i++) bytes.set(made[(i * stride) % nodes] as Uint8Array, i * octets);
   return bytes;
 }

@@ -2,7 +2,6 @@
  * The namespaces of the benchmark: one that makes and takes the load, and home agents, each between a wide-area link and a link to the
  * correspondent, both of which lead back to the load.
  */
-import { rmSync, writeFileSync } from "node:fs";
 import { run } from "../kernel/lib/command.js";
 import { CORRESPONDENT, GATEWAY, HOME_AGENT } from "./places.js";
 
@@ -50,22 +49,8 @@ export class Machine {
   }
 }
 
-/** A file that is gone when its user is done with it. */
-export class ScratchFile {
-  readonly path: string;
-
-  constructor(path: string, bytes: Uint8Array) {
-    this.path = path;
-    writeFileSync(path, bytes);
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.path, { force: true });
-  }
-}
-
-/** One home agent's wires, as the load sees them. */
-export interface HomeAgentMachine {
+/** One home agent and its wires, as the load sees them. */
+export interface HomeAgentMachine extends Disposable {
   readonly machine: Machine;
   /** The load's devices. */
   readonly wan: string;
@@ -110,7 +95,7 @@ export function homeAgentMachine(
   );
   // A hand-made tunnel has nobody who does it.
   machine.run("sysctl", "-qw", ...Object.values(PROC).map((path) => `${path}=1`));
-  return { machine, wan, lan, wanMac, lanMac };
+  return { machine, wan, lan, wanMac, lanMac, [Symbol.dispose]: () => machine[Symbol.dispose]() };
 }
 
 function silentNeighbours(): readonly string[] {

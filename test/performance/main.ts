@@ -15,7 +15,7 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
 
   --json           one JSON document instead of tables
   --only SECTION   ${SECTIONS.join(", ")}; may be repeated
-  --bindings N     bindings of the forwarding measurement (10000)
+  --bindings N     bindings of the forwarding measurement (10000, at most)
   --rounds N       slices of each kind in the forwarding measurement (25)
   --slice MS       length of a slice (20)
   --nodes N        nodes that register at once (1000)
@@ -50,7 +50,7 @@ async function measure(): Promise<BenchmarkDocument> {
   const bindings = Number(values.bindings);
   const forwarding = wanted("forwarding")
     ? measureForwarding({ bindings, rounds: Number(values.rounds), sliceMs: Number(values.slice) }, note)
-    : { forwarding: [], installs: [] };
+    : { forwarding: [], installs: [], routes: [] };
   const nodes = Number(values.nodes);
   const repetitions = Number(values.repetitions);
   const handovers = Number(values.handovers);

@@ -47,7 +47,7 @@ export interface RegistrationReport {
 
 export async function measureRegistration(options: RegistrationOptions): Promise<RegistrationReport> {
   using load = new Machine("load");
-  const { machine } = homeAgentMachine(load, "ha", { answer: true });
+  using home = homeAgentMachine(load, "ha", { answer: true });
   load.ip(
     `address add ${GATEWAY.ipv4}/24 dev wha`,
     `address add ${GATEWAY.ipv6}/64 dev wha nodad`,
@@ -56,16 +56,15 @@ export async function measureRegistration(options: RegistrationOptions): Promise
   let agent: HomeAgent | undefined;
   let generator: Generator | undefined;
   try {
-    agent = await HomeAgent.start(machine, options.nodes);
+    agent = await HomeAgent.start(home.machine, options.nodes);
     generator = new Generator(load.path, options.nodes);
-    return await measure(agent, generator, machine, options);
+    return await measure(agent, generator, home.machine, options);
   } catch (cause) {
     const said = agent?.logged("binding.failed");
     throw said ? new Error(`${(cause as Error).message}; the home agent says:\n${said}`, { cause }) : cause;
   } finally {
     generator?.close();
     await agent?.stop();
-    machine[Symbol.dispose]();
   }
 }
 

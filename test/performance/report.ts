@@ -1,5 +1,5 @@
 /** What `make bench` found: one document, and the same as tables for people. */
-import type { ForwardingReport, InstallReport } from "./forwarding.js";
+import type { ForwardingResults } from "./forwarding.js";
 import type { BurstReport, RegistrationReport } from "./registration.js";
 import type { ScaleReport } from "./scale.js";
 
@@ -10,11 +10,9 @@ export interface MachineReport {
   readonly processors: number;
 }
 
-export interface BenchmarkDocument {
+export interface BenchmarkDocument extends ForwardingResults {
   readonly machine: MachineReport;
   readonly bindings: number;
-  readonly forwarding: readonly ForwardingReport[];
-  readonly installs: readonly InstallReport[];
   readonly registration: RegistrationReport | null;
   readonly scale: ScaleReport | null;
 }
@@ -38,7 +36,7 @@ const whole = (value: number): string => Math.round(value).toLocaleString("en");
 const aimed = (value: number, reached: boolean): string => `${value}${reached ? " " : "<"}`;
 const OUTER = { ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" } as const;
 
-function forwardingTables({ forwarding, installs, bindings }: BenchmarkDocument): readonly string[] {
+function forwardingTables({ forwarding, installs, routes, bindings }: BenchmarkDocument): readonly string[] {
   if (forwarding.length === 0) return [];
   const many = whole(bindings);
   const rows = forwarding.map((one) => [
@@ -70,6 +68,12 @@ function forwardingTables({ forwarding, installs, bindings }: BenchmarkDocument)
     "(4) a point-to-point tunnel without nftables; (5) the generator alone, its frames dropped at the door.",
     `Aim of the ratios: ${AIMS.manyToOne}; "<" marks a miss.`,
     table(head, rows),
+    "",
+    `The kernel alone, packets to 1 and to ${many} hosts in turn with a route each, no tunnel, no nftables`,
+    table(
+      ["", "1 route", many, "ratio"],
+      routes.map((one) => [`IPv${one.inner}`, whole(one.one), whole(one.many), one.manyToOne]),
+    ),
     "",
     "Objects of all bindings, installed at once",
     table(

@@ -12,19 +12,15 @@ export interface ScaleReport {
 
 export async function measureScale(subscribers: number): Promise<ScaleReport> {
   using load = new Machine("load");
-  const { machine } = homeAgentMachine(load, "ha", { answer: false });
-  try {
-    const agent = await HomeAgent.start(machine, subscribers);
-    const { resident, peak } = agent.memory();
-    await agent.kill();
-    const mebi = (octets: number): number => rounded(octets / 2 ** 20);
-    return {
-      subscribers,
-      startSeconds: rounded(agent.startMs / 1000),
-      residentMiB: mebi(resident),
-      peakMiB: mebi(peak),
-    };
-  } finally {
-    machine[Symbol.dispose]();
-  }
+  using home = homeAgentMachine(load, "ha", { answer: false });
+  const agent = await HomeAgent.start(home.machine, subscribers);
+  const { resident, peak } = agent.memory();
+  await agent.kill();
+  const mebi = (octets: number): number => rounded(octets / 2 ** 20);
+  return {
+    subscribers,
+    startSeconds: rounded(agent.startMs / 1000),
+    residentMiB: mebi(resident),
+    peakMiB: mebi(peak),
+  };
 }
