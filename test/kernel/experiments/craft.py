@@ -45,6 +45,10 @@ def fragments4(src, dst, proto, payload, cuts, ident=77):
 _s4 = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 _s6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
+def send_from(source4, source6):
+    """Routes by these sources from here on, as rules of a mobile node want it"""
+    _s4.bind((source4, 0)); _s6.bind((source6, 0))
+
 def send(packet):
     if packet[0] >> 4 == 4: _s4.sendto(packet, (socket.inet_ntoa(packet[16:20]), 0))
     else: _s6.sendto(packet, (socket.inet_ntop(10, packet[24:40]), 0))

@@ -14,7 +14,7 @@ device() {
   local n=$1 d=$2 a=$3; shift 3
   ip -n $n link add $d mtu 1400 type "$@" || bad "$d"
   ip -n $n link set $d addrgenmode none; ip -n $n link set $d up; ip -n $n addr add $a/32 dev $d scope host
-  in_ns $n sysctl -qw net.ipv4.conf.$d.rp_filter=2 net.ipv4.conf.$d.send_redirects=0
+  in_ns $n sysctl -qw net.ipv4.conf.$d.rp_filter=2
 }
 
 ha_site() {
@@ -26,7 +26,8 @@ ha_site() {
   device ha dsmip-p-46-77 240.41.46.77 sit local 240.41.46.77 mode any ttl inherit tos 0xb8 nopmtudisc
   device ha dsmip-u-46-77 240.91.46.77 sit local 240.91.46.77 mode any ttl inherit tos 0xb8 nopmtudisc encap fou encap-sport 4191 encap-dport 4191
   device ha dsmip-out6 240.41.65.0 ip6tnl external
-  in_ns ha sysctl -qw net.ipv4.conf.all.send_redirects=0
+  # IPv4 packets without DF in IPv6: the kernel fragments them by the learnt path MTU only with this; unicast NS for home addresses needs the other
+  in_ns ha sysctl -qw net.ipv4.ip_forward_use_pmtu=1 net.ipv6.conf.all.proxy_ndp=1
   # IPv4-compatible destinations: the kernel gives each sit device a route ::/96, through which anybody could send IPv4 packets in our name
   ip -n ha -6 route add ::/96 dev lo metric 1
   { cat <<N

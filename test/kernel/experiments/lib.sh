@@ -1,9 +1,11 @@
 # Common topology of the experiments; source it. Needs root in a kernel with sit, ip6tnl, fou, ESP, MIP6 and nftables
 # (a test bench, never a machine in use: namespaces get plain names).
 #
-#   cn ──home── ha ──wan── r ──eth4── mn      IPv4 access, public address
-#                          r ──eth6── mn      IPv6 access
+#   cn ─┐
+#       hl ──home── ha ──wan── r ──eth4── mn      IPv4 access, public address
+#   mn ─┘ eth0 (down)      r ──eth6── mn      IPv6 access
 #                          r ──wan── nat ──lan── mn   IPv4 access behind a NAT
+# hl is the home link, a bridge.
 #
 # Home network 2001:db8:1::/64 and 198.51.100.0/24, home agent 2001:db8:1::1 and 203.0.113.1, home addresses ::100 and .100.
 set +e
@@ -26,10 +28,12 @@ link() { ip link add "$2" netns "$1" type veth peer name "$4" netns "$3"; ip -n 
 make_topology() {
   local n
   modprobe -a sit ip6_tunnel fou fou6 esp4 esp6 mip6 veth dummy nf_tables tun 2>/dev/null
-  for n in cn ha r nat mn; do ip netns add $n; ip -n $n link set lo up; done
+  for n in cn hl ha r nat mn; do ip netns add $n; ip -n $n link set lo up; done
   for n in cn ha r nat mn; do in_ns $n sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1; done   # the hardest case
   for n in ha r nat; do in_ns $n sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1; done
-  link cn eth0 ha home; link ha wan r ha; link r eth4 mn eth4; link r eth6 mn eth6; link r nat nat wan; link nat lan mn lan
+  ip -n hl link add br0 type bridge; ip -n hl link set br0 up
+  link cn eth0 hl cn; link ha home hl ha; link mn eth0 hl mn; for n in cn ha mn; do ip -n hl link set $n master br0; done; ip -n mn link set eth0 down
+  link ha wan r ha; link r eth4 mn eth4; link r eth6 mn eth6; link r nat nat wan; link nat lan mn lan
   ip -n ha addr add 198.51.100.1/24 dev home; ip -n ha -6 addr add $HA6/64 dev home nodad
   ip -n cn addr add $CN4/24 dev eth0; ip -n cn -6 addr add $CN6/64 dev eth0 nodad
   ip -n cn route add default via 198.51.100.1; ip -n cn -6 route add default via $HA6

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tunnel packets of a capture (Ethernet), one line each:
+"""Packets of a capture (Ethernet, cooked or raw IP), one line each:
    SRC>DST proto=41|4|17 tos=0xNN ttl=N df=0|1 mf=0|1 off=N [sport=N dport=N udpsum=0xNNNN] | inner SRC>DST tos= ttl= df= proto= len=
 usage: packets.py FILE [WORD...]   only lines that hold all words"""
 import socket, struct, sys
@@ -30,12 +30,14 @@ def show(p, extra=''):
     return f"{p['src']}>{p['dst']} tos=0x{p['tos']:02x} ttl={p['ttl']} df={p['df']} mf={p['mf']} off={p['off']} proto={p['proto']} len={p['len']}{extra}{p['bad']}"
 
 data = open(sys.argv[1], 'rb').read()
-o = 24
+o, linktype = 24, struct.unpack('<I', data[20:24])[0] & 0xffff if len(data) >= 24 else 1
 while o + 16 <= len(data):
     n = struct.unpack('<I', data[o + 8:o + 12])[0]
     b = data[o + 16:o + 16 + n]; o += 16 + n
-    if b[12:14] not in (b'\x08\x00', b'\x86\xdd'): continue
-    b = b[14:]
+    if linktype == 1:
+        if b[12:14] not in (b'\x08\x00', b'\x86\xdd'): continue
+        b = b[14:]
+    elif linktype == 113: b = b[16:]
     p = ip(b)
     if not p: continue
     extra, inner = '', b[p['h']:]
