@@ -9,6 +9,7 @@ import {
   IPV6_ANY,
   type IpAddress,
   type Ipv4Address,
+  ipv4 as ipv4Of,
   isIpv4,
   prefixContains,
 } from "../base/ip.js";
@@ -24,10 +25,16 @@ import {
   DSMIP_PORT,
   HOME_TABLE,
   INTERNAL_ADDRESS,
+  MAIN_TABLE,
   type MobileNodePlanSite,
   type NodeSecurity,
   RULE_PRIORITY,
 } from "./site.js";
+
+/** 224.0.0.0 up to 255.255.255.255. */
+const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as const;
+const LINK_LOCAL = { address: ipv4Of("169.254.0.0"), length: 16 } as const;
+const DHCP_SERVER_PORT = 67;
 
 export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity): readonly KernelObject[] {
   return [
@@ -74,13 +81,22 @@ function homeAddress(device: string, address: IpAddress): Address {
   return { kind: "address", device, address, prefixLength: four ? 32 : 128, home: !four, noPrefixRoute: false };
 }
 
-/** A packet whose source is not chosen yet looks into our table too, and takes the home address from the route it finds there. */
+/**
+ * A packet whose source is not chosen yet looks into our table too, and takes the home address from the route it finds there. What
+ * belongs to the visited link stays with the main table even when the socket names no device: multicast and broadcast, link-local
+ * addresses (RFC 3927), and the renewal of a DHCP lease.
+ */
 function ipv4Objects(address: Ipv4Address): readonly KernelObject[] {
   const rule = { kind: "rule", family: 4, table: HOME_TABLE } as const;
+  const unspecified = hostPrefix(IPV4_ANY);
+  const local = { ...rule, priority: RULE_PRIORITY.local, table: MAIN_TABLE, from: unspecified } as const;
   return [
     homeAddress(DEVICE.homeAddresses, address),
+    { ...local, to: MULTICAST_AND_BROADCAST },
+    { ...local, to: LINK_LOCAL },
+    { ...local, udpDestinationPort: DHCP_SERVER_PORT },
     { ...rule, priority: RULE_PRIORITY.home, from: hostPrefix(address) },
-    { ...rule, priority: RULE_PRIORITY.unspecified, from: hostPrefix(IPV4_ANY) },
+    { ...rule, priority: RULE_PRIORITY.unspecified, from: unspecified },
   ];
 }
 

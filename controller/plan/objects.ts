@@ -119,6 +119,9 @@ export interface Rule {
   readonly table: number;
   /** Source prefix; for IPv4 0.0.0.0/32 matches packets whose source is not chosen yet. */
   readonly from?: Prefix;
+  readonly to?: Prefix;
+  /** UDP to this port alone. */
+  readonly udpDestinationPort?: number;
   readonly mark?: number;
   /** FIB_RULE_FIND_SADDR: also tried for packets whose source is not chosen yet, if the source found lies in `from`. IPv6 only. */
   readonly findSource?: boolean;
@@ -339,7 +342,7 @@ export function objectKey(object: KernelObject): string {
     case "route":
       return `route ${object.table} ${object.destination.address}/${object.destination.length} ${object.metric}`;
     case "rule":
-      return `rule ${object.family} ${object.priority} ${object.from?.address ?? ""}/${object.from?.length ?? 0} ${object.mark ?? ""} ${object.table}`;
+      return ruleKey(object);
     case "proxy-neighbour":
       return `proxy-neighbour ${object.device} ${object.address}`;
     case "xfrm-state":
@@ -355,6 +358,12 @@ export function objectKey(object: KernelObject): string {
     case "sysctl":
       return `sysctl ${object.path}`;
   }
+}
+
+function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark }: Rule): string {
+  const prefix = (one: Prefix | undefined): string => `${one?.address ?? ""}/${one?.length ?? 0}`;
+  const port = udpDestinationPort === undefined ? "" : ` udp ${udpDestinationPort}`;
+  return `rule ${family} ${priority} ${prefix(from)}${to === undefined ? "" : ` to ${prefix(to)}`}${port} ${mark ?? ""} ${table}`;
 }
 
 function selectorKey(selector: XfrmSelector): string {

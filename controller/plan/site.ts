@@ -24,7 +24,7 @@ export const HOME_TABLE = 4191;
 export const SIGNALLING_TABLE = 4192;
 /** The mobile node's care-of addresses have a table each, out of 2^24 from here on: the way to the home agent through their own uplink. */
 export const CARE_OF_TABLE_BASE = 0x41000000;
-export const RULE_PRIORITY = { careOf: 4189, signalling: 4190, home: 4191, unspecified: 4192 } as const;
+export const RULE_PRIORITY = { local: 4188, careOf: 4189, signalling: 4190, home: 4191, unspecified: 4192 } as const;
 
 /** Smaller is matched first (XFRM). Offsets to OWNERSHIP.policyPriorityBase. */
 export const POLICY_PRIORITY = {

@@ -138,6 +138,15 @@ export const PLAIN: readonly KernelObject[] = [
     noPrefixRoute: false,
   },
   { kind: "address", device: "dsmipd0", address: HOA4, prefixLength: 32, home: false, noPrefixRoute: true },
+  {
+    kind: "address",
+    device: "dsmipd0",
+    address: ipv4("240.41.64.64"),
+    prefixLength: 32,
+    home: false,
+    noPrefixRoute: false,
+    hostScope: true,
+  },
   route("2001:db8:5::/64"),
   route("::/0", { table: 4191, metric: 5 }),
   route("2001:db8:6::1/128", {
@@ -159,6 +168,8 @@ export const PLAIN: readonly KernelObject[] = [
   { kind: "rule", family: 6, priority: 1000, table: 4191, mark: 0x4191 },
   { kind: "rule", family: 6, priority: 1001, table: 200, from: prefix("2001:db8:1::100/128"), findSource: true },
   { kind: "rule", family: 4, priority: 1002, table: 5000, from: prefix("0.0.0.0/32") },
+  { kind: "rule", family: 4, priority: 1003, table: 254, from: prefix("0.0.0.0/32"), to: prefix("224.0.0.0/3") },
+  { kind: "rule", family: 4, priority: 1004, table: 254, from: prefix("0.0.0.0/32"), udpDestinationPort: 67 },
   { kind: "proxy-neighbour", device: "dsmipd0", address: ipv6("2001:db8:1::200"), router: true },
   { kind: "proxy-neighbour", device: "dsmipd0", address: ipv4("198.51.100.200"), router: false },
 ];

@@ -162,6 +162,7 @@ t.test("rules that cannot be", (t) => {
   const rule: Rule = { kind: "rule", family: 4, priority: 1, table: 2 };
   t.throws(() => ruleCodec.create({ ...rule, findSource: true }, NAMES), EncodeError);
   t.throws(() => ruleCodec.create({ ...rule, from: prefix("2001:db8::/32") }, NAMES), EncodeError);
+  t.throws(() => ruleCodec.create({ ...rule, to: prefix("2001:db8::/32") }, NAMES), EncodeError);
   t.equal(ruleCodec.update(rule, rule, NAMES), undefined);
   const find: Rule = { ...rule, family: 6, from: prefix("2001:db8::/32"), findSource: true };
   const [request] = ruleCodec.create(find, NAMES);
@@ -193,6 +194,21 @@ t.test("rules of another shape are other rules", (t) => {
     undefined,
   );
   t.equal(
+    decode((w) => w.u8(rt.FRA_IP_PROTO, 17)),
+    undefined,
+    "all of UDP",
+  );
+  t.equal(
+    decode((w) => w.u8(rt.FRA_IP_PROTO, 6).u32(rt.FRA_DPORT_RANGE, 0x00430043)),
+    undefined,
+    "a port of TCP",
+  );
+  t.equal(
+    decode((w) => w.u8(rt.FRA_IP_PROTO, 17).u32(rt.FRA_DPORT_RANGE, 0x00440043)),
+    undefined,
+    "several ports",
+  );
+  t.equal(
     decode((w) => w.u32(rt.FRA_FWMARK, 1).u32(rt.FRA_FWMASK, 0xff)),
     undefined,
   );
@@ -212,6 +228,7 @@ t.test("addresses", (t) => {
   const address = { kind: "address", device: "wan", prefixLength: 32, home: false, noPrefixRoute: false } as const;
   const at = (text: IpAddress) => ({ ...address, address: text });
   t.throws(() => addressCodec.create({ ...at(ipv4("198.51.100.1")), home: true }, NAMES), EncodeError);
+  t.throws(() => addressCodec.create({ ...at(ipv6("2001:db8::1")), hostScope: true }, NAMES), EncodeError);
   t.equal(
     addressCodec.update(at(ipv4("198.51.100.1")), at(ipv4("198.51.100.1")), NAMES),
     undefined,

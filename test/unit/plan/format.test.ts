@@ -95,6 +95,18 @@ const CASES: readonly (readonly [KernelObject, string])[] = [
     "ip rule add priority 1001 from 0.0.0.0/32 table 4191 proto 155",
   ],
   [
+    {
+      kind: "rule",
+      family: 4,
+      priority: 1002,
+      table: 254,
+      from: prefix("0.0.0.0/32"),
+      to: prefix("224.0.0.0/3"),
+      udpDestinationPort: 67,
+    },
+    "ip rule add priority 1002 from 0.0.0.0/32 to 224.0.0.0/3 ipproto udp dport 67 table 254 proto 155",
+  ],
+  [
     { kind: "proxy-neighbour", device: "home", address: HOA, router: true },
     "ip neighbour add proxy 2001:db8:1::100 dev home router proto 155",
   ],
