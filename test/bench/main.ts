@@ -1,21 +1,14 @@
 /** `test/bench/run`: the command line of the bench. */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { runKernel } from "../runner/kernel.js";
 import { summarise } from "../runner/report.js";
+import { keepArtifacts } from "./artifacts.js";
 import { chooseKind, openMachine } from "./choose.js";
 import { jobScript } from "./job.js";
-import {
-  BenchUnavailable,
-  cacheDirectory,
-  type JobMode,
-  type JobResult,
-  type Machine,
-  type MachineFacts,
-  repository,
-} from "./machine.js";
+import { BenchUnavailable, cacheDirectory, type JobMode, type Machine, type MachineFacts } from "./machine.js";
 import { attach, serve } from "./server.js";
 
 const USAGE = `usage: test/bench/run [OPTION ...] [--] COMMAND [ARGUMENT ...]
@@ -63,7 +56,8 @@ async function runCommand(): Promise<number> {
   try {
     const job = { script: jobScript(command, facts), mode, ...(terminal ? { input: process.stdin } : {}) };
     const result = await target.run(job, (chunk) => process.stdout.write(chunk));
-    keepArtifacts(result);
+    const kept = keepArtifacts(result, facts.kind, options.artifacts);
+    if (kept !== undefined) console.error(`artifacts: ${kept}`);
     return result.status;
   } finally {
     if (terminal) rawTerminal(false);
@@ -92,15 +86,6 @@ function limit(interrupt: () => void): () => void {
 function rawTerminal(raw: boolean): void {
   if (process.stdin.isTTY) process.stdin.setRawMode(raw);
   if (!raw) process.stdin.pause();
-}
-
-function keepArtifacts(result: JobResult): void {
-  if (!result.artifacts) return;
-  const directory =
-    options.artifacts ?? join(repository, "artifacts", new Date().toISOString().replaceAll(":", "").slice(0, 17));
-  mkdirSync(directory, { recursive: true });
-  execFileSync("tar", ["-C", directory, "-xz", "--no-same-owner"], { input: result.artifacts });
-  console.error(`artifacts: ${directory}`);
 }
 
 async function runKernelTests(): Promise<number> {

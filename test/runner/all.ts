@@ -1,6 +1,7 @@
 /** `make test`: unit tests, kernel tests in the bench, the demo as a smoke test; at the very end one line with the totals. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { keepArtifacts } from "../bench/artifacts.js";
 import { jobScript } from "../bench/job.js";
 import type { Machine } from "../bench/machine.js";
 import { buildDirectory, resultsDirectory } from "./files.js";
@@ -18,11 +19,13 @@ async function runDemo(machine: Machine): Promise<FileOutcome> {
   let output = "";
   const timer = setTimeout(() => machine.interrupt(), DEMO_LIMIT_S * 1000);
   const job = { script: jobScript(command, machine), mode: "cell" } as const;
-  const { status } = await machine.run(job, (chunk) => {
+  const result = await machine.run(job, (chunk) => {
     output += chunk.toString();
   });
   clearTimeout(timer);
-  const tap = `TAP version 13\n# Subtest: make demo\n${status === 0 ? "ok" : "not ok"} 1 - make demo\n1..1\n`;
+  const kept = keepArtifacts(result, "demo");
+  if (kept !== undefined) output += `\nartifacts: ${kept}\n`;
+  const tap = `TAP version 13\n# Subtest: make demo\n${result.status === 0 ? "ok" : "not ok"} 1 - make demo\n1..1\n`;
   const run = { file: "test/demo", tap, status: 0, stderr: "", timedOut: false };
   saveTap("demo", [run]);
   const outcome = judge(run);
@@ -39,7 +42,7 @@ if (machine) {
   const first = await runDemo(machine);
   const again = machine.slow > 1 && count([first]).failed > 0;
   if (again) console.log("second attempt, because the bench is emulated: test/demo");
-  demo.push(again ? await runDemo(machine) : first);
+  demo.push(again ? { ...(await runDemo(machine)), secondAttempt: true } : first);
   await machine.shutdown();
 } else {
   demo.push({ file: "test/demo", tests: [{ path: ["make demo"], verdict: "skipped", detail: "no bench" }] });

@@ -2,13 +2,12 @@
  * `make test-kernel`: the kernel test files in a bench.
  * usage: kernel.js [WORD ...]   (only files whose path contains one of the words)
  */
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { keepArtifacts } from "../bench/artifacts.js";
 import { chooseKind, openMachine } from "../bench/choose.js";
 import { jobScript } from "../bench/job.js";
-import { BenchUnavailable, guestDirectory, type JobResult, type Machine } from "../bench/machine.js";
-import { repository, type TestFile, testFiles } from "./files.js";
+import { BenchUnavailable, guestDirectory, type Machine } from "../bench/machine.js";
+import { type TestFile, testFiles } from "./files.js";
 import { printFile, saveTap, summarise } from "./report.js";
 import { type FileOutcome, type FileRun, judge } from "./results.js";
 
@@ -53,10 +52,14 @@ const failed = (outcome: FileOutcome): boolean => outcome.tests.some(({ verdict 
 
 /**
  * Under emulation on a busy host a second can pass without one instruction in the guest, and a test that measures a deadline sees it as
- * the daemon's fault. So what failed there runs once more, alone; the output says so, and what fails twice has failed.
+ * the daemon's fault. So what failed there runs once more; the output says so at the end too, and what fails twice has failed. A file
+ * that hung does not get the time to hang again.
  */
 async function secondAttempt(machine: Machine, files: readonly TestFile[], first: Finished): Promise<Finished> {
-  const names = new Set(first.outcomes.filter(failed).map(({ file }) => file));
+  const hung = new Set(first.runs.filter(({ timedOut }) => timedOut).map(({ file }) => file));
+  const names = new Set(
+    first.outcomes.filter((outcome) => failed(outcome) && !hung.has(outcome.file)).map(({ file }) => file),
+  );
   if (names.size === 0) return first;
   console.log(`second attempt, because the bench is emulated: ${[...names].join(" ")}`);
   const second = await runFiles(
@@ -64,7 +67,10 @@ async function secondAttempt(machine: Machine, files: readonly TestFile[], first
     files.filter(({ name }) => names.has(name)),
   );
   return {
-    outcomes: [...first.outcomes.filter(({ file }) => !names.has(file)), ...second.outcomes],
+    outcomes: [
+      ...first.outcomes.filter(({ file }) => !names.has(file)),
+      ...second.outcomes.map((outcome) => ({ ...outcome, secondAttempt: true as const })),
+    ],
     runs: [...first.runs.filter(({ file }) => !names.has(file)), ...second.runs],
   };
 }
@@ -92,7 +98,9 @@ async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<F
   const watchdog = setTimeout(() => void machine.shutdown(), (limit * 1.5 + 60) * 1000);
   try {
     const job = { script: jobScript(command, machine), mode: "open" } as const;
-    keepArtifacts(machine, await machine.run(job, (chunk) => split.push(chunk)));
+    const result = await machine.run(job, (chunk) => split.push(chunk));
+    const kept = keepArtifacts(result, machine.kind);
+    if (kept !== undefined) console.log(`artifacts of failed tests: ${kept}`);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   } finally {
@@ -128,17 +136,10 @@ class BlockReader {
 
 /** What a process wrote besides TAP; inside the bench both outputs are one. */
 function otherLines(output: string): string {
-  const lines = output.split("\n").filter((line) => !/^\s*(#|ok\b|not ok\b|1\.\.|TAP version|---|\.\.\.)/.test(line));
+  const lines = output
+    .split("\n")
+    .filter((line) => !/^\s*(#|ok\b|not ok\b|1\.\.|TAP version|---|\.\.\.|duration_ms:|type:)/.test(line));
   return lines.slice(-40).join("\n");
-}
-
-function keepArtifacts(machine: Machine, result: JobResult): void {
-  if (!result.artifacts) return;
-  const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "");
-  const directory = join(repository, "artifacts", `${stamp}-${machine.kind}`);
-  mkdirSync(directory, { recursive: true });
-  execFileSync("tar", ["-C", directory, "-xz", "--no-same-owner"], { input: result.artifacts });
-  console.log(`artifacts of failed tests: ${directory}`);
 }
 
 if (process.argv[1] === import.meta.filename) {

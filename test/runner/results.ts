@@ -12,6 +12,8 @@ export interface TestOutcome {
 export interface FileOutcome {
   readonly file: string;
   readonly tests: readonly TestOutcome[];
+  /** It failed before, and this is what the second attempt gave. */
+  readonly secondAttempt?: true;
 }
 
 /** How the process of a test file ended. */
@@ -52,13 +54,18 @@ function fileFailure(
   bailedOut: string | undefined,
   tests: readonly TestOutcome[],
 ): string | undefined {
-  if (run.timedOut) return `killed: it ran too long\n${run.stderr}`;
+  if (run.timedOut) return `killed: it ran too long; last heard of: ${lastHeardOf(run.tap)}\n${run.stderr}`;
   if (bailedOut !== undefined) return `bailed out: ${bailedOut}\n${run.stderr}`;
   const explained = tests.some((test) => test.verdict === "failed");
   if (run.status !== 0 && !explained) return `the process ended with status ${run.status ?? "signal"}\n${run.stderr}`;
   if (!planned) return `the process ended in the middle of its tests\n${run.stderr}`;
   const skippedAll = readTap(run.tap).skippedAll !== undefined;
   return tests.length === 0 && !skippedAll ? "the file holds no test" : undefined;
+}
+
+/** The innermost test that was last announced; the one that hangs comes after it, or is around it. */
+function lastHeardOf(tap: string): string {
+  return [...tap.matchAll(/^\s*# Subtest: (.*)$/gm)].at(-1)?.[1] ?? "none";
 }
 
 export interface Totals {
