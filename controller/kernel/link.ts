@@ -8,7 +8,8 @@
  *
  * Changed in place, each tried on 6.1 and 6.12 (test/kernel/rtnetlink.test.ts keeps it so):
  *   all kinds   mtu, up
- *   sit         local, remote (but not from or to NBMA), ttl, trafficClass, pathMtuDiscovery, UDP ports, and from and to UDP at all
+ *   sit         local, remote (but not from or to NBMA), device, ttl, trafficClass, pathMtuDiscovery, UDP ports, and from and to UDP at
+ *               all. For an RCU grace period it is in no table then: what arrives for it meanwhile is lost.
  *   ip6tnl      local, remote, ttl, trafficClass of a device that is not external
  * Everything else, and every change of kind, needs a new device.
  * Sources: linux/if_link.h, if_tunnel.h, ip6_tunnel.h.
@@ -31,6 +32,7 @@ import {
   IFLA_IPTUN_ENCAP_TYPE,
   IFLA_IPTUN_FLAGS,
   IFLA_IPTUN_FLOWINFO,
+  IFLA_IPTUN_LINK,
   IFLA_IPTUN_LOCAL,
   IFLA_IPTUN_PMTUDISC,
   IFLA_IPTUN_PROTO,
@@ -50,7 +52,7 @@ import {
   TUNNEL_ENCAP_NONE,
 } from "../netlink/rtnetlink.js";
 import { type Ip6TunnelLink, type Link, OWNERSHIP, type SitLink } from "../plan/objects.js";
-import type { NetlinkRequest, ObjectCodec } from "./codec.js";
+import type { KernelNames, NetlinkRequest, ObjectCodec } from "./codec.js";
 import { decodeLinkHeader, encodeLinkHeader, LINK_HEADER_LENGTH } from "./headers.js";
 
 /** Low bit of a TOS octet: the kernel copies the inner one. */
@@ -62,12 +64,12 @@ export const linkCodec: ObjectCodec<Link> = {
   kind: "link",
   family: "route",
 
-  create(link) {
+  create(link, names) {
     // A TUN device is there already; it only needs our mark and its state.
     if (link.link.type === "tun") return [setLink(link)];
     const writer = new AttributeWriter(192).raw(encodeLinkHeader({})).string(IFLA_IFNAME, checkedName(link.name));
     writer.u32(IFLA_MTU, link.mtu);
-    writeKind(writer, link);
+    writeKind(writer, link, names);
     const create = {
       family: "route" as const,
       type: RTM_NEWLINK,
@@ -77,12 +79,12 @@ export const linkCodec: ObjectCodec<Link> = {
     return [create, setLink(link)];
   },
 
-  update(link, previous) {
+  update(link, previous, names) {
     if (!changesInPlace(link, previous)) return undefined;
     const kindChanged = JSON.stringify(link.link) !== JSON.stringify(previous.link);
     if (!kindChanged) return [setLink(link)];
     const writer = new AttributeWriter(192).raw(encodeLinkHeader({})).string(IFLA_IFNAME, checkedName(link.name));
-    writeKind(writer, link);
+    writeKind(writer, link, names);
     // The kernel recalculates the MTU of a tunnel that got new end points, so ours is set once more.
     return [{ family: "route", type: RTM_NEWLINK, flags: 0, body: writer.finish() }, setLink(link)];
   },
@@ -93,7 +95,7 @@ export const linkCodec: ObjectCodec<Link> = {
 
   find: (link) => [byName(RTM_GETLINK, link.name)],
 
-  decode(message, _names, ownOnly) {
+  decode(message, names, ownOnly) {
     if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined;
     const header = decodeLinkHeader(message.body);
     const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);
@@ -101,7 +103,7 @@ export const linkCodec: ObjectCodec<Link> = {
     // Bridges send RTM_NEWLINK for their ports too, with a family and without the parameters.
     if (header.family !== 0 || name === undefined) return undefined;
     if (ownOnly && !isOurs(name, attributes)) return undefined;
-    const link = decodeKind(attributes);
+    const link = decodeKind(attributes, names);
     if (link === undefined) return undefined;
     return { kind: "link", name, mtu: attributes.get(IFLA_MTU)?.u32() ?? 0, up: (header.flags & IFF_UP) !== 0, link };
   },
@@ -163,16 +165,16 @@ function changesInPlace(link: Link, previous: Link): boolean {
   return to.type === from.type;
 }
 
-function writeKind(writer: AttributeWriter, link: Link): void {
+function writeKind(writer: AttributeWriter, link: Link, names: KernelNames): void {
   const kind = link.link;
   writer.nested(IFLA_LINKINFO, (info) => {
     info.string(IFLA_INFO_KIND, kind.type);
-    if (kind.type === "sit") info.nested(IFLA_INFO_DATA, (data) => writeSit(data, kind));
+    if (kind.type === "sit") info.nested(IFLA_INFO_DATA, (data) => writeSit(data, kind, names));
     if (kind.type === "ip6tnl") info.nested(IFLA_INFO_DATA, (data) => writeIp6Tunnel(data, kind));
   });
 }
 
-function writeSit(data: AttributeWriter, sit: SitLink): void {
+function writeSit(data: AttributeWriter, sit: SitLink, names: KernelNames): void {
   if (sit.ttl !== 0 && !sit.pathMtuDiscovery) {
     throw new EncodeError(
       "pathMtuDiscovery",
@@ -180,6 +182,7 @@ function writeSit(data: AttributeWriter, sit: SitLink): void {
     );
   }
   data
+    .u32(IFLA_IPTUN_LINK, sit.device === undefined ? 0 : names.interfaceIndex(sit.device))
     .address(IFLA_IPTUN_LOCAL, sit.local)
     .address(IFLA_IPTUN_REMOTE, sit.remote ?? IPV4_ANY)
     .u8(IFLA_IPTUN_TTL, sit.ttl)
@@ -214,12 +217,12 @@ function fixedClass(value: number): number {
   return value;
 }
 
-function decodeKind(attributes: AttributeMap): Link["link"] | undefined {
+function decodeKind(attributes: AttributeMap, names: KernelNames): Link["link"] | undefined {
   const info = attributes.get(IFLA_LINKINFO)?.nested();
   const data = info?.get(IFLA_INFO_DATA)?.nested();
   switch (info?.get(IFLA_INFO_KIND)?.string()) {
     case "sit":
-      return data && decodeSit(data);
+      return data && decodeSit(data, names);
     case "ip6tnl":
       return data && decodeIp6Tunnel(data);
     case "dummy":
@@ -231,14 +234,16 @@ function decodeKind(attributes: AttributeMap): Link["link"] | undefined {
   }
 }
 
-function decodeSit(data: AttributeMap): SitLink {
+function decodeSit(data: AttributeMap, names: KernelNames): SitLink {
   const remote = ipv4At(data, IFLA_IPTUN_REMOTE);
+  const bound = data.get(IFLA_IPTUN_LINK)?.u32() ?? 0;
   const tos = data.get(IFLA_IPTUN_TOS)?.u8() ?? 0;
   const udp = data.get(IFLA_IPTUN_ENCAP_TYPE)?.u16() === TUNNEL_ENCAP_FOU;
   return {
     type: "sit",
     local: ipv4At(data, IFLA_IPTUN_LOCAL),
     ...(remote === IPV4_ANY ? {} : { remote }),
+    ...(bound === 0 ? {} : { device: names.interfaceName(bound) ?? `index ${bound}` }),
     ...(udp
       ? { udp: { sourcePort: port(data, IFLA_IPTUN_ENCAP_SPORT), destinationPort: port(data, IFLA_IPTUN_ENCAP_DPORT) } }
       : {}),
@@ -279,7 +284,7 @@ const port = (data: AttributeMap, type: number): number => data.get(type)?.u16be
 /** The kernel refuses a second tunnel of a kind with the same end points; of external devices it allows one. */
 function sameEndPoints(a: Link, b: Link): boolean {
   if (a.link.type === "sit" && b.link.type === "sit")
-    return a.link.local === b.link.local && a.link.remote === b.link.remote;
+    return a.link.local === b.link.local && a.link.remote === b.link.remote && a.link.device === b.link.device;
   if (a.link.type !== "ip6tnl" || b.link.type !== "ip6tnl" || a.link.external !== b.link.external) return false;
   return a.link.local === b.link.local && a.link.remote === b.link.remote;
 }

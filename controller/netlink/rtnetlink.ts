@@ -91,6 +91,7 @@ export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const VETH_INFO_PEER = 1;
 
+export const IFLA_IPTUN_LINK = 1;
 export const IFLA_IPTUN_LOCAL = 2;
 export const IFLA_IPTUN_REMOTE = 3;
 export const IFLA_IPTUN_TTL = 4;

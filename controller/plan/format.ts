@@ -101,6 +101,7 @@ function formatKind(kind: Exclude<Link["link"], { type: "tun" }>): string {
     case "sit":
       return words(
         `sit mode any local ${kind.local} remote ${kind.remote ?? "any"}`,
+        kind.device && `dev ${kind.device}`,
         formatTunnelHeader(kind, { ttl: "ttl", trafficClass: "tos" }),
         kind.pathMtuDiscovery ? "pmtudisc" : "nopmtudisc",
         kind.udp && `encap fou encap-sport ${kind.udp.sourcePort} encap-dport ${kind.udp.destinationPort}`,

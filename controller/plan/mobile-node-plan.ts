@@ -1,7 +1,7 @@
 /**
  * What the kernel of a mobile node holds. The home addresses live on a device of their own, so that they outlast every link; a rule
- * leads packets from them into a table of ours, whose routes say where payload goes now. Each care-of address has one tunnel device, named
- * after it, which receives plain and UDP alike; only the format of sending changes in place.
+ * leads packets from them into a table of ours, whose routes say where payload goes now. Each care-of address has tunnel devices of its
+ * own, named after it, which never change: an IPv4 one has two, one that sends plain and one that sends UDP. Either receives both.
  */
 import {
   hostPrefix,
@@ -62,8 +62,9 @@ export function planMobileNode(path: MobileNodeDataPath, site: MobileNodePlanSit
   const ipv4 = path.ipv4HomeAddress;
   const homes: readonly IpAddress[] = [path.homeAddress, ...(ipv4 === undefined ? [] : [ipv4])];
   const tunnels = new Map<string, LocalEndpoint>();
-  for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])])
-    tunnels.set(tunnelName(endpoint), endpoint);
+  for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])]) {
+    tunnels.set(`${endpoint.address} ${endpoint.device}`, endpoint);
+  }
   return [
     ...[...tunnels.values()].flatMap((endpoint) => tunnelObjects(endpoint, site)),
     ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
@@ -100,9 +101,13 @@ function ipv4Objects(address: Ipv4Address): readonly KernelObject[] {
   ];
 }
 
-/** At most 15 octets: the care-of address as a hash, the same for the same address whatever came before. */
+/**
+ * The device that sends in the endpoint's format. At most 15 octets: the care-of address as a hash, the same for the same address
+ * whatever came before, and a letter for the format.
+ */
 export function tunnelName(endpoint: LocalEndpoint): string {
-  return `${TUNNEL_PREFIX}${hashOf(endpoint).toString(16).padStart(8, "0")}`;
+  const digits = (hashOf(endpoint) & 0xfffffff).toString(16).padStart(7, "0");
+  return `${TUNNEL_PREFIX}${{ ipv6: "s", ipv4: "p", udp: "u" }[endpoint.format]}${digits}`;
 }
 
 /** FNV-1a, 32 bits. */
@@ -114,7 +119,7 @@ function hashOf({ address, device }: LocalEndpoint): number {
 
 function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
   const { homeAgent, profile } = site;
-  const name = tunnelName(endpoint);
+  const name = tunnelName(endpoint.format === "ipv6" ? endpoint : { ...endpoint, format: "udp" });
   const common = { kind: "link", name, mtu: profile.mtu ?? DEFAULT_MTU, up: true } as const;
   const trafficClass = profile.dscp === "copy" ? "inherit" : profile.dscp << 2;
   if (endpoint.format === "ipv6") {
@@ -131,14 +136,21 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
     };
     return [...deviceObjects(link, INTERNAL_ADDRESS.mobileNode), ...uplink(endpoint, homeAgent.ipv6)];
   }
-  if (homeAgent.ipv4 === undefined) return [];
-  const udp = endpoint.format === "udp" ? { udp: { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT } } : {};
+  const { ipv4 } = homeAgent;
+  if (ipv4 === undefined) return [];
+  const ends = { type: "sit", local: endpoint.address, remote: ipv4 } as const;
   const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
-  const link: Link = {
-    ...common,
-    link: { type: "sit", local: endpoint.address, remote: homeAgent.ipv4, ...header, ...udp },
-  };
-  return [...deviceObjects(link, INTERNAL_ADDRESS.mobileNode), ...uplink(endpoint, homeAgent.ipv4)];
+  const udp = { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT };
+  // The kernel takes a second device with the same ends only if one of the two is bound to a device.
+  const links: readonly Link[] = [
+    { ...common, link: { ...ends, ...header, udp } },
+    {
+      ...common,
+      name: tunnelName({ ...endpoint, format: "ipv4" }),
+      link: { ...ends, ...header, device: endpoint.device },
+    },
+  ];
+  return [...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)), ...uplink(endpoint, ipv4)];
 }
 
 /**

@@ -40,6 +40,8 @@ export interface SitLink extends TunnelHeaderSpec {
   readonly local: Ipv4Address;
   /** Absent: NBMA, the outer destination comes from the route. */
   readonly remote?: Ipv4Address;
+  /** The outer packets leave through this device only. Two tunnels with the same ends are two if one of them is bound to a device. */
+  readonly device?: string;
   /** FOU encapsulation (no header between UDP and the inner packet). */
   readonly udp?: { readonly sourcePort: number; readonly destinationPort: number };
   readonly pathMtuDiscovery: boolean;

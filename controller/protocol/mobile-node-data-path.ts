@@ -61,14 +61,12 @@ function leavingDevice(state: MobileNodeState): string | undefined {
 
 function localEndpoint(state: MobileNodeState, view: NetworkView, careOf: CareOf): LocalEndpoint {
   const { device } = careOf;
-  const { registration, receptions, site } = state;
+  const { registration, site } = state;
   if (careOf.family === 6) {
     const gateway = gatewayTo(view, device, site.homeAgent.ipv6);
     return { format: "ipv6", address: careOf.address, device, ...(gateway && isIpv6(gateway) ? { gateway } : {}) };
   }
-  const registered = registration !== undefined && sameCareOf(registration.careOf, careOf);
-  const former = receptions.find((one) => sameCareOf(one.careOf, careOf));
-  const plain = registered ? registration.format === "ipv4" : former?.plain === true;
+  const plain = registration?.format === "ipv4" && sameCareOf(registration.careOf, careOf);
   const gateway = site.homeAgent.ipv4 === undefined ? undefined : gatewayTo(view, device, site.homeAgent.ipv4);
   const router = gateway && isIpv4(gateway) ? { gateway } : {};
   return { format: plain ? "ipv4" : "udp", address: careOf.address, device, ...router };

@@ -117,8 +117,6 @@ export interface Reception {
   readonly careOf: CareOf;
   /** Absent: until the home agent has answered an update about another one. */
   readonly until: Instant | undefined;
-  /** Payload went out through it without UDP until it was left; it stays so while the way out is changing over. */
-  readonly plain?: boolean;
 }
 
 /** The data path last asked for, and what the kernel said. */

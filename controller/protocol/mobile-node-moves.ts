@@ -77,13 +77,10 @@ function canSend(state: MobileNodeState, view: NetworkView): boolean {
 
 /** Starts the grace time of the care-of addresses that the home agent no longer sends to; `present` is the one it does. */
 export function graceOthers(state: MobileNodeState, present: Attachment, now: Instant): readonly Reception[] {
-  const { registration } = state;
   const until = after(now, seconds(state.site.previousCareOfGraceSeconds));
   return state.receptions.map((one) => {
     const stays = one.until !== undefined || (present.kind === "away" && sameCareOf(present.careOf, one.careOf));
-    if (stays) return one;
-    const plain = registration?.format === "ipv4" && sameCareOf(registration.careOf, one.careOf);
-    return { ...one, until, ...(plain ? { plain } : {}) };
+    return stays ? one : { ...one, until };
   });
 }
 

@@ -3,12 +3,10 @@ import t from "tap";
 import { ipv6, maskAddress } from "../../../controller/base/ip.js";
 import { BindingStatus } from "../../../controller/wire/registry.js";
 import {
-  accepted4,
   Chart,
   HOME_ADDRESS,
   HOME_AGENT,
   IPV4_HOME_ADDRESS,
-  nat,
   network,
   optionKinds,
   type Update,
@@ -50,24 +48,6 @@ t.test(
     t.end();
   },
 );
-
-t.test("a former way in keeps its format while the way out changes over", (t) => {
-  const formats = (chart: Chart): unknown => chart.path?.ingress.map(({ address, format }) => [address, format]);
-  const chart = registered({ eth0: [V4] });
-  t.strictSame(formats(chart), [["203.0.113.10", "ipv4"]]);
-  chart.sees({ eth0: [`${V4} deprecated`], eth1: ["10.0.0.10/24"] });
-  const update = chart.update();
-  t.strictSame(formats(chart), [
-    ["203.0.113.10", "ipv4"],
-    ["10.0.0.10", "udp"],
-  ]);
-  chart.answer(update, { options: [accepted4, nat(60)] });
-  t.strictSame(formats(chart), [
-    ["10.0.0.10", "udp"],
-    ["203.0.113.10", "ipv4"],
-  ]);
-  t.end();
-});
 
 t.test("each way in knows the router of its own link, the one of the best route to the home agent", (t) => {
   const gateways = (chart: Chart): unknown => chart.path?.ingress.map(({ device, gateway }) => [device, gateway]);
