@@ -10,7 +10,7 @@ import { type Access, FAMILIES, Scene } from "./lib/scene.js";
 import { waitFor } from "./lib/wait.js";
 
 /** Packets of each flow while the daemon is away. */
-const DURING = 50;
+const DURING = 40;
 
 function flows(scene: Scene): Flow[] {
   return FAMILIES.flatMap((family) =>

@@ -26,7 +26,7 @@ const WAYS = FAMILIES.flatMap((family) => DIRECTIONS.map((direction) => ({ famil
 async function checkHeaders(scene: Scene, mobile: Mobile, access: Abroad): Promise<void> {
   const routers = access === "nat" ? 2 : 1;
   for (const way of WAYS) {
-    for (const ecn of [0, 1, 2]) {
+    for (const ecn of [0, 1]) {
       const trafficClass = (10 << 2) | ecn;
       const { outer, inner, received } = await cross(scene, mobile, way, { trafficClass });
       const hopLimit = way.direction === "down" ? PROFILE.ttl : PROFILE.ttl - routers;

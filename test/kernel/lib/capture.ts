@@ -1,5 +1,5 @@
 /** What passes a device, written down by tcpdump and read by us (fast) or by tshark (independent, and slow under emulation). */
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { run } from "./command.js";
 import { type Layer, layersOf } from "./frame.js";
 import type { Namespace } from "./namespace.js";
@@ -20,6 +20,10 @@ export class Capture {
   readonly file: string;
   readonly #process: Background;
   readonly #where: string;
+  /** What was read before, and how many octets of the file that was: a long capture is not read again at every look. */
+  readonly #known: Frame[] = [];
+  #consumed = 0;
+  #link = 0;
 
   constructor(namespace: Namespace, device: string, filter: string, file: string) {
     this.file = file;
@@ -36,7 +40,24 @@ export class Capture {
 
   /** All frames so far. */
   frames(): Frame[] {
-    return readPcap(readFileSync(this.file));
+    const file = openSync(this.file, "r");
+    try {
+      const fresh = Buffer.alloc(Math.max(0, fstatSync(file).size - this.#consumed));
+      const length = readSync(file, fresh, 0, fresh.length, this.#consumed);
+      this.#take(fresh.subarray(0, length));
+    } finally {
+      closeSync(file);
+    }
+    return [...this.#known];
+  }
+
+  #take(fresh: Buffer): void {
+    const isFirst = this.#consumed === 0;
+    if (isFirst && fresh.length < FILE_HEADER) return;
+    if (isFirst) this.#link = fresh.readUInt32LE(20);
+    const { frames, end } = readRecords(fresh, isFirst ? FILE_HEADER : 0, this.#link);
+    this.#known.push(...frames);
+    this.#consumed += end;
   }
 
   /** Waits until so many frames (default 1) match, and returns them. */
@@ -75,19 +96,21 @@ export class Capture {
   }
 }
 
-/** The frames of a classic capture file in this machine's byte order; one that is still being written ends earlier. */
-export function readPcap(file: Buffer): Frame[] {
+/**
+ * The whole records of a classic capture file in this machine's byte order, from `start` on, and where the first one begins that is
+ * not whole: the file is still being written.
+ */
+function readRecords(file: Buffer, start: number, link: number): { readonly frames: Frame[]; readonly end: number } {
   const frames: Frame[] = [];
-  for (let at = FILE_HEADER; at + RECORD_HEADER <= file.length; ) {
-    const length = file.readUInt32LE(at + 8);
-    const end = at + RECORD_HEADER + length;
+  let at = start;
+  while (at + RECORD_HEADER <= file.length) {
+    const end = at + RECORD_HEADER + file.readUInt32LE(at + 8);
     if (end > file.length) break;
     const bytes = new Uint8Array(file.subarray(at + RECORD_HEADER, end));
-    const link = file.readUInt32LE(20);
     frames.push({ at: file.readUInt32LE(at) + file.readUInt32LE(at + 4) / 1e6, bytes, layers: layersOf(bytes, link) });
     at = end;
   }
-  return frames;
+  return { frames, end: at };
 }
 
 /** One line: "ipv4 203.0.113.1>203.0.113.2 / udp 4191>40000 / ipv6 …". */

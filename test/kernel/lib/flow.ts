@@ -30,7 +30,7 @@ export class Flow {
         this.#from.send(this.#to, this.#text(this.#sent));
         this.#sent++;
       },
-      Math.min(scaled(INTERVAL), 200),
+      Math.min(scaled(INTERVAL), 60),
     );
   }
 
