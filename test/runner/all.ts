@@ -38,15 +38,15 @@ async function runDemo(machine: Machine): Promise<FileOutcome> {
 const unit = await runUnit([]);
 const { outcomes: kernel, machine } = await runKernel([]);
 const demo: FileOutcome[] = [];
-if (machine) {
-  const first = await runDemo(machine);
-  const again = machine.slow > 1 && count([first]).failed > 0;
-  if (again) console.log("second attempt, because the bench is emulated: test/demo");
-  demo.push(again ? { ...(await runDemo(machine)), secondAttempt: true } : first);
-  await machine.shutdown();
-} else {
-  demo.push({ file: "test/demo", tests: [{ path: ["make demo"], verdict: "skipped", detail: "no bench" }] });
-}
+const skippedDemo = (detail: string): FileOutcome => ({
+  file: "test/demo",
+  tests: [{ path: ["make demo"], verdict: "skipped", detail }],
+});
+if (machine === undefined) demo.push(skippedDemo("no bench"));
+// Its verdict is "no packet lost at 400 packets/s": on an emulated processor beside others that measures the emulation.
+else if (machine.slow > 1) demo.push(skippedDemo("the bench is emulated; run: make demo"));
+else demo.push(await runDemo(machine));
+await machine?.shutdown();
 const noKernelTest = count(kernel).passed === 0;
 if (noKernelTest) console.log("No kernel test ran: this run proves nothing about the kernel and counts as failed.");
 const everything = [...unit, ...kernel, ...demo];
