@@ -157,6 +157,12 @@ function element(set: string, key: NftElement["key"]): NftElement {
   return { kind: "nft-element", set, key };
 }
 
+/**
+ * The next hop of every route into the device for IPv6 care-of addresses, which takes no notice of it. Without one each home address is a
+ * neighbour of its own, and from some hundreds on the kernel does little else than to clear its neighbour table (measured with 10,000).
+ */
+const ONE_NEXT_HOP = ipv6("fe80::1");
+
 function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
   const { dscp, ttl, mtu = site.mtu } = profileOf(site, profile);
   const common = {
@@ -176,7 +182,7 @@ function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPl
       hopLimit: ttl,
       trafficClass: dscp === "copy" ? 0 : octetOfDscp(dscp),
     };
-    return { ...common, device: DEVICE.sendIpv6, encapsulation };
+    return { ...common, device: DEVICE.sendIpv6, via: ONE_NEXT_HOP, encapsulation };
   }
   const device = sendDevice(egress.format, { dscp, ttl });
   // sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d).

@@ -76,10 +76,10 @@ t.test("the binding of a node with an IPv6 care-of address", (test) => {
   const outer = "encap ip6 dst 2001:db8:a::2 src 2001:db8:1::1 hoplimit 64 tc 0x0";
   test.strictSame(commands(planBinding(path(SIX), SITE)), [
     "nft add element inet dsmipd ipv6-6 { 2001:db8:a::2 . 2001:db8:1::100 }",
-    `ip -6 route add 2001:db8:1::100/128 ${outer} dev dsmip-o6 table 254 proto 155 metric 1024 src 2001:db8:1::1`,
+    `ip -6 route add 2001:db8:1::100/128 ${outer} via fe80::1 dev dsmip-o6 table 254 proto 155 metric 1024 src 2001:db8:1::1`,
     PROXIES.six,
     "nft add element inet dsmipd ipv6-4 { 2001:db8:a::2 . 198.51.100.100 }",
-    `ip route add 198.51.100.100/32 ${outer} dev dsmip-o6 table 254 proto 155 metric 0`,
+    `ip route add 198.51.100.100/32 ${outer} via inet6 fe80::1 dev dsmip-o6 table 254 proto 155 metric 0`,
     PROXIES.four,
   ]);
   test.end();
@@ -91,11 +91,11 @@ t.test("a fixed class: sending devices of its own over IPv4, exceptions from cop
   test.match(overIpv6, [
     /ipv6-6/,
     "nft add element inet dsmipd fixed-6 { 2001:db8:1::100 }",
-    / hoplimit 77 tc 0xb8 dev dsmip-o6 /,
+    / hoplimit 77 tc 0xb8 via (inet6 )?fe80::1 dev dsmip-o6 /,
     /./,
     /ipv6-4/,
     "nft add element inet dsmipd fixed-4 { 198.51.100.100 }",
-    / hoplimit 77 tc 0xb8 dev dsmip-o6 /,
+    / hoplimit 77 tc 0xb8 via (inet6 )?fe80::1 dev dsmip-o6 /,
     /./,
   ]);
   test.end();
