@@ -155,8 +155,25 @@ export interface EspState {
   readonly type: "esp";
   readonly spi: number;
   readonly mode: "transport" | "tunnel";
-  readonly aead: { readonly algorithm: string; readonly key: Secret /** Octets. */; readonly icvLength: number };
+  readonly aead: AeadKey;
   readonly replayWindow: number;
+  /** ESP in UDP (RFC 3948); the ports in the direction of the packets. */
+  readonly encapsulation?: { readonly sourcePort: number; readonly destinationPort: number };
+  /** Only packets with this mark meet the state: part of its identity, so that several states may have one SPI. */
+  readonly mark?: XfrmMark;
+  /** The bits of the mark that packets have afterwards (XFRMA_SET_MARK). */
+  readonly setMark?: XfrmMark;
+  /** Tunnel mode, receiving: the outer DSCP becomes the inner one (XFRM_STATE_DECAP_DSCP). */
+  readonly decapsulateDscp?: boolean;
+  /** Tunnel mode, sending: the outer DSCP is 0 and not the inner one (XFRM_SA_XFLAG_DONT_ENCAP_DSCP). */
+  readonly hideDscp?: boolean;
+}
+
+/** An AEAD's key (with its salt) under the kernel's name of the algorithm; `icvLength` in octets. */
+export interface AeadKey {
+  readonly algorithm: string;
+  readonly key: Secret;
+  readonly icvLength: number;
 }
 
 /** Mobile IPv6's own transformations: home address destination option (60) and type 2 routing header (43). */
@@ -167,20 +184,22 @@ export interface MobilityState {
   readonly wildcard: boolean;
 }
 
+/** Both ends are of one family. */
 export interface XfrmState {
   readonly kind: "xfrm-state";
-  readonly source: Ipv6Address;
-  readonly destination: Ipv6Address;
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
   readonly reqid: number;
   readonly selector?: XfrmSelector;
   readonly transform: EspState | MobilityState;
 }
 
+/** In tunnel mode both ends of the tunnel, of one family, which need not be the selector's; unspecified addresses match any. */
 export interface XfrmTemplate {
   readonly protocol: "esp" | "home-address-option" | "type2-routing-header";
   readonly mode: "transport" | "tunnel" | "route-optimisation";
-  readonly source: Ipv6Address;
-  readonly destination: Ipv6Address;
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
   readonly reqid: number;
   /** Level "use": the packet passes without it too. */
   readonly optional: boolean;
@@ -349,7 +368,7 @@ export function objectKey(object: KernelObject): string {
       return `proxy-neighbour ${object.device} ${object.address}`;
     case "xfrm-state":
       return object.transform.type === "esp"
-        ? `xfrm-state esp ${object.destination} ${object.transform.spi}`
+        ? `xfrm-state esp ${object.destination} ${object.transform.spi} ${markKey(object.transform.mark)}`.trimEnd()
         : `xfrm-state ${object.transform.type} ${object.source} ${object.destination}`;
     case "xfrm-policy":
       return `xfrm-policy ${object.policyType} ${object.direction} ${selectorKey(object.selector)} ${markKey(object.mark)}`;

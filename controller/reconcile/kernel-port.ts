@@ -3,7 +3,12 @@ import type { MobilityError } from "../base/errors.js";
 import type { KernelObject, KernelObjectKind } from "../plan/objects.js";
 
 export type Operation =
-  | { readonly verb: "create"; readonly object: KernelObject }
+  | {
+      readonly verb: "create";
+      readonly object: KernelObject;
+      /** One in the kernel whose history the new one takes on: sequence numbers of a security association (plan/succession.ts). */
+      readonly predecessor?: KernelObject;
+    }
   | { readonly verb: "update"; readonly object: KernelObject; readonly previous: KernelObject }
   | { readonly verb: "remove"; readonly object: KernelObject };
 
