@@ -74,6 +74,8 @@ export class FakeKernel implements KernelPort {
     const key = objectKey(object);
     const refusal = this.refuse(operation) ?? this.#conflict(operation);
     if (refusal !== undefined) return { operation, error: new MobilityError("MIP_KERNEL", refusal) };
+    // A table goes with everything in it, and what replaces it is made anew.
+    if (object.kind === "nft-table" && verb !== "create") this.#dropElements();
     if (verb === "remove") this.objects.delete(key);
     else this.objects.set(key, object);
     this.announce({ verb: verb === "remove" ? "removed" : "changed", object });
@@ -84,7 +86,19 @@ export class FakeKernel implements KernelPort {
     const key = objectKey(object);
     if (verb === "create" && this.strangers.has(key)) return `File exists: ${key} is somebody else's`;
     if (verb === "update" && !this.objects.has(key)) return `No such file or directory: ${key}`;
+    if (verb !== "remove" && object.kind === "nft-element" && !this.#hasSet(object.set))
+      return `No such file or directory: ${key}`;
     return undefined;
+  }
+
+  /** Tests that are not about tables leave them out; then every set is there. */
+  #hasSet(name: string): boolean {
+    const tables = [...this.objects.values()].filter((object) => object.kind === "nft-table");
+    return tables.length === 0 || tables.some(({ sets }) => sets.some((set) => set.name === name));
+  }
+
+  #dropElements(): void {
+    for (const [key, object] of this.objects) if (object.kind === "nft-element") this.objects.delete(key);
   }
 
   /** The same objects, whatever the order. */

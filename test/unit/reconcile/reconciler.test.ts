@@ -24,7 +24,7 @@ const table = (counters: readonly string[]): KernelObject => ({
   family: "inet",
   name: "dsmipd",
   counters,
-  sets: [],
+  sets: [{ name: "port-4", key: ["ipv4_addr"], value: "inet_service" }],
   chains: [],
 });
 const proxy = (host: number): KernelObject => ({
