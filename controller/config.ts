@@ -19,6 +19,7 @@ import {
   prefixesOverlap,
 } from "./base/ip.js";
 import { Secret } from "./base/secret.js";
+import { type IkeCredentials, loadCredentials } from "./credentials.js";
 import { readYamlFile } from "./yaml-file.js";
 
 export interface EspKey {
@@ -36,19 +37,35 @@ export interface NodeKeys {
 export interface LoadedConfig<C extends Config = Config> {
   readonly path: string;
   readonly config: C;
+  /** Static keys; empty with ikev2. */
   readonly keys: ReadonlyMap<Ipv6Address, NodeKeys>;
+  /** Present with ikev2. */
+  readonly credentials?: IkeCredentials;
 }
 
-/** Reads and checks the configuration file and its key file. */
+/** Reads and checks the configuration file and the files with keys that it names. */
 export function loadConfig(path: string): LoadedConfig {
   const config = readYamlFile(path, configFile, { secret: false });
-  const keyPath = resolve(dirname(path), config.keyFile);
-  const keys = loadKeys(keyPath);
   const complain = (message: string): never => {
     throw new ConfigError(`${path}: ${message}`);
   };
+  const { keyFile: keyFilePath, security } = config;
+  if (security.method === "ikev2") {
+    if (keyFilePath !== undefined)
+      complain("keyFile is for static keys and security.method is ikev2; remove one of the two");
+  } else if (keyFilePath === undefined) {
+    complain('keyFile is missing; a file with static keys is wanted, or security with method "ikev2"');
+  }
+  const keyPath = resolve(dirname(path), keyFilePath ?? "");
+  const keys = keyFilePath === undefined ? new Map<Ipv6Address, NodeKeys>() : loadKeys(keyPath);
   if (config.role === "home-agent") checkHomeAgent(config, complain);
   else checkMobileNode(config, complain);
+  checkProtection(config, complain);
+  if (security.method === "ikev2") {
+    const credentials = loadCredentials(path, security);
+    checkCredentials(config, credentials, complain);
+    return { path, config, keys, credentials };
+  }
   for (const homeAddress of homeAddresses(config)) {
     if (!keys.has(homeAddress)) {
       throw new ConfigError(`${keyPath}: has no keys for ${homeAddress}; add an entry to keys with this homeAddress`);
@@ -172,5 +189,58 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
           `mobileNode.homePrefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`,
         );
     }
+  });
+}
+
+function checkProtection(config: Config, complain: Complain): void {
+  if (config.security.method === "ikev2") return;
+  const profiles =
+    config.role === "home-agent"
+      ? Object.entries(config.tunnelProfiles).map(([name, profile]) => [`tunnelProfiles.${name}`, profile] as const)
+      : [["tunnelProfile", config.tunnelProfile] as const];
+  for (const [key, { protection }] of profiles) {
+    if (protection === "esp")
+      complain(`${key}.protection is "esp", which needs negotiated keys; set security.method to "ikev2"`);
+  }
+}
+
+/** Each identity must have what its way to prove itself needs, and belong to one home address only (RFC 6275 §5.1). */
+function checkCredentials(config: Config, credentials: IkeCredentials, complain: Complain): void {
+  const { certificate, authorities } = credentials;
+  const missing = (key: string, what: string): never => complain(`${key} is missing; ${what}`);
+  const own = (why: string): void => {
+    if (certificate === undefined) missing("security.certificate", `our certificate and privateKey are wanted ${why}`);
+  };
+  const trust = (why: string): void => {
+    if (authorities.length === 0) missing("security.authorities", `the certificate of an authority is wanted ${why}`);
+  };
+  const secret = (identity: string, method: "psk" | "eap"): void => {
+    if (!credentials[method].has(identity))
+      missing(
+        "security.credentialFile",
+        `an entry for ${identity} with ${method === "psk" ? "psk" : "eapPassword"} is wanted there`,
+      );
+  };
+  if (config.role === "mobile-node") {
+    const { security } = config;
+    if (security.method !== "ikev2") return;
+    if (security.authentication === "certificate") own("because security.authentication is certificate");
+    else secret(security.identity, security.authentication);
+    if (security.authentication !== "psk") trust("that vouches for the home agent");
+    return;
+  }
+  const owners = new Map<string, number>();
+  config.subscribers.forEach(({ identity, authentication, homeAddress }, i) => {
+    if (identity === undefined) {
+      complain(`subscribers[${i}].identity is missing (${homeAddress}); the node's IKE identity is wanted`);
+      return;
+    }
+    const twin = owners.get(identity);
+    if (twin !== undefined)
+      complain(`subscribers[${i}].identity is ${identity}, which subscribers[${twin}] has too; one node, one identity`);
+    owners.set(identity, i);
+    if (authentication !== "certificate") secret(identity, authentication);
+    if (authentication === "certificate") trust(`that vouches for subscribers[${i}]`);
+    if (authentication !== "psk") own(`because subscribers[${i}].authentication is ${authentication}`);
   });
 }

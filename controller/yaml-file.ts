@@ -10,7 +10,7 @@ export function readYamlFile<S extends z.ZodType>(
   schema: S,
   options: { readonly secret: boolean },
 ): z.output<S> {
-  const text = readText(path, options.secret);
+  const text = readTextFile(path, options.secret);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, version: "1.2", uniqueKeys: true });
   const [syntax] = document.errors;
@@ -24,7 +24,8 @@ export function readYamlFile<S extends z.ZodType>(
   throw new ConfigError(sentence(path, result.error.issues, document, lines, options.secret));
 }
 
-function readText(path: string, secret: boolean): string {
+/** The file as text. Throws ConfigError; of a `secret` one also if anybody but its owner may read it. */
+export function readTextFile(path: string, secret: boolean): string {
   try {
     const { mode } = statSync(path);
     if (secret && (mode & 0o077) !== 0) {

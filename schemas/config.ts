@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { parseIpv4, parseIpv6, parsePrefix } from "../controller/base/ip.js";
+import { homeAgentSecurity, mobileNodeSecurity, subscriberIdentity } from "./security.js";
 
 export const ipv4Text = z
   .string()
@@ -40,6 +41,14 @@ export const tunnelProfile = z
       .max(65000)
       .optional()
       .describe("Largest inner packet in octets. Default: what the shared devices have (homeAgent.mtu)."),
+    protection: z
+      .enum(["none", "esp"])
+      .default("none")
+      .describe("Payload between node and home agent: as it is, or in ESP tunnel mode (RFC 5555 §5.2.2). Needs ikev2."),
+    decapsulateDscp: z
+      .boolean()
+      .default(false)
+      .describe("With protection esp: what comes out of the tunnel gets the outer DSCP (RFC 2983 §4.2)."),
   })
   .describe("Tunnel profile");
 
@@ -62,8 +71,9 @@ const common = {
     .describe("Journal of accepted bindings, so that a restart forgets nothing."),
   keyFile: z
     .string()
+    .optional()
     .describe(
-      "Static ESP keys (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file.",
+      "Static ESP keys (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file. Needed unless security.method is ikev2.",
     ),
   log,
 };
@@ -72,11 +82,13 @@ export const subscriber = z.strictObject({
   homeAddress: ipv6Text.describe("IPv6 home address."),
   ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address that belongs to this node (RFC 5555 §4.5)."),
   profile: z.string().default("default").describe("Name of a tunnel profile."),
+  ...subscriberIdentity,
 });
 
 export const homeAgentConfig = z.strictObject({
   role: z.literal("home-agent"),
   ...common,
+  security: homeAgentSecurity.prefault({ method: "static-keys" }),
   homeAgent: z.strictObject({
     addresses: z.strictObject({
       ipv6: ipv6Text.describe("Home agent address; nodes send their binding updates here."),
@@ -138,6 +150,7 @@ export const homeAgentConfig = z.strictObject({
 export const mobileNodeConfig = z.strictObject({
   role: z.literal("mobile-node"),
   ...common,
+  security: mobileNodeSecurity.prefault({ method: "static-keys" }),
   mobileNode: z.strictObject({
     homeAddress: ipv6Text,
     ipv4HomeAddress: ipv4Text.optional(),

@@ -12,6 +12,7 @@ import {
   planDocument,
   statusDocument,
 } from "./control.js";
+import { credentialFile } from "./credentials.js";
 import { journalHeader, journalLine } from "./journal.js";
 import { keyFile } from "./keys.js";
 
@@ -70,6 +71,7 @@ export function documents(): ReadonlyMap<string, string> {
   return new Map([
     ["config.schema.json", text(schema(configFile))],
     ["keys.schema.json", text(schema(keyFile))],
+    ["credentials.schema.json", text(schema(credentialFile))],
     ["journal.schema.json", text({ header: schema(journalHeader), line: schema(journalLine) })],
     ["control.openapi.json", text(openApi())],
   ]);

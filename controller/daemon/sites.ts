@@ -1,5 +1,5 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
-import type { HomeAgentConfig, MobileNodeConfig } from "../../schemas/config.js";
+import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
 import type { HomeAgentSite, HomeSubscriber } from "../protocol/home-agent-inputs.js";
 
@@ -34,7 +34,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
 export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
   const { addresses, homeLink, mtu } = config.homeAgent;
   const profiles = new Map(Object.entries(config.tunnelProfiles));
-  if (!profiles.has("default")) profiles.set("default", { dscp: "copy", ttl: 64 });
+  if (!profiles.has("default")) profiles.set("default", tunnelProfile.parse({}));
   return { addresses, homeDevice: homeLink.interface, mtu, profiles };
 }
 
