@@ -7,9 +7,11 @@ import { hostPrefix, ipv6, isIpv4 } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import { homeAgentFirewall, SETS } from "./home-agent-firewall.js";
 import type { KernelObject, Link, NftElement, Route } from "./objects.js";
+import { type ObservedEsp, protectedBinding } from "./payload-protection.js";
 import { homeAgentSecuritySite } from "./security-plan.js";
 import { deviceObjects, signallingObjects, sysctl } from "./shared-objects.js";
 import {
+  type Associations,
   DEVICE,
   DSMIP_PORT,
   type HomeAgentPlanSite,
@@ -17,12 +19,13 @@ import {
   internalAddress,
   MAIN_TABLE,
   profileOf,
+  protectsPayload,
   sendDevice,
   type TunnelClass,
   tunnelClasses,
 } from "./site.js";
 
-export { planSubscriberSecurity } from "./security-plan.js";
+export { planNegotiatedSubscriber, planSubscriberSecurity } from "./security-plan.js";
 
 /** DSCP stands in the upper six bits of the traffic class octet. */
 export const octetOfDscp = (dscp: number): number => dscp << 2;
@@ -41,6 +44,7 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
       INTERNAL_ADDRESS.receiveIpv6,
     ),
     ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
+    ...(protectsPayload(site) ? [protectedDevice(deviceMtu(site))] : []),
     ...signallingObjects(),
     ...homeAgentSecuritySite(site.addresses.ipv6),
     homeAgentFirewall(site),
@@ -110,26 +114,47 @@ function ip6Device(
   };
 }
 
+function protectedDevice(mtu: number): Link {
+  return { kind: "link", name: DEVICE.protectedPayload, mtu, up: true, link: { type: "dummy" } };
+}
+
 /** The shared devices take the largest packets of any profile; whoever's profile says less has it locked in its routes. */
 function deviceMtu({ mtu, profiles }: HomeAgentPlanSite): number {
   return Math.max(mtu, ...[...profiles.values()].map((profile) => profile.mtu ?? mtu));
 }
 
+/** What IKE has brought for one node. */
+export interface NodeProtection {
+  readonly associations: Associations;
+  readonly observedEsp?: ObservedEsp | undefined;
+}
+
 /** The objects of one binding, in a fixed order. */
-export function planBinding(path: DataPath, site: HomeAgentPlanSite): readonly KernelObject[] {
+export function planBinding(
+  path: DataPath,
+  site: HomeAgentPlanSite,
+  protection: NodeProtection = { associations: {} },
+): readonly KernelObject[] {
   const homes: readonly IpAddress[] = [
     path.homeAddress,
     ...(path.ipv4HomeAddress === undefined ? [] : [path.ipv4HomeAddress]),
   ];
-  const { dscp } = profileOf(site, path.profile);
-  return homes.flatMap((home) => [
+  const profile = profileOf(site, path.profile);
+  const esp = profile.protection === "esp";
+  const tunnel = (home: IpAddress): readonly KernelObject[] => [
     ...path.ingress.map((endpoint) => ingressElement(home, endpoint)),
-    ...egressElements(home, path.egress, dscp),
-    route(home, path, site),
-    ...(site.homeDevice === undefined
-      ? []
-      : [{ kind: "proxy-neighbour", device: site.homeDevice, address: home, router: false } as const]),
-  ]);
+    ...egressElements(home, path.egress, profile.dscp),
+  ];
+  return [
+    ...(esp ? protectedBinding(path, protection.associations.payload, protection.observedEsp, site) : []),
+    ...homes.flatMap((home) => [
+      ...(esp ? [] : tunnel(home)),
+      esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),
+      ...(site.homeDevice === undefined
+        ? []
+        : [{ kind: "proxy-neighbour", device: site.homeDevice, address: home, router: false } as const]),
+    ]),
+  ];
 }
 
 function ingressElement(home: IpAddress, endpoint: Endpoint): NftElement {
@@ -162,6 +187,19 @@ function element(set: string, key: NftElement["key"]): NftElement {
  * neighbour of its own, and from some hundreds on the kernel does little else than to clear its neighbour table (measured with 10,000).
  */
 const ONE_NEXT_HOP = ipv6("fe80::1");
+
+/** A policy takes the packet before it gets to the device, where what has no policy ends. */
+function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Route {
+  return {
+    kind: "route",
+    destination: hostPrefix(home),
+    table: MAIN_TABLE,
+    metric: isIpv4(home) ? 0 : 1024,
+    device: DEVICE.protectedPayload,
+    ...(mtu !== undefined && mtu < deviceMtu(site) && { mtu }),
+    ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
+  };
+}
 
 function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
   const { dscp, ttl, mtu = site.mtu } = profileOf(site, profile);

@@ -16,9 +16,11 @@ import {
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
 import type { Address, KernelObject, Link, Route } from "./objects.js";
+import { protectedNode } from "./payload-protection.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "./security-plan.js";
 import { deviceObjects, signallingObjects } from "./shared-objects.js";
 import {
+  type Associations,
   CARE_OF_TABLE_BASE,
   DEFAULT_MTU,
   DEVICE,
@@ -36,7 +38,8 @@ const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as c
 const LINK_LOCAL = { address: ipv4Of("169.254.0.0"), length: 16 } as const;
 const DHCP_SERVER_PORT = 67;
 
-export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity): readonly KernelObject[] {
+/** Without static keys the associations are negotiated and planned for on their own. */
+export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity | undefined): readonly KernelObject[] {
   return [
     ...(site.homeAgent.ipv4 === undefined
       ? []
@@ -58,15 +61,23 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity)
 }
 
 /** The objects of the data path, in a fixed order. */
-export function planMobileNode(path: MobileNodeDataPath, site: MobileNodePlanSite): readonly KernelObject[] {
+export function planMobileNode(
+  path: MobileNodeDataPath,
+  site: MobileNodePlanSite,
+  associations: Associations = {},
+): readonly KernelObject[] {
   const ipv4 = path.ipv4HomeAddress;
   const homes: readonly IpAddress[] = [path.homeAddress, ...(ipv4 === undefined ? [] : [ipv4])];
   const tunnels = new Map<string, LocalEndpoint>();
   for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])]) {
     tunnels.set(`${endpoint.address} ${endpoint.device}`, endpoint);
   }
+  const esp = site.profile.protection === "esp";
   return [
-    ...[...tunnels.values()].flatMap((endpoint) => tunnelObjects(endpoint, site)),
+    ...[...tunnels.values()].flatMap((endpoint) =>
+      esp ? uplinkObjects(endpoint, site) : tunnelObjects(endpoint, site),
+    ),
+    ...(esp ? protectedNode(path, associations.payload, site) : []),
     ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
     ...(path.mode === "home" && path.homeDevice !== undefined
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
@@ -153,6 +164,11 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
   return [...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)), ...uplink(endpoint, ipv4)];
 }
 
+function uplinkObjects(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): readonly KernelObject[] {
+  const remote = endpoint.format === "ipv6" ? homeAgent.ipv6 : homeAgent.ipv4;
+  return remote === undefined ? [] : uplink(endpoint, remote);
+}
+
 /**
  * From a care-of address the home agent is reached through the link that the address belongs to, whatever other uplinks there are and
  * whichever of them the main table prefers: updates from a new address, the tunnel, and what strict rp_filter lets in.
@@ -176,7 +192,11 @@ function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanS
   const four = isIpv4(home);
   const base = { kind: "route", table: HOME_TABLE, metric: four ? 0 : 1024, preferredSource: home } as const;
   const everywhere = { address: four ? IPV4_ANY : IPV6_ANY, length: 0 };
-  if (path.egress !== undefined) return [{ ...base, destination: everywhere, device: tunnelName(path.egress) }];
+  if (path.egress !== undefined) {
+    // Protected payload is taken by a policy before it gets to a device; what no policy takes goes nowhere.
+    const device = site.profile.protection === "esp" ? DEVICE.homeAddresses : tunnelName(path.egress);
+    return [{ ...base, destination: everywhere, device }];
+  }
   if (path.homeDevice === undefined) return [{ ...base, destination: everywhere, device: DEVICE.homeAddresses }];
   const device = path.homeDevice;
   if (!four) return [];

@@ -3,10 +3,14 @@
  * the kernel's own Mobile IPv6 transformations around it (RFC 4877 §4, RFC 6275 §5.1). Which templates stand in which order and which
  * policy is of type sub is what the kernels accept (KERNEL.md).
  */
-import { hostPrefix, IPV6_ANY, type Ipv6Address, ipToBytes } from "../base/ip.js";
-import type { KernelObject, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
+import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../base/ip.js";
+import type { KernelObject, XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
 import { OWNERSHIP } from "./objects.js";
+import { negotiatedReqid, reqidOf } from "./request-ids.js";
+import { RECEIVING_PLAIN_MARK, SENDING_MARK } from "./security-marks.js";
 import {
+  type Association,
+  type Associations,
   ESP_ONLY_MARK,
   type HomeAgentPlanSite,
   type MobileNodePlanSite,
@@ -21,16 +25,7 @@ const REPLAY_WINDOW = 64;
 const ESP = 50;
 const ANYBODY = { address: IPV6_ANY, length: 0 } as const;
 
-/** Request ids below this are for what all nodes share. */
-const SHARED_REQIDS = 16;
 const REQID = { wildcard: 0, homeAddressOption: 1 } as const;
-
-/** The request id of a node's ESP states: from its home address, so that it is the same after every restart. */
-export function reqidOf(homeAddress: Ipv6Address): number {
-  let hash = 0x811c9dc5;
-  for (const octet of ipToBytes(homeAddress)) hash = Math.imul(hash ^ octet, 0x01000193) >>> 0;
-  return OWNERSHIP.reqidBase + SHARED_REQIDS + (hash % (0x1000000 - SHARED_REQIDS));
-}
 
 function between(source: Ipv6Address, destination: Ipv6Address): XfrmSelector {
   return { source: hostPrefix(source), destination: hostPrefix(destination), protocol: MOBILITY_HEADER };
@@ -58,6 +53,24 @@ function espState(
   };
 }
 
+/** A state made of what was negotiated; the mark keeps it apart from the IKE daemon's original. */
+function negotiatedState(
+  source: Ipv6Address,
+  destination: Ipv6Address,
+  reqid: number,
+  { spi, aead }: Association,
+  mark: XfrmMark,
+): XfrmState {
+  return {
+    kind: "xfrm-state",
+    source,
+    destination,
+    reqid,
+    selector: between(source, destination),
+    transform: { type: "esp", spi, mode: "transport", aead, replayWindow: REPLAY_WINDOW, mark },
+  };
+}
+
 const esp = (reqid: number): XfrmTemplate => ({
   protocol: "esp",
   mode: "transport",
@@ -67,7 +80,8 @@ const esp = (reqid: number): XfrmTemplate => ({
   optional: false,
 });
 
-function policy(
+/** A policy of ours. */
+export function policy(
   direction: XfrmPolicy["direction"],
   selector: XfrmSelector,
   priority: number,
@@ -124,6 +138,7 @@ export function homeAgentSecuritySite(homeAgent: Ipv6Address): readonly KernelOb
   return [...wildcard("home-address-option"), policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" })];
 }
 
+/** A subscriber with static keys at the home agent. */
 export function planSubscriberSecurity(
   homeAddress: Ipv6Address,
   keys: NodeSecurity,
@@ -134,15 +149,63 @@ export function planSubscriberSecurity(
   return [
     espState(homeAddress, homeAgent, reqid, keys.update),
     espState(homeAgent, homeAddress, reqid, keys.acknowledgement),
+    ...signallingPolicies(homeAddress, homeAgent, reqid),
+  ];
+}
+
+/** A subscriber whose keys are negotiated, at the home agent: its policies always, and what there is of associations. */
+export function planNegotiatedSubscriber(
+  homeAddress: Ipv6Address,
+  associations: Associations,
+  site: HomeAgentPlanSite,
+): readonly KernelObject[] {
+  const homeAgent = site.addresses.ipv6;
+  const slots = site.negotiated?.slots;
+  const reqid = reqidOf(homeAddress, "signalling", slots);
+  return [
+    ...planSignalling({ self: homeAgent, peer: homeAddress, reqid }, associations),
+    ...signallingPolicies(homeAddress, homeAgent, reqid),
+    announcementPolicy(homeAddress, [reqid, reqidOf(homeAddress, "payload", slots)]),
+  ];
+}
+
+function signallingPolicies(homeAddress: Ipv6Address, homeAgent: Ipv6Address, reqid: number): readonly KernelObject[] {
+  return [
     policy("in", between(homeAddress, homeAgent), POLICY_PRIORITY.signalling, { templates: [esp(reqid)] }),
     policy("out", between(homeAgent, homeAddress), POLICY_PRIORITY.signalling, { templates: [esp(reqid)] }),
   ];
 }
 
-/** The mobile node's side. Updates with one of our marks get ESP alone; all others the Home Address option too. */
+/** The negotiated associations for binding updates and acknowledgements, as this end of them uses them. */
+function planSignalling(
+  { self, peer, reqid }: { readonly self: Ipv6Address; readonly peer: Ipv6Address; readonly reqid: number },
+  { signalling }: Associations,
+): readonly KernelObject[] {
+  if (signalling === undefined) return [];
+  return [
+    ...signalling.receive.map((one) => negotiatedState(peer, self, reqid, one, RECEIVING_PLAIN_MARK)),
+    ...(signalling.send === undefined ? [] : [negotiatedState(self, peer, reqid, signalling.send, SENDING_MARK)]),
+  ];
+}
+
+/**
+ * Meets no packet: its selector leads from the home address to itself. XFRM_MSG_MIGRATE needs a policy to speak of, and by that message
+ * the IKE daemon learns that its SA has moved; the templates bear the request ids under which it knows its children.
+ */
+export function announcementSelector(homeAddress: Ipv6Address): XfrmSelector {
+  return between(homeAddress, homeAddress);
+}
+
+function announcementPolicy(homeAddress: Ipv6Address, reqids: readonly number[]): XfrmPolicy {
+  return policy("out", announcementSelector(homeAddress), POLICY_PRIORITY.signalling, {
+    templates: reqids.map((reqid) => esp(negotiatedReqid(reqid))),
+  });
+}
+
+/** The mobile node's side. Updates with one of our marks get ESP alone; all others the Home Address option too. Without static keys the associations are negotiated. */
 export function mobileNodeSecuritySite(
   { homeAddress, homeAgent }: MobileNodePlanSite,
-  keys: NodeSecurity,
+  keys: NodeSecurity | undefined,
 ): readonly KernelObject[] {
   const reqid = reqidOf(homeAddress);
   const out = between(homeAddress, homeAgent.ipv6);
@@ -155,13 +218,25 @@ export function mobileNodeSecuritySite(
     optional: false,
   };
   return [
-    espState(homeAddress, homeAgent.ipv6, reqid, keys.update),
-    espState(homeAgent.ipv6, homeAddress, reqid, keys.acknowledgement),
+    ...(keys === undefined
+      ? [announcementPolicy(homeAddress, [reqid, reqidOf(homeAddress, "payload")])]
+      : [
+          espState(homeAddress, homeAgent.ipv6, reqid, keys.update),
+          espState(homeAgent.ipv6, homeAddress, reqid, keys.acknowledgement),
+        ]),
     policy("in", between(homeAgent.ipv6, homeAddress), POLICY_PRIORITY.signalling, { templates: [esp(reqid)] }),
     policy("out", out, POLICY_PRIORITY.signalling, { mark: ESP_ONLY_MARK, templates: [esp(reqid)] }),
     policy("out", out, POLICY_PRIORITY.signallingWithOption, { templates: [option, esp(reqid)] }),
     ...wildcard("type2-routing-header"),
   ];
+}
+
+/** The mobile node's negotiated associations for signalling. */
+export function planNegotiatedNode(
+  { homeAddress, homeAgent }: MobileNodePlanSite,
+  associations: Associations,
+): readonly KernelObject[] {
+  return planSignalling({ self: homeAddress, peer: homeAgent.ipv6, reqid: reqidOf(homeAddress) }, associations);
 }
 
 /** The care-of address that the kernel writes into updates over IPv6; changed in place at a move. */

@@ -5,6 +5,8 @@
 import type { Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { ipv4 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
+import type { AeadKey, XfrmMark } from "./objects.js";
+import type { Purpose, Slots } from "./request-ids.js";
 
 /** RFC 5555 §8; the kernel's GUE port holds it, so signalling is steered to the next one. */
 export const DSMIP_PORT = 4191;
@@ -30,6 +32,10 @@ export const RULE_PRIORITY = { local: 4188, careOf: 4189, signalling: 4190, home
 export const POLICY_PRIORITY = {
   signalling: 0x100,
   signallingWithOption: 0x200,
+  /** Between the node and the home agent itself, which payload protection leaves out (RFC 5555 §5.2.2). */
+  bypassErrors: 0x480,
+  bypass: 0x500,
+  payload: 0x600,
   block: 0x800,
   wildcard: 0x900,
 } as const;
@@ -41,6 +47,10 @@ export interface TunnelProfileSpec {
   readonly ttl: number;
   /** Largest inner packet in octets; absent: the devices' MTU. */
   readonly mtu?: number | undefined;
+  /** Absent: "none". With "esp" payload travels in ESP tunnel mode alone (RFC 5555 §5.2.2). */
+  readonly protection?: "none" | "esp" | undefined;
+  /** What comes out of ESP gets the outer DSCP. */
+  readonly decapsulateDscp?: boolean | undefined;
 }
 
 export interface HomeAgentPlanSite {
@@ -51,6 +61,8 @@ export interface HomeAgentPlanSite {
   readonly mtu: number;
   /** By name; "default" is always there. */
   readonly profiles: ReadonlyMap<string, TunnelProfileSpec>;
+  /** Present: security associations are negotiated. */
+  readonly negotiated?: { readonly slots: Slots; readonly espInUdp: "nat" | "always" } | undefined;
 }
 
 export interface MobileNodePlanSite {
@@ -59,9 +71,25 @@ export interface MobileNodePlanSite {
   readonly homePrefixes: readonly Prefix[];
   readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
   readonly profile: TunnelProfileSpec;
+  /** Security associations are negotiated. */
+  readonly negotiated?: boolean | undefined;
 }
 
-/** The two security associations of one mobile node. */
+/** One direction of what was negotiated. */
+export interface Association {
+  readonly spi: number;
+  readonly aead: AeadKey;
+}
+
+/** For one purpose: all that are accepted, and the one that we send with. Absent `send`: nothing can be sent. */
+export interface ChildAssociations {
+  readonly receive: readonly Association[];
+  readonly send?: Association | undefined;
+}
+
+export type Associations = { readonly [P in Purpose]?: ChildAssociations };
+
+/** The two static security associations of one mobile node. */
 export interface NodeSecurity {
   readonly update: { readonly spi: number; readonly key: Secret };
   readonly acknowledgement: { readonly spi: number; readonly key: Secret };
@@ -80,6 +108,8 @@ export const DEVICE = {
   sendIpv6: "dsmip-o6",
   sendPrefix: "dsmip-o",
   homeAddresses: "dsmip-hoa",
+  /** Routes of nodes whose payload is protected end here; nothing comes through. */
+  protectedPayload: "dsmip-esp",
 } as const;
 
 /** An outer header that some profile asks for: one device for each and for both formats over IPv4. */
@@ -89,6 +119,18 @@ export interface TunnelClass {
 }
 
 export const COPY_CLASS_OCTET = 64; // no DSCP is 64
+
+/** ESP in UDP (RFC 3948 §2.1). */
+export const ESP_UDP_PORT = 4500;
+
+const ESP_CLASS_BIT = 0x10000000;
+const ESP_CLASS_MASK = 0x107fff00;
+
+/** On outgoing ESP: tells the firewall which outer header the packet shall have. Bits 8 to 15 are the TTL, 16 to 22 the DSCP. */
+export function espClassMark({ dscp, ttl }: TunnelClass): XfrmMark {
+  const classOctet = dscp === "copy" ? COPY_CLASS_OCTET : dscp;
+  return { value: ESP_CLASS_BIT + (classOctet << 16) + (ttl << 8), mask: ESP_CLASS_MASK };
+}
 
 export function sendDevice(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass): string {
   return `dsmip-o${format === "ipv4" ? "p" : "u"}-${dscp === "copy" ? "c" : dscp}-${ttl}`;
@@ -116,6 +158,10 @@ export function tunnelClasses(site: HomeAgentPlanSite): readonly TunnelClass[] {
   const classes = new Map<string, TunnelClass>();
   for (const { dscp, ttl } of site.profiles.values()) classes.set(`${dscp} ${ttl}`, { dscp, ttl });
   return [...classes.values()];
+}
+
+export function protectsPayload({ profiles }: HomeAgentPlanSite): boolean {
+  return [...profiles.values()].some(({ protection }) => protection === "esp");
 }
 
 export function profileOf(site: HomeAgentPlanSite, name: string): TunnelProfileSpec {

@@ -9,8 +9,9 @@ import {
   homeAgentSecuritySite,
   mobileNodeSecuritySite,
   planSubscriberSecurity,
-  reqidOf,
+
 } from "../../../controller/plan/security-plan.js";
+import { reqidOf } from "../../../controller/plan/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite, NodeSecurity } from "../../../controller/plan/site.js";
 
 const HA = ipv6("2001:db8:1::1");

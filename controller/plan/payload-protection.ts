@@ -1,0 +1,249 @@
+/**
+ * Payload in ESP tunnel mode (RFC 5555 §5.2.2): policies and associations of one node, at either end. Associations that receive name no
+ * sender, because ESP itself says who it is, so nothing of them changes while the node's end moves; one stands ready for each of our own
+ * ends and encapsulations that the other side may use. The policies decide, by request id, that only the node's own association may bring
+ * packets with its home addresses.
+ */
+import { hostPrefix, IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4, type Prefix } from "../base/ip.js";
+import type { DataPath, Endpoint } from "../protocol/inputs.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import type { EspState, KernelObject, XfrmPolicy, XfrmState, XfrmTemplate } from "./objects.js";
+import { reqidOf } from "./request-ids.js";
+import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "./security-marks.js";
+import { policy } from "./security-plan.js";
+import {
+  type Association,
+  type ChildAssociations,
+  ESP_UDP_PORT,
+  espClassMark,
+  type HomeAgentPlanSite,
+  type MobileNodePlanSite,
+  POLICY_PRIORITY,
+  profileOf,
+  type TunnelProfileSpec,
+} from "./site.js";
+
+const ICMPV6 = 58;
+/** Fits the kernel's largest bitmap; the half of it is the leap of a successor's sequence number (succession.ts). */
+const REPLAY_WINDOW = 4096;
+const NOTHING: ChildAssociations = { receive: [] };
+
+/** One of our own ends at which ESP arrives. */
+interface Reception {
+  readonly address: IpAddress;
+  readonly udp: boolean;
+}
+
+/** From where to where we send. `udpPort`: the other side's, in UDP; absent: ESP as it is. */
+interface Way {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  readonly udpPort: number | undefined;
+}
+
+/** Where the node's ESP in UDP was seen to come from; its NAT may use another port for it than for signalling (RFC 5555 §5.1). */
+export interface ObservedEsp {
+  readonly address: IpAddress;
+  readonly port: number;
+}
+
+/** The home agent's end for one binding. */
+export function protectedBinding(
+  path: DataPath,
+  payload: ChildAssociations | undefined,
+  observed: ObservedEsp | undefined,
+  site: HomeAgentPlanSite,
+): readonly KernelObject[] {
+  const { homeAddress, ipv4HomeAddress, egress, ingress } = path;
+  const profile = profileOf(site, path.profile);
+  const reqid = reqidOf(homeAddress, "payload", site.negotiated?.slots);
+  const local = ({ format }: Endpoint): IpAddress | undefined =>
+    format === "ipv6" ? site.addresses.ipv6 : site.addresses.ipv4;
+  const always = site.negotiated?.espInUdp === "always";
+  const receptions = ingress.flatMap((endpoint): Reception[] => {
+    const address = local(endpoint);
+    if (address === undefined) return [];
+    if (endpoint.format === "ipv4" && always) return [false, true].map((udp) => ({ address, udp }));
+    return [{ address, udp: endpoint.format === "udp" }];
+  });
+  const source = local(egress);
+  const inUdp = egress.format === "udp" || (egress.format === "ipv4" && always);
+  const known = observed !== undefined && observed.address === egress.address ? observed.port : ESP_UDP_PORT;
+  const way: Way | undefined =
+    source === undefined
+      ? undefined
+      : { source, destination: egress.address, udpPort: inUdp ? known : undefined };
+  const homes = homesOf(homeAddress, ipv4HomeAddress);
+  return [
+    ...associations(reqid, payload ?? NOTHING, receptions, way, profile),
+    // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
+    ...homes.flatMap((home) => [
+      incoming("forward", home, everywhere(home), reqid, true),
+      incoming("in", home, everywhere(home), reqid, true),
+    ]),
+    ...(way === undefined
+      ? []
+      : [
+          ...homes.map((home) => outgoing(everywhere(home), hostPrefix(home), way, reqid)),
+          ...exceptHomeAgent(homeAddress, way, reqid, site),
+        ]),
+  ];
+}
+
+/** Nothing between the home agent itself and the node but its ICMPv6 errors, which the node could not tell from anybody else's otherwise. */
+function exceptHomeAgent(
+  homeAddress: Ipv6Address,
+  way: Way,
+  reqid: number,
+  { addresses }: HomeAgentPlanSite,
+): readonly XfrmPolicy[] {
+  const selector = { source: hostPrefix(addresses.ipv6), destination: hostPrefix(homeAddress) };
+  return [
+    policy("out", { ...selector, protocol: ICMPV6 }, POLICY_PRIORITY.bypassErrors, { templates: [tunnel(way, reqid)] }),
+    policy("out", { ...selector, protocol: 0 }, POLICY_PRIORITY.bypass, {}),
+  ];
+}
+
+/** The mobile node's end. Nothing at home; on the way from or to home packets in clear come in over the home link too. */
+export function protectedNode(
+  path: MobileNodeDataPath,
+  payload: ChildAssociations | undefined,
+  site: MobileNodePlanSite,
+): readonly KernelObject[] {
+  const { homeAddress, ipv4HomeAddress, egress, ingress, homeDevice } = path;
+  if (ingress.length === 0 && egress === undefined) return [];
+  const reqid = reqidOf(homeAddress, "payload");
+  const receptions = ingress.flatMap(({ format, address }): Reception[] =>
+    // Whether there is a NAT, the home agent knows before we do.
+    (format === "ipv6" ? [false] : [false, true]).map((udp) => ({ address, udp })),
+  );
+  const way = egress === undefined ? undefined : wayFrom(egress, site);
+  const homes = homesOf(homeAddress, ipv4HomeAddress);
+  return [
+    ...associations(reqid, payload ?? NOTHING, receptions, way, site.profile),
+    ...homes.map((home) => arriving(home, reqid, homeDevice !== undefined)),
+    ...(way === undefined
+      ? []
+      : [
+          ...homes.map((home) => outgoing(hostPrefix(home), everywhere(home), way, reqid)),
+          policy(
+            "out",
+            { source: hostPrefix(homeAddress), destination: hostPrefix(site.homeAgent.ipv6), protocol: 0 },
+            POLICY_PRIORITY.bypass,
+            {},
+          ),
+        ]),
+  ];
+}
+
+function wayFrom({ format, address }: LocalEndpoint, { homeAgent }: MobileNodePlanSite): Way | undefined {
+  const destination = format === "ipv6" ? homeAgent.ipv6 : homeAgent.ipv4;
+  if (destination === undefined) return undefined;
+  return { source: address, destination, udpPort: format === "udp" ? ESP_UDP_PORT : undefined };
+}
+
+const homesOf = (homeAddress: IpAddress, ipv4: IpAddress | undefined): readonly IpAddress[] =>
+  ipv4 === undefined ? [homeAddress] : [homeAddress, ipv4];
+
+const everywhere = (home: IpAddress): Prefix => ({ address: isIpv4(home) ? IPV4_ANY : IPV6_ANY, length: 0 });
+
+function associations(
+  reqid: number,
+  { receive, send }: ChildAssociations,
+  receptions: readonly Reception[],
+  way: Way | undefined,
+  profile: TunnelProfileSpec,
+): readonly XfrmState[] {
+  const distinct = new Map(receptions.map((one) => [`${one.address} ${one.udp}`, one]));
+  return [
+    ...receive.flatMap((one) => [...distinct.values()].map((at) => receivingState(reqid, one, at, profile))),
+    ...(send === undefined || way === undefined ? [] : [sendingState(reqid, send, way, profile)]),
+  ];
+}
+
+function receivingState(
+  reqid: number,
+  association: Association,
+  { address, udp }: Reception,
+  profile: TunnelProfileSpec,
+): XfrmState {
+  const encapsulation = { sourcePort: ESP_UDP_PORT, destinationPort: ESP_UDP_PORT };
+  return {
+    kind: "xfrm-state",
+    source: isIpv4(address) ? IPV4_ANY : IPV6_ANY,
+    destination: address,
+    reqid,
+    transform: {
+      ...tunnelState(association),
+      mark: udp ? RECEIVING_UDP_MARK : RECEIVING_PLAIN_MARK,
+      ...(udp && { encapsulation, setMark: CLEAR_UDP_MARK }),
+      ...(profile.decapsulateDscp === true && { decapsulateDscp: true }),
+    },
+  };
+}
+
+function sendingState(
+  reqid: number,
+  association: Association,
+  { source, destination, udpPort }: Way,
+  profile: TunnelProfileSpec,
+): XfrmState {
+  return {
+    kind: "xfrm-state",
+    source,
+    destination,
+    reqid,
+    transform: {
+      ...tunnelState(association),
+      mark: SENDING_MARK,
+      setMark: espClassMark(profile),
+      ...(udpPort !== undefined && { encapsulation: { sourcePort: ESP_UDP_PORT, destinationPort: udpPort } }),
+    },
+  };
+}
+
+function tunnelState({ spi, aead }: Association): EspState {
+  return { type: "esp", spi, mode: "tunnel", aead, replayWindow: REPLAY_WINDOW };
+}
+
+const tunnel = ({ source, destination }: Pick<Way, "source" | "destination">, reqid: number): XfrmTemplate => ({
+  protocol: "esp",
+  mode: "tunnel",
+  source,
+  destination,
+  reqid,
+  optional: false,
+});
+
+/** Through whatever of our ends it came. */
+const anyTunnel = (reqid: number, optional: boolean): XfrmTemplate => ({
+  ...tunnel({ source: IPV6_ANY, destination: IPV6_ANY }, reqid),
+  optional,
+});
+
+function outgoing(source: Prefix, destination: Prefix, way: Way, reqid: number): XfrmPolicy {
+  return policy("out", { source, destination, protocol: 0 }, POLICY_PRIORITY.payload, {
+    templates: [tunnel(way, reqid)],
+  });
+}
+
+function incoming(
+  direction: "in" | "forward",
+  home: IpAddress,
+  destination: Prefix,
+  reqid: number,
+  optional: boolean,
+): XfrmPolicy {
+  return policy(direction, { source: hostPrefix(home), destination, protocol: 0 }, POLICY_PRIORITY.payload, {
+    templates: [anyTunnel(reqid, optional)],
+  });
+}
+
+function arriving(home: IpAddress, reqid: number, optional: boolean): XfrmPolicy {
+  return policy(
+    "in",
+    { source: everywhere(home), destination: hostPrefix(home), protocol: 0 },
+    POLICY_PRIORITY.payload,
+    { templates: [anyTunnel(reqid, optional)] },
+  );
+}
