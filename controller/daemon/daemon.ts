@@ -12,9 +12,16 @@ export interface Daemon {
 
 /** Resolves when messages are answered. Throws MobilityError with a sentence for the operator. */
 export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Daemon> {
-  const { config, keys } = loaded;
+  const { config, keys, credentials } = loaded;
   const daemon =
-    config.role === "home-agent" ? await startHomeAgent(config, keys, log) : await startMobileNode(config, keys, log);
+    config.role === "home-agent"
+      ? await startHomeAgent(config, { keys, credentials }, log)
+      : await startMobileNode(config, { keys, credentials }, log);
+  if (config.security.method === "static-keys")
+    log.warn(
+      { event: "security.static-keys" },
+      "static keys are for labs: they never change; security.method ikev2 negotiates",
+    );
   log.info({ event: "daemon.ready", role: config.role });
   notifySupervisor("READY=1");
   return {

@@ -5,22 +5,31 @@ import type { BindingDocument } from "../../schemas/control.js";
 import { type IpAddress, type Ipv6Address, isIpv6 } from "../base/ip.js";
 import { exhaustive } from "../base/result.js";
 import type { NodeKeys } from "../config.js";
+import type { IkeCredentials } from "../credentials.js";
 import type { Logger } from "../log.js";
 import { planBinding, planHomeAgentSite, planSubscriberSecurity } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
-import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
+import { DIRECT_MARK, profileOf, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
 import { viewOf } from "../protocol/binding-cache.js";
 import { bindingViews, dataPaths, HomeAgentState, lookup, nextDeadline, step } from "../protocol/home-agent.js";
 import type { HomeAgentEffect, HomeAgentInput } from "../protocol/home-agent-inputs.js";
+import type { DataPath } from "../protocol/inputs.js";
+import { HomeAgentKeys, securityGroup } from "./home-agent-keys.js";
 import { openHomeLink } from "./home-link-sockets.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
 import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
 import { checkHomeLink, checkIpv6Address } from "./preflight.js";
 import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
 
+/** Static keys, or what IKE proves identities with. */
+export interface RoleKeys {
+  readonly keys: ReadonlyMap<Ipv6Address, NodeKeys>;
+  readonly credentials?: IkeCredentials | undefined;
+}
+
 export async function startHomeAgent(
   config: HomeAgentConfig,
-  keys: ReadonlyMap<Ipv6Address, NodeKeys>,
+  keys: RoleKeys,
   log: Logger,
 ): Promise<{ stop(): Promise<void> }> {
   const { addresses, homeLink } = config.homeAgent;
@@ -49,7 +58,7 @@ export async function startHomeAgent(
 
 async function run(
   config: HomeAgentConfig,
-  keys: ReadonlyMap<Ipv6Address, NodeKeys>,
+  { keys, credentials }: RoleKeys,
   platform: Platform,
   homeDevice: string | undefined,
 ): Promise<{ stop(): Promise<void> }> {
@@ -57,11 +66,28 @@ async function run(
   const planSite = homeAgentPlanSite(config);
   const home = openHomeLink(platform.kernel.names, { hears: site.duplicateAddressDetection });
   const state = new HomeAgentState(site);
+  /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
+  const paths = new Map<Ipv6Address, DataPath>();
+  const { security } = config;
+  const ikeKeys =
+    security.method === "ikev2" && credentials !== undefined
+      ? await HomeAgentKeys.open(config, security, credentials, planSite, platform, replan)
+      : undefined;
   const loop = new MachineLoop<HomeAgentInput, HomeAgentEffect>(
     { step: (input, now) => step(state, input, now), nextDeadline: () => nextDeadline(state) },
     { kind: "timer" },
     { perform, flush: () => platform.flush(), turnEnded: () => platform.reconciler.commit() },
   );
+
+  function plan(path: DataPath): void {
+    const objects = planBinding(path, planSite, ikeKeys?.protection(path.homeAddress));
+    platform.reconciler.setGroup(bindingGroup(path.homeAddress), objects, path.revision);
+  }
+
+  function replan(homeAddress: Ipv6Address): void {
+    const path = paths.get(homeAddress);
+    if (path !== undefined && profileOf(planSite, path.profile).protection === "esp") plan(path);
+  }
 
   function perform(effect: HomeAgentEffect): void {
     switch (effect.kind) {
@@ -83,12 +109,12 @@ async function run(
         return homeDevice === undefined ? done(false) : home.link.probe(homeDevice, address, done);
       }
       case "data-path":
-        return platform.reconciler.setGroup(
-          bindingGroup(effect.path.homeAddress),
-          planBinding(effect.path, planSite),
-          effect.path.revision,
-        );
+        paths.set(effect.path.homeAddress, effect.path);
+        return plan(effect.path);
+      case "key-management-moved":
+        return ikeKeys?.moved(effect);
       case "data-path-removed":
+        paths.delete(effect.homeAddress);
         return platform.reconciler.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
       default:
         return exhaustive(effect);
@@ -97,7 +123,10 @@ async function run(
 
   platform.onGroupResult(({ group, revision, failure }) => {
     const homeAddress = homeAddressOfGroup(group);
-    if (homeAddress === undefined) return;
+    if (homeAddress === undefined) {
+      if (failure !== undefined) platform.log.error({ event: "object.failed", group, reason: failure.message });
+      return;
+    }
     if (failure !== undefined)
       platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
     loop.push({
@@ -110,12 +139,11 @@ async function run(
 
   const groups = new Map<string, readonly KernelObject[]>([["site", planHomeAgentSite(planSite)]]);
   for (const subscriber of config.subscribers) {
-    const nodeKeys = keys.get(subscriber.homeAddress);
-    if (nodeKeys !== undefined)
-      groups.set(
-        `security ${subscriber.homeAddress}`,
-        planSubscriberSecurity(subscriber.homeAddress, nodeKeys, planSite),
-      );
+    const { homeAddress } = subscriber;
+    const nodeKeys = keys.get(homeAddress);
+    if (ikeKeys !== undefined) groups.set(securityGroup(homeAddress), ikeKeys.planSubscriber(homeAddress));
+    else if (nodeKeys !== undefined)
+      groups.set(securityGroup(homeAddress), planSubscriberSecurity(homeAddress, nodeKeys, planSite));
   }
   // What was bound before a restart is wanted together with the site, so that its objects are adopted and not made anew.
   const restored = [...platform.journal.entries.values()].map(({ record, writtenAt }) => ({
@@ -130,7 +158,8 @@ async function run(
   platform.listen(
     {
       self: site.addresses.ipv6,
-      isProtected: (source) => keys.has(source) && site.subscribers.has(source),
+      // The policies of every subscriber want ESP, whoever has given the keys.
+      isProtected: (source) => site.subscribers.has(source) && (ikeKeys !== undefined || keys.has(source)),
       tunDevice: TUN_DEVICE,
       tunMark: TUN_MARK,
       directMark: DIRECT_MARK,
@@ -150,11 +179,13 @@ async function run(
     },
     Object.values(site.addresses).filter((address) => address !== undefined),
   );
+  ikeKeys?.management.start();
   loop.push({ kind: "timer" });
   platform.log.info({ event: "bindings.restored", count: [...dataPaths(state)].length });
   return {
     stop: async () => {
       loop.close();
+      await ikeKeys?.close();
       home.close();
       await platform.close();
     },

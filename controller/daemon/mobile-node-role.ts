@@ -3,36 +3,40 @@
 import type { MobileNodeConfig } from "../../schemas/config.js";
 import type { BindingDocument } from "../../schemas/control.js";
 import { InvariantError } from "../base/errors.js";
-import { IPV4_ANY, type Ipv6Address } from "../base/ip.js";
+import { IPV4_ANY } from "../base/ip.js";
 import { exhaustive } from "../base/result.js";
 import { elapsed } from "../base/time.js";
 import type { NodeKeys } from "../config.js";
+import type { IkeCredentials } from "../credentials.js";
 import { NetworkWatcher } from "../kernel/watch.js";
 import type { Logger } from "../log.js";
 import { planMobileNode, planMobileNodeSite } from "../plan/mobile-node-plan.js";
 import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
 import {
   initialMobileNode,
+  type MobileNodeDataPath,
   type MobileNodeEffect,
   type MobileNodeInput,
   type MobileNodeState,
   nextDeadline,
   step,
 } from "../protocol/mobile-node.js";
+import type { RoleKeys } from "./home-agent-role.js";
 import { openHomeLink } from "./home-link-sockets.js";
 import { openTransport, setTimer } from "./kernel.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
+import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./mobile-node-keys.js";
 import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
-import { mobileNodePlanSite } from "./sites.js";
+import { mobileNodePlanSite, mobileNodeSite } from "./sites.js";
 
 export async function startMobileNode(
   config: MobileNodeConfig,
-  keys: ReadonlyMap<Ipv6Address, NodeKeys>,
+  { keys, credentials }: RoleKeys,
   log: Logger,
 ): Promise<{ stop(): Promise<void> }> {
   const { homeAddress, homeAgent } = config.mobileNode;
   const nodeKeys = keys.get(homeAddress);
-  if (nodeKeys === undefined) throw new InvariantError(`no keys for ${homeAddress}`);
+  if (nodeKeys === undefined && credentials === undefined) throw new InvariantError(`no keys for ${homeAddress}`);
   const platform = await Platform.open(
     {
       role: config.role,
@@ -52,7 +56,7 @@ export async function startMobileNode(
       setTimer,
       onError: (error) => log.warn({ event: "network.unread", reason: String(error) }),
     });
-    return await run(config, nodeKeys, platform, watcher);
+    return await run(config, { nodeKeys, credentials }, platform, watcher);
   } catch (error) {
     watcher?.close();
     await platform.close();
@@ -62,7 +66,10 @@ export async function startMobileNode(
 
 async function run(
   config: MobileNodeConfig,
-  keys: NodeKeys,
+  {
+    nodeKeys,
+    credentials,
+  }: { readonly nodeKeys: NodeKeys | undefined; readonly credentials: IkeCredentials | undefined },
   platform: Platform,
   watcher: NetworkWatcher,
 ): Promise<{ stop(): Promise<void> }> {
@@ -70,7 +77,18 @@ async function run(
   const planSite = mobileNodePlanSite(config);
   const home = openHomeLink(platform.kernel.names, { hears: false });
   const group = bindingGroup(homeAddress);
-  let state = initialMobileNode(config.mobileNode);
+  let state = initialMobileNode(mobileNodeSite(config));
+  let path: MobileNodeDataPath | undefined;
+  const { security } = config;
+  const ikeKeys =
+    security.method === "ikev2" && credentials !== undefined
+      ? await MobileNodeKeys.open(config, security, credentials, planSite, platform, {
+          replan: () => {
+            if (path !== undefined && planSite.profile.protection === "esp") plan(path);
+          },
+          onFailure: (failure) => loop.push({ kind: "security", ready: false, failure }),
+        })
+      : undefined;
   let stopped: (() => void) | undefined;
   const stepped = (input: MobileNodeInput, now = monotonicNow()): readonly MobileNodeEffect[] => {
     const next = step(state, input, now);
@@ -82,6 +100,11 @@ async function run(
     { kind: "timer" },
     { perform, flush: () => platform.flush(), turnEnded: () => platform.reconciler.commit() },
   );
+
+  function plan(wanted: MobileNodeDataPath): void {
+    const objects = planMobileNode(wanted, planSite, ikeKeys?.associations);
+    platform.reconciler.setGroup(group, objects, wanted.revision);
+  }
 
   function perform(effect: MobileNodeEffect): void {
     switch (effect.kind) {
@@ -98,7 +121,12 @@ async function run(
           ? undefined
           : home.link.announce(effect.device, effect.addresses, effect.router);
       case "data-path":
-        return platform.reconciler.setGroup(group, planMobileNode(effect.path, planSite), effect.path.revision);
+        path = effect.path;
+        return plan(effect.path);
+      case "secure":
+        return ikeKeys?.secure(effect.careOf);
+      case "key-management":
+        return ikeKeys?.accepted(effect.careOf, effect.moved);
       case "stopped":
         return stopped?.();
       default:
@@ -107,8 +135,12 @@ async function run(
   }
 
   platform.onGroupResult((result) => {
-    if (homeAddressOfGroup(result.group) === undefined) return;
     const { revision, failure } = result;
+    if (result.group === NODE_SECURITY_GROUP && ikeKeys !== undefined) {
+      if (failure !== undefined) platform.log.error({ event: "object.failed", reason: failure.message });
+      loop.push({ kind: "security", ready: failure === undefined && ikeKeys.complete });
+    }
+    if (homeAddressOfGroup(result.group) === undefined) return;
     if (failure !== undefined)
       platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
     loop.push({
@@ -126,7 +158,9 @@ async function run(
   }
   // The first view decides on the first data path; both are wanted together with the site, so that a restart adopts what is there.
   for (const effect of stepped({ kind: "network", view: watcher.view })) perform(effect);
-  await platform.require(new Map([["site", planMobileNodeSite(planSite, keys)]]));
+  const groups = new Map([["site", planMobileNodeSite(planSite, nodeKeys)]]);
+  if (ikeKeys !== undefined) groups.set(NODE_SECURITY_GROUP, ikeKeys.plan());
+  await platform.require(groups);
   platform.reconciler.declareComplete();
   await platform.reconciler.settled();
 
@@ -153,6 +187,8 @@ async function run(
     [homeAddress, ...(config.mobileNode.ipv4HomeAddress === undefined ? [] : [config.mobileNode.ipv4HomeAddress])],
   );
   loop.push({ kind: "network", view: watcher.view });
+  if (ikeKeys?.complete === true) loop.push({ kind: "security", ready: true });
+  ikeKeys?.management.start();
   return {
     stop: async () => {
       await new Promise<void>((resolve) => {
@@ -160,6 +196,7 @@ async function run(
         loop.push({ kind: "stop" });
       });
       loop.close();
+      await ikeKeys?.close();
       watcher.close();
       home.close();
       await platform.close();

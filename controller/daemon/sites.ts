@@ -1,6 +1,8 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
 import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
+import { assignSlots } from "../plan/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
+import type { MobileNodeSite } from "../protocol/attachment.js";
 import type { HomeAgentSite, HomeSubscriber } from "../protocol/home-agent-inputs.js";
 
 export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
@@ -28,6 +30,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     subscribers,
     ipv4Pool,
     refreshAdviceSeconds,
+    keyManagementMobility: config.security.method === "ikev2",
   };
 }
 
@@ -35,7 +38,16 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
   const { addresses, homeLink, mtu } = config.homeAgent;
   const profiles = new Map(Object.entries(config.tunnelProfiles));
   if (!profiles.has("default")) profiles.set("default", tunnelProfile.parse({}));
-  return { addresses, homeDevice: homeLink.interface, mtu, profiles };
+  const { security } = config;
+  const negotiated =
+    security.method === "ikev2"
+      ? { slots: assignSlots(config.subscribers.map(({ homeAddress }) => homeAddress)), espInUdp: security.espInUdp }
+      : undefined;
+  return { addresses, homeDevice: homeLink.interface, mtu, profiles, negotiated };
+}
+
+export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {
+  return { ...mobileNode, negotiatesKeys: security.method === "ikev2" };
 }
 
 export function mobileNodePlanSite({ mobileNode, tunnelProfile }: MobileNodeConfig): MobileNodePlanSite {

@@ -20,6 +20,7 @@ import { decodeNotifications } from "./notifications.js";
 import { applyBatch, type BatchContext } from "./operation-batch.js";
 import { NOTIFICATION_GROUPS, standardCodecs } from "./registry.js";
 import { type SysctlFiles, SysctlStore } from "./sysctl.js";
+import { type MoveAnnouncement, migrateRequest } from "./xfrm-migrate.js";
 
 /** A socket of a family that has joined the multicast groups. */
 export type OpenTransport = (family: NetlinkFamily, groups: readonly number[]) => NetlinkTransport;
@@ -89,6 +90,16 @@ export class NetlinkKernel implements KernelPort {
         });
       }
       return outcomes;
+    });
+  }
+
+  /** Tells the IKE daemon where its SA lies now. Rejects with KernelError (ENODATA, ENOENT: the policy is not there). */
+  announceMove(moves: readonly MoveAnnouncement[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const outcomes = await this.#session("xfrm").execute(moves.map(migrateRequest));
+      outcomes.forEach(({ error }, i) => {
+        if (error !== undefined) throw error.about(`move of the IKE SA to ${moves[i]?.remote}`);
+      });
     });
   }
 

@@ -9,12 +9,12 @@
 import { MobilityError } from "../base/errors.js";
 import { EEXIST, ENODEV, EOPNOTSUPP } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
-import type { NetlinkRequest } from "../netlink/message.js";
+import type { NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { objectsEqual } from "../plan/equal.js";
 import { formatObjectShort } from "../plan/format.js";
 import { type KernelObject, OWNERSHIP } from "../plan/objects.js";
 import type { Operation } from "../reconcile/kernel-port.js";
-import type { AnyCodec } from "./codec.js";
+import type { AnyCodec, KernelNames } from "./codec.js";
 import { allExisting, type Found, findExisting, type Lookup } from "./existing.js";
 
 /** Taking over, changing, making again what vanished meanwhile: after that, somebody else is fighting us. */
@@ -37,6 +37,9 @@ interface Job {
   verb: Operation["verb"];
   /** What an update starts from. */
   previous: KernelObject | undefined;
+  readonly predecessor: KernelObject | undefined;
+  /** What the kernel says of the predecessor. */
+  inheritance: readonly NetlinkMessage[];
   steps: readonly Step[];
   next: number;
   /** Nothing is left to send. */
@@ -54,6 +57,7 @@ export async function applyBatch(
 ): Promise<(MobilityError | undefined)[]> {
   const jobs = operations.map((operation) => newJob(operation, codecs));
   await probe(context, jobs);
+  await askPredecessors(context, jobs);
   let pending: Job[] = [];
   const flushPending = async (): Promise<void> => {
     const batch = pending;
@@ -76,7 +80,20 @@ function newJob(operation: Operation, codecs: ReadonlyMap<string, AnyCodec>): Jo
   const codec = codecs.get(object.kind);
   if (codec === undefined) throw new KernelError(EOPNOTSUPP, { text: `no codec for ${object.kind}` });
   const previous = verb === "update" ? operation.previous : undefined;
-  return { object, codec, verb, previous, steps: [], next: 0, done: false, retried: false, error: undefined };
+  const predecessor = verb === "create" && codec.succeed !== undefined ? operation.predecessor : undefined;
+  return {
+    object,
+    codec,
+    verb,
+    previous,
+    predecessor,
+    inheritance: [],
+    steps: [],
+    next: 0,
+    done: false,
+    retried: false,
+    error: undefined,
+  };
 }
 
 function mayTravelTogether(before: Job | undefined, job: Job): boolean {
@@ -93,6 +110,19 @@ async function probe(context: BatchContext, jobs: readonly Job[]): Promise<void>
     const present = found.get(job.object);
     if (present !== undefined) takeOver(job, present);
   }
+}
+
+/** One batch of questions for all; a predecessor that is gone has no answer. */
+async function askPredecessors(context: BatchContext, jobs: readonly Job[]): Promise<void> {
+  const asking = jobs.flatMap((job) => {
+    const [request] = job.predecessor === undefined ? [] : (job.codec.find?.(job.predecessor, context.names) ?? []);
+    return request === undefined ? [] : [{ job, request }];
+  });
+  if (asking.length === 0) return;
+  const outcomes = await context.execute(asking.map(({ request }) => request));
+  asking.forEach(({ job }, i) => {
+    job.inheritance = outcomes[i]?.replies ?? [];
+  });
 }
 
 /**
@@ -133,10 +163,16 @@ function encode(context: BatchContext, job: Job): boolean {
   }
 }
 
-function steps({ names }: BatchContext, { object, codec, verb, previous = object }: Job): Step[] {
+function creation({ object, codec, predecessor, inheritance }: Job, names: KernelNames): readonly NetlinkRequest[] {
+  if (predecessor === undefined) return codec.create(object, names);
+  return codec.succeed?.(object, predecessor, inheritance) ?? codec.create(object, names);
+}
+
+function steps({ names }: BatchContext, job: Job): Step[] {
+  const { object, codec, verb, previous = object } = job;
   const must = (request: NetlinkRequest): Step => ({ request, absentOk: false });
   if (verb === "remove") return codec.remove(object, names).map(must);
-  if (verb === "create") return codec.create(object, names).map(must);
+  if (verb === "create") return creation(job, names).map(must);
   const change = codec.update(object, previous, names);
   if (change !== undefined) return change.map(must);
   const removal = codec.remove(previous, names).map((request) => ({ request, absentOk: true }));

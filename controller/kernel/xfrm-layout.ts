@@ -82,6 +82,45 @@ export const XFRM_STRUCTS = {
   xfrm_algo_aead: { size: 72, alg_name: 0, alg_key_len: 64, alg_icv_len: 68, alg_key: 72 },
   xfrm_replay_state_esn: { size: 24, bmp_len: 0, oseq: 4, seq: 8, oseq_hi: 12, seq_hi: 16, replay_window: 20, bmp: 24 },
   xfrm_mark: { size: 8, v: 0, m: 4 },
+  xfrm_encap_tmpl: { size: 24, encap_type: 0, encap_sport: 2, encap_dport: 4, encap_oa: 8 },
+  xfrm_replay_state: { size: 12, oseq: 0, seq: 4, bitmap: 8 },
+  xfrm_lifetime_cur: { size: 32, bytes: 0, packets: 8, add_time: 16, use_time: 24 },
+  xfrm_stats: { size: 12, replay_window: 0, replay: 4, integrity_failed: 8 },
+  xfrm_user_acquire: {
+    size: 280,
+    id: 0,
+    saddr: 24,
+    sel: 40,
+    policy: 96,
+    aalgos: 264,
+    ealgos: 268,
+    calgos: 272,
+    seq: 276,
+  },
+  xfrm_user_expire: { size: 232, state: 0, hard: 224 },
+  xfrm_user_mapping: {
+    size: 64,
+    id: 0,
+    reqid: 24,
+    old_saddr: 28,
+    new_saddr: 44,
+    old_sport: 60,
+    new_sport: 62,
+  },
+  xfrm_user_migrate: {
+    size: 76,
+    old_daddr: 0,
+    old_saddr: 16,
+    new_daddr: 32,
+    new_saddr: 48,
+    proto: 64,
+    mode: 65,
+    reserved: 66,
+    reqid: 68,
+    old_family: 72,
+    new_family: 74,
+  },
+  xfrm_user_kmaddress: { size: 40, local: 0, remote: 16, reserved: 32, family: 36 },
 } as const;
 
 const SELECTOR = XFRM_STRUCTS.xfrm_selector;
@@ -149,6 +188,10 @@ export class StructView {
 
   putU32be(offset: number, value: number): void {
     this.#view.setUint32(offset, checked(value, 0xffffffff));
+  }
+
+  u64(offset: number): bigint {
+    return this.#view.getBigUint64(offset, LITTLE);
   }
 
   putAddress(offset: number, address: IpAddress): void {

@@ -6,12 +6,14 @@
  * type never matches, so it protects nothing. Outbound, the type of what a raw socket sends is still known. Inbound policies must
  * name protocol 135 alone.
  */
-import { DecodeError } from "../base/errors.js";
+import { DecodeError, EncodeError } from "../base/errors.js";
+import { familyOf } from "../base/ip.js";
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_DUMP } from "../netlink/constants.js";
 import { OWNERSHIP, type XfrmMark, type XfrmPolicy, type XfrmTemplate } from "../plan/objects.js";
 import type { NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
+  AF_INET,
   AF_INET6,
   IPPROTO_DSTOPTS,
   IPPROTO_ESP,
@@ -147,7 +149,9 @@ function encodeTemplates(templates: readonly XfrmTemplate[]): Uint8Array {
     const view = new StructView(bytes.subarray(i * TMPL.size, (i + 1) * TMPL.size));
     view.putAddress(TMPL.id + xfrm_id.daddr, template.destination);
     view.putU8(TMPL.id + xfrm_id.proto, PROTOCOL[template.protocol]);
-    view.putU16(TMPL.family, AF_INET6);
+    const [from, to] = [familyOf(template.source), familyOf(template.destination)];
+    if (from !== to) throw new EncodeError("template", "two address families in one template");
+    view.putU16(TMPL.family, from === 4 ? AF_INET : AF_INET6);
     view.putAddress(TMPL.saddr, template.source);
     view.putU32(TMPL.reqid, template.reqid);
     view.putU8(TMPL.mode, MODE[template.mode]);
@@ -157,7 +161,7 @@ function encodeTemplates(templates: readonly XfrmTemplate[]): Uint8Array {
   return bytes;
 }
 
-/** undefined if one of them is nothing that we make (AH, IPComp, IPv4 end points). */
+/** undefined if one of them is nothing that we make (AH, IPComp). */
 function decodeTemplates(payload: Uint8Array): XfrmTemplate[] | undefined {
   if (payload.length % TMPL.size !== 0) {
     throw new DecodeError(`${payload.length} octets, a multiple of ${TMPL.size} wanted`, {
@@ -170,12 +174,13 @@ function decodeTemplates(payload: Uint8Array): XfrmTemplate[] | undefined {
     const view = StructView.over(payload, "xfrm_user_tmpl", at);
     const protocol = nameOf(PROTOCOL, view.u8(TMPL.id + xfrm_id.proto));
     const mode = nameOf(MODE, view.u8(TMPL.mode));
-    if (protocol === undefined || mode === undefined || view.u16(TMPL.family) !== AF_INET6) return undefined;
+    const family = view.u16(TMPL.family);
+    if (protocol === undefined || mode === undefined || (family !== AF_INET6 && family !== AF_INET)) return undefined;
     templates.push({
       protocol,
       mode,
-      source: view.ipv6(TMPL.saddr),
-      destination: view.ipv6(TMPL.id + xfrm_id.daddr),
+      source: view.address(TMPL.saddr, family),
+      destination: view.address(TMPL.id + xfrm_id.daddr, family),
       reqid: view.u32(TMPL.reqid),
       optional: view.u8(TMPL.optional) !== 0,
     });

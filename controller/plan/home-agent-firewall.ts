@@ -3,6 +3,7 @@
  * KERNEL.md tells the reason of every chain. Names of sets: outer format and inner family.
  */
 import type { Ipv4Address } from "../base/ip.js";
+import { dressEsp, markEspInUdp } from "./esp-firewall.js";
 import {
   accept,
   type Clause,
@@ -32,7 +33,15 @@ import {
   udpPort,
 } from "./nft-clauses.js";
 import { type NftChain, type NftSet, type NftTable, OWNERSHIP } from "./objects.js";
-import { DEVICE, DSMIP_PORT, type HomeAgentPlanSite, internalAddress, SIGNALLING_PORT, tunnelClasses } from "./site.js";
+import {
+  DEVICE,
+  DSMIP_PORT,
+  type HomeAgentPlanSite,
+  internalAddress,
+  protectsPayload,
+  SIGNALLING_PORT,
+  tunnelClasses,
+} from "./site.js";
 
 /** Before connection tracking (-200) and before anybody's filter. */
 const FIRST = -350;
@@ -102,8 +111,8 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
   };
 }
 
-function prerouting({ addresses }: HomeAgentPlanSite): NftChain {
-  const { ipv4, ipv6 } = addresses;
+function prerouting(site: HomeAgentPlanSite): NftChain {
+  const { ipv4, ipv6 } = site.addresses;
   const untracked = (address: Clause): NftChain["rules"] =>
     [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(address, l4proto(protocol), notrack));
   return {
@@ -114,6 +123,7 @@ function prerouting({ addresses }: HomeAgentPlanSite): NftChain {
       ...(ipv4 === undefined
         ? []
         : [
+            ...(protectsPayload(site) ? [markEspInUdp("daddr", ipv4)] : []),
             rule(ipField("daddr", ipv4), udpPort("dport", DSMIP_PORT), jump("steer")),
             ...untracked(ipField("daddr", ipv4)),
           ]),
@@ -213,6 +223,7 @@ function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
       base: { type: "route", hook: "output", priority: FIRST, policy: "accept" },
       rules: [
         ...perDevice,
+        ...(protectsPayload(site) ? dressEsp(4, tunnelClasses(site)) : []),
         rule(
           ipField("saddr", ipv4),
           udpPort("sport", SIGNALLING_PORT),
@@ -254,6 +265,7 @@ function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
       name: "output-ipv6",
       base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
       rules: [
+        ...(protectsPayload(site) ? dressEsp(6, tunnelClasses(site)) : []),
         rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv6), jump("out-ipv6-6")),
         rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv4), jump("out-ipv6-4")),
       ],

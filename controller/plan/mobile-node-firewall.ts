@@ -2,6 +2,7 @@
  * The mobile node's nftables table: acknowledgements over UDP steered to us, payload accepted from the home agent for our home addresses
  * only, and the outer TTL. KERNEL.md tells the reasons.
  */
+import { dressEsp, markEspInUdp } from "./esp-firewall.js";
 import {
   accept,
   type Clause,
@@ -49,7 +50,7 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
     name: OWNERSHIP.nftTable,
     counters: ["spoofed-udp", "spoofed-ipv4", "spoofed-ipv6", "tunnelled-signalling", "signalling"],
     sets: [SIGNALLING_SET],
-    chains: [...ipv4Chains(site), input(site), ...ipv6Chains(site)],
+    chains: [...ipv4Chains(site), ...espChain(site), input(site), ...ipv6Chains(site)],
   };
 }
 
@@ -66,11 +67,13 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
   const from = ipField("saddr", ipv4);
   const to = ipField("daddr", ipv4);
   const ttl = setIpv4Ttl(site.profile.ttl);
+  const esp = site.profile.protection === "esp";
   return [
     {
       name: "prerouting",
       base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
       rules: [
+        ...(esp ? [markEspInUdp("saddr", ipv4)] : []),
         rule(from, udpPort("dport", DSMIP_PORT), jump("steer")),
         rule(from, l4proto(PROTOCOL.ipv4), notrack),
         rule(from, l4proto(PROTOCOL.ipv6), notrack),
@@ -101,6 +104,18 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
         rule(to, l4proto(PROTOCOL.ipv4), ttl, notrack),
         rule(to, l4proto(PROTOCOL.ipv6), ttl, notrack),
       ],
+    },
+  ];
+}
+
+/** The outer header of protected payload. */
+function espChain({ profile }: MobileNodePlanSite): readonly NftChain[] {
+  if (profile.protection !== "esp") return [];
+  return [
+    {
+      name: "output-esp",
+      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      rules: [...dressEsp(4, [profile]), ...dressEsp(6, [profile])],
     },
   ];
 }

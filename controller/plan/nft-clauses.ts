@@ -4,7 +4,7 @@
  */
 import { toHex } from "../base/bytes.js";
 import { type IpAddress, ipToBytes, isIpv4 } from "../base/ip.js";
-import type { Hex, NftBase, NftExpression, NftRule } from "./objects.js";
+import type { Hex, NftBase, NftExpression, NftRule, XfrmMark } from "./objects.js";
 
 export interface Clause {
   readonly text: string;
@@ -223,6 +223,69 @@ export function setIpv4Ttl(ttl: number): Clause {
       load("network", 8, 2),
       { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "00ff", xor: `${octet(ttl)}00` },
       write("network", 8, 2, IPV4_CHECKSUM),
+    ],
+  };
+}
+
+/** The upper six bits of the second octet; ECN stays. */
+export function setIpv4Dscp(dscp: number): Clause {
+  return {
+    text: `ip dscp set ${dscp}`,
+    expressions: [
+      load("network", 0, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "ff03", xor: word(dscp << 2) },
+      write("network", 0, 2, IPV4_CHECKSUM),
+    ],
+  };
+}
+
+export function setIpv6Dscp(dscp: number): Clause {
+  return {
+    text: `ip6 dscp set ${dscp}`,
+    expressions: [
+      load("network", 0, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "f03f", xor: word(dscp << 6) },
+      write("network", 0, 2),
+    ],
+  };
+}
+
+export function setIpv6HopLimit(limit: number): Clause {
+  return {
+    text: `ip6 hoplimit set ${limit}`,
+    expressions: [{ type: "immediate", register: REGISTER, value: octet(limit) }, write("network", 7, 1)],
+  };
+}
+
+export function family(version: 4 | 6): Clause {
+  return {
+    text: `meta nfproto ipv${version}`,
+    expressions: [{ type: "meta", key: "nfproto", register: REGISTER }, equals(NFPROTO[version])],
+  };
+}
+
+/** A mark stands in a register in the machine's order; all machines we run on are little-endian. */
+const markHex = (value: number): Hex =>
+  toHex(Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24));
+
+export function markIs({ value, mask }: XfrmMark): Clause {
+  return {
+    text: `meta mark & 0x${mask.toString(16)} == 0x${value.toString(16)}`,
+    expressions: [
+      { type: "meta", key: "mark", register: REGISTER },
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: markHex(mask), xor: "00000000" },
+      equals(markHex(value)),
+    ],
+  };
+}
+
+export function setMarkBit(bit: number): Clause {
+  return {
+    text: `meta mark set meta mark | 0x${bit.toString(16)}`,
+    expressions: [
+      { type: "meta", key: "mark", register: REGISTER },
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: markHex(~bit), xor: markHex(bit) },
+      { type: "meta-set", key: "mark", register: REGISTER },
     ],
   };
 }

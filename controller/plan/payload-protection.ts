@@ -70,9 +70,7 @@ export function protectedBinding(
   const inUdp = egress.format === "udp" || (egress.format === "ipv4" && always);
   const known = observed !== undefined && observed.address === egress.address ? observed.port : ESP_UDP_PORT;
   const way: Way | undefined =
-    source === undefined
-      ? undefined
-      : { source, destination: egress.address, udpPort: inUdp ? known : undefined };
+    source === undefined ? undefined : { source, destination: egress.address, udpPort: inUdp ? known : undefined };
   const homes = homesOf(homeAddress, ipv4HomeAddress);
   return [
     ...associations(reqid, payload ?? NOTHING, receptions, way, profile),

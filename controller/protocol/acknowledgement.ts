@@ -45,6 +45,8 @@ export interface Terms {
   readonly keepalive: Seconds | undefined;
   readonly advice: Seconds | undefined;
   readonly ipv4: Ipv4Answer;
+  /** K: the home agent's end of the IKE SA has followed us. */
+  readonly keyManagementMoved: boolean;
 }
 
 export type Verdict =
@@ -104,7 +106,13 @@ function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expe
   const advised = findOption(message.options, "binding-refresh-advice")?.intervalUnits ?? 0;
   const advice = advised > 0 ? seconds(advised * LIFETIME_UNIT_SECONDS) : undefined;
   const way = expected.careOf?.family === 4 ? ipv4Way(message, sent, expected.site) : IPV6_WAY;
-  return { granted, advice, ...way, ipv4: ipv4Answer(message, sent, expected.site) };
+  return {
+    granted,
+    advice,
+    ...way,
+    ipv4: ipv4Answer(message, sent, expected.site),
+    keyManagementMoved: message.flags.keyManagementMobility,
+  };
 }
 
 const IPV6_WAY = { format: "ipv6", keepalive: undefined } as const;

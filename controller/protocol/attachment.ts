@@ -18,7 +18,10 @@ import {
 import { linkUsable, type NetworkAddress, type NetworkView } from "./network-view.js";
 
 /** What the operator says about this mobile node. */
-export type MobileNodeSite = MobileNodeConfig["mobileNode"];
+export type MobileNodeSite = MobileNodeConfig["mobileNode"] & {
+  /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */
+  readonly negotiatesKeys?: boolean;
+};
 
 export type CareOf =
   | { readonly family: 6; readonly address: Ipv6Address; readonly device: string }

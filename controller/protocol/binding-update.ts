@@ -29,7 +29,12 @@ export function bindingUpdate(site: MobileNodeSite, from: Attachment, facts: Upd
     message: {
       type: "binding-update",
       sequence: facts.sequence,
-      flags: bindingUpdateFlags({ acknowledge: true, homeRegistration: true, forceUdp: facts.forceUdp }),
+      flags: bindingUpdateFlags({
+        acknowledge: true,
+        homeRegistration: true,
+        keyManagementMobility: site.negotiatesKeys === true,
+        forceUdp: facts.forceUdp,
+      }),
       lifetimeUnits: lifetimeUnits(facts.lifetime),
       options: [...careOfOptions(site, from), ...ipv4HomeAddressOption(site, facts)],
     },

@@ -14,6 +14,9 @@ import type { Ipv4AcknowledgementOption, Ipv4HomeAddressOption } from "./ipv4-ho
 import { type NatPolicy, natDetectionOption, type ObservedSource } from "./nat-detection.js";
 import { LIMITS } from "./timers.js";
 
+/** BindingStatus from here on says no. */
+const FIRST_REFUSAL = 128;
+
 /** What an answer to one binding update needs to know of it. */
 export interface Reply {
   readonly arrival: Arrival;
@@ -21,6 +24,8 @@ export interface Reply {
   /** Over UDP. */
   readonly source: ObservedSource | undefined;
   readonly ipv4Options: readonly Ipv4HomeAddressOption[];
+  /** K: the node's IKE SA moves along with its binding. */
+  readonly keyManagementMobility: boolean;
 }
 
 export function replyTo(arrival: Arrival, message: BindingUpdate): Reply {
@@ -29,6 +34,7 @@ export function replyTo(arrival: Arrival, message: BindingUpdate): Reply {
     sequence: message.sequence,
     source: observedSource(arrival, message.options),
     ipv4Options: findOptions(message.options, "ipv4-home-address"),
+    keyManagementMobility: message.flags.keyManagementMobility,
   };
 }
 
@@ -52,10 +58,11 @@ export interface Answer {
 
 export interface AnswerPolicy extends NatPolicy {
   readonly refreshAdviceSeconds?: number | undefined;
+  readonly keyManagementMobility?: boolean | undefined;
 }
 
 /**
- * The acknowledgement. K is never set: static keys can't follow a node (RFC 6275 §10.3.1). R is never set: no mobile routers. With a
+ * The acknowledgement. K is set if the node has set it and our IKE daemon can follow; static keys can't (RFC 6275 §10.3.1). R is never set: no mobile routers. With a
  * Home Address option in the update a type 2 routing header goes out, without one none (C-11); over UDP a NAT Detection option goes
  * along whatever the status is (C-06, C-12).
  */
@@ -71,7 +78,10 @@ export function acknowledgement(reply: Reply, answer: Answer, policy: AnswerPoli
     message: {
       type: "binding-acknowledgement",
       status: answer.status,
-      flags: bindingAcknowledgementFlags(),
+      flags: bindingAcknowledgementFlags({
+        keyManagementMobility:
+          reply.keyManagementMobility && policy.keyManagementMobility === true && answer.status < FIRST_REFUSAL,
+      }),
       sequence: answer.sequence,
       lifetimeUnits: answer.lifetimeUnits,
       options,

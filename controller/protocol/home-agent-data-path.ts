@@ -109,6 +109,7 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
   journal(turn, entry);
   const addresses = interceptedAnew(before?.path, path);
   if (addresses.length > 0) turn.effects.push({ kind: "announce", addresses, router: false });
+  moveKeyManagement(turn, entry, before, candidate);
   const { lifetimeUnits, forcedUdp } = registration;
   answer(turn, reply, { status: BindingStatus.accepted, lifetimeUnits, acknowledgements, forcedUdp });
   notify(turn, eventFor(before, registration), entry, {
@@ -117,6 +118,21 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
     lifetimeSeconds: lifetimeOf(registration),
     ...(registration.ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress: registration.ipv4HomeAddress }),
   });
+}
+
+/** A first registration comes from where the IKE SA was made; after that the SA follows the node, if the node has asked for it. */
+function moveKeyManagement(
+  turn: Turn,
+  { homeAddress }: BindingEntry,
+  before: Established | undefined,
+  { registration, reply }: Candidate,
+): void {
+  const { addresses, keyManagementMobility } = turn.state.site;
+  if (keyManagementMobility !== true || !reply.keyManagementMobility || before === undefined) return;
+  const remote = registration.signalling.address;
+  const local = registration.signalling.format === "ipv6" ? addresses.ipv6 : addresses.ipv4;
+  if (local === undefined || before.registration.signalling.address === remote) return;
+  turn.effects.push({ kind: "key-management-moved", homeAddress, local, remote });
 }
 
 /** The endpoints of `path` other than the present one, with the time they are left. */

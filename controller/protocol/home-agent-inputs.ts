@@ -2,7 +2,7 @@
  * What goes into the home agent's machine and what comes out of it. Everything here is plain data; `step` (home-agent.ts) is the only
  * function that turns one into the other.
  */
-import type { Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
+import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import type { MobilityMessage } from "../wire/mobility-message.js";
 import type { StoredBinding } from "./binding-record.js";
 import type {
@@ -51,6 +51,8 @@ export interface HomeAgentSite {
   readonly ipv4Pool?: Ipv4Pool | undefined;
   /** Suggested to nodes as the time of their next update, where it is shorter than the lifetime granted (RFC 6275 §6.2.4). */
   readonly refreshAdviceSeconds?: number | undefined;
+  /** Keys are negotiated, and the IKE SA can follow a node (K flag). */
+  readonly keyManagementMobility?: boolean | undefined;
 }
 
 export interface MessageInput {
@@ -109,6 +111,14 @@ export interface DataPathRemovedEffect {
   readonly revision: number;
 }
 
+/** The node's end of its IKE SA is now at `remote`: where its signalling comes from (RFC 5555 §5.1). Addresses of one family. */
+export interface KeyManagementMovedEffect {
+  readonly kind: "key-management-moved";
+  readonly homeAddress: Ipv6Address;
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+}
+
 /** To be on stable storage before the sends that follow it in the same list of effects; null forgets the key. */
 export interface JournalEffect {
   readonly kind: "journal";
@@ -124,4 +134,5 @@ export type HomeAgentEffect =
   | DropEffect
   | DataPathEffect
   | DataPathRemovedEffect
+  | KeyManagementMovedEffect
   | JournalEffect;

@@ -108,6 +108,8 @@ function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): M
     ...familyLearnt(state, careOf),
   };
   tellAcceptance(state, next, registration, { sent, terms }, turn);
+  if (state.site.negotiatesKeys === true)
+    turn.effects.push({ kind: "key-management", careOf, moved: terms.keyManagementMoved });
   journal(next, turn);
   return next;
 }

@@ -24,6 +24,11 @@ export type MobileNodeInput =
    * `forceUdp` asks for UDP from now on, for paths that lose protocol 41 or 4 (RFC 5555 §4.4.1).
    */
   | { readonly kind: "refresh"; readonly forceUdp?: boolean }
+  /**
+   * With negotiated keys: the associations that protect updates are there, or are not (any more). `failure`: an attempt to get them has
+   * failed; the next one follows without being asked for.
+   */
+  | { readonly kind: "security"; readonly ready: boolean; readonly failure?: string }
   /** De-register and end. */
   | { readonly kind: "stop" };
 
@@ -92,6 +97,19 @@ export interface StoppedEffect {
   readonly deregistered: boolean;
 }
 
+/** Associations with the home agent are needed from this care-of address; answered by `security`, again and again until they are there. */
+export interface SecureEffect {
+  readonly kind: "secure";
+  readonly careOf: CareOf;
+}
+
+/** The home agent has accepted this care-of address. `moved`: its end of the IKE SA has followed; else the SA is to be made anew (RFC 5555 §5.1). */
+export interface KeyManagementEffect {
+  readonly kind: "key-management";
+  readonly careOf: CareOf;
+  readonly moved: boolean;
+}
+
 export type MobileNodeEffect =
   | SendEffect
   | NotifyEffect
@@ -99,6 +117,8 @@ export type MobileNodeEffect =
   | DropEffect
   | DataPathEffect
   | JournalEffect
+  | SecureEffect
+  | KeyManagementEffect
   | StoppedEffect;
 
 /** Updates about one attachment, sent until one is answered. */
@@ -158,4 +178,8 @@ export interface MobileNodeState {
   /** When the last few updates left, for the rate limit. */
   readonly recentUpdates: readonly Instant[];
   readonly path: PathStatus | undefined;
+  /** Updates can be protected: always with static keys. */
+  readonly secured: boolean;
+  /** The care-of address from which associations were last asked for. */
+  readonly securing: CareOf | undefined;
 }

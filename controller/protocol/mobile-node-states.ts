@@ -50,8 +50,18 @@ const STOP = ["stopping", "stopped"] as const satisfies readonly Phase[];
 
 /** Staying in the phase is always allowed and not listed. */
 export const TRANSITIONS: { readonly [P in Phase]: Row } = {
-  detached: { restore: [], network: MOVE, message: [], programmed: [], timer: [], refresh: [], stop: ["stopped"] },
+  detached: {
+    restore: [],
+    security: [],
+    network: MOVE,
+    message: [],
+    programmed: [],
+    timer: [],
+    refresh: [],
+    stop: ["stopped"],
+  },
   preparing: {
+    security: ["registering", "refreshing"],
     network: MOVE,
     message: [],
     programmed: ["registering", "refreshing"],
@@ -60,6 +70,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     stop: STOP,
   },
   registering: {
+    security: [],
     network: MOVE_ON,
     message: ["registered", "refused"],
     programmed: [],
@@ -68,6 +79,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     stop: STOP,
   },
   registered: {
+    security: ["refreshing", "registering"],
     network: MOVE_ON,
     message: ["refreshing"],
     programmed: [],
@@ -76,6 +88,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     stop: STOP,
   },
   refreshing: {
+    security: [],
     network: MOVE_ON,
     message: ["registered", "refused"],
     programmed: [],
@@ -84,6 +97,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     stop: STOP,
   },
   refused: {
+    security: ["registering", "refreshing"],
     network: MOVE_ON,
     message: [],
     programmed: [],
@@ -92,6 +106,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     stop: STOP,
   },
   returning: {
+    security: ["deregistering", "home"],
     network: MOVE,
     message: [],
     programmed: ["deregistering", "home"],
@@ -99,10 +114,26 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     refresh: ELSEWHERE,
     stop: STOP,
   },
-  deregistering: { network: MOVE, message: ["home"], programmed: [], timer: ["home"], refresh: ELSEWHERE, stop: STOP },
-  home: { network: MOVE, message: [], programmed: [], timer: [], refresh: ELSEWHERE, stop: ["stopped"] },
-  stopping: { network: ["stopped"], message: ["stopped"], programmed: [], timer: ["stopped"], refresh: [], stop: [] },
-  stopped: { network: [], message: [], programmed: [], timer: [], refresh: [], stop: [] },
+  deregistering: {
+    security: [],
+    network: MOVE,
+    message: ["home"],
+    programmed: [],
+    timer: ["home"],
+    refresh: ELSEWHERE,
+    stop: STOP,
+  },
+  home: { security: [], network: MOVE, message: [], programmed: [], timer: [], refresh: ELSEWHERE, stop: ["stopped"] },
+  stopping: {
+    security: [],
+    network: ["stopped"],
+    message: ["stopped"],
+    programmed: [],
+    timer: ["stopped"],
+    refresh: [],
+    stop: [],
+  },
+  stopped: { security: [], network: [], message: [], programmed: [], timer: [], refresh: [], stop: [] },
 };
 
 /** Throws InvariantError unless the table has the transition. */

@@ -18,7 +18,15 @@ import { chooseAttachment, type MobileNodeSite, sameAttachment, sameCareOf } fro
 import type { ProgrammedInput } from "./inputs.js";
 import { receive } from "./mobile-node-answers.js";
 import { sameContent, wantedPath } from "./mobile-node-data-path.js";
-import { beginExchange, journal, notify, possiblyBound, sendUpdate, type Turn } from "./mobile-node-exchange.js";
+import {
+  beginExchange,
+  journal,
+  notify,
+  possiblyBound,
+  restartExchange,
+  sendUpdate,
+  type Turn,
+} from "./mobile-node-exchange.js";
 import type { MobileNodeEffect, MobileNodeInput, MobileNodeState, PathStatus } from "./mobile-node-model.js";
 import { arriveHome, endStop, memoryOf, seeNetwork, startMove, startStop } from "./mobile-node-moves.js";
 import { restoredFacts } from "./mobile-node-record.js";
@@ -60,6 +68,8 @@ export function initialMobileNode(site: MobileNodeSite, lastSequence: Seq16 = se
     familySwitches: 0,
     recentUpdates: [],
     path: undefined,
+    secured: site.negotiatesKeys !== true,
+    securing: undefined,
   };
 }
 
@@ -103,6 +113,8 @@ function apply(state: MobileNodeState, input: MobileNodeInput, turn: Turn): Mobi
       return passTime(state, turn);
     case "restore":
       return restore(state, input, turn.now);
+    case "security":
+      return security(state, input, turn);
     case "refresh":
       return refresh(state, input.forceUdp, turn);
     case "stop":
@@ -122,6 +134,7 @@ function settle(state: MobileNodeState, turn: Turn): MobileNodeState {
     return { ...state, path: { path, status: "pending", failures: 0, retryAt: undefined } };
   }
   if (state.path.status !== "realised") return state;
+  if (!state.secured && state.phase !== "stopping") return secure(state, turn);
   if (state.phase === "preparing") return settle(beginExchange(state, turn), turn);
   if (state.phase === "stopping") return state.exchange?.attempts === 0 ? sendUpdate(state, turn) : state;
   if (state.phase !== "returning" || state.target?.kind !== "home") return state;
@@ -129,6 +142,46 @@ function settle(state: MobileNodeState, turn: Turn): MobileNodeState {
     possiblyBound(state, turn.now) ? beginExchange(state, turn) : arriveHome(state, state.target.device, turn),
     turn,
   );
+}
+
+/** Asks for associations from the target once; at home only what is there already can be used. */
+function secure(state: MobileNodeState, turn: Turn): MobileNodeState {
+  const { target, securing } = state;
+  if (target?.kind !== "away") {
+    if (state.phase !== "returning" || target === undefined) return state;
+    return possiblyBound(state, turn.now) ? beginExchange(state, turn) : arriveHome(state, target.device, turn);
+  }
+  if (securing !== undefined && sameCareOf(securing, target.careOf)) return state;
+  turn.effects.push({ kind: "secure", careOf: target.careOf });
+  return { ...state, securing: target.careOf };
+}
+
+function security(
+  state: MobileNodeState,
+  { ready, failure }: MobileNodeInput & { kind: "security" },
+  turn: Turn,
+): MobileNodeState {
+  if (ready) {
+    if (state.secured) return state;
+    const next: MobileNodeState = { ...state, secured: true, securing: undefined };
+    // What was told under the former associations is told again under these; what has not been told yet leaves now.
+    const silent = next.phase === "preparing" || next.phase === "returning" || next.phase === "home";
+    if (silent || next.phase === "detached" || next.phase === "stopping") return next;
+    return next.exchange === undefined ? beginExchange(next, turn) : restartExchange(next, turn);
+  }
+  const next: MobileNodeState = {
+    ...state,
+    secured: false,
+    securing: failure === undefined ? undefined : state.securing,
+  };
+  if (failure === undefined) return next;
+  notify(next, turn, "registration.failed", { reason: failure });
+  const { target, view } = next;
+  if (next.phase !== "preparing" || target?.kind !== "away" || view === undefined) return next;
+  const avoid = target.careOf.family;
+  const other = chooseAttachment(view, next.site, { ...memoryOf(next), avoid });
+  if (other?.kind !== "away" || other.careOf.family === avoid) return next;
+  return startMove({ ...next, avoid, familySwitches: next.familySwitches + 1 }, other, turn);
 }
 
 function programmed(state: MobileNodeState, input: ProgrammedInput, turn: Turn): MobileNodeState {

@@ -10,6 +10,7 @@
 import { MobilityError } from "../base/errors.js";
 import { objectsEqual } from "../plan/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
+import { predecessorOf } from "../plan/succession.js";
 import { byKey, diff, inMakingOrder, inRemovalOrder, inverse } from "./diff.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "./kernel-port.js";
 import { Ledger } from "./ledger.js";
@@ -229,7 +230,7 @@ export class Reconciler {
         this.#ledger.isMissing(key) || (tableRebuilt && object.kind === "nft-element")
           ? undefined
           : this.#ledger.believed(key);
-      if (previous === undefined) operations.push({ verb: "create", object });
+      if (previous === undefined) operations.push(creation(object, this.#ledger.groupObjects(group)));
       else if (!objectsEqual(object, previous)) operations.push({ verb: "update", object, previous });
     }
     return { group, wish, operations };
@@ -398,6 +399,11 @@ export class Reconciler {
     this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * delay);
     return delay;
   }
+}
+
+function creation(object: KernelObject, held: ReadonlyMap<string, KernelObject>): Operation {
+  const predecessor = predecessorOf(object, held.values());
+  return predecessor === undefined ? { verb: "create", object } : { verb: "create", object, predecessor };
 }
 
 /** Of two groups that want an object in two forms in one round the first has it; what the kernel holds already counts as wanted too. */

@@ -90,7 +90,6 @@ export class ViciSession {
   /** Called once when the connection ends by other means than close(); all that waited for an answer is rejected then. */
   onClose(listener: (error: ViciError) => void): void {
     this.#onClose = listener;
-    if (this.#end !== undefined) listener(this.#end);
   }
 
   /** charon's answer. Rejects with ViciError, also when the answer says `success = no`, and with EncodeError before anything is sent. */
@@ -115,7 +114,8 @@ export class ViciSession {
         this.#collection = undefined;
         if (this.#end === undefined) await this.#register("unregister", event);
       }
-      if (collection.failure !== undefined) throw unreadable(`the events of ${name}`, name, collection.failure);
+      if (collection.failure !== undefined)
+        throw unreadable(`an event of ${name}`, { command: name }, collection.failure);
       return collection.messages;
     });
   }
@@ -174,7 +174,7 @@ export class ViciSession {
     try {
       return decodeMessage(message);
     } catch (error) {
-      throw unreadable(`the answer to ${name}`, name, error);
+      throw unreadable(`charon's answer to ${name}`, { command: name, outcomeUnknown: true }, error);
     }
   }
 
@@ -190,7 +190,9 @@ export class ViciSession {
         cancel = this.#setTimer(limit / PATIENCE, () => {
           if (--patience > 0) return wait();
           this.counters.timeouts++;
-          this.#fail(new ViciError(`charon did not answer ${name} within ${limit} ms`, { reason: "timeout", command: name }));
+          this.#fail(
+            new ViciError(`charon did not answer ${name} within ${limit} ms`, { reason: "timeout", command: name }),
+          );
         });
       };
       const finish = (answer: Answer | ViciError): void => {
@@ -217,7 +219,7 @@ export class ViciSession {
       });
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error; // a listener's
-      this.#fail(unreadable("what charon sent", undefined, error));
+      this.#fail(unreadable("what charon sent", {}, error));
     }
   }
 
@@ -279,8 +281,7 @@ function missing(name: string, what: string, { message, details }: ViciError, ou
   });
 }
 
-function unreadable(what: string, command: string | undefined, cause: unknown): ViciError {
+function unreadable(what: string, details: Omit<ViciErrorDetails, "reason">, cause: unknown): ViciError {
   const why = cause instanceof MobilityError ? cause.message : String(cause);
-  const details = { reason: "malformed", ...(command === undefined ? {} : { command }) } as const;
-  return new ViciError(`${what} cannot be read: ${why}`, details, { cause });
+  return new ViciError(`${what} cannot be read: ${why}`, { reason: "malformed", ...details }, { cause });
 }

@@ -22,12 +22,14 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   plan: { values: ["base"], types: ["protocol"], pure: true },
   reconcile: { values: ["base", "plan"], pure: true },
   netlink: { values: ["base"] },
+  vici: { values: ["base"], types: ["netlink/transport"] },
   kernel: {
     values: ["base", "netlink", "plan"],
     types: ["reconcile/kernel-port", "protocol/network-view"],
     packages: ["node:fs"],
   },
-  io: { values: ["base"], types: ["netlink/transport"], packages: ["*"] },
+  io: { values: ["base"], types: ["netlink/transport", "vici/transport"], packages: ["*"] },
+  ike: { values: ["base", "plan", "vici"], types: ["netlink/transport"] },
   control: { values: ["base", "schemas"], types: ["*"], packages: ["*"] },
   /** controller/daemon and the files directly in controller/. */
   daemon: { values: ["*"], packages: ["*"] },

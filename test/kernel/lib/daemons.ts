@@ -24,7 +24,8 @@ const START = 20_000;
 export interface DaemonFiles {
   /** Where its socket, journal and configuration go. */
   readonly directory: string;
-  readonly keyFile: string;
+  /** Absent: keys are negotiated, and the role says how. */
+  readonly keyFile?: string;
 }
 
 export class Daemon {
@@ -41,7 +42,7 @@ export class Daemon {
     const common = {
       controlSocket: this.socketPath,
       stateDirectory: join(files.directory, namespace.label),
-      keyFile: files.keyFile,
+      ...(files.keyFile !== undefined && { keyFile: files.keyFile }),
       log: { level: "debug" },
     };
     writeFileSync(this.configPath, stringify({ ...common, ...role }));

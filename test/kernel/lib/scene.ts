@@ -10,12 +10,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
 import { stringify } from "yaml";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import type { BindingDocument } from "../../../schemas/control.js";
 import type { Capture } from "./capture.js";
+import { Charon } from "./charon.js";
 import { Daemon, type DaemonFiles } from "./daemons.js";
 import { Station } from "./station.js";
 import { type Node, Topology } from "./topology.js";
@@ -61,6 +62,8 @@ export interface Mobile {
   readonly careOf: Readonly<Record<Access, IpAddress>>;
   readonly keys: { readonly update: EspKey; readonly acknowledgement: EspKey };
   readonly stations: Readonly<Record<PayloadFamily, Station>>;
+  /** With IKEv2. */
+  readonly charon: Charon | undefined;
 }
 
 export interface EspKey {
@@ -73,10 +76,31 @@ export interface SceneOptions {
   /** Default 1. */
   readonly mobiles?: number;
   /** The tunnel profile of both ends. */
-  readonly profile?: { readonly dscp?: number; readonly ttl?: number; readonly mtu?: number };
+  readonly profile?: {
+    readonly dscp?: number;
+    readonly ttl?: number;
+    readonly mtu?: number;
+    readonly protection?: "none" | "esp";
+    readonly decapsulateDscp?: boolean;
+  };
+  /** Keys by IKEv2 instead of static ones, with pre-shared keys unless the scene is given something else. */
+  readonly ike?: IkeOptions;
   /** Further keys of the configuration's homeAgent section. */
   readonly homeAgent?: Readonly<Record<string, unknown>>;
 }
+
+export interface IkeOptions {
+  /** Further keys of the security section of either side. */
+  readonly homeAgent?: Readonly<Record<string, unknown>>;
+  readonly mobileNode?: Readonly<Record<string, unknown>>;
+  /** Of each subscriber. */
+  readonly authentication?: "psk" | "certificate" | "eap";
+  /** What the node thinks its secret is; default the right one. */
+  readonly nodeSecret?: string;
+}
+
+export const HOME_AGENT_IDENTITY = "ha.example.org";
+export const identityOf = (number: number): string => `node${number}@example.org`;
 
 export class Scene {
   readonly net: Topology;
@@ -87,6 +111,8 @@ export class Scene {
   readonly lan: Node;
   readonly mobiles: readonly Mobile[];
   readonly homeAgent: Daemon;
+  /** The home agent's, with IKEv2. */
+  readonly charon: Charon | undefined;
   /**
    * What passes the home agent's wide area device. By tcpdump: its ring copies a frame when it passes, while the octets in the queue of
    * a packet socket go on changing as the kernel takes the tunnel off (FOU the IPv4 length, ECN the class).
@@ -97,6 +123,7 @@ export class Scene {
   /** Everything up, the home agent answering, the mobile nodes plugged in nowhere and not started. */
   static async start(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
     const scene = new Scene(t, options);
+    await Promise.all([scene.charon?.start(), ...scene.mobiles.map(({ charon }) => charon?.start())]);
     const [wire] = await Promise.all([scene.net.capture(scene.ha, "wan"), scene.homeAgent.start()]);
     scene.wire = wire;
     return scene;
@@ -115,10 +142,14 @@ export class Scene {
     this.nat.nft(
       'table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade fully-random; }; }',
     );
-    const files = { directory: this.net.scratch, keyFile: join(this.net.scratch, "keys.yaml") };
+    const directory = this.net.scratch;
+    const keyFile = join(directory, "keys.yaml");
+    const files: DaemonFiles = options.ike === undefined ? { directory, keyFile } : { directory };
+    this.charon = options.ike === undefined ? undefined : new Charon(this.ha, directory);
     this.mobiles = nodes.map((node, i) => makeMobile(node, i + 1, files, options));
-    this.homeAgent = new Daemon(this.ha, files, homeAgentRole(this.mobiles, options));
-    writeKeys(files.keyFile, this.mobiles);
+    this.homeAgent = new Daemon(this.ha, files, homeAgentRole(this.mobiles, options, this.charon));
+    if (options.ike === undefined) writeKeys(keyFile, this.mobiles);
+    else writeSecrets(directory, this.mobiles, options.ike);
     this.correspondents = stations(this.cn, CORRESPONDENT.ipv6, CORRESPONDENT.ipv4);
     t.after(() => {
       for (const one of [this.correspondents, ...this.mobiles.map((mobile) => mobile.stations)]) {
@@ -216,8 +247,21 @@ const freshKey = (spi: number): EspKey => ({ spi, key: randomBytes(20).toString(
 function makeMobile(node: Node, number: number, files: DaemonFiles, options: SceneOptions): Mobile {
   const home6 = ipv6(`2001:db8:1::10${number}`);
   const home4 = ipv4(`198.51.100.10${number}`);
+  const charon = options.ike === undefined ? undefined : new Charon(node, files.directory);
   const daemon = new Daemon(node, files, {
     role: "mobile-node",
+    ...(charon !== undefined && {
+      security: {
+        method: "ikev2",
+        viciSocket: charon.socketPath,
+        identity: identityOf(number),
+        homeAgentIdentity: HOME_AGENT_IDENTITY,
+        authentication: options.ike?.authentication ?? "psk",
+        credentialFile: join(files.directory, `secrets-${number}.yaml`),
+        deadPeerDetectionSeconds: 2,
+        ...options.ike?.mobileNode,
+      },
+    }),
     mobileNode: { homeAddress: home6, ipv4HomeAddress: home4, homePrefixes: HOME_PREFIXES, homeAgent: HOME_AGENT },
     ...(options.profile && { tunnelProfile: options.profile }),
   });
@@ -228,10 +272,14 @@ function makeMobile(node: Node, number: number, files: DaemonFiles, options: Sce
     nat: ipv4(`10.0.0.1${number}`),
   };
   const keys = { update: freshKey(0x1000 + 2 * number), acknowledgement: freshKey(0x1001 + 2 * number) };
-  return { number, node, daemon, home6, home4, careOf, keys, stations: stations(node, home6, home4) };
+  return { number, node, daemon, home6, home4, careOf, keys, stations: stations(node, home6, home4), charon };
 }
 
-function homeAgentRole(mobiles: readonly Mobile[], options: SceneOptions): Record<string, unknown> {
+function homeAgentRole(
+  mobiles: readonly Mobile[],
+  options: SceneOptions,
+  charon: Charon | undefined,
+): Record<string, unknown> {
   const { profile, homeAgent } = options;
   return {
     role: "home-agent",
@@ -241,10 +289,40 @@ function homeAgentRole(mobiles: readonly Mobile[], options: SceneOptions): Recor
       ...homeAgent,
     },
     ...(profile && { tunnelProfiles: { special: profile } }),
-    subscribers: mobiles.map(({ home6, home4 }) => {
-      return { homeAddress: home6, ipv4HomeAddress: home4, ...(profile && { profile: "special" }) };
+    ...(charon !== undefined && {
+      security: {
+        method: "ikev2",
+        viciSocket: charon.socketPath,
+        identity: HOME_AGENT_IDENTITY,
+        credentialFile: join(dirname(dirname(charon.socketPath)), "secrets.yaml"),
+        ...options.ike?.homeAgent,
+      },
     }),
+    subscribers: mobiles.map(({ number, home6, home4 }) => ({
+      homeAddress: home6,
+      ipv4HomeAddress: home4,
+      ...(profile && { profile: "special" }),
+      ...(charon !== undefined && {
+        identity: identityOf(number),
+        authentication: options.ike?.authentication ?? "psk",
+      }),
+    })),
   };
+}
+
+/** secrets.yaml for the home agent, secrets-N.yaml for each node. */
+function writeSecrets(directory: string, mobiles: readonly Mobile[], { nodeSecret }: IkeOptions): void {
+  const write = (name: string, credentials: readonly object[]): void =>
+    writeFileSync(join(directory, name), stringify({ credentials }), { mode: 0o600 });
+  const entries = mobiles.map(({ number }) => {
+    const secret = randomBytes(16).toString("hex");
+    return { identity: identityOf(number), psk: secret, eapPassword: secret };
+  });
+  write("secrets.yaml", entries);
+  entries.forEach((entry, i) => {
+    const own = nodeSecret === undefined ? entry : { ...entry, psk: nodeSecret, eapPassword: nodeSecret };
+    write(`secrets-${i + 1}.yaml`, [own]);
+  });
 }
 
 function writeKeys(path: string, mobiles: readonly Mobile[]): void {

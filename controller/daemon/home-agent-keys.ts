@@ -1,0 +1,151 @@
+/** Key management of the home agent: subscribers' policies and associations in the kernel, their connections in the IKE daemon. */
+import type { HomeAgentConfig } from "../../schemas/config.js";
+import type { HomeAgentIke } from "../../schemas/security.js";
+import { InvariantError } from "../base/errors.js";
+import type { IpAddress, Ipv6Address } from "../base/ip.js";
+import { connectionName, homeAgentConnection, type IkePeers } from "../ike/connections.js";
+import { type Credentials, loadCredentials } from "../ike/credentials.js";
+import type { IkeDaemonPort } from "../ike/daemon-port.js";
+import type { Logger } from "../log.js";
+import { type NodeProtection, planNegotiatedSubscriber } from "../plan/home-agent-plan.js";
+import type { KernelObject } from "../plan/objects.js";
+import type { ObservedEsp } from "../plan/payload-protection.js";
+import { negotiatedReqid, type Purpose, RequestIds, reqidOf } from "../plan/request-ids.js";
+import { announcementSelector } from "../plan/security-plan.js";
+import { type HomeAgentPlanSite, profileOf } from "../plan/site.js";
+import type { KeyManagementMovedEffect } from "../protocol/home-agent-inputs.js";
+import { KeyManagement } from "./key-management.js";
+import type { Platform } from "./platform.js";
+
+export const securityGroup = (homeAddress: Ipv6Address): string => `security ${homeAddress}`;
+
+export class HomeAgentKeys {
+  readonly #config: HomeAgentConfig;
+  readonly #site: HomeAgentPlanSite;
+  readonly #platform: Platform;
+  readonly #log: Logger;
+  readonly #observed = new Map<Ipv6Address, ObservedEsp>();
+  #management: KeyManagement | undefined;
+  #revision = 1;
+
+  /** `replan`: what the node's binding needs of the kernel is another thing now. */
+  static async open(
+    config: HomeAgentConfig,
+    ike: HomeAgentIke,
+    credentials: Credentials,
+    site: HomeAgentPlanSite,
+    platform: Platform,
+    replan: (homeAddress: Ipv6Address) => void,
+  ): Promise<HomeAgentKeys> {
+    const keys = new HomeAgentKeys(config, site, platform);
+    const { ipv6, ipv4 } = site.addresses;
+    const addresses: readonly IpAddress[] = ipv4 === undefined ? [ipv6] : [ipv6, ipv4];
+    const nodes = config.subscribers.map(({ homeAddress }) => homeAddress);
+    const ids = new RequestIds(nodes, site.negotiated?.slots ?? new Map());
+    keys.#management = await KeyManagement.open(
+      { role: "home-agent", viciSocket: ike.viciSocket, ids, homeAgentAddresses: new Set(addresses) },
+      {
+        onAssociations: (homeAddress) => {
+          platform.reconciler.setGroup(securityGroup(homeAddress), keys.planSubscriber(homeAddress), ++keys.#revision);
+          replan(homeAddress);
+          platform.reconciler.commit();
+        },
+        onMapping: (homeAddress, { address, port }) => {
+          keys.#observed.set(homeAddress, { address, port });
+          replan(homeAddress);
+          platform.reconciler.commit();
+        },
+        // Only a node can start anything: it knows from where it speaks.
+        onAcquire: (homeAddress) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress }),
+        onUp: (daemon) => keys.#load(daemon, ike, credentials, addresses),
+        onDown: () => undefined,
+      },
+      platform.log,
+    );
+    return keys;
+  }
+
+  private constructor(config: HomeAgentConfig, site: HomeAgentPlanSite, platform: Platform) {
+    this.#config = config;
+    this.#site = site;
+    this.#platform = platform;
+    this.#log = platform.log;
+  }
+
+  get management(): KeyManagement {
+    if (this.#management === undefined) throw new InvariantError("key management is not open");
+    return this.#management;
+  }
+
+  protection(homeAddress: Ipv6Address): NodeProtection {
+    return {
+      associations: this.management.associations(homeAddress),
+      observedEsp: this.#observed.get(homeAddress),
+    };
+  }
+
+  /** The objects of one subscriber that do not depend on a binding. */
+  planSubscriber(homeAddress: Ipv6Address): readonly KernelObject[] {
+    return planNegotiatedSubscriber(homeAddress, this.management.associations(homeAddress), this.#site);
+  }
+
+  /** Tells the IKE daemon where the node is now. */
+  moved({ homeAddress, local, remote }: KeyManagementMovedEffect): void {
+    const profile = this.#config.subscribers.find((one) => one.homeAddress === homeAddress)?.profile ?? "default";
+    const protectedPayload = profileOf(this.#site, profile).protection === "esp";
+    const purposes: readonly Purpose[] = protectedPayload ? ["signalling", "payload"] : ["signalling"];
+    const moves = purposes.map((purpose) => ({
+      selector: announcementSelector(homeAddress),
+      reqid: negotiatedReqid(reqidOf(homeAddress, purpose, this.#site.negotiated?.slots)),
+      local,
+      remote,
+    }));
+    this.#platform.kernel.announceMove(moves).then(
+      () => this.#log.info({ event: "keys.moved", hoa: homeAddress, local, remote }),
+      (error: Error) => this.#log.error({ event: "keys.unmoved", hoa: homeAddress, reason: error.message }),
+    );
+  }
+
+  /** Ends the IKE SAs of all subscribers: their associations go out of the kernel with us. */
+  async close(): Promise<void> {
+    const { daemon } = this.management;
+    for (const { homeAddress } of this.#config.subscribers) {
+      const name = connectionName(homeAddress);
+      try {
+        await daemon.command("unload-conn", { name });
+        await daemon.command("terminate", { ike: name, force: "yes", timeout: "-1" });
+      } catch {
+        // ignored: without an IKE SA there is nothing to end, and without the daemon nobody to tell
+      }
+    }
+    this.management.close();
+  }
+
+  async #load(
+    daemon: IkeDaemonPort,
+    ike: HomeAgentIke,
+    credentials: Credentials,
+    addresses: readonly IpAddress[],
+  ): Promise<void> {
+    await loadCredentials(daemon, credentials, ike.identity);
+    for (const subscriber of this.#config.subscribers) {
+      const { homeAddress, ipv4HomeAddress, identity, authentication, profile } = subscriber;
+      if (identity === undefined) continue;
+      const peers: IkePeers = {
+        homeAddress,
+        ipv4HomeAddress,
+        homeAgent: this.#site.addresses.ipv6,
+        nodeIdentity: identity,
+        homeAgentIdentity: ike.identity,
+        authentication,
+        protectPayload: profileOf(this.#site, profile).protection === "esp",
+        slots: this.#site.negotiated?.slots ?? new Map(),
+      };
+      const terms = { ...ike, certificate: credentials.certificate };
+      await daemon.command("load-conn", {
+        [connectionName(homeAddress)]: homeAgentConnection(peers, terms, addresses),
+      });
+    }
+    this.#log.info({ event: "charon.loaded", connections: this.#config.subscribers.length });
+  }
+}

@@ -1,0 +1,127 @@
+/** The IKE daemon at work for a role: what it negotiates becomes associations by home address, and what becomes of it is told. */
+import type { MobilityError } from "../base/errors.js";
+import type { IpAddress, Ipv6Address } from "../base/ip.js";
+import { AssociationTable } from "../ike/associations.js";
+import type { IkeDaemonPort } from "../ike/daemon-port.js";
+import { connectUnixStream } from "../io/unix-stream.js";
+import { SecurityWatch } from "../kernel/security-watch.js";
+import type { Logger } from "../log.js";
+import type { RequestIds } from "../plan/request-ids.js";
+import type { Associations } from "../plan/site.js";
+import { ViciClient } from "../vici/client.js";
+import { openTransport, setTimer } from "./kernel.js";
+import { monotonicNow } from "./machine-loop.js";
+
+export interface KeyManagementListener {
+  /** The node's associations may be others now. */
+  onAssociations(homeAddress: Ipv6Address): void;
+  /** Authentic ESP in UDP of the node came from another address or port. */
+  onMapping(homeAddress: Ipv6Address, from: { readonly address: IpAddress; readonly port: number }): void;
+  /** A packet of ours found no association. */
+  onAcquire(homeAddress: Ipv6Address): void;
+  /** The IKE daemon is there and knows nothing of us. Rejections are told and tried again. */
+  onUp(daemon: IkeDaemonPort): Promise<void>;
+  onDown(reason: MobilityError): void;
+}
+
+export interface KeyManagementSite {
+  readonly role: "home-agent" | "mobile-node";
+  readonly viciSocket: string;
+  readonly ids: RequestIds;
+  readonly homeAgentAddresses: ReadonlySet<IpAddress>;
+}
+
+export class KeyManagement {
+  readonly watch: SecurityWatch;
+  readonly daemon: IkeDaemonPort;
+  readonly #client: ViciClient;
+  readonly #table: AssociationTable;
+  readonly #listener: KeyManagementListener;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Knows the associations that are there already. The IKE daemon need not be there yet. */
+  static async open(site: KeyManagementSite, listener: KeyManagementListener, log: Logger): Promise<KeyManagement> {
+    const onError = (error: unknown): void => log.warn({ event: "security.unread", reason: String(error) });
+    const watch = await SecurityWatch.open({ openTransport, setTimer, onError });
+    return new KeyManagement(site, listener, watch, log);
+  }
+
+  private constructor(site: KeyManagementSite, listener: KeyManagementListener, watch: SecurityWatch, log: Logger) {
+    this.#listener = listener;
+    this.watch = watch;
+    this.#table = new AssociationTable(site.ids, site.homeAgentAddresses, site.role);
+    this.#table.replace(watch.states(), monotonicNow());
+    this.#client = new ViciClient({
+      connect: () => connectUnixStream(site.viciSocket),
+      setTimer,
+      listener: {
+        onUp: async () => {
+          log.info({ event: "charon.up", socket: site.viciSocket });
+          await listener.onUp(this.#client);
+        },
+        onDown: (error) => {
+          log.warn({ event: "charon.down", reason: error.message });
+          listener.onDown(error);
+        },
+        onEvent: () => undefined,
+      },
+    });
+    this.daemon = this.#client;
+    watch.onChange((change) => {
+      const now = monotonicNow();
+      switch (change.kind) {
+        case "added":
+          return this.#tell(this.#table.add(change.state, now));
+        case "removed":
+          return this.#tell(this.#table.remove(change.state, now));
+        case "resynchronised":
+          for (const homeAddress of this.#table.replace(watch.states(), now)) this.#tell(homeAddress);
+          return;
+        case "acquire": {
+          const owner = site.ids.find(change.reqid);
+          return owner === undefined ? undefined : listener.onAcquire(owner.homeAddress);
+        }
+        case "mapping": {
+          const owner = site.ids.find(change.reqid);
+          return owner === undefined ? undefined : listener.onMapping(owner.homeAddress, change);
+        }
+      }
+    });
+    this.#arm();
+  }
+
+  /** Connects to the IKE daemon, now and whenever it has to. */
+  start(): void {
+    this.#client.start();
+  }
+
+  associations(homeAddress: Ipv6Address): Associations {
+    return this.#table.of(homeAddress, monotonicNow());
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#client.close();
+    this.watch.close();
+  }
+
+  #tell(homeAddress: Ipv6Address | undefined): void {
+    if (homeAddress === undefined) return;
+    this.#listener.onAssociations(homeAddress);
+    this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const now = monotonicNow();
+    const next = this.#table.nextDeadline(now);
+    if (next === undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        for (const homeAddress of this.#table.pass(monotonicNow())) this.#listener.onAssociations(homeAddress);
+        this.#arm();
+      },
+      Math.max(1, Math.ceil(next - now)),
+    );
+  }
+}

@@ -1,0 +1,184 @@
+/** Key management of the mobile node: one home agent, one IKE SA that follows the care-of address. */
+import { createSocket } from "node:dgram";
+import type { MobileNodeConfig } from "../../schemas/config.js";
+import type { MobileNodeIke } from "../../schemas/security.js";
+import { InvariantError } from "../base/errors.js";
+import { type IpAddress, type Ipv6Address, isIpv6 } from "../base/ip.js";
+import { isComplete } from "../ike/associations.js";
+import { connectionName, type IkePeers, mobileNodeConnection } from "../ike/connections.js";
+import { type Credentials, loadCredentials } from "../ike/credentials.js";
+import { IkeInitiator, type Wanted } from "../ike/initiator.js";
+import { NO_SLOTS, negotiatedReqid, type Purpose, RequestIds, reqidOf } from "../plan/request-ids.js";
+import { announcementSelector, planNegotiatedNode } from "../plan/security-plan.js";
+import type { Associations, MobileNodePlanSite } from "../plan/site.js";
+import type { CareOf } from "../protocol/attachment.js";
+import { setTimer } from "./kernel.js";
+import { KeyManagement } from "./key-management.js";
+import type { Platform } from "./platform.js";
+
+export const NODE_SECURITY_GROUP = "security";
+const DISCARD_PORT = 9;
+
+export interface MobileNodeKeysListener {
+  /** What the data path needs of the kernel is another thing now. */
+  readonly replan: () => void;
+  readonly onFailure: (reason: string) => void;
+}
+
+export class MobileNodeKeys {
+  readonly #site: MobileNodePlanSite;
+  readonly #platform: Platform;
+  readonly #purposes: readonly Purpose[];
+  #management: KeyManagement | undefined;
+  #initiator: IkeInitiator | undefined;
+  #revision = 1;
+
+  static async open(
+    config: MobileNodeConfig,
+    ike: MobileNodeIke,
+    credentials: Credentials,
+    site: MobileNodePlanSite,
+    platform: Platform,
+    listener: MobileNodeKeysListener,
+  ): Promise<MobileNodeKeys> {
+    const keys = new MobileNodeKeys(site, platform);
+    const { homeAddress, homeAgent } = config.mobileNode;
+    const addresses = new Set<IpAddress>(
+      homeAgent.ipv4 === undefined ? [homeAgent.ipv6] : [homeAgent.ipv6, homeAgent.ipv4],
+    );
+    const management = await KeyManagement.open(
+      {
+        role: "mobile-node",
+        viciSocket: ike.viciSocket,
+        ids: new RequestIds([homeAddress], NO_SLOTS),
+        homeAgentAddresses: addresses,
+      },
+      {
+        onAssociations: () => keys.#associationsChanged(listener),
+        onMapping: () => undefined,
+        onAcquire: () => undefined,
+        onUp: async (daemon) => {
+          await loadCredentials(daemon, credentials, ike.homeAgentIdentity);
+          await keys.#initiator?.daemonUp();
+        },
+        onDown: (reason) => listener.onFailure(reason.message),
+      },
+      platform.log,
+    );
+    keys.#management = management;
+    const peers = peersOf(config, ike, site);
+    const terms = { ...ike, certificate: credentials.certificate };
+    keys.#initiator = new IkeInitiator({
+      daemon: management.daemon,
+      name: connectionName(homeAddress),
+      setTimer,
+      connection: (ends) => mobileNodeConnection(peers, terms, ends),
+      protectPayload: peers.protectPayload,
+      isComplete: () => keys.complete,
+      onFailure: (reason) =>
+        listener.onFailure(`IKE with ${ike.homeAgentIdentity} as ${ike.identity} failed: ${reason}`),
+    });
+    return keys;
+  }
+
+  private constructor(site: MobileNodePlanSite, platform: Platform) {
+    this.#site = site;
+    this.#platform = platform;
+    this.#purposes = site.profile.protection === "esp" ? ["signalling", "payload"] : ["signalling"];
+  }
+
+  get management(): KeyManagement {
+    if (this.#management === undefined) throw new InvariantError("key management is not open");
+    return this.#management;
+  }
+
+  get associations(): Associations {
+    return this.management.associations(this.#site.homeAddress);
+  }
+
+  /** Updates can be protected, and payload where that is asked for. */
+  get complete(): boolean {
+    return isComplete(this.associations, this.#purposes);
+  }
+
+  plan() {
+    return planNegotiatedNode(this.#site, this.associations);
+  }
+
+  secure(careOf: CareOf): void {
+    const ends = this.#endsFrom(careOf);
+    if (ends !== undefined) this.#initiator?.secure(ends);
+  }
+
+  /** The home agent has accepted the care-of address; its IKE daemon has followed (`moved`) or the IKE SA is made anew. */
+  accepted(careOf: CareOf, moved: boolean): void {
+    const ends = this.#endsFrom(careOf);
+    if (ends === undefined) return;
+    this.#showOurselves(careOf);
+    if (this.#initiator?.moveTo(ends) === undefined) return;
+    if (!moved) {
+      this.#initiator.renegotiate(ends);
+      return;
+    }
+    const { homeAddress } = this.#site;
+    const moves = this.#purposes.map((purpose) => ({
+      selector: announcementSelector(homeAddress),
+      reqid: negotiatedReqid(reqidOf(homeAddress, purpose)),
+      local: ends.careOf,
+      remote: ends.homeAgent,
+    }));
+    const { log } = this.#platform;
+    this.#platform.kernel.announceMove(moves).then(
+      () => log.info({ event: "keys.moved", hoa: homeAddress, local: ends.careOf, remote: ends.homeAgent }),
+      (error: Error) => log.error({ event: "keys.unmoved", hoa: homeAddress, reason: error.message }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#initiator?.close();
+    this.management.close();
+  }
+
+  #endsFrom({ address, family }: CareOf): Wanted | undefined {
+    const homeAgent = family === 6 ? this.#site.homeAgent.ipv6 : this.#site.homeAgent.ipv4;
+    return homeAgent === undefined ? undefined : { careOf: address, homeAgent };
+  }
+
+  #associationsChanged({ replan }: MobileNodeKeysListener): void {
+    this.#platform.reconciler.setGroup(NODE_SECURITY_GROUP, this.plan(), ++this.#revision);
+    replan();
+    this.#platform.reconciler.commit();
+  }
+
+  /**
+   * One packet through the tunnel: only by ESP does the home agent learn the port that a NAT gives ours (RFC 5555 §5.1), and a node that
+   * just listens would send none. To the home link's routers, which drop it; it also keeps the NAT's mapping alive.
+   */
+  #showOurselves({ family }: CareOf): void {
+    if (family === 6 || this.#site.profile.protection !== "esp") return;
+    const prefix = this.#site.homePrefixes.find(({ address }) => isIpv6(address));
+    if (prefix !== undefined) sendNothing(this.#site.homeAddress, prefix.address);
+  }
+}
+
+function sendNothing(source: Ipv6Address, destination: IpAddress): void {
+  const socket = createSocket("udp6");
+  socket.on("error", () => socket.close()); // ignored: the way is not there just now, and the next acceptance tries again
+  socket.bind(0, source, () => {
+    socket.send(new Uint8Array(0), DISCARD_PORT, destination, () => socket.close());
+  });
+}
+
+function peersOf(config: MobileNodeConfig, ike: MobileNodeIke, site: MobileNodePlanSite): IkePeers {
+  const { homeAddress, ipv4HomeAddress, homeAgent } = config.mobileNode;
+  return {
+    homeAddress,
+    ipv4HomeAddress,
+    homeAgent: homeAgent.ipv6,
+    nodeIdentity: ike.identity,
+    homeAgentIdentity: ike.homeAgentIdentity,
+    authentication: ike.authentication,
+    protectPayload: site.profile.protection === "esp",
+    slots: NO_SLOTS,
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * Which of the negotiated associations are used, and for what: the life of keys from the moment the IKE daemon has installed them. Both
+ * ends learn of new keys at slightly different times, so a new association receives at once and sends a little later, and an old one
+ * receives for a while after the IKE daemon has let it go. Pure; time is given.
+ */
+import type { IpAddress, Ipv6Address } from "../base/ip.js";
+import { after, earliest, type Instant, seconds } from "../base/time.js";
+import type { AeadKey } from "../plan/objects.js";
+import { PURPOSES, type Purpose, type RequestIds } from "../plan/request-ids.js";
+import type { Association, Associations, ChildAssociations } from "../plan/site.js";
+
+/** One direction of what was negotiated, as the kernel tells it. */
+export interface Negotiated {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  readonly reqid: number;
+  readonly spi: number;
+  readonly aead: AeadKey;
+}
+
+/** The other end has the new keys by then. */
+const SEND_AFTER = seconds(1);
+/** What was sent under the old keys has arrived by then, or the next keys are there. */
+const RECEIVE_ON = seconds(5);
+
+type Direction = "receive" | "send";
+
+interface Known {
+  readonly association: Association;
+  readonly direction: Direction;
+  readonly since: Instant;
+  goneAt: Instant | undefined;
+}
+
+interface Node {
+  /** By purpose, then by direction and SPI. */
+  readonly children: Map<Purpose, Map<string, Known>>;
+}
+
+export class AssociationTable {
+  readonly #ids: RequestIds;
+  readonly #homeAgent: ReadonlySet<IpAddress>;
+  readonly #role: "home-agent" | "mobile-node";
+  readonly #nodes = new Map<Ipv6Address, Node>();
+  /** Nodes for which time alone will change something. */
+  readonly #restless = new Set<Ipv6Address>();
+
+  constructor(ids: RequestIds, homeAgent: ReadonlySet<IpAddress>, role: "home-agent" | "mobile-node") {
+    this.#ids = ids;
+    this.#homeAgent = homeAgent;
+    this.#role = role;
+  }
+
+  /** The IKE daemon has installed it. Returns whose it is; undefined: nobody's we know. */
+  add(state: Negotiated, now: Instant): Ipv6Address | undefined {
+    const place = this.#place(state);
+    if (place === undefined) return undefined;
+    const { homeAddress, purpose, direction } = place;
+    const node = this.#nodes.get(homeAddress) ?? { children: new Map<Purpose, Map<string, Known>>() };
+    this.#nodes.set(homeAddress, node);
+    const children = node.children.get(purpose) ?? new Map<string, Known>();
+    node.children.set(purpose, children);
+    const key = `${direction} ${state.spi}`;
+    const known = children.get(key);
+    if (known !== undefined) known.goneAt = undefined;
+    else {
+      const association = { spi: state.spi, aead: state.aead };
+      children.set(key, { association, direction, since: now, goneAt: undefined });
+    }
+    this.#restless.add(homeAddress);
+    return homeAddress;
+  }
+
+  /** The IKE daemon has let it go. */
+  remove(state: Negotiated, now: Instant): Ipv6Address | undefined {
+    const place = this.#place(state);
+    if (place === undefined) return undefined;
+    const { homeAddress, purpose, direction } = place;
+    const known = this.#nodes.get(homeAddress)?.children.get(purpose)?.get(`${direction} ${state.spi}`);
+    if (known === undefined) return undefined;
+    known.goneAt ??= now;
+    this.#restless.add(homeAddress);
+    return homeAddress;
+  }
+
+  /** Takes over what there is now, all of it. Returns everybody who has or had anything. */
+  replace(states: Iterable<Negotiated>, now: Instant): ReadonlySet<Ipv6Address> {
+    for (const [homeAddress, { children }] of this.#nodes) {
+      for (const one of children.values()) for (const known of one.values()) known.goneAt ??= now;
+      this.#restless.add(homeAddress);
+    }
+    for (const state of states) this.add(state, now);
+    return new Set(this.#nodes.keys());
+  }
+
+  /** The instant of `nextDeadline` has come. Returns whose associations may be others now. */
+  pass(now: Instant): ReadonlySet<Ipv6Address> {
+    const touched = new Set(this.#restless);
+    for (const homeAddress of touched) {
+      const node = this.#nodes.get(homeAddress);
+      if (node !== undefined) this.#forgetOver(homeAddress, node, now);
+      if (node === undefined || nextOf(node, now) === undefined) this.#restless.delete(homeAddress);
+    }
+    return touched;
+  }
+
+  nextDeadline(now: Instant): Instant | undefined {
+    let next: Instant | undefined;
+    for (const homeAddress of this.#restless) {
+      const node = this.#nodes.get(homeAddress);
+      next = earliest(next, node === undefined ? undefined : nextOf(node, now));
+    }
+    return next;
+  }
+
+  of(homeAddress: Ipv6Address, now: Instant): Associations {
+    const result: { [P in Purpose]?: ChildAssociations } = {};
+    for (const purpose of PURPOSES) {
+      const children = this.#nodes.get(homeAddress)?.children.get(purpose);
+      if (children !== undefined) result[purpose] = choose([...children.values()], now);
+    }
+    return result;
+  }
+
+  #place({ source, destination, reqid }: Negotiated) {
+    const owner = this.#ids.find(reqid);
+    const toHomeAgent = this.#homeAgent.has(destination);
+    if (owner === undefined || toHomeAgent === this.#homeAgent.has(source)) return undefined;
+    const direction: Direction = toHomeAgent === (this.#role === "home-agent") ? "receive" : "send";
+    return { ...owner, direction };
+  }
+
+  #forgetOver(homeAddress: Ipv6Address, { children }: Node, now: Instant): void {
+    for (const [purpose, all] of children) {
+      for (const [key, known] of all) if (isOver(known, now)) all.delete(key);
+      if (all.size === 0) children.delete(purpose);
+    }
+    if (children.size === 0) this.#nodes.delete(homeAddress);
+  }
+}
+
+/** When time alone changes something of the node's the next time. */
+function nextOf({ children }: Node, now: Instant): Instant | undefined {
+  let next: Instant | undefined;
+  for (const all of children.values()) {
+    for (const { since, goneAt } of all.values()) {
+      const usable = after(since, SEND_AFTER);
+      const end = goneAt === undefined ? undefined : after(goneAt, RECEIVE_ON);
+      next = earliest(next, usable > now ? usable : undefined, end !== undefined && end > now ? end : undefined);
+    }
+  }
+  return next;
+}
+
+function isOver({ goneAt }: Known, now: Instant): boolean {
+  return goneAt !== undefined && after(goneAt, RECEIVE_ON) <= now;
+}
+
+function choose(all: readonly Known[], now: Instant): ChildAssociations {
+  const living = all.filter((known) => !isOver(known, now));
+  const senders = living.filter(({ direction }) => direction === "send");
+  const present = senders.filter(({ goneAt }) => goneAt === undefined);
+  const settled = present.filter(({ since }) => after(since, SEND_AFTER) <= now);
+  // The newest that the other end surely knows; else what was there before it; else whatever there is.
+  const send = newest(settled) ?? oldest(senders.filter((one) => !present.includes(one))) ?? oldest(present);
+  return {
+    receive: living.filter(({ direction }) => direction === "receive").map(({ association }) => association),
+    send: send?.association,
+  };
+}
+
+const oldest = (list: readonly Known[]): Known | undefined =>
+  list.reduce<Known | undefined>((best, one) => (best === undefined || one.since < best.since ? one : best), undefined);
+const newest = (list: readonly Known[]): Known | undefined =>
+  list.reduce<Known | undefined>((best, one) => (best === undefined || one.since > best.since ? one : best), undefined);
+
+/** Everything that the node needs to speak and, where asked for, to have its payload protected. */
+export function isComplete(associations: Associations, needed: readonly Purpose[]): boolean {
+  return needed.every((purpose) => {
+    const child = associations[purpose];
+    return child !== undefined && child.receive.length > 0 && child.send !== undefined;
+  });
+}

@@ -1,0 +1,158 @@
+/**
+ * What the IKE daemon is told: connections in strongSwan's words (swanctl.conf(5)). Pure. The policies are ours (policies = no), the
+ * associations are installed under a mark that no packet has and under request ids that tell whose they are and what for.
+ *
+ * IKE runs between the care-of address and the home agent while the associations are for the home address (RFC 4877 §4.4): for updates
+ * strongSwan calls that transport_proxy. Behind a NAT it rewrites the selectors of transport mode to the NAT's address and then finds no
+ * child that fits (get_transport_nat_ts, 5.9.8 and 6.0), so there the same child is negotiated without USE_TRANSPORT_MODE; the keys are
+ * used in transport mode either way.
+ */
+import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
+import { negotiatedReqid, type Purpose, reqidOf, type Slots } from "../plan/request-ids.js";
+import { ORIGINAL_MARK } from "../plan/security-marks.js";
+import { ESP_UDP_PORT } from "../plan/site.js";
+import type { ViciSection } from "../vici/message.js";
+
+const MOBILITY_HEADER = 135;
+/** Under 1: an association lives a tenth longer than its keys are used. */
+const LIFE_FACTOR = 1.1;
+
+/** What one node and its home agent agree on, from the configuration of either. */
+export interface IkePeers {
+  readonly homeAddress: Ipv6Address;
+  readonly ipv4HomeAddress?: Ipv4Address | undefined;
+  readonly homeAgent: Ipv6Address;
+  readonly nodeIdentity: string;
+  readonly homeAgentIdentity: string;
+  readonly authentication: "psk" | "certificate" | "eap";
+  readonly protectPayload: boolean;
+  readonly slots: Slots;
+}
+
+export interface IkeTerms {
+  readonly ikeProposals: readonly string[];
+  readonly espCiphers: readonly string[];
+  readonly rekeySeconds: number;
+  readonly ikeRekeySeconds: number;
+  /** Of our own certificate, PEM; absent: none. */
+  readonly certificate?: string | undefined;
+}
+
+export const connectionName = (homeAddress: Ipv6Address): string => `dsmipd-${homeAddress}`;
+
+export const CHILDREN = {
+  signalling: "signalling",
+  signallingBehindNat: "signalling-nat",
+  payload: "payload",
+} as const;
+
+export function homeAgentConnection(peers: IkePeers, terms: IkeTerms, addresses: readonly IpAddress[]): ViciSection {
+  // Several subscribers; whoever gives up first would take the other's turn: only nodes start anything.
+  const late: IkeTerms = { ...terms, rekeySeconds: 3 * terms.rekeySeconds, ikeRekeySeconds: 3 * terms.ikeRekeySeconds };
+  return {
+    ...shared(late),
+    local_addrs: [...addresses],
+    remote_addrs: ["%any"],
+    local: homeAgentAuthentication(peers, terms),
+    remote: nodeAuthentication(peers),
+    children: children(peers, late, "home-agent"),
+  };
+}
+
+export function mobileNodeConnection(
+  peers: IkePeers,
+  terms: IkeTerms & { readonly deadPeerDetectionSeconds: number },
+  ends: { readonly careOf: IpAddress; readonly homeAgent: IpAddress },
+): ViciSection {
+  return {
+    ...shared(terms),
+    local_addrs: [ends.careOf],
+    remote_addrs: [ends.homeAgent],
+    // From the start (RFC 5555 §5): a NAT then needs one mapping.
+    local_port: String(ESP_UDP_PORT),
+    remote_port: String(ESP_UDP_PORT),
+    dpd_delay: `${terms.deadPeerDetectionSeconds}s`,
+    keyingtries: "1",
+    local: { ...nodeAuthentication(peers), ...(peers.authentication === "certificate" && certificates(terms)) },
+    remote: { auth: peers.authentication === "psk" ? "psk" : "pubkey", id: peers.homeAgentIdentity },
+    children: children(peers, terms, "mobile-node"),
+  };
+}
+
+function shared({ ikeProposals, ikeRekeySeconds }: IkeTerms): ViciSection {
+  return {
+    version: "2",
+    proposals: [...ikeProposals],
+    mobike: "no",
+    unique: "replace",
+    rekey_time: `${ikeRekeySeconds}s`,
+    reauth_time: "0s",
+    send_cert: "always",
+  };
+}
+
+const certificates = ({ certificate }: IkeTerms): ViciSection =>
+  certificate === undefined ? {} : { certs: [certificate] };
+
+function homeAgentAuthentication({ authentication, homeAgentIdentity }: IkePeers, terms: IkeTerms): ViciSection {
+  return authentication === "psk"
+    ? { auth: "psk", id: homeAgentIdentity }
+    : { auth: "pubkey", id: homeAgentIdentity, ...certificates(terms) };
+}
+
+function nodeAuthentication({ authentication, nodeIdentity }: IkePeers): ViciSection {
+  switch (authentication) {
+    case "psk":
+      return { auth: "psk", id: nodeIdentity };
+    case "certificate":
+      return { auth: "pubkey", id: nodeIdentity };
+    case "eap":
+      return { auth: "eap-mschapv2", id: nodeIdentity, eap_id: nodeIdentity };
+  }
+}
+
+function children(peers: IkePeers, terms: IkeTerms, role: "home-agent" | "mobile-node"): ViciSection {
+  const { homeAddress, ipv4HomeAddress, homeAgent, protectPayload } = peers;
+  const node = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
+  const sides = (own: readonly string[], other: readonly string[]): ViciSection =>
+    role === "mobile-node"
+      ? { local_ts: [...own], remote_ts: [...other] }
+      : { local_ts: [...other], remote_ts: [...own] };
+  const mobility = (address: Ipv6Address): string => `${address}[${MOBILITY_HEADER}]`;
+  const updates = {
+    ...child(peers, terms, "signalling"),
+    ...sides([mobility(homeAddress)], [mobility(homeAgent)]),
+  };
+  return {
+    [CHILDREN.signalling]: { ...updates, mode: "transport_proxy" },
+    ...(role === "mobile-node" && { [CHILDREN.signallingBehindNat]: { ...updates, mode: "tunnel" } }),
+    ...(protectPayload && {
+      [CHILDREN.payload]: {
+        ...child(peers, terms, "payload"),
+        ...sides(node, ipv4HomeAddress === undefined ? ["::/0"] : ["::/0", "0.0.0.0/0"]),
+        mode: "tunnel",
+      },
+    }),
+  };
+}
+
+function child(
+  { homeAddress, slots }: IkePeers,
+  { espCiphers, rekeySeconds }: IkeTerms,
+  purpose: Purpose,
+): ViciSection {
+  const mark = `0x${ORIGINAL_MARK.value.toString(16)}/0x${ORIGINAL_MARK.mask.toString(16)}`;
+  return {
+    policies: "no",
+    reqid: String(negotiatedReqid(reqidOf(homeAddress, purpose, slots))),
+    mark_in: mark,
+    mark_out: mark,
+    mark_in_sa: "yes",
+    esp_proposals: espCiphers.map((cipher) => `${cipher}-x25519`),
+    rekey_time: `${rekeySeconds}s`,
+    life_time: `${Math.ceil(rekeySeconds * LIFE_FACTOR)}s`,
+    start_action: "none",
+    close_action: "none",
+    dpd_action: "clear",
+  };
+}

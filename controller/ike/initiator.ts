@@ -1,0 +1,177 @@
+/**
+ * The mobile node's side of IKE: gets the associations that are needed from a care-of address, as often as it takes. One thing at a time;
+ * a new care-of address supersedes the one before. Whether the associations are there, the kernel tells (SecurityWatch), not this.
+ */
+import { type IpAddress, parseIp } from "../base/ip.js";
+import type { SetTimer } from "../netlink/transport.js";
+import { isSection, type ViciSection } from "../vici/message.js";
+import { CHILDREN } from "./connections.js";
+import type { IkeDaemonPort } from "./daemon-port.js";
+
+const INITIATE_MS = 4000;
+/** charon answers in its own time; its own limit is given in the command. */
+const ANSWER_MS = INITIATE_MS + 2000;
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 30_000;
+
+export interface Wanted {
+  readonly careOf: IpAddress;
+  readonly homeAgent: IpAddress;
+}
+
+export interface InitiatorOptions {
+  readonly daemon: IkeDaemonPort;
+  readonly name: string;
+  readonly setTimer: SetTimer;
+  readonly connection: (ends: Wanted) => ViciSection;
+  readonly protectPayload: boolean;
+  /** Nothing is missing any more. */
+  readonly isComplete: () => boolean;
+  readonly onFailure: (reason: string) => void;
+}
+
+export class IkeInitiator {
+  readonly #options: InitiatorOptions;
+  #wanted: Wanted | undefined;
+  /** Between which addresses the IKE SA lies, as far as we know. */
+  #ends: Wanted | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #retryMs = FIRST_RETRY_MS;
+  #cancelTimer: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: InitiatorOptions) {
+    this.#options = options;
+  }
+
+  /** Associations are needed from here. */
+  secure(wanted: Wanted): void {
+    this.#wanted = wanted;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#start();
+  }
+
+  /** They are not needed any more. */
+  rest(): void {
+    this.#wanted = undefined;
+    this.#cancelTimer?.();
+  }
+
+  /** The IKE SA's ends if it lies elsewhere than between these; they count as its ends from now on. */
+  moveTo(ends: Wanted): Wanted | undefined {
+    const before = this.#ends;
+    if (before === undefined || (before.careOf === ends.careOf && before.homeAgent === ends.homeAgent))
+      return undefined;
+    this.#ends = ends;
+    return before;
+  }
+
+  /** Makes the IKE SA anew from here: the home agent's end does not follow. */
+  renegotiate(wanted: Wanted): void {
+    void this.#terminate().then(() => this.secure(wanted));
+  }
+
+  /** The IKE daemon is there: a new one, or one that knows an IKE SA of an earlier life of ours. */
+  async daemonUp(): Promise<void> {
+    const [sa] = await this.#sas();
+    const [careOf, homeAgent] = [sa?.["local-host"], sa?.["remote-host"]].map((host) =>
+      typeof host === "string" ? parseIp(host) : undefined,
+    );
+    this.#ends = careOf === undefined || homeAgent === undefined ? undefined : { careOf, homeAgent };
+    if (this.#wanted !== undefined) this.#start();
+  }
+
+  /** Ends the IKE SA. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.rest();
+    await this.#running;
+    await this.#terminate();
+    await this.#options.daemon.command("unload-conn", { name: this.#options.name }).catch(() => undefined); // ignored: it may be gone with the daemon
+  }
+
+  #start(): void {
+    if (this.#closed) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    if (this.#running !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#running = this.#attempt().finally(() => {
+      this.#running = undefined;
+      if (!this.#again) return;
+      this.#again = false;
+      this.#start();
+    });
+  }
+
+  async #attempt(): Promise<void> {
+    const wanted = this.#wanted;
+    if (wanted === undefined || this.#options.isComplete()) return;
+    try {
+      await this.#establish(wanted);
+      this.#retryMs = FIRST_RETRY_MS;
+    } catch (error) {
+      if (this.#closed || this.#wanted !== wanted) return;
+      this.#options.onFailure((error as Error).message);
+      await this.#terminate();
+      this.#cancelTimer = this.#options.setTimer(this.#retryMs, () => this.#start());
+      this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
+    }
+  }
+
+  async #establish(wanted: Wanted): Promise<void> {
+    const { daemon, name, connection, protectPayload } = this.#options;
+    if (this.#ends !== undefined && this.#ends.careOf !== wanted.careOf) await this.#terminate();
+    await daemon.command("load-conn", { [name]: connection(wanted) });
+    this.#ends = wanted;
+    const present = await this.#children();
+    if (!present.has(CHILDREN.signalling) && !present.has(CHILDREN.signallingBehindNat)) {
+      try {
+        await this.#initiate(CHILDREN.signalling);
+      } catch (error) {
+        if (!(await this.#isBehindNat())) throw error;
+        await this.#initiate(CHILDREN.signallingBehindNat);
+      }
+    }
+    if (protectPayload && !present.has(CHILDREN.payload)) await this.#initiate(CHILDREN.payload);
+  }
+
+  async #initiate(child: string): Promise<void> {
+    const { daemon, name } = this.#options;
+    await daemon.command("initiate", { ike: name, child, timeout: String(INITIATE_MS) }, { timeoutMs: ANSWER_MS });
+  }
+
+  async #sas(): Promise<readonly ViciSection[]> {
+    const { daemon, name } = this.#options;
+    const events = await daemon.stream("list-sas", { ike: name }, "list-sa");
+    return events.flatMap((event) => Object.values(event).filter(isSection));
+  }
+
+  async #isBehindNat(): Promise<boolean> {
+    return (await this.#sas()).some((sa) => sa["state"] === "ESTABLISHED" && sa["nat-any"] === "yes");
+  }
+
+  /** Names of the children that are installed. */
+  async #children(): Promise<ReadonlySet<string>> {
+    const names = new Set<string>();
+    for (const sa of await this.#sas()) {
+      const children = sa["child-sas"];
+      if (children === undefined || !isSection(children)) continue;
+      for (const child of Object.values(children)) {
+        if (isSection(child) && child["state"] === "INSTALLED" && typeof child["name"] === "string")
+          names.add(child["name"]);
+      }
+    }
+    return names;
+  }
+
+  async #terminate(): Promise<void> {
+    const { daemon, name } = this.#options;
+    this.#ends = undefined;
+    // ignored: there may be none, and the other end learns it by dead peer detection
+    await daemon.command("terminate", { ike: name, force: "yes", timeout: "-1" }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,125 @@
+/** strongSwan's charon in a namespace of the test, with a VICI socket of its own, and the files that identities are proved with. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { connectUnixStream } from "../../../controller/io/unix-stream.js";
+import { isSection, type ViciSection } from "../../../controller/vici/message.js";
+import { ViciSession } from "../../../controller/vici/session.js";
+import type { Namespace } from "./namespace.js";
+import type { Background } from "./process.js";
+import { waitFor } from "./wait.js";
+
+const setTimer = (delayMs: number, callback: () => void): (() => void) => {
+  const timer = setTimeout(callback, delayMs);
+  return () => clearTimeout(timer);
+};
+
+/** One association pair as charon tells it. */
+export interface ChildSa {
+  readonly name: string;
+  readonly state: string;
+  readonly mode: string;
+  readonly spiIn: string;
+  readonly spiOut: string;
+}
+
+export interface IkeSa {
+  readonly state: string;
+  readonly localHost: string;
+  readonly remoteHost: string;
+  readonly remoteIdentity: string;
+  readonly children: readonly ChildSa[];
+}
+
+export class Charon {
+  readonly namespace: Namespace;
+  readonly socketPath: string;
+  readonly #configuration: string;
+  #process: Background | undefined;
+
+  constructor(namespace: Namespace, directory: string) {
+    this.namespace = namespace;
+    const folder = join(directory, `${namespace.label}-charon`);
+    mkdirSync(folder, { recursive: true });
+    this.socketPath = join(folder, "charon.vici");
+    this.#configuration = join(folder, "strongswan.conf");
+    writeFileSync(
+      this.#configuration,
+      `charon-systemd {
+  load_modular = yes
+  install_routes = no
+  install_virtual_ip = no
+  retransmit_timeout = 0.5
+  retransmit_base = 1.5
+  retransmit_tries = 4
+  filelog { stderr { default = 1
+    ike = 1
+    knl = 1
+    job = 2 } }
+  plugins { include /etc/strongswan.d/charon/*.conf
+    vici { socket = unix://${this.socketPath} } }
+}
+`,
+    );
+  }
+
+  get process(): Background {
+    if (this.#process === undefined) throw new Error(`charon in ${this.namespace.label} was not started`);
+    return this.#process;
+  }
+
+  async start(): Promise<void> {
+    this.#process = this.namespace.spawn(["/usr/sbin/charon-systemd"], {
+      name: `${this.namespace.label}-charon`,
+      environment: { STRONGSWAN_CONF: this.#configuration },
+    });
+    const up = async (): Promise<boolean> => (await this.#ask((session) => session.command("version"))) !== undefined;
+    await waitFor(up, { what: `charon in ${this.namespace.label}`, timeout: 20_000, interval: 50 });
+  }
+
+  async kill(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.process.exited;
+  }
+
+  async sas(): Promise<readonly IkeSa[]> {
+    const events = await this.#ask((session) => session.stream("list-sas", {}, "list-sa"));
+    return events.flatMap((event) => Object.values(event).filter(isSection)).map(ikeSa);
+  }
+
+  /** A command as a person would give it with swanctl. */
+  async command(name: string, section: ViciSection): Promise<ViciSection> {
+    return this.#ask((session) => session.command(name, section, { timeoutMs: 20_000 }));
+  }
+
+  async #ask<T>(question: (session: ViciSession) => Promise<T>): Promise<T> {
+    const session = new ViciSession(await connectUnixStream(this.socketPath), { setTimer });
+    try {
+      return await question(session);
+    } finally {
+      session.close();
+    }
+  }
+}
+
+const text = (section: ViciSection, name: string): string => {
+  const value = section[name];
+  return typeof value === "string" ? value : "";
+};
+
+function ikeSa(section: ViciSection): IkeSa {
+  const children = section["child-sas"];
+  const list = children !== undefined && isSection(children) ? Object.values(children).filter(isSection) : [];
+  return {
+    state: text(section, "state"),
+    localHost: text(section, "local-host"),
+    remoteHost: text(section, "remote-host"),
+    remoteIdentity: text(section, "remote-id"),
+    children: list.map((child) => ({
+      name: text(child, "name"),
+      state: text(child, "state"),
+      mode: text(child, "mode"),
+      spiIn: text(child, "spi-in"),
+      spiOut: text(child, "spi-out"),
+    })),
+  };
+}
