@@ -9,7 +9,6 @@ import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import type { Logger } from "../log.js";
 import { type NodeProtection, planNegotiatedSubscriber } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
-import type { ObservedEsp } from "../plan/payload-protection.js";
 import { negotiatedReqid, type Purpose, RequestIds, reqidOf } from "../plan/request-ids.js";
 import { announcementSelector } from "../plan/security-plan.js";
 import { type HomeAgentPlanSite, profileOf } from "../plan/site.js";
@@ -24,7 +23,7 @@ export class HomeAgentKeys {
   readonly #site: HomeAgentPlanSite;
   readonly #platform: Platform;
   readonly #log: Logger;
-  readonly #observed = new Map<Ipv6Address, ObservedEsp>();
+  readonly #observed = new Map<Ipv6Address, Map<IpAddress, number>>();
   #management: KeyManagement | undefined;
   #revision = 1;
 
@@ -51,7 +50,7 @@ export class HomeAgentKeys {
           platform.reconciler.commit();
         },
         onMapping: (homeAddress, { address, port }) => {
-          keys.#observed.set(homeAddress, { address, port });
+          keys.#observe(homeAddress, address, port);
           replan(homeAddress);
           platform.reconciler.commit();
         },
@@ -82,6 +81,11 @@ export class HomeAgentKeys {
       associations: this.management.associations(homeAddress),
       observedEsp: this.#observed.get(homeAddress),
     };
+  }
+
+  /** The node comes to a NAT: what was seen there before its return is nothing any more. */
+  forgetMappings(homeAddress: Ipv6Address): void {
+    this.#observed.delete(homeAddress);
   }
 
   /** The objects of one subscriber that do not depend on a binding. */
@@ -119,6 +123,13 @@ export class HomeAgentKeys {
       }
     }
     this.management.close();
+  }
+
+  #observe(homeAddress: Ipv6Address, address: IpAddress, port: number): void {
+    const known = this.#observed.get(homeAddress);
+    // The present NAT and the former one are enough.
+    const kept = [...(known ?? [])].filter(([other]) => other !== address).slice(-1);
+    this.#observed.set(homeAddress, new Map([...kept, [address, port]]));
   }
 
   async #load(

@@ -9,6 +9,7 @@ import type { IkeCredentials } from "../credentials.js";
 import type { Logger } from "../log.js";
 import { planBinding, planHomeAgentSite, planSubscriberSecurity } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
+import { parkedAssociations } from "../plan/payload-protection.js";
 import { DIRECT_MARK, profileOf, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
 import { viewOf } from "../protocol/binding-cache.js";
 import { bindingViews, dataPaths, HomeAgentState, lookup, nextDeadline, step } from "../protocol/home-agent.js";
@@ -87,6 +88,15 @@ async function run(
   function replan(homeAddress: Ipv6Address): void {
     const path = paths.get(homeAddress);
     if (path !== undefined && profileOf(planSite, path.profile).protection === "esp") plan(path);
+    park(homeAddress);
+  }
+
+  /** Payload associations of a node without a binding are kept for the next one. */
+  function park(homeAddress: Ipv6Address): void {
+    if (ikeKeys === undefined) return;
+    const { payload } = ikeKeys.protection(homeAddress).associations;
+    const parked = paths.has(homeAddress) ? [] : parkedAssociations(homeAddress, payload, planSite.negotiated?.slots);
+    platform.reconciler.setGroup(`parked ${homeAddress}`, parked, 1);
   }
 
   function perform(effect: HomeAgentEffect): void {
@@ -109,12 +119,16 @@ async function run(
         return homeDevice === undefined ? done(false) : home.link.probe(homeDevice, address, done);
       }
       case "data-path":
+        // With the first reception of ESP in UDP the kernel tells anew where it comes from.
+        if (!receivesInUdp(paths.get(effect.path.homeAddress))) ikeKeys?.forgetMappings(effect.path.homeAddress);
         paths.set(effect.path.homeAddress, effect.path);
+        park(effect.path.homeAddress);
         return plan(effect.path);
       case "key-management-moved":
         return ikeKeys?.moved(effect);
       case "data-path-removed":
         paths.delete(effect.homeAddress);
+        park(effect.homeAddress);
         return platform.reconciler.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
       default:
         return exhaustive(effect);
@@ -191,6 +205,9 @@ async function run(
     },
   };
 }
+
+const receivesInUdp = (path: DataPath | undefined): boolean =>
+  path?.ingress.some(({ format }) => format === "udp") === true;
 
 function bindingDocument(view: ReturnType<typeof viewOf>): BindingDocument {
   return { ...view, acceptedFrom: [...view.acceptedFrom] };

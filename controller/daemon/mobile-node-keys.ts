@@ -61,7 +61,10 @@ export class MobileNodeKeys {
           await loadCredentials(daemon, credentials, ike.homeAgentIdentity);
           await keys.#initiator?.daemonUp();
         },
-        onDown: (reason) => listener.onFailure(reason.message),
+        onDown: ({ message }) => {
+          keys.#initiator?.daemonDown();
+          platform.note({ event: "registration.failed", homeAddress, detail: { reason: message } });
+        },
       },
       platform.log,
     );

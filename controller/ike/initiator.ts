@@ -40,6 +40,7 @@ export class IkeInitiator {
   #retryMs = FIRST_RETRY_MS;
   #cancelTimer: (() => void) | undefined;
   #closed = false;
+  #up = false;
 
   constructor(options: InitiatorOptions) {
     this.#options = options;
@@ -74,12 +75,19 @@ export class IkeInitiator {
 
   /** The IKE daemon is there: a new one, or one that knows an IKE SA of an earlier life of ours. */
   async daemonUp(): Promise<void> {
+    this.#up = true;
     const [sa] = await this.#sas();
     const [careOf, homeAgent] = [sa?.["local-host"], sa?.["remote-host"]].map((host) =>
       typeof host === "string" ? parseIp(host) : undefined,
     );
     this.#ends = careOf === undefined || homeAgent === undefined ? undefined : { careOf, homeAgent };
     if (this.#wanted !== undefined) this.#start();
+  }
+
+  /** Nothing can be asked for until it is up again. */
+  daemonDown(): void {
+    this.#up = false;
+    this.#cancelTimer?.();
   }
 
   /** Ends the IKE SA. */
@@ -92,7 +100,7 @@ export class IkeInitiator {
   }
 
   #start(): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#up) return;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     if (this.#running !== undefined) {
@@ -114,7 +122,7 @@ export class IkeInitiator {
       await this.#establish(wanted);
       this.#retryMs = FIRST_RETRY_MS;
     } catch (error) {
-      if (this.#closed || this.#wanted !== wanted) return;
+      if (this.#closed || !this.#up || this.#wanted !== wanted) return;
       this.#options.onFailure((error as Error).message);
       await this.#terminate();
       this.#cancelTimer = this.#options.setTimer(this.#retryMs, () => this.#start());

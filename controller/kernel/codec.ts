@@ -25,8 +25,8 @@ export interface ObjectCodec<K extends KernelObject> {
   /** Requests that turn our `previous` into `object` (same key) without a gap; undefined if the kernel can't and it must be removed and made again. */
   update(object: K, previous: K, names: KernelNames): readonly NetlinkRequest[] | undefined;
   remove(object: K, names: KernelNames): readonly NetlinkRequest[];
-  /** The same as `create`, taking on what `replies` (to `find` of the predecessor) say of it; none of them: it is gone, and the object starts anew. */
-  succeed?(object: K, predecessor: K, replies: readonly NetlinkMessage[]): readonly NetlinkRequest[];
+  /** The same as `create`, taking on what `replies` (to `find` of the predecessors) say of them; none: they are gone, and the object starts anew. */
+  succeed?(object: K, replies: readonly NetlinkMessage[]): readonly NetlinkRequest[];
   /** Requests whose replies hold all objects of this kind; those without our mark may be left out unless `ownOnly` is false. */
   dump(ownOnly?: boolean): readonly NetlinkRequest[];
   /** The object in a reply or notification; undefined if it is none of this kind or (`ownOnly`) does not carry our mark. Unknown attributes are no error. */

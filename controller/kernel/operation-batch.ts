@@ -37,8 +37,8 @@ interface Job {
   verb: Operation["verb"];
   /** What an update starts from. */
   previous: KernelObject | undefined;
-  readonly predecessor: KernelObject | undefined;
-  /** What the kernel says of the predecessor. */
+  readonly predecessors: readonly KernelObject[];
+  /** What the kernel says of the predecessors. */
   inheritance: readonly NetlinkMessage[];
   steps: readonly Step[];
   next: number;
@@ -80,13 +80,13 @@ function newJob(operation: Operation, codecs: ReadonlyMap<string, AnyCodec>): Jo
   const codec = codecs.get(object.kind);
   if (codec === undefined) throw new KernelError(EOPNOTSUPP, { text: `no codec for ${object.kind}` });
   const previous = verb === "update" ? operation.previous : undefined;
-  const predecessor = verb === "create" && codec.succeed !== undefined ? operation.predecessor : undefined;
+  const predecessors = codec.succeed === undefined ? [] : predecessorsOf(operation);
   return {
     object,
     codec,
     verb,
     previous,
-    predecessor,
+    predecessors,
     inheritance: [],
     steps: [],
     next: 0,
@@ -94,6 +94,18 @@ function newJob(operation: Operation, codecs: ReadonlyMap<string, AnyCodec>): Jo
     retried: false,
     error: undefined,
   };
+}
+
+/** What is removed and made again for a change takes on from itself. */
+function predecessorsOf(operation: Operation): readonly KernelObject[] {
+  switch (operation.verb) {
+    case "create":
+      return operation.predecessors ?? [];
+    case "update":
+      return [operation.previous];
+    case "remove":
+      return [];
+  }
 }
 
 function mayTravelTogether(before: Job | undefined, job: Job): boolean {
@@ -114,14 +126,15 @@ async function probe(context: BatchContext, jobs: readonly Job[]): Promise<void>
 
 /** One batch of questions for all; a predecessor that is gone has no answer. */
 async function askPredecessors(context: BatchContext, jobs: readonly Job[]): Promise<void> {
-  const asking = jobs.flatMap((job) => {
-    const [request] = job.predecessor === undefined ? [] : (job.codec.find?.(job.predecessor, context.names) ?? []);
-    return request === undefined ? [] : [{ job, request }];
-  });
+  const asking = jobs.flatMap((job) =>
+    job.predecessors.flatMap((predecessor) =>
+      (job.codec.find?.(predecessor, context.names) ?? []).map((request) => ({ job, request })),
+    ),
+  );
   if (asking.length === 0) return;
   const outcomes = await context.execute(asking.map(({ request }) => request));
   asking.forEach(({ job }, i) => {
-    job.inheritance = outcomes[i]?.replies ?? [];
+    job.inheritance = [...job.inheritance, ...(outcomes[i]?.replies ?? [])];
   });
 }
 
@@ -163,9 +176,9 @@ function encode(context: BatchContext, job: Job): boolean {
   }
 }
 
-function creation({ object, codec, predecessor, inheritance }: Job, names: KernelNames): readonly NetlinkRequest[] {
-  if (predecessor === undefined) return codec.create(object, names);
-  return codec.succeed?.(object, predecessor, inheritance) ?? codec.create(object, names);
+function creation({ object, codec, inheritance }: Job, names: KernelNames): readonly NetlinkRequest[] {
+  if (inheritance.length === 0) return codec.create(object, names);
+  return codec.succeed?.(object, inheritance) ?? codec.create(object, names);
 }
 
 function steps({ names }: BatchContext, job: Job): Step[] {
@@ -176,7 +189,7 @@ function steps({ names }: BatchContext, job: Job): Step[] {
   const change = codec.update(object, previous, names);
   if (change !== undefined) return change.map(must);
   const removal = codec.remove(previous, names).map((request) => ({ request, absentOk: true }));
-  return [...removal, ...codec.create(object, names).map(must)];
+  return [...removal, ...creation(job, names).map(must)];
 }
 
 /** Sends the jobs and settles what was refused, until every job has its outcome. */

@@ -9,7 +9,7 @@
  * Ours are those whose reqid lies in the range of OWNERSHIP. A kernel in lockdown dumps keys as zeros: such states never compare equal.
  */
 import { EncodeError } from "../base/errors.js";
-import { IPV6_ANY, type IpAddress, isIpv4 } from "../base/ip.js";
+import { IPV6_ANY, type IpAddress, ipToBytes, isIpv4 } from "../base/ip.js";
 import { Secret } from "../base/secret.js";
 import { type Attribute, type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_DUMP } from "../netlink/constants.js";
@@ -88,13 +88,7 @@ export const xfrmStateCodec: ObjectCodec<XfrmState> = {
 
   create: (state) => [stateRequest(XFRM_MSG_NEWSA, state)],
 
-  succeed: (state, _predecessor, replies) => [
-    stateRequest(
-      XFRM_MSG_NEWSA,
-      state,
-      replies.map(readReplay).find((found) => found !== undefined),
-    ),
-  ],
+  succeed: (state, replies) => [stateRequest(XFRM_MSG_NEWSA, state, furthest(replies.map(readReplay)))],
 
   update: (state, previous) => (isUpdatable(state, previous) ? [stateRequest(XFRM_MSG_UPDSA, state)] : undefined),
 
@@ -178,7 +172,10 @@ function identityRequest(type: number, state: XfrmState): NetlinkRequest {
   id.putU16(ID.family, familyNumber(state.destination));
   id.putU8(ID.proto, PROTOCOL[state.transform.type]);
   if (state.transform.type === "esp") id.putU32be(ID.spi, state.transform.spi);
-  const body = new AttributeWriter(64).raw(id.bytes).address(XFRMA_SRCADDR, state.source);
+  // xfrm_address_t has 16 octets for either family.
+  const source = new Uint8Array(16);
+  source.set(ipToBytes(state.source));
+  const body = new AttributeWriter(64).raw(id.bytes).bytes(XFRMA_SRCADDR, source);
   if (state.transform.type === "esp") putMark(body, XFRMA_MARK, state.transform.mark);
   return { family: "xfrm", type, flags: 0, body: body.finish() };
 }
@@ -247,6 +244,15 @@ function readReplay(message: NetlinkMessage): ReplayHistory | undefined {
   if (small === undefined) return { sent: 0, received: 0 };
   const view = StructView.over(small, "xfrm_replay_state");
   return { sent: view.u32(REPLAY.oseq), received: view.u32(REPLAY.seq) };
+}
+
+/** The one that has sent or received the highest number. */
+function furthest(histories: readonly (ReplayHistory | undefined)[]): ReplayHistory | undefined {
+  const reach = ({ sent, received }: ReplayHistory): number => Math.max(sent, received);
+  return histories.reduce(
+    (best, one) => (one !== undefined && (best === undefined || reach(one) > reach(best)) ? one : best),
+    undefined,
+  );
 }
 
 /**

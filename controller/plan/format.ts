@@ -178,11 +178,16 @@ function formatXfrmState(state: XfrmState): string {
     const flag = transform.wildcard ? "flag wildrecv" : undefined;
     return words(head, "mode ro reqid", reqid, flag, "coa", transform.careOfAddress, tail);
   }
-  const { aead } = transform;
+  const { aead, mark, setMark, encapsulation: udp } = transform;
   return words(
     head,
     `spi ${hex(transform.spi)} mode ${transform.mode} reqid ${reqid} replay-window ${transform.replayWindow}`,
+    mark && `mark ${hex(mark.value)} mask ${hex(mark.mask)}`,
+    transform.decapsulateDscp === true ? "flag decap-dscp" : undefined,
+    transform.hideDscp === true ? "extra-flag dont-encap-dscp" : undefined,
     `aead '${aead.algorithm}' ${aead.key} ${8 * aead.icvLength}`,
+    udp && `encap espinudp ${udp.sourcePort} ${udp.destinationPort} 0.0.0.0`,
+    setMark && `output-mark ${hex(setMark.value)} mask ${hex(setMark.mask)}`,
     tail,
   );
 }

@@ -4,11 +4,21 @@
  * ends and encapsulations that the other side may use. The policies decide, by request id, that only the node's own association may bring
  * packets with its home addresses.
  */
-import { hostPrefix, IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4, type Prefix } from "../base/ip.js";
+import {
+  hostPrefix,
+  IPV4_ANY,
+  IPV6_ANY,
+  type IpAddress,
+  type Ipv6Address,
+  ipv6,
+  isIpv4,
+  type Prefix,
+} from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import { sameEndpoint } from "./endpoints.js";
 import type { EspState, KernelObject, XfrmPolicy, XfrmState, XfrmTemplate } from "./objects.js";
-import { reqidOf } from "./request-ids.js";
+import { reqidOf, type Slots } from "./request-ids.js";
 import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "./security-marks.js";
 import { policy } from "./security-plan.js";
 import {
@@ -23,10 +33,13 @@ import {
   type TunnelProfileSpec,
 } from "./site.js";
 
+const ESP = 50;
 const ICMPV6 = 58;
 /** Fits the kernel's largest bitmap; the half of it is the leap of a successor's sequence number (succession.ts). */
 const REPLAY_WINDOW = 4096;
 const NOTHING: ChildAssociations = { receive: [] };
+/** The discard prefix (RFC 6666): on no wire, and no address of ours. */
+const DISCARD = ipv6("100::1");
 
 /** One of our own ends at which ESP arrives. */
 interface Reception {
@@ -41,11 +54,11 @@ interface Way {
   readonly udpPort: number | undefined;
 }
 
-/** Where the node's ESP in UDP was seen to come from; its NAT may use another port for it than for signalling (RFC 5555 §5.1). */
-export interface ObservedEsp {
-  readonly address: IpAddress;
-  readonly port: number;
-}
+const NOWHERE: Reception = { address: DISCARD, udp: false };
+const PARKED_WAY: Way = { source: DISCARD, destination: DISCARD, udpPort: undefined };
+
+/** Ports of the node's ESP in UDP as seen behind each address; its NAT may use another one than for signalling (RFC 5555 §5.1). */
+export type ObservedEsp = ReadonlyMap<IpAddress, number>;
 
 /** The home agent's end for one binding. */
 export function protectedBinding(
@@ -66,14 +79,17 @@ export function protectedBinding(
     if (endpoint.format === "ipv4" && always) return [false, true].map((udp) => ({ address, udp }));
     return [{ address, udp: endpoint.format === "udp" }];
   });
-  const source = local(egress);
-  const inUdp = egress.format === "udp" || (egress.format === "ipv4" && always);
-  const known = observed !== undefined && observed.address === egress.address ? observed.port : ESP_UDP_PORT;
+  // Behind a NAT only the node's own ESP tells the port. Until then it is still reached where it was before, if anywhere.
+  const blind = egress.format === "udp" && observed?.has(egress.address) !== true;
+  const reached = (blind ? ingress.find((endpoint) => !sameEndpoint(endpoint, egress)) : undefined) ?? egress;
+  const source = local(reached);
+  const inUdp = reached.format === "udp" || (reached.format === "ipv4" && always);
+  const port = observed?.get(reached.address) ?? ESP_UDP_PORT;
   const way: Way | undefined =
-    source === undefined ? undefined : { source, destination: egress.address, udpPort: inUdp ? known : undefined };
+    source === undefined ? undefined : { source, destination: reached.address, udpPort: inUdp ? port : undefined };
   const homes = homesOf(homeAddress, ipv4HomeAddress);
   return [
-    ...associations(reqid, payload ?? NOTHING, receptions, way, profile),
+    ...associations(reqid, payload ?? NOTHING, receptions, way ?? PARKED_WAY, profile),
     // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
     ...homes.flatMap((home) => [
       incoming("forward", home, everywhere(home), reqid, true),
@@ -102,14 +118,30 @@ function exceptHomeAgent(
   ];
 }
 
-/** The mobile node's end. Nothing at home; on the way from or to home packets in clear come in over the home link too. */
+/**
+ * Associations of a node that needs none just now, where no packet meets them. Their sequence numbers must outlast the binding: one number
+ * used twice with one key would tell what both packets said (RFC 4106 §3).
+ */
+export function parkedAssociations(
+  homeAddress: Ipv6Address,
+  payload: ChildAssociations | undefined,
+  slots?: Slots,
+): readonly XfrmState[] {
+  if (payload === undefined) return [];
+  return associations(reqidOf(homeAddress, "payload", slots), payload, [NOWHERE], PARKED_WAY, {
+    dscp: "copy",
+    ttl: 64,
+  });
+}
+
+/** The mobile node's end. Nothing but the parked associations at home; on the way from or to home packets in clear come in over the home link too. */
 export function protectedNode(
   path: MobileNodeDataPath,
   payload: ChildAssociations | undefined,
   site: MobileNodePlanSite,
 ): readonly KernelObject[] {
   const { homeAddress, ipv4HomeAddress, egress, ingress, homeDevice } = path;
-  if (ingress.length === 0 && egress === undefined) return [];
+  if (ingress.length === 0 && egress === undefined) return parkedAssociations(homeAddress, payload);
   const reqid = reqidOf(homeAddress, "payload");
   const receptions = ingress.flatMap(({ format, address }): Reception[] =>
     // Whether there is a NAT, the home agent knows before we do.
@@ -118,8 +150,15 @@ export function protectedNode(
   const way = egress === undefined ? undefined : wayFrom(egress, site);
   const homes = homesOf(homeAddress, ipv4HomeAddress);
   return [
-    ...associations(reqid, payload ?? NOTHING, receptions, way, site.profile),
+    ...associations(reqid, payload ?? NOTHING, receptions, way ?? PARKED_WAY, site.profile),
     ...homes.map((home) => arriving(home, reqid, homeDevice !== undefined)),
+    // With a type 2 routing header the kernel looks at an acknowledgement before its ESP is off, and again after.
+    policy(
+      "in",
+      { source: hostPrefix(site.homeAgent.ipv6), destination: hostPrefix(homeAddress), protocol: ESP },
+      POLICY_PRIORITY.bypass,
+      {},
+    ),
     ...(way === undefined
       ? []
       : [
@@ -149,13 +188,13 @@ function associations(
   reqid: number,
   { receive, send }: ChildAssociations,
   receptions: readonly Reception[],
-  way: Way | undefined,
+  way: Way,
   profile: TunnelProfileSpec,
 ): readonly XfrmState[] {
   const distinct = new Map(receptions.map((one) => [`${one.address} ${one.udp}`, one]));
   return [
     ...receive.flatMap((one) => [...distinct.values()].map((at) => receivingState(reqid, one, at, profile))),
-    ...(send === undefined || way === undefined ? [] : [sendingState(reqid, send, way, profile)]),
+    ...(send === undefined ? [] : [sendingState(reqid, send, way, profile)]),
   ];
 }
 

@@ -11,18 +11,25 @@ export function isSending({ mark }: EspState): boolean {
   return mark?.mask === SENDING_MARK.mask && mark.value === SENDING_MARK.value;
 }
 
-/** One of `present` (objects of the same group that the kernel has) that `object` takes on from; undefined if it starts anew. */
-export function predecessorOf(object: KernelObject, present: Iterable<KernelObject>): KernelObject | undefined {
+/** Objects that may take on from each other have the same one; undefined for all that take on from nobody. */
+export function successionKey(object: KernelObject): string | undefined {
   if (object.kind !== "xfrm-state" || object.transform.type !== "esp" || object.transform.mark === undefined)
     return undefined;
+  return `${object.reqid} ${object.transform.spi} ${isSending(object.transform)}`;
+}
+
+/** Those of `present` (objects that the kernel has) that `object` takes on from: whichever of them has come furthest. None: it starts anew. */
+export function predecessorsOf(object: KernelObject, present: Iterable<KernelObject>): readonly KernelObject[] {
+  if (object.kind !== "xfrm-state" || object.transform.type !== "esp" || object.transform.mark === undefined) return [];
   const { transform, reqid } = object;
+  const found: KernelObject[] = [];
   for (const other of present) {
     if (other.kind !== "xfrm-state" || other.transform.type !== "esp" || other.reqid !== reqid) continue;
     if (other.transform.spi !== transform.spi || other.transform.mark === undefined) continue;
     if (isSending(other.transform) !== isSending(transform) || objectKey(other) === objectKey(object)) continue;
-    if (sameKey(other.transform.aead.key, transform.aead.key)) return other;
+    if (sameKey(other.transform.aead.key, transform.aead.key)) found.push(other);
   }
-  return undefined;
+  return found;
 }
 
 const sameKey = (a: Secret, b: Secret): boolean => a.equals(b);

@@ -6,8 +6,8 @@ export type Operation =
   | {
       readonly verb: "create";
       readonly object: KernelObject;
-      /** One in the kernel whose history the new one takes on: sequence numbers of a security association (plan/succession.ts). */
-      readonly predecessor?: KernelObject;
+      /** In the kernel; the new one takes on their history: sequence numbers of a security association (plan/succession.ts). */
+      readonly predecessors?: readonly KernelObject[];
     }
   | { readonly verb: "update"; readonly object: KernelObject; readonly previous: KernelObject }
   | { readonly verb: "remove"; readonly object: KernelObject };

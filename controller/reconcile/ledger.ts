@@ -4,6 +4,7 @@
  */
 import { objectsEqual } from "../plan/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
+import { predecessorsOf, successionKey } from "../plan/succession.js";
 
 interface Believed {
   object: KernelObject;
@@ -13,6 +14,8 @@ interface Believed {
 
 export class Ledger {
   readonly #kernel = new Map<string, Believed>();
+  /** Keys of objects that may take on from each other. */
+  readonly #kin = new Map<string, Set<string>>();
   /** The realised objects' keys of each group. */
   readonly #groups = new Map<string, Map<string, KernelObject>>();
   /** Keys that groups hold but the kernel lacks. */
@@ -39,7 +42,7 @@ export class Ledger {
   note(object: KernelObject): void {
     const key = objectKey(object);
     const entry = this.#kernel.get(key);
-    if (entry === undefined) this.#kernel.set(key, { object, owners: new Set() });
+    if (entry === undefined) this.#put(key, object);
     else entry.object = object;
     this.#missing.delete(key);
   }
@@ -48,7 +51,7 @@ export class Ledger {
   forget(key: string): void {
     const owners = this.#kernel.get(key)?.owners;
     if (owners === undefined) return;
-    if (owners.size === 0) this.#kernel.delete(key);
+    if (owners.size === 0) this.#drop(key);
     else this.#missing.add(key);
   }
 
@@ -65,16 +68,12 @@ export class Ledger {
       const entry = this.#kernel.get(key);
       entry?.owners.delete(group);
       if (entry !== undefined && entry.owners.size === 0) {
-        if (this.#missing.delete(key)) this.#kernel.delete(key);
+        if (this.#missing.delete(key)) this.#drop(key);
         else orphans.push(entry.object);
       }
     }
     for (const [key, object] of objects) {
-      let entry = this.#kernel.get(key);
-      if (entry === undefined) {
-        entry = { object, owners: new Set() };
-        this.#kernel.set(key, entry);
-      }
+      const entry = this.#kernel.get(key) ?? this.#put(key, object);
       entry.object = object;
       entry.owners.add(group);
       this.#missing.delete(key);
@@ -106,7 +105,7 @@ export class Ledger {
       const key = objectKey(object);
       seen.add(key);
       const entry = this.#kernel.get(key);
-      if (entry === undefined) this.#kernel.set(key, { object, owners: new Set() });
+      if (entry === undefined) this.#put(key, object);
       else if (!objectsEqual(entry.object, object)) this.#damage(entry, object, hurt);
       this.#missing.delete(key);
     }
@@ -116,6 +115,35 @@ export class Ledger {
       this.forget(key);
     }
     return hurt;
+  }
+
+  /** In the kernel, and hand their history on to the object (plan/succession.ts). */
+  predecessors(object: KernelObject): readonly KernelObject[] {
+    const kin = this.#kin.get(successionKey(object) ?? "");
+    if (kin === undefined) return [];
+    const candidates = [...kin].filter((key) => !this.#missing.has(key)).map((key) => this.#kernel.get(key)?.object);
+    return predecessorsOf(
+      object,
+      candidates.filter((candidate) => candidate !== undefined),
+    );
+  }
+
+  #put(key: string, object: KernelObject): Believed {
+    const entry = { object, owners: new Set<string>() };
+    this.#kernel.set(key, entry);
+    const kinship = successionKey(object);
+    if (kinship !== undefined) this.#kin.set(kinship, (this.#kin.get(kinship) ?? new Set()).add(key));
+    return entry;
+  }
+
+  #drop(key: string): void {
+    const object = this.#kernel.get(key)?.object;
+    this.#kernel.delete(key);
+    const kinship = object === undefined ? undefined : successionKey(object);
+    if (kinship === undefined) return;
+    const kin = this.#kin.get(kinship);
+    kin?.delete(key);
+    if (kin?.size === 0) this.#kin.delete(kinship);
   }
 
   #damage(entry: Believed, found: KernelObject, hurt: Set<string>): void {

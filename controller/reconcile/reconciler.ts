@@ -10,7 +10,6 @@
 import { MobilityError } from "../base/errors.js";
 import { objectsEqual } from "../plan/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
-import { predecessorOf } from "../plan/succession.js";
 import { byKey, diff, inMakingOrder, inRemovalOrder, inverse } from "./diff.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "./kernel-port.js";
 import { Ledger } from "./ledger.js";
@@ -230,10 +229,15 @@ export class Reconciler {
         this.#ledger.isMissing(key) || (tableRebuilt && object.kind === "nft-element")
           ? undefined
           : this.#ledger.believed(key);
-      if (previous === undefined) operations.push(creation(object, this.#ledger.groupObjects(group)));
+      if (previous === undefined) operations.push(this.#creation(object));
       else if (!objectsEqual(object, previous)) operations.push({ verb: "update", object, previous });
     }
     return { group, wish, operations };
+  }
+
+  #creation(object: KernelObject): Operation {
+    const predecessors = this.#ledger.predecessors(object);
+    return predecessors.length === 0 ? { verb: "create", object } : { verb: "create", object, predecessors };
   }
 
   /** Applies the operations of all groups; returns the groups that failed, each taken back. */
@@ -399,11 +403,6 @@ export class Reconciler {
     this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * delay);
     return delay;
   }
-}
-
-function creation(object: KernelObject, held: ReadonlyMap<string, KernelObject>): Operation {
-  const predecessor = predecessorOf(object, held.values());
-  return predecessor === undefined ? { verb: "create", object } : { verb: "create", object, predecessor };
 }
 
 /** Of two groups that want an object in two forms in one round the first has it; what the kernel holds already counts as wanted too. */

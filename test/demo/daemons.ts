@@ -18,6 +18,7 @@ import {
   statusDocument,
 } from "../../schemas/control.js";
 import type { SignallingSpis } from "./capture.js";
+import { viciPath } from "./charon.js";
 import { HOME_AGENT, HOME_PREFIXES, type MachineName, type MobileNode, NODES, type Topology } from "./topology.js";
 import { until } from "./until.js";
 
@@ -64,7 +65,7 @@ export class Daemon {
     const common = {
       controlSocket: this.socketPath,
       stateDirectory: join(directory, machine),
-      keyFile: keyPath(directory),
+      ...(!("security" in role) && { keyFile: keyPath(directory) }),
     };
     writeFileSync(this.configPath, stringify({ ...common, ...role }));
     const log = openSync(this.logPath, "a");
@@ -150,7 +151,21 @@ export function writeKeys(directory: string): void {
   writeFileSync(keyPath(directory), stringify({ keys }), { mode: 0o600 });
 }
 
-export function startHomeAgent(topology: Topology, directory: string): Daemon {
+/** Fresh pre-shared keys: one file for the home agent, one for each node. */
+export function writeCredentials(directory: string): void {
+  const write = (name: string, credentials: readonly object[]): void =>
+    writeFileSync(join(directory, name), stringify({ credentials }), { mode: 0o600 });
+  const entries = NODES.map((node) => ({ identity: identityOf(node), psk: randomBytes(16).toString("hex") }));
+  write("ha-credentials.yaml", entries);
+  for (const [i, { name }] of NODES.entries()) write(`${name}-credentials.yaml`, entries.slice(i, i + 1));
+}
+
+const HOME_AGENT_IDENTITY = "ha.example.org";
+const identityOf = ({ name }: MobileNode): string => `${name}@example.org`;
+/** Short, so that IKE is seen to follow within the demonstration. */
+const DEAD_PEER_DETECTION_SECONDS = 5;
+
+export function startHomeAgent(topology: Topology, directory: string, ikev2: boolean): Daemon {
   return new Daemon(topology, "ha", directory, {
     role: "home-agent",
     homeAgent: {
@@ -158,14 +173,38 @@ export function startHomeAgent(topology: Topology, directory: string): Daemon {
       homeLink: { interface: "home", prefixes: HOME_PREFIXES },
       natRefreshSeconds: NAT_REFRESH_SECONDS,
     },
-    subscribers: NODES.map(({ homeAddress, ipv4HomeAddress }) => ({ homeAddress, ipv4HomeAddress })),
+    ...(ikev2 && {
+      security: {
+        method: "ikev2",
+        viciSocket: viciPath(directory, "ha"),
+        identity: HOME_AGENT_IDENTITY,
+        credentialFile: join(directory, "ha-credentials.yaml"),
+      },
+      tunnelProfiles: { default: { protection: "esp" } },
+    }),
+    subscribers: NODES.map((node) => ({
+      homeAddress: node.homeAddress,
+      ipv4HomeAddress: node.ipv4HomeAddress,
+      ...(ikev2 && { identity: identityOf(node) }),
+    })),
   });
 }
 
-export function startMobileNode(topology: Topology, directory: string, node: MobileNode): Daemon {
+export function startMobileNode(topology: Topology, directory: string, node: MobileNode, ikev2: boolean): Daemon {
   const { homeAddress, ipv4HomeAddress } = node;
   return new Daemon(topology, node.name, directory, {
     role: "mobile-node",
     mobileNode: { homeAddress, ipv4HomeAddress, homePrefixes: HOME_PREFIXES, homeAgent: HOME_AGENT },
+    ...(ikev2 && {
+      security: {
+        method: "ikev2",
+        viciSocket: viciPath(directory, node.name),
+        identity: identityOf(node),
+        homeAgentIdentity: HOME_AGENT_IDENTITY,
+        credentialFile: join(directory, `${node.name}-credentials.yaml`),
+        deadPeerDetectionSeconds: DEAD_PEER_DETECTION_SECONDS,
+      },
+      tunnelProfile: { protection: "esp" },
+    }),
   });
 }

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { SLOW } from "../kernel/lib/surroundings.js";
 import { Capture } from "./capture.js";
-import { type Daemon, SPIS, startHomeAgent, startMobileNode, writeKeys } from "./daemons.js";
+import { type Charon, startCharons } from "./charon.js";
+import { type Daemon, SPIS, startHomeAgent, startMobileNode, writeCredentials, writeKeys } from "./daemons.js";
 import { writeDiagnostics } from "./diagnostics.js";
 import { Flows } from "./flows.js";
 import { FROZEN_SECONDS, freeze, frozenFailures } from "./freeze.js";
@@ -31,6 +32,7 @@ forgets them, IPv6, home; and go out again for a home agent whose process is fro
 exit status is 0 if all of it was as expected.
 
   --json     one JSON document instead of tables
+  --security=static|ikev2   who keys the protection (default static); with ikev2 payload travels in ESP, and what is in clear is counted
   --hard     every move is a hard handover: the old network goes before the new one comes
   --rate N   packets a second of each flow (default 50)
   --keep     afterwards start again, leave everything up and say how to enter it
@@ -41,11 +43,13 @@ const { values: options } = parseArgs({
     json: { type: "boolean", default: false },
     hard: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
+    security: { type: "string", default: "static" },
     rate: { type: "string", default: "50" },
     help: { type: "boolean", default: false },
   },
 });
 
+const ikev2 = options.security === "ikev2";
 const print = (text: string): void => {
   if (!options.json) process.stdout.write(`${text}\n`);
 };
@@ -62,6 +66,7 @@ class Demo implements Kept {
   diagnostics: string | null = null;
   kept: readonly string[] | null = null;
   daemons: readonly Daemon[] = [];
+  charons: readonly Charon[] = [];
   #close: (() => void)[] = [];
 
   constructor(rate: number) {
@@ -91,6 +96,7 @@ class Demo implements Kept {
   async #perform(): Promise<void> {
     print(`two mobile nodes, eight flows with ${this.rate} packets/s each; kernel ${release()}`);
     await this.topology.build();
+    if (ikev2) this.charons = await startCharons(this.topology, this.directory);
     const stage = await this.#setUp();
     heading(
       "The tour: both nodes at once, each network up before the old one goes" +
@@ -155,10 +161,11 @@ class Demo implements Kept {
   /** The home agent first, then the nodes in their order. */
   async startDaemons(): Promise<void> {
     const { topology, directory } = this;
-    writeKeys(directory);
+    if (ikev2) writeCredentials(directory);
+    else writeKeys(directory);
     this.daemons = [
-      startHomeAgent(topology, directory),
-      ...NODES.map((node) => startMobileNode(topology, directory, node)),
+      startHomeAgent(topology, directory, ikev2),
+      ...NODES.map((node) => startMobileNode(topology, directory, node, ikev2)),
     ];
     await Promise.all(this.daemons.map((daemon) => daemon.ready()));
   }
@@ -192,6 +199,7 @@ class Demo implements Kept {
   /** Nothing of this run stays. */
   async remove(): Promise<void> {
     for (const daemon of this.daemons) daemon.signal("SIGKILL");
+    for (const charon of this.charons) charon.kill();
     await this.topology.remove();
     if (this.failures.length === 0 || process.env["DSMIPD_ARTIFACTS"] !== undefined)
       rmSync(this.directory, { recursive: true });
@@ -203,6 +211,8 @@ async function main(): Promise<number> {
     process.stdout.write(`${USAGE}\n`);
     return 0;
   }
+  if (!["static", "ikev2"].includes(options.security))
+    throw new Error(`--security ${options.security}: static or ikev2 is wanted`);
   const rate = Number(options.rate);
   if (!(rate >= 1 && rate <= 1000))
     throw new Error(`--rate ${options.rate}: a number of packets a second from 1 to 1000 is wanted`);

@@ -92,7 +92,7 @@ export class FakeCharon {
   running = true;
   /** How often somebody tried to connect. */
   connects = 0;
-  /** Commands that get no answer. */
+  /** Commands and events, by "type name", that get no answer. */
   readonly silent = new Set<string>();
   /** Called at each registration before it is confirmed. */
   onRegister: (event: string) => void = () => undefined;
@@ -132,6 +132,11 @@ export class FakeCharon {
     this.running = true;
   }
 
+  /** Closes only the connections on which the event is registered, or only the others. */
+  hangUp(event: string, registered: boolean): void {
+    for (const { stream, events } of this.#clients) if (events.has(event) === registered) stream.end();
+  }
+
   raise(name: string, message: ViciSection): void {
     for (const { stream, events } of this.#clients)
       if (events.has(name)) stream.deliver(encodePacket({ type: "event", name, message }));
@@ -139,11 +144,12 @@ export class FakeCharon {
 
   #onPacket(client: Client, packet: ViciPacket<Uint8Array>): void {
     if (!("name" in packet)) return;
-    this.seen.push(`${packet.type} ${packet.name}`);
+    const request = `${packet.type} ${packet.name}`;
+    this.seen.push(request);
+    if (this.silent.has(request)) return;
     const send = (answer: Packet): void => client.stream.deliver(encodePacket(answer));
     if (packet.type === "request") {
       const command = this.#commands[packet.name];
-      if (this.silent.has(packet.name)) return;
       if (command === undefined) return send({ type: "unknown-command" });
       const message = command(decodeMessage(packet.message), (event) => {
         if ("name" in event && client.events.has(event.name)) send(event);
@@ -176,9 +182,12 @@ export class FakeCharon {
       return this.#connections.delete(name) ? YES : refusal(`unload: connection '${name}' not found`);
     },
     "get-conns": () => ({ conns: [...this.#connections.keys()] }),
-    "list-conns": (_, send) => {
-      for (const [name, options] of this.#connections)
-        send({ type: "event", name: "list-conn", message: { [name]: { version: "IKEv2", ...options } } });
+    "list-conns": (message, send) => {
+      const wanted = textAt(message, "ike");
+      for (const [name, options] of this.#connections) {
+        if (wanted !== undefined && wanted !== name) continue;
+        send({ type: "event", name: "list-conn", message: { [name]: { ...options, version: "IKEv2" } } });
+      }
       return {};
     },
     "load-shared": (message) => {

@@ -56,6 +56,13 @@ export class Charon {
     knl = 1
     job = 2 } }
   plugins { include /etc/strongswan.d/charon/*.conf
+    # What Debian's packages bring and this has no use for.
+    forecast { load = no }
+    connmark { load = no }
+    dhcp { load = no }
+    farp { load = no }
+    # A node moves when dsmipd says so: without this charon makes its SA anew when an address goes.
+    kernel-netlink { roam_events = no }
     vici { socket = unix://${this.socketPath} } }
 }
 `,
