@@ -3,13 +3,14 @@
  * pass. Nothing of this is asked of dsmipd.
  */
 import { performance } from "node:perf_hooks";
+import { isIpv4 } from "../../controller/base/ip.js";
 import { ETH_P_ALL } from "../../controller/io/constants.js";
 import { type Frame, PacketSocket } from "../../controller/io/packet-socket.js";
 import { runAsync } from "../kernel/lib/command.js";
 import { decodeFlowPacket, FLOW_PACKET_OCTETS } from "./flow-record.js";
 import { FLOWS, flowsOf } from "./flows.js";
-import { classifyFrame, type Format, type Observed, undoGuePull } from "./frame-format.js";
-import type { MobileNode, Topology } from "./topology.js";
+import { classifyFrame, type Format, type Observed, protectedFormat, undoGuePull } from "./frame-format.js";
+import type { MachineName, MobileNode, Topology } from "./topology.js";
 
 /** What was seen of one flow since its node was last `restart`ed. */
 export interface Sighting {
@@ -24,6 +25,13 @@ export interface SignallingSpis {
   readonly node: MobileNode;
   readonly update: number;
   readonly acknowledgement: number;
+}
+
+/** SPI of a node's payload in one direction. */
+export interface PayloadSpi {
+  readonly node: MobileNode;
+  readonly spi: number;
+  readonly direction: "up" | "down";
 }
 
 export interface SignallingFrame {
@@ -44,23 +52,25 @@ const SAMPLES = 25;
 
 export class Capture {
   readonly #sockets: readonly PacketSocket[];
-  readonly #spis: readonly SignallingSpis[];
+  #spis: readonly SignallingSpis[];
+  #payload: ReadonlyMap<number, PayloadSpi> = new Map();
+  #clear = 0;
   readonly #seen: Seen[] = FLOWS.map(() => ({ formats: new Set(), frames: 0, peer: undefined }));
   readonly #signalling: SignallingFrame[] = [];
 
-  static async open(topology: Topology, spis: readonly SignallingSpis[]): Promise<Capture> {
-    const links = JSON.parse(await runAsync(["ip", "-n", topology.name("ha"), "-j", "link", "show"])) as {
-      ifindex: number;
-      ifname: string;
-    }[];
-    const indexOf = (device: string): number => links.find(({ ifname }) => ifname === device)?.ifindex ?? 0;
-    return new Capture(topology.path("ha"), { wan: indexOf("wan"), home: indexOf("home") }, spis);
+  /** `guarded`: on the access networks too, where nothing of the flows may be seen. */
+  static async open(topology: Topology, spis: readonly SignallingSpis[], guarded: boolean): Promise<Capture> {
+    const ha = await devicesOf(topology, "ha", ["wan", "home"]);
+    const core = guarded ? await devicesOf(topology, "core", ["six", "four", "nat"]) : [];
+    const nat = guarded ? await devicesOf(topology, "nat", ["lan"]) : [];
+    return new Capture([...ha, ...core, ...nat], spis);
   }
 
-  private constructor(netns: string, index: Readonly<Record<"wan" | "home", number>>, spis: readonly SignallingSpis[]) {
+  private constructor(devices: readonly Device[], spis: readonly SignallingSpis[]) {
     this.#spis = spis;
-    this.#sockets = (["wan", "home"] as const).map((link) => {
-      const socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_ALL, interfaceIndex: index[link], netns });
+    this.#sockets = devices.map(({ netns, interfaceIndex, name }) => {
+      const link = name === "wan" || name === "home" ? name : "access";
+      const socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_ALL, interfaceIndex, netns });
       socket.listen({
         onFrames: (frames) => this.#read(frames, link),
         onError: () => undefined, // a full buffer: there are more frames than samples anyway
@@ -72,6 +82,17 @@ export class Capture {
   /** Forgets what was seen of the node's flows. */
   restart(node: MobileNode): void {
     for (const { number } of flowsOf(node)) this.#seen[number] = { formats: new Set(), frames: 0, peer: undefined };
+  }
+
+  /** SPIs of negotiated keys; asked anew when nodes may have others. */
+  learn(signalling: readonly SignallingSpis[], payload: readonly PayloadSpi[]): void {
+    this.#spis = signalling;
+    this.#payload = new Map(payload.map((one) => [one.spi, one]));
+  }
+
+  /** Packets of the flows that passed in clear where they should have been in ESP: in a tunnel, or on an access network. */
+  get clear(): number {
+    return this.#clear;
   }
 
   sighting(flow: number): Sighting {
@@ -86,14 +107,18 @@ export class Capture {
     for (const socket of this.#sockets) socket.close();
   }
 
-  #read(frames: readonly Frame[], link: "wan" | "home"): void {
+  #read(frames: readonly Frame[], link: "wan" | "home" | "access"): void {
     const at = performance.now();
     for (const { data } of frames) {
       // The end of the frame says cheaply whose it is, whatever headers stand before it.
       const flow = decodeFlowPacket(data.subarray(-FLOW_PACKET_OCTETS))?.flow;
+      if (link === "access") {
+        if (flow !== undefined) this.#clear++;
+        continue;
+      }
       if (flow !== undefined && (this.#seen[flow]?.frames ?? SAMPLES) >= SAMPLES) continue;
       const observed = classifyFrame(undoGuePull(data));
-      if (observed?.kind === "signalling") this.#noteSignalling(observed, at);
+      if (observed?.kind === "signalling") this.#noteEsp(observed, at);
       else if (observed !== undefined) this.#notePayload(observed, link);
     }
   }
@@ -104,11 +129,28 @@ export class Capture {
     const flow = FLOWS[packet.flow];
     // Without a tunnel header on the wan link it is the correspondent's side of the home agent.
     if (seen === undefined || flow === undefined || (format === "direct" && link === "wan")) return;
+    if (format !== "direct") this.#clear++;
     seen.formats.add(format);
     seen.frames++;
     const [address, port] =
       flow.direction === "up" ? [outer.source, outer.sourcePort] : [outer.destination, outer.destinationPort];
     seen.peer = port === undefined ? address : `${address}:${port}`;
+  }
+
+  #noteEsp(observed: Observed & { kind: "signalling" }, at: number): void {
+    const payload = this.#payload.get(observed.spi);
+    if (payload === undefined) return this.#noteSignalling(observed, at);
+    const { outer } = observed;
+    const format = protectedFormat(observed.format, isIpv4(outer.source) ? 4 : 6);
+    const [address, port] =
+      payload.direction === "up" ? [outer.source, outer.sourcePort] : [outer.destination, outer.destinationPort];
+    for (const flow of flowsOf(payload.node)) {
+      const seen = this.#seen[flow.number];
+      if (flow.direction !== payload.direction || seen === undefined || seen.frames >= SAMPLES) continue;
+      seen.formats.add(format);
+      seen.frames++;
+      seen.peer = port === undefined ? address : `${address}:${port}`;
+    }
   }
 
   #noteSignalling({ spi, format }: Observed & { kind: "signalling" }, at: number): void {
@@ -117,6 +159,24 @@ export class Capture {
       if (spi === acknowledgement) this.#signalling.push({ node, message: "acknowledgement", format, at });
     }
   }
+}
+
+interface Device {
+  readonly netns: string;
+  readonly name: string;
+  readonly interfaceIndex: number;
+}
+
+async function devicesOf(topology: Topology, machine: MachineName, names: readonly string[]): Promise<Device[]> {
+  const links = JSON.parse(await runAsync(["ip", "-n", topology.name(machine), "-j", "link", "show"])) as {
+    ifindex: number;
+    ifname: string;
+  }[];
+  return names.map((name) => ({
+    netns: topology.path(machine),
+    name,
+    interfaceIndex: links.find(({ ifname }) => ifname === name)?.ifindex ?? 0,
+  }));
 }
 
 /**

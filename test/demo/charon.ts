@@ -33,6 +33,13 @@ export class Charon {
   kill(): void {
     this.#child.kill("SIGKILL");
   }
+
+  /** Its sockets' policies go with it. */
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill("SIGTERM");
+    await ended;
+  }
 }
 
 /** One for each machine that runs dsmipd; resolves when all of them can be asked. */

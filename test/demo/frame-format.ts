@@ -11,7 +11,9 @@ import { decodeUdp } from "../../controller/wire/udp.js";
 import { decodeFlowPacket, type FlowPacket } from "./flow-record.js";
 
 /** direct: no tunnel. ipv6 and ipv4: the inner packet directly in that header. udp: in UDP in IPv4. */
-export type Format = "direct" | "ipv6" | "ipv4" | "udp";
+export type Format = "direct" | "ipv6" | "ipv4" | "udp" | ProtectedFormat;
+/** ESP in tunnel mode, directly in that header or in UDP port 4500 in IPv4. */
+export type ProtectedFormat = "esp-ipv6" | "esp-ipv4" | "esp-udp";
 
 /** The two ends of the outermost header; ports with format "udp". */
 export interface Outer {
@@ -29,11 +31,18 @@ export type Observed =
       readonly outer: Outer;
       readonly packet: FlowPacket;
     }
-  /** ESP, told apart by its security parameters index; nothing else of ours is encrypted. */
+  /** ESP, told apart by its security parameters index. */
   | { readonly kind: "signalling"; readonly format: Format; readonly outer: Outer; readonly spi: number };
+
+export function protectedFormat(format: Format, family: Family): ProtectedFormat {
+  if (format === "esp-udp") return format;
+  return family === 6 ? "esp-ipv6" : "esp-ipv4";
+}
 
 /** The UDP port of DSMIPv6 (RFC 5555 §4.1). */
 const DSMIP_PORT = 4191;
+/** IKE and ESP in UDP (RFC 3948). */
+const ESP_PORT = 4500;
 
 interface Layer extends Pick<Outer, "source" | "destination"> {
   readonly family: Family;
@@ -56,6 +65,11 @@ export function classifyFrame(octets: Uint8Array): Observed | undefined {
   const datagram = decodeUdp(first.payload);
   if (!datagram.ok) return undefined;
   const { sourcePort, destinationPort, payload } = datagram.value;
+  if (sourcePort === ESP_PORT || destinationPort === ESP_PORT) {
+    const spi = payload.length >= 8 ? new ByteReader(payload).u32("spi") : 0; // 0: IKE (RFC 3948 §2.2)
+    if (spi === 0) return undefined;
+    return { kind: "signalling", spi, format: "esp-udp", outer: { ...outer, sourcePort, destinationPort } };
+  }
   if (sourcePort !== DSMIP_PORT && destinationPort !== DSMIP_PORT) return undefined;
   return inside(payload, "udp", { ...outer, sourcePort, destinationPort });
 }

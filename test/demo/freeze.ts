@@ -6,6 +6,7 @@ import { performance } from "node:perf_hooks";
 import type { StatusDocument } from "../../schemas/control.js";
 import { runAsync } from "../kernel/lib/command.js";
 import { type Direction, FLOWS, type Mark } from "./flows.js";
+import { readProtected } from "./keys.js";
 import { type ProcessFacts, queuedOctets, readProcess } from "./process-facts.js";
 import type { FrozenReport } from "./report.js";
 import { NODES } from "./topology.js";
@@ -129,9 +130,11 @@ interface LinkCounters {
   readonly packets: number;
 }
 
-async function readTunnels({ topology }: Stage): Promise<TunnelCounters> {
+async function readTunnels({ topology, learnKeys }: Stage): Promise<TunnelCounters> {
   const text = await runAsync(["ip", "-n", topology.name("ha"), "-s", "-d", "-j", "link", "show"]);
-  return sumTunnels(JSON.parse(text) as LinkFacts[]);
+  const devices = sumTunnels(JSON.parse(text) as LinkFacts[]);
+  // Protected payload passes no device of ours: XFRM counts it.
+  return learnKeys === undefined ? devices : { ...devices, ...(await readProtected(topology)) };
 }
 
 /** Of dsmipd's devices only. */

@@ -11,6 +11,7 @@ import { writeDiagnostics } from "./diagnostics.js";
 import { Flows } from "./flows.js";
 import { FROZEN_SECONDS, freeze, frozenFailures } from "./freeze.js";
 import { type Kept, keepObstacle, keepUp, shell } from "./keep.js";
+import { readSpis } from "./keys.js";
 import { collectLeftovers } from "./leftovers.js";
 import { plug } from "./network.js";
 import {
@@ -67,6 +68,7 @@ class Demo implements Kept {
   kept: readonly string[] | null = null;
   daemons: readonly Daemon[] = [];
   charons: readonly Charon[] = [];
+  clearText: number | null = null;
   #close: (() => void)[] = [];
 
   constructor(rate: number) {
@@ -74,10 +76,11 @@ class Demo implements Kept {
   }
 
   get report(): DemoReport {
-    const { rate, steps, frozen, leftovers, failures, diagnostics, kept } = this;
+    const { rate, steps, frozen, leftovers, failures, diagnostics, kept, clearText } = this;
+    const security = ikev2 ? ("ikev2" as const) : ("static" as const);
     const bench = process.env["DSMIPD_BENCH"] ?? "native";
     const ok = failures.length === 0 && leftovers !== null;
-    const found = { steps, frozen, leftovers, failures, diagnostics, kept };
+    const found = { steps, frozen, leftovers, failures, diagnostics, kept, security, clearText };
     return demoReport.parse({ bench, kernel: release(), slow: SLOW, rate, ...found, ok });
   }
 
@@ -121,6 +124,11 @@ class Demo implements Kept {
       this.failures.push(`${count} packets arrived from ${address}, which is not the home address`);
     }
     await this.#audit();
+    if (ikev2) {
+      this.clearText = stage.capture.clear;
+      print(`  payload packets in clear, in a tunnel or on an access network: ${this.clearText}`);
+      if (this.clearText > 0) this.failures.push(`${this.clearText} payload packets in clear away from home`);
+    }
     heading("The end: SIGTERM to the nodes, then to the home agent");
     await this.#stop(stage);
     print(
@@ -137,7 +145,7 @@ class Demo implements Kept {
     const [homeAgent, ...others] = this.daemons;
     if (homeAgent === undefined) throw new Error("no home agent");
     const nodes = new Map(NODES.flatMap((node, i) => others.slice(i, i + 1).map((daemon) => [node, daemon] as const)));
-    const capture = await Capture.open(topology, SPIS);
+    const capture = await Capture.open(topology, ikev2 ? [] : SPIS, ikev2);
     const flows = new Flows(topology, this.rate);
     this.#close.push(
       () => capture.close(),
@@ -152,6 +160,12 @@ class Demo implements Kept {
       attached,
       since: new Map(),
       failures: this.failures,
+      learnKeys: ikev2
+        ? async () => {
+            const { signalling, payload } = await readSpis(directory);
+            capture.learn(signalling, payload);
+          }
+        : undefined,
     };
     print(`logs and configuration: ${directory}`);
     await begin(stage);
@@ -187,6 +201,7 @@ class Demo implements Kept {
     }
     ends.push(await homeAgent.stop());
     for (const how of ends) if (how !== "exit status 0") this.failures.push(`a dsmipd ended with ${how}`);
+    await Promise.all(this.charons.map((charon) => charon.stop()));
     this.leftovers = [...(await collectLeftovers(this.topology))];
     for (const { machine, kind, object } of this.leftovers) this.failures.push(`left in ${machine}: ${kind} ${object}`);
   }

@@ -71,6 +71,8 @@ export const demoReport = z.strictObject({
   rate: z.number().describe("Packets a second of each of the eight flows."),
   steps: z.array(stepReport),
   frozen: frozenReport.nullable(),
+  security: z.enum(["static", "ikev2"]).describe("Who keyed the protection; with ikev2 payload is protected too."),
+  clearText: count.nullable().describe("With ikev2: packets of the flows captured in clear away from home."),
   leftovers: z
     .array(leftover)
     .nullable()
@@ -116,6 +118,9 @@ const ON_THE_WIRE: Readonly<Record<Format, string>> = {
   ipv6: "IPv6",
   ipv4: "IPv4",
   udp: "UDP in IPv4",
+  "esp-ipv6": "ESP, IPv6",
+  "esp-ipv4": "ESP, IPv4",
+  "esp-udp": "ESP, UDP",
 };
 
 const inWords = (format: string): string =>
@@ -175,7 +180,8 @@ export function verdictText(report: DemoReport): string {
   if (report.ok) {
     const sent = report.steps.reduce((sum, step) => sum + step.sent, 0) + (report.frozen?.sent ?? 0);
     const lost = report.steps.reduce((sum, step) => sum + step.lost, 0) + (report.frozen?.lost ?? 0);
-    return `Everything as expected: ${sent} packets, ${lost} lost, all of them while a node was cut off.`;
+    const clear = report.clearText === null ? "" : ` Payload packets in clear away from home: ${report.clearText}.`;
+    return `Everything as expected: ${sent} packets, ${lost} lost, all of them while a node was cut off.${clear}`;
   }
   const where = report.diagnostics === null ? [] : [`What there was to see is in ${report.diagnostics}`];
   return ["NOT as expected:", ...report.failures.map((failure) => `  - ${failure}`), ...where].join("\n");

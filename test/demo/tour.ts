@@ -33,13 +33,21 @@ export interface Stage {
   /** Where each node's next step begins. */
   readonly since: Map<MobileNode, Mark>;
   readonly failures: string[];
+  /** With negotiated keys: has the capture know the present ones. */
+  readonly learnKeys: (() => Promise<void>) | undefined;
 }
 
-export const EXPECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
+const EXPECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
   home: "direct",
   ipv6: "ipv6",
   ipv4: "ipv4",
   nat: "udp",
+};
+const PROTECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
+  home: "direct",
+  ipv6: "esp-ipv6",
+  ipv4: "esp-ipv4",
+  nat: "esp-udp",
 };
 
 /** Both nodes at home, both families in both directions alive. From here on every packet counts. */
@@ -151,6 +159,7 @@ interface Outcome {
 /** Ends the step: what was sent until now has arrived, or is lost. */
 async function finish(stage: Stage, outcome: Outcome): Promise<StepReport> {
   const { node, from, to, kind, excused, arrival, startedAt } = outcome;
+  await stage.learnKeys?.();
   const format = await sampledFormat(stage, node);
   const end = stage.flows.mark();
   await steady(stage, node, `at the end of the step to ${to}`);
@@ -165,7 +174,7 @@ async function finish(stage: Stage, outcome: Outcome): Promise<StepReport> {
     buToBaMs: measured,
     buToBaFrom: measured === null ? null : told === undefined ? "capture" : "mobile-node",
   };
-  const failures = stepFailures(step);
+  const failures = stepFailures(step, stage.learnKeys !== undefined);
   stage.failures.push(...failures);
   if (failures.length > 0 && step.lost > 0) {
     stage.failures.push(`  lost: ${stage.flows.describeLosses(flowsOf(node), since, end)}`);
@@ -174,10 +183,10 @@ async function finish(stage: Stage, outcome: Outcome): Promise<StepReport> {
 }
 
 /** What is wrong with a step. */
-export function stepFailures(step: StepReport): readonly string[] {
+export function stepFailures(step: StepReport, protectedPayload = false): readonly string[] {
   const where = `${step.node}, ${step.from} to ${step.to}`;
   const failures: string[] = [];
-  const wanted = EXPECTED_FORMAT[step.to];
+  const wanted = (protectedPayload ? PROTECTED_FORMAT : EXPECTED_FORMAT)[step.to];
   if (step.format !== wanted)
     failures.push(`${where}: ${wanted} was expected on the wire, ${step.format} was captured`);
   if (step.lost > step.excused) {

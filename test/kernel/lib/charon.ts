@@ -88,9 +88,8 @@ export class Charon {
     await this.process.exited;
   }
 
-  async sas(): Promise<readonly IkeSa[]> {
-    const events = await this.#ask((session) => session.stream("list-sas", {}, "list-sa"));
-    return events.flatMap((event) => Object.values(event).filter(isSection)).map(ikeSa);
+  sas(): Promise<readonly IkeSa[]> {
+    return listSas(this.socketPath);
   }
 
   /** A command as a person would give it with swanctl. */
@@ -98,13 +97,23 @@ export class Charon {
     return this.#ask((session) => session.command(name, section, { timeoutMs: 20_000 }));
   }
 
-  async #ask<T>(question: (session: ViciSession) => Promise<T>): Promise<T> {
-    const session = new ViciSession(await connectUnixStream(this.socketPath), { setTimer });
-    try {
-      return await question(session);
-    } finally {
-      session.close();
-    }
+  #ask<T>(question: (session: ViciSession) => Promise<T>): Promise<T> {
+    return ask(this.socketPath, question);
+  }
+}
+
+/** The IKE SAs that the charon behind the socket has. */
+export async function listSas(socketPath: string): Promise<readonly IkeSa[]> {
+  const events = await ask(socketPath, (session) => session.stream("list-sas", {}, "list-sa"));
+  return events.flatMap((event) => Object.values(event).filter(isSection)).map(ikeSa);
+}
+
+async function ask<T>(socketPath: string, question: (session: ViciSession) => Promise<T>): Promise<T> {
+  const session = new ViciSession(await connectUnixStream(socketPath), { setTimer });
+  try {
+    return await question(session);
+  } finally {
+    session.close();
   }
 }
 
