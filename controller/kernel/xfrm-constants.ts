@@ -5,6 +5,7 @@ export const AF_INET6 = 10;
 
 export const IPPROTO_ROUTING = 43;
 export const IPPROTO_ESP = 50;
+export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_DSTOPTS = 60;
 export const IPPROTO_MH = 135;
 

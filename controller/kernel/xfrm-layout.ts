@@ -14,8 +14,8 @@ import {
   type Prefix,
 } from "../base/ip.js";
 import { LITTLE } from "../netlink/attribute.js";
-import type { XfrmSelector } from "../plan/objects.js";
-import { AF_INET, AF_INET6, IPPROTO_MH } from "./xfrm-constants.js";
+import type { XfrmMark, XfrmSelector } from "../plan/objects.js";
+import { AF_INET, AF_INET6, IPPROTO_ICMPV6, IPPROTO_MH } from "./xfrm-constants.js";
 
 /** Struct name → size and field offsets in octets. */
 export const XFRM_STRUCTS = {
@@ -124,7 +124,10 @@ export const XFRM_STRUCTS = {
 } as const;
 
 const SELECTOR = XFRM_STRUCTS.xfrm_selector;
+const MARK = XFRM_STRUCTS.xfrm_mark;
 const LIFETIME_LIMITS = 32;
+/** The bit that tells ICMPv6's informational types from its errors; types stand in the source port field. */
+const ICMPV6_INFORMATIONAL = 0x80;
 
 /** A window on one struct: fields by offset, strict about size and range. */
 export class StructView {
@@ -215,6 +218,19 @@ function checked(value: number, max: number): number {
   return value;
 }
 
+/** struct xfrm_mark. */
+export function encodeMark(mark: XfrmMark): Uint8Array {
+  const view = new StructView(new Uint8Array(MARK.size));
+  view.putU32(MARK.v, mark.value);
+  view.putU32(MARK.m, mark.mask);
+  return view.bytes;
+}
+
+export function decodeMark(payload: Uint8Array): XfrmMark {
+  const view = StructView.over(payload, "xfrm_mark");
+  return { value: view.u32(MARK.v), mask: view.u32(MARK.m) };
+}
+
 /** No limits: the four octet and packet limits are XFRM_INF, the four times 0. */
 export function putUnlimitedLifetime(lifetime: StructView): void {
   lifetime.bytes.fill(0xff, 0, LIFETIME_LIMITS);
@@ -222,7 +238,7 @@ export function putUnlimitedLifetime(lifetime: StructView): void {
 
 /** Both prefixes must be of one family; a Mobility Header type stands in the source port with a full mask (RFC 4877 §4.3). */
 export function putSelector(view: StructView, selector: XfrmSelector): void {
-  const { source, destination, protocol, mobilityHeaderType } = selector;
+  const { source, destination, protocol, mobilityHeaderType, icmpv6Errors } = selector;
   const family = familyOf(source.address);
   if (family !== familyOf(destination.address))
     throw new EncodeError("selector", "two address families in one selector");
@@ -232,6 +248,10 @@ export function putSelector(view: StructView, selector: XfrmSelector): void {
   view.putU8(SELECTOR.prefixlen_d, prefixLength(destination));
   view.putU8(SELECTOR.prefixlen_s, prefixLength(source));
   view.putU8(SELECTOR.proto, protocol);
+  if (icmpv6Errors === true) {
+    if (protocol !== IPPROTO_ICMPV6) throw new EncodeError("selector", `ICMPv6 errors with protocol ${protocol}`);
+    view.putU16be(SELECTOR.sport_mask, ICMPV6_INFORMATIONAL);
+  }
   if (mobilityHeaderType === undefined) return;
   if (protocol !== IPPROTO_MH) throw new EncodeError("selector", `Mobility Header type with protocol ${protocol}`);
   if (mobilityHeaderType > 0xff) throw new EncodeError("selector", `Mobility Header type ${mobilityHeaderType}`);
@@ -245,13 +265,15 @@ export function getSelector(view: StructView): XfrmSelector | undefined {
   const protocol = view.u8(SELECTOR.proto);
   const sourceMask = view.u16be(SELECTOR.sport_mask);
   const hasType = protocol === IPPROTO_MH && sourceMask === 0xffff;
-  if ((!hasType && sourceMask !== 0) || view.u16be(SELECTOR.dport_mask) !== 0) return undefined;
+  const errors = protocol === IPPROTO_ICMPV6 && sourceMask === ICMPV6_INFORMATIONAL && view.u16be(SELECTOR.sport) === 0;
+  if ((!hasType && !errors && sourceMask !== 0) || view.u16be(SELECTOR.dport_mask) !== 0) return undefined;
   if (view.u32(SELECTOR.ifindex) !== 0 || view.u32(SELECTOR.user) !== 0) return undefined;
   return {
     source: { address: view.address(SELECTOR.saddr, family), length: view.u8(SELECTOR.prefixlen_s) },
     destination: { address: view.address(SELECTOR.daddr, family), length: view.u8(SELECTOR.prefixlen_d) },
     protocol,
     ...(hasType ? { mobilityHeaderType: view.u16be(SELECTOR.sport) } : {}),
+    ...(errors ? { icmpv6Errors: true } : {}),
   };
 }
 

@@ -10,7 +10,7 @@ import { DecodeError, EncodeError } from "../base/errors.js";
 import { familyOf } from "../base/ip.js";
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_DUMP } from "../netlink/constants.js";
-import { OWNERSHIP, type XfrmMark, type XfrmPolicy, type XfrmTemplate } from "../plan/objects.js";
+import { OWNERSHIP, type XfrmPolicy, type XfrmTemplate } from "../plan/objects.js";
 import type { NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
   AF_INET,
@@ -37,7 +37,15 @@ import {
   XFRMA_POLICY_TYPE,
   XFRMA_TMPL,
 } from "./xfrm-constants.js";
-import { getSelector, putSelector, putUnlimitedLifetime, StructView, XFRM_STRUCTS } from "./xfrm-layout.js";
+import {
+  decodeMark,
+  encodeMark,
+  getSelector,
+  putSelector,
+  putUnlimitedLifetime,
+  StructView,
+  XFRM_STRUCTS,
+} from "./xfrm-layout.js";
 
 const {
   xfrm_userpolicy_info: INFO,
@@ -45,7 +53,6 @@ const {
   xfrm_userpolicy_type: TYPE,
   xfrm_user_tmpl: TMPL,
   xfrm_id,
-  xfrm_mark: MARK,
 } = XFRM_STRUCTS;
 const PRIORITY_BAND = 0xffff;
 const ALL_ALGORITHMS = 0xffffffff;
@@ -136,11 +143,7 @@ function putIdentity(body: AttributeWriter, policy: XfrmPolicy): void {
   const type = new Uint8Array(TYPE.size);
   type[TYPE.type] = POLICY_TYPE[policy.policyType];
   body.bytes(XFRMA_POLICY_TYPE, type);
-  if (policy.mark === undefined) return;
-  const mark = new StructView(new Uint8Array(MARK.size));
-  mark.putU32(MARK.v, policy.mark.value);
-  mark.putU32(MARK.m, policy.mark.mask);
-  body.bytes(XFRMA_MARK, mark.bytes);
+  if (policy.mark !== undefined) body.bytes(XFRMA_MARK, encodeMark(policy.mark));
 }
 
 function encodeTemplates(templates: readonly XfrmTemplate[]): Uint8Array {
@@ -186,11 +189,6 @@ function decodeTemplates(payload: Uint8Array): XfrmTemplate[] | undefined {
     });
   }
   return templates;
-}
-
-function decodeMark(payload: Uint8Array): XfrmMark {
-  const view = StructView.over(payload, "xfrm_mark");
-  return { value: view.u32(MARK.v), mask: view.u32(MARK.m) };
 }
 
 /** Dumps and notifications of new policies begin with the info; of a removed policy it stands in XFRMA_POLICY. */

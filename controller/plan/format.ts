@@ -209,11 +209,12 @@ function formatTemplate({ protocol, mode, source, destination, reqid, optional }
   return words(head, optional ? "level use" : undefined);
 }
 
-function formatSelector({ source, destination, protocol, mobilityHeaderType }: XfrmSelector): string {
+function formatSelector({ source, destination, protocol, mobilityHeaderType, icmpv6Errors }: XfrmSelector): string {
   return words(
     `src ${formatPrefix(source)} dst ${formatPrefix(destination)}`,
     option("proto", protocol === 0 ? undefined : protocol),
     option("type", mobilityHeaderType),
+    icmpv6Errors === true ? "# types below 128, which ip has no word for" : undefined,
   );
 }
 

@@ -144,6 +144,8 @@ export interface XfrmSelector {
   readonly protocol: number;
   /** Mobility Header type (stands in the source port field) when protocol is 135. */
   readonly mobilityHeaderType?: number;
+  /** With protocol 58: ICMPv6 types below 128 alone, which are the errors (RFC 4443 §2.1). */
+  readonly icmpv6Errors?: boolean;
 }
 
 export interface XfrmMark {
@@ -388,8 +390,9 @@ function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark }
 }
 
 function selectorKey(selector: XfrmSelector): string {
-  const { source, destination, protocol, mobilityHeaderType } = selector;
-  return `${source.address}/${source.length} ${destination.address}/${destination.length} ${protocol} ${mobilityHeaderType ?? ""}`;
+  const { source, destination, protocol, mobilityHeaderType, icmpv6Errors } = selector;
+  const types = icmpv6Errors === true ? "errors" : (mobilityHeaderType ?? "");
+  return `${source.address}/${source.length} ${destination.address}/${destination.length} ${protocol} ${types}`;
 }
 
 function markKey(mark: XfrmMark | undefined): string {

@@ -37,6 +37,7 @@ const ESP = 50;
 const ICMPV6 = 58;
 /** Fits the kernel's largest bitmap; the half of it is the leap of a successor's sequence number (succession.ts). */
 const REPLAY_WINDOW = 4096;
+const LINK_LOCAL: Prefix = { address: ipv6("fe80::"), length: 10 };
 const NOTHING: ChildAssociations = { receive: [] };
 /** The discard prefix (RFC 6666): on no wire, and no address of ours. */
 const DISCARD = ipv6("100::1");
@@ -104,7 +105,10 @@ export function protectedBinding(
   ];
 }
 
-/** Nothing between the home agent itself and the node but its ICMPv6 errors, which the node could not tell from anybody else's otherwise. */
+/**
+ * Nothing between the home agent itself and the node but ICMPv6 errors, which are about protected packets. Neighbour discovery stays on
+ * the home link: by it the node finds the home agent when it comes home.
+ */
 function exceptHomeAgent(
   homeAddress: Ipv6Address,
   way: Way,
@@ -113,8 +117,11 @@ function exceptHomeAgent(
 ): readonly XfrmPolicy[] {
   const selector = { source: hostPrefix(addresses.ipv6), destination: hostPrefix(homeAddress) };
   return [
-    policy("out", { ...selector, protocol: ICMPV6 }, POLICY_PRIORITY.bypassErrors, { templates: [tunnel(way, reqid)] }),
+    policy("out", { ...selector, protocol: ICMPV6, icmpv6Errors: true }, POLICY_PRIORITY.bypassErrors, {
+      templates: [tunnel(way, reqid)],
+    }),
     policy("out", { ...selector, protocol: 0 }, POLICY_PRIORITY.bypass, {}),
+    policy("out", { ...selector, source: LINK_LOCAL, protocol: 0 }, POLICY_PRIORITY.bypass, {}),
   ];
 }
 

@@ -2,8 +2,7 @@
  * Which security association another one takes on from: the same keys at another end or in another encapsulation. The new one goes on with
  * the old one's sequence numbers and its memory of what was received, so that a move opens no door to replays.
  */
-import type { Secret } from "../base/secret.js";
-import { type EspState, type KernelObject, objectKey } from "./objects.js";
+import { type AeadKey, type EspState, type KernelObject, objectKey } from "./objects.js";
 import { SENDING_MARK } from "./security-marks.js";
 
 /** Of states with one of our marks; the others have no direction of their own. */
@@ -20,16 +19,18 @@ export function successionKey(object: KernelObject): string | undefined {
 
 /** Those of `present` (objects that the kernel has) that `object` takes on from: whichever of them has come furthest. None: it starts anew. */
 export function predecessorsOf(object: KernelObject, present: Iterable<KernelObject>): readonly KernelObject[] {
-  if (object.kind !== "xfrm-state" || object.transform.type !== "esp" || object.transform.mark === undefined) return [];
-  const { transform, reqid } = object;
-  const found: KernelObject[] = [];
-  for (const other of present) {
-    if (other.kind !== "xfrm-state" || other.transform.type !== "esp" || other.reqid !== reqid) continue;
-    if (other.transform.spi !== transform.spi || other.transform.mark === undefined) continue;
-    if (isSending(other.transform) !== isSending(transform) || objectKey(other) === objectKey(object)) continue;
-    if (sameKey(other.transform.aead.key, transform.aead.key)) found.push(other);
-  }
-  return found;
+  const key = objectKey(object);
+  return [...present].filter((other) => mayTakeOn(object, other) && objectKey(other) !== key);
 }
 
-const sameKey = (a: Secret, b: Secret): boolean => a.equals(b);
+/** Whether the numbers of `other` are also those of `object`: the same keys in the same direction, whatever the ends and the encapsulation. */
+export function mayTakeOn(object: KernelObject, other: KernelObject): boolean {
+  const key = successionKey(object);
+  if (key === undefined || key !== successionKey(other)) return false;
+  const [a, b] = [aeadOf(object), aeadOf(other)];
+  return a !== undefined && b !== undefined && a.algorithm === b.algorithm && a.key.equals(b.key);
+}
+
+function aeadOf(object: KernelObject): AeadKey | undefined {
+  return object.kind === "xfrm-state" && object.transform.type === "esp" ? object.transform.aead : undefined;
+}

@@ -53,6 +53,8 @@ const REPORT: DemoReport = {
   rate: 50,
   steps: [STEP],
   frozen: FROZEN,
+  security: "static",
+  clearText: null,
   leftovers: [],
   failures: [],
   diagnostics: null,

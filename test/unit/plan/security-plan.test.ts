@@ -4,14 +4,13 @@ import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { formatObject } from "../../../controller/plan/format.js";
 import { type KernelObject, OWNERSHIP } from "../../../controller/plan/objects.js";
+import { reqidOf } from "../../../controller/plan/request-ids.js";
 import {
   homeAddressOptionState,
   homeAgentSecuritySite,
   mobileNodeSecuritySite,
   planSubscriberSecurity,
-
 } from "../../../controller/plan/security-plan.js";
-import { reqidOf } from "../../../controller/plan/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite, NodeSecurity } from "../../../controller/plan/site.js";
 
 const HA = ipv6("2001:db8:1::1");
