@@ -16,6 +16,7 @@ import { type KernelObject, OWNERSHIP } from "../plan/objects.js";
 import type { Operation } from "../reconcile/kernel-port.js";
 import type { AnyCodec, KernelNames } from "./codec.js";
 import { allExisting, type Found, findExisting, type Lookup } from "./existing.js";
+import { type Heir, inherit, predecessorsOf, wipeInheritance } from "./inheritance.js";
 
 /** Taking over, changing, making again what vanished meanwhile: after that, somebody else is fighting us. */
 const MAX_ROUNDS = 4;
@@ -30,15 +31,14 @@ interface Step {
   readonly absentOk: boolean;
 }
 
-interface Job {
+interface Job extends Heir {
   readonly object: KernelObject;
   readonly codec: AnyCodec;
   /** What is being tried; a creation that finds ours in another form becomes an update, an update that finds nothing a creation. */
   verb: Operation["verb"];
   /** What an update starts from. */
   previous: KernelObject | undefined;
-  readonly predecessors: readonly KernelObject[];
-  /** What the kernel says of the predecessors. */
+  predecessors: readonly KernelObject[];
   inheritance: readonly NetlinkMessage[];
   steps: readonly Step[];
   next: number;
@@ -57,7 +57,7 @@ export async function applyBatch(
 ): Promise<(MobilityError | undefined)[]> {
   const jobs = operations.map((operation) => newJob(operation, codecs));
   await probe(context, jobs);
-  await askPredecessors(context, jobs);
+  await inherit(context, jobs);
   let pending: Job[] = [];
   const flushPending = async (): Promise<void> => {
     const batch = pending;
@@ -70,6 +70,7 @@ export async function applyBatch(
     pending.push(job);
   }
   await flushPending();
+  wipeInheritance(jobs);
   return jobs.map(({ object, error }) =>
     error instanceof KernelError ? error.about(formatObjectShort(object)) : error,
   );
@@ -80,13 +81,12 @@ function newJob(operation: Operation, codecs: ReadonlyMap<string, AnyCodec>): Jo
   const codec = codecs.get(object.kind);
   if (codec === undefined) throw new KernelError(EOPNOTSUPP, { text: `no codec for ${object.kind}` });
   const previous = verb === "update" ? operation.previous : undefined;
-  const predecessors = codec.succeed === undefined ? [] : predecessorsOf(operation);
   return {
     object,
     codec,
     verb,
     previous,
-    predecessors,
+    predecessors: predecessorsOf(operation),
     inheritance: [],
     steps: [],
     next: 0,
@@ -94,18 +94,6 @@ function newJob(operation: Operation, codecs: ReadonlyMap<string, AnyCodec>): Jo
     retried: false,
     error: undefined,
   };
-}
-
-/** What is removed and made again for a change takes on from itself. */
-function predecessorsOf(operation: Operation): readonly KernelObject[] {
-  switch (operation.verb) {
-    case "create":
-      return operation.predecessors ?? [];
-    case "update":
-      return [operation.previous];
-    case "remove":
-      return [];
-  }
 }
 
 function mayTravelTogether(before: Job | undefined, job: Job): boolean {
@@ -122,20 +110,6 @@ async function probe(context: BatchContext, jobs: readonly Job[]): Promise<void>
     const present = found.get(job.object);
     if (present !== undefined) takeOver(job, present);
   }
-}
-
-/** One batch of questions for all; a predecessor that is gone has no answer. */
-async function askPredecessors(context: BatchContext, jobs: readonly Job[]): Promise<void> {
-  const asking = jobs.flatMap((job) =>
-    job.predecessors.flatMap((predecessor) =>
-      (job.codec.find?.(predecessor, context.names) ?? []).map((request) => ({ job, request })),
-    ),
-  );
-  if (asking.length === 0) return;
-  const outcomes = await context.execute(asking.map(({ request }) => request));
-  asking.forEach(({ job }, i) => {
-    job.inheritance = [...job.inheritance, ...(outcomes[i]?.replies ?? [])];
-  });
 }
 
 /**
@@ -199,6 +173,7 @@ async function flush(context: BatchContext, jobs: readonly Job[]): Promise<void>
     await run(context, open);
     const failed = open.filter(({ error }) => error !== undefined);
     const again = await settle(context, failed);
+    await inherit(context, again);
     open = round < MAX_ROUNDS ? again.filter((job) => encode(context, job)) : [];
     if (round === MAX_ROUNDS)
       for (const job of again) job.error ??= new KernelError(EEXIST, { text: "it keeps changing under our hands" });
@@ -268,6 +243,8 @@ function takeOver(job: Job, { object: present, ours, unfinished }: Found): boole
   }
   job.verb = "update";
   job.previous = present;
+  job.predecessors = [...job.predecessors, present];
+  wipeInheritance([job]);
   return true;
 }
 

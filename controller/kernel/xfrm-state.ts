@@ -94,12 +94,14 @@ export const xfrmStateCodec: ObjectCodec<XfrmState> = {
 };
 
 /** Of a state that hands its history on to `state`; none of any other, which has the numbers of other keys. */
-const historyFor = (state: XfrmState) => (message: NetlinkMessage): ReplayHistory[] => {
-  const other = xfrmStateCodec.decode(message, NO_NAMES, true);
-  const found = stateBody(message);
-  if (other === undefined || found === undefined || !mayTakeOn(state, other)) return [];
-  return [readReplay(found.info, found.attributes)];
-};
+const historyFor =
+  (state: XfrmState) =>
+  (message: NetlinkMessage): ReplayHistory[] => {
+    const other = xfrmStateCodec.decode(message, NO_NAMES, true);
+    const found = stateBody(message);
+    if (other === undefined || found === undefined || !mayTakeOn(state, other)) return [];
+    return [readReplay(found.info, found.attributes)];
+  };
 
 export function isOwnReqid(reqid: number): boolean {
   return reqid >= OWNERSHIP.reqidBase && reqid < OWNERSHIP.reqidBase + REQID_RANGE;
@@ -177,7 +179,7 @@ function putMobility(info: StructView, attributes: AttributeWriter, mobility: Mo
 }
 
 /** Dumps and notifications of new states begin with the info; of a removed state it stands in XFRMA_SA. */
-function stateBody({ type, body }: NetlinkMessage): { info: StructView; attributes: AttributeMap } | undefined {
+export function stateBody({ type, body }: NetlinkMessage): { info: StructView; attributes: AttributeMap } | undefined {
   if (type === XFRM_MSG_NEWSA || type === XFRM_MSG_UPDSA) {
     return {
       info: StructView.over(body, "xfrm_usersa_info"),

@@ -181,7 +181,7 @@ export function verdictText(report: DemoReport): string {
     const sent = report.steps.reduce((sum, step) => sum + step.sent, 0) + (report.frozen?.sent ?? 0);
     const lost = report.steps.reduce((sum, step) => sum + step.lost, 0) + (report.frozen?.lost ?? 0);
     const clear = report.clearText === null ? "" : ` Payload packets in clear away from home: ${report.clearText}.`;
-    return `Everything as expected: ${sent} packets, ${lost} lost, all of them while a node was cut off.${clear}`;
+    return `Everything as expected: ${sent} packets, ${lost} lost, all of them while a node could not be reached.${clear}`;
   }
   const where = report.diagnostics === null ? [] : [`What there was to see is in ${report.diagnostics}`];
   return ["NOT as expected:", ...report.failures.map((failure) => `  - ${failure}`), ...where].join("\n");

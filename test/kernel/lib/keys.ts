@@ -6,10 +6,11 @@ export type Abroad = Exclude<Access, "home">;
 /** Every format after every other one. */
 export const TOUR: readonly Abroad[] = ["four", "nat", "six", "nat", "four"];
 
-/** The SPIs of all children, in a fixed order. */
+/** The SPIs of all children that are in use, in a fixed order. */
 export async function spis(mobile: Mobile): Promise<string[]> {
   const sas = (await mobile.charon?.sas()) ?? [];
-  return sas.flatMap(({ children }) => children.map(({ name, spiIn, spiOut }) => `${name} ${spiIn} ${spiOut}`)).sort();
+  const installed = sas.flatMap(({ children }) => children.filter(({ state }) => state === "INSTALLED"));
+  return installed.map(({ name, spiIn, spiOut }) => `${name} ${spiIn} ${spiOut}`).sort();
 }
 
 /**

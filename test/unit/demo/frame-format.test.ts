@@ -84,7 +84,7 @@ t.test("what is neither", (test) => {
     "no IP": Uint8Array.of(0, 1, 2, 3),
     "cut short": inner6.subarray(0, 30),
     "another application": in4(Protocol.udp, udp(Uint8Array.of(1, 2, 3))),
-    "another tunnel's port": in4(Protocol.udp, udp(inner4, 4500, 4500)),
+    "another tunnel's port": in4(Protocol.udp, udp(inner4, 4789, 4789)),
     "wrong header checksum": inner4.map((octet, i) => (i === 8 ? octet - 1 : octet)),
     "endless extension headers": in6(Protocol.routing, Uint8Array.of(Protocol.esp, 255, 0, 0)),
     "too short for ESP": in6(Protocol.esp, Uint8Array.of(0, 0)),

@@ -19,6 +19,11 @@ REQID, PRIORITY = 0x44000000, 0x41910000
 HA, HOA, COA = "2001:db8:1::1", "2001:db8:1::100", "2001:db8:f::2"
 KEY = "0102030405060708090a0b0c0d0e0f1011121314"
 AEAD = f"aead rfc4106(gcm(aes)) 0x{KEY} 128"
+HA4, COA4 = "203.0.113.1", "203.0.114.11"
+# controller/plan/security-marks.ts
+SENDING = {"value": 0, "mask": 0x40000000}
+PLAIN = {"value": 0, "mask": 0x60000000}
+UDP = {"value": 0x20000000, "mask": 0x60000000}
 
 
 def traced(command):
@@ -77,6 +82,26 @@ def esp(spi, mode="transport", window=0, **more):
             "transform": {"type": "esp", "spi": spi, "mode": mode, "aead": aead, "replayWindow": window}}
 
 
+def between(source, destination, spi, mode="tunnel", window=0, **transform):
+    """ESP between other ends than the home address and the home agent."""
+    state = esp(spi, mode, window, source=source, destination=destination)
+    state["transform"].update(transform)
+    return state
+
+
+def marked(mark, word="mark"):
+    return f"{word} {mark['value']:#x} mask {mark['mask']:#x}"
+
+
+def state_command(source, destination, spi, mode="tunnel", more="", verb="add"):
+    family = " flag af-unspec" if mode == "tunnel" and "flag " not in more.replace("extra-flag ", "") else ""
+    return f"state {verb} src {source} dst {destination} proto esp spi {spi:#x} reqid {REQID + 1} mode {mode}{family} {AEAD} {more}".strip()
+
+
+def ports(source, destination):
+    return {"encapsulation": {"sourcePort": source, "destinationPort": destination}}
+
+
 def mobility(kind_, source, destination, coa, wildcard, reqid=REQID + 2, **more):
     return {"kind": "xfrm-state", "source": source, "destination": destination, "reqid": reqid, **more,
             "transform": {"type": kind_, "careOfAddress": coa, "wildcard": wildcard}}
@@ -92,6 +117,46 @@ def policy(direction, sel, templates, ptype="main", priority=PRIORITY, action="a
 
 
 # name, verb, `ip xfrm` command, object
+ESPINUDP = "encap espinudp %d %d 0.0.0.0"
+OUTPUT_MARK = {"value": 0x7, "mask": 0xff}
+NO_UDP_MARK = {"value": 0, "mask": 0x20000000}
+XFRM_ENDS = [
+    ("esp between IPv4 ends, transport", "create", state_command(COA4, HA4, 0x1010, "transport"), between(COA4, HA4, 0x1010, "transport")),
+    ("esp between IPv4 ends, tunnel", "create", state_command(COA4, HA4, 0x1011), between(COA4, HA4, 0x1011)),
+    ("esp in UDP", "create", state_command(COA4, HA4, 0x1012, more=ESPINUDP % (4500, 40000)), between(COA4, HA4, 0x1012, **ports(4500, 40000))),
+    ("esp in UDP over IPv6", "create", state_command(COA, HA, 0x1013, more=ESPINUDP % (4500, 4500)), between(COA, HA, 0x1013, **ports(4500, 4500))),
+    ("esp with a mark", "create", state_command(COA, HA, 0x1014, more=marked(SENDING)), between(COA, HA, 0x1014, mark=SENDING)),
+    ("esp that sets some bits of the mark", "create", state_command(COA, HA, 0x1015, more=marked(OUTPUT_MARK, "output-mark")),
+     between(COA, HA, 0x1015, setMark=OUTPUT_MARK)),
+    ("esp that sets the whole mark", "create", state_command(COA, HA, 0x1016, more="output-mark 0x2a"),
+     between(COA, HA, 0x1016, setMark={"value": 0x2a, "mask": 0xffffffff})),
+    ("esp that copies the outer DSCP inwards", "create", state_command(COA, HA, 0x1017, more="flag af-unspec decap-dscp"),
+     between(COA, HA, 0x1017, decapsulateDscp=True)),
+    ("esp that hides the inner DSCP", "create", state_command(COA, HA, 0x1018, more="extra-flag dont-encap-dscp"),
+     between(COA, HA, 0x1018, hideDscp=True)),
+    ("esp in UDP that sends, with everything", "create",
+     state_command(HA4, COA4, 0x1019, more=f"replay-window 4096 {ESPINUDP % (4500, 40000)} {marked(SENDING)} {marked(OUTPUT_MARK, 'output-mark')} extra-flag dont-encap-dscp"),
+     between(HA4, COA4, 0x1019, window=4096, mark=SENDING, setMark=OUTPUT_MARK, hideDscp=True, **ports(4500, 40000))),
+    ("esp that receives, plain", "create", state_command("0.0.0.0", HA4, 0x101a, more=f"replay-window 32 {marked(PLAIN)}"),
+     between("0.0.0.0", HA4, 0x101a, window=32, mark=PLAIN)),
+    ("esp in UDP that receives beside it", "create",
+     state_command("0.0.0.0", HA4, 0x101a, more=f"replay-window 128 {ESPINUDP % (4500, 4500)} {marked(UDP)} {marked(NO_UDP_MARK, 'output-mark')} flag af-unspec decap-dscp"),
+     between("0.0.0.0", HA4, 0x101a, window=128, mark=UDP, setMark=NO_UDP_MARK, decapsulateDscp=True, **ports(4500, 4500))),
+    ("another port of esp in UDP", "update", state_command(COA4, HA4, 0x1012, more=ESPINUDP % (4500, 40001), verb="update"),
+     between(COA4, HA4, 0x1012, **ports(4500, 40001))),
+    ("IPv4 in an IPv6 tunnel", "create",
+     f"policy add src 198.51.100.100/32 dst 0.0.0.0/0 dir out priority {PRIORITY + 20} tmpl src {COA} dst {HA} proto esp reqid {REQID + 3} mode tunnel",
+     policy("out", selector("198.51.100.100/32", "0.0.0.0/0", 0), [template("esp", "tunnel", COA, HA, REQID + 3)], priority=PRIORITY + 20)),
+    ("IPv6 in an IPv4 tunnel", "create",
+     f"policy add src {HOA}/128 dst ::/0 dir out priority {PRIORITY + 21} tmpl src {COA4} dst {HA4} proto esp reqid {REQID + 3} mode tunnel",
+     policy("out", selector(f"{HOA}/128", "::/0", 0), [template("esp", "tunnel", COA4, HA4, REQID + 3)], priority=PRIORITY + 21)),
+    ("IPv6 out of an IPv4 tunnel between any ends", "create",
+     f"policy add src ::/0 dst {HOA}/128 dir in priority {PRIORITY + 22} tmpl src 0.0.0.0 dst 0.0.0.0 proto esp reqid {REQID + 3} mode tunnel",
+     policy("in", selector("::/0", f"{HOA}/128", 0), [template("esp", "tunnel", "0.0.0.0", "0.0.0.0", REQID + 3)], priority=PRIORITY + 22)),
+    ("IPv4 out of an IPv6 tunnel between any ends, or none", "create",
+     f"policy add src 0.0.0.0/0 dst 198.51.100.100/32 dir in priority {PRIORITY + 23} tmpl src :: dst :: proto esp reqid {REQID + 3} mode tunnel level use",
+     policy("in", selector("0.0.0.0/0", "198.51.100.100/32", 0), [template("esp", "tunnel", "::", "::", REQID + 3, True)], priority=PRIORITY + 23)),
+]
 MH_SELECTOR = selector(f"{HOA}/128", f"{HA}/128", 135)
 ANY = selector("::/0", "::/0", 0)
 XFRM = [
@@ -149,9 +214,11 @@ XFRM = [
     ("policy changed in place", "update",
      f"policy update src {HOA}/128 dst {HA}/128 proto 135 dir in priority {PRIORITY + 1} tmpl src :: dst :: proto esp reqid {REQID + 9} mode transport",
      policy("in", MH_SELECTOR, [template("esp", "transport", reqid=REQID + 9)], priority=PRIORITY + 1)),
-]
+] + XFRM_ENDS
 XFRM_REMOVALS = [
     ("esp", "state delete src %s dst %s proto esp spi 0x1000" % (HOA, HA), "esp transport for the Mobility Header"),
+    ("esp between IPv4 ends", f"state delete src {COA4} dst {HA4} proto esp spi 0x1011", "esp between IPv4 ends, tunnel"),
+    ("esp in UDP beside plain esp", f"state delete src 0.0.0.0 dst {HA4} proto esp spi 0x101a {marked(UDP)}", "esp in UDP that receives beside it"),
     ("home address option", f"state delete src {HOA} dst {HA} proto hao", "a new care-of address"),
     ("wildcard", "state delete src :: dst :: proto hao", "home address option from anybody"),
     ("policy", f"policy delete src {HOA}/128 dst {HA}/128 proto 135 dir in", "policy changed in place"),
