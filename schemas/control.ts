@@ -76,10 +76,49 @@ export const eventDocument = z.strictObject({
   detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
 });
 
+export const securityDocument = z
+  .strictObject({
+    method: z.enum(["static-keys", "ikev2"]),
+    nodes: z.array(
+      z.strictObject({
+        homeAddress: z.string(),
+        ike: z
+          .strictObject({
+            state: z.string(),
+            local: z.string().describe("Address and port."),
+            remote: z.string(),
+            remoteIdentity: z.string(),
+            establishedSeconds: z.number(),
+            rekeyInSeconds: z.number().nullable(),
+          })
+          .nullable()
+          .describe("The IKE SA; null without one, or while the IKE daemon is not there."),
+        policies: z.int(),
+        associations: z.array(
+          z.strictObject({
+            purpose: z.string(),
+            direction: z.enum(["send", "receive"]),
+            spi: z.string(),
+            source: z.string(),
+            destination: z.string(),
+            mode: z.enum(["transport", "tunnel"]),
+            udp: z.boolean().describe("ESP in UDP (RFC 3948)."),
+            packets: z.number(),
+            octets: z.number(),
+            replayed: z.number().describe("Packets dropped because their number was seen before."),
+            integrityFailures: z.number(),
+          }),
+        ),
+      }),
+    ),
+  })
+  .describe("Security associations and policies by node; never a key.");
+
 export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
 
 export type BindingDocument = z.output<typeof bindingDocument>;
 export type StatusDocument = z.output<typeof statusDocument>;
 export type PlanDocument = z.output<typeof planDocument>;
 export type AuditDocument = z.output<typeof auditDocument>;
+export type SecurityDocument = z.output<typeof securityDocument>;
 export type EventDocument = z.output<typeof eventDocument>;

@@ -10,6 +10,7 @@ import {
   errorDocument,
   eventDocument,
   planDocument,
+  securityDocument,
   statusDocument,
 } from "./control.js";
 import { credentialFile } from "./credentials.js";
@@ -49,6 +50,11 @@ function openApi(): unknown {
         get: answer("The kernel objects of a binding as commands", "Plan"),
       },
       "/audit": { get: answer("Differences between plan and kernel", "Audit") },
+      "/security": { get: answer("Security associations of all nodes", "Security") },
+      "/security/{homeAddress}": {
+        parameters: [homeAddress],
+        get: answer("Security associations of one node", "Security"),
+      },
       "/events/recent": { get: answer("The last events, one document a line", "Event", "application/x-ndjson") },
       "/events": { get: answer("Events as they happen, one document a line", "Event", "application/x-ndjson") },
     },
@@ -59,6 +65,7 @@ function openApi(): unknown {
         Binding: bare(bindingDocument),
         Plan: bare(planDocument),
         Audit: bare(auditDocument),
+        Security: bare(securityDocument),
         Event: bare(eventDocument),
         Error: bare(errorDocument),
       },

@@ -9,7 +9,9 @@ import {
   type EventDocument,
   eventDocument,
   planDocument,
+  type SecurityDocument,
   type StatusDocument,
+  securityDocument,
   statusDocument,
 } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
@@ -64,6 +66,30 @@ function bindingText(one: BindingDocument): string {
     ["profile", one.profile],
   ];
   return rows.map(([name, value]) => `${name.padEnd(18)} ${value}`).join("\n");
+}
+
+function securityText({ method, nodes }: SecurityDocument): string {
+  if (method === "static-keys") return "static keys, from keyFile; dsmipctl plan HOA shows what they protect";
+  const rows = nodes.flatMap(({ homeAddress, associations }) =>
+    associations.map((one) => [
+      homeAddress,
+      one.purpose,
+      one.direction,
+      one.spi,
+      `${one.source} > ${one.destination}`,
+      one.udp ? "UDP" : "ESP",
+      String(one.packets),
+      String(one.replayed),
+      String(one.integrityFailures),
+    ]),
+  );
+  const header = ["HOME ADDRESS", "PURPOSE", "DIRECTION", "SPI", "ENDS", "FORMAT", "PACKETS", "REPLAYED", "FORGED"];
+  const ike = nodes.map(({ homeAddress, ike: sa, policies }) => {
+    if (sa === null) return `${homeAddress}: no IKE SA, ${policies} policies`;
+    const rekey = sa.rekeyInSeconds === null ? "" : `, new keys in ${sa.rekeyInSeconds} s`;
+    return `${homeAddress}: IKE SA with ${sa.remoteIdentity} ${sa.state}, ${sa.local} to ${sa.remote}, ${sa.establishedSeconds} s old${rekey}; ${policies} policies`;
+  });
+  return [...ike, "", formatTable(header, rows)].join("\n");
 }
 
 function statusText(status: StatusDocument): string {
@@ -126,6 +152,14 @@ program
   .action(async (homeAddress: string) => {
     const document = planDocument.parse(await get(`/plan/${encodeURIComponent(homeAddress)}`));
     show(options(), document, ({ objects }) => objects.map((one) => one.command).join("\n"));
+  });
+
+program
+  .command("security [homeAddress]")
+  .description("IKE and security associations of one node or of all; never a key")
+  .action(async (homeAddress: string | undefined) => {
+    const path = homeAddress === undefined ? "/security" : `/security/${encodeURIComponent(homeAddress)}`;
+    show(options(), securityDocument.parse(await get(path)), securityText);
   });
 
 program

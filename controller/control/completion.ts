@@ -1,7 +1,7 @@
 /** Completion scripts of dsmipctl: command names and options; home addresses are asked of the daemon. */
 import { MobilityError } from "../base/errors.js";
 
-const BY_HOME_ADDRESS = ["binding", "plan"];
+const BY_HOME_ADDRESS = ["binding", "plan", "security"];
 const LIST = "dsmipctl bindings 2>/dev/null | awk 'NR > 1 { print $1 }'";
 
 /** Throws MobilityError for a shell we have no script for. */

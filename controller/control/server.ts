@@ -11,6 +11,7 @@ import type {
   BindingDocument,
   EventDocument,
   PlanDocument,
+  SecurityDocument,
   StatusDocument,
 } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
@@ -24,6 +25,8 @@ export interface ControlSource {
   binding(homeAddress: string): BindingDocument | undefined;
   plan(homeAddress: Ipv6Address): PlanDocument | undefined;
   audit(): Promise<AuditDocument>;
+  /** Of one node, or of all. */
+  security(homeAddress?: Ipv6Address): Promise<SecurityDocument>;
   /** The last ones, oldest first; bounded. */
   recentEvents(): readonly EventDocument[];
   subscribe(listener: (event: EventDocument) => void): () => void;
@@ -124,26 +127,34 @@ async function route(source: ControlSource, path: string, response: ServerRespon
     if (collection === "status") return send(response, 200, await source.status());
     if (collection === "bindings") return send(response, 200, { bindings: source.bindings() });
     if (collection === "audit") return send(response, 200, await source.audit());
+    if (collection === "security") return send(response, 200, await source.security());
     if (collection === "events") return follow(source, response);
   } else if (collection === "events" && argument === "recent") {
     return recent(source, response);
-  } else if (collection === "bindings" || collection === "plan") {
-    return one(source, collection, argument, response);
+  } else if (collection === "bindings" || collection === "plan" || collection === "security") {
+    return await one(source, collection, argument, response);
   }
   refuse(
     response,
     404,
     "MIP_NOT_FOUND",
-    "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/audit, /v1/events and /v1/events/recent",
+    "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/events and /v1/events/recent",
   );
 }
 
-function one(source: ControlSource, collection: "bindings" | "plan", argument: string, response: ServerResponse): void {
+async function one(
+  source: ControlSource,
+  collection: "bindings" | "plan" | "security",
+  argument: string,
+  response: ServerResponse,
+): Promise<void> {
   const address = parseIp(argument);
   if (address === undefined) return refuse(response, 400, "MIP_ADDRESS", "a home address is wanted");
   const binding = source.binding(address);
   if (binding === undefined) return refuse(response, 404, "MIP_NO_BINDING", `${address} has no binding here`);
-  send(response, 200, collection === "bindings" ? binding : source.plan(binding.homeAddress as Ipv6Address));
+  const homeAddress = binding.homeAddress as Ipv6Address;
+  if (collection === "security") return send(response, 200, await source.security(homeAddress));
+  send(response, 200, collection === "bindings" ? binding : source.plan(homeAddress));
 }
 
 function decode(part: string): string {

@@ -46,6 +46,7 @@ export async function startHomeAgent(
       signallingPort: SIGNALLING_PORT,
       ...(addresses.ipv4 !== undefined && { signallingAddress: addresses.ipv4 }),
       tunDevice: TUN_DEVICE,
+      securityGroups: (homeAddress) => [securityGroup(homeAddress), parkedGroup(homeAddress)],
     },
     log,
   );
@@ -96,7 +97,7 @@ async function run(
     if (ikeKeys === undefined) return;
     const { payload } = ikeKeys.protection(homeAddress).associations;
     const parked = paths.has(homeAddress) ? [] : parkedAssociations(homeAddress, payload, planSite.negotiated?.slots);
-    platform.reconciler.setGroup(`parked ${homeAddress}`, parked, 1);
+    platform.reconciler.setGroup(parkedGroup(homeAddress), parked, 1);
   }
 
   function perform(effect: HomeAgentEffect): void {
@@ -186,6 +187,12 @@ async function run(
   await platform.serve(
     {
       bindings: () => [...bindingViews(state, monotonicNow())].map(bindingDocument),
+      security:
+        ikeKeys &&
+        ((homeAddress) => {
+          const nodes = homeAddress === undefined ? [...site.subscribers.keys()] : [homeAddress];
+          return ikeKeys.management.view(nodes, (node) => platform.groupObjects(node));
+        }),
       binding: (address) => {
         const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
         return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));
@@ -205,6 +212,8 @@ async function run(
     },
   };
 }
+
+const parkedGroup = (homeAddress: Ipv6Address): string => `parked ${homeAddress}`;
 
 const receivesInUdp = (path: DataPath | undefined): boolean =>
   path?.ingress.some(({ format }) => format === "udp") === true;

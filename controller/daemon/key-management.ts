@@ -1,4 +1,5 @@
 /** The IKE daemon at work for a role: what it negotiates becomes associations by home address, and what becomes of it is told. */
+import type { SecurityDocument } from "../../schemas/control.js";
 import type { MobilityError } from "../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { AssociationTable } from "../ike/associations.js";
@@ -6,11 +7,13 @@ import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
 import type { Logger } from "../log.js";
+import type { KernelObject } from "../plan/objects.js";
 import type { RequestIds } from "../plan/request-ids.js";
 import type { Associations } from "../plan/site.js";
 import { ViciClient } from "../vici/client.js";
 import { openTransport, setTimer } from "./kernel.js";
 import { monotonicNow } from "./machine-loop.js";
+import { listIkeSas, securityDocument } from "./security-view.js";
 
 export interface KeyManagementListener {
   /** The node's associations may be others now. */
@@ -36,6 +39,7 @@ export class KeyManagement {
   readonly daemon: IkeDaemonPort;
   readonly #client: ViciClient;
   readonly #table: AssociationTable;
+  readonly #ids: RequestIds;
   readonly #listener: KeyManagementListener;
   #timer: NodeJS.Timeout | undefined;
 
@@ -48,6 +52,7 @@ export class KeyManagement {
 
   private constructor(site: KeyManagementSite, listener: KeyManagementListener, watch: SecurityWatch, log: Logger) {
     this.#listener = listener;
+    this.#ids = site.ids;
     this.watch = watch;
     this.#table = new AssociationTable(site.ids, site.homeAgentAddresses, site.role);
     this.#table.replace(watch.states(), monotonicNow());
@@ -97,6 +102,15 @@ export class KeyManagement {
 
   associations(homeAddress: Ipv6Address): Associations {
     return this.#table.of(homeAddress, monotonicNow());
+  }
+
+  /** What there is to show of the nodes; `objects`: all of ours about one. */
+  async view(
+    nodes: readonly Ipv6Address[],
+    objects: (homeAddress: Ipv6Address) => readonly KernelObject[],
+  ): Promise<SecurityDocument> {
+    const [counters, ike] = await Promise.all([this.watch.stateCounters(), listIkeSas(this.daemon)]);
+    return securityDocument(nodes, { ids: this.#ids, counters, objects, ike });
   }
 
   close(): void {

@@ -46,6 +46,7 @@ export async function startMobileNode(
       signallingPort: SIGNALLING_PORT,
       ...(homeAgent.ipv4 !== undefined && { signallingAddress: IPV4_ANY }),
       tunDevice: TUN_DEVICE,
+      securityGroups: () => [NODE_SECURITY_GROUP],
     },
     log,
   );
@@ -180,6 +181,7 @@ async function run(
   watcher.onView((view) => loop.push({ kind: "network", view }));
   await platform.serve(
     {
+      security: ikeKeys && (() => ikeKeys.management.view([homeAddress], (node) => platform.groupObjects(node))),
       bindings: () => [bindingDocument(state)],
       binding: (address) =>
         address === homeAddress || address === config.mobileNode.ipv4HomeAddress ? bindingDocument(state) : undefined,

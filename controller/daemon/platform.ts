@@ -3,7 +3,7 @@
  * order in which they need each other and closed in the reverse one.
  */
 
-import type { BindingDocument, StatusDocument } from "../../schemas/control.js";
+import type { BindingDocument, SecurityDocument, StatusDocument } from "../../schemas/control.js";
 import type { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
@@ -32,12 +32,16 @@ export interface PlatformOptions {
   readonly signallingPort: number;
   readonly signallingAddress?: Ipv4Address;
   readonly tunDevice: string;
+  /** Groups that belong to a node besides its binding. */
+  readonly securityGroups: (homeAddress: Ipv6Address) => readonly string[];
 }
 
 /** What a role shows of its machine. */
 export interface RoleViews {
   bindings(): readonly BindingDocument[];
   binding(address: IpAddress): BindingDocument | undefined;
+  /** With negotiated keys; of one node or of all. */
+  readonly security?: ((homeAddress: Ipv6Address | undefined) => Promise<SecurityDocument>) | undefined;
 }
 
 /** One in this many drops of a reason is logged, after the first few: a flood must not fill a disk. */
@@ -209,13 +213,16 @@ export class Platform {
         if (differences.length > 0) this.reconciler.refresh(`audit found ${differences.length} differences`);
         return auditDocument(checked, differences);
       },
+      security: (homeAddress) =>
+        views.security?.(homeAddress) ?? Promise.resolve({ method: "static-keys" as const, nodes: [] }),
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),
     });
   }
 
   groupObjects(homeAddress: Ipv6Address): readonly KernelObject[] {
-    return this.reconciler.groupObjects(bindingGroup(homeAddress));
+    const groups = [bindingGroup(homeAddress), ...this.#options.securityGroups(homeAddress)];
+    return groups.flatMap((group) => this.reconciler.groupObjects(group));
   }
 
   /** Takes everything out of the kernel and closes. */

@@ -9,7 +9,9 @@ import {
   auditDocument,
   type BindingDocument,
   bindingsDocument,
+  type SecurityDocument,
   type StatusDocument,
+  securityDocument,
   statusDocument,
 } from "../../../schemas/control.js";
 import type { Namespace } from "./namespace.js";
@@ -71,6 +73,10 @@ export class Daemon {
 
   async audit(): Promise<AuditDocument> {
     return auditDocument.parse(await fetchDocument(this.socketPath, "/audit"));
+  }
+
+  async security(): Promise<SecurityDocument> {
+    return securityDocument.parse(await fetchDocument(this.socketPath, "/security"));
   }
 
   /** Packets by the names of the nftables counters. */

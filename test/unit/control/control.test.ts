@@ -66,6 +66,26 @@ async function bench(test: Test): Promise<Bench> {
         found: null,
       })),
     }),
+    security: async (homeAddress) => ({
+      method: "ikev2",
+      nodes: [
+        {
+          homeAddress: homeAddress ?? "2001:db8:1::100",
+          ike: {
+            ...{ state: "ESTABLISHED", local: "203.0.113.1:4500", remote: "203.0.113.77:4500" },
+            ...{ remoteIdentity: "node1@example.org", establishedSeconds: 12, rekeyInSeconds: 3400 },
+          },
+          policies: 7,
+          associations: [
+            {
+              ...{ purpose: "payload", direction: "send", spi: "0xc0000001", mode: "tunnel", udp: true },
+              ...{ source: "203.0.113.1", destination: "203.0.113.77" },
+              ...{ packets: 42, octets: 4200, replayed: 0, integrityFailures: 0 },
+            } as const,
+          ],
+        },
+      ],
+    }),
     recentEvents: () => events.recent(),
     subscribe: (listener) => events.subscribe(listener),
   };
@@ -99,6 +119,9 @@ t.test("dsmipctl prints tables and schema-valid JSON", async (test) => {
     "R5555-4.5-05: found by either home address",
   );
   test.equal((await dsmipctl(socket, "plan", "2001:db8:1::100")).stdout, "ip route add x\n");
+  const security = (await dsmipctl(socket, "security", "2001:db8:1::100")).stdout;
+  test.match(security, /IKE SA with node1@example\.org ESTABLISHED/);
+  test.match(security, /payload +send +0xc0000001 +203\.0\.113\.1 > 203\.0\.113\.77 +UDP +42/);
   test.match((await dsmipctl(socket, "status")).stdout, /home-agent, pid 1/);
 });
 

@@ -119,7 +119,6 @@ def policy(direction, sel, templates, ptype="main", priority=PRIORITY, action="a
 # name, verb, `ip xfrm` command, object
 ESPINUDP = "encap espinudp %d %d 0.0.0.0"
 OUTPUT_MARK = {"value": 0x7, "mask": 0xff}
-NO_UDP_MARK = {"value": 0, "mask": 0x20000000}
 XFRM_ENDS = [
     ("esp between IPv4 ends, transport", "create", state_command(COA4, HA4, 0x1010, "transport"), between(COA4, HA4, 0x1010, "transport")),
     ("esp between IPv4 ends, tunnel", "create", state_command(COA4, HA4, 0x1011), between(COA4, HA4, 0x1011)),
@@ -140,8 +139,8 @@ XFRM_ENDS = [
     ("esp that receives, plain", "create", state_command("0.0.0.0", HA4, 0x101a, more=f"replay-window 32 {marked(PLAIN)}"),
      between("0.0.0.0", HA4, 0x101a, window=32, mark=PLAIN)),
     ("esp in UDP that receives beside it", "create",
-     state_command("0.0.0.0", HA4, 0x101a, more=f"replay-window 128 {ESPINUDP % (4500, 4500)} {marked(UDP)} {marked(NO_UDP_MARK, 'output-mark')} flag af-unspec decap-dscp"),
-     between("0.0.0.0", HA4, 0x101a, window=128, mark=UDP, setMark=NO_UDP_MARK, decapsulateDscp=True, **ports(4500, 4500))),
+     state_command("0.0.0.0", HA4, 0x101a, more=f"replay-window 128 {ESPINUDP % (4500, 4500)} {marked(UDP)} flag af-unspec decap-dscp"),
+     between("0.0.0.0", HA4, 0x101a, window=128, mark=UDP, decapsulateDscp=True, **ports(4500, 4500))),
     ("another port of esp in UDP", "update", state_command(COA4, HA4, 0x1012, more=ESPINUDP % (4500, 40001), verb="update"),
      between(COA4, HA4, 0x1012, **ports(4500, 40001))),
     ("IPv4 in an IPv6 tunnel", "create",

@@ -1,0 +1,102 @@
+/** The life of negotiated keys: when they receive, when they send, when they are forgotten. */
+import t from "tap";
+import { ipv6 } from "../../../controller/base/ip.js";
+import { Secret } from "../../../controller/base/secret.js";
+import { instant } from "../../../controller/base/time.js";
+import { AssociationTable, isComplete, type Negotiated } from "../../../controller/ike/associations.js";
+import { NO_SLOTS, negotiatedReqid, type Purpose, RequestIds, reqidOf } from "../../../controller/plan/request-ids.js";
+
+const HOA = ipv6("2001:db8:1::100");
+const HA = ipv6("2001:db8:1::1");
+const COA = ipv6("2001:db8:a::1");
+const aead = { algorithm: "rfc4106(gcm(aes))", key: new Secret(new Uint8Array(20)), icvLength: 16 };
+
+const negotiated = (spi: number, way: "up" | "down", purpose: Purpose = "payload"): Negotiated => ({
+  source: way === "up" ? COA : HA,
+  destination: way === "up" ? HA : COA,
+  reqid: negotiatedReqid(reqidOf(HOA, purpose)),
+  spi,
+  aead,
+});
+const table = (role: "home-agent" | "mobile-node"): AssociationTable =>
+  new AssociationTable(new RequestIds([HOA], NO_SLOTS), new Set([HA]), role);
+const at = (seconds: number) => instant(1000 * seconds);
+
+t.test("direction follows from who is asked", (test) => {
+  for (const [role, receives] of [
+    ["home-agent", 1],
+    ["mobile-node", 2],
+  ] as const) {
+    const one = table(role);
+    test.equal(one.add(negotiated(1, "up"), at(0)), HOA);
+    one.add(negotiated(2, "down"), at(0));
+    const { payload } = one.of(HOA, at(0));
+    test.strictSame(
+      payload?.receive.map(({ spi }) => spi),
+      [receives],
+    );
+    test.equal(payload?.send?.spi, 3 - receives, "the only one there is sends at once");
+    test.equal(isComplete(one.of(HOA, at(0)), ["payload"]), true);
+    test.equal(isComplete(one.of(HOA, at(0)), ["payload", "signalling"]), false);
+  }
+  test.end();
+});
+
+t.test("strangers' request ids and addresses are nobody's", (test) => {
+  const one = table("home-agent");
+  test.equal(one.add({ ...negotiated(1, "up"), reqid: 7 }, at(0)), undefined);
+  test.equal(one.add({ ...negotiated(1, "up"), destination: COA }, at(0)), undefined);
+  test.strictSame(one.of(HOA, at(0)), {});
+  test.end();
+});
+
+t.test("renewal: new keys receive at once and send a second later; old ones receive for five more", (test) => {
+  const one = table("mobile-node");
+  for (const spi of [1, 2]) one.add(negotiated(spi, spi === 1 ? "up" : "down"), at(0));
+  one.add(negotiated(3, "up"), at(100));
+  one.add(negotiated(4, "down"), at(100));
+  test.strictSame(
+    one.of(HOA, at(100)).payload?.receive.map(({ spi }) => spi),
+    [2, 4],
+  );
+  test.equal(one.of(HOA, at(100)).payload?.send?.spi, 1, "the other end may not know the new ones yet");
+  test.equal(one.nextDeadline(at(100)), at(101));
+  test.equal(one.of(HOA, at(101)).payload?.send?.spi, 3);
+  one.remove(negotiated(1, "up"), at(102));
+  one.remove(negotiated(2, "down"), at(102));
+  test.strictSame(
+    one.of(HOA, at(106)).payload?.receive.map(({ spi }) => spi),
+    [2, 4],
+  );
+  test.strictSame(
+    one.of(HOA, at(107)).payload?.receive.map(({ spi }) => spi),
+    [4],
+  );
+  test.strictSame([...one.pass(at(107))], [HOA]);
+  test.equal(one.nextDeadline(at(107)), undefined);
+  test.end();
+});
+
+t.test("old keys that went before the new ones could send go on sending for that moment", (test) => {
+  const one = table("mobile-node");
+  one.add(negotiated(1, "up"), at(0));
+  one.add(negotiated(3, "up"), at(100));
+  one.remove(negotiated(1, "up"), at(100.2));
+  test.equal(one.of(HOA, at(100.5)).payload?.send?.spi, 1);
+  test.equal(one.of(HOA, at(101)).payload?.send?.spi, 3);
+  test.end();
+});
+
+t.test(
+  "after lost announcements the picture is replaced; what is not in it any more ends as if it had been removed",
+  (test) => {
+    const one = table("mobile-node");
+    one.add(negotiated(1, "up"), at(0));
+    test.strictSame([...one.replace([negotiated(3, "up")], at(50))], [HOA]);
+    test.equal(one.of(HOA, at(51)).payload?.send?.spi, 3);
+    one.replace([], at(60));
+    one.pass(at(65));
+    test.strictSame(one.of(HOA, at(65)), {}, "nothing without keys");
+    test.end();
+  },
+);

@@ -1,0 +1,76 @@
+/** What the IKE daemon is told, for each way to prove an identity. */
+import t from "tap";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { homeAgentConnection, type IkePeers, mobileNodeConnection } from "../../../controller/ike/connections.js";
+import { NO_SLOTS, negotiatedReqid, reqidOf } from "../../../controller/plan/request-ids.js";
+
+const PEERS: IkePeers = {
+  homeAddress: ipv6("2001:db8:1::100"),
+  ipv4HomeAddress: ipv4("198.51.100.100"),
+  homeAgent: ipv6("2001:db8:1::1"),
+  nodeIdentity: "node1@example.org",
+  homeAgentIdentity: "ha.example.org",
+  authentication: "psk",
+  protectPayload: true,
+  slots: NO_SLOTS,
+};
+const TERMS = {
+  ikeProposals: ["aes128gcm16-prfsha256-x25519"],
+  espCiphers: ["aes128gcm16"],
+  rekeySeconds: 3600,
+  ikeRekeySeconds: 14400,
+  deadPeerDetectionSeconds: 30,
+};
+const ENDS = { careOf: ipv4("10.0.0.2"), homeAgent: ipv4("203.0.113.1") };
+
+t.test(
+  "F4877-4.4-01 R5555-5-07: IKE runs from the care-of address on port 4500, associations are for the home address",
+  (test) => {
+    const connection = mobileNodeConnection(PEERS, TERMS, ENDS);
+    test.match(connection, {
+      local_addrs: ["10.0.0.2"],
+      remote_addrs: ["203.0.113.1"],
+      local_port: "4500",
+      remote_port: "4500",
+      mobike: "no",
+      children: {
+        signalling: {
+          mode: "transport_proxy",
+          policies: "no",
+          reqid: String(negotiatedReqid(reqidOf(PEERS.homeAddress))),
+          local_ts: ["2001:db8:1::100[135]"],
+          remote_ts: ["2001:db8:1::1[135]"],
+          mark_in_sa: "yes",
+        },
+        payload: { mode: "tunnel", local_ts: ["2001:db8:1::100", "198.51.100.100"], remote_ts: ["::/0", "0.0.0.0/0"] },
+      },
+    });
+    test.end();
+  },
+);
+
+t.test("F6275-5.1-02: the home agent lets an identity have its own home address only", (test) => {
+  const connection = homeAgentConnection(PEERS, TERMS, [PEERS.homeAgent]);
+  test.match(connection, {
+    remote: { auth: "psk", id: "node1@example.org" },
+    children: {
+      signalling: { remote_ts: ["2001:db8:1::100[135]"] },
+      payload: { remote_ts: ["2001:db8:1::100", "198.51.100.100"] },
+    },
+  });
+  const { children } = homeAgentConnection({ ...PEERS, protectPayload: false }, TERMS, [PEERS.homeAgent]);
+  test.strictSame(Object.keys(children as object), ["signalling"]);
+  test.end();
+});
+
+t.test("with EAP the home agent proves itself by certificate (RFC 4877 §7.3)", (test) => {
+  const eap = { ...PEERS, authentication: "eap" } as const;
+  test.match(mobileNodeConnection(eap, TERMS, ENDS), {
+    local: { auth: "eap-mschapv2", eap_id: "node1@example.org" },
+    remote: { auth: "pubkey", id: "ha.example.org" },
+  });
+  test.match(homeAgentConnection(eap, { ...TERMS, certificate: "PEM" }, [PEERS.homeAgent]), {
+    local: { auth: "pubkey", certs: ["PEM"] },
+  });
+  test.end();
+});

@@ -1,0 +1,146 @@
+/** Payload in ESP: what both ends plan, which associations take on from which, and that nothing is in clear. */
+import t from "tap";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { Secret } from "../../../controller/base/secret.js";
+import { planBinding } from "../../../controller/plan/home-agent-plan.js";
+import { planMobileNode } from "../../../controller/plan/mobile-node-plan.js";
+import { type KernelObject, objectKey, type XfrmState } from "../../../controller/plan/objects.js";
+import { parkedAssociations } from "../../../controller/plan/payload-protection.js";
+import { assignSlots, NO_SLOTS, PURPOSES, RequestIds, reqidOf } from "../../../controller/plan/request-ids.js";
+import type { HomeAgentPlanSite, MobileNodePlanSite } from "../../../controller/plan/site.js";
+import { predecessorsOf } from "../../../controller/plan/succession.js";
+import type { DataPath, Endpoint } from "../../../controller/protocol/inputs.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../../controller/protocol/mobile-node-model.js";
+
+const HOA = ipv6("2001:db8:1::100");
+const HA6 = ipv6("2001:db8:1::1");
+const HA4 = ipv4("203.0.113.1");
+const PROFILE = { dscp: "copy", ttl: 64, protection: "esp" } as const;
+const HOME_AGENT: HomeAgentPlanSite = {
+  addresses: { ipv6: HA6, ipv4: HA4 },
+  mtu: 1400,
+  profiles: new Map([["default", PROFILE]]),
+  negotiated: { slots: NO_SLOTS, espInUdp: "nat" },
+};
+const NODE: MobileNodePlanSite = {
+  homeAddress: HOA,
+  homePrefixes: [],
+  homeAgent: { ipv6: HA6, ipv4: HA4 },
+  profile: PROFILE,
+  negotiated: true,
+};
+const key = (spi: number) => ({
+  spi,
+  aead: { algorithm: "rfc4106(gcm(aes))", key: new Secret(new Uint8Array(20).fill(spi)), icvLength: 16 },
+});
+const PAYLOAD = { receive: [key(1)], send: key(2) };
+const SIX: Endpoint = { format: "ipv6", address: ipv6("2001:db8:a::2") };
+const FOUR: Endpoint = { format: "ipv4", address: ipv4("203.0.114.2") };
+const NAT: Endpoint = { format: "udp", address: ipv4("203.0.115.2"), port: 40000 };
+
+const path = (egress: Endpoint, ...former: Endpoint[]): DataPath => ({
+  homeAddress: HOA,
+  ipv4HomeAddress: ipv4("198.51.100.100"),
+  egress,
+  ingress: [egress, ...former],
+  profile: "default",
+  revision: 1,
+});
+const protection = (observed?: ReadonlyMap<string, number>) => ({
+  associations: { payload: PAYLOAD },
+  ...(observed && { observedEsp: observed as never }),
+});
+const states = (objects: readonly KernelObject[]): XfrmState[] =>
+  objects.filter((object): object is XfrmState => object.kind === "xfrm-state");
+const ends = (objects: readonly KernelObject[]): string[] =>
+  states(objects).map(({ source, destination, transform }) => {
+    const udp = transform.type === "esp" && transform.encapsulation !== undefined;
+    return `${source}>${destination}${udp ? ` udp ${transform.encapsulation.destinationPort}` : ""}`;
+  });
+
+t.test("R5555-5.2.2-02 R5555-5.2.2-03: ESP as it is without a NAT, in UDP port 4500 behind one", (test) => {
+  test.strictSame(ends(planBinding(path(SIX), HOME_AGENT, protection())), [
+    ":::>2001:db8:1::1".slice(1),
+    "2001:db8:1::1>2001:db8:a::2",
+  ]);
+  test.strictSame(ends(planBinding(path(FOUR), HOME_AGENT, protection())), [
+    "0.0.0.0>203.0.113.1",
+    "203.0.113.1>203.0.114.2",
+  ]);
+  const known = protection(new Map([["203.0.115.2", 61000]]));
+  test.strictSame(ends(planBinding(path(NAT), HOME_AGENT, known)), [
+    "0.0.0.0>203.0.113.1 udp 4500",
+    "203.0.113.1>203.0.115.2 udp 61000",
+  ]);
+  test.end();
+});
+
+t.test("R5555-5.1-17: until a NAT's port for ESP is known the node is reached where it was before", (test) => {
+  const [, , sending] = ends(planBinding(path(NAT, SIX), HOME_AGENT, protection()));
+  test.equal(sending, "2001:db8:1::1>2001:db8:a::2");
+  test.equal(
+    ends(planBinding(path(NAT), HOME_AGENT, protection())).at(-1),
+    "203.0.113.1>203.0.115.2 udp 4500",
+    "or nowhere better",
+  );
+  test.end();
+});
+
+t.test("R5555-5.2.2-05: no tunnel takes the node's packets, and a policy stands before every way to it", (test) => {
+  const objects = planBinding(path(FOUR), HOME_AGENT, protection());
+  test.notOk(objects.some(({ kind }) => kind === "nft-element"));
+  const routes = objects.filter((object) => object.kind === "route");
+  test.strictSame([...new Set(routes.map(({ device }) => device))], ["dsmip-esp"]);
+  const out = objects.filter((object) => object.kind === "xfrm-policy" && object.direction === "out");
+  test.ok(out.length >= 2, "both families");
+  test.end();
+});
+
+t.test("R5555-5.2.2-04: the home agent itself is left out, at the node's end too", (test) => {
+  const four: LocalEndpoint = { format: "ipv4", address: ipv4("203.0.114.2"), device: "eth0" };
+  const away: MobileNodeDataPath = { homeAddress: HOA, mode: "away", egress: four, ingress: [four], revision: 1 };
+  const policies = planMobileNode(away, NODE, { payload: PAYLOAD }).filter((object) => object.kind === "xfrm-policy");
+  const bypass = policies.find(
+    ({ direction, selector }) => direction === "out" && selector.destination.address === HA6,
+  );
+  test.strictSame(bypass?.templates, []);
+  const payload = policies.find(({ direction, selector }) => direction === "out" && selector.destination.length === 0);
+  test.ok((bypass?.priority ?? 0) < (payload?.priority ?? 0), "looked at first");
+  test.strictSame(ends(planMobileNode(away, NODE, { payload: PAYLOAD })), [
+    "0.0.0.0>203.0.114.2",
+    "0.0.0.0>203.0.114.2 udp 4500",
+    "203.0.114.2>203.0.113.1",
+  ]);
+  test.end();
+});
+
+t.test("sequence numbers go from end to end: every association takes on from its twins, and from no other", (test) => {
+  const before = states(planBinding(path(SIX), HOME_AGENT, protection()));
+  const after = states(planBinding(path(FOUR, SIX), HOME_AGENT, protection()));
+  const parked = states(parkedAssociations(HOA, PAYLOAD));
+  for (const one of after) {
+    const kin = predecessorsOf(one, [...before, ...parked]).map(objectKey);
+    if (before.some((other) => objectKey(other) === objectKey(one))) continue;
+    test.ok(kin.length > 0, objectKey(one));
+  }
+  const stranger = { ...key(1), aead: { ...key(9).aead } };
+  const other = states(parkedAssociations(HOA, { receive: [stranger], send: undefined }));
+  test.strictSame(predecessorsOf(after[0] as XfrmState, other), [], "another key under the same SPI");
+  test.end();
+});
+
+t.test("no two nodes share a request id, and each is found again", (test) => {
+  const nodes = Array.from({ length: 5000 }, (_, i) =>
+    ipv6(`2001:db8:${(i % 7).toString(16)}::${(i + 1).toString(16)}`),
+  );
+  const slots = assignSlots(nodes);
+  const ids = new RequestIds(nodes, slots);
+  const seen = new Set<number>();
+  for (const node of nodes) for (const purpose of PURPOSES) seen.add(reqidOf(node, purpose, slots));
+  test.equal(seen.size, nodes.length * PURPOSES.length);
+  for (const node of nodes.slice(0, 50)) {
+    test.strictSame(ids.find(reqidOf(node, "payload", slots)), { homeAddress: node, purpose: "payload" });
+  }
+  test.strictSame(assignSlots([...nodes, ipv6("2001:db8:ff::1")]).size >= slots.size, true);
+  test.end();
+});
