@@ -26,7 +26,7 @@ test: build lint ## everything: lint, unit tests, kernel tests in the bench, the
 	@$(NODE) build/test/runner/all.js
 
 ##@ Parts of them
-.PHONY: setup build native check lint format test-unit test-kernel
+.PHONY: setup build native check lint format schemas test-unit test-kernel
 setup: ## install what is missing: Debian packages (as root), Node.js, npm packages
 	@test/bench/setup
 build: build/.compiled native ## compile what changed
@@ -42,6 +42,8 @@ lint: | setup
 	@$(BIOME) check --error-on-warnings
 format: ## let biome write the format
 	@$(BIOME) check --write
+schemas: build ## write the JSON Schemas and the OpenAPI document from schemas/*.ts
+	@$(NODE) build/schemas/generate.js schemas
 test-unit: build ## unit tests only; ARGS='word …' selects files by path
 	@$(NODE) build/test/runner/unit.js $(ARGS)
 test-kernel: build ## kernel tests only, in the bench; ARGS='word …' selects files by path
