@@ -24,6 +24,8 @@ export class HomeAgentKeys {
   readonly #platform: Platform;
   readonly #log: Logger;
   readonly #observed = new Map<Ipv6Address, Map<IpAddress, number>>();
+  /** Nodes whose payload is protected. */
+  readonly #protected: ReadonlySet<Ipv6Address>;
   #management: KeyManagement | undefined;
   #revision = 1;
 
@@ -69,6 +71,8 @@ export class HomeAgentKeys {
     this.#site = site;
     this.#platform = platform;
     this.#log = platform.log;
+    const wanted = config.subscribers.filter(({ profile }) => profileOf(site, profile).protection === "esp");
+    this.#protected = new Set(wanted.map(({ homeAddress }) => homeAddress));
   }
 
   get management(): KeyManagement {
@@ -95,9 +99,7 @@ export class HomeAgentKeys {
 
   /** Tells the IKE daemon where the node is now. */
   moved({ homeAddress, local, remote }: KeyManagementMovedEffect): void {
-    const profile = this.#config.subscribers.find((one) => one.homeAddress === homeAddress)?.profile ?? "default";
-    const protectedPayload = profileOf(this.#site, profile).protection === "esp";
-    const purposes: readonly Purpose[] = protectedPayload ? ["signalling", "payload"] : ["signalling"];
+    const purposes: readonly Purpose[] = this.#protected.has(homeAddress) ? ["signalling", "payload"] : ["signalling"];
     const moves = purposes.map((purpose) => ({
       selector: announcementSelector(homeAddress),
       reqid: negotiatedReqid(reqidOf(homeAddress, purpose, this.#site.negotiated?.slots)),
@@ -140,7 +142,7 @@ export class HomeAgentKeys {
   ): Promise<void> {
     await loadCredentials(daemon, credentials, ike.identity);
     for (const subscriber of this.#config.subscribers) {
-      const { homeAddress, ipv4HomeAddress, identity, authentication, profile } = subscriber;
+      const { homeAddress, ipv4HomeAddress, identity, authentication } = subscriber;
       if (identity === undefined) continue;
       const peers: IkePeers = {
         homeAddress,
@@ -149,7 +151,7 @@ export class HomeAgentKeys {
         nodeIdentity: identity,
         homeAgentIdentity: ike.identity,
         authentication,
-        protectPayload: profileOf(this.#site, profile).protection === "esp",
+        protectPayload: this.#protected.has(homeAddress),
         slots: this.#site.negotiated?.slots ?? new Map(),
       };
       const terms = { ...ike, certificate: credentials.certificate };

@@ -4,8 +4,8 @@
  *
  * IKE runs between the care-of address and the home agent while the associations are for the home address (RFC 4877 §4.4): for updates
  * strongSwan calls that transport_proxy. Behind a NAT it rewrites the selectors of transport mode to the NAT's address and then finds no
- * child that fits (get_transport_nat_ts, 5.9.8 and 6.0), so there the same child is negotiated without USE_TRANSPORT_MODE; the keys are
- * used in transport mode either way.
+ * child that fits (get_transport_nat_ts, 5.9.8 and 6.0), so there another child without USE_TRANSPORT_MODE takes its place; the keys are
+ * used in transport mode either way. Its selectors leave the protocol out, because by them the home agent tells the two apart.
  */
 import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
 import { negotiatedReqid, type Purpose, reqidOf, type Slots } from "../plan/request-ids.js";
@@ -119,13 +119,14 @@ function children(peers: IkePeers, terms: IkeTerms, role: "home-agent" | "mobile
       ? { local_ts: [...own], remote_ts: [...other] }
       : { local_ts: [...other], remote_ts: [...own] };
   const mobility = (address: Ipv6Address): string => `${address}[${MOBILITY_HEADER}]`;
-  const updates = {
-    ...child(peers, terms, "signalling"),
-    ...sides([mobility(homeAddress)], [mobility(homeAgent)]),
-  };
+  const updates = child(peers, terms, "signalling");
   return {
-    [CHILDREN.signalling]: { ...updates, mode: "transport_proxy" },
-    ...(role === "mobile-node" && { [CHILDREN.signallingBehindNat]: { ...updates, mode: "tunnel" } }),
+    [CHILDREN.signalling]: {
+      ...updates,
+      ...sides([mobility(homeAddress)], [mobility(homeAgent)]),
+      mode: "transport_proxy",
+    },
+    [CHILDREN.signallingBehindNat]: { ...updates, ...sides([homeAddress], [homeAgent]), mode: "tunnel" },
     ...(protectPayload && {
       [CHILDREN.payload]: {
         ...child(peers, terms, "payload"),

@@ -196,10 +196,11 @@ function decodeTransform(info: StructView, attributes: AttributeMap): XfrmState[
   const protocol = info.u8(INFO.id + xfrm_id.proto);
   if (protocol === IPPROTO_ESP) return decodeEsp(info, attributes);
   if (protocol !== IPPROTO_DSTOPTS && protocol !== IPPROTO_ROUTING) return undefined;
-  const careOf = attributes.get(XFRMA_COADDR);
+  const careOfAddress = attributes.get(XFRMA_COADDR)?.address() ?? IPV6_ANY;
+  if (isIpv4(careOfAddress)) return undefined;
   return {
     type: protocol === IPPROTO_DSTOPTS ? "home-address-option" : "type2-routing-header",
-    careOfAddress: careOf === undefined ? IPV6_ANY : new StructView(careOf.payload).ipv6(0),
+    careOfAddress,
     wildcard: (info.u8(INFO.flags) & XFRM_STATE_WILDRECV) !== 0,
   };
 }

@@ -20,7 +20,7 @@ test("an IKE daemon that dies takes no binding and no flow with it; new keys com
   await crossAll(scene, mobile);
 });
 
-test("daemons of ours that crash and start again adopt the associations, and no packet is lost in between", async (t) => {
+test("daemons of ours that crash and start again adopt the associations, and payload passes in between", async (t) => {
   const scene = await Scene.start(t, { ike: {}, profile: PROTECTED });
   const { mobile } = scene;
   scene.attach(mobile, "six");

@@ -1,6 +1,7 @@
 /** What the tests of negotiated keys look at. */
 import { freshText, send } from "./exchange.js";
 import { type Access, FAMILIES, type Mobile, type Scene } from "./scene.js";
+import { waitFor } from "./wait.js";
 
 export type Abroad = Exclude<Access, "home">;
 /** Every format after every other one. */
@@ -14,15 +15,22 @@ export async function spis(mobile: Mobile): Promise<string[]> {
 }
 
 /**
- * Each family and direction once; resolves when all have arrived. Up first: behind a NAT the home agent learns from the node's ESP where to
- * send, and what it sent before the first of it would be lost.
+ * Each family and direction; resolves when something has arrived in all of them. Up first, and again until one has arrived: behind a NAT the
+ * home agent learns from the node's ESP where to send, and what it sent before that is lost.
  */
 export async function crossAll(scene: Scene, mobile: Mobile): Promise<void> {
   for (const family of FAMILIES) {
     for (const direction of ["up", "down"] as const) {
-      const text = freshText(`${direction} IPv${family}`);
-      send(scene, mobile, { family, direction }, text);
-      await (direction === "down" ? mobile.stations[family] : scene.correspondents[family]).waitFor(text);
+      const there = direction === "down" ? mobile.stations[family] : scene.correspondents[family];
+      const texts: string[] = [];
+      const arrived = (): boolean => {
+        if (texts.some((text) => there.count(text) > 0)) return true;
+        const text = freshText(`${direction} IPv${family}`);
+        texts.push(text);
+        send(scene, mobile, { family, direction }, text);
+        return false;
+      };
+      await waitFor(arrived, { what: `IPv${family} ${direction} at ${there.label}`, interval: 100 });
     }
   }
 }
