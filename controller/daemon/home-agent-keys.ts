@@ -6,6 +6,7 @@ import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { connectionName, homeAgentConnection, type IkePeers } from "../ike/connections.js";
 import { type Credentials, loadCredentials } from "../ike/credentials.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
+import { endOlderSas } from "../ike/duplicates.js";
 import type { Logger } from "../log.js";
 import { type NodeProtection, planNegotiatedSubscriber } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
@@ -60,6 +61,11 @@ export class HomeAgentKeys {
         onAcquire: (homeAddress) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress }),
         onUp: (daemon) => keys.#load(daemon, ike, credentials, addresses),
         onDown: () => undefined,
+        onIkeUp: (connection) => {
+          endOlderSas(keys.management.daemon, connection).catch((error: Error) =>
+            keys.#log.warn({ event: "keys.duplicates", connection, reason: error.message }),
+          );
+        },
       },
       platform.log,
     );

@@ -4,6 +4,7 @@ import type { MobilityError } from "../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { AssociationTable } from "../ike/associations.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
+import { connectionsUp } from "../ike/duplicates.js";
 import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
 import type { Logger } from "../log.js";
@@ -25,6 +26,8 @@ export interface KeyManagementListener {
   /** The IKE daemon is there and knows nothing of us. Rejections are told and tried again. */
   onUp(daemon: IkeDaemonPort): Promise<void>;
   onDown(reason: MobilityError): void;
+  /** An IKE SA of this connection has come up. */
+  onIkeUp?(connection: string): void;
 }
 
 export interface KeyManagementSite {
@@ -68,8 +71,11 @@ export class KeyManagement {
           log.warn({ event: "charon.down", reason: error.message });
           listener.onDown(error);
         },
-        onEvent: () => undefined,
+        onEvent: (name, message) => {
+          if (name === "ike-updown") for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
+        },
       },
+      events: ["ike-updown"],
     });
     this.daemon = this.#client;
     watch.onChange((change) => {

@@ -8,7 +8,8 @@ import { isSection, type ViciSection } from "../vici/message.js";
 import { CHILDREN } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
 
-const INITIATE_MS = 4000;
+/** Less than three unanswered updates would take (RFC 5555 §4.4.1). */
+const INITIATE_MS = 8000;
 /** charon answers in its own time; its own limit is given in the command. */
 const ANSWER_MS = INITIATE_MS + 2000;
 const FIRST_RETRY_MS = 500;

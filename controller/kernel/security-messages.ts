@@ -65,6 +65,7 @@ export interface StateCounters {
   readonly octets: number;
   /** Seconds since 1970. */
   readonly addedAt: number;
+  /** Absent before the first packet, and on kernels before 6.2, which do not say. */
   readonly lastUsedAt?: number;
   /** Packets whose sequence number had been there already or was too old. */
   readonly replayed: number;

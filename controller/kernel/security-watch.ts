@@ -25,6 +25,10 @@ export type { NegotiatedState, StateCounters } from "./security-messages.js";
 
 const GROUPS = [XFRMNLGRP_SA, XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING];
 const RETRY_MS = 1000;
+/** Between two dumps that end one after the other the event loop has looked at the announcements at least once. */
+const QUIET_DUMPS = 2;
+/** Under announcements without end the picture is as good as it gets. */
+const MAX_DUMPS = 10;
 
 export type SecurityChange =
   | { readonly kind: "added" | "removed"; readonly state: NegotiatedState }
@@ -52,6 +56,11 @@ export class SecurityWatch {
   /** While a dump runs: what was announced meanwhile, which the dump may have missed. */
   #meanwhile: SecurityNews[] | undefined;
   #stale = true;
+  /** Announcements were lost, and older ones may still be in the socket, which what was lost has made wrong. */
+  #doubtful = false;
+  /** Dumps in a row during which nothing was announced, not even what does not concern us. */
+  #quiet = 0;
+  #disturbed = false;
   #dumping = false;
   #cancelRetry: (() => void) | undefined;
   #closed = false;
@@ -74,7 +83,7 @@ export class SecurityWatch {
     // Announcements first: what changes between the dump and the subscription would be missed otherwise.
     this.#announcements = openTransport("xfrm", GROUPS);
     this.#session = new NetlinkSession(openTransport("xfrm", []), { setTimer });
-    this.#announcements.onOverrun(() => this.#learnAnew());
+    this.#announcements.onOverrun(() => this.#doubt());
     this.#announcements.onDatagram((datagram) => this.#hear(datagram));
   }
 
@@ -106,10 +115,11 @@ export class SecurityWatch {
 
   #hear(datagram: Uint8Array): void {
     let news: SecurityNews[];
+    this.#disturbed = true;
     try {
       news = decodeAndWipe(splitMessages(datagram), decodeNews);
     } catch {
-      return this.#learnAnew(); // ignored: whatever it was, a dump says how things are
+      return this.#doubt(); // ignored: whatever it was, a dump says how things are
     }
     for (const one of news) this.#take(one);
   }
@@ -139,6 +149,12 @@ export class SecurityWatch {
     }
   }
 
+  #doubt(): void {
+    this.#doubtful = true;
+    this.#quiet = 0;
+    this.#learnAnew();
+  }
+
   #learnAnew(): void {
     this.#stale = true;
     if (!this.#dumping && !this.#closed) void this.#learn();
@@ -150,6 +166,7 @@ export class SecurityWatch {
       await this.#dumpUntilFresh();
     } catch (error) {
       if (this.#closed) return;
+      this.#quiet = 0;
       this.#cancelRetry = this.#setTimer(RETRY_MS, () => this.#learnAnew());
       return this.#onError(error);
     }
@@ -159,8 +176,9 @@ export class SecurityWatch {
   async #dumpUntilFresh(): Promise<void> {
     this.#dumping = true;
     try {
-      while (this.#stale && !this.#closed) {
+      for (let dumps = 1; this.#stale && !this.#closed; dumps++) {
         this.#stale = false;
+        if (dumps === MAX_DUMPS) this.#doubtful = false;
         await this.#dump();
       }
     } finally {
@@ -170,14 +188,23 @@ export class SecurityWatch {
 
   async #dump(): Promise<void> {
     this.#meanwhile = [];
+    this.#disturbed = false;
     try {
       const states = decodeAndWipe(await this.#session.dump(DUMP_STATES), negotiatedState);
       this.#states = new Map(states.map((state) => [keyOf(state), state]));
     } finally {
       const later = this.#meanwhile;
       this.#meanwhile = undefined;
-      for (const news of later) this.#change(news);
+      if (this.#doubtful) this.#drain();
+      else for (const news of later) this.#change(news);
     }
+  }
+
+  /** While older announcements come in they are not believed, and another dump says how things are. */
+  #drain(): void {
+    this.#quiet = this.#disturbed ? 0 : this.#quiet + 1;
+    if (this.#quiet < QUIET_DUMPS) this.#stale = true;
+    else this.#doubtful = false;
   }
 }
 
