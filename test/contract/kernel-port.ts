@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { ipv4, ipv6 } from "../../controller/base/ip.js";
+import { Secret } from "../../controller/base/secret.js";
 import { objectsEqual } from "../../controller/plan/equal.js";
 import {
   type Address,
@@ -15,7 +16,9 @@ import {
   OWNERSHIP,
   objectKey,
   type Route,
+  type XfrmState,
 } from "../../controller/plan/objects.js";
+import { SENDING_MARK } from "../../controller/plan/security-marks.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../../controller/reconcile/kernel-port.js";
 import { KIND_ORDER } from "../../controller/reconcile/order.js";
 
@@ -76,6 +79,21 @@ const port = (value: number): NftElement => ({
   set: "ports",
   key: [ipv4("203.0.113.77")],
   value,
+});
+
+const association = (end: string): XfrmState => ({
+  kind: "xfrm-state",
+  source: ipv4("203.0.113.1"),
+  destination: ipv4(end),
+  reqid: OWNERSHIP.reqidBase + 19,
+  transform: {
+    type: "esp",
+    spi: 0x1000,
+    mode: "tunnel",
+    aead: { algorithm: "rfc4106(gcm(aes))", key: new Secret(new Uint8Array(20).fill(7)), icvLength: 16 },
+    replayWindow: 4096,
+    mark: SENDING_MARK,
+  },
 });
 
 const create = (object: KernelObject): Operation => ({ verb: "create", object });
@@ -158,6 +176,25 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
       assert.ok(await bench.strangerHas(his));
       assert.ok(await bench.strangerHas(address("198.51.100.1")));
       await holds(bench, DEVICE);
+    },
+  },
+  {
+    name: "what takes on from another is made beside it, and anew where that one is gone",
+    async run(bench) {
+      const [first, second, third] = ["203.0.114.11", "203.0.114.12", "203.0.114.13"].map(association);
+      assert.ok(first && second && third);
+      const after = (object: XfrmState, ...predecessors: readonly XfrmState[]): Operation => ({
+        verb: "create",
+        object,
+        predecessors,
+      });
+      await accepted(bench, create(first));
+      await accepted(bench, after(second, first), remove(first));
+      await holds(bench, second);
+      await accepted(bench, after(third, first, second), after(third, first, second));
+      await holds(bench, second, third);
+      await accepted(bench, remove(second), after(first, second));
+      await holds(bench, first, third);
     },
   },
   {

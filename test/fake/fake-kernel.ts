@@ -9,6 +9,8 @@ export class FakeKernel implements KernelPort {
   readonly strangers = new Map<string, KernelObject>();
   /** Each call of `apply`, as "verb key" lines. */
   readonly batches: string[][] = [];
+  /** Of each object that was created: the keys of its predecessors that were there then. */
+  readonly heritage = new Map<string, readonly string[]>();
   dumps = 0;
   /** A sentence makes the kernel refuse the operation. */
   refuse: (operation: Operation) => string | undefined = () => undefined;
@@ -78,8 +80,13 @@ export class FakeKernel implements KernelPort {
     if (object.kind === "nft-table" && verb !== "create") this.#dropElements();
     if (verb === "remove") this.objects.delete(key);
     else this.objects.set(key, object);
+    if (verb === "create") this.heritage.set(key, this.#present(operation.predecessors ?? []));
     this.announce({ verb: verb === "remove" ? "removed" : "changed", object });
     return { operation };
+  }
+
+  #present(objects: readonly KernelObject[]): readonly string[] {
+    return objects.map(objectKey).filter((key) => this.objects.has(key));
   }
 
   #conflict({ verb, object }: Operation): string | undefined {

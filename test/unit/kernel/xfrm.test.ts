@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import t from "tap";
 import { fromHex, toHex } from "../../../controller/base/bytes.js";
 import { DecodeError, EncodeError } from "../../../controller/base/errors.js";
-import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { familyOf, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import type { KernelNames, NetlinkRequest } from "../../../controller/kernel/codec.js";
 import * as c from "../../../controller/kernel/xfrm-constants.js";
@@ -111,6 +111,29 @@ t.test("the vectors hold every transformation, mode, direction, type and action"
   t.end();
 });
 
+t.test(
+  "the vectors hold every part of an ESP state once by itself, and every mixture of inner and outer family",
+  (t) => {
+    const objects = VECTORS.map(({ object }) => object);
+    const parts = ["encapsulation", "mark", "setMark", "decapsulateDscp", "hideDscp"] as const;
+    const states = objects.filter((object) => object.kind === "xfrm-state");
+    const alone = states.flatMap(({ transform }) => {
+      const has = transform.type === "esp" ? parts.filter((part) => transform[part] !== undefined) : [];
+      return has.length === 1 ? has : [];
+    });
+    t.strictSame(new Set(alone), new Set(parts));
+    const ends = states.filter(({ transform }) => transform.type === "esp").map(({ source }) => familyOf(source));
+    t.strictSame(new Set(ends), new Set([4, 6]));
+    const mixtures = objects
+      .filter((object) => object.kind === "xfrm-policy")
+      .flatMap(({ selector, templates }) =>
+        templates.map(({ source }) => `${familyOf(selector.source.address)} in ${familyOf(source)}`),
+      );
+    t.strictSame(new Set(mixtures), new Set(["6 in 6", "6 in 4", "4 in 6"]));
+    t.end();
+  },
+);
+
 t.test("a removal notification carries the whole object", (t) => {
   for (const vector of VECTORS.filter(({ direction }) => direction === "reply")) {
     const { type, body } = vectorMessage(vector);
@@ -195,6 +218,10 @@ t.test("what the kernel could not hold is refused before it is asked, without th
     esp({ replayWindow: 4097 }),
     esp({ replayWindow: 1.5 }),
     esp({ aead }),
+    esp({ encapsulation: { sourcePort: 4500, destinationPort: 65_536 } }),
+    esp({ mark: { value: 0, mask: 2 ** 32 } }),
+    esp({ setMark: { value: -1, mask: 0 } }),
+    { ...ESP, source: ipv4("203.0.113.1") },
     { ...ESP, reqid: -1 },
     {
       ...ESP,
@@ -249,5 +276,13 @@ t.test("truncated messages are decode errors, others' objects are nothing", (t) 
   otherFamily[XFRM_STRUCTS.xfrm_usersa_info.family] = 17;
   t.equal(decode({ ...esp, body: otherFamily }), undefined, "end points of another family");
   t.equal(decode({ type: 0x18, flags: 0, body: esp.body }), undefined, "an expiry");
+  t.end();
+});
+
+t.test("a template has two ends of one family", (t) => {
+  const [template] = policy("policy in tunnel mode").templates;
+  if (template === undefined) throw new TypeError("no template");
+  const mixed = { ...policy("policy in tunnel mode"), templates: [{ ...template, source: ipv4("0.0.0.0") }] };
+  t.throws(() => xfrmPolicyCodec.create(mixed, NAMES), EncodeError);
   t.end();
 });
