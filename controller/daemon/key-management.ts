@@ -16,6 +16,9 @@ import { openTransport, setTimer } from "./kernel.js";
 import { monotonicNow } from "./machine-loop.js";
 import { listIkeSas, securityDocument } from "./security-view.js";
 
+/** The second one comes later: an SA whose child is still being installed is not shown by charon. */
+const SA_EVENTS: readonly string[] = ["ike-updown", "child-updown"];
+
 export interface KeyManagementListener {
   /** The node's associations may be others now. */
   onAssociations(homeAddress: Ipv6Address): void;
@@ -72,10 +75,10 @@ export class KeyManagement {
           listener.onDown(error);
         },
         onEvent: (name, message) => {
-          if (name === "ike-updown") for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
+          if (SA_EVENTS.includes(name)) for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
         },
       },
-      events: ["ike-updown"],
+      events: SA_EVENTS,
     });
     this.daemon = this.#client;
     watch.onChange((change) => {

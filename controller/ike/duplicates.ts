@@ -6,14 +6,14 @@ import { isSection, type ViciSection } from "../vici/message.js";
 import { numberAt, sectionsOf, textAt } from "../vici/section.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
 
-/** Names of the connections that an `ike-updown` event says are up. */
+/** Names of the connections of which an event says that an IKE SA or a child is up. */
 export function connectionsUp(event: ViciSection): readonly string[] {
   return textAt(event, "up") === "yes" ? sectionsOf(event).map(([name]) => name) : [];
 }
 
 /** Rejects with ViciError. */
 export async function endOlderSas(daemon: IkeDaemonPort, name: string): Promise<void> {
-  const events = await daemon.stream("list-sas", { ike: name, noblock: "yes" }, "list-sa");
+  const events = await daemon.stream("list-sas", { ike: name }, "list-sa");
   const ids = events
     .flatMap((event) => Object.values(event).filter(isSection))
     .filter((sa) => textAt(sa, "state") === "ESTABLISHED")
