@@ -2,7 +2,7 @@
  * Security associations ⇄ XFRM messages: ESP with an AEAD, and the two transformations of Mobile IPv6 (home address option, type 2
  * routing header).
  *
- * What the kernel changes in place (XFRM_MSG_UPDSA, measured on 6.1): for the states of Mobile IPv6 the care-of address and the
+ * What the kernel changes in place (XFRM_MSG_UPDSA, measured on 6.1 and 6.12): for the states of Mobile IPv6 the care-of address and the
  * selector; for ESP only lifetimes and an existing UDP encapsulation, so an ESP state that differs in anything else must be removed and
  * made again.
  *
