@@ -10,7 +10,7 @@ import { endOlderSas } from "../ike/duplicates.js";
 import type { Logger } from "../log.js";
 import { type NodeProtection, planNegotiatedSubscriber } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
-import { negotiatedReqid, type Purpose, RequestIds, reqidOf } from "../plan/request-ids.js";
+import { negotiatedReqid, PURPOSES, RequestIds, reqidOf } from "../plan/request-ids.js";
 import { announcementSelector } from "../plan/security-plan.js";
 import { type HomeAgentPlanSite, profileOf } from "../plan/site.js";
 import type { KeyManagementMovedEffect } from "../protocol/home-agent-inputs.js";
@@ -58,7 +58,7 @@ export class HomeAgentKeys {
           platform.reconciler.commit();
         },
         // Only a node can start anything: it knows from where it speaks.
-        onAcquire: (homeAddress) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress }),
+        onAcquire: (homeAddress, purpose) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress, purpose }),
         onUp: (daemon) => keys.#load(daemon, ike, credentials, addresses),
         onDown: () => undefined,
         onIkeUp: (connection) => {
@@ -105,8 +105,8 @@ export class HomeAgentKeys {
 
   /** Tells the IKE daemon where the node is now. */
   moved({ homeAddress, local, remote }: KeyManagementMovedEffect): void {
-    const purposes: readonly Purpose[] = this.#protected.has(homeAddress) ? ["signalling", "payload"] : ["signalling"];
-    const moves = purposes.map((purpose) => ({
+    const associations = this.management.associations(homeAddress);
+    const moves = PURPOSES.filter((purpose) => associations[purpose] !== undefined).map((purpose) => ({
       selector: announcementSelector(homeAddress),
       reqid: negotiatedReqid(reqidOf(homeAddress, purpose, this.#site.negotiated?.slots)),
       local,

@@ -9,8 +9,9 @@ import type { IkeCredentials } from "../credentials.js";
 import type { Logger } from "../log.js";
 import { planBinding, planHomeAgentSite, planSubscriberSecurity } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
-import { parkedAssociations } from "../plan/payload-protection.js";
-import { DIRECT_MARK, profileOf, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
+import { TUNNEL_PURPOSES } from "../plan/request-ids.js";
+import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
+import { parkedAssociations } from "../plan/tunnel-associations.js";
 import { viewOf } from "../protocol/binding-cache.js";
 import { bindingViews, dataPaths, HomeAgentState, lookup, nextDeadline, step } from "../protocol/home-agent.js";
 import type { HomeAgentEffect, HomeAgentInput } from "../protocol/home-agent-inputs.js";
@@ -88,15 +89,19 @@ async function run(
 
   function replan(homeAddress: Ipv6Address): void {
     const path = paths.get(homeAddress);
-    if (path !== undefined && profileOf(planSite, path.profile).protection === "esp") plan(path);
+    if (path !== undefined) plan(path);
     park(homeAddress);
   }
 
-  /** Payload associations of a node without a binding are kept for the next one. */
+  /** Associations of tunnels of a node without a binding are kept for the next one. */
   function park(homeAddress: Ipv6Address): void {
     if (ikeKeys === undefined) return;
-    const { payload } = ikeKeys.protection(homeAddress).associations;
-    const parked = paths.has(homeAddress) ? [] : parkedAssociations(homeAddress, payload, planSite.negotiated?.slots);
+    const { associations } = ikeKeys.protection(homeAddress);
+    const parked = paths.has(homeAddress)
+      ? []
+      : TUNNEL_PURPOSES.flatMap((purpose) =>
+          parkedAssociations(homeAddress, purpose, associations[purpose], planSite.negotiated?.slots),
+        );
     platform.reconciler.setGroup(parkedGroup(homeAddress), parked, 1);
   }
 

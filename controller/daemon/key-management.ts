@@ -9,7 +9,7 @@ import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
 import type { Logger } from "../log.js";
 import type { KernelObject } from "../plan/objects.js";
-import type { RequestIds } from "../plan/request-ids.js";
+import type { Purpose, RequestIds } from "../plan/request-ids.js";
 import type { Associations } from "../plan/site.js";
 import { ViciClient } from "../vici/client.js";
 import { openTransport, setTimer } from "./kernel.js";
@@ -25,7 +25,7 @@ export interface KeyManagementListener {
   /** Authentic ESP in UDP of the node came from another address or port. */
   onMapping(homeAddress: Ipv6Address, from: { readonly address: IpAddress; readonly port: number }): void;
   /** A packet of ours found no association. */
-  onAcquire(homeAddress: Ipv6Address): void;
+  onAcquire(homeAddress: Ipv6Address, purpose: Purpose): void;
   /** The IKE daemon is there and knows nothing of us. Rejections are told and tried again. */
   onUp(daemon: IkeDaemonPort): Promise<void>;
   onDown(reason: MobilityError): void;
@@ -93,7 +93,7 @@ export class KeyManagement {
           return;
         case "acquire": {
           const owner = site.ids.find(change.reqid);
-          return owner === undefined ? undefined : listener.onAcquire(owner.homeAddress);
+          return owner === undefined ? undefined : listener.onAcquire(owner.homeAddress, owner.purpose);
         }
         case "mapping": {
           const owner = site.ids.find(change.reqid);

@@ -8,7 +8,7 @@ import { isComplete } from "../ike/associations.js";
 import { connectionName, type IkePeers, mobileNodeConnection } from "../ike/connections.js";
 import { type Credentials, loadCredentials } from "../ike/credentials.js";
 import { IkeInitiator, type Wanted } from "../ike/initiator.js";
-import { NO_SLOTS, negotiatedReqid, type Purpose, RequestIds, reqidOf } from "../plan/request-ids.js";
+import { NO_SLOTS, negotiatedReqid, PURPOSES, type Purpose, RequestIds, reqidOf } from "../plan/request-ids.js";
 import { announcementSelector, planNegotiatedNode } from "../plan/security-plan.js";
 import type { Associations, MobileNodePlanSite } from "../plan/site.js";
 import type { CareOf } from "../protocol/attachment.js";
@@ -56,7 +56,7 @@ export class MobileNodeKeys {
       {
         onAssociations: () => keys.#associationsChanged(listener),
         onMapping: () => undefined,
-        onAcquire: () => undefined,
+        onAcquire: (_, purpose) => keys.#initiator?.demand(purpose),
         onUp: async (daemon) => {
           await loadCredentials(daemon, credentials, ike.homeAgentIdentity);
           await keys.#initiator?.daemonUp();
@@ -80,6 +80,8 @@ export class MobileNodeKeys {
       isComplete: () => keys.complete,
       onFailure: (reason) =>
         listener.onFailure(`IKE with ${ike.homeAgentIdentity} as ${ike.identity} failed: ${reason}`),
+      onRefusal: (purpose, reason) =>
+        platform.log.warn({ event: "keys.refused", hoa: homeAddress, purpose, peer: ike.homeAgentIdentity, reason }),
     });
     return keys;
   }
@@ -124,7 +126,8 @@ export class MobileNodeKeys {
       return;
     }
     const { homeAddress } = this.#site;
-    const moves = this.#purposes.map((purpose) => ({
+    const { associations } = this;
+    const moves = PURPOSES.filter((purpose) => associations[purpose] !== undefined).map((purpose) => ({
       selector: announcementSelector(homeAddress),
       reqid: negotiatedReqid(reqidOf(homeAddress, purpose)),
       local: ends.careOf,

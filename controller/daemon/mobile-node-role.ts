@@ -85,7 +85,7 @@ async function run(
     security.method === "ikev2" && credentials !== undefined
       ? await MobileNodeKeys.open(config, security, credentials, planSite, platform, {
           replan: () => {
-            if (path !== undefined && planSite.profile.protection === "esp") plan(path);
+            if (path !== undefined) plan(path);
           },
           onFailure: (failure) => loop.push({ kind: "security", ready: false, failure }),
         })

@@ -50,7 +50,8 @@ export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): Mobi
   return { ...mobileNode, negotiatesKeys: security.method === "ikev2" };
 }
 
-export function mobileNodePlanSite({ mobileNode, tunnelProfile }: MobileNodeConfig): MobileNodePlanSite {
+export function mobileNodePlanSite({ mobileNode, tunnelProfile, security }: MobileNodeConfig): MobileNodePlanSite {
   const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent } = mobileNode;
-  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile };
+  const negotiated = security.method === "ikev2";
+  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile, negotiated };
 }

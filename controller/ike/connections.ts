@@ -14,6 +14,12 @@ import { ESP_UDP_PORT } from "../plan/site.js";
 import type { ViciSection } from "../vici/message.js";
 
 const MOBILITY_HEADER = 135;
+const ICMPV6 = 58;
+/** Message types stand in the upper octet of a selector's port (RFC 4877 §7.2.1, RFC 4301 §4.4.1.1). */
+const HOME_TEST_INIT = 0x0100;
+const HOME_TEST = 0x0300;
+const MOBILE_PREFIX_SOLICITATION = 0x9200;
+const MOBILE_PREFIX_ADVERTISEMENT = 0x9300;
 /** Under 1: an association lives a tenth longer than its keys are used. */
 const LIFE_FACTOR = 1.1;
 
@@ -44,6 +50,9 @@ export const CHILDREN = {
   signalling: "signalling",
   signallingBehindNat: "signalling-nat",
   payload: "payload",
+  returnRoutability: "return-routability",
+  prefix: "prefix",
+  prefixBehindNat: "prefix-nat",
 } as const;
 
 export function homeAgentConnection(peers: IkePeers, terms: IkeTerms, addresses: readonly IpAddress[]): ViciSection {
@@ -120,6 +129,7 @@ function children(peers: IkePeers, terms: IkeTerms, role: "home-agent" | "mobile
       : { local_ts: [...other], remote_ts: [...own] };
   const mobility = (address: Ipv6Address): string => `${address}[${MOBILITY_HEADER}]`;
   const updates = child(peers, terms, "signalling");
+  const prefix = child(peers, terms, "prefix");
   return {
     [CHILDREN.signalling]: {
       ...updates,
@@ -127,6 +137,24 @@ function children(peers: IkePeers, terms: IkeTerms, role: "home-agent" | "mobile
       mode: "transport_proxy",
     },
     [CHILDREN.signallingBehindNat]: { ...updates, ...sides([homeAddress], [homeAgent]), mode: "tunnel" },
+    [CHILDREN.returnRoutability]: {
+      ...child(peers, terms, "return-routability"),
+      ...sides([`${homeAddress}[${MOBILITY_HEADER}/${HOME_TEST_INIT}]`], [`::/0[${MOBILITY_HEADER}/${HOME_TEST}]`]),
+      mode: "tunnel",
+    },
+    [CHILDREN.prefix]: {
+      ...prefix,
+      ...sides(
+        [`${homeAddress}[${ICMPV6}/${MOBILE_PREFIX_SOLICITATION}]`],
+        [`${homeAgent}[${ICMPV6}/${MOBILE_PREFIX_ADVERTISEMENT}]`],
+      ),
+      mode: "transport_proxy",
+    },
+    [CHILDREN.prefixBehindNat]: {
+      ...prefix,
+      ...sides([`${homeAddress}[${ICMPV6}]`], [`${homeAgent}[${ICMPV6}]`]),
+      mode: "tunnel",
+    },
     ...(protectPayload && {
       [CHILDREN.payload]: {
         ...child(peers, terms, "payload"),

@@ -4,6 +4,7 @@
  */
 import { type IpAddress, parseIp } from "../base/ip.js";
 import type { SetTimer } from "../netlink/transport.js";
+import { DEMANDED_PURPOSES, type DemandedPurpose, type Purpose } from "../plan/request-ids.js";
 import { isSection, type ViciSection } from "../vici/message.js";
 import { CHILDREN } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
@@ -29,6 +30,8 @@ export interface InitiatorOptions {
   /** Nothing is missing any more. */
   readonly isComplete: () => boolean;
   readonly onFailure: (reason: string) => void;
+  /** The home agent has refused what only some packets need. */
+  readonly onRefusal: (purpose: DemandedPurpose, reason: string) => void;
 }
 
 export class IkeInitiator {
@@ -42,6 +45,8 @@ export class IkeInitiator {
   #cancelTimer: (() => void) | undefined;
   #closed = false;
   #up = false;
+  /** Purposes for which a packet has found no association. */
+  readonly #demanded = new Set<DemandedPurpose>();
 
   constructor(options: InitiatorOptions) {
     this.#options = options;
@@ -51,6 +56,14 @@ export class IkeInitiator {
   secure(wanted: Wanted): void {
     this.#wanted = wanted;
     this.#retryMs = FIRST_RETRY_MS;
+    this.#start();
+  }
+
+  /** A packet found no association for this purpose. What the node cannot do without is never left out anyway. */
+  demand(purpose: Purpose): void {
+    const demanded = DEMANDED_PURPOSES.find((one) => one === purpose);
+    if (demanded === undefined || this.#wanted === undefined) return;
+    this.#demanded.add(demanded);
     this.#start();
   }
 
@@ -118,7 +131,8 @@ export class IkeInitiator {
 
   async #attempt(): Promise<void> {
     const wanted = this.#wanted;
-    if (wanted === undefined || this.#options.isComplete()) return;
+    if (wanted === undefined) return;
+    if (this.#options.isComplete() && this.#demanded.size === 0) return;
     try {
       await this.#establish(wanted);
       this.#retryMs = FIRST_RETRY_MS;
@@ -137,15 +151,32 @@ export class IkeInitiator {
     await daemon.command("load-conn", { [name]: connection(wanted) });
     this.#ends = wanted;
     const present = await this.#children();
-    if (!present.has(CHILDREN.signalling) && !present.has(CHILDREN.signallingBehindNat)) {
+    await this.#transport(present, CHILDREN.signalling, CHILDREN.signallingBehindNat);
+    if (protectPayload && !present.has(CHILDREN.payload)) await this.#initiate(CHILDREN.payload);
+    await this.#answerDemands(present);
+  }
+
+  /** Not worth the IKE SA: a home agent may know no such thing, and the kernel asks again while somebody sends. */
+  async #answerDemands(present: ReadonlySet<string>): Promise<void> {
+    for (const purpose of this.#demanded) {
+      this.#demanded.delete(purpose);
       try {
-        await this.#initiate(CHILDREN.signalling);
+        if (purpose === "prefix") await this.#transport(present, CHILDREN.prefix, CHILDREN.prefixBehindNat);
+        else if (!present.has(CHILDREN.returnRoutability)) await this.#initiate(CHILDREN.returnRoutability);
       } catch (error) {
-        if (!(await this.#isBehindNat())) throw error;
-        await this.#initiate(CHILDREN.signallingBehindNat);
+        if (!this.#closed && this.#up) this.#options.onRefusal(purpose, (error as Error).message);
       }
     }
-    if (protectPayload && !present.has(CHILDREN.payload)) await this.#initiate(CHILDREN.payload);
+  }
+
+  async #transport(present: ReadonlySet<string>, child: string, behindNat: string): Promise<void> {
+    if (present.has(child) || present.has(behindNat)) return;
+    try {
+      await this.#initiate(child);
+    } catch (error) {
+      if (!(await this.#isBehindNat())) throw error;
+      await this.#initiate(behindNat);
+    }
   }
 
   async #initiate(child: string): Promise<void> {

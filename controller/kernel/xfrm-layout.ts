@@ -236,9 +236,9 @@ export function putUnlimitedLifetime(lifetime: StructView): void {
   lifetime.bytes.fill(0xff, 0, LIFETIME_LIMITS);
 }
 
-/** Both prefixes must be of one family; a Mobility Header type stands in the source port with a full mask (RFC 4877 §4.3). */
+/** Both prefixes must be of one family; a Mobility Header or ICMPv6 type stands in the source port with a full mask (RFC 4877 §4.3). */
 export function putSelector(view: StructView, selector: XfrmSelector): void {
-  const { source, destination, protocol, mobilityHeaderType, icmpv6Errors } = selector;
+  const { source, destination, protocol, mobilityHeaderType, icmpv6Errors, icmpv6Type } = selector;
   const family = familyOf(source.address);
   if (family !== familyOf(destination.address))
     throw new EncodeError("selector", "two address families in one selector");
@@ -252,10 +252,19 @@ export function putSelector(view: StructView, selector: XfrmSelector): void {
     if (protocol !== IPPROTO_ICMPV6) throw new EncodeError("selector", `ICMPv6 errors with protocol ${protocol}`);
     view.putU16be(SELECTOR.sport_mask, ICMPV6_INFORMATIONAL);
   }
-  if (mobilityHeaderType === undefined) return;
-  if (protocol !== IPPROTO_MH) throw new EncodeError("selector", `Mobility Header type with protocol ${protocol}`);
-  if (mobilityHeaderType > 0xff) throw new EncodeError("selector", `Mobility Header type ${mobilityHeaderType}`);
-  view.putU16be(SELECTOR.sport, mobilityHeaderType);
+  putType(view, mobilityHeaderType, { name: "Mobility Header", carrier: IPPROTO_MH, protocol });
+  putType(view, icmpv6Type, { name: "ICMPv6", carrier: IPPROTO_ICMPV6, protocol });
+}
+
+function putType(
+  view: StructView,
+  type: number | undefined,
+  { name, carrier, protocol }: { readonly name: string; readonly carrier: number; readonly protocol: number },
+): void {
+  if (type === undefined) return;
+  if (protocol !== carrier) throw new EncodeError("selector", `${name} type with protocol ${protocol}`);
+  if (type > 0xff) throw new EncodeError("selector", `${name} type ${type}`);
+  view.putU16be(SELECTOR.sport, type);
   view.putU16be(SELECTOR.sport_mask, 0xffff);
 }
 
@@ -264,7 +273,7 @@ export function getSelector(view: StructView): XfrmSelector | undefined {
   const family = view.u16(SELECTOR.family);
   const protocol = view.u8(SELECTOR.proto);
   const sourceMask = view.u16be(SELECTOR.sport_mask);
-  const hasType = protocol === IPPROTO_MH && sourceMask === 0xffff;
+  const hasType = (protocol === IPPROTO_MH || protocol === IPPROTO_ICMPV6) && sourceMask === 0xffff;
   const errors = protocol === IPPROTO_ICMPV6 && sourceMask === ICMPV6_INFORMATIONAL && view.u16be(SELECTOR.sport) === 0;
   if ((!hasType && !errors && sourceMask !== 0) || view.u16be(SELECTOR.dport_mask) !== 0) return undefined;
   if (view.u32(SELECTOR.ifindex) !== 0 || view.u32(SELECTOR.user) !== 0) return undefined;
@@ -272,7 +281,7 @@ export function getSelector(view: StructView): XfrmSelector | undefined {
     source: { address: view.address(SELECTOR.saddr, family), length: view.u8(SELECTOR.prefixlen_s) },
     destination: { address: view.address(SELECTOR.daddr, family), length: view.u8(SELECTOR.prefixlen_d) },
     protocol,
-    ...(hasType ? { mobilityHeaderType: view.u16be(SELECTOR.sport) } : {}),
+    ...(hasType ? { [protocol === IPPROTO_MH ? "mobilityHeaderType" : "icmpv6Type"]: view.u16be(SELECTOR.sport) } : {}),
     ...(errors ? { icmpv6Errors: true } : {}),
   };
 }

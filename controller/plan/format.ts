@@ -209,11 +209,12 @@ function formatTemplate({ protocol, mode, source, destination, reqid, optional }
   return words(head, optional ? "level use" : undefined);
 }
 
-function formatSelector({ source, destination, protocol, mobilityHeaderType, icmpv6Errors }: XfrmSelector): string {
+function formatSelector(selector: XfrmSelector): string {
+  const { source, destination, protocol, mobilityHeaderType, icmpv6Errors, icmpv6Type } = selector;
   return words(
     `src ${formatPrefix(source)} dst ${formatPrefix(destination)}`,
     option("proto", protocol === 0 ? undefined : protocol),
-    option("type", mobilityHeaderType),
+    option("type", mobilityHeaderType ?? icmpv6Type),
     icmpv6Errors === true ? "# types below 128, which ip has no word for" : undefined,
   );
 }

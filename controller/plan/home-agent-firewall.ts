@@ -3,7 +3,7 @@
  * KERNEL.md tells the reason of every chain. Names of sets: outer format and inner family.
  */
 import type { Ipv4Address } from "../base/ip.js";
-import { dressEsp, markEspInUdp } from "./esp-firewall.js";
+import { dressEsp, markEspInUdp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "./esp-firewall.js";
 import {
   accept,
   type Clause,
@@ -38,9 +38,9 @@ import {
   DSMIP_PORT,
   type HomeAgentPlanSite,
   internalAddress,
-  protectsPayload,
   SIGNALLING_PORT,
   tunnelClasses,
+  usesEspTunnels,
 } from "./site.js";
 
 /** Before connection tracking (-200) and before anybody's filter. */
@@ -102,6 +102,7 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     sets: [...Object.values(SETS), CLASS_MAP, SIGNALLING_SET],
     chains: [
       prerouting(site),
+      ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
       ...(ipv4 === undefined ? [] : [steer(site)]),
       input(site),
       ...inputChains(),
@@ -123,11 +124,12 @@ function prerouting(site: HomeAgentPlanSite): NftChain {
       ...(ipv4 === undefined
         ? []
         : [
-            ...(protectsPayload(site) ? [markEspInUdp("daddr", ipv4)] : []),
+            ...(usesEspTunnels(site) ? [markEspInUdp("daddr", ipv4)] : []),
             rule(ipField("daddr", ipv4), udpPort("dport", DSMIP_PORT), jump("steer")),
             ...untracked(ipField("daddr", ipv4)),
           ]),
       ...untracked(ipField("daddr", ipv6)),
+      ...(site.negotiated === undefined ? [] : toTypedMessages),
     ],
   };
 }
@@ -223,7 +225,7 @@ function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
       base: { type: "route", hook: "output", priority: FIRST, policy: "accept" },
       rules: [
         ...perDevice,
-        ...(protectsPayload(site) ? dressEsp(4, tunnelClasses(site)) : []),
+        ...(usesEspTunnels(site) ? dressEsp(4, tunnelClasses(site)) : []),
         rule(
           ipField("saddr", ipv4),
           udpPort("sport", SIGNALLING_PORT),
@@ -265,7 +267,7 @@ function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
       name: "output-ipv6",
       base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
       rules: [
-        ...(protectsPayload(site) ? dressEsp(6, tunnelClasses(site)) : []),
+        ...(usesEspTunnels(site) ? dressEsp(6, tunnelClasses(site)) : []),
         rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv6), jump("out-ipv6-6")),
         rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv4), jump("out-ipv6-4")),
       ],

@@ -7,7 +7,8 @@ import { hostPrefix, ipv6, isIpv4 } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import { homeAgentFirewall, SETS } from "./home-agent-firewall.js";
 import type { KernelObject, Link, NftElement, Route } from "./objects.js";
-import { type ObservedEsp, protectedBinding } from "./payload-protection.js";
+import { protectedBinding } from "./payload-protection.js";
+import { returnRoutabilityBinding } from "./return-routability-protection.js";
 import { homeAgentSecuritySite } from "./security-plan.js";
 import { deviceObjects, signallingObjects, sysctl } from "./shared-objects.js";
 import {
@@ -24,6 +25,7 @@ import {
   type TunnelClass,
   tunnelClasses,
 } from "./site.js";
+import type { ObservedEsp } from "./tunnel-associations.js";
 
 export { planNegotiatedSubscriber, planSubscriberSecurity } from "./security-plan.js";
 
@@ -46,7 +48,7 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
     ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
     ...(protectsPayload(site) ? [protectedDevice(deviceMtu(site))] : []),
     ...signallingObjects(),
-    ...homeAgentSecuritySite(site.addresses.ipv6),
+    ...homeAgentSecuritySite(site),
     homeAgentFirewall(site),
   ];
 }
@@ -147,6 +149,9 @@ export function planBinding(
   ];
   return [
     ...(esp ? protectedBinding(path, protection.associations.payload, protection.observedEsp, site) : []),
+    ...(site.negotiated === undefined
+      ? []
+      : returnRoutabilityBinding(path, protection.associations["return-routability"], protection.observedEsp, site)),
     ...homes.flatMap((home) => [
       ...(esp ? [] : tunnel(home)),
       esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),

@@ -2,7 +2,7 @@
  * The mobile node's nftables table: acknowledgements over UDP steered to us, payload accepted from the home agent for our home addresses
  * only, and the outer TTL. KERNEL.md tells the reasons.
  */
-import { dressEsp, markEspInUdp } from "./esp-firewall.js";
+import { dressEsp, markEspInUdp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "./esp-firewall.js";
 import {
   accept,
   type Clause,
@@ -50,7 +50,7 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
     name: OWNERSHIP.nftTable,
     counters: ["spoofed-udp", "spoofed-ipv4", "spoofed-ipv6", "tunnelled-signalling", "signalling"],
     sets: [SIGNALLING_SET],
-    chains: [...ipv4Chains(site), ...espChain(site), input(site), ...ipv6Chains(site)],
+    chains: [...ipv4Chains(site), ...espChains(site), input(site), ...ipv6Chains(site)],
   };
 }
 
@@ -67,7 +67,7 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
   const from = ipField("saddr", ipv4);
   const to = ipField("daddr", ipv4);
   const ttl = setIpv4Ttl(site.profile.ttl);
-  const esp = site.profile.protection === "esp";
+  const esp = usesEsp(site);
   return [
     {
       name: "prerouting",
@@ -108,10 +108,20 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
   ];
 }
 
-/** The outer header of protected payload. */
-function espChain({ profile }: MobileNodePlanSite): readonly NftChain[] {
-  if (profile.protection !== "esp") return [];
+const usesEsp = ({ negotiated, profile }: MobileNodePlanSite): boolean =>
+  negotiated === true || profile.protection === "esp";
+
+/** The outer header of what is sent in ESP tunnels, and what is told apart when it comes in. */
+function espChains(site: MobileNodePlanSite): readonly NftChain[] {
+  if (!usesEsp(site)) return [];
+  const { profile } = site;
   return [
+    TYPED_MESSAGES_CHAIN,
+    {
+      name: "prerouting-ipv6",
+      base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
+      rules: toTypedMessages,
+    },
     {
       name: "output-esp",
       base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },

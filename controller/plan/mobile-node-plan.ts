@@ -17,6 +17,7 @@ import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
 import type { Address, KernelObject, Link, Route } from "./objects.js";
 import { protectedNode } from "./payload-protection.js";
+import { returnRoutabilityNode } from "./return-routability-protection.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "./security-plan.js";
 import { deviceObjects, signallingObjects } from "./shared-objects.js";
 import {
@@ -78,6 +79,7 @@ export function planMobileNode(
       esp ? uplinkObjects(endpoint, site) : tunnelObjects(endpoint, site),
     ),
     ...(esp ? protectedNode(path, associations.payload, site) : []),
+    ...(site.negotiated === true ? returnRoutabilityNode(path, associations["return-routability"], site) : []),
     ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
     ...(path.mode === "home" && path.homeDevice !== undefined
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))

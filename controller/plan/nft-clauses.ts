@@ -78,6 +78,22 @@ export function udpPort(end: "sport" | "dport", port: number): Clause {
   };
 }
 
+/** A Mobility Header of this type (RFC 6275 §6.1.1). */
+export function mobilityHeader(type: number): Clause {
+  return {
+    text: `mh type ${type}`,
+    expressions: [...l4proto(135).expressions, load("transport", 2, 1), equals(octet(type))],
+  };
+}
+
+/** An ICMPv6 message of this type (RFC 4443 §2.1). */
+export function icmpv6(type: number): Clause {
+  return {
+    text: `icmpv6 type ${type}`,
+    expressions: [...l4proto(58).expressions, load("transport", 0, 1), equals(octet(type))],
+  };
+}
+
 /** Devices whose names start with `prefix`. */
 export function inputDevices(prefix: string): Clause {
   const value = toHex(Uint8Array.from(prefix, (letter) => letter.charCodeAt(0)));

@@ -146,6 +146,8 @@ export interface XfrmSelector {
   readonly mobilityHeaderType?: number;
   /** With protocol 58: ICMPv6 types below 128 alone, which are the errors (RFC 4443 §2.1). */
   readonly icmpv6Errors?: boolean;
+  /** With protocol 58: this ICMPv6 type alone (stands in the source port field). */
+  readonly icmpv6Type?: number;
 }
 
 export interface XfrmMark {

@@ -10,6 +10,11 @@ import { NEGOTIATED } from "./security-marks.js";
 /** signalling: binding updates and acknowledgements. return-routability: HoTI and HoT. prefix: mobile prefix discovery (RFC 4877 §4). */
 export const PURPOSES = ["signalling", "return-routability", "prefix", "payload"] as const;
 export type Purpose = (typeof PURPOSES)[number];
+/** What goes through ESP in tunnel mode, between wherever the node is and its home agent. */
+export const TUNNEL_PURPOSES = ["return-routability", "payload"] as const satisfies readonly Purpose[];
+/** What is negotiated when the first packet asks for it. */
+export const DEMANDED_PURPOSES = ["return-routability", "prefix"] as const satisfies readonly Purpose[];
+export type DemandedPurpose = (typeof DEMANDED_PURPOSES)[number];
 
 /** Request ids below this offset are for what all nodes share. */
 export const SHARED_REQIDS = 16;

@@ -11,6 +11,14 @@ const NOT_ORIGINAL = 0x40000000;
 /** Set on packets that came in as ESP in UDP (firewall), so that they meet the state for that encapsulation. */
 export const UDP_MARK_BIT = 0x20000000;
 
+/**
+ * Set on what comes in and has policies of its own by message type (firewall): Home Test Init, Home Test, mobile prefix discovery. The
+ * kernel reads no such type from a packet behind a Home Address option, and from 6.8 on none of a Mobility Header at all.
+ */
+export const TYPED_MESSAGE_MARK_BIT = 0x08000000;
+
+/** Selects them in policies. */
+export const TYPED_MESSAGE_MARK: XfrmMark = { value: TYPED_MESSAGE_MARK_BIT, mask: TYPED_MESSAGE_MARK_BIT };
 /** What the IKE daemon installs; no packet has this bit. */
 export const ORIGINAL_MARK: XfrmMark = { value: NOT_ORIGINAL, mask: NOT_ORIGINAL };
 /** States that send. */

@@ -4,12 +4,17 @@
  * policy is of type sub is what the kernels accept (KERNEL.md).
  */
 import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../base/ip.js";
-import type { KernelObject, XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
+import type { KernelObject, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
 import { OWNERSHIP } from "./objects.js";
-import { negotiatedReqid, reqidOf } from "./request-ids.js";
-import { RECEIVING_PLAIN_MARK, SENDING_MARK } from "./security-marks.js";
 import {
-  type Association,
+  blockedPrefixDiscovery,
+  prefixDiscoveryNode,
+  prefixDiscoveryPolicies,
+  prefixDiscoverySubscriber,
+} from "./prefix-discovery-protection.js";
+import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
+import { TYPED_MESSAGE_MARK } from "./security-marks.js";
+import {
   type Associations,
   ESP_ONLY_MARK,
   type HomeAgentPlanSite,
@@ -17,19 +22,22 @@ import {
   type NodeSecurity,
   POLICY_PRIORITY,
 } from "./site.js";
+import {
+  ANYBODY,
+  between,
+  ESP,
+  ICMPV6,
+  MOBILITY_HEADER,
+  policy,
+  TRANSPORT_REPLAY_WINDOW,
+  transportStates,
+  transportTemplate,
+} from "./transport-associations.js";
 
-const MOBILITY_HEADER = 135;
 const AEAD = "rfc4106(gcm(aes))";
 const ICV_OCTETS = 16;
-const REPLAY_WINDOW = 64;
-const ESP = 50;
-const ANYBODY = { address: IPV6_ANY, length: 0 } as const;
-
+const UPDATES = { protocol: MOBILITY_HEADER } as const;
 const REQID = { wildcard: 0, homeAddressOption: 1 } as const;
-
-function between(source: Ipv6Address, destination: Ipv6Address): XfrmSelector {
-  return { source: hostPrefix(source), destination: hostPrefix(destination), protocol: MOBILITY_HEADER };
-}
 
 function espState(
   source: Ipv6Address,
@@ -48,63 +56,20 @@ function espState(
       spi,
       mode: "transport",
       aead: { algorithm: AEAD, key, icvLength: ICV_OCTETS },
-      replayWindow: REPLAY_WINDOW,
+      replayWindow: TRANSPORT_REPLAY_WINDOW,
     },
   };
 }
 
-/** A state made of what was negotiated; the mark keeps it apart from the IKE daemon's original. */
-function negotiatedState(
-  source: Ipv6Address,
-  destination: Ipv6Address,
-  reqid: number,
-  { spi, aead }: Association,
-  mark: XfrmMark,
-): XfrmState {
-  return {
-    kind: "xfrm-state",
-    source,
-    destination,
-    reqid,
-    selector: between(source, destination),
-    transform: { type: "esp", spi, mode: "transport", aead, replayWindow: REPLAY_WINDOW, mark },
-  };
-}
-
-const esp = (reqid: number): XfrmTemplate => ({
-  protocol: "esp",
-  mode: "transport",
-  source: IPV6_ANY,
-  destination: IPV6_ANY,
-  reqid,
-  optional: false,
-});
-
-/** A policy of ours. */
-export function policy(
-  direction: XfrmPolicy["direction"],
-  selector: XfrmSelector,
-  priority: number,
-  rest: Partial<XfrmPolicy>,
-): XfrmPolicy {
-  return {
-    kind: "xfrm-policy",
-    direction,
-    policyType: "main",
-    selector,
-    priority: OWNERSHIP.policyPriorityBase + priority,
-    action: "allow",
-    templates: [],
-    ...rest,
-  };
-}
-
 /**
- * Accepts Home Address options or type 2 routing headers of anybody before ESP and Mobility Headers; ESP policies and the machine decide what
+ * Accepts Home Address options or type 2 routing headers of anybody before ESP and the messages it protects; ESP policies and the machine decide what
  * follows from them. The kernel looks twice, first at the ESP header and then at what was in it. Before any other protocol nothing allows
  * them, so the kernel drops the packet (RFC 6275 §9.3.1).
  */
-function wildcard(type: "home-address-option" | "type2-routing-header"): readonly KernelObject[] {
+function wildcard(
+  type: "home-address-option" | "type2-routing-header",
+  prefixDiscovery: boolean,
+): readonly KernelObject[] {
   const reqid = OWNERSHIP.reqidBase + REQID.wildcard;
   return [
     {
@@ -114,8 +79,9 @@ function wildcard(type: "home-address-option" | "type2-routing-header"): readonl
       reqid,
       transform: { type, careOfAddress: IPV6_ANY, wildcard: true },
     },
-    ...[ESP, MOBILITY_HEADER].map((protocol) =>
+    ...[ESP, MOBILITY_HEADER, ...(prefixDiscovery ? [ICMPV6] : [])].map((protocol) =>
       policy("in", { source: ANYBODY, destination: ANYBODY, protocol }, POLICY_PRIORITY.wildcard, {
+        ...(protocol === ICMPV6 && { mark: TYPED_MESSAGE_MARK }),
         policyType: "sub",
         templates: [
           {
@@ -133,9 +99,14 @@ function wildcard(type: "home-address-option" | "type2-routing-header"): readonl
 }
 
 /** What all subscribers share at the home agent: Home Address options are understood, unprotected mobility messages die. */
-export function homeAgentSecuritySite(homeAgent: Ipv6Address): readonly KernelObject[] {
+export function homeAgentSecuritySite({ addresses, negotiated }: HomeAgentPlanSite): readonly KernelObject[] {
+  const homeAgent = addresses.ipv6;
   const unprotected = { source: ANYBODY, destination: hostPrefix(homeAgent), protocol: MOBILITY_HEADER };
-  return [...wildcard("home-address-option"), policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" })];
+  return [
+    ...wildcard("home-address-option", negotiated !== undefined),
+    policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" }),
+    ...(negotiated === undefined ? [] : blockedPrefixDiscovery(homeAgent)),
+  ];
 }
 
 /** A subscriber with static keys at the home agent. */
@@ -163,28 +134,24 @@ export function planNegotiatedSubscriber(
   const slots = site.negotiated?.slots;
   const reqid = reqidOf(homeAddress, "signalling", slots);
   return [
-    ...planSignalling({ self: homeAgent, peer: homeAddress, reqid }, associations),
+    ...transportStates({ self: homeAgent, peer: homeAddress, reqid, ...UPDATES }, associations.signalling),
     ...signallingPolicies(homeAddress, homeAgent, reqid),
-    announcementPolicy(homeAddress, [reqid, reqidOf(homeAddress, "payload", slots)]),
+    ...prefixDiscoverySubscriber(homeAddress, associations.prefix, site),
+    announcementPolicy(
+      homeAddress,
+      PURPOSES.map((purpose) => reqidOf(homeAddress, purpose, slots)),
+    ),
   ];
 }
 
 function signallingPolicies(homeAddress: Ipv6Address, homeAgent: Ipv6Address, reqid: number): readonly KernelObject[] {
   return [
-    policy("in", between(homeAddress, homeAgent), POLICY_PRIORITY.signalling, { templates: [esp(reqid)] }),
-    policy("out", between(homeAgent, homeAddress), POLICY_PRIORITY.signalling, { templates: [esp(reqid)] }),
-  ];
-}
-
-/** The negotiated associations for binding updates and acknowledgements, as this end of them uses them. */
-function planSignalling(
-  { self, peer, reqid }: { readonly self: Ipv6Address; readonly peer: Ipv6Address; readonly reqid: number },
-  { signalling }: Associations,
-): readonly KernelObject[] {
-  if (signalling === undefined) return [];
-  return [
-    ...signalling.receive.map((one) => negotiatedState(peer, self, reqid, one, RECEIVING_PLAIN_MARK)),
-    ...(signalling.send === undefined ? [] : [negotiatedState(self, peer, reqid, signalling.send, SENDING_MARK)]),
+    policy("in", between(homeAddress, homeAgent), POLICY_PRIORITY.signalling, {
+      templates: [transportTemplate(reqid)],
+    }),
+    policy("out", between(homeAgent, homeAddress), POLICY_PRIORITY.signalling, {
+      templates: [transportTemplate(reqid)],
+    }),
   ];
 }
 
@@ -198,15 +165,16 @@ export function announcementSelector(homeAddress: Ipv6Address): XfrmSelector {
 
 function announcementPolicy(homeAddress: Ipv6Address, reqids: readonly number[]): XfrmPolicy {
   return policy("out", announcementSelector(homeAddress), POLICY_PRIORITY.signalling, {
-    templates: reqids.map((reqid) => esp(negotiatedReqid(reqid))),
+    templates: reqids.map((reqid) => transportTemplate(negotiatedReqid(reqid))),
   });
 }
 
 /** The mobile node's side. Updates with one of our marks get ESP alone; all others the Home Address option too. Without static keys the associations are negotiated. */
 export function mobileNodeSecuritySite(
-  { homeAddress, homeAgent }: MobileNodePlanSite,
+  site: MobileNodePlanSite,
   keys: NodeSecurity | undefined,
 ): readonly KernelObject[] {
+  const { homeAddress, homeAgent } = site;
   const reqid = reqidOf(homeAddress);
   const out = between(homeAddress, homeAgent.ipv6);
   const option: XfrmTemplate = {
@@ -219,24 +187,31 @@ export function mobileNodeSecuritySite(
   };
   return [
     ...(keys === undefined
-      ? [announcementPolicy(homeAddress, [reqid, reqidOf(homeAddress, "payload")])]
+      ? [
+          announcementPolicy(
+            homeAddress,
+            PURPOSES.map((purpose) => reqidOf(homeAddress, purpose)),
+          ),
+          ...prefixDiscoveryPolicies(site, option),
+        ]
       : [
           espState(homeAddress, homeAgent.ipv6, reqid, keys.update),
           espState(homeAgent.ipv6, homeAddress, reqid, keys.acknowledgement),
         ]),
-    policy("in", between(homeAgent.ipv6, homeAddress), POLICY_PRIORITY.signalling, { templates: [esp(reqid)] }),
-    policy("out", out, POLICY_PRIORITY.signalling, { mark: ESP_ONLY_MARK, templates: [esp(reqid)] }),
-    policy("out", out, POLICY_PRIORITY.signallingWithOption, { templates: [option, esp(reqid)] }),
-    ...wildcard("type2-routing-header"),
+    policy("in", between(homeAgent.ipv6, homeAddress), POLICY_PRIORITY.signalling, {
+      templates: [transportTemplate(reqid)],
+    }),
+    policy("out", out, POLICY_PRIORITY.signalling, { mark: ESP_ONLY_MARK, templates: [transportTemplate(reqid)] }),
+    policy("out", out, POLICY_PRIORITY.signallingWithOption, { templates: [option, transportTemplate(reqid)] }),
+    ...wildcard("type2-routing-header", keys === undefined),
   ];
 }
 
-/** The mobile node's negotiated associations for signalling. */
-export function planNegotiatedNode(
-  { homeAddress, homeAgent }: MobileNodePlanSite,
-  associations: Associations,
-): readonly KernelObject[] {
-  return planSignalling({ self: homeAddress, peer: homeAgent.ipv6, reqid: reqidOf(homeAddress) }, associations);
+/** The mobile node's negotiated associations for what it says to its home agent itself. */
+export function planNegotiatedNode(site: MobileNodePlanSite, associations: Associations): readonly KernelObject[] {
+  const { homeAddress, homeAgent } = site;
+  const ends = { self: homeAddress, peer: homeAgent.ipv6, reqid: reqidOf(homeAddress), ...UPDATES };
+  return [...transportStates(ends, associations.signalling), ...prefixDiscoveryNode(site, associations.prefix)];
 }
 
 /** The care-of address that the kernel writes into updates over IPv6; changed in place at a move. */

@@ -32,6 +32,8 @@ export const RULE_PRIORITY = { local: 4188, careOf: 4189, signalling: 4190, home
 export const POLICY_PRIORITY = {
   signalling: 0x100,
   signallingWithOption: 0x200,
+  /** Before payload (RFC 4877 §4.3). */
+  returnRoutability: 0x400,
   /** Between the node and the home agent itself, which payload protection leaves out (RFC 5555 §5.2.2). */
   bypassErrors: 0x480,
   bypass: 0x500,
@@ -162,6 +164,11 @@ export function tunnelClasses(site: HomeAgentPlanSite): readonly TunnelClass[] {
 
 export function protectsPayload({ profiles }: HomeAgentPlanSite): boolean {
   return [...profiles.values()].some(({ protection }) => protection === "esp");
+}
+
+/** Whether ESP in tunnel mode comes and goes: for payload, or for return routability wherever keys are negotiated. */
+export function usesEspTunnels(site: HomeAgentPlanSite): boolean {
+  return site.negotiated !== undefined || protectsPayload(site);
 }
 
 export function profileOf(site: HomeAgentPlanSite, name: string): TunnelProfileSpec {

@@ -59,7 +59,7 @@ t.test("F6275-5.1-02: the home agent lets an identity have its own home address 
     },
   });
   const { children } = homeAgentConnection({ ...PEERS, protectPayload: false }, TERMS, [PEERS.homeAgent]);
-  test.strictSame(Object.keys(children as object), ["signalling", "signalling-nat"], "no payload without being asked");
+  test.notOk(Object.keys(children as object).includes("payload"), "no payload without being asked");
   test.end();
 });
 
@@ -74,3 +74,30 @@ t.test("with EAP the home agent proves itself by certificate (RFC 4877 §7.3)", 
   });
   test.end();
 });
+
+t.test(
+  "F4877-7.2.1-01: selectors name the types of what is protected on its own, in the upper octet of the port",
+  (test) => {
+    const up = { rr: "135/256", prefix: "58/37376" };
+    const down = { rr: "135/768", prefix: "58/37632" };
+    test.match(mobileNodeConnection(PEERS, TERMS, ENDS)["children"], {
+      "return-routability": {
+        mode: "tunnel",
+        reqid: String(negotiatedReqid(reqidOf(PEERS.homeAddress, "return-routability"))),
+        local_ts: [`2001:db8:1::100[${up.rr}]`],
+        remote_ts: [`::/0[${down.rr}]`],
+      },
+      prefix: {
+        mode: "transport_proxy",
+        reqid: String(negotiatedReqid(reqidOf(PEERS.homeAddress, "prefix"))),
+        local_ts: [`2001:db8:1::100[${up.prefix}]`],
+        remote_ts: [`2001:db8:1::1[${down.prefix}]`],
+      },
+    });
+    test.match(homeAgentConnection(PEERS, TERMS, [PEERS.homeAgent])["children"], {
+      "return-routability": { local_ts: [`::/0[${down.rr}]`], remote_ts: [`2001:db8:1::100[${up.rr}]`] },
+      prefix: { local_ts: [`2001:db8:1::1[${down.prefix}]`], remote_ts: [`2001:db8:1::100[${up.prefix}]`] },
+    });
+    test.end();
+  },
+);

@@ -286,3 +286,26 @@ t.test("a template has two ends of one family", (t) => {
   t.throws(() => xfrmPolicyCodec.create(mixed, NAMES), EncodeError);
   t.end();
 });
+
+t.test("a selector names a message type only where its protocol has such types", (t) => {
+  const one = policy("catch-all sub policy for home address options");
+  const selector = { source: one.selector.source, destination: one.selector.destination } as const;
+  const roundTrip = (wanted: XfrmPolicy): unknown => {
+    const [request] = xfrmPolicyCodec.create(wanted, NAMES);
+    return request === undefined ? undefined : decode({ ...request, type: c.XFRM_MSG_NEWPOLICY }, false);
+  };
+  for (const typed of [
+    { protocol: 58, icmpv6Type: 146 },
+    { protocol: 135, mobilityHeaderType: 1 },
+  ]) {
+    const wanted = { ...one, selector: { ...selector, ...typed } };
+    t.match(roundTrip(wanted), { selector: typed });
+  }
+  const wrong = { ...one, selector: { ...selector, protocol: 135, icmpv6Type: 146 } };
+  t.throws(() => xfrmPolicyCodec.create(wrong, NAMES), EncodeError);
+  t.throws(
+    () => xfrmPolicyCodec.create({ ...one, selector: { ...selector, protocol: 58, icmpv6Type: 256 } }, NAMES),
+    EncodeError,
+  );
+  t.end();
+});

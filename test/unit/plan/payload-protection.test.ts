@@ -5,10 +5,10 @@ import { Secret } from "../../../controller/base/secret.js";
 import { planBinding } from "../../../controller/plan/home-agent-plan.js";
 import { planMobileNode } from "../../../controller/plan/mobile-node-plan.js";
 import { type KernelObject, objectKey, type XfrmState } from "../../../controller/plan/objects.js";
-import { parkedAssociations } from "../../../controller/plan/payload-protection.js";
 import { assignSlots, NO_SLOTS, PURPOSES, RequestIds, reqidOf } from "../../../controller/plan/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../../../controller/plan/site.js";
 import { predecessorsOf } from "../../../controller/plan/succession.js";
+import { parkedAssociations } from "../../../controller/plan/tunnel-associations.js";
 import type { DataPath, Endpoint } from "../../../controller/protocol/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../../../controller/protocol/mobile-node-model.js";
 
@@ -117,14 +117,14 @@ t.test("R5555-5.2.2-04: the home agent itself is left out, at the node's end too
 t.test("sequence numbers go from end to end: every association takes on from its twins, and from no other", (test) => {
   const before = states(planBinding(path(SIX), HOME_AGENT, protection()));
   const after = states(planBinding(path(FOUR, SIX), HOME_AGENT, protection()));
-  const parked = states(parkedAssociations(HOA, PAYLOAD));
+  const parked = states(parkedAssociations(HOA, "payload", PAYLOAD));
   for (const one of after) {
     const kin = predecessorsOf(one, [...before, ...parked]).map(objectKey);
     if (before.some((other) => objectKey(other) === objectKey(one))) continue;
     test.ok(kin.length > 0, objectKey(one));
   }
   const stranger = { ...key(1), aead: { ...key(9).aead } };
-  const other = states(parkedAssociations(HOA, { receive: [stranger], send: undefined }));
+  const other = states(parkedAssociations(HOA, "payload", { receive: [stranger], send: undefined }));
   test.strictSame(predecessorsOf(after[0] as XfrmState, other), [], "another key under the same SPI");
   test.end();
 });

@@ -66,7 +66,7 @@ t.test("R5555-5.2.1-02 R5555-5.2.1-03: ESP in transport mode for mobility messag
 t.test(
   "home address options of anybody are taken before ESP and Mobility Headers only; what is unprotected is blocked",
   (test) => {
-    test.strictSame(commands(homeAgentSecuritySite(HA)), [
+    test.strictSame(commands(homeAgentSecuritySite(HOME_AGENT)), [
       ...wildcard("hao"),
       `ip xfrm policy add src ::/0 dst 2001:db8:1::1/128 proto 135 dir in ptype main action block ${priority(0x800)}`,
     ]);
@@ -78,7 +78,7 @@ t.test(
   "inbound policies name no Mobility Header type: kernels do not tell it reliably for what they receive",
   (test) => {
     const all = [
-      ...homeAgentSecuritySite(HA),
+      ...homeAgentSecuritySite(HOME_AGENT),
       ...planSubscriberSecurity(HOA, KEYS, HOME_AGENT),
       ...mobileNodeSecuritySite(NODE, KEYS),
     ];

@@ -1,0 +1,82 @@
+/**
+ * ESP in tunnel mode for the part of the return routability procedure that goes by way of the home agent: Home Test Init from the node,
+ * Home Test to it (RFC 4877 §4.3, RFC 6275 §5.2.5), whatever becomes of other payload. Its keys are negotiated when the first Home Test
+ * Init is on its way; until then neither message passes. Incoming ones are told from other Mobility Headers by a mark of the firewall.
+ */
+import { hostPrefix, type Ipv6Address } from "../base/ip.js";
+import type { DataPath } from "../protocol/inputs.js";
+import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import type { KernelObject, XfrmPolicy, XfrmSelector } from "./objects.js";
+import { reqidOf } from "./request-ids.js";
+import { TYPED_MESSAGE_MARK } from "./security-marks.js";
+import {
+  type ChildAssociations,
+  type HomeAgentPlanSite,
+  type MobileNodePlanSite,
+  POLICY_PRIORITY,
+  profileOf,
+} from "./site.js";
+import { ANYBODY, MOBILITY_HEADER, policy } from "./transport-associations.js";
+import {
+  anyTunnelTemplate,
+  homeAgentEnds,
+  mobileNodeEnds,
+  type ObservedEsp,
+  parkedAssociations,
+  tunnelStates,
+  tunnelTemplate,
+} from "./tunnel-associations.js";
+
+/** Mobility Header types (RFC 6275 §6.1). */
+export const HOME_TEST_INIT = 1;
+export const HOME_TEST = 3;
+
+const from = (homeAddress: Ipv6Address): XfrmSelector => ({
+  source: hostPrefix(homeAddress),
+  destination: ANYBODY,
+  protocol: MOBILITY_HEADER,
+});
+const to = (homeAddress: Ipv6Address): XfrmSelector => ({
+  source: ANYBODY,
+  destination: hostPrefix(homeAddress),
+  protocol: MOBILITY_HEADER,
+});
+const only = (direction: XfrmPolicy["direction"], selector: XfrmSelector, rest: Partial<XfrmPolicy>): XfrmPolicy =>
+  policy(direction, selector, POLICY_PRIORITY.returnRoutability, rest);
+
+/** The home agent's end for one binding. */
+export function returnRoutabilityBinding(
+  path: DataPath,
+  child: ChildAssociations | undefined,
+  observed: ObservedEsp | undefined,
+  site: HomeAgentPlanSite,
+): readonly KernelObject[] {
+  const { homeAddress } = path;
+  const reqid = reqidOf(homeAddress, "return-routability", site.negotiated?.slots);
+  const ends = homeAgentEnds(path, observed, site);
+  const outward: Partial<XfrmPolicy> =
+    ends.way === undefined ? { action: "block" } : { templates: [tunnelTemplate(ends.way, reqid)] };
+  return [
+    ...tunnelStates(reqid, child, ends, profileOf(site, path.profile)),
+    only("forward", from(homeAddress), { mark: TYPED_MESSAGE_MARK, templates: [anyTunnelTemplate(reqid, false)] }),
+    only("out", to(homeAddress), { mark: TYPED_MESSAGE_MARK, ...outward }),
+  ];
+}
+
+/** The mobile node's end. At home both messages go their ordinary way. */
+export function returnRoutabilityNode(
+  path: MobileNodeDataPath,
+  child: ChildAssociations | undefined,
+  site: MobileNodePlanSite,
+): readonly KernelObject[] {
+  const { homeAddress, egress, ingress } = path;
+  if (ingress.length === 0 && egress === undefined) return parkedAssociations(homeAddress, "return-routability", child);
+  const reqid = reqidOf(homeAddress, "return-routability");
+  const ends = mobileNodeEnds(path, site);
+  const selector = { ...from(homeAddress), mobilityHeaderType: HOME_TEST_INIT };
+  return [
+    ...tunnelStates(reqid, child, ends, site.profile),
+    only("in", to(homeAddress), { mark: TYPED_MESSAGE_MARK, templates: [anyTunnelTemplate(reqid, false)] }),
+    ...(ends.way === undefined ? [] : [only("out", selector, { templates: [tunnelTemplate(ends.way, reqid)] })]),
+  ];
+}

@@ -1,0 +1,81 @@
+/** ESP in transport mode between a home address and its home agent, and the policies that ask for it: what all messages so protected share. */
+import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../base/ip.js";
+import type { XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
+import { OWNERSHIP } from "./objects.js";
+import { RECEIVING_PLAIN_MARK, SENDING_MARK } from "./security-marks.js";
+import type { Association, ChildAssociations } from "./site.js";
+
+export const MOBILITY_HEADER = 135;
+export const ICMPV6 = 58;
+export const ESP = 50;
+export const ANYBODY = { address: IPV6_ANY, length: 0 } as const;
+
+/** Packets per association that may come out of order. */
+export const TRANSPORT_REPLAY_WINDOW = 64;
+
+export function between(source: Ipv6Address, destination: Ipv6Address, protocol = MOBILITY_HEADER): XfrmSelector {
+  return { source: hostPrefix(source), destination: hostPrefix(destination), protocol };
+}
+
+/** Asks for ESP in transport mode. */
+export const transportTemplate = (reqid: number): XfrmTemplate => ({
+  protocol: "esp",
+  mode: "transport",
+  source: IPV6_ANY,
+  destination: IPV6_ANY,
+  reqid,
+  optional: false,
+});
+
+/** A policy of ours. */
+export function policy(
+  direction: XfrmPolicy["direction"],
+  selector: XfrmSelector,
+  priority: number,
+  rest: Partial<XfrmPolicy>,
+): XfrmPolicy {
+  return {
+    kind: "xfrm-policy",
+    direction,
+    policyType: "main",
+    selector,
+    priority: OWNERSHIP.policyPriorityBase + priority,
+    action: "allow",
+    templates: [],
+    ...rest,
+  };
+}
+
+/** One end of an association between two addresses that never change. */
+export interface TransportEnd {
+  readonly self: Ipv6Address;
+  readonly peer: Ipv6Address;
+  readonly reqid: number;
+  /** Of the messages. */
+  readonly protocol: number;
+}
+
+/** States made of what was negotiated, as this end uses them; the marks keep them apart from the IKE daemon's originals. */
+export function transportStates(
+  { self, peer, reqid, protocol }: TransportEnd,
+  child: ChildAssociations | undefined,
+): readonly XfrmState[] {
+  if (child === undefined) return [];
+  const state = (
+    source: Ipv6Address,
+    destination: Ipv6Address,
+    { spi, aead }: Association,
+    mark: XfrmMark,
+  ): XfrmState => ({
+    kind: "xfrm-state",
+    source,
+    destination,
+    reqid,
+    selector: between(source, destination, protocol),
+    transform: { type: "esp", spi, mode: "transport", aead, replayWindow: TRANSPORT_REPLAY_WINDOW, mark },
+  });
+  return [
+    ...child.receive.map((one) => state(peer, self, one, RECEIVING_PLAIN_MARK)),
+    ...(child.send === undefined ? [] : [state(self, peer, child.send, SENDING_MARK)]),
+  ];
+}
