@@ -3,7 +3,7 @@
 import type { AuditDocument, PlanDocument } from "../../schemas/control.js";
 import { formatObject } from "../plan/format.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
-import type { AuditDifference } from "../reconcile/reconciler.js";
+import type { AuditDifference } from "../reconcile/audit.js";
 
 export function planDocument(homeAddress: string, objects: readonly KernelObject[]): PlanDocument {
   return {

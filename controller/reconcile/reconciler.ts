@@ -10,6 +10,7 @@
 import { MobilityError } from "../base/errors.js";
 import { objectsEqual } from "../plan/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
+import { type AuditDifference, compare } from "./audit.js";
 import { byKey, diff, inMakingOrder, inRemovalOrder, inverse } from "./diff.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "./kernel-port.js";
 import { Ledger } from "./ledger.js";
@@ -26,12 +27,6 @@ export interface ReconcilerListener {
   onResult(result: GroupResult): void;
   /** Something was not as it should be and has been or will be mended: for the log. */
   onRepair(what: "drift" | "resync" | "removal-failed" | "repair-failed", detail: string): void;
-}
-
-export interface AuditDifference {
-  readonly key: string;
-  readonly wanted?: KernelObject;
-  readonly found?: KernelObject;
 }
 
 export interface ReconcilerClock {
@@ -73,6 +68,8 @@ export class Reconciler {
   /** Objects whose removal is due: leftovers of failed removals, and of the start. */
   #leftovers = new Map<string, KernelObject>();
   #running: Promise<void> | undefined;
+  /** For each audit that is reading the kernel: what was worked on meanwhile. */
+  readonly #auditing = new Set<Set<string>>();
   #retryMs = FIRST_RETRY_MS;
   #retryArmed = false;
   #closed = false;
@@ -140,17 +137,16 @@ export class Reconciler {
   /** Compares the kernel's truth with the plan, and changes nothing. */
   async audit(): Promise<{ readonly checked: number; readonly differences: readonly AuditDifference[] }> {
     await this.settled();
-    const found = byKey(await this.#kernel.dump(KIND_ORDER));
-    const desired = this.#ledger.desired();
-    const differences: AuditDifference[] = [];
-    for (const [key, wanted] of desired) {
-      const object = found.get(key);
-      if (object === undefined) differences.push({ key, wanted });
-      else if (!objectsEqual(wanted, object)) differences.push({ key, wanted, found: object });
+    // A round may begin while the kernel is read: a grace time ends, a node moves.
+    const touched = new Set<string>();
+    this.#auditing.add(touched);
+    try {
+      const found = byKey(await this.#kernel.dump(KIND_ORDER));
+      const desired = this.#ledger.desired();
+      return { checked: desired.size, differences: compare(desired, found, touched) };
+    } finally {
+      this.#auditing.delete(touched);
     }
-    for (const [key, object] of found)
-      if (!desired.has(key) && object.kind !== "sysctl") differences.push({ key, found: object });
-    return { checked: desired.size, differences };
   }
 
   /** Learns anew what the kernel has and mends what differs: some things go without a word (proxy neighbours, GUE ports, switches). */
@@ -286,13 +282,18 @@ export class Reconciler {
       }
     }
     const batch = [...owners.keys()];
-    const outcomes = batch.length === 0 ? [] : await this.#kernel.apply(inMakingOrder(batch));
+    const outcomes = batch.length === 0 ? [] : await this.#apply(inMakingOrder(batch));
     for (const { operation, error } of outcomes) {
       if (error === undefined) this.#ledger.note(operation.object);
       else for (const group of owners.get(operation) ?? []) if (!failures.has(group)) failures.set(group, error);
     }
     await this.#takeBack(outcomes, owners, failures);
     return failures;
+  }
+
+  #apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {
+    for (const touched of this.#auditing) for (const { object } of operations) touched.add(objectKey(object));
+    return this.#kernel.apply(operations);
   }
 
   async #takeBack(
@@ -306,7 +307,7 @@ export class Reconciler {
       if (error === undefined && onlyFailed) undo.push(inverse(operation));
     }
     if (undo.length === 0) return;
-    for (const { operation, error } of await this.#kernel.apply(inRemovalOrder(undo))) {
+    for (const { operation, error } of await this.#apply(inRemovalOrder(undo))) {
       if (error !== undefined) this.#listener.onRepair("removal-failed", error.message);
       if (operation.verb === "update") this.#ledger.note(operation.object);
       else if (error === undefined) this.#ledger.forget(objectKey(operation.object));
@@ -320,7 +321,7 @@ export class Reconciler {
       else if (object.kind === "sysctl") this.#ledger.forget(key);
     }
     if (operations.length === 0) return;
-    for (const { operation, error } of await this.#kernel.apply(inRemovalOrder(operations))) {
+    for (const { operation, error } of await this.#apply(inRemovalOrder(operations))) {
       const key = objectKey(operation.object);
       if (error === undefined) {
         this.#ledger.forget(key);

@@ -3,13 +3,10 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { crossAll } from "./lib/keys.js";
 import { Scene } from "./lib/scene.js";
-import { UNPROVED_UNDER_EMULATION } from "./lib/surroundings.js";
 
 const PROTECTED = { protection: "esp" } as const;
 
-test("F6275-5.1-01: a wrong secret gives no binding, and the node says with whom and why", {
-  skip: UNPROVED_UNDER_EMULATION,
-}, async (t) => {
+test("F6275-5.1-01: a wrong secret gives no binding, and the node says with whom and why", async (t) => {
   const scene = await Scene.start(t, { ike: { nodeSecret: "not the right one" } });
   const { mobile } = scene;
   scene.attach(mobile, "six");
@@ -22,9 +19,7 @@ test("F6275-5.1-01: a wrong secret gives no binding, and the node says with whom
   assert.doesNotMatch(mobile.daemon.process.log, /not the right one/, "no secret in the log");
 });
 
-test("R5555-5-02: without an IKE daemon at the start the node says how to bring it, and goes on when it is there", {
-  skip: UNPROVED_UNDER_EMULATION,
-}, async (t) => {
+test("R5555-5-02: without an IKE daemon at the start the node says how to bring it, and goes on when it is there", async (t) => {
   const scene = await Scene.start(t, { ike: {}, profile: PROTECTED });
   const { mobile } = scene;
   await mobile.charon?.kill();

@@ -7,7 +7,6 @@ import test, { type TestContext } from "node:test";
 import { run } from "./lib/command.js";
 import { crossAll } from "./lib/keys.js";
 import { HOME_AGENT_IDENTITY, identityOf, Scene } from "./lib/scene.js";
-import { UNPROVED_UNDER_EMULATION } from "./lib/surroundings.js";
 
 interface Identity {
   readonly certificate: string;
@@ -42,7 +41,7 @@ function authority(t: TestContext): { readonly path: string; readonly issue: (id
 }
 
 for (const authentication of ["certificate", "eap"] as const) {
-  test(`R5555-5-02: identities are proved by ${authentication}`, { skip: UNPROVED_UNDER_EMULATION }, async (t) => {
+  test(`R5555-5-02: identities are proved by ${authentication}`, async (t) => {
     const ca = authority(t);
     const authorities = [ca.path];
     const mobileNode = authentication === "certificate" ? { ...ca.issue(identityOf(1)), authorities } : { authorities };

@@ -22,7 +22,3 @@ export function artifactsDirectory(name: string): string {
   mkdirSync(directory, { recursive: true });
   return directory;
 }
-
-/** For tests whose programs run by clocks of their own, and that nobody has seen to their end on an emulated processor yet. */
-export const UNPROVED_UNDER_EMULATION: string | false =
-  SLOW > 1 && "not proved under emulation yet; BENCH=um or a machine with the modules runs it";

@@ -243,6 +243,41 @@ t.test("audit tells what is missing, different and unwanted, and changes nothing
   test.equal(kernel.batches.length, 1);
 });
 
+t.test("an audit finds no fault with what is made or removed while it reads the kernel", async (test) => {
+  const { kernel, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1), route(2)], 1);
+  await go();
+  kernel.objects.set(objectKey(route(4)), route(4));
+  const read = kernel.dump.bind(kernel);
+  kernel.dump = async (kinds) => {
+    const found = await read(kinds);
+    reconciler.setGroup("node", [route(2), route(3)], 2);
+    await go();
+    return found;
+  };
+  test.match((await reconciler.audit()).differences, [{ found: route(4) }], "only what nobody works on");
+  kernel.dump = read;
+  test.match((await reconciler.audit()).differences, [{ found: route(4) }]);
+  test.ok(kernel.holds([route(2), route(3), route(4)]));
+});
+
+t.test("an audit finds no fault with what is half made or half removed when it has read", async (test) => {
+  for (const turns of [0, 1, 2, 3, 4, 5, 6, 7, 8]) {
+    const { kernel, reconciler, go } = await bench();
+    reconciler.setGroup("node", [route(1), route(2)], 1);
+    await go();
+    const read = kernel.dump.bind(kernel);
+    kernel.dump = async (kinds) => {
+      reconciler.setGroup("node", [route(2), route(3)], 2);
+      reconciler.commit();
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      return read(kinds);
+    };
+    test.strictSame((await reconciler.audit()).differences, [], `${turns} turns into the round`);
+    await reconciler.settled();
+  }
+});
+
 t.test("a refresh mends what went without a word from the kernel, and tells why", async (test) => {
   const { kernel, repairs, results, reconciler, go } = await bench();
   reconciler.setGroup("node", [route(1), proxy(1)], 1);
