@@ -2,9 +2,10 @@
  * A packet generator without any knowledge of protocols: sends prepared Ethernet frames from packet sockets, in short slices that
  * change between several sources, so that what disturbs the machine disturbs all of them alike.
  *
- * usage: blast ROUNDS SLICE-MILLISECONDS DEVICE FRAMES-FILE FRAME-OCTETS [DEVICE FRAMES-FILE FRAME-OCTETS ...]
- * The file holds frames of that length one after the other; they are sent in a ring. One line per slice:
- * SOURCE-NUMBER FRAMES NANOSECONDS. The first round warms up and is not printed.
+ * usage: blast ROUNDS SLICE DEVICE FRAMES-FILE FRAME-OCTETS [DEVICE FRAMES-FILE FRAME-OCTETS ...]
+ * SLICE is a number of milliseconds ("20ms") or of frames ("3200f"), rounded up to whole batches. The file holds frames of that length one
+ * after the other; they are sent in a ring. One line per slice: SOURCE-NUMBER FRAMES NANOSECONDS. The first round warms up and is not
+ * printed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -60,10 +61,11 @@ static void open_source(struct source *source, const char *device, const char *p
   if (bind(source->socket, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
 }
 
-static void slice(struct source *source, int number, uint64_t duration, int print) {
+/* Until the time or the frames are used up; the other one is without limit. */
+static void slice(struct source *source, int number, uint64_t duration, uint64_t frames, int print) {
   struct mmsghdr messages[BATCH] = {0};
   struct iovec vectors[BATCH];
-  uint64_t begin = now(), end, sent = 0;
+  uint64_t begin = now(), end, sent = 0, tried = 0;
   for (int i = 0; i < BATCH; i++) messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
   do {
     for (int i = 0; i < BATCH; i++) {
@@ -73,8 +75,9 @@ static void slice(struct source *source, int number, uint64_t duration, int prin
     int done = sendmmsg(source->socket, messages, BATCH, 0);
     if (done < 0 && errno != ENOBUFS && errno != EAGAIN && errno != EINTR) fail("sendmmsg");
     if (done > 0) sent += (uint64_t)done;
+    tried += BATCH;
     end = now();
-  } while (end - begin < duration);
+  } while (end - begin < duration && tried < frames);
   if (print) printf("%d %llu %llu\n", number, (unsigned long long)sent, (unsigned long long)(end - begin));
 }
 
@@ -82,17 +85,24 @@ int main(int argc, char **argv) {
   struct source sources[MAX_SOURCES];
   int count = (argc - 3) / 3;
   if (argc < 6 || (argc - 3) % 3 != 0 || count > MAX_SOURCES) {
-    fprintf(stderr, "usage: blast ROUNDS SLICE-MILLISECONDS DEVICE FRAMES-FILE FRAME-OCTETS ...\n");
+    fprintf(stderr, "usage: blast ROUNDS SLICE DEVICE FRAMES-FILE FRAME-OCTETS ...\n");
     return 2;
   }
   int rounds = atoi(argv[1]);
-  uint64_t duration = strtoull(argv[2], NULL, 10) * 1000000u;
+  char *unit;
+  uint64_t length = strtoull(argv[2], &unit, 10), duration = UINT64_MAX, frames = UINT64_MAX;
+  if (strcmp(unit, "ms") == 0) duration = length * 1000000u;
+  else if (strcmp(unit, "f") == 0) frames = length;
+  else {
+    fprintf(stderr, "blast: a slice is a number of milliseconds (20ms) or of frames (3200f)\n");
+    return 2;
+  }
   for (int i = 0; i < count; i++) open_source(&sources[i], argv[3 + 3 * i], argv[4 + 3 * i], argv[5 + 3 * i]);
   /* Every second round backwards, so that nobody always comes after the same neighbour. */
   for (int round = 0; round <= rounds; round++) {
     for (int i = 0; i < count; i++) {
       int number = round % 2 ? count - 1 - i : i;
-      slice(&sources[number], number, duration, round > 0);
+      slice(&sources[number], number, duration, frames, round > 0);
     }
   }
   return 0;

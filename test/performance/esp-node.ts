@@ -36,7 +36,7 @@ export interface NodeAssociations {
 }
 
 /** Keys that follow from the node's number: for a benchmark, secrets would be a nuisance. */
-export function associationsOf({ number }: MobileNode): NodeAssociations {
+export function associationsOf({ number }: Pick<MobileNode, "number">): NodeAssociations {
   const one = (spi: number): Association => {
     const key = createHash("sha256")
       .update(`benchmark ${spi}`)

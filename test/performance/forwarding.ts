@@ -68,7 +68,8 @@ export interface ForwardingResults {
   readonly routes: readonly RoutesReport[];
 }
 
-const SOMEBODY_ELSE = "02:00:00:00:00:98";
+/** A frame to this address is dropped at the door. */
+export const SOMEBODY_ELSE = "02:00:00:00:00:98";
 
 export function measureForwarding(options: ForwardingOptions, note: (text: string) => void): ForwardingResults {
   const forwarding: ForwardingReport[] = [];
@@ -92,12 +93,16 @@ export function measureForwarding(options: ForwardingOptions, note: (text: strin
   return { forwarding, installs, routes: measureRoutes(options, note) };
 }
 
-function install({ machine }: HomeAgentMachine, access: Access, count: number): InstallReport {
+/** Our objects for so many bindings, by install.ts. */
+export function install(
+  { machine }: HomeAgentMachine,
+  access: Access,
+  count: number,
+  ...words: readonly "esp"[]
+): InstallReport {
   const program = join(dirname(fileURLToPath(import.meta.url)), "install.js");
-  const facts = JSON.parse(run([process.execPath, program, machine.path, access, String(count)])) as Omit<
-    InstallReport,
-    "access"
-  >;
+  const text = run([process.execPath, program, machine.path, access, String(count), ...words]);
+  const facts = JSON.parse(text) as Omit<InstallReport, "access">;
   return { access, ...facts };
 }
 

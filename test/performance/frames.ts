@@ -26,7 +26,7 @@ export function frame(
   const home = inner === 6 ? node.homeAddress : node.ipv4HomeAddress;
   const correspondent = inner === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
   if (direction === "encapsulation") return ethernet(mac, inner, payload(correspondent, home));
-  const packet = payload(home, correspondent);
+  const packet = payloadOf(number, inner);
   const protocol = inner === 6 ? 41 : 4;
   switch (endpoint.format) {
     case "ipv6":
@@ -40,12 +40,18 @@ export function frame(
   }
 }
 
+/** The node's packet to its correspondent, before it goes into any tunnel. */
+export function payloadOf(number: number, inner: InnerFamily): Uint8Array {
+  const { homeAddress, ipv4HomeAddress } = mobileNode(number);
+  return inner === 6 ? payload(homeAddress, CORRESPONDENT.ipv6) : payload(ipv4HomeAddress, CORRESPONDENT.ipv4);
+}
+
 function payload(source: IpAddress, destination: IpAddress): Uint8Array {
   const datagram = { sourcePort: 4000, destinationPort: 4000, payload: new Uint8Array(PAYLOAD_OCTETS) };
   return ip(source, destination, Protocol.udp, encodeUdp(datagram, { source, destination }));
 }
 
-function ip(source: IpAddress, destination: IpAddress, protocol: number, payload: Uint8Array): Uint8Array {
+export function ip(source: IpAddress, destination: IpAddress, protocol: number, payload: Uint8Array): Uint8Array {
   if (isIpv4(source) && isIpv4(destination)) {
     return encodeIpv4Packet({ header: ipv4Header({ source, destination, protocol }), payload });
   }
@@ -54,7 +60,7 @@ function ip(source: IpAddress, destination: IpAddress, protocol: number, payload
   return encodeIpv6Packet({ header, payload });
 }
 
-function ethernet(mac: string, family: 4 | 6, packet: Uint8Array): Uint8Array {
+export function ethernet(mac: string, family: 4 | 6, packet: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(ETHERNET_OCTETS + packet.length);
   bytes.set(mac.split(":").map((octet) => Number.parseInt(octet, 16)));
   bytes.set([2, 0, 0, 0, 0, 0xee], 6);

@@ -1,23 +1,48 @@
 /**
  * Puts the kernel objects of a home agent with COUNT bindings of one ACCESS into a network namespace and leaves them there: plan and
- * netlink as in the daemon, without a daemon. Prints {"bindings", "objects", "milliseconds", "transactions"}.
+ * netlink as in the daemon, without a daemon. With "esp" payload is protected, under the keys of esp-frames.ts, and the policies and
+ * associations of signalling are there too. Prints {"bindings", "objects", "milliseconds", "transactions"}.
  *
- * usage: node install.js NAMESPACE-PATH ACCESS COUNT
+ * usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp]
  */
 import { openKernel } from "../../controller/daemon/kernel.js";
 import { enterNamespace } from "../../controller/io/native.js";
-import { planBinding, planHomeAgentSite } from "../../controller/plan/home-agent-plan.js";
+import {
+  type NodeProtection,
+  planBinding,
+  planHomeAgentSite,
+  planNegotiatedSubscriber,
+} from "../../controller/plan/home-agent-plan.js";
 import type { KernelObject } from "../../controller/plan/objects.js";
 import { type HomeAgentPlanSite, TUN_DEVICE } from "../../controller/plan/site.js";
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
 import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
-import { ACCESSES, type Access, dataPathOf, HOME_AGENT } from "./places.js";
+import { homeAgentAssociations } from "./esp-frames.js";
+import { ACCESSES, type Access, dataPathOf, endpointOf, HOME_AGENT, mobileNode } from "./places.js";
 
-const site: HomeAgentPlanSite = {
-  addresses: HOME_AGENT,
-  mtu: 1400,
-  profiles: new Map([["default", { dscp: "copy", ttl: 64 }]]),
-};
+type Protection = "none" | "esp";
+
+function siteWith(protection: Protection): HomeAgentPlanSite {
+  return { addresses: HOME_AGENT, mtu: 1400, profiles: new Map([["default", { dscp: "copy", ttl: 64, protection }]]) };
+}
+
+function planNode(number: number, access: Access, site: HomeAgentPlanSite): readonly KernelObject[] {
+  const path = dataPathOf(number, access);
+  if (site.profiles.get("default")?.protection !== "esp") return planBinding(path, site);
+  const endpoint = endpointOf(number, access);
+  const protection: NodeProtection = {
+    associations: { payload: homeAgentAssociations(number) },
+    ...(endpoint.format === "udp" && { observedEsp: new Map([[endpoint.address, endpoint.port]]) }),
+  };
+  const signalling = { signalling: homeAgentAssociations(SIGNALLING + number) };
+  return [
+    ...planNegotiatedSubscriber(mobileNode(number).homeAddress, signalling, site),
+    ...planBinding(path, site, protection),
+  ];
+}
+
+/** Far from the numbers of nodes, so that both purposes have keys and SPIs of their own. */
+const SIGNALLING = 1_000_000;
 
 /** The TUN device of the signalling would go with this process; payload never sees it. */
 const ofSignalling = (object: KernelObject): boolean =>
@@ -28,13 +53,14 @@ async function make(kernel: KernelPort, objects: readonly KernelObject[]): Promi
   for (const { error } of await kernel.apply(inMakingOrder(operations))) if (error !== undefined) throw error;
 }
 
-async function install(access: Access, count: number): Promise<Record<string, number>> {
+async function install(access: Access, count: number, protection: Protection): Promise<Record<string, number>> {
   const kernel = await openKernel();
+  const site = siteWith(protection);
   await make(
     kernel,
     planHomeAgentSite(site).filter((object) => !ofSignalling(object)),
   );
-  const objects = Array.from({ length: count }, (_, number) => planBinding(dataPathOf(number, access), site)).flat();
+  const objects = Array.from({ length: count }, (_, number) => planNode(number, access, site)).flat();
   const before = kernel.counters().transactions;
   const begin = performance.now();
   await make(kernel, objects);
@@ -48,8 +74,9 @@ async function install(access: Access, count: number): Promise<Record<string, nu
   };
 }
 
-const [path = "", name = "", count = ""] = process.argv.slice(2);
+const [path = "", name = "", count = "", protection = "none"] = process.argv.slice(2);
 const access = ACCESSES.find((one) => one === name);
-if (access === undefined || !(Number(count) > 0)) throw new Error("usage: node install.js NAMESPACE-PATH ACCESS COUNT");
+if (access === undefined || !(Number(count) > 0) || (protection !== "none" && protection !== "esp"))
+  throw new Error("usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp]");
 enterNamespace(path);
-process.stdout.write(`${JSON.stringify(await install(access, Number(count)))}\n`);
+process.stdout.write(`${JSON.stringify(await install(access, Number(count), protection))}\n`);

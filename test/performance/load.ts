@@ -11,13 +11,15 @@ import { median, rounded } from "./statistics.js";
 export interface SliceOptions {
   /** Slices of each source. */
   readonly rounds: number;
-  readonly sliceMs: number;
+  readonly slice: { readonly milliseconds: number } | { readonly frames: number };
 }
 
-/** Frames (RING_FRAMES of one length) to send from a device of the load. */
+/** Frames of one length to send from a device of the load, in a ring. */
 export interface Source {
   readonly device: string;
   readonly frames: Uint8Array;
+  /** How many. Default RING_FRAMES. */
+  readonly count?: number;
 }
 
 interface Slice {
@@ -68,13 +70,15 @@ export class Load {
   send<Name extends string>(sources: Readonly<Record<Name, Source>>, options: SliceOptions): Measured<Name> {
     const names = Object.keys(sources) as Name[];
     const words = names.flatMap((name) => {
-      const { device, frames } = sources[name];
+      const { device, frames, count = RING_FRAMES } = sources[name];
       const path = join(this.#scratch, name);
       writeFileSync(path, frames);
-      return [device, path, String(frames.length / RING_FRAMES)];
+      return [device, path, String(frames.length / count)];
     });
     const slices = Object.fromEntries(names.map((name) => [name, [] as Slice[]])) as Record<Name, Slice[]>;
-    const text = this.machine.run(this.#blast, String(options.rounds), String(options.sliceMs), ...words);
+    const { rounds, slice } = options;
+    const length = "frames" in slice ? `${slice.frames}f` : `${slice.milliseconds}ms`;
+    const text = this.machine.run(this.#blast, String(rounds), length, ...words);
     for (const line of text.trim().split("\n")) {
       const [source = 0, packets = 0, ns = 1] = line.split(" ").map(Number);
       slices[names[source] as Name].push({ packets, ns });

@@ -8,8 +8,9 @@ import { measureForwarding } from "./forwarding.js";
 import { measureRegistration } from "./registration.js";
 import { type BenchmarkDocument, formatDocument } from "./report.js";
 import { measureScale } from "./scale.js";
+import { measureSecurityForwarding } from "./security-forwarding.js";
 
-const SECTIONS = ["forwarding", "registration", "scale"] as const;
+const SECTIONS = ["forwarding", "security-forwarding", "registration", "scale"] as const;
 
 const USAGE = `usage: make bench [ARGS='OPTION ...']
 
@@ -18,6 +19,8 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --bindings N     bindings of the forwarding measurement (10000, at most)
   --rounds N       slices of each kind in the forwarding measurement (25)
   --slice MS       length of a slice (20)
+  --protected N    subscribers whose payload is in ESP (1000)
+  --frames N       length of a slice there, in frames, and --esp-rounds N slices of each kind (3200, 20)
   --nodes N        nodes that register at once (1000)
   --repetitions N  how often they all move (3)
   --handovers N    single handovers (200)
@@ -31,6 +34,9 @@ const { values } = parseArgs({
     bindings: { type: "string", default: "10000" },
     rounds: { type: "string", default: "25" },
     slice: { type: "string", default: "20" },
+    protected: { type: "string", default: "1000" },
+    frames: { type: "string", default: "3200" },
+    "esp-rounds": { type: "string", default: "20" },
     nodes: { type: "string", default: "1000" },
     repetitions: { type: "string", default: "3" },
     handovers: { type: "string", default: "200" },
@@ -49,8 +55,21 @@ async function measure(): Promise<BenchmarkDocument> {
   if (bench === "vm") note("this is an emulated machine; the numbers are its own (User Mode Linux: make um-kernel)");
   const bindings = Number(values.bindings);
   const forwarding = wanted("forwarding")
-    ? measureForwarding({ bindings, rounds: Number(values.rounds), sliceMs: Number(values.slice) }, note)
+    ? measureForwarding(
+        { bindings, rounds: Number(values.rounds), slice: { milliseconds: Number(values.slice) } },
+        note,
+      )
     : { forwarding: [], installs: [], routes: [] };
+  const securityForwarding = wanted("security-forwarding")
+    ? measureSecurityForwarding(
+        {
+          subscribers: Number(values.protected),
+          rounds: Number(values["esp-rounds"]),
+          frames: Number(values.frames),
+        },
+        note,
+      )
+    : null;
   const nodes = Number(values.nodes);
   const repetitions = Number(values.repetitions);
   const handovers = Number(values.handovers);
@@ -59,7 +78,7 @@ async function measure(): Promise<BenchmarkDocument> {
   if (wanted("scale")) note(`${values.subscribers} subscribers`);
   const scale = wanted("scale") ? await measureScale(Number(values.subscribers)) : null;
   const machine = { kernel: release(), bench, processors: availableParallelism() };
-  return { machine, bindings, ...forwarding, registration, scale };
+  return { machine, bindings, ...forwarding, securityForwarding, registration, scale };
 }
 
 if (values.help) {

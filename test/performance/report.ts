@@ -2,6 +2,9 @@
 import type { ForwardingResults } from "./forwarding.js";
 import type { BurstReport, RegistrationReport } from "./registration.js";
 import type { ScaleReport } from "./scale.js";
+import type { SecurityForwardingResults } from "./security-forwarding.js";
+import { securityForwardingTables } from "./security-report.js";
+import { aimed, OUTER, type Row, table, whole } from "./table.js";
 
 export interface MachineReport {
   readonly kernel: string;
@@ -13,28 +16,13 @@ export interface MachineReport {
 export interface BenchmarkDocument extends ForwardingResults {
   readonly machine: MachineReport;
   readonly bindings: number;
+  readonly securityForwarding: SecurityForwardingResults | null;
   readonly registration: RegistrationReport | null;
   readonly scale: ScaleReport | null;
 }
 
 /** What the project aims at: shown beside what was measured. A benchmark never fails for them. */
 export const AIMS = { manyToOne: 0.9, oneToHandMade: 0.9, transactionsPerRegistration: 0.1 } as const;
-
-type Row = readonly (string | number)[];
-
-function table(head: readonly string[], rows: readonly Row[]): string {
-  const text = [head, ...rows.map((row) => row.map(String))];
-  const widths = head.map((_, column) => Math.max(...text.map((row) => row[column]?.length ?? 0)));
-  const pad = (cell: string, column: number): string => {
-    const width = widths[column] ?? 0;
-    return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-  };
-  return text.map((row) => `  ${row.map(pad).join("  ")}`.trimEnd()).join("\n");
-}
-
-const whole = (value: number): string => Math.round(value).toLocaleString("en");
-const aimed = (value: number, reached: boolean): string => `${value}${reached ? " " : "<"}`;
-const OUTER = { ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" } as const;
 
 function forwardingTables({ forwarding, installs, routes, bindings }: BenchmarkDocument): readonly string[] {
   if (forwarding.length === 0) return [];
@@ -121,6 +109,7 @@ export function formatDocument(document: BenchmarkDocument): string {
     `Linux ${machine.kernel}, ${machine.bench}, ${machine.processors} processor${machine.processors === 1 ? "" : "s"}`,
     "",
     ...forwardingTables(document),
+    ...securityForwardingTables(document.securityForwarding),
     ...registrationTables(document),
     ...(scale === null
       ? []

@@ -1,0 +1,50 @@
+/** Tables of what was measured with protected payload and negotiated keys. */
+import type { SecurityForwardingResults } from "./security-forwarding.js";
+import { aimed, OUTER, table, whole } from "./table.js";
+
+/** What the project aims at: shown beside what was measured. A benchmark never fails for them. */
+export const SECURITY_AIMS = { oneToByHand: 0.95, manyToOne: 0.9 } as const;
+
+export function securityForwardingTables(results: SecurityForwardingResults | null): readonly string[] {
+  if (results === null) return [];
+  const { forwarding, installs } = results;
+  const many = whole(results.subscribers);
+  const names = forwarding.map((one) => `${one.direction}, IPv${one.inner} in ESP in ${OUTER[one.access]}`);
+  const rates = forwarding.map(({ ours, byHand, generator, lost }, i) => [
+    names[i] ?? "",
+    ...[ours.one, ours.manyFocused, ours.many, byHand.one, byHand.manyFocused, byHand.many, generator].map(whole),
+    lost,
+  ]);
+  const ratios = forwarding.map(({ ours, byHand, oneToByHand, manyToByHand, extraNs }, i) => [
+    names[i] ?? "",
+    aimed(oneToByHand, oneToByHand >= SECURITY_AIMS.oneToByHand),
+    extraNs,
+    aimed(ours.manyFocusedToOne, ours.manyFocusedToOne >= SECURITY_AIMS.manyToOne),
+    aimed(ours.manyToOne, ours.manyToOne >= SECURITY_AIMS.manyToOne),
+    byHand.manyFocusedToOne,
+    byHand.manyToOne,
+    aimed(manyToByHand, manyToByHand >= SECURITY_AIMS.oneToByHand),
+  ]);
+  return [
+    "",
+    "Forwarding with payload in ESP (rfc4106(gcm(aes)), 128 bits), packets per second. (1) one subscriber; (2) and (3): ",
+    `${many} with states and policies, traffic of one and of all in turn; (4) to (6): the same by hand with ip xfrm, without nftables;`,
+    "(7) the generator alone, its frames dropped at the door.",
+    table(["", "(1)", "(2)", "(3)", "(4)", "(5)", "(6)", "(7)", "lost"], rates),
+    "",
+    `Ratios of them. Aim of (1)/(4) and (3)/(6): ${SECURITY_AIMS.oneToByHand}, of (2)/(1) and (3)/(1): ${SECURITY_AIMS.manyToOne}; "<" marks a miss.`,
+    table(["", "(1)/(4)", "ns more", "(2)/(1)", "(3)/(1)", "(5)/(4)", "(6)/(4)", "(3)/(6)"], ratios),
+    "",
+    "Objects of all of these subscribers, installed at once",
+    table(
+      ["", "subscribers", "objects", "seconds", "netlink transactions"],
+      installs.map((one) => [
+        OUTER[one.access],
+        whole(one.bindings),
+        whole(one.objects),
+        (one.milliseconds / 1000).toFixed(1),
+        one.transactions,
+      ]),
+    ),
+  ];
+}

@@ -1,0 +1,17 @@
+/** How figures look in a table. */
+export type Row = readonly (string | number)[];
+
+export function table(head: readonly string[], rows: readonly Row[]): string {
+  const text = [head, ...rows.map((row) => row.map(String))];
+  const widths = head.map((_, column) => Math.max(...text.map((row) => row[column]?.length ?? 0)));
+  const pad = (cell: string, column: number): string => {
+    const width = widths[column] ?? 0;
+    return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+  };
+  return text.map((row) => `  ${row.map(pad).join("  ")}`.trimEnd()).join("\n");
+}
+
+export const whole = (value: number): string => Math.round(value).toLocaleString("en");
+export const aimed = (value: number, reached: boolean): string => `${value}${reached ? " " : "<"}`;
+
+export const OUTER = { ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" } as const;
