@@ -146,7 +146,7 @@ export class HomeAgentKeys {
     credentials: Credentials,
     addresses: readonly IpAddress[],
   ): Promise<void> {
-    await loadCredentials(daemon, credentials, ike.identity);
+    await loadCredentials(daemon, credentials);
     for (const subscriber of this.#config.subscribers) {
       const { homeAddress, ipv4HomeAddress, identity, authentication } = subscriber;
       if (identity === undefined) continue;

@@ -58,7 +58,7 @@ export class MobileNodeKeys {
         onMapping: () => undefined,
         onAcquire: () => undefined,
         onUp: async (daemon) => {
-          await loadCredentials(daemon, credentials, ike.homeAgentIdentity);
+          await loadCredentials(daemon, credentials);
           await keys.#initiator?.daemonUp();
         },
         onDown: ({ message }) => {
