@@ -43,6 +43,7 @@ export const statusDocument = z.strictObject({
     dropped: counters.describe("Signalling dropped, by reason."),
     kernel: counters.describe("Packets dropped or steered by the nftables table, by counter name."),
     netlink: counters.describe("Transactions and messages."),
+    negotiation: counters.describe("Failed negotiations of keys: all, and those that events leave out."),
   }),
   payloadOctetsThroughProcess: z.literal(0).describe("By construction: the process holds no payload socket."),
 });

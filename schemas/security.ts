@@ -46,6 +46,12 @@ const common = {
     .default(["aes128gcm16-prfsha256-x25519", "aes256gcm16-prfsha384-ecp384"])
     .describe("For the IKE SA, in strongSwan's words, best first."),
   espCiphers: z.array(espCipher).min(1).default(["aes128gcm16", "aes256gcm16"]).describe("For ESP, best first."),
+  negotiationLog: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Listen to the IKE daemon's log for the reasons of failed negotiations. It writes us four lines for each dead peer detection and some twenty for each negotiation.",
+    ),
   rekeySeconds: z.int().min(10).max(86400).default(3600).describe("Age at which the keys of ESP are renewed."),
   ikeRekeySeconds: z.int().min(60).max(604800).default(14400).describe("Age at which the keys of IKE are renewed."),
 } as const;

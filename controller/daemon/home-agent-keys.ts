@@ -3,10 +3,11 @@ import type { HomeAgentConfig } from "../../schemas/config.js";
 import type { HomeAgentIke } from "../../schemas/security.js";
 import { InvariantError } from "../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
-import { connectionName, homeAgentConnection, type IkePeers } from "../ike/connections.js";
+import { connectionName, homeAddressOf, homeAgentConnection, type IkePeers } from "../ike/connections.js";
 import { type Credentials, loadCredentials } from "../ike/credentials.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { endOlderSas } from "../ike/duplicates.js";
+import { failureSentence, type NegotiationFailure } from "../ike/negotiation-log.js";
 import type { Logger } from "../log.js";
 import { type NodeProtection, planNegotiatedSubscriber } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
@@ -27,6 +28,7 @@ export class HomeAgentKeys {
   readonly #observed = new Map<Ipv6Address, Map<IpAddress, number>>();
   /** Nodes whose payload is protected. */
   readonly #protected: ReadonlySet<Ipv6Address>;
+  readonly #byIdentity: ReadonlyMap<string, Ipv6Address>;
   #management: KeyManagement | undefined;
   #revision = 1;
 
@@ -45,7 +47,14 @@ export class HomeAgentKeys {
     const nodes = config.subscribers.map(({ homeAddress }) => homeAddress);
     const ids = new RequestIds(nodes, site.negotiated?.slots ?? new Map());
     keys.#management = await KeyManagement.open(
-      { role: "home-agent", viciSocket: ike.viciSocket, ids, homeAgentAddresses: new Set(addresses) },
+      {
+        role: "home-agent",
+        viciSocket: ike.viciSocket,
+        negotiationLog: ike.negotiationLog,
+        negotiationCounters: platform.negotiation,
+        ids,
+        homeAgentAddresses: new Set(addresses),
+      },
       {
         onAssociations: (homeAddress) => {
           platform.reconciler.setGroup(securityGroup(homeAddress), keys.planSubscriber(homeAddress), ++keys.#revision);
@@ -61,6 +70,7 @@ export class HomeAgentKeys {
         onAcquire: (homeAddress, purpose) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress, purpose }),
         onUp: (daemon) => keys.#load(daemon, ike, credentials, addresses),
         onDown: () => undefined,
+        onFailure: (failure, leftOut) => keys.#tell(failure, leftOut),
         onIkeUp: (connection) => {
           endOlderSas(keys.management.daemon, connection).catch((error: Error) =>
             keys.#log.warn({ event: "keys.duplicates", connection, reason: error.message }),
@@ -79,6 +89,7 @@ export class HomeAgentKeys {
     this.#log = platform.log;
     const wanted = config.subscribers.filter(({ profile }) => profileOf(site, profile).protection === "esp");
     this.#protected = new Set(wanted.map(({ homeAddress }) => homeAddress));
+    this.#byIdentity = new Map(config.subscribers.map(({ identity = "", homeAddress }) => [identity, homeAddress]));
   }
 
   get management(): KeyManagement {
@@ -133,6 +144,17 @@ export class HomeAgentKeys {
     this.management.close();
   }
 
+  /** `connection` and `identity` are what the peer says; it has proved nothing yet when a negotiation fails early. */
+  #tell(failure: NegotiationFailure, leftOut: number): void {
+    const { connection, identity, lost } = failure;
+    const homeAddress = connection === undefined ? this.#byIdentity.get(identity ?? "") : homeAddressOf(connection);
+    this.#platform.note({
+      event: lost ? "negotiation.lost" : "negotiation.failed",
+      ...(homeAddress !== undefined && { homeAddress }),
+      detail: { reason: failureSentence(failure, homeAddress), ...(leftOut > 0 && { leftOut }) },
+    });
+  }
+
   #observe(homeAddress: Ipv6Address, address: IpAddress, port: number): void {
     const known = this.#observed.get(homeAddress);
     // The present NAT and the former one are enough.
@@ -146,7 +168,7 @@ export class HomeAgentKeys {
     credentials: Credentials,
     addresses: readonly IpAddress[],
   ): Promise<void> {
-    await loadCredentials(daemon, credentials, ike.identity);
+    await loadCredentials(daemon, credentials);
     for (const subscriber of this.#config.subscribers) {
       const { homeAddress, ipv4HomeAddress, identity, authentication } = subscriber;
       if (identity === undefined) continue;

@@ -2,9 +2,11 @@
 import type { SecurityDocument } from "../../schemas/control.js";
 import type { MobilityError } from "../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
+import type { Counters } from "../events.js";
 import { AssociationTable } from "../ike/associations.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { connectionsUp } from "../ike/duplicates.js";
+import type { NegotiationFailure } from "../ike/negotiation-log.js";
 import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
 import type { Logger } from "../log.js";
@@ -14,6 +16,7 @@ import type { Associations } from "../plan/site.js";
 import { ViciClient } from "../vici/client.js";
 import { openTransport, setTimer } from "./kernel.js";
 import { monotonicNow } from "./machine-loop.js";
+import { NegotiationWatch } from "./negotiation-watch.js";
 import { listIkeSas, securityDocument } from "./security-view.js";
 
 /** The second one comes later: an SA whose child is still being installed is not shown by charon. */
@@ -31,11 +34,15 @@ export interface KeyManagementListener {
   onDown(reason: MobilityError): void;
   /** An IKE SA of this connection has come up. */
   onIkeUp?(connection: string): void;
+  /** `leftOut`: further failures of this peer that were not told. */
+  onFailure(failure: NegotiationFailure, leftOut: number): void;
 }
 
 export interface KeyManagementSite {
   readonly role: "home-agent" | "mobile-node";
   readonly viciSocket: string;
+  readonly negotiationLog: boolean;
+  readonly negotiationCounters: Counters;
   readonly ids: RequestIds;
   readonly homeAgentAddresses: ReadonlySet<IpAddress>;
 }
@@ -47,6 +54,7 @@ export class KeyManagement {
   readonly #table: AssociationTable;
   readonly #ids: RequestIds;
   readonly #listener: KeyManagementListener;
+  readonly #negotiations: NegotiationWatch;
   #timer: NodeJS.Timeout | undefined;
 
   /** Knows the associations that are there already. The IKE daemon need not be there yet. */
@@ -62,12 +70,18 @@ export class KeyManagement {
     this.watch = watch;
     this.#table = new AssociationTable(site.ids, site.homeAgentAddresses, site.role);
     this.#table.replace(watch.states(), monotonicNow());
+    this.#negotiations = new NegotiationWatch({
+      counters: site.negotiationCounters,
+      listen: (on) => this.#client.listen("log", on),
+      report: (failure, leftOut) => listener.onFailure(failure, leftOut),
+    });
     this.#client = new ViciClient({
       connect: () => connectUnixStream(site.viciSocket),
       setTimer,
       listener: {
         onUp: async () => {
           log.info({ event: "charon.up", socket: site.viciSocket });
+          this.#negotiations.reset();
           await listener.onUp(this.#client);
         },
         onDown: (error) => {
@@ -75,10 +89,12 @@ export class KeyManagement {
           listener.onDown(error);
         },
         onEvent: (name, message) => {
+          if (name === "log") this.#negotiations.onEvent(message);
           if (SA_EVENTS.includes(name)) for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
         },
       },
-      events: SA_EVENTS,
+      events: site.negotiationLog ? [...SA_EVENTS, "log"] : SA_EVENTS,
+      isNoise: (event, octets) => this.#negotiations.isNoise(event, octets),
     });
     this.daemon = this.#client;
     watch.onChange((change) => {
@@ -124,6 +140,7 @@ export class KeyManagement {
 
   close(): void {
     clearTimeout(this.#timer);
+    this.#negotiations.reset();
     this.#client.close();
     this.watch.close();
   }

@@ -50,6 +50,8 @@ export class MobileNodeKeys {
       {
         role: "mobile-node",
         viciSocket: ike.viciSocket,
+        negotiationLog: ike.negotiationLog,
+        negotiationCounters: platform.negotiation,
         ids: new RequestIds([homeAddress], NO_SLOTS),
         homeAgentAddresses: addresses,
       },
@@ -57,8 +59,15 @@ export class MobileNodeKeys {
         onAssociations: () => keys.#associationsChanged(listener),
         onMapping: () => undefined,
         onAcquire: (_, purpose) => keys.#initiator?.demand(purpose),
+        onFailure: ({ proved, lost, reason, remedy }) => {
+          // What goes wrong before, the initiator tells, with the same words.
+          if (!proved) return;
+          const event = lost ? "negotiation.lost" : "negotiation.failed";
+          const sentence = `IKE with ${ike.homeAgentIdentity} as ${ike.identity} ${lost ? "is over" : "failed"}: ${reason}; ${remedy}`;
+          platform.note({ event, homeAddress, detail: { reason: sentence } });
+        },
         onUp: async (daemon) => {
-          await loadCredentials(daemon, credentials, ike.homeAgentIdentity);
+          await loadCredentials(daemon, credentials);
           await keys.#initiator?.daemonUp();
         },
         onDown: ({ message }) => {

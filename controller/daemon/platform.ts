@@ -54,6 +54,7 @@ export class Platform {
   readonly drops = new Counters();
   readonly received = new Counters();
   readonly sent = new Counters();
+  readonly negotiation = new Counters();
   readonly journal: Journal;
   readonly kernel: NetlinkKernel;
   readonly reconciler: Reconciler;
@@ -256,6 +257,7 @@ export class Platform {
         dropped: this.drops.toJSON(),
         kernel: Object.fromEntries([...kernelCounters].map(([name, { packets }]) => [name, Number(packets)])),
         netlink: { ...this.kernel.counters() },
+        negotiation: this.negotiation.toJSON(),
       },
       payloadOctetsThroughProcess: 0,
     };

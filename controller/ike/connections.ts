@@ -7,7 +7,7 @@
  * child that fits (get_transport_nat_ts, 5.9.8 and 6.0), so there another child without USE_TRANSPORT_MODE takes its place; the keys are
  * used in transport mode either way. Its selectors leave the protocol out, because by them the home agent tells the two apart.
  */
-import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIpv6 } from "../base/ip.js";
 import { negotiatedReqid, type Purpose, reqidOf, type Slots } from "../plan/request-ids.js";
 import { ORIGINAL_MARK } from "../plan/security-marks.js";
 import { ESP_UDP_PORT } from "../plan/site.js";
@@ -44,7 +44,11 @@ export interface IkeTerms {
   readonly certificate?: string | undefined;
 }
 
-export const connectionName = (homeAddress: Ipv6Address): string => `dsmipd-${homeAddress}`;
+const CONNECTION = "dsmipd-";
+export const connectionName = (homeAddress: Ipv6Address): string => `${CONNECTION}${homeAddress}`;
+/** Whose connection it is; undefined: none of ours. */
+export const homeAddressOf = (connection: string): Ipv6Address | undefined =>
+  connection.startsWith(CONNECTION) ? parseIpv6(connection.slice(CONNECTION.length)) : undefined;
 
 export const CHILDREN = {
   signalling: "signalling",

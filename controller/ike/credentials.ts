@@ -11,21 +11,18 @@ export interface Credentials {
   readonly authorities: readonly string[];
 }
 
-/** Rejects with ViciError. `homeAgentIdentity` owns every pre-shared key together with the node. */
-export async function loadCredentials(
-  daemon: IkeDaemonPort,
-  credentials: Credentials,
-  homeAgentIdentity: string,
-): Promise<void> {
+/**
+ * Rejects with ViciError. A pre-shared key has the node as its only owner: charon takes every key that one of the two ends owns, so with
+ * the home agent as an owner too, each subscriber's key would prove any subscriber's identity (mem_cred.c, shared_filter).
+ */
+export async function loadCredentials(daemon: IkeDaemonPort, credentials: Credentials): Promise<void> {
   for (const data of credentials.authorities) await daemon.command("load-cert", { type: "X509", flag: "CA", data });
   if (credentials.certificate !== undefined)
     await daemon.command("load-cert", { type: "X509", flag: "NONE", data: credentials.certificate });
   if (credentials.privateKey !== undefined)
     await daemon.command("load-key", { type: "any", data: credentials.privateKey });
-  for (const [identity, data] of credentials.psk) {
-    const owners = [identity, homeAgentIdentity];
-    await daemon.command("load-shared", { id: `dsmipd-psk-${identity}`, type: "IKE", data, owners });
-  }
+  for (const [identity, data] of credentials.psk)
+    await daemon.command("load-shared", { id: `dsmipd-psk-${identity}`, type: "IKE", data, owners: [identity] });
   for (const [identity, data] of credentials.eap)
     await daemon.command("load-shared", { id: `dsmipd-eap-${identity}`, type: "EAP", data, owners: [identity] });
 }

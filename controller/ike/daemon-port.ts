@@ -8,6 +8,6 @@ export interface IkeDaemonPort {
     name: string,
     section: ViciSection,
     event: string,
-    options?: { readonly timeoutMs?: number },
+    options?: { readonly timeoutMs?: number; readonly onMessage?: (message: ViciSection) => void },
   ): Promise<readonly ViciSection[]>;
 }

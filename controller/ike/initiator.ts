@@ -2,12 +2,14 @@
  * The mobile node's side of IKE: gets the associations that are needed from a care-of address, as often as it takes. One thing at a time;
  * a new care-of address supersedes the one before. Whether the associations are there, the kernel tells (SecurityWatch), not this.
  */
+import { MobilityError } from "../base/errors.js";
 import { type IpAddress, parseIp } from "../base/ip.js";
 import type { SetTimer } from "../netlink/transport.js";
 import { DEMANDED_PURPOSES, type DemandedPurpose, type Purpose } from "../plan/request-ids.js";
 import { isSection, type ViciSection } from "../vici/message.js";
 import { CHILDREN } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
+import { type NegotiationFailure, NegotiationLog, readLogLine } from "./negotiation-log.js";
 
 /** Less than three unanswered updates would take (RFC 5555 §4.4.1). */
 const INITIATE_MS = 8000;
@@ -32,6 +34,13 @@ export interface InitiatorOptions {
   readonly onFailure: (reason: string) => void;
   /** The home agent has refused what only some packets need. */
   readonly onRefusal: (purpose: DemandedPurpose, reason: string) => void;
+}
+
+/** charon's reason instead of its bare refusal. */
+export class NegotiationError extends MobilityError {
+  constructor({ reason, remedy }: NegotiationFailure, options: { readonly cause: unknown }) {
+    super("MIP_NEGOTIATION", `${reason}; ${remedy}`, options);
+  }
 }
 
 export class IkeInitiator {
@@ -181,7 +190,19 @@ export class IkeInitiator {
 
   async #initiate(child: string): Promise<void> {
     const { daemon, name } = this.#options;
-    await daemon.command("initiate", { ike: name, child, timeout: String(INITIATE_MS) }, { timeoutMs: ANSWER_MS });
+    const log = new NegotiationLog();
+    let failure: NegotiationFailure | undefined;
+    const onMessage = (message: ViciSection): void => {
+      const line = readLogLine(message);
+      failure = (line && log.take(line)) ?? failure;
+    };
+    const section = { ike: name, child, timeout: String(INITIATE_MS) };
+    try {
+      await daemon.stream("initiate", section, "control-log", { timeoutMs: ANSWER_MS, onMessage });
+    } catch (error) {
+      if (failure === undefined) throw error;
+      throw new NegotiationError(failure, { cause: error });
+    }
   }
 
   async #sas(): Promise<readonly ViciSection[]> {

@@ -95,6 +95,8 @@ export interface ProtocolEvent {
     | "registration.completed"
     | "registration.failed"
     | "registration.lost"
+    | "negotiation.failed"
+    | "negotiation.lost"
     | "attachment.changed"
     | "home.returned"
     | "home.left"

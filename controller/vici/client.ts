@@ -10,7 +10,7 @@ import { MobilityError } from "../base/errors.js";
 import type { SetTimer } from "../netlink/transport.js";
 import { ViciError } from "./errors.js";
 import type { ViciSection } from "./message.js";
-import { type CommandOptions, ViciSession } from "./session.js";
+import { type CommandOptions, type StreamOptions, ViciSession } from "./session.js";
 import type { ViciTransport } from "./transport.js";
 
 export interface ViciListener {
@@ -35,6 +35,8 @@ export interface ViciClientOptions {
   readonly events?: readonly string[];
   /** Events that are registered where charon knows them; `missingEvents` has the others. */
   readonly optionalEvents?: readonly string[];
+  /** Events that nobody needs, by their octets: they are not decoded. */
+  readonly isNoise?: (event: string, message: Uint8Array) => boolean;
   /** Of commands without a time of their own; see CommandOptions. */
   readonly timeoutMs?: number;
   /** The wait after the first failure in a row; it doubles up to `maxBackoffMs`. */
@@ -94,9 +96,16 @@ export class ViciClient {
     name: string,
     section: ViciSection,
     event: string,
-    options: CommandOptions = {},
+    options: StreamOptions = {},
   ): Promise<readonly ViciSection[]> {
     return this.#commands?.stream(name, section, event, options) ?? Promise.reject(this.#notThere(name));
+  }
+
+  /** Events of that name come no more, or come again, until the connection ends; charon writes none meanwhile. Rejects with ViciError. */
+  async listen(event: string, on: boolean): Promise<void> {
+    const events = this.#link?.sessions[1];
+    if (events === undefined || !this.up) throw this.#notThere(on ? "register" : "unregister");
+    await (on ? events.register(event) : events.unregister(event));
   }
 
   /** Ends everything; the listener hears nothing more. */
@@ -131,8 +140,12 @@ export class ViciClient {
 
   /** A session over a new connection, unless the link has ended while it was being made. */
   #open(link: Link, transport: ViciTransport): ViciSession {
-    const { setTimer, timeoutMs } = this.#options;
-    const session = new ViciSession(transport, { setTimer, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+    const { setTimer, timeoutMs, isNoise } = this.#options;
+    const session = new ViciSession(transport, {
+      setTimer,
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(isNoise !== undefined && { isNoise }),
+    });
     session.onClose((error) => this.#fail(link, error));
     link.sessions.push(session);
     if (this.#link !== link) session.close();

@@ -21,8 +21,15 @@ export interface CommandOptions {
   readonly timeoutMs?: number;
 }
 
+export interface StreamOptions extends CommandOptions {
+  /** Takes each message as it comes, also those of a command that is refused in the end. Must not throw. */
+  readonly onMessage?: (message: ViciSection) => void;
+}
+
 export interface ViciSessionOptions extends CommandOptions {
   readonly setTimer: SetTimer;
+  /** Events that nobody needs, by their octets: they are not decoded. */
+  readonly isNoise?: (event: string, message: Uint8Array) => boolean;
 }
 
 export interface ViciCounters {
@@ -56,6 +63,7 @@ interface Exchange {
 interface Collection {
   readonly event: string;
   readonly messages: ViciSection[];
+  readonly onMessage: StreamOptions["onMessage"];
   failure?: DecodeError;
 }
 
@@ -64,6 +72,7 @@ export class ViciSession {
   readonly #transport: ViciTransport;
   readonly #setTimer: SetTimer;
   readonly #timeoutMs: number;
+  readonly #isNoise: NonNullable<ViciSessionOptions["isNoise"]>;
   readonly #reader = new PacketReader();
   readonly #registered = new Set<string>();
   #onEvent: (name: string, message: ViciSection) => void = () => undefined;
@@ -78,6 +87,7 @@ export class ViciSession {
     this.#transport = transport;
     this.#setTimer = options.setTimer;
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    this.#isNoise = options.isNoise ?? (() => false);
     transport.onClose((error) => this.#lose(error));
     transport.onData((bytes) => this.#onData(bytes));
   }
@@ -102,10 +112,10 @@ export class ViciSession {
     name: string,
     section: ViciSection,
     event: string,
-    options: CommandOptions = {},
+    options: StreamOptions = {},
   ): Promise<readonly ViciSection[]> {
     return this.#turn(async () => {
-      const collection: Collection = { event, messages: [] };
+      const collection: Collection = { event, messages: [], onMessage: options.onMessage };
       await this.#register("register", event);
       this.#collection = collection;
       try {
@@ -237,6 +247,7 @@ export class ViciSession {
       this.counters.strays++;
       return;
     }
+    if (this.#isNoise(name, octets)) return;
     let message: ViciSection;
     try {
       message = decodeMessage(octets);
@@ -249,6 +260,7 @@ export class ViciSession {
     this.counters.events++;
     if (collection === undefined) return this.#onEvent(name, message);
     collection.messages.push(message);
+    collection.onMessage?.(message);
     this.#current?.heard();
   }
 

@@ -34,7 +34,7 @@ const STATUS: StatusDocument = {
   bindings: 1,
   pendingOperations: 0,
   failedObjects: 0,
-  counters: { received: { "binding-update": 3 }, sent: {}, dropped: {}, kernel: {}, netlink: {} },
+  counters: { received: { "binding-update": 3 }, sent: {}, dropped: {}, kernel: {}, netlink: {}, negotiation: {} },
   payloadOctetsThroughProcess: 0,
 };
 

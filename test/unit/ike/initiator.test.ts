@@ -18,18 +18,20 @@ class Daemon implements IkeDaemonPort {
   readonly children = new Set<string>();
   nat = false;
 
-  command(name: string, section: ViciSection = {}): Promise<ViciSection> {
-    const { child } = section;
-    this.asked.push(typeof child === "string" ? `${name} ${child}` : name);
+  command(name: string): Promise<ViciSection> {
+    this.asked.push(name);
     if (name === "terminate") this.children.clear();
-    if (name !== "initiate" || typeof child !== "string") return Promise.resolve({});
-    if (this.refused.has(child)) return Promise.reject(new Error(`${child} refused`));
-    this.children.add(child);
     return Promise.resolve({});
   }
 
-  stream(): Promise<readonly ViciSection[]> {
-    const installed = [...this.children].map((name) => [name, { name, state: "INSTALLED" }] as const);
+  stream(name: string, { child }: ViciSection): Promise<readonly ViciSection[]> {
+    if (name === "initiate" && typeof child === "string") {
+      this.asked.push(`${name} ${child}`);
+      if (this.refused.has(child)) return Promise.reject(new Error(`${child} refused`));
+      this.children.add(child);
+      return Promise.resolve([]);
+    }
+    const installed = [...this.children].map((one) => [one, { name: one, state: "INSTALLED" }] as const);
     const sa = { state: "ESTABLISHED", "nat-any": this.nat ? "yes" : "no", "child-sas": Object.fromEntries(installed) };
     return Promise.resolve(this.children.size === 0 && !this.nat ? [] : [{ node: sa }]);
   }

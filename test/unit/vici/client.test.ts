@@ -268,3 +268,14 @@ t.test("closed by its own listener", async (t) => {
   t.strictSame(story, ["up"], "the events that were kept are not told");
   t.equal(charon.clients, 0);
 });
+
+t.test("an event can be left alone for a while, over the connection of the events", async (t) => {
+  const { charon, client } = setup({ events: ["log"] });
+  t.match(await failure(client.listen("log", false)), { details: { reason: "down" } });
+  client.start();
+  await settle();
+  await client.listen("log", false);
+  await client.listen("log", true);
+  t.strictSame(charon.seen, ["register log", "unregister log", "register log"]);
+  client.close();
+});

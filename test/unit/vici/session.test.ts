@@ -8,17 +8,17 @@ import { ViciError } from "../../../controller/vici/errors.js";
 import type { ViciSection } from "../../../controller/vici/message.js";
 import { encodePacket, type ViciPacket } from "../../../controller/vici/packet.js";
 import { textAt } from "../../../controller/vici/section.js";
-import { ViciSession } from "../../../controller/vici/session.js";
+import { ViciSession, type ViciSessionOptions } from "../../../controller/vici/session.js";
 import { FakeStream } from "../../fake/fake-charon.js";
 import { concat, FakeTimers } from "../../lib/netlink-fake.js";
 import { recordedPackets } from "../../lib/vici-vectors.js";
 
 const YES: ViciSection = { success: "yes" };
 
-function setup() {
+function setup(options: Pick<ViciSessionOptions, "isNoise"> = {}) {
   const stream = new FakeStream();
   const timers = new FakeTimers();
-  const session = new ViciSession(stream, { setTimer: timers.set });
+  const session = new ViciSession(stream, { setTimer: timers.set, ...options });
   const ends: ViciError[] = [];
   const events: string[] = [];
   session.onClose((error) => ends.push(error));
@@ -343,4 +343,33 @@ t.test("recorded packets with octets changed, in any order: nothing is thrown, a
     { numRuns: 300 },
   );
   t.pass("nothing was thrown");
+});
+
+t.test("what a streamed command brought before it was refused is not lost", async (t) => {
+  const { session, send, respond } = setup();
+  const seen: (string | undefined)[] = [];
+  const onMessage = (message: ViciSection): void => void seen.push(textAt(message, "n"));
+  const streamed = failure(session.stream("initiate", {}, "control-log", { onMessage }));
+  await settle();
+  send({ type: "confirm" });
+  await settle();
+  send(event("control-log", 1));
+  send(event("control-log", 2));
+  respond({ success: "no", errmsg: "it failed" });
+  await settle();
+  send({ type: "confirm" });
+  t.match(await streamed, { details: { reason: "refused", errmsg: "it failed" } });
+  t.strictSame(seen, ["1", "2"]);
+});
+
+t.test("noise is not decoded, delivered or counted as malformed", async (t) => {
+  const { session, send, events, stream } = setup({ isNoise: (name, octets) => name === "log" && octets[0] === 7 });
+  const registered = session.register("log");
+  await settle();
+  send({ type: "confirm" });
+  await registered;
+  stream.deliver(BAD_EVENT);
+  send(event("log", 1));
+  t.strictSame(events, ["log 1"]);
+  t.equal(session.counters.malformed, 0);
 });
