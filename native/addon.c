@@ -5,7 +5,7 @@ static const struct {
   const char *name;
   napi_callback call;
 } FUNCTIONS[] = {
-  {"open", js_open}, {"openTun", js_open_tun}, {"enterNamespace", js_enter_namespace},
+  {"open", js_open}, {"openTun", js_open_tun}, {"enterNamespace", js_enter_namespace}, {"lock", js_lock},
   {"bind", js_bind}, {"connect", js_connect}, {"getsockname", js_getsockname},
   {"setsockopt", js_setsockopt}, {"getsockopt", js_getsockopt}, {"watch", js_watch},
   {"arm", js_arm}, {"send", js_send}, {"close", js_close},

@@ -106,5 +106,6 @@ napi_value js_open_tun(napi_env env, napi_callback_info info);
 bool namespace_enter(napi_env env, napi_value path, int *home);
 void namespace_leave(int home);
 napi_value js_enter_namespace(napi_env env, napi_callback_info info);
+napi_value js_lock(napi_env env, napi_callback_info info);
 
 #endif

@@ -8,6 +8,7 @@ import type { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { Counters, EventLog } from "../events.js";
+import { holdDirectory } from "../io/directory-lock.js";
 import { Journal, type JournalRole } from "../journal.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
 import type { Logger } from "../log.js";
@@ -75,6 +76,12 @@ export class Platform {
     const release = await holdAddresses(options.addresses);
     const undo: (() => void)[] = [release];
     try {
+      const letGo = holdDirectory(options.stateDirectory);
+      undo.push(letGo);
+      const releaseAll = (): void => {
+        letGo();
+        release();
+      };
       const journal = new Journal(options.stateDirectory, options.role, Date.now);
       undo.push(() => journal.close());
       if (journal.skipped > 0)
@@ -92,7 +99,7 @@ export class Platform {
         onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
       });
       undo.push(() => sockets.close());
-      const platform = new Platform({ options, log, journal, kernel, sockets, release });
+      const platform = new Platform({ options, log, journal, kernel, sockets, release: releaseAll });
       await platform.reconciler.start();
       return platform;
     } catch (error) {

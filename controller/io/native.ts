@@ -51,6 +51,8 @@ export interface Native {
   open(family: number, type: number, protocol: number, netns: string | undefined): NativeHandle;
   openTun(name: string, flags: number, netns: string | undefined): NativeHandle;
   enterNamespace(path: string): void;
+  /** An exclusive flock(2) on an open file of Node's; EAGAIN when another process has it. Never waits. */
+  lock(fd: number): void;
   bind(handle: NativeHandle, address: Uint8Array): void;
   connect(handle: NativeHandle, address: Uint8Array): void;
   getsockname(handle: NativeHandle): Buffer;

@@ -18,6 +18,7 @@ import {
   explainRefusal,
   holdAddresses,
 } from "../../../controller/daemon/preflight.js";
+import { holdDirectory } from "../../../controller/io/directory-lock.js";
 import { EINVAL, ENOENT, EOPNOTSUPP } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
 import type { KernelObject } from "../../../controller/plan/objects.js";
@@ -170,7 +171,7 @@ const STARTS: readonly {
   {
     name: "state directory that cannot be made",
     prepare: (path) => writeFileSync(join(path, "state"), "a file"),
-    says: /journal\.ndjson: cannot be used \(E\w+\); check stateDirectory/,
+    says: /state: cannot be used \(E\w+\); check stateDirectory/,
   },
   {
     name: "signalling port taken",
@@ -265,6 +266,23 @@ t.test("a second daemon for one of the addresses is refused, and holds none of i
   (await holdAddresses([three]))();
   release();
   (await holdAddresses([one, two]))();
+});
+
+t.test("a state directory is one daemon's alone; the lock goes with the process, however it ends", (test) => {
+  const directory = mkdtempSync(join(tmpdir(), "dsmipd-lock-"));
+  test.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "state");
+  const letGo = holdDirectory(path);
+  test.throws(() => holdDirectory(path), {
+    code: "MIP_BUSY",
+    message: /state: another dsmipd keeps its state here; stop it first, or set another stateDirectory/,
+  });
+  letGo();
+  const hold = `import(${JSON.stringify(new URL("../../../controller/io/directory-lock.js", import.meta.url).href)})`;
+  const script = `${hold}.then(({ holdDirectory }) => { holdDirectory(${JSON.stringify(path)}); process.kill(process.pid, "SIGKILL"); })`;
+  test.equal(spawnSync(process.execPath, ["--input-type=module", "-e", script]).signal, "SIGKILL");
+  holdDirectory(path)();
+  test.end();
 });
 
 t.test("what a kernel lacks is told with the command that brings it; other refusals stay the kernel's own", (test) => {
