@@ -46,6 +46,11 @@ export interface ObjectCodec<K extends KernelObject> {
   find?(object: K, names: KernelNames): readonly NetlinkRequest[];
   /** The kernel does not refuse to create over somebody's object with the same key, so it must be asked (`find`) before. */
   readonly createOverwrites?: true;
+  /**
+   * What cannot be changed in place is removed and made again by messages that travel together, and with what comes after: while it is
+   * gone, packets are lost.
+   */
+  readonly replacedInOneGo?: true;
   /** Numbers besides EEXIST with which the kernel refuses to create what may be there already. */
   readonly takenErrors?: readonly number[];
   /** Numbers besides the usual ones (KernelError.isNotFound) with which the kernel refuses to remove what may be gone already. */

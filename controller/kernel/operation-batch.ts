@@ -1,7 +1,7 @@
 /**
  * Operations of one netlink family (nftables apart) in as few messages as possible. Theory of operation:
- * - Each operation becomes a job: requests that follow each other, each only if the one before was accepted. In each turn all jobs send
- *   their next request together.
+ * - Each operation becomes a job: steps that follow each other, each only if the one before was accepted, mostly of one request. In each
+ *   turn all jobs send their next step together.
  * - Jobs of many requests (links) do not mix with others, because what comes after may stand on them.
  * - What the kernel refuses is settled: gone already is removed; there already is looked at (ours and equal: taken over, ours: changed,
  *   a stranger's: an error that shows it); a device with a new index is looked up again; an unknown outcome is found out by trying again.
@@ -25,11 +25,14 @@ export interface BatchContext extends Lookup {
   readonly refreshNames: () => Promise<void>;
 }
 
-interface Step {
+interface Message {
   readonly request: NetlinkRequest;
   /** That there is nothing to remove is fine. */
   readonly absentOk: boolean;
 }
+
+/** What is sent without waiting for an answer in between. */
+type Step = readonly Message[];
 
 interface Job extends Heir {
   readonly object: KernelObject;
@@ -157,13 +160,14 @@ function creation({ object, codec, inheritance }: Job, names: KernelNames): read
 
 function steps({ names }: BatchContext, job: Job): Step[] {
   const { object, codec, verb, previous = object } = job;
-  const must = (request: NetlinkRequest): Step => ({ request, absentOk: false });
+  const must = (request: NetlinkRequest): Step => [{ request, absentOk: false }];
   if (verb === "remove") return codec.remove(object, names).map(must);
   if (verb === "create") return creation(job, names).map(must);
   const change = codec.update(object, previous, names);
   if (change !== undefined) return change.map(must);
-  const removal = codec.remove(previous, names).map((request) => ({ request, absentOk: true }));
-  return [...removal, ...creation(job, names).map(must)];
+  const removal = codec.remove(previous, names).map((request): Step => [{ request, absentOk: true }]);
+  const anew = [...removal, ...creation(job, names).map(must)];
+  return codec.replacedInOneGo === true ? [anew.flat()] : anew;
 }
 
 /** Sends the jobs and settles what was refused, until every job has its outcome. */
@@ -187,12 +191,13 @@ async function run(context: BatchContext, jobs: readonly Job[]): Promise<void> {
       return step === undefined ? [] : [{ job, step }];
     });
     if (turn.length === 0) return;
-    const outcomes = await context.execute(turn.map(({ step }) => step.request));
-    turn.forEach(({ job, step }, i) => {
+    const messages = turn.flatMap(({ job, step }) => step.map((message) => ({ job, ...message })));
+    const outcomes = await context.execute(messages.map(({ request }) => request));
+    messages.forEach(({ job, absentOk }, i) => {
       const error = outcomes[i]?.error;
-      job.error = step.absentOk && error?.isNotFound === true ? undefined : error;
-      job.next++;
+      if (!(absentOk && error?.isNotFound === true)) job.error ??= error;
     });
+    for (const { job } of turn) job.next++;
   }
 }
 

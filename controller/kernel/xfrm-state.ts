@@ -66,6 +66,7 @@ export const xfrmStateCodec: ObjectCodec<XfrmState> = {
   update: (state, previous) => (isUpdatable(state, previous) ? [stateRequest(XFRM_MSG_UPDSA, state)] : undefined),
 
   remove: (state) => [identityRequest(XFRM_MSG_DELSA, state)],
+  replacedInOneGo: true,
   find: (state) => [identityRequest(XFRM_MSG_GETSA, state)],
 
   // The kernel reads filter attributes right after the netlink header here: no struct in between.

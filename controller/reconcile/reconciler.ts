@@ -68,12 +68,15 @@ export class Reconciler {
   /** Objects whose removal is due: leftovers of failed removals, and of the start. */
   #leftovers = new Map<string, KernelObject>();
   #running: Promise<void> | undefined;
+  /** Groups whose repair has failed and that have got no other form since. */
+  readonly #unrepaired = new Set<string>();
+  /** Those of them whose turn it is to be tried again. What they want by then, the next round sees. */
+  readonly #hurt = new Set<string>();
   /** For each audit that is reading the kernel: what was worked on meanwhile. */
   readonly #auditing = new Set<Set<string>>();
   #retryMs = FIRST_RETRY_MS;
   #retryArmed = false;
   #closed = false;
-  #failed = 0;
 
   constructor(kernel: KernelPort, listener: ReconcilerListener, clock: ReconcilerClock) {
     this.#kernel = kernel;
@@ -127,7 +130,7 @@ export class Reconciler {
 
   /** Objects that should be gone or there and are not, as far as is known. */
   get failedObjects(): number {
-    return this.#failed + this.#leftovers.size;
+    return this.#unrepaired.size + this.#leftovers.size;
   }
 
   groupObjects(group: string): readonly KernelObject[] {
@@ -171,7 +174,8 @@ export class Reconciler {
   }
 
   #hasWork(): boolean {
-    return this.#wishes.size > 0 || this.#changes.length > 0 || (this.#leftovers.size > 0 && !this.#retryArmed);
+    const due = this.#wishes.size + this.#changes.length + this.#hurt.size;
+    return due > 0 || (this.#leftovers.size > 0 && !this.#retryArmed);
   }
 
   #wished(key: string): boolean {
@@ -182,6 +186,8 @@ export class Reconciler {
   async #rounds(): Promise<void> {
     while (!this.#closed && this.#hasWork()) {
       await this.#absorbChanges();
+      this.#repair(this.#hurt);
+      this.#hurt.clear();
       const wishes = this.#wishes;
       this.#wishes = new Map();
       const removals = new Map(this.#leftovers);
@@ -199,6 +205,7 @@ export class Reconciler {
       const failure = failures.get(group);
       const result = { group, revision: wish.revision, ...(failure !== undefined && { failure }) };
       if (failure === undefined) {
+        this.#unrepaired.delete(group);
         for (const object of this.#ledger.assign(group, wish.objects)) leftovers.set(objectKey(object), object);
       }
       if (wish.silent) this.#reportRepair(group, failure);
@@ -369,6 +376,7 @@ export class Reconciler {
     this.#repair(this.#ledger.replaceObserved(await this.#kernel.dump(KIND_ORDER)));
   }
 
+  /** At the beginning of a round only: while one is at work, a group's realised form may be on its way out. */
   #repair(groups: ReadonlySet<string>): void {
     for (const group of groups) {
       if (!this.#wishes.has(group))
@@ -378,14 +386,13 @@ export class Reconciler {
 
   #reportRepair(group: string, failure: MobilityError | undefined): void {
     if (failure === undefined) {
-      this.#failed = 0;
       this.#retryMs = FIRST_RETRY_MS;
       return;
     }
-    this.#failed++;
+    this.#unrepaired.add(group);
     this.#listener.onRepair("repair-failed", `${group}: ${failure.message}`);
     this.#clock.schedule(this.#nextRetry(), () => {
-      this.#repair(new Set([group]));
+      if (this.#unrepaired.has(group)) this.#hurt.add(group);
       this.commit();
     });
   }

@@ -56,6 +56,10 @@ const PROTECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
   nat: "esp-udp",
 };
 
+function expectedFormat(network: NetworkName, protectedPayload: boolean): Format {
+  return (protectedPayload ? PROTECTED_FORMAT : EXPECTED_FORMAT)[network];
+}
+
 /** Both nodes at home, both families in both directions alive. From here on every packet counts. */
 export async function begin(stage: Stage): Promise<void> {
   await Promise.all(
@@ -94,6 +98,7 @@ async function move(stage: Stage, node: MobileNode, to: NetworkName, hard: boole
   stage.attached.set(node, fresh);
   await steady(stage, node, `after the move to ${to}`);
   if (!hard) {
+    await changedOver(stage, node, to);
     await unplug(topology, old);
     await steady(stage, node, `after ${old.network} was unplugged`);
   }
@@ -197,7 +202,7 @@ async function finish(stage: Stage, outcome: Outcome): Promise<StepReport> {
 export function stepFailures(step: StepReport, protectedPayload = false): readonly string[] {
   const where = `${step.node}, ${step.from} to ${step.to}`;
   const failures: string[] = [];
-  const wanted = (protectedPayload ? PROTECTED_FORMAT : EXPECTED_FORMAT)[step.to];
+  const wanted = expectedFormat(step.to, protectedPayload);
   if (step.format !== wanted)
     failures.push(`${where}: ${wanted} was expected on the wire, ${step.format} was captured`);
   if (step.lost > step.excused) {
@@ -220,6 +225,14 @@ async function steady({ flows, daemons }: Stage, node: MobileNode, when: string)
     for (const daemon of daemons.values()) alive(daemon);
     return flows.arrivedSince(node, mark) >= STEADY_PACKETS;
   });
+}
+
+/** The node is registered before its kernel has changed over: while that lasts it still needs the network it leaves. */
+async function changedOver(stage: Stage, node: MobileNode, to: NetworkName): Promise<void> {
+  await stage.learnKeys?.();
+  const wanted = expectedFormat(to, stage.learnKeys !== undefined);
+  const format = `${wanted} as the only format of ${node.name}`;
+  await until(format, PAYLOAD, async () => (await sampledFormat(stage, node)) === wanted);
 }
 
 /** The format of all flows of a node from now on, as captured. */

@@ -7,12 +7,13 @@ import type { AnyCodec, KernelNames, NetlinkMessage } from "../../../controller/
 import { NetlinkKernel } from "../../../controller/kernel/netlink-kernel.js";
 import * as c from "../../../controller/kernel/xfrm-constants.js";
 import { StructView, XFRM_STRUCTS } from "../../../controller/kernel/xfrm-layout.js";
+import { xfrmPolicyCodec } from "../../../controller/kernel/xfrm-policy.js";
 import { xfrmStateCodec } from "../../../controller/kernel/xfrm-state.js";
 import { AttributeWriter, readAttributeList } from "../../../controller/netlink/attribute.js";
 import { NLM_F_DUMP } from "../../../controller/netlink/constants.js";
 import { ESRCH } from "../../../controller/netlink/errno.js";
 import type { ReceivedMessage } from "../../../controller/netlink/message.js";
-import { type EspState, OWNERSHIP, type XfrmState } from "../../../controller/plan/objects.js";
+import { type EspState, OWNERSHIP, type XfrmPolicy, type XfrmState } from "../../../controller/plan/objects.js";
 import { RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "../../../controller/plan/security-marks.js";
 import type { Operation } from "../../../controller/reconcile/kernel-port.js";
 import { type Answer, FakeNetlink, FakeTimers } from "../../lib/netlink-fake.js";
@@ -174,10 +175,11 @@ async function setup(...present: readonly (readonly [XfrmState, Numbers])[]) {
       return transport;
     },
     setTimer: new FakeTimers().set,
-    codecs: [codec as unknown as AnyCodec],
+    codecs: [codec as unknown as AnyCodec, xfrmPolicyCodec as unknown as AnyCodec],
   });
   const sent = (): number => transports.reduce((sum, transport) => sum + transport.sent.length, 0);
-  return { kernel, made, replies, sent };
+  const batches = (): number[][] => transports.flatMap((one) => one.sent.map((batch) => batch.map(({ type }) => type)));
+  return { kernel, made, replies, sent, batches };
 }
 
 const idOf = (body: Uint8Array | undefined): string => toHex(body ?? new Uint8Array(0));
@@ -223,6 +225,34 @@ t.test("what is removed and made again for a change goes on where it was", async
   t.equal(outcome?.error, undefined);
   t.strictSame(made.map(begins), [{ sent: 1032, received: 0, bitmap: "" }]);
 });
+
+t.test(
+  "what is removed and made again is gone for one message only, and its policy follows in the same datagram",
+  async (t) => {
+    const before = state(HERE);
+    const { kernel, batches } = await setup([before, { sent: 1000 }]);
+    const policy = (source: IpAddress): XfrmPolicy => ({
+      kind: "xfrm-policy",
+      direction: "out",
+      policyType: "main",
+      selector: { source: { address: HERE, length: 128 }, destination: { address: HERE, length: 0 }, protocol: 0 },
+      priority: OWNERSHIP.policyPriorityBase,
+      action: "allow",
+      templates: [{ protocol: "esp", mode: "tunnel", source, destination: HERE, reqid: before.reqid, optional: false }],
+    });
+    const other = state(ELSEWHERE, { spi: 0x2000 });
+    const outcomes = await kernel.apply([
+      create(other),
+      { verb: "update", object: state(HERE, { hideDscp: true }), previous: before },
+      { verb: "update", object: policy(ipv6("2001:db8:a::12")), previous: policy(ipv6("2001:db8:a::11")) },
+    ]);
+    t.strictSame(
+      outcomes.map(({ error }) => error),
+      [undefined, undefined, undefined],
+    );
+    t.strictSame(batches().at(-1), [c.XFRM_MSG_NEWSA, c.XFRM_MSG_DELSA, c.XFRM_MSG_NEWSA, c.XFRM_MSG_UPDPOLICY]);
+  },
+);
 
 t.test("a change in place needs no history", async (t) => {
   const ports = (destinationPort: number) => ({

@@ -226,6 +226,27 @@ t.test("a repair that the kernel refuses is tried again with a growing pause", a
   test.equal(reconciler.failedObjects, 0);
 });
 
+t.test("a repair that is due while the group gets another form leaves it that form", async (test) => {
+  for (const turns of [0, 1, 2, 3, 4, 5, 6, 7, 8]) {
+    const { kernel, timers, reconciler } = await bench();
+    reconciler.setGroup("node", [route(1, 0, "before")], 1);
+    reconciler.commit();
+    await reconciler.settled();
+    kernel.refuse = () => "Network is down";
+    kernel.interfere({ verb: "removed", object: route(1, 0, "before") });
+    await reconciler.settled();
+    kernel.refuse = () => undefined;
+    reconciler.setGroup("node", [route(1, 0, "after")], 2);
+    reconciler.commit();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    timers.shift()?.run();
+    await reconciler.settled();
+    test.ok(kernel.holds([route(1, 0, "after")]), `${turns} turns into the round`);
+    test.strictSame((await reconciler.audit()).differences, []);
+    test.equal(reconciler.failedObjects, 0);
+  }
+});
+
 t.test("audit tells what is missing, different and unwanted, and changes nothing", async (test) => {
   const { kernel, reconciler, go } = await bench();
   reconciler.setGroup("node", [route(1), route(2)], 1);
