@@ -1,4 +1,7 @@
 /** Tables of what was measured with protected payload and negotiated keys. */
+import type { HandoverReport } from "./handover.js";
+import type { IkeRateReport } from "./ike-rate.js";
+import type { RegistrationReport } from "./registration.js";
 import type { SecurityForwardingResults } from "./security-forwarding.js";
 import { aimed, OUTER, table, whole } from "./table.js";
 
@@ -46,5 +49,38 @@ export function securityForwardingTables(results: SecurityForwardingResults | nu
         one.transactions,
       ]),
     ),
+  ];
+}
+
+export function handoverTables(reports: readonly HandoverReport[]): readonly string[] {
+  const [first] = reports;
+  if (first === undefined) return [];
+  return [
+    "",
+    `Moves of one node between IPv6 and IPv4, ${first.moves} of each kind, milliseconds: from update to acknowledgement at the home agent's`,
+    "wire, and from the new addresses to the acknowledgement. With ikev2 charon's SA moves along (XFRM_MSG_MIGRATE), without new keys.",
+    table(
+      ["keys", "p50", "p99", "max", "all: p50", "p99", "max", "sent again"],
+      reports.map(({ keys, exchange, total, repeated }) => [
+        keys,
+        ...[exchange, total].flatMap(({ p50Ms, p99Ms, maxMs }) => [p50Ms, p99Ms, maxMs]),
+        repeated,
+      ]),
+    ),
+  ];
+}
+
+export function ikeRateTables(
+  report: IkeRateReport | null,
+  registration: RegistrationReport | null,
+): readonly string[] {
+  if (report === null) return [];
+  const { sas, perSecond, load } = report;
+  const beside =
+    registration === null ? "" : `; our first registrations with keys in place: ${whole(registration.first.perSecond)}`;
+  return [
+    "",
+    `charon by itself, ${whole(sas)} IKE SAs with a child at once (PSK, x25519, AES-GCM), both ends on this machine: ${whole(perSecond)} per second${beside}`,
+    `charon loads ${whole(load.subscribers)} subscribers: secrets ${load.secretsSeconds} s, connections ${load.connectionsSeconds} s (${load.firstTenthMs} ms each at first, ${load.lastTenthMs} ms at last)`,
   ];
 }
