@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 import type { Frame } from "../kernel/lib/capture.js";
 import { ipLayersOf } from "../kernel/lib/frames.js";
 import { crossAll, spis } from "../kernel/lib/keys.js";
-import { type Access, HOME_AGENT, type Mobile, Scene, type SceneOptions } from "../kernel/lib/scene.js";
+import { HOME_AGENT, type Mobile, Scene, type SceneOptions } from "../kernel/lib/scene.js";
 import { quantile, rounded } from "./statistics.js";
 
 export const KEYS = ["static", "ikev2"] as const;
@@ -17,7 +17,7 @@ export interface HandoverReport {
   readonly moves: number;
   /** Milliseconds from the first binding update to the acknowledgement, at the home agent's device. */
   readonly exchange: Spread;
-  /** From the moment when the new access gets its addresses to the acknowledgement: what a node that had no other way waits. */
+  /** From the `ip` command that brings or takes the preferred access to the acknowledgement. */
   readonly total: Spread;
   /** Updates that were sent again. */
   readonly repeated: number;
@@ -89,10 +89,14 @@ interface MoveTimes {
   readonly updates: number;
 }
 
-async function move(scene: Scene, mobile: Mobile, to: Access): Promise<MoveTimes> {
+async function move(scene: Scene, mobile: Mobile, to: "six" | "four"): Promise<MoveTimes> {
   const known = scene.wire.frames().length;
+  // IPv6 is preferred while it is there: its coming or going is what makes the node move.
+  if (to === "four") scene.attach(mobile, to);
   const begin = Date.now() / 1000;
-  await scene.move(mobile, to);
+  if (to === "six") scene.attach(mobile, to);
+  scene.detach(mobile, to === "six" ? "four" : "six");
+  await scene.settled(mobile, to);
   const signalling = scene.wire.frames().slice(known).filter(isSignalling);
   const sent = signalling.filter((frame) => !isOurs(frame));
   const [update] = sent;
