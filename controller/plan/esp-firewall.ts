@@ -1,10 +1,7 @@
 /** What the firewalls of both roles do for payload in ESP: which state a packet meets, and the outer header of what leaves. */
-import type { Ipv4Address } from "../base/ip.js";
 import {
   type Clause,
-  family,
   icmpv6,
-  ipField,
   jump,
   l4proto,
   markIs,
@@ -15,20 +12,21 @@ import {
   setIpv6Dscp,
   setIpv6HopLimit,
   setMarkBit,
+  ttlIsNot,
   udpPort,
 } from "./nft-clauses.js";
 import type { NftChain, NftRule } from "./objects.js";
 import { MOBILE_PREFIX_ADVERTISEMENT, MOBILE_PREFIX_SOLICITATION } from "./prefix-discovery-protection.js";
 import { HOME_TEST, HOME_TEST_INIT } from "./return-routability-protection.js";
 import { TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "./security-marks.js";
-import { ESP_UDP_PORT, espClassMark, type TunnelClass } from "./site.js";
+import { ESP_CLASS_BIT, ESP_UDP_PORT, espClassMark, type TunnelClass } from "./site.js";
 import { ICMPV6, MOBILITY_HEADER } from "./transport-associations.js";
 
 const markTyped = setMarkBit(TYPED_MESSAGE_MARK_BIT);
 
-/** ESP in UDP meets the receiving state for that encapsulation. */
-export function markEspInUdp(end: "saddr" | "daddr", homeAgent: Ipv4Address): NftRule {
-  return rule(ipField(end, homeAgent), udpPort("dport", ESP_UDP_PORT), setMarkBit(UDP_MARK_BIT));
+/** ESP in UDP meets the receiving state for that encapsulation. `ends`: by what it is ours; `then`: what becomes of it. */
+export function markEspInUdp(ends: readonly Clause[], then: readonly Clause[] = []): NftRule {
+  return rule(...ends, udpPort("dport", ESP_UDP_PORT), setMarkBit(UDP_MARK_BIT), ...then);
 }
 
 /** Marks messages whose type has policies of its own; two rules lead there. */
@@ -43,11 +41,19 @@ export const toTypedMessages: readonly NftRule[] = [MOBILITY_HEADER, ICMPV6].map
   rule(l4proto(protocol), jump(TYPED_MESSAGES_CHAIN.name)),
 );
 
-/** TTL and DSCP of each class; where a class copies the DSCP, XFRM has done so. */
+/** ESP that a sending state of ours has made. */
+export const sentEsp: Clause = markIs({ value: ESP_CLASS_BIT, mask: ESP_CLASS_BIT });
+
+/**
+ * TTL and DSCP of each class, for packets of one family. Where a class copies the DSCP, XFRM has done so, and where the kernel's own TTL is
+ * the right one there is nothing to write: in a packet of 100 octets even the write of one costs.
+ */
 export function dressEsp(version: 4 | 6, classes: readonly TunnelClass[]): readonly NftRule[] {
-  return classes.map((one) => {
-    const dscp: Clause[] = one.dscp === "copy" ? [] : [version === 4 ? setIpv4Dscp(one.dscp) : setIpv6Dscp(one.dscp)];
-    const ttl = version === 4 ? setIpv4Ttl(one.ttl) : setIpv6HopLimit(one.ttl);
-    return rule(family(version), markIs(espClassMark(one)), ttl, ...dscp);
+  return classes.flatMap(({ dscp, ttl }) => {
+    const ours = markIs(espClassMark({ dscp, ttl }));
+    return [
+      ...(dscp === "copy" ? [] : [rule(ours, version === 4 ? setIpv4Dscp(dscp) : setIpv6Dscp(dscp))]),
+      rule(ours, ttlIsNot(version, ttl), version === 4 ? setIpv4Ttl(ttl) : setIpv6HopLimit(ttl)),
+    ];
   });
 }

@@ -2,13 +2,14 @@
  * The mobile node's nftables table: acknowledgements over UDP steered to us, payload accepted from the home agent for our home addresses
  * only, and the outer TTL. KERNEL.md tells the reasons.
  */
-import { dressEsp, markEspInUdp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "./esp-firewall.js";
+import { dressEsp, markEspInUdp, sentEsp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "./esp-firewall.js";
 import {
   accept,
   type Clause,
   clearUdpChecksum,
   count,
   drop,
+  family,
   hasTransportHeader,
   innerAddress,
   innerOctetIn,
@@ -73,7 +74,7 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
       name: "prerouting",
       base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
       rules: [
-        ...(esp ? [markEspInUdp("saddr", ipv4)] : []),
+        ...(esp ? [markEspInUdp([from])] : []),
         rule(from, udpPort("dport", DSMIP_PORT), jump("steer")),
         rule(from, l4proto(PROTOCOL.ipv4), notrack),
         rule(from, l4proto(PROTOCOL.ipv6), notrack),
@@ -125,8 +126,10 @@ function espChains(site: MobileNodePlanSite): readonly NftChain[] {
     {
       name: "output-esp",
       base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
-      rules: [...dressEsp(4, [profile]), ...dressEsp(6, [profile])],
+      rules: [rule(sentEsp, family(4), jump("esp-4")), rule(sentEsp, family(6), jump("esp-6"))],
     },
+    { name: "esp-4", rules: dressEsp(4, [profile]) },
+    { name: "esp-6", rules: dressEsp(6, [profile]) },
   ];
 }
 

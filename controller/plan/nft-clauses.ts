@@ -243,6 +243,16 @@ export function setIpv4Ttl(ttl: number): Clause {
   };
 }
 
+export function ttlIsNot(version: 4 | 6, ttl: number): Clause {
+  return {
+    text: version === 4 ? `ip ttl != ${ttl}` : `ip6 hoplimit != ${ttl}`,
+    expressions: [
+      load("network", version === 4 ? 8 : 7, 1),
+      { type: "compare", op: "neq", register: REGISTER, value: octet(ttl) },
+    ],
+  };
+}
+
 /** The upper six bits of the second octet; ECN stays. */
 export function setIpv4Dscp(dscp: number): Clause {
   return {

@@ -125,7 +125,8 @@ export const COPY_CLASS_OCTET = 64; // no DSCP is 64
 /** ESP in UDP (RFC 3948 §2.1). */
 export const ESP_UDP_PORT = 4500;
 
-const ESP_CLASS_BIT = 0x10000000;
+/** On every packet that a sending state of ours has made. */
+export const ESP_CLASS_BIT = 0x10000000;
 const ESP_CLASS_MASK = 0x107fff00;
 
 /** On outgoing ESP: tells the firewall which outer header the packet shall have. Bits 8 to 15 are the TTL, 16 to 22 the DSCP. */

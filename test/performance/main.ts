@@ -5,12 +5,14 @@
 import { availableParallelism, release } from "node:os";
 import { parseArgs } from "node:util";
 import { measureForwarding } from "./forwarding.js";
+import { measureHandovers } from "./handover.js";
+import { measureIkeRate } from "./ike-rate.js";
 import { measureRegistration } from "./registration.js";
 import { type BenchmarkDocument, formatDocument } from "./report.js";
 import { measureScale } from "./scale.js";
 import { measureSecurityForwarding } from "./security-forwarding.js";
 
-const SECTIONS = ["forwarding", "security-forwarding", "registration", "scale"] as const;
+const SECTIONS = ["forwarding", "security-forwarding", "registration", "handover", "ike-rate", "scale"] as const;
 
 const USAGE = `usage: make bench [ARGS='OPTION ...']
 
@@ -20,10 +22,13 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --rounds N       slices of each kind in the forwarding measurement (25)
   --slice MS       length of a slice (20)
   --protected N    subscribers whose payload is in ESP (1000)
-  --frames N       length of a slice there, in frames, and --esp-rounds N slices of each kind (3200, 20)
+  --frames N       length of a slice there, in frames, and --esp-rounds N slices of each kind (3200, 10)
   --nodes N        nodes that register at once (1000)
   --repetitions N  how often they all move (3)
   --handovers N    single handovers (200)
+  --moves N        of one node, with static keys and with IKEv2 each (50)
+  --sas N          IKE SAs that charon makes at once (500)
+  --connections N  subscribers that are loaded into charon (10000)
   --subscribers N  of the start-up measurement (10000)`;
 
 const { values } = parseArgs({
@@ -36,10 +41,13 @@ const { values } = parseArgs({
     slice: { type: "string", default: "20" },
     protected: { type: "string", default: "1000" },
     frames: { type: "string", default: "3200" },
-    "esp-rounds": { type: "string", default: "20" },
+    "esp-rounds": { type: "string", default: "10" },
     nodes: { type: "string", default: "1000" },
     repetitions: { type: "string", default: "3" },
     handovers: { type: "string", default: "200" },
+    moves: { type: "string", default: "50" },
+    sas: { type: "string", default: "500" },
+    connections: { type: "string", default: "10000" },
     subscribers: { type: "string", default: "10000" },
   },
 });
@@ -72,13 +80,17 @@ async function measure(): Promise<BenchmarkDocument> {
     : null;
   const nodes = Number(values.nodes);
   const repetitions = Number(values.repetitions);
-  const handovers = Number(values.handovers);
   if (wanted("registration")) note(`${nodes} nodes register`);
-  const registration = wanted("registration") ? await measureRegistration({ nodes, repetitions, handovers }) : null;
+  const registration = wanted("registration")
+    ? await measureRegistration({ nodes, repetitions, handovers: Number(values.handovers) })
+    : null;
+  const handovers = wanted("handover") ? await measureHandovers(Number(values.moves), note) : [];
+  const rate = { sas: Number(values.sas), subscribers: Number(values.connections) };
+  const ikeRate = wanted("ike-rate") ? await measureIkeRate(rate, note) : null;
   if (wanted("scale")) note(`${values.subscribers} subscribers`);
   const scale = wanted("scale") ? await measureScale(Number(values.subscribers)) : null;
   const machine = { kernel: release(), bench, processors: availableParallelism() };
-  return { machine, bindings, ...forwarding, securityForwarding, registration, scale };
+  return { machine, bindings, ...forwarding, securityForwarding, registration, handovers, ikeRate, scale };
 }
 
 if (values.help) {

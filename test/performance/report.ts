@@ -1,9 +1,11 @@
 /** What `make bench` found: one document, and the same as tables for people. */
 import type { ForwardingResults } from "./forwarding.js";
+import type { HandoverReport } from "./handover.js";
+import type { IkeRateReport } from "./ike-rate.js";
 import type { BurstReport, RegistrationReport } from "./registration.js";
 import type { ScaleReport } from "./scale.js";
 import type { SecurityForwardingResults } from "./security-forwarding.js";
-import { securityForwardingTables } from "./security-report.js";
+import { handoverTables, ikeRateTables, securityForwardingTables } from "./security-report.js";
 import { aimed, OUTER, type Row, table, whole } from "./table.js";
 
 export interface MachineReport {
@@ -18,6 +20,8 @@ export interface BenchmarkDocument extends ForwardingResults {
   readonly bindings: number;
   readonly securityForwarding: SecurityForwardingResults | null;
   readonly registration: RegistrationReport | null;
+  readonly handovers: readonly HandoverReport[];
+  readonly ikeRate: IkeRateReport | null;
   readonly scale: ScaleReport | null;
 }
 
@@ -111,6 +115,8 @@ export function formatDocument(document: BenchmarkDocument): string {
     ...forwardingTables(document),
     ...securityForwardingTables(document.securityForwarding),
     ...registrationTables(document),
+    ...handoverTables(document.handovers),
+    ...ikeRateTables(document.ikeRate, document.registration),
     ...(scale === null
       ? []
       : [

@@ -14,7 +14,7 @@ import { Load, type Measured, type Source } from "./load.js";
 import { type HomeAgentMachine, homeAgentMachine, type Machine } from "./machines.js";
 import { ACCESSES, type Access, endpointOf, INNER_FAMILIES, type InnerFamily } from "./places.js";
 import { rounded } from "./statistics.js";
-import { makeXfrmByHand } from "./xfrm-by-hand.js";
+import { makeEmptyChains, makeXfrmByHand } from "./xfrm-by-hand.js";
 
 export interface SecurityForwardingOptions {
   readonly subscribers: number;
@@ -42,7 +42,10 @@ export interface SecurityForwardingReport {
   readonly byHand: SecuritySide;
   /** The generator alone: its frames are dropped at the door. */
   readonly generator: number;
+  /** One subscriber by hand, with chains at the hooks of our firewall that are empty. */
+  readonly emptyChains: number;
   readonly oneToByHand: number;
+  readonly emptyChainsToByHand: number;
   readonly manyToByHand: number;
   /** Nanoseconds that a packet of the one subscriber takes longer than by hand. */
   readonly extraNs: number;
@@ -55,7 +58,7 @@ export interface SecurityForwardingResults {
   readonly installs: readonly InstallReport[];
 }
 
-type Agents = Readonly<Record<"one" | "many" | "handOne" | "handMany", HomeAgentMachine>>;
+type Agents = Readonly<Record<"one" | "many" | "handOne" | "handMany" | "emptyChains", HomeAgentMachine>>;
 type Packets = Readonly<Record<"focused" | "inTurn", readonly Uint8Array[]>>;
 
 /** linux/udp.h */
@@ -85,12 +88,15 @@ export function measureSecurityForwarding(
     using many = homeAgentMachine(load.machine, "many", { answer: false });
     using handOne = homeAgentMachine(load.machine, "hone", { answer: false });
     using handMany = homeAgentMachine(load.machine, "hmany", { answer: false });
-    const agents = { one, many, handOne, handMany };
+    using emptyChains = homeAgentMachine(load.machine, "empty", { answer: false });
+    const agents = { one, many, handOne, handMany, emptyChains };
     const sockets = access === "udp" ? Object.values(agents).map(({ machine }) => espInUdpSocket(machine)) : [];
     note(`${options.subscribers} subscribers with protected payload, care-of address: ${access}`);
     install(one, access, 1, "esp");
     installs.push(install(many, access, options.subscribers, "esp"));
     makeXfrmByHand(handOne.machine, access, 1);
+    makeXfrmByHand(emptyChains.machine, access, 1);
+    makeEmptyChains(emptyChains.machine);
     makeXfrmByHand(handMany.machine, access, options.subscribers);
     for (const inner of INNER_FAMILIES) {
       for (const direction of ["decapsulation", "encapsulation"] as const) {
@@ -135,21 +141,31 @@ function measure(measurement: Measurement, options: SecurityForwardingOptions): 
     rounds,
     slice: { frames },
   });
-  const sent = 6 * (rounds + 1) * frames;
+  const sent = 7 * (rounds + 1) * frames;
   const nsPerPacket = (name: SourceName): number => 1e9 / measured.rate(name);
   return {
     ...{ direction, access, inner },
     ours: side(measured, "one", "manyFocused", "many"),
     byHand: side(measured, "handOne", "handManyFocused", "handMany"),
     generator: measured.rate("generator"),
+    emptyChains: measured.rate("emptyChains"),
     oneToByHand: measured.ratio("one", "handOne"),
+    emptyChainsToByHand: measured.ratio("emptyChains", "handOne"),
     manyToByHand: measured.ratio("many", "handMany"),
     extraNs: Math.round(nsPerPacket("one") - nsPerPacket("handOne")),
     lost: rounded(Math.max(0, 1 - (received() - before) / sent)),
   };
 }
 
-type SourceName = "one" | "handOne" | "manyFocused" | "handManyFocused" | "many" | "handMany" | "generator";
+type SourceName =
+  | "one"
+  | "handOne"
+  | "emptyChains"
+  | "manyFocused"
+  | "handManyFocused"
+  | "many"
+  | "handMany"
+  | "generator";
 
 function side(measured: Measured<SourceName>, one: SourceName, focused: SourceName, many: SourceName): SecuritySide {
   return {
@@ -199,13 +215,14 @@ function incoming(
 
 /** What is compared stands side by side. */
 function sources(
-  { one, many, handOne, handMany }: Agents,
+  { one, many, handOne, handMany, emptyChains }: Agents,
   focused: (agent: HomeAgentMachine, mac?: string) => Source,
   inTurn: (agent: HomeAgentMachine) => Source,
 ): Readonly<Record<SourceName, Source>> {
   return {
     one: focused(one),
     handOne: focused(handOne),
+    emptyChains: focused(emptyChains),
     manyFocused: focused(many),
     handManyFocused: focused(handMany),
     many: inTurn(many),

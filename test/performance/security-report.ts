@@ -1,4 +1,7 @@
 /** Tables of what was measured with protected payload and negotiated keys. */
+import type { HandoverReport } from "./handover.js";
+import type { IkeRateReport } from "./ike-rate.js";
+import type { RegistrationReport } from "./registration.js";
 import type { SecurityForwardingResults } from "./security-forwarding.js";
 import { aimed, OUTER, table, whole } from "./table.js";
 
@@ -10,14 +13,17 @@ export function securityForwardingTables(results: SecurityForwardingResults | nu
   const { forwarding, installs } = results;
   const many = whole(results.subscribers);
   const names = forwarding.map((one) => `${one.direction}, IPv${one.inner} in ESP in ${OUTER[one.access]}`);
-  const rates = forwarding.map(({ ours, byHand, generator, lost }, i) => [
+  const rates = forwarding.map(({ ours, byHand, emptyChains, generator, lost }, i) => [
     names[i] ?? "",
-    ...[ours.one, ours.manyFocused, ours.many, byHand.one, byHand.manyFocused, byHand.many, generator].map(whole),
+    ...[ours.one, ours.manyFocused, ours.many, byHand.one, byHand.manyFocused, byHand.many, emptyChains, generator].map(
+      whole,
+    ),
     lost,
   ]);
-  const ratios = forwarding.map(({ ours, byHand, oneToByHand, manyToByHand, extraNs }, i) => [
+  const ratios = forwarding.map(({ ours, byHand, oneToByHand, emptyChainsToByHand, manyToByHand, extraNs }, i) => [
     names[i] ?? "",
     aimed(oneToByHand, oneToByHand >= SECURITY_AIMS.oneToByHand),
+    emptyChainsToByHand,
     extraNs,
     aimed(ours.manyFocusedToOne, ours.manyFocusedToOne >= SECURITY_AIMS.manyToOne),
     aimed(ours.manyToOne, ours.manyToOne >= SECURITY_AIMS.manyToOne),
@@ -27,13 +33,13 @@ export function securityForwardingTables(results: SecurityForwardingResults | nu
   ]);
   return [
     "",
-    "Forwarding with payload in ESP (rfc4106(gcm(aes)), 128 bits), packets per second. (1) one subscriber; (2) and (3): ",
+    "Forwarding with payload in ESP (rfc4106(gcm(aes)), 128 bits), packets per second. (1) one subscriber; (2) and (3):",
     `${many} with states and policies, traffic of one and of all in turn; (4) to (6): the same by hand with ip xfrm, without nftables;`,
-    "(7) the generator alone, its frames dropped at the door.",
-    table(["", "(1)", "(2)", "(3)", "(4)", "(5)", "(6)", "(7)", "lost"], rates),
+    "(7) is (4) with empty nftables chains at the hooks where ours are; (8) the generator alone, its frames dropped at the door.",
+    table(["", "(1)", "(2)", "(3)", "(4)", "(5)", "(6)", "(7)", "(8)", "lost"], rates),
     "",
     `Ratios of them. Aim of (1)/(4) and (3)/(6): ${SECURITY_AIMS.oneToByHand}, of (2)/(1) and (3)/(1): ${SECURITY_AIMS.manyToOne}; "<" marks a miss.`,
-    table(["", "(1)/(4)", "ns more", "(2)/(1)", "(3)/(1)", "(5)/(4)", "(6)/(4)", "(3)/(6)"], ratios),
+    table(["", "(1)/(4)", "(7)/(4)", "ns more", "(2)/(1)", "(3)/(1)", "(5)/(4)", "(6)/(4)", "(3)/(6)"], ratios),
     "",
     "Objects of all of these subscribers, installed at once",
     table(
@@ -46,5 +52,38 @@ export function securityForwardingTables(results: SecurityForwardingResults | nu
         one.transactions,
       ]),
     ),
+  ];
+}
+
+export function handoverTables(reports: readonly HandoverReport[]): readonly string[] {
+  const [first] = reports;
+  if (first === undefined) return [];
+  return [
+    "",
+    `Moves of one node between IPv6 and IPv4, ${first.moves} of each kind, milliseconds: from update to acknowledgement at the home agent's`,
+    "wire, and all from the ip command that brings or takes the preferred access. With ikev2 charon's SA moves along (XFRM_MSG_MIGRATE), without new keys.",
+    table(
+      ["keys", "p50", "p99", "max", "all: p50", "p99", "max", "sent again"],
+      reports.map(({ keys, exchange, total, repeated }) => [
+        keys,
+        ...[exchange, total].flatMap(({ p50Ms, p99Ms, maxMs }) => [p50Ms, p99Ms, maxMs]),
+        repeated,
+      ]),
+    ),
+  ];
+}
+
+export function ikeRateTables(
+  report: IkeRateReport | null,
+  registration: RegistrationReport | null,
+): readonly string[] {
+  if (report === null) return [];
+  const { sas, perSecond, load } = report;
+  const beside =
+    registration === null ? "" : `; our first registrations with keys in place: ${whole(registration.first.perSecond)}`;
+  return [
+    "",
+    `charon by itself, ${whole(sas)} IKE SAs with a child at once (PSK, x25519, AES-GCM), both ends on this machine: ${whole(perSecond)} per second${beside}`,
+    `charon loads ${whole(load.subscribers)} subscribers: secrets ${load.secretsSeconds} s, connections ${load.connectionsSeconds} s (${load.firstTenthMs} ms each at first, ${load.lastTenthMs} ms at last)`,
   ];
 }

@@ -14,6 +14,19 @@ export function makeXfrmByHand(machine: Machine, access: Access, count: number):
   machine.ip(...Array.from({ length: count }, (_, number) => linesOf(number, access)).flat());
 }
 
+/** Chains without a rule at every hook at which our firewall has one: what the hooks cost before any rule is looked at. */
+export function makeEmptyChains(machine: Machine): void {
+  const chain = (name: string, type: string, hook: string, priority: number): string =>
+    `add chain inet empty ${name} { type ${type} hook ${hook} priority ${priority}; }`;
+  const chains = [
+    chain("prerouting", "filter", "prerouting", -350),
+    chain("input", "filter", "input", 0),
+    chain("output-ipv4", "route", "output", -350),
+    chain("output-ipv6", "filter", "output", -350),
+  ];
+  machine.run("nft", ["add table inet empty", ...chains].join("; "));
+}
+
 function linesOf(number: number, access: Access): readonly string[] {
   const endpoint = endpointOf(number, access);
   const local = endpoint.format === "ipv6" ? HOME_AGENT.ipv6 : HOME_AGENT.ipv4;

@@ -13,6 +13,11 @@ const setTimer = (delayMs: number, callback: () => void): (() => void) => {
   return () => clearTimeout(timer);
 };
 
+const LOG = `filelog { stderr { default = 1
+    ike = 1
+    knl = 1
+    job = 2 } }`;
+
 /** One association pair as charon tells it. */
 export interface ChildSa {
   readonly name: string;
@@ -30,13 +35,20 @@ export interface IkeSa {
   readonly children: readonly ChildSa[];
 }
 
+export interface CharonOptions {
+  /** Logs nothing: for measurements. */
+  readonly quiet?: boolean;
+  /** Further lines of its section in strongswan.conf. */
+  readonly settings?: readonly string[];
+}
+
 export class Charon {
   readonly namespace: Namespace;
   readonly socketPath: string;
   readonly #configuration: string;
   #process: Background | undefined;
 
-  constructor(namespace: Namespace, directory: string) {
+  constructor(namespace: Namespace, directory: string, { quiet = false, settings = [] }: CharonOptions = {}) {
     this.namespace = namespace;
     const folder = join(directory, `${namespace.label}-charon`);
     mkdirSync(folder, { recursive: true });
@@ -51,10 +63,8 @@ export class Charon {
   retransmit_timeout = 0.5
   retransmit_base = 1.5
   retransmit_tries = 4
-  filelog { stderr { default = 1
-    ike = 1
-    knl = 1
-    job = 2 } }
+  ${settings.join("\n  ")}
+  ${quiet ? "syslog { daemon { default = -1 } }\n  journal { default = -1 }" : LOG}
   plugins { include /etc/strongswan.d/charon/*.conf
     # What Debian's packages bring and this has no use for.
     forecast { load = no }

@@ -208,25 +208,32 @@ t.test(
   (test) => {
     test.strictSame(rules("prerouting"), [
       'iifname "dsmip-o*" counter name send-only drop',
-      "ip daddr 203.0.113.1 udp dport 4191 jump steer",
-      "ip daddr 203.0.113.1 meta l4proto 4 notrack",
-      "ip daddr 203.0.113.1 meta l4proto 41 notrack",
-      "ip6 daddr 2001:db8:1::1 meta l4proto 4 notrack",
-      "ip6 daddr 2001:db8:1::1 meta l4proto 41 notrack",
+      "ip daddr 203.0.113.1 jump to-ipv4",
+      "ip6 daddr 2001:db8:1::1 jump to-ipv6",
     ]);
+    test.strictSame(rules("to-ipv4"), [
+      "udp dport 4191 jump steer",
+      "meta l4proto 4 notrack",
+      "meta l4proto 41 notrack",
+    ]);
+    test.strictSame(rules("to-ipv6"), ["meta l4proto 4 notrack", "meta l4proto 41 notrack"]);
     test.strictSame(rules("steer"), [
       "@th,64,4 6 @th,256,128 0x20010db8000100000000000000000001 @th,112,8 @signalling-headers udp dport set 4192 udp checksum set 0 counter name signalling",
       "notrack",
     ]);
     test.strictSame(rules("input"), [
-      'iifname "dsmip-in*" meta l4proto 135 counter name tunnelled-signalling drop',
-      "ip daddr 203.0.113.1 udp dport 4191 jump in-udp",
-      "ip daddr 203.0.113.1 meta l4proto 41 jump in-ipv4-6",
-      "ip daddr 203.0.113.1 meta l4proto 4 jump in-ipv4-4",
+      "meta l4proto 50 accept",
+      'meta l4proto 135 iifname "dsmip-in*" counter name tunnelled-signalling drop',
+      "ip daddr 203.0.113.1 jump in-ipv4",
       "ip daddr 240.0.0.0/8 counter name spoofed-ipv4 drop",
-      "ip6 daddr 2001:db8:1::1 meta l4proto 41 jump in-ipv6-6",
-      "ip6 daddr 2001:db8:1::1 meta l4proto 4 jump in-ipv6-4",
+      "ip6 daddr 2001:db8:1::1 jump in-ipv6",
     ]);
+    test.strictSame(rules("in-ipv4"), [
+      "udp dport 4191 jump in-udp",
+      "meta l4proto 41 jump in-ipv4-6",
+      "meta l4proto 4 jump in-ipv4-4",
+    ]);
+    test.strictSame(rules("in-ipv6"), ["meta l4proto 41 jump in-ipv6-6", "meta l4proto 4 jump in-ipv6-4"]);
     test.strictSame(rules("in-udp"), [
       "@th,64,4 6 ip saddr . udp sport . @th,128,128 @udp-6 accept",
       "@th,64,4 6 counter name spoofed-udp drop",
@@ -244,6 +251,7 @@ t.test(
       ],
     );
     test.strictSame(rules("output-ipv4"), [
+      "meta nfproto ipv6 accept",
       "ip saddr 240.91.64.64 ip ttl set 64 jump out-udp",
       "ip saddr 240.41.64.64 ip ttl set 64 jump out-ipv4",
       "ip saddr 240.91.46.77 ip ttl set 77 jump out-udp",
@@ -260,6 +268,38 @@ t.test(
     test.end();
   },
 );
+
+t.test("the firewall for payload in ESP: short ways for ESP, and the outer header of each class", (test) => {
+  const site = {
+    ...SITE,
+    profiles: new Map([
+      ["default", { dscp: "copy", ttl: 64, protection: "esp" } as const],
+      ["fixed", { dscp: 46, ttl: 77, protection: "esp" } as const],
+    ]),
+  };
+  test.strictSame(rules("prerouting", site), [
+    'iifname "dsmip-o*" counter name send-only drop',
+    "meta l4proto 50 accept",
+    "ip daddr 203.0.113.1 jump to-ipv4",
+    "ip6 daddr 2001:db8:1::1 jump to-ipv6",
+  ]);
+  test.equal(rules("to-ipv4", site)[0], "udp dport 4500 meta mark set meta mark | 0x20000000 accept");
+  test.ok(rules("output-ipv4", site).includes("meta mark & 0x10000000 == 0x10000000 jump esp-4"));
+  test.ok(rules("output-ipv6", site).includes("meta mark & 0x10000000 == 0x10000000 jump esp-6"));
+  test.strictSame(rules("esp-4", site), [
+    "meta mark & 0x107fff00 == 0x10404000 ip ttl != 64 ip ttl set 64",
+    "meta mark & 0x107fff00 == 0x102e4d00 ip dscp set 46",
+    "meta mark & 0x107fff00 == 0x102e4d00 ip ttl != 77 ip ttl set 77",
+    "accept",
+  ]);
+  test.strictSame(rules("esp-6", site), [
+    "meta mark & 0x107fff00 == 0x10404000 ip6 hoplimit != 64 ip6 hoplimit set 64",
+    "meta mark & 0x107fff00 == 0x102e4d00 ip6 dscp set 46",
+    "meta mark & 0x107fff00 == 0x102e4d00 ip6 hoplimit != 77 ip6 hoplimit set 77",
+    "accept",
+  ]);
+  test.end();
+});
 
 t.test("exceptions from copying are looked up only where some profile has a fixed class", (test) => {
   const copying = { ...SITE, profiles: new Map([["default", { dscp: "copy", ttl: 64 } as const]]) };
