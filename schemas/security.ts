@@ -47,6 +47,12 @@ const common = {
     .describe("For the IKE SA, in strongSwan's words, best first."),
   espCiphers: z.array(espCipher).min(1).default(["aes128gcm16", "aes256gcm16"]).describe("For ESP, best first."),
   rekeySeconds: z.int().min(10).max(86400).default(3600).describe("Age at which the keys of ESP are renewed."),
+  movement: z
+    .enum(["migrate", "mobike"])
+    .default("migrate")
+    .describe(
+      "How the IKE SA follows a moving node: by what the binding update says (K flag, XFRM_MSG_MIGRATE), or by MOBIKE (RFC 4555) with every peer that has it too. On a node, mobike needs settings of charon's own (README).",
+    ),
   ikeRekeySeconds: z.int().min(60).max(604800).default(14400).describe("Age at which the keys of IKE are renewed."),
 } as const;
 

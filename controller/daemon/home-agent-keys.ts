@@ -45,7 +45,13 @@ export class HomeAgentKeys {
     const nodes = config.subscribers.map(({ homeAddress }) => homeAddress);
     const ids = new RequestIds(nodes, site.negotiated?.slots ?? new Map());
     keys.#management = await KeyManagement.open(
-      { role: "home-agent", viciSocket: ike.viciSocket, ids, homeAgentAddresses: new Set(addresses) },
+      {
+        role: "home-agent",
+        viciSocket: ike.viciSocket,
+        ids,
+        homeAgentAddresses: new Set(addresses),
+        movement: ike.movement,
+      },
       {
         onAssociations: (homeAddress) => {
           platform.reconciler.setGroup(securityGroup(homeAddress), keys.planSubscriber(homeAddress), ++keys.#revision);
@@ -103,8 +109,9 @@ export class HomeAgentKeys {
     return planNegotiatedSubscriber(homeAddress, this.management.associations(homeAddress), this.#site);
   }
 
-  /** Tells the IKE daemon where the node is now. */
+  /** Tells the IKE daemon where the node is now, unless the node's does. */
   moved({ homeAddress, local, remote }: KeyManagementMovedEffect): void {
+    if (this.management.hasMobike(homeAddress)) return;
     const purposes: readonly Purpose[] = this.#protected.has(homeAddress) ? ["signalling", "payload"] : ["signalling"];
     const moves = purposes.map((purpose) => ({
       selector: announcementSelector(homeAddress),

@@ -3,8 +3,10 @@ import type { SecurityDocument } from "../../schemas/control.js";
 import type { MobilityError } from "../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { AssociationTable } from "../ike/associations.js";
+import { connectionName, homeAddressOfConnection } from "../ike/connections.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { connectionsUp } from "../ike/duplicates.js";
+import { MOBIKE_EVENTS, MobikeTable } from "../ike/mobike.js";
 import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
 import type { Logger } from "../log.js";
@@ -18,6 +20,9 @@ import { listIkeSas, securityDocument } from "./security-view.js";
 
 /** The second one comes later: an SA whose child is still being installed is not shown by charon. */
 const SA_EVENTS: readonly string[] = ["ike-updown", "child-updown"];
+
+const NO_MOBIKE =
+  'the other side has no MOBIKE, so the IKE SA moves with the binding update; security.movement "mobike" there changes that';
 
 export interface KeyManagementListener {
   /** The node's associations may be others now. */
@@ -38,6 +43,7 @@ export interface KeyManagementSite {
   readonly viciSocket: string;
   readonly ids: RequestIds;
   readonly homeAgentAddresses: ReadonlySet<IpAddress>;
+  readonly movement: "migrate" | "mobike";
 }
 
 export class KeyManagement {
@@ -46,6 +52,7 @@ export class KeyManagement {
   readonly #client: ViciClient;
   readonly #table: AssociationTable;
   readonly #ids: RequestIds;
+  readonly #mobike = new MobikeTable();
   readonly #listener: KeyManagementListener;
   #timer: NodeJS.Timeout | undefined;
 
@@ -72,13 +79,20 @@ export class KeyManagement {
         },
         onDown: (error) => {
           log.warn({ event: "charon.down", reason: error.message });
+          this.#mobike.clear();
           listener.onDown(error);
         },
         onEvent: (name, message) => {
+          const up = site.movement === "mobike" ? this.#mobike.hear(name, message) : undefined;
+          if (up !== undefined) {
+            if (up.mobike) log.info({ event: "keys.mobike", connection: up.connection });
+            else log.warn({ event: "keys.mobike", connection: up.connection, reason: NO_MOBIKE });
+            this.#tell(homeAddressOfConnection(up.connection));
+          }
           if (SA_EVENTS.includes(name)) for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
         },
       },
-      events: SA_EVENTS,
+      events: [...new Set([...SA_EVENTS, ...(site.movement === "mobike" ? MOBIKE_EVENTS : [])])],
     });
     this.daemon = this.#client;
     watch.onChange((change) => {
@@ -110,7 +124,12 @@ export class KeyManagement {
   }
 
   associations(homeAddress: Ipv6Address): Associations {
-    return this.#table.of(homeAddress, monotonicNow());
+    return this.#table.of(homeAddress, monotonicNow(), this.hasMobike(homeAddress));
+  }
+
+  /** MOBIKE moves the node's IKE SA and its associations; nobody else does (RFC 5555 §5.1). */
+  hasMobike(homeAddress: Ipv6Address): boolean {
+    return this.#mobike.has(connectionName(homeAddress));
   }
 
   /** What there is to show of the nodes; `objects`: all of ours about one. */

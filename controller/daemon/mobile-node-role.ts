@@ -85,7 +85,7 @@ async function run(
     security.method === "ikev2" && credentials !== undefined
       ? await MobileNodeKeys.open(config, security, credentials, planSite, platform, {
           replan: () => {
-            if (path !== undefined && planSite.profile.protection === "esp") plan(path);
+            if (path !== undefined && (planSite.mobike === true || planSite.profile.protection === "esp")) plan(path);
           },
           onFailure: (failure) => loop.push({ kind: "security", ready: false, failure }),
         })
@@ -103,7 +103,7 @@ async function run(
   );
 
   function plan(wanted: MobileNodeDataPath): void {
-    const objects = planMobileNode(wanted, planSite, ikeKeys?.associations);
+    const objects = [...planMobileNode(wanted, planSite, ikeKeys?.associations), ...(ikeKeys?.ikeWay(wanted) ?? [])];
     platform.reconciler.setGroup(group, objects, wanted.revision);
   }
 

@@ -47,10 +47,14 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
 }
 
 export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {
-  return { ...mobileNode, negotiatesKeys: security.method === "ikev2" };
+  return { ...mobileNode, negotiatesKeys: security.method === "ikev2", mobike: movesByMobike(security) };
 }
 
-export function mobileNodePlanSite({ mobileNode, tunnelProfile }: MobileNodeConfig): MobileNodePlanSite {
+const movesByMobike = (security: MobileNodeConfig["security"]): boolean =>
+  security.method === "ikev2" && security.movement === "mobike";
+
+export function mobileNodePlanSite({ mobileNode, tunnelProfile, security }: MobileNodeConfig): MobileNodePlanSite {
   const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent } = mobileNode;
-  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile };
+  const mobike = movesByMobike(security);
+  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile, mobike };
 }

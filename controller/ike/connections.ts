@@ -7,7 +7,7 @@
  * child that fits (get_transport_nat_ts, 5.9.8 and 6.0), so there another child without USE_TRANSPORT_MODE takes its place; the keys are
  * used in transport mode either way. Its selectors leave the protocol out, because by them the home agent tells the two apart.
  */
-import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv6, parseIp } from "../base/ip.js";
 import { negotiatedReqid, type Purpose, reqidOf, type Slots } from "../plan/request-ids.js";
 import { ORIGINAL_MARK } from "../plan/security-marks.js";
 import { ESP_UDP_PORT } from "../plan/site.js";
@@ -34,11 +34,20 @@ export interface IkeTerms {
   readonly espCiphers: readonly string[];
   readonly rekeySeconds: number;
   readonly ikeRekeySeconds: number;
+  /** mobike: offered, and used with a peer that offers it too (RFC 4555). */
+  readonly movement: "migrate" | "mobike";
   /** Of our own certificate, PEM; absent: none. */
   readonly certificate?: string | undefined;
 }
 
-export const connectionName = (homeAddress: Ipv6Address): string => `dsmipd-${homeAddress}`;
+const NAME_PREFIX = "dsmipd-";
+export const connectionName = (homeAddress: Ipv6Address): string => `${NAME_PREFIX}${homeAddress}`;
+
+/** The inverse; undefined for strangers' connections. */
+export function homeAddressOfConnection(name: string): Ipv6Address | undefined {
+  const address = name.startsWith(NAME_PREFIX) ? parseIp(name.slice(NAME_PREFIX.length)) : undefined;
+  return address !== undefined && isIpv6(address) ? address : undefined;
+}
 
 export const CHILDREN = {
   signalling: "signalling",
@@ -79,11 +88,11 @@ export function mobileNodeConnection(
   };
 }
 
-function shared({ ikeProposals, ikeRekeySeconds }: IkeTerms): ViciSection {
+function shared({ ikeProposals, ikeRekeySeconds, movement }: IkeTerms): ViciSection {
   return {
     version: "2",
     proposals: [...ikeProposals],
-    mobike: "no",
+    mobike: movement === "mobike" ? "yes" : "no",
     unique: "replace",
     rekey_time: `${ikeRekeySeconds}s`,
     reauth_time: "0s",

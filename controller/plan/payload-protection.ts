@@ -23,6 +23,7 @@ import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK 
 import { policy } from "./security-plan.js";
 import {
   type Association,
+  type AssociationEnds,
   type ChildAssociations,
   ESP_UDP_PORT,
   espClassMark,
@@ -86,9 +87,12 @@ export function protectedBinding(
   const source = local(reached);
   const inUdp = reached.format === "udp" || (reached.format === "ipv4" && always);
   const port = observed?.get(reached.address) ?? ESP_UDP_PORT;
-  const way: Way | undefined =
+  const byBinding: Way | undefined =
     source === undefined ? undefined : { source, destination: reached.address, udpPort: inUdp ? port : undefined };
   const homes = homesOf(homeAddress, ipv4HomeAddress);
+  const ends = endsAbroad(payload, homes);
+  if (ends !== undefined) receptions.push({ address: ends.local, udp: ends.udp !== undefined });
+  const way = ends === undefined ? byBinding : wayBetween(ends, always);
   return [
     ...associations(reqid, payload ?? NOTHING, receptions, way ?? PARKED_WAY, profile),
     // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
@@ -103,6 +107,20 @@ export function protectedBinding(
           ...exceptHomeAgent(homeAddress, way, reqid, site),
         ]),
   ];
+}
+
+/**
+ * With MOBIKE: where the IKE daemon has the associations, which may be ahead of the binding or behind it. A node that was at home has its
+ * IKE SA at its home address; on the way from there the binding says where it is, for into the tunnel to itself nothing can be sent.
+ */
+function endsAbroad(payload: ChildAssociations | undefined, homes: readonly IpAddress[]): AssociationEnds | undefined {
+  const ends = payload?.ends;
+  return ends === undefined || homes.includes(ends.local) || homes.includes(ends.remote) ? undefined : ends;
+}
+
+function wayBetween({ local, remote, udp }: AssociationEnds, always: boolean): Way {
+  const port = udp?.remotePort ?? (always && isIpv4(remote) ? ESP_UDP_PORT : undefined);
+  return { source: local, destination: remote, udpPort: port };
 }
 
 /**
@@ -147,15 +165,19 @@ export function protectedNode(
   payload: ChildAssociations | undefined,
   site: MobileNodePlanSite,
 ): readonly KernelObject[] {
-  const { homeAddress, ipv4HomeAddress, egress, ingress, homeDevice } = path;
+  const { homeAddress, ipv4HomeAddress, egress, ingress, homeDevice, mode } = path;
   if (ingress.length === 0 && egress === undefined) return parkedAssociations(homeAddress, payload);
   const reqid = reqidOf(homeAddress, "payload");
   const receptions = ingress.flatMap(({ format, address }): Reception[] =>
     // Whether there is a NAT, the home agent knows before we do.
     (format === "ipv6" ? [false] : [false, true]).map((udp) => ({ address, udp })),
   );
-  const way = egress === undefined ? undefined : wayFrom(egress, site);
   const homes = homesOf(homeAddress, ipv4HomeAddress);
+  const ends = endsAbroad(payload, homes);
+  const byBinding = egress === undefined ? undefined : wayFrom(egress, site);
+  // MOBIKE does not wait for the acknowledgement (RFC 5555 §5.1); only what goes over the home link has no use for a tunnel.
+  const tunnels = egress !== undefined || (mode === "away" && homeDevice === undefined);
+  const way = ends === undefined || !tunnels ? byBinding : wayBetween(ends, false);
   return [
     ...associations(reqid, payload ?? NOTHING, receptions, way ?? PARKED_WAY, site.profile),
     ...homes.map((home) => arriving(home, reqid, homeDevice !== undefined)),

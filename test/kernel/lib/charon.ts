@@ -30,13 +30,17 @@ export interface IkeSa {
   readonly children: readonly ChildSa[];
 }
 
+const MOBIKE_PLUGINS = `kernel-netlink { fwmark = !0x6191 }
+    socket-default { fwmark = 0x6191 }`;
+
 export class Charon {
   readonly namespace: Namespace;
   readonly socketPath: string;
   readonly #configuration: string;
   #process: Background | undefined;
 
-  constructor(namespace: Namespace, directory: string) {
+  /** `mobike`: the settings by which dsmipd leads its MOBIKE (README). */
+  constructor(namespace: Namespace, directory: string, { mobike = false }: { readonly mobike?: boolean } = {}) {
     this.namespace = namespace;
     const folder = join(directory, `${namespace.label}-charon`);
     mkdirSync(folder, { recursive: true });
@@ -48,6 +52,7 @@ export class Charon {
   load_modular = yes
   install_routes = no
   install_virtual_ip = no
+  ${mobike ? "prefer_best_path = yes" : ""}
   retransmit_timeout = 0.5
   retransmit_base = 1.5
   retransmit_tries = 4
@@ -62,7 +67,7 @@ export class Charon {
     dhcp { load = no }
     farp { load = no }
     # A node moves when dsmipd says so: without this charon makes its SA anew when an address goes.
-    kernel-netlink { roam_events = no }
+    ${mobike ? MOBIKE_PLUGINS : "kernel-netlink { roam_events = no }"}
     vici { socket = unix://${this.socketPath} } }
 }
 `,

@@ -19,8 +19,9 @@ const TERMS = {
   espCiphers: ["aes128gcm16"],
   rekeySeconds: 3600,
   ikeRekeySeconds: 14400,
+  movement: "migrate",
   deadPeerDetectionSeconds: 30,
-};
+} as const;
 const ENDS = { careOf: ipv4("10.0.0.2"), homeAgent: ipv4("203.0.113.1") };
 
 t.test(
