@@ -21,9 +21,6 @@ import { listIkeSas, securityDocument } from "./security-view.js";
 /** The second one comes later: an SA whose child is still being installed is not shown by charon. */
 const SA_EVENTS: readonly string[] = ["ike-updown", "child-updown"];
 
-const NO_MOBIKE =
-  'the other side has no MOBIKE, so the IKE SA moves with the binding update; security.movement "mobike" there changes that';
-
 export interface KeyManagementListener {
   /** The node's associations may be others now. */
   onAssociations(homeAddress: Ipv6Address): void;
@@ -84,11 +81,7 @@ export class KeyManagement {
         },
         onEvent: (name, message) => {
           const up = site.movement === "mobike" ? this.#mobike.hear(name, message) : undefined;
-          if (up !== undefined) {
-            if (up.mobike) log.info({ event: "keys.mobike", connection: up.connection });
-            else log.warn({ event: "keys.mobike", connection: up.connection, reason: NO_MOBIKE });
-            this.#tell(homeAddressOfConnection(up.connection));
-          }
+          if (up !== undefined) this.#tell(homeAddressOfConnection(up));
           if (SA_EVENTS.includes(name)) for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
         },
       },

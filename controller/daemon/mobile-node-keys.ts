@@ -25,6 +25,8 @@ export const NODE_SECURITY_GROUP = "security";
 const DISCARD_PORT = 9;
 /** Time enough for charon's MOBIKE exchange and some repetitions. */
 const MOBIKE_MS = 5000;
+const NO_MOBIKE =
+  'the home agent has not agreed on MOBIKE, so the IKE SA moves with the binding update; security.movement "mobike" there changes that';
 
 export interface MobileNodeKeysListener {
   /** What the data path needs of the kernel is another thing now. */
@@ -147,6 +149,8 @@ export class MobileNodeKeys {
       return;
     }
     if (before === undefined) return;
+    if (this.#site.mobike === true)
+      this.#platform.log.warn({ event: "keys.mobike", hoa: this.#site.homeAddress, reason: NO_MOBIKE });
     if (!moved) {
       this.#initiator?.renegotiate(ends);
       return;

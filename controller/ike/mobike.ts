@@ -15,23 +15,21 @@ const CAPACITY = 4096;
 export class MobikeTable {
   /** By charon's number of the IKE SA: until it is up it may have no name. */
   readonly #agreed = new Set<number>();
+  /** Which connection's it is, while it is up: the log may come late. */
+  readonly #up = new Map<number, string>();
   readonly #connections = new Set<string>();
 
-  /** One event. Returns the connection whose IKE SA has just come up, and whether it has MOBIKE. */
-  hear(name: string, event: ViciSection): { readonly connection: string; readonly mobike: boolean } | undefined {
+  /** One event. Returns a connection of which something else is known now. */
+  hear(name: string, event: ViciSection): string | undefined {
     if (name === "log") {
       const id = textAt(event, "msg") === AGREED ? numberAt(event, "ikesa-uniqueid") : undefined;
-      if (id !== undefined) this.#remember(id);
-      return undefined;
+      return id === undefined ? undefined : this.#agree(id);
     }
-    if (name !== "ike-updown" || !isYes(event, "up")) return undefined;
-    for (const [connection, sa] of sectionsOf(event)) {
-      const id = numberAt(sa, "uniqueid");
-      const mobike = id !== undefined && this.#agreed.delete(id);
-      if (mobike) this.#connections.add(connection);
-      else this.#connections.delete(connection);
-      return { connection, mobike };
-    }
+    const [sa] = name === "ike-updown" ? sectionsOf(event) : [];
+    const id = sa && numberAt(sa[1], "uniqueid");
+    if (sa === undefined || id === undefined) return undefined;
+    if (isYes(event, "up")) return this.#cameUp(sa[0], id);
+    this.#up.delete(id);
     return undefined;
   }
 
@@ -42,11 +40,25 @@ export class MobikeTable {
   /** The IKE daemon is another one. */
   clear(): void {
     this.#agreed.clear();
+    this.#up.clear();
     this.#connections.clear();
   }
 
-  #remember(id: number): void {
+  #agree(id: number): string | undefined {
+    const connection = this.#up.get(id);
+    if (connection !== undefined) {
+      this.#connections.add(connection);
+      return connection;
+    }
     if (this.#agreed.size === CAPACITY) for (const oldest of [...this.#agreed].slice(0, 1)) this.#agreed.delete(oldest);
     this.#agreed.add(id);
+    return undefined;
+  }
+
+  #cameUp(connection: string, id: number): string {
+    if (this.#agreed.delete(id)) this.#connections.add(connection);
+    else this.#connections.delete(connection);
+    this.#up.set(id, connection);
+    return connection;
   }
 }
