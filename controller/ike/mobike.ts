@@ -15,8 +15,10 @@ const CAPACITY = 4096;
 export class MobikeTable {
   /** By charon's number of the IKE SA: until it is up it may have no name. */
   readonly #agreed = new Set<number>();
-  /** Which connection's it is, while it is up: the log may come late. */
+  /** Which connection's it is, when it is up: the log may come late. */
   readonly #up = new Map<number, string>();
+  /** The number of each connection's latest. */
+  readonly #latest = new Map<string, number>();
   readonly #connections = new Set<string>();
 
   /** One event. Returns a connection of which something else is known now. */
@@ -41,6 +43,7 @@ export class MobikeTable {
   clear(): void {
     this.#agreed.clear();
     this.#up.clear();
+    this.#latest.clear();
     this.#connections.clear();
   }
 
@@ -58,7 +61,9 @@ export class MobikeTable {
   #cameUp(connection: string, id: number): string {
     if (this.#agreed.delete(id)) this.#connections.add(connection);
     else this.#connections.delete(connection);
+    this.#up.delete(this.#latest.get(connection) ?? id);
     this.#up.set(id, connection);
+    this.#latest.set(connection, id);
     return connection;
   }
 }

@@ -75,7 +75,9 @@ export function protectedBinding(
   const local = ({ format }: Endpoint): IpAddress | undefined =>
     format === "ipv6" ? site.addresses.ipv6 : site.addresses.ipv4;
   const always = site.negotiated?.espInUdp === "always";
-  const receptions = ingress.flatMap((endpoint): Reception[] => {
+  // With MOBIKE the node sends from its new address before anybody here has heard of it.
+  const anywhere = payload?.ends === undefined ? undefined : ownReceptions(site);
+  const known = ingress.flatMap((endpoint): Reception[] => {
     const address = local(endpoint);
     if (address === undefined) return [];
     if (endpoint.format === "ipv4" && always) return [false, true].map((udp) => ({ address, udp }));
@@ -91,10 +93,9 @@ export function protectedBinding(
     source === undefined ? undefined : { source, destination: reached.address, udpPort: inUdp ? port : undefined };
   const homes = homesOf(homeAddress, ipv4HomeAddress);
   const ends = endsAbroad(payload, homes);
-  if (ends !== undefined) receptions.push({ address: ends.local, udp: ends.udp !== undefined });
   const way = ends === undefined ? byBinding : wayBetween(ends, always);
   return [
-    ...associations(reqid, payload ?? NOTHING, receptions, way ?? PARKED_WAY, profile),
+    ...associations(reqid, payload ?? NOTHING, anywhere ?? known, way ?? PARKED_WAY, profile),
     // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
     ...homes.flatMap((home) => [
       incoming("forward", home, everywhere(home), reqid, true),
@@ -118,9 +119,15 @@ function endsAbroad(payload: ChildAssociations | undefined, homes: readonly IpAd
   return ends === undefined || homes.includes(ends.local) || homes.includes(ends.remote) ? undefined : ends;
 }
 
+function ownReceptions({ addresses: { ipv6: six, ipv4: four } }: HomeAgentPlanSite): readonly Reception[] {
+  const overIpv4 = four === undefined ? [] : [false, true].map((udp) => ({ address: four, udp }));
+  return [{ address: six, udp: false }, ...overIpv4];
+}
+
+/** charon leaves a NAT's UDP on for the time until the other side has answered from the new place; over IPv6 there is none. */
 function wayBetween({ local, remote, udp }: AssociationEnds, always: boolean): Way {
-  const port = udp?.remotePort ?? (always && isIpv4(remote) ? ESP_UDP_PORT : undefined);
-  return { source: local, destination: remote, udpPort: port };
+  const port = udp?.remotePort ?? (always ? ESP_UDP_PORT : undefined);
+  return { source: local, destination: remote, udpPort: isIpv4(remote) ? port : undefined };
 }
 
 /**
