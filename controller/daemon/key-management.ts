@@ -76,7 +76,7 @@ export class KeyManagement {
         },
         onDown: (error) => {
           log.warn({ event: "charon.down", reason: error.message });
-          this.#mobike.clear();
+          for (const connection of this.#mobike.clear()) this.#tell(homeAddressOfConnection(connection));
           listener.onDown(error);
         },
         onEvent: (name, message) => {

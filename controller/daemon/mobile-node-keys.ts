@@ -90,6 +90,7 @@ export class MobileNodeKeys {
       setTimer,
       connection: (ends) => mobileNodeConnection(peers, terms, ends),
       protectPayload: peers.protectPayload,
+      keepsKnown: site.mobike !== true, // whether it has MOBIKE was said when it came up
       isComplete: () => keys.complete,
       onFailure: (reason) =>
         listener.onFailure(`IKE with ${ike.homeAgentIdentity} as ${ike.identity} failed: ${reason}`),

@@ -39,12 +39,11 @@ export class MobikeTable {
     return this.#connections.has(connection);
   }
 
-  /** The IKE daemon is another one. */
-  clear(): void {
-    this.#agreed.clear();
-    this.#up.clear();
-    this.#latest.clear();
-    this.#connections.clear();
+  /** The IKE daemon is gone: it moves nothing any more, and another one counts anew. Returns the connections that had MOBIKE. */
+  clear(): readonly string[] {
+    const had = [...this.#connections];
+    for (const known of [this.#agreed, this.#up, this.#latest, this.#connections]) known.clear();
+    return had;
   }
 
   #agree(id: number): string | undefined {

@@ -135,6 +135,32 @@ test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payloa
   assert.deepEqual((await mobile.daemon.audit()).differences, []);
 });
 
+test("a restart of the node's dsmipd: what is agreed is not known any more, so it is agreed anew", {
+  skip: UNPROVED_UNDER_EMULATION,
+}, async (t) => {
+  const scene = await Scene.start(t, {
+    ike: { mobileNode: NODE, homeAgent: NODE, ledCharon: true },
+    profile: ESP_PAYLOAD,
+  });
+  const { mobile } = scene;
+  scene.attach(mobile, "six");
+  await mobile.daemon.start();
+  await scene.settled(mobile, "six");
+  const before = await spis(mobile);
+  await mobile.daemon.kill();
+  await mobile.daemon.start();
+  const others = async (): Promise<boolean> => {
+    const now = await spis(mobile);
+    return now.length === before.length && now.every((one) => !before.includes(one));
+  };
+  await waitFor(others, { what: "new keys", timeout: 15_000 });
+  await scene.move(mobile, "nat");
+  await ikeAt(scene, mobile, "nat");
+  await espAt(scene, mobile, "nat");
+  await crossAll(scene, mobile);
+  assert.doesNotMatch(scene.charon?.process.log ?? "", /migrate job/);
+});
+
 test("R5555-5.1-11 R5555-5.1-20: without MOBIKE at the home agent the binding update leads the IKE SA", {
   skip: UNPROVED_UNDER_EMULATION,
 }, async (t) => {
