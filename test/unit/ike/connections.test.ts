@@ -75,3 +75,10 @@ t.test("with EAP the home agent proves itself by certificate (RFC 4877 §7.3)", 
   });
   test.end();
 });
+
+t.test("R5555-5.1-20: MOBIKE is offered where it is asked for", (test) => {
+  const terms = { ...TERMS, movement: "mobike" } as const;
+  test.match(mobileNodeConnection(PEERS, terms, ENDS), { mobike: "yes" });
+  test.match(homeAgentConnection(PEERS, terms, [PEERS.homeAgent]), { mobike: "yes" });
+  test.end();
+});
