@@ -17,13 +17,13 @@ import {
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { sameEndpoint } from "./endpoints.js";
+import { endsAbroad, NOWHERE, ownReceptions, PARKED_WAY, type Reception, type Way, wayBetween } from "./esp-ways.js";
 import type { EspState, KernelObject, XfrmPolicy, XfrmState, XfrmTemplate } from "./objects.js";
 import { reqidOf, type Slots } from "./request-ids.js";
 import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "./security-marks.js";
 import { policy } from "./security-plan.js";
 import {
   type Association,
-  type AssociationEnds,
   type ChildAssociations,
   ESP_UDP_PORT,
   espClassMark,
@@ -40,24 +40,6 @@ const ICMPV6 = 58;
 const REPLAY_WINDOW = 4096;
 const LINK_LOCAL: Prefix = { address: ipv6("fe80::"), length: 10 };
 const NOTHING: ChildAssociations = { receive: [] };
-/** The discard prefix (RFC 6666): on no wire, and no address of ours. */
-const DISCARD = ipv6("100::1");
-
-/** One of our own ends at which ESP arrives. */
-interface Reception {
-  readonly address: IpAddress;
-  readonly udp: boolean;
-}
-
-/** From where to where we send. `udpPort`: the other side's, in UDP; absent: ESP as it is. */
-interface Way {
-  readonly source: IpAddress;
-  readonly destination: IpAddress;
-  readonly udpPort: number | undefined;
-}
-
-const NOWHERE: Reception = { address: DISCARD, udp: false };
-const PARKED_WAY: Way = { source: DISCARD, destination: DISCARD, udpPort: undefined };
 
 /** Ports of the node's ESP in UDP as seen behind each address; its NAT may use another one than for signalling (RFC 5555 §5.1). */
 export type ObservedEsp = ReadonlyMap<IpAddress, number>;
@@ -108,26 +90,6 @@ export function protectedBinding(
           ...exceptHomeAgent(homeAddress, way, reqid, site),
         ]),
   ];
-}
-
-/**
- * With MOBIKE: where the IKE daemon has the associations, which may be ahead of the binding or behind it. A node that was at home has its
- * IKE SA at its home address; on the way from there the binding says where it is, for into the tunnel to itself nothing can be sent.
- */
-function endsAbroad(payload: ChildAssociations | undefined, homes: readonly IpAddress[]): AssociationEnds | undefined {
-  const ends = payload?.ends;
-  return ends === undefined || homes.includes(ends.local) || homes.includes(ends.remote) ? undefined : ends;
-}
-
-function ownReceptions({ addresses: { ipv6: six, ipv4: four } }: HomeAgentPlanSite): readonly Reception[] {
-  const overIpv4 = four === undefined ? [] : [false, true].map((udp) => ({ address: four, udp }));
-  return [{ address: six, udp: false }, ...overIpv4];
-}
-
-/** charon leaves a NAT's UDP on for the time until the other side has answered from the new place; over IPv6 there is none. */
-function wayBetween({ local, remote, udp }: AssociationEnds, always: boolean): Way {
-  const port = udp?.remotePort ?? (always ? ESP_UDP_PORT : undefined);
-  return { source: local, destination: remote, udpPort: isIpv4(remote) ? port : undefined };
 }
 
 /**
