@@ -53,6 +53,12 @@ const common = {
       "Listen to the IKE daemon's log for the reasons of failed negotiations. It writes us four lines for each dead peer detection and some twenty for each negotiation.",
     ),
   rekeySeconds: z.int().min(10).max(86400).default(3600).describe("Age at which the keys of ESP are renewed."),
+  movement: z
+    .enum(["migrate", "mobike"])
+    .default("migrate")
+    .describe(
+      "How the IKE SA follows a moving node: by what the binding update says (K flag, XFRM_MSG_MIGRATE), or by MOBIKE (RFC 4555) with every peer that has it too. On a node, mobike needs settings of charon's own (README).",
+    ),
   ikeRekeySeconds: z.int().min(60).max(604800).default(14400).describe("Age at which the keys of IKE are renewed."),
 } as const;
 

@@ -54,6 +54,7 @@ export class HomeAgentKeys {
         negotiationCounters: platform.negotiation,
         ids,
         homeAgentAddresses: new Set(addresses),
+        movement: ike.movement,
       },
       {
         onAssociations: (homeAddress) => {
@@ -114,8 +115,9 @@ export class HomeAgentKeys {
     return planNegotiatedSubscriber(homeAddress, this.management.associations(homeAddress), this.#site);
   }
 
-  /** Tells the IKE daemon where the node is now. */
+  /** Tells the IKE daemon where the node is now, unless the node's does. */
   moved({ homeAddress, local, remote }: KeyManagementMovedEffect): void {
+    if (this.management.hasMobike(homeAddress)) return;
     const associations = this.management.associations(homeAddress);
     const moves = PURPOSES.filter((purpose) => associations[purpose] !== undefined).map((purpose) => ({
       selector: announcementSelector(homeAddress),

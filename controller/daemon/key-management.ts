@@ -4,8 +4,10 @@ import type { MobilityError } from "../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import type { Counters } from "../events.js";
 import { AssociationTable } from "../ike/associations.js";
+import { connectionName, homeAddressOf } from "../ike/connections.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { connectionsUp } from "../ike/duplicates.js";
+import { MOBIKE_EVENTS, MobikeTable } from "../ike/mobike.js";
 import type { NegotiationFailure } from "../ike/negotiation-log.js";
 import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
@@ -45,6 +47,7 @@ export interface KeyManagementSite {
   readonly negotiationCounters: Counters;
   readonly ids: RequestIds;
   readonly homeAgentAddresses: ReadonlySet<IpAddress>;
+  readonly movement: "migrate" | "mobike";
 }
 
 export class KeyManagement {
@@ -53,6 +56,7 @@ export class KeyManagement {
   readonly #client: ViciClient;
   readonly #table: AssociationTable;
   readonly #ids: RequestIds;
+  readonly #mobike = new MobikeTable();
   readonly #listener: KeyManagementListener;
   readonly #negotiations: NegotiationWatch;
   #timer: NodeJS.Timeout | undefined;
@@ -86,14 +90,23 @@ export class KeyManagement {
         },
         onDown: (error) => {
           log.warn({ event: "charon.down", reason: error.message });
+          for (const connection of this.#mobike.clear()) this.#tell(homeAddressOf(connection));
           listener.onDown(error);
         },
         onEvent: (name, message) => {
           if (name === "log") this.#negotiations.onEvent(message);
+          const up = site.movement === "mobike" ? this.#mobike.hear(name, message) : undefined;
+          if (up !== undefined) this.#tell(homeAddressOf(up));
           if (SA_EVENTS.includes(name)) for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
         },
       },
-      events: site.negotiationLog ? [...SA_EVENTS, "log"] : SA_EVENTS,
+      events: [
+        ...new Set([
+          ...SA_EVENTS,
+          ...(site.negotiationLog ? ["log"] : []),
+          ...(site.movement === "mobike" ? MOBIKE_EVENTS : []),
+        ]),
+      ],
       isNoise: (event, octets) => this.#negotiations.isNoise(event, octets),
     });
     this.daemon = this.#client;
@@ -126,7 +139,12 @@ export class KeyManagement {
   }
 
   associations(homeAddress: Ipv6Address): Associations {
-    return this.#table.of(homeAddress, monotonicNow());
+    return this.#table.of(homeAddress, monotonicNow(), this.hasMobike(homeAddress));
+  }
+
+  /** MOBIKE moves the node's IKE SA and its associations; nobody else does (RFC 5555 §5.1). */
+  hasMobike(homeAddress: Ipv6Address): boolean {
+    return this.#mobike.has(connectionName(homeAddress));
   }
 
   /** What there is to show of the nodes; `objects`: all of ours about one. */

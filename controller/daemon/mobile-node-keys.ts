@@ -8,16 +8,25 @@ import { isComplete } from "../ike/associations.js";
 import { connectionName, type IkePeers, mobileNodeConnection } from "../ike/connections.js";
 import { type Credentials, loadCredentials } from "../ike/credentials.js";
 import { IkeInitiator, type Wanted } from "../ike/initiator.js";
+import { ikeRoute } from "../plan/ike-way.js";
+import type { KernelObject } from "../plan/objects.js";
 import { NO_SLOTS, negotiatedReqid, PURPOSES, type Purpose, RequestIds, reqidOf } from "../plan/request-ids.js";
 import { announcementSelector, planNegotiatedNode } from "../plan/security-plan.js";
 import type { Associations, MobileNodePlanSite } from "../plan/site.js";
 import type { CareOf } from "../protocol/attachment.js";
+import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import { textAt } from "../vici/section.js";
 import { setTimer } from "./kernel.js";
 import { KeyManagement } from "./key-management.js";
 import type { Platform } from "./platform.js";
+import { listIkeSas } from "./security-view.js";
 
 export const NODE_SECURITY_GROUP = "security";
 const DISCARD_PORT = 9;
+/** Time enough for charon's MOBIKE exchange and some repetitions. */
+const MOBIKE_MS = 5000;
+const NO_MOBIKE =
+  'the home agent has not agreed on MOBIKE, so the IKE SA moves with the binding update; security.movement "mobike" there changes that';
 
 export interface MobileNodeKeysListener {
   /** What the data path needs of the kernel is another thing now. */
@@ -32,6 +41,9 @@ export class MobileNodeKeys {
   #management: KeyManagement | undefined;
   #initiator: IkeInitiator | undefined;
   #revision = 1;
+  /** From where charon is led to speak. */
+  #ikeEnd: IpAddress | undefined;
+  #cancelCheck = (): void => undefined;
 
   static async open(
     config: MobileNodeConfig,
@@ -54,6 +66,7 @@ export class MobileNodeKeys {
         negotiationCounters: platform.negotiation,
         ids: new RequestIds([homeAddress], NO_SLOTS),
         homeAgentAddresses: addresses,
+        movement: ike.movement,
       },
       {
         onAssociations: () => keys.#associationsChanged(listener),
@@ -86,6 +99,7 @@ export class MobileNodeKeys {
       setTimer,
       connection: (ends) => mobileNodeConnection(peers, terms, ends),
       protectPayload: peers.protectPayload,
+      keepsKnown: site.mobike !== true, // whether it has MOBIKE was said when it came up
       isComplete: () => keys.complete,
       onFailure: (reason) =>
         listener.onFailure(`IKE with ${ike.homeAgentIdentity} as ${ike.identity} failed: ${reason}`),
@@ -119,6 +133,17 @@ export class MobileNodeKeys {
     return planNegotiatedNode(this.#site, this.associations);
   }
 
+  /**
+   * The data path's part for IKE. A home agent without MOBIKE is told by the acceptance where the IKE SA lies, so until then IKE stays
+   * where it was: charon would take another way for the loss of this one and begin anew.
+   */
+  ikeWay({ ikeEnd, egress }: MobileNodeDataPath): readonly KernelObject[] {
+    const follows = this.management.hasMobike(this.#site.homeAddress) || !this.complete;
+    const end = follows ? ikeEnd : egress;
+    this.#ikeEnd = end?.address;
+    return ikeRoute(end, this.#site);
+  }
+
   secure(careOf: CareOf): void {
     const ends = this.#endsFrom(careOf);
     if (ends !== undefined) this.#initiator?.secure(ends);
@@ -129,9 +154,17 @@ export class MobileNodeKeys {
     const ends = this.#endsFrom(careOf);
     if (ends === undefined) return;
     this.#showOurselves(careOf);
-    if (this.#initiator?.moveTo(ends) === undefined) return;
+    const before = this.#initiator?.moveTo(ends);
+    if (this.management.hasMobike(this.#site.homeAddress)) {
+      this.#cancelCheck();
+      this.#cancelCheck = setTimer(MOBIKE_MS, () => void this.#checkMoved(ends.careOf));
+      return;
+    }
+    if (before === undefined) return;
+    if (this.#site.mobike === true)
+      this.#platform.log.warn({ event: "keys.mobike", hoa: this.#site.homeAddress, reason: NO_MOBIKE });
     if (!moved) {
-      this.#initiator.renegotiate(ends);
+      this.#initiator?.renegotiate(ends);
       return;
     }
     const { homeAddress } = this.#site;
@@ -150,8 +183,19 @@ export class MobileNodeKeys {
   }
 
   async close(): Promise<void> {
+    this.#cancelCheck();
     await this.#initiator?.close();
     this.management.close();
+  }
+
+  /** charon moves by settings of its own, which nobody but a person can change. */
+  async #checkMoved(careOf: IpAddress): Promise<void> {
+    const { homeAddress } = this.#site;
+    const sas = await listIkeSas(this.management.daemon);
+    const local = textAt({ ...sas.get(connectionName(homeAddress)) }, "local-host");
+    if (local === undefined || local === careOf || this.#ikeEnd !== careOf) return;
+    const reason = `charon has not moved its IKE SA from ${local} to ${careOf}: give it the settings for security.movement "mobike" (README), or choose "migrate"`;
+    this.#platform.log.error({ event: "keys.unmoved", hoa: homeAddress, reason });
   }
 
   #endsFrom({ address, family }: CareOf): Wanted | undefined {

@@ -103,7 +103,7 @@ async function run(
   );
 
   function plan(wanted: MobileNodeDataPath): void {
-    const objects = planMobileNode(wanted, planSite, ikeKeys?.associations);
+    const objects = [...planMobileNode(wanted, planSite, ikeKeys?.associations), ...(ikeKeys?.ikeWay(wanted) ?? [])];
     platform.reconciler.setGroup(group, objects, wanted.revision);
   }
 

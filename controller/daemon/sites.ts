@@ -47,11 +47,15 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
 }
 
 export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {
-  return { ...mobileNode, negotiatesKeys: security.method === "ikev2" };
+  return { ...mobileNode, negotiatesKeys: security.method === "ikev2", mobike: movesByMobike(security) };
 }
+
+const movesByMobike = (security: MobileNodeConfig["security"]): boolean =>
+  security.method === "ikev2" && security.movement === "mobike";
 
 export function mobileNodePlanSite({ mobileNode, tunnelProfile, security }: MobileNodeConfig): MobileNodePlanSite {
   const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent } = mobileNode;
   const negotiated = security.method === "ikev2";
-  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile, negotiated };
+  const mobike = movesByMobike(security);
+  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile, negotiated, mobike };
 }

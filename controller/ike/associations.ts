@@ -5,9 +5,9 @@
  */
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { after, earliest, type Instant, seconds } from "../base/time.js";
-import type { AeadKey } from "../plan/objects.js";
+import type { AeadKey, EspState } from "../plan/objects.js";
 import { PURPOSES, type Purpose, type RequestIds } from "../plan/request-ids.js";
-import type { Association, Associations, ChildAssociations } from "../plan/site.js";
+import type { Association, AssociationEnds, Associations, ChildAssociations } from "../plan/site.js";
 
 /** One direction of what was negotiated, as the kernel tells it. */
 export interface Negotiated {
@@ -16,6 +16,7 @@ export interface Negotiated {
   readonly reqid: number;
   readonly spi: number;
   readonly aead: AeadKey;
+  readonly encapsulation?: EspState["encapsulation"];
 }
 
 /** The other end has the new keys by then. */
@@ -29,6 +30,8 @@ interface Known {
   readonly association: Association;
   readonly direction: Direction;
   readonly since: Instant;
+  /** As the IKE daemon has it, as long as it has it. */
+  ends: AssociationEnds;
   goneAt: Instant | undefined;
 }
 
@@ -62,10 +65,13 @@ export class AssociationTable {
     node.children.set(purpose, children);
     const key = `${direction} ${state.spi}`;
     const known = children.get(key);
-    if (known !== undefined) known.goneAt = undefined;
-    else {
+    const ends = endsOf(state, direction);
+    if (known !== undefined) {
+      known.goneAt = undefined;
+      known.ends = ends;
+    } else {
       const association = { spi: state.spi, aead: state.aead };
-      children.set(key, { association, direction, since: now, goneAt: undefined });
+      children.set(key, { association, direction, since: now, ends, goneAt: undefined });
     }
     this.#restless.add(homeAddress);
     return homeAddress;
@@ -113,11 +119,12 @@ export class AssociationTable {
     return next;
   }
 
-  of(homeAddress: Ipv6Address, now: Instant): Associations {
+  /** `follow`: with the ends that the IKE daemon gives them. */
+  of(homeAddress: Ipv6Address, now: Instant, follow = false): Associations {
     const result: { [P in Purpose]?: ChildAssociations } = {};
     for (const purpose of PURPOSES) {
       const children = this.#nodes.get(homeAddress)?.children.get(purpose);
-      if (children !== undefined) result[purpose] = choose([...children.values()], now);
+      if (children !== undefined) result[purpose] = choose([...children.values()], now, follow);
     }
     return result;
   }
@@ -156,7 +163,15 @@ function isOver({ goneAt }: Known, now: Instant): boolean {
   return goneAt !== undefined && after(goneAt, RECEIVE_ON) <= now;
 }
 
-function choose(all: readonly Known[], now: Instant): ChildAssociations {
+function endsOf({ source, destination, encapsulation }: Negotiated, direction: Direction): AssociationEnds {
+  const [from, to] = [encapsulation?.sourcePort ?? 0, encapsulation?.destinationPort ?? 0];
+  const sends = direction === "send";
+  const udp = sends ? { localPort: from, remotePort: to } : { localPort: to, remotePort: from };
+  const [local, remote] = sends ? [source, destination] : [destination, source];
+  return { local, remote, ...(encapsulation !== undefined && { udp }) };
+}
+
+function choose(all: readonly Known[], now: Instant, follow: boolean): ChildAssociations {
   const living = all.filter((known) => !isOver(known, now));
   const senders = living.filter(({ direction }) => direction === "send");
   const present = senders.filter(({ goneAt }) => goneAt === undefined);
@@ -166,6 +181,8 @@ function choose(all: readonly Known[], now: Instant): ChildAssociations {
   return {
     receive: living.filter(({ direction }) => direction === "receive").map(({ association }) => association),
     send: send?.association,
+    // All children of an IKE SA move together; one that is gone has stayed where it was.
+    ...(follow && { ends: (newest(present) ?? newest(senders))?.ends }),
   };
 }
 

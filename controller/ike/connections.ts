@@ -40,6 +40,8 @@ export interface IkeTerms {
   readonly espCiphers: readonly string[];
   readonly rekeySeconds: number;
   readonly ikeRekeySeconds: number;
+  /** mobike: offered, and used with a peer that offers it too (RFC 4555). */
+  readonly movement: "migrate" | "mobike";
   /** Of our own certificate, PEM; absent: none. */
   readonly certificate?: string | undefined;
 }
@@ -92,11 +94,11 @@ export function mobileNodeConnection(
   };
 }
 
-function shared({ ikeProposals, ikeRekeySeconds }: IkeTerms): ViciSection {
+function shared({ ikeProposals, ikeRekeySeconds, movement }: IkeTerms): ViciSection {
   return {
     version: "2",
     proposals: [...ikeProposals],
-    mobike: "no",
+    mobike: movement === "mobike" ? "yes" : "no",
     unique: "replace",
     rekey_time: `${ikeRekeySeconds}s`,
     reauth_time: "0s",

@@ -29,6 +29,8 @@ export interface InitiatorOptions {
   readonly setTimer: SetTimer;
   readonly connection: (ends: Wanted) => ViciSection;
   readonly protectPayload: boolean;
+  /** Whether an IKE SA of an earlier life of ours is as good as one that we have seen coming up. */
+  readonly keepsKnown: boolean;
   /** Nothing is missing any more. */
   readonly isComplete: () => boolean;
   readonly onFailure: (reason: string) => void;
@@ -99,7 +101,11 @@ export class IkeInitiator {
   /** The IKE daemon is there: a new one, or one that knows an IKE SA of an earlier life of ours. */
   async daemonUp(): Promise<void> {
     this.#up = true;
-    const [sa] = await this.#sas();
+    let [sa] = await this.#sas();
+    if (sa !== undefined && !this.#options.keepsKnown) {
+      await this.#terminate();
+      sa = undefined;
+    }
     const [careOf, homeAgent] = [sa?.["local-host"], sa?.["remote-host"]].map((host) =>
       typeof host === "string" ? parseIp(host) : undefined,
     );

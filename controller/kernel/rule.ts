@@ -11,6 +11,7 @@ import {
   FIB_RULE_FIND_SADDR,
   FIB_RULE_INVERT,
   FR_ACT_TO_TBL,
+  FR_ACT_UNREACHABLE,
   FRA_DPORT_RANGE,
   FRA_DST,
   FRA_FWMARK,
@@ -72,7 +73,7 @@ function request(type: number, flags: number, rule: Rule): NetlinkRequest {
       sourceLength: rule.from?.length ?? 0,
       destinationLength: rule.to?.length ?? 0,
       table: rule.table < 256 ? rule.table : RT_TABLE_UNSPEC,
-      action: FR_ACT_TO_TBL,
+      action: rule.unreachable === true ? FR_ACT_UNREACHABLE : FR_ACT_TO_TBL,
       flags: rule.findSource === true ? FIB_RULE_FIND_SADDR : 0,
     }),
   );
@@ -91,8 +92,8 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
   const attributes = readAttributes(message.body.subarray(RULE_HEADER_LENGTH), RULE_HEADER_LENGTH);
   if (ownOnly && attributes.get(FRA_PROTOCOL)?.u8() !== OWNERSHIP.protocol) return undefined;
   const family = familyOfNumber(header.family);
-  if (family === undefined || header.action !== FR_ACT_TO_TBL || !ofOurShape(header.flags, attributes))
-    return undefined;
+  const known = header.action === FR_ACT_TO_TBL || header.action === FR_ACT_UNREACHABLE;
+  if (family === undefined || !known || !ofOurShape(header.flags, attributes)) return undefined;
   const from = prefixOf(family, header.sourceLength, attributes.get(FRA_SRC));
   const to = prefixOf(family, header.destinationLength, attributes.get(FRA_DST));
   const port = attributes.get(FRA_DPORT_RANGE)?.u32();
@@ -102,6 +103,7 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
     family,
     priority: attributes.get(FRA_PRIORITY)?.u32() ?? 0,
     table: attributes.get(FRA_TABLE)?.u32() ?? header.table,
+    ...(header.action === FR_ACT_UNREACHABLE && { unreachable: true }),
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(port === undefined ? {} : { udpDestinationPort: port & 0xffff }),

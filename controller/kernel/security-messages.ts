@@ -2,7 +2,7 @@
 import type { IpAddress } from "../base/ip.js";
 import { readAttributes } from "../netlink/attribute.js";
 import type { NetlinkMessage } from "../netlink/message.js";
-import type { AeadKey } from "../plan/objects.js";
+import type { AeadKey, EspState } from "../plan/objects.js";
 import { NEGOTIATED } from "../plan/security-marks.js";
 import type { KernelNames } from "./codec.js";
 import { XFRM_MSG_FLUSHSA } from "./notification-constants.js";
@@ -42,6 +42,8 @@ export interface NegotiatedState {
   readonly spi: number;
   readonly mode: "transport" | "tunnel";
   readonly aead: AeadKey;
+  /** In UDP. */
+  readonly encapsulation?: EspState["encapsulation"];
 }
 
 /** By what the kernel knows it. */
@@ -104,7 +106,8 @@ export function negotiatedState(message: NetlinkMessage): NegotiatedState | unde
   const state = xfrmStateCodec.decode(message, NO_NAMES, false);
   if (state === undefined || state.transform.type !== "esp") return undefined;
   const { source, destination, transform } = state;
-  return { source, destination, reqid, spi: transform.spi, mode: transform.mode, aead: transform.aead };
+  const { spi, mode, aead, encapsulation } = transform;
+  return { source, destination, reqid, spi, mode, aead, ...(encapsulation !== undefined && { encapsulation }) };
 }
 
 /** Of one state in a dump; undefined if it is neither ours nor negotiated. Throws DecodeError. */

@@ -148,6 +148,7 @@ export const FRA_IP_PROTO = 22;
 export const FRA_SPORT_RANGE = 23;
 export const FRA_DPORT_RANGE = 24;
 export const FR_ACT_TO_TBL = 1;
+export const FR_ACT_UNREACHABLE = 7;
 export const FIB_RULE_INVERT = 0x2;
 export const FIB_RULE_FIND_SADDR = 0x10000;
 

@@ -143,14 +143,16 @@ function viaWord(destination: Route["destination"]["address"], via: NonNullable<
   return isIpv6(via) && !isIpv6(destination) ? `inet6 ${via}` : via;
 }
 
-function formatRule({ family, priority, table, from, to, udpDestinationPort, mark, findSource }: Rule): string {
+function formatRule(rule: Rule): string {
+  const { family, priority, table, from, to, udpDestinationPort, mark, findSource, unreachable } = rule;
   return words(
     family === 6 ? "ip -6 rule add" : "ip rule add",
     `priority ${priority} from ${from === undefined ? "all" : formatPrefix(from)}`,
     option("to", to && formatPrefix(to)),
     option("ipproto udp dport", udpDestinationPort),
     option("fwmark", mark === undefined ? undefined : hex(mark)),
-    `table ${table} proto ${OWNERSHIP.protocol}`,
+    unreachable === true ? "unreachable" : `table ${table}`,
+    `proto ${OWNERSHIP.protocol}`,
     findSource === true ? "# with FIB_RULE_FIND_SADDR, which ip has no word for" : undefined,
   );
 }

@@ -14,6 +14,7 @@ import {
   prefixContains,
 } from "../base/ip.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import { ikeRules } from "./ike-way.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
 import type { Address, KernelObject, Link, Route } from "./objects.js";
 import { protectedNode } from "./payload-protection.js";
@@ -56,6 +57,7 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
       findSource: true,
     },
     ...signallingObjects(),
+    ...ikeRules(site),
     ...mobileNodeSecuritySite(site, keys),
     mobileNodeFirewall(site),
   ];

@@ -118,7 +118,10 @@ export interface Rule {
   readonly kind: "rule";
   readonly family: 4 | 6;
   readonly priority: number;
+  /** 0 with `unreachable`. */
   readonly table: number;
+  /** What it matches has no way, whatever later rules say. */
+  readonly unreachable?: boolean;
   /** Source prefix; for IPv4 0.0.0.0/32 matches packets whose source is not chosen yet. */
   readonly from?: Prefix;
   readonly to?: Prefix;

@@ -5,6 +5,7 @@
 import { hostPrefix, type IpAddress, type Ipv6Address, ipv6, type Prefix } from "../base/ip.js";
 import type { DataPath } from "../protocol/inputs.js";
 import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import type { Way } from "./esp-ways.js";
 import type { KernelObject, XfrmPolicy } from "./objects.js";
 import { reqidOf } from "./request-ids.js";
 import {
@@ -19,12 +20,12 @@ import {
   anyTunnelTemplate,
   everywhere,
   homeAgentEnds,
+  homesOf,
   mobileNodeEnds,
   type ObservedEsp,
   parkedAssociations,
   tunnelStates,
   tunnelTemplate,
-  type Way,
 } from "./tunnel-associations.js";
 
 const LINK_LOCAL: Prefix = { address: ipv6("fe80::"), length: 10 };
@@ -36,11 +37,11 @@ export function protectedBinding(
   observed: ObservedEsp | undefined,
   site: HomeAgentPlanSite,
 ): readonly KernelObject[] {
-  const { homeAddress, ipv4HomeAddress } = path;
+  const { homeAddress } = path;
   const reqid = reqidOf(homeAddress, "payload", site.negotiated?.slots);
-  const ends = homeAgentEnds(path, observed, site);
+  const ends = homeAgentEnds(path, payload, observed, site);
   const { way } = ends;
-  const homes = homesOf(homeAddress, ipv4HomeAddress);
+  const homes = homesOf(path);
   return [
     ...tunnelStates(reqid, payload, ends, profileOf(site, path.profile)),
     // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
@@ -83,12 +84,12 @@ export function protectedNode(
   payload: ChildAssociations | undefined,
   site: MobileNodePlanSite,
 ): readonly KernelObject[] {
-  const { homeAddress, ipv4HomeAddress, egress, ingress, homeDevice } = path;
+  const { homeAddress, egress, ingress, homeDevice } = path;
   if (ingress.length === 0 && egress === undefined) return parkedAssociations(homeAddress, "payload", payload);
   const reqid = reqidOf(homeAddress, "payload");
-  const ends = mobileNodeEnds(path, site);
+  const ends = mobileNodeEnds(path, payload, site);
   const { way } = ends;
-  const homes = homesOf(homeAddress, ipv4HomeAddress);
+  const homes = homesOf(path);
   return [
     ...tunnelStates(reqid, payload, ends, site.profile),
     ...homes.map((home) => arriving(home, reqid, homeDevice !== undefined)),
@@ -112,9 +113,6 @@ export function protectedNode(
         ]),
   ];
 }
-
-const homesOf = (homeAddress: IpAddress, ipv4: IpAddress | undefined): readonly IpAddress[] =>
-  ipv4 === undefined ? [homeAddress] : [homeAddress, ipv4];
 
 function outgoing(source: Prefix, destination: Prefix, way: Way, reqid: number): XfrmPolicy {
   return policy("out", { source, destination, protocol: 0 }, POLICY_PRIORITY.payload, {

@@ -53,7 +53,7 @@ export function returnRoutabilityBinding(
 ): readonly KernelObject[] {
   const { homeAddress } = path;
   const reqid = reqidOf(homeAddress, "return-routability", site.negotiated?.slots);
-  const ends = homeAgentEnds(path, observed, site);
+  const ends = homeAgentEnds(path, child, observed, site);
   const outward: Partial<XfrmPolicy> =
     ends.way === undefined ? { action: "block" } : { templates: [tunnelTemplate(ends.way, reqid)] };
   return [
@@ -72,7 +72,7 @@ export function returnRoutabilityNode(
   const { homeAddress, egress, ingress } = path;
   if (ingress.length === 0 && egress === undefined) return parkedAssociations(homeAddress, "return-routability", child);
   const reqid = reqidOf(homeAddress, "return-routability");
-  const ends = mobileNodeEnds(path, site);
+  const ends = mobileNodeEnds(path, child, site);
   const selector = { ...from(homeAddress), mobilityHeaderType: HOME_TEST_INIT };
   return [
     ...tunnelStates(reqid, child, ends, site.profile),

@@ -2,7 +2,7 @@
  * What the plans need to know of a machine besides its bindings, and the fixed numbers and names they use: tables, rule priorities, marks,
  * devices. KERNEL.md says what each is for.
  */
-import type { Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
+import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { ipv4 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
 import type { AeadKey, XfrmMark } from "./objects.js";
@@ -16,6 +16,8 @@ export const TUN_DEVICE = "dsmip-sig";
 export const TUN_MARK = 0x4191;
 /** Socket mark of messages that leave over IPv6 as they are, without a Home Address option. */
 export const DIRECT_MARK = 0x5191;
+/** What a mobile node's charon sends, and its questions for a source address, where MOBIKE moves the IKE SA (charon's settings). */
+export const IKE_MARK = 0x6191;
 /** Matches both marks: messages that ESP alone protects. */
 export const ESP_ONLY_MARK = { value: 0x4191, mask: 0xefff } as const;
 
@@ -24,9 +26,19 @@ export const MAIN_TABLE = 254;
 export const HOME_TABLE = 4191;
 /** Where the marked messages go. */
 export const SIGNALLING_TABLE = 4192;
+/** With MOBIKE: one route, the way of IKE to the home agent. */
+export const IKE_TABLE = 4193;
 /** The mobile node's care-of addresses have a table each, out of 2^24 from here on: the way to the home agent through their own uplink. */
 export const CARE_OF_TABLE_BASE = 0x41000000;
-export const RULE_PRIORITY = { local: 4188, careOf: 4189, signalling: 4190, home: 4191, unspecified: 4192 } as const;
+export const RULE_PRIORITY = {
+  ike: 4186,
+  ikeNowhere: 4187,
+  local: 4188,
+  careOf: 4189,
+  signalling: 4190,
+  home: 4191,
+  unspecified: 4192,
+} as const;
 
 /** Smaller is matched first (XFRM). Offsets to OWNERSHIP.policyPriorityBase. */
 export const POLICY_PRIORITY = {
@@ -75,6 +87,8 @@ export interface MobileNodePlanSite {
   readonly profile: TunnelProfileSpec;
   /** Security associations are negotiated. */
   readonly negotiated?: boolean | undefined;
+  /** Where IKE goes is for us to say: charon's MOBIKE follows. */
+  readonly mobike?: boolean | undefined;
 }
 
 /** One direction of what was negotiated. */
@@ -83,10 +97,19 @@ export interface Association {
   readonly aead: AeadKey;
 }
 
+/** Between which ends the IKE daemon has its original; with the ports where it is in UDP. */
+export interface AssociationEnds {
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+  readonly udp?: { readonly localPort: number; readonly remotePort: number } | undefined;
+}
+
 /** For one purpose: all that are accepted, and the one that we send with. Absent `send`: nothing can be sent. */
 export interface ChildAssociations {
   readonly receive: readonly Association[];
   readonly send?: Association | undefined;
+  /** Present: MOBIKE moves the originals, and ours have these ends whatever the binding says (RFC 5555 §5.1). */
+  readonly ends?: AssociationEnds | undefined;
 }
 
 export type Associations = { readonly [P in Purpose]?: ChildAssociations };

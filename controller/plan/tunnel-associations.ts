@@ -3,10 +3,11 @@
  * sender, because ESP itself says who it is, so nothing of them changes while the node's end moves; one stands ready for each of our own
  * ends and encapsulations that the other side may use.
  */
-import { IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, ipv6, isIpv4, type Prefix } from "../base/ip.js";
+import { IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4, type Prefix } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { sameEndpoint } from "./endpoints.js";
+import { endsAbroad, NOWHERE, ownReceptions, PARKED_WAY, type Reception, type Way, wayBetween } from "./esp-ways.js";
 import type { EspState, XfrmState, XfrmTemplate } from "./objects.js";
 import { type Purpose, reqidOf, type Slots } from "./request-ids.js";
 import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "./security-marks.js";
@@ -23,25 +24,6 @@ import {
 /** Fits the kernel's largest bitmap; the half of it is the leap of a successor's sequence number (succession.ts). */
 const REPLAY_WINDOW = 4096;
 const NOTHING: ChildAssociations = { receive: [] };
-/** The discard prefix (RFC 6666): on no wire, and no address of ours. */
-const DISCARD = ipv6("100::1");
-
-/** One of our own ends at which ESP arrives. */
-interface Reception {
-  readonly address: IpAddress;
-  readonly udp: boolean;
-}
-
-/** From where to where we send. `udpPort`: the other side's, in UDP; absent: ESP as it is. */
-export interface Way {
-  readonly source: IpAddress;
-  readonly destination: IpAddress;
-  readonly udpPort: number | undefined;
-}
-
-const NOWHERE: Reception = { address: DISCARD, udp: false };
-const PARKED_WAY: Way = { source: DISCARD, destination: DISCARD, udpPort: undefined };
-
 /** Ports of the node's ESP in UDP as seen behind each address; its NAT may use another one than for signalling (RFC 5555 §5.1). */
 export type ObservedEsp = ReadonlyMap<IpAddress, number>;
 
@@ -51,8 +33,23 @@ export interface TunnelEnds {
   readonly way: Way | undefined;
 }
 
-/** The home agent's ends for one binding. */
+/** The home agent's ends for one binding; MOBIKE's word on them goes before the binding's. */
 export function homeAgentEnds(
+  path: DataPath,
+  child: ChildAssociations | undefined,
+  observed: ObservedEsp | undefined,
+  site: HomeAgentPlanSite,
+): TunnelEnds {
+  const bound = boundEnds(path, observed, site);
+  const ends = endsAbroad(child, homesOf(path));
+  return {
+    // With MOBIKE the node sends from its new address before anybody here has heard of it.
+    receptions: child?.ends === undefined ? bound.receptions : ownReceptions(site),
+    way: ends === undefined ? bound.way : wayBetween(ends, site.negotiated?.espInUdp === "always"),
+  };
+}
+
+function boundEnds(
   { egress, ingress }: DataPath,
   observed: ObservedEsp | undefined,
   { addresses, negotiated }: HomeAgentPlanSite,
@@ -75,13 +72,30 @@ export function homeAgentEnds(
   return { receptions, way: { source, destination: reached.address, udpPort: inUdp ? port : undefined } };
 }
 
-/** The mobile node's ends away from home. */
-export function mobileNodeEnds({ egress, ingress }: MobileNodeDataPath, site: MobileNodePlanSite): TunnelEnds {
+/** The mobile node's ends away from home; MOBIKE does not wait for the acknowledgement (RFC 5555 §5.1). */
+export function mobileNodeEnds(
+  path: MobileNodeDataPath,
+  child: ChildAssociations | undefined,
+  site: MobileNodePlanSite,
+): TunnelEnds {
+  const { egress, ingress, mode, homeDevice } = path;
   const receptions = ingress.flatMap(({ format, address }): Reception[] =>
     // Whether there is a NAT, the home agent knows before we do.
     (format === "ipv6" ? [false] : [false, true]).map((udp) => ({ address, udp })),
   );
+  const ends = endsAbroad(child, homesOf(path));
+  // What goes over the home link has no use for a tunnel.
+  const tunnels = egress !== undefined || (mode === "away" && homeDevice === undefined);
+  if (ends !== undefined && tunnels) return { receptions, way: wayBetween(ends, false) };
   return { receptions, way: egress === undefined ? undefined : wayFrom(egress, site) };
+}
+
+/** The node's home addresses. */
+export function homesOf({
+  homeAddress,
+  ipv4HomeAddress,
+}: Pick<DataPath, "homeAddress" | "ipv4HomeAddress">): readonly IpAddress[] {
+  return ipv4HomeAddress === undefined ? [homeAddress] : [homeAddress, ipv4HomeAddress];
 }
 
 function wayFrom({ format, address }: LocalEndpoint, { homeAgent }: MobileNodePlanSite): Way | undefined {

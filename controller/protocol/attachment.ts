@@ -21,6 +21,8 @@ import { linkUsable, type NetworkAddress, type NetworkView } from "./network-vie
 export type MobileNodeSite = MobileNodeConfig["mobileNode"] & {
   /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */
   readonly negotiatesKeys?: boolean;
+  /** MOBIKE does that where the home agent has it too: IKE is told where to speak from. */
+  readonly mobike?: boolean;
 };
 
 export type CareOf =

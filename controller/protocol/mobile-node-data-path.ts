@@ -42,7 +42,21 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
     ...(egress === undefined ? {} : { egress }),
     ingress: ways.map(endpoint),
     ...(target?.kind === "away" && target.careOf.family === 6 ? { updateFrom: target.careOf.address } : {}),
+    ...ikeEnd(state, view),
   };
+}
+
+/**
+ * IKE moves at once, beside the binding update (RFC 5555 §5.1). At home it speaks from the home address as soon as that is nobody else's
+ * business any more; on the way there from where the binding is.
+ */
+function ikeEnd(state: MobileNodeState, view: NetworkView): Pick<DataPathContent, "ikeEnd"> {
+  const { site, target, registration, phase } = state;
+  if (site.mobike !== true) return {};
+  if (target?.kind === "home" && phase === "home")
+    return { ikeEnd: { format: "ipv6", address: site.homeAddress, device: target.device } };
+  const careOf = target?.kind === "away" ? target.careOf : registration?.careOf;
+  return careOf !== undefined && careOfPresent(view, careOf) ? { ikeEnd: localEndpoint(state, view, careOf) } : {};
 }
 
 /** The best IPv4 default route through the device that others made. */
@@ -86,6 +100,8 @@ export function sameContent(a: DataPathContent, b: DataPathContent): boolean {
 }
 
 function contentKey(content: DataPathContent): string {
-  const { homeAddress, ipv4HomeAddress, mode, homeDevice, homeIpv4Gateway, egress, ingress, updateFrom } = content;
-  return JSON.stringify([homeAddress, ipv4HomeAddress, mode, homeDevice, homeIpv4Gateway, egress, ingress, updateFrom]);
+  const { homeAddress, ipv4HomeAddress, mode, homeDevice, homeIpv4Gateway, egress, ingress, updateFrom, ikeEnd } =
+    content;
+  const ways = [homeDevice, homeIpv4Gateway, egress, ingress, updateFrom, ikeEnd];
+  return JSON.stringify([homeAddress, ipv4HomeAddress, mode, ...ways]);
 }

@@ -74,6 +74,8 @@ export interface MobileNodeDataPath {
   readonly ingress: readonly LocalEndpoint[];
   /** The care-of address about which updates leave over IPv6: what the kernel writes into their source field. */
   readonly updateFrom?: Ipv6Address;
+  /** Where MOBIKE moves the IKE SA: from where IKE shall speak. Absent: from nowhere yet. */
+  readonly ikeEnd?: LocalEndpoint;
   /** Changes with the content. */
   readonly revision: number;
 }

@@ -52,8 +52,9 @@ const TERMS = {
   ikeProposals: ["aes128gcm16-prfsha256-x25519"],
   espCiphers: ["aes128gcm16"],
   rekeySeconds: 3600,
+  movement: "migrate",
   ikeRekeySeconds: 14400,
-};
+} as const;
 /** All initiators have one address, which charon would take for an attack. */
 const SETTINGS = ["dos_protection = no"];
 const UP_TIMEOUT_MS = 120_000;

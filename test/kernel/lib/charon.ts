@@ -38,9 +38,14 @@ export interface IkeSa {
 export interface CharonOptions {
   /** Logs nothing: for measurements. */
   readonly quiet?: boolean;
+  /** The settings by which dsmipd leads its MOBIKE (README). */
+  readonly mobike?: boolean;
   /** Further lines of its section in strongswan.conf. */
   readonly settings?: readonly string[];
 }
+
+const MOBIKE_PLUGINS = `kernel-netlink { fwmark = !0x6191 }
+    socket-default { fwmark = 0x6191 }`;
 
 export class Charon {
   readonly namespace: Namespace;
@@ -48,7 +53,11 @@ export class Charon {
   readonly #configuration: string;
   #process: Background | undefined;
 
-  constructor(namespace: Namespace, directory: string, { quiet = false, settings = [] }: CharonOptions = {}) {
+  constructor(
+    namespace: Namespace,
+    directory: string,
+    { quiet = false, mobike = false, settings = [] }: CharonOptions = {},
+  ) {
     this.namespace = namespace;
     const folder = join(directory, `${namespace.label}-charon`);
     mkdirSync(folder, { recursive: true });
@@ -60,6 +69,7 @@ export class Charon {
   load_modular = yes
   install_routes = no
   install_virtual_ip = no
+  ${mobike ? "prefer_best_path = yes" : ""}
   retransmit_timeout = 0.5
   retransmit_base = 1.5
   retransmit_tries = 4
@@ -72,7 +82,7 @@ export class Charon {
     dhcp { load = no }
     farp { load = no }
     # A node moves when dsmipd says so: without this charon makes its SA anew when an address goes.
-    kernel-netlink { roam_events = no }
+    ${mobike ? MOBIKE_PLUGINS : "kernel-netlink { roam_events = no }"}
     vici { socket = unix://${this.socketPath} } }
 }
 `,

@@ -95,6 +95,8 @@ export interface IkeOptions {
   readonly mobileNode?: Readonly<Record<string, unknown>>;
   /** Of each subscriber. */
   readonly authentication?: "psk" | "certificate" | "eap";
+  /** The nodes' charon has the settings for security.movement "mobike". */
+  readonly ledCharon?: boolean;
   /** What the node thinks its secret is; default the right one. */
   readonly nodeSecret?: string;
 }
@@ -247,7 +249,8 @@ const freshKey = (spi: number): EspKey => ({ spi, key: randomBytes(20).toString(
 function makeMobile(node: Node, number: number, files: DaemonFiles, options: SceneOptions): Mobile {
   const home6 = ipv6(`2001:db8:1::10${number}`);
   const home4 = ipv4(`198.51.100.10${number}`);
-  const charon = options.ike === undefined ? undefined : new Charon(node, files.directory);
+  const { ike } = options;
+  const charon = ike && new Charon(node, files.directory, { mobike: ike.ledCharon === true });
   const daemon = new Daemon(node, files, {
     role: "mobile-node",
     ...(charon !== undefined && {

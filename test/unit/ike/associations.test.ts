@@ -1,6 +1,6 @@
 /** The life of negotiated keys: when they receive, when they send, when they are forgotten. */
 import t from "tap";
-import { ipv6 } from "../../../controller/base/ip.js";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { instant } from "../../../controller/base/time.js";
 import { AssociationTable, isComplete, type Negotiated } from "../../../controller/ike/associations.js";
@@ -100,3 +100,27 @@ t.test(
     test.end();
   },
 );
+
+t.test("R5555-5.1-21: with MOBIKE the ends are those that the IKE daemon gives, also while it moves them", (test) => {
+  const one = table("home-agent");
+  const there = ipv4("203.0.115.2");
+  const here = ipv4("203.0.113.1");
+  const agent = new AssociationTable(new RequestIds([HOA], NO_SLOTS), new Set([HA, here]), "home-agent");
+  for (const of of [one, agent]) {
+    of.add(negotiated(1, "up"), at(0));
+    of.add(negotiated(2, "down"), at(0));
+    test.notOk("ends" in (of.of(HOA, at(1)).payload ?? {}), "without MOBIKE they do not matter");
+    test.strictSame(of.of(HOA, at(1), true).payload?.ends, { local: HA, remote: COA });
+  }
+  agent.remove(negotiated(2, "down"), at(2));
+  test.equal(agent.of(HOA, at(2), true).payload?.ends?.remote, COA, "between deletion and re-creation");
+  const encapsulation = { sourcePort: 4500, destinationPort: 61000 };
+  agent.add({ ...negotiated(2, "down"), source: here, destination: there, encapsulation }, at(2));
+  test.strictSame(agent.of(HOA, at(2), true).payload?.ends, {
+    local: here,
+    remote: there,
+    udp: { localPort: 4500, remotePort: 61000 },
+  });
+  test.equal(agent.of(HOA, at(2), true).payload?.send?.spi, 2, "the same key");
+  test.end();
+});

@@ -19,8 +19,9 @@ const TERMS = {
   espCiphers: ["aes128gcm16"],
   rekeySeconds: 3600,
   ikeRekeySeconds: 14400,
+  movement: "migrate",
   deadPeerDetectionSeconds: 30,
-};
+} as const;
 const ENDS = { careOf: ipv4("10.0.0.2"), homeAgent: ipv4("203.0.113.1") };
 
 t.test(
@@ -101,3 +102,10 @@ t.test(
     test.end();
   },
 );
+
+t.test("R5555-5.1-20: MOBIKE is offered where it is asked for", (test) => {
+  const terms = { ...TERMS, movement: "mobike" } as const;
+  test.match(mobileNodeConnection(PEERS, terms, ENDS), { mobike: "yes" });
+  test.match(homeAgentConnection(PEERS, terms, [PEERS.homeAgent]), { mobike: "yes" });
+  test.end();
+});

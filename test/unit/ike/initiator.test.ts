@@ -48,6 +48,7 @@ async function setup(prepare: (daemon: Daemon) => void = () => {}) {
     setTimer: timers.set,
     connection: () => ({}),
     protectPayload: true,
+    keepsKnown: true,
     isComplete: () =>
       [...daemon.children].some((name) => name.startsWith("signalling")) && daemon.children.has("payload"),
     onFailure: (reason) => told.push(`failure: ${reason}`),

@@ -167,6 +167,9 @@ t.test("rules that cannot be", (t) => {
   const find: Rule = { ...rule, family: 6, from: prefix("2001:db8::/32"), findSource: true };
   const [request] = ruleCodec.create(find, NAMES);
   t.strictSame(request && ruleCodec.decode(request, NAMES, true), find);
+  const nowhere: Rule = { kind: "rule", family: 6, priority: 3, table: 0, mark: 0x6191, unreachable: true };
+  const [other] = ruleCodec.create(nowhere, NAMES);
+  t.strictSame(other && ruleCodec.decode(other, NAMES, true), nowhere);
   t.end();
 });
 

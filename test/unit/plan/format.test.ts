@@ -95,6 +95,10 @@ const CASES: readonly (readonly [KernelObject, string])[] = [
     "ip rule add priority 1001 from 0.0.0.0/32 table 4191 proto 155",
   ],
   [
+    { kind: "rule", family: 6, priority: 1003, table: 0, mark: 0x6191, unreachable: true },
+    "ip -6 rule add priority 1003 from all fwmark 0x6191 unreachable proto 155",
+  ],
+  [
     {
       kind: "rule",
       family: 4,

@@ -6,7 +6,7 @@ import { planBinding } from "../../../controller/plan/home-agent-plan.js";
 import { planMobileNode } from "../../../controller/plan/mobile-node-plan.js";
 import { type KernelObject, objectKey, type XfrmState } from "../../../controller/plan/objects.js";
 import { assignSlots, NO_SLOTS, PURPOSES, RequestIds, reqidOf } from "../../../controller/plan/request-ids.js";
-import type { HomeAgentPlanSite, MobileNodePlanSite } from "../../../controller/plan/site.js";
+import type { AssociationEnds, HomeAgentPlanSite, MobileNodePlanSite } from "../../../controller/plan/site.js";
 import { predecessorsOf } from "../../../controller/plan/succession.js";
 import { parkedAssociations } from "../../../controller/plan/tunnel-associations.js";
 import type { DataPath, Endpoint } from "../../../controller/protocol/inputs.js";
@@ -52,23 +52,23 @@ const protection = (observed?: ReadonlyMap<string, number>) => ({
 });
 const states = (objects: readonly KernelObject[]): XfrmState[] =>
   objects.filter((object): object is XfrmState => object.kind === "xfrm-state");
-const ends = (objects: readonly KernelObject[]): string[] =>
+const endsOf = (objects: readonly KernelObject[]): string[] =>
   states(objects).map(({ source, destination, transform }) => {
     const udp = transform.type === "esp" && transform.encapsulation !== undefined;
     return `${source}>${destination}${udp ? ` udp ${transform.encapsulation.destinationPort}` : ""}`;
   });
 
 t.test("R5555-5.2.2-02 R5555-5.2.2-03: ESP as it is without a NAT, in UDP port 4500 behind one", (test) => {
-  test.strictSame(ends(planBinding(path(SIX), HOME_AGENT, protection())), [
+  test.strictSame(endsOf(planBinding(path(SIX), HOME_AGENT, protection())), [
     ":::>2001:db8:1::1".slice(1),
     "2001:db8:1::1>2001:db8:a::2",
   ]);
-  test.strictSame(ends(planBinding(path(FOUR), HOME_AGENT, protection())), [
+  test.strictSame(endsOf(planBinding(path(FOUR), HOME_AGENT, protection())), [
     "0.0.0.0>203.0.113.1",
     "203.0.113.1>203.0.114.2",
   ]);
   const known = protection(new Map([["203.0.115.2", 61000]]));
-  test.strictSame(ends(planBinding(path(NAT), HOME_AGENT, known)), [
+  test.strictSame(endsOf(planBinding(path(NAT), HOME_AGENT, known)), [
     "0.0.0.0>203.0.113.1 udp 4500",
     "203.0.113.1>203.0.115.2 udp 61000",
   ]);
@@ -76,10 +76,10 @@ t.test("R5555-5.2.2-02 R5555-5.2.2-03: ESP as it is without a NAT, in UDP port 4
 });
 
 t.test("R5555-5.1-17: until a NAT's port for ESP is known the node is reached where it was before", (test) => {
-  const [, , sending] = ends(planBinding(path(NAT, SIX), HOME_AGENT, protection()));
+  const [, , sending] = endsOf(planBinding(path(NAT, SIX), HOME_AGENT, protection()));
   test.equal(sending, "2001:db8:1::1>2001:db8:a::2");
   test.equal(
-    ends(planBinding(path(NAT), HOME_AGENT, protection())).at(-1),
+    endsOf(planBinding(path(NAT), HOME_AGENT, protection())).at(-1),
     "203.0.113.1>203.0.115.2 udp 4500",
     "or nowhere better",
   );
@@ -106,7 +106,7 @@ t.test("R5555-5.2.2-04: the home agent itself is left out, at the node's end too
   test.strictSame(bypass?.templates, []);
   const payload = policies.find(({ direction, selector }) => direction === "out" && selector.destination.length === 0);
   test.ok((bypass?.priority ?? 0) < (payload?.priority ?? 0), "looked at first");
-  test.strictSame(ends(planMobileNode(away, NODE, { payload: PAYLOAD })), [
+  test.strictSame(endsOf(planMobileNode(away, NODE, { payload: PAYLOAD })), [
     "0.0.0.0>203.0.114.2",
     "0.0.0.0>203.0.114.2 udp 4500",
     "203.0.114.2>203.0.113.1",
@@ -142,5 +142,55 @@ t.test("no two nodes share a request id, and each is found again", (test) => {
     test.strictSame(ids.find(reqidOf(node, "payload", slots)), { homeAddress: node, purpose: "payload" });
   }
   test.strictSame(assignSlots([...nodes, ipv6("2001:db8:ff::1")]).size >= slots.size, true);
+  test.end();
+});
+
+const withEnds = (ends: AssociationEnds) => ({ payload: { ...PAYLOAD, ends } });
+
+t.test(
+  "R5555-5.1-21: with MOBIKE the home agent sends to the IKE daemon's ends and receives at all of its own",
+  (test) => {
+    const at = (ends: AssociationEnds, bound: Endpoint = SIX): string[] =>
+      endsOf(planBinding(path(bound), HOME_AGENT, { associations: withEnds(ends) }));
+    const own = ["::>2001:db8:1::1", "0.0.0.0>203.0.113.1", "0.0.0.0>203.0.113.1 udp 4500"];
+    const udp = { localPort: 4500, remotePort: 61000 };
+    test.strictSame(at({ local: HA4, remote: NAT.address, udp }), [...own, "203.0.113.1>203.0.115.2 udp 61000"]);
+    test.strictSame(
+      at({ local: HA4, remote: FOUR.address }),
+      [...own, "203.0.113.1>203.0.114.2"],
+      "ahead of the binding",
+    );
+    test.strictSame(
+      at({ local: HA6, remote: SIX.address }, FOUR),
+      [...own, "2001:db8:1::1>2001:db8:a::2"],
+      "behind it",
+    );
+    test.strictSame(at({ local: HA6, remote: HOA }, FOUR), [...own, "203.0.113.1>203.0.114.2"], "it was at home");
+    const always = { ...HOME_AGENT, negotiated: { slots: NO_SLOTS, espInUdp: "always" } } as const;
+    const forced = planBinding(path(SIX), always, { associations: withEnds({ local: HA4, remote: FOUR.address }) });
+    test.equal(endsOf(forced).at(-1), "203.0.113.1>203.0.114.2 udp 4500");
+    test.end();
+  },
+);
+
+t.test("R5555-5.1-22: with MOBIKE the node's payload does not wait for the acknowledgement", (test) => {
+  const six: LocalEndpoint = { format: "ipv6", address: ipv6("2001:db8:a::2"), device: "eth6" };
+  const four: LocalEndpoint = { format: "udp", address: ipv4("10.0.0.2"), device: "eth0" };
+  const at = (ends: AssociationEnds, changes: Partial<MobileNodeDataPath> = {}): string | undefined => {
+    const away: MobileNodeDataPath = { homeAddress: HOA, mode: "away", egress: six, ingress: [six, four], revision: 1 };
+    const { egress, ...rest } = { ...away, ...changes };
+    return endsOf(planMobileNode({ ...rest, ...(egress && { egress }) }, NODE, withEnds(ends))).at(-1);
+  };
+  const udp = { localPort: 4500, remotePort: 4500 };
+  const moved = { local: four.address, remote: HA4, udp };
+  test.equal(at(moved), "10.0.0.2>203.0.113.1 udp 4500");
+  test.equal(at(moved, { egress: undefined as never }), "10.0.0.2>203.0.113.1 udp 4500", "the old way is gone");
+  test.equal(
+    at(moved, { egress: undefined as never, homeDevice: "home" }),
+    "100::1>100::1",
+    "the home link still does",
+  );
+  test.equal(at({ local: six.address, remote: HA6, udp }), "2001:db8:a::2>2001:db8:1::1", "no UDP over IPv6");
+  test.equal(at({ local: HOA, remote: HA6 }), "2001:db8:a::2>2001:db8:1::1", "IKE still speaks from home");
   test.end();
 });

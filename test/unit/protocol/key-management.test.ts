@@ -101,3 +101,28 @@ t.test("with static keys nothing waits and K is clear", (test) => {
   );
   test.end();
 });
+
+t.test(
+  "R5555-5.1-20 R5555-5.1-22: with MOBIKE, IKE moves with the first update about a place, and K is set as ever",
+  (test) => {
+    const home = { eth2: ["2001:db8:1::55/64"] };
+    const chart = new Chart({ ...NEGOTIATING, mobike: true }).sees(V6).give({ kind: "security", ready: true });
+    test.match(chart.path?.ikeEnd, { address: "2001:db8:a::10", device: "eth0", gateway: "fe80::1" });
+    const first = chart.update();
+    test.equal(first.message.flags.keyManagementMobility, true);
+    chart.answer(first);
+    chart.sees({ eth1: BOTH.eth1 });
+    test.match(chart.path?.ikeEnd, { address: "203.0.113.10" }, "no acknowledgement is there yet");
+    chart.answer(chart.update());
+    chart.sees({ eth1: BOTH.eth1, ...home });
+    test.match(chart.path?.ikeEnd, { address: "203.0.113.10" }, "while the home agent has the binding");
+    chart.wait(1);
+    chart.answer(chart.update(), { lifetimeUnits: 0 });
+    test.equal(chart.state.phase, "home");
+    test.match(chart.path?.ikeEnd, { format: "ipv6", address: "2001:db8:1::100", device: "eth2" });
+    chart.sees({});
+    test.equal(chart.path?.ikeEnd, undefined, "nowhere");
+    test.notOk("ikeEnd" in (new Chart(NEGOTIATING).sees(V6).path ?? {}), "nobody leads it otherwise");
+    test.end();
+  },
+);
