@@ -69,9 +69,14 @@ export class IkeInitiator {
     this.#cancelTimer?.();
   }
 
-  /** The IKE SA's ends if it lies elsewhere than between these; they count as its ends from now on. */
+  /**
+   * The IKE SA's ends if it lies elsewhere than between these; they count as its ends from now on. If there is none, because the IKE
+   * daemon died and left the associations behind, it is made: without one nobody renews them.
+   */
   moveTo(ends: Wanted): Wanted | undefined {
     const before = this.#ends;
+    this.#wanted = ends;
+    if (before === undefined) this.#start();
     if (before === undefined || (before.careOf === ends.careOf && before.homeAgent === ends.homeAgent))
       return undefined;
     this.#ends = ends;
@@ -127,13 +132,15 @@ export class IkeInitiator {
 
   async #attempt(): Promise<void> {
     const wanted = this.#wanted;
-    if (wanted === undefined || this.#options.isComplete()) return;
+    if (wanted === undefined) return;
     try {
+      if (this.#options.isComplete() && (await this.#sas()).length > 0) return;
       await this.#establish(wanted);
       this.#retryMs = FIRST_RETRY_MS;
     } catch (error) {
       if (this.#closed || !this.#up || this.#wanted !== wanted) return;
-      this.#options.onFailure((error as Error).message);
+      // With associations of before nothing is missing yet.
+      if (!this.#options.isComplete()) this.#options.onFailure((error as Error).message);
       await this.#terminate();
       this.#cancelTimer = this.#options.setTimer(this.#retryMs, () => this.#start());
       this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
