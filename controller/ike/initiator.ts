@@ -33,6 +33,8 @@ export interface InitiatorOptions {
   readonly onFailure: (reason: string) => void;
 }
 
+const sameEnds = (a: Wanted, b: Wanted): boolean => a.careOf === b.careOf && a.homeAgent === b.homeAgent;
+
 /** charon's reason instead of its bare refusal. */
 export class NegotiationError extends MobilityError {
   constructor({ reason, remedy }: NegotiationFailure, options: { readonly cause: unknown }) {
@@ -77,8 +79,7 @@ export class IkeInitiator {
     const before = this.#ends;
     this.#wanted = ends;
     if (before === undefined) this.#start();
-    if (before === undefined || (before.careOf === ends.careOf && before.homeAgent === ends.homeAgent))
-      return undefined;
+    if (before === undefined || sameEnds(before, ends)) return undefined;
     this.#ends = ends;
     return before;
   }
@@ -138,7 +139,7 @@ export class IkeInitiator {
       await this.#establish(wanted);
       this.#retryMs = FIRST_RETRY_MS;
     } catch (error) {
-      if (this.#closed || !this.#up || this.#wanted !== wanted) return;
+      if (this.#closed || !this.#up || this.#wanted === undefined || !sameEnds(this.#wanted, wanted)) return;
       // With associations of before nothing is missing yet.
       if (!this.#options.isComplete()) this.#options.onFailure((error as Error).message);
       await this.#terminate();
