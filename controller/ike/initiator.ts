@@ -38,6 +38,8 @@ export interface InitiatorOptions {
   readonly onRefusal: (purpose: DemandedPurpose, reason: string) => void;
 }
 
+const sameEnds = (a: Wanted, b: Wanted): boolean => a.careOf === b.careOf && a.homeAgent === b.homeAgent;
+
 /** charon's reason instead of its bare refusal. */
 export class NegotiationError extends MobilityError {
   constructor({ reason, remedy }: NegotiationFailure, options: { readonly cause: unknown }) {
@@ -84,11 +86,15 @@ export class IkeInitiator {
     this.#cancelTimer?.();
   }
 
-  /** The IKE SA's ends if it lies elsewhere than between these; they count as its ends from now on. */
+  /**
+   * The IKE SA's ends if it lies elsewhere than between these; they count as its ends from now on. If there is none, because the IKE
+   * daemon died and left the associations behind, it is made: without one nobody renews them.
+   */
   moveTo(ends: Wanted): Wanted | undefined {
     const before = this.#ends;
-    if (before === undefined || (before.careOf === ends.careOf && before.homeAgent === ends.homeAgent))
-      return undefined;
+    this.#wanted = ends;
+    if (before === undefined) this.#start();
+    if (before === undefined || sameEnds(before, ends)) return undefined;
     this.#ends = ends;
     return before;
   }
@@ -147,13 +153,15 @@ export class IkeInitiator {
   async #attempt(): Promise<void> {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
-    if (this.#options.isComplete() && this.#demanded.size === 0) return;
     try {
+      const content = this.#options.isComplete() && this.#demanded.size === 0;
+      if (content && (await this.#sas()).length > 0) return;
       await this.#establish(wanted);
       this.#retryMs = FIRST_RETRY_MS;
     } catch (error) {
-      if (this.#closed || !this.#up || this.#wanted !== wanted) return;
-      this.#options.onFailure((error as Error).message);
+      if (this.#closed || !this.#up || this.#wanted === undefined || !sameEnds(this.#wanted, wanted)) return;
+      // With associations of before nothing is missing yet.
+      if (!this.#options.isComplete()) this.#options.onFailure((error as Error).message);
       await this.#terminate();
       this.#cancelTimer = this.#options.setTimer(this.#retryMs, () => this.#start());
       this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);

@@ -8,7 +8,7 @@ import type { Daemon } from "./daemons.js";
 import type { Mobile } from "./scene.js";
 import { waitFor } from "./wait.js";
 
-type Section = Readonly<Record<string, unknown>>;
+type Section = object;
 
 /** Further or other keys of the sections that are named, from the next start on. */
 export function reconfigure(daemon: Daemon, changes: Readonly<Record<string, Section>>): void {
