@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { Frame } from "./lib/capture.js";
 import { freshText, send } from "./lib/exchange.js";
+import type { Layer } from "./lib/frame.js";
 import { ipLayersOf } from "./lib/frames.js";
 import { crossAll } from "./lib/keys.js";
 import { type Access, FAMILIES, HOME_AGENT, Scene } from "./lib/scene.js";
@@ -10,11 +11,16 @@ import { type Access, FAMILIES, HOME_AGENT, Scene } from "./lib/scene.js";
 const ESP_ENDS: ReadonlySet<string> = new Set([HOME_AGENT.ipv4, HOME_AGENT.ipv6]);
 const DSCP_AND_ECN = 0xb9;
 
+/** IKE has the same port, and four octets of zero in the place of the SPI (RFC 3948 §2.2). */
+function isEspInUdp(layer: Layer): boolean {
+  return layer.kind === "udp" && layer.sourcePort === 4500 && layer.payload.subarray(0, 4).some((octet) => octet !== 0);
+}
+
 /** Outer headers of ESP from the home agent since the frame with this number. */
 function outerHeaders(frames: readonly Frame[], from: number) {
   return frames.slice(from).flatMap((frame) => {
     const esp = frame.layers.some((layer) => layer.kind === "other" && layer.protocol === 50);
-    const udp = frame.layers.some((layer) => layer.kind === "udp" && layer.sourcePort === 4500);
+    const udp = frame.layers.some(isEspInUdp);
     const [outer] = ipLayersOf(frame);
     const signalling =
       outer !== undefined && ipLayersOf(frame).length === 1 && outer.destination.startsWith("2001:db8:1:");

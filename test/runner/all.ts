@@ -43,9 +43,13 @@ const skippedDemo = (detail: string): FileOutcome => ({
   tests: [{ path: ["make demo"], verdict: "skipped", detail }],
 });
 if (machine === undefined) demo.push(skippedDemo("no bench"));
-// Its verdict is "no packet lost at 400 packets/s": on an emulated processor beside others that measures the emulation.
-else if (machine.slow > 1) demo.push(skippedDemo("the bench is emulated; run: make demo"));
-else demo.push(await runDemo(machine));
+else {
+  const first = await runDemo(machine);
+  // As with kernel tests: on a busy host an emulated processor may stand still for a second.
+  const again = machine.slow > 1 && count([first]).failed > 0;
+  if (again) console.log("second attempt, because the bench is emulated: test/demo");
+  demo.push(again ? { ...(await runDemo(machine)), secondAttempt: true } : first);
+}
 await machine?.shutdown();
 const noKernelTest = count(kernel).passed === 0;
 if (noKernelTest) console.log("No kernel test ran: this run proves nothing about the kernel and counts as failed.");

@@ -6,12 +6,19 @@ import { isSection, type ViciSection } from "../../../controller/vici/message.js
 import { ViciSession } from "../../../controller/vici/session.js";
 import type { Namespace } from "./namespace.js";
 import type { Background } from "./process.js";
+import { SLOW } from "./surroundings.js";
 import { waitFor } from "./wait.js";
 
 const setTimer = (delayMs: number, callback: () => void): (() => void) => {
   const timer = setTimeout(callback, delayMs);
   return () => clearTimeout(timer);
 };
+
+/**
+ * charon asks for a sign of life while the node moves, from an address that is gone, and gives its SA up after the last repetition. That
+ * must take longer than the move: 7 s on hardware, a minute where everything is slower.
+ */
+const RETRANSMISSIONS = SLOW > 1 ? 16 : 4;
 
 const LOG = `filelog { stderr { default = 1
     ike = 1
@@ -72,7 +79,8 @@ export class Charon {
   ${mobike ? "prefer_best_path = yes" : ""}
   retransmit_timeout = 0.5
   retransmit_base = 1.5
-  retransmit_tries = 4
+  retransmit_tries = ${RETRANSMISSIONS}
+  retransmit_limit = 4
   ${settings.join("\n  ")}
   ${quiet ? "syslog { daemon { default = -1 } }\n  journal { default = -1 }" : LOG}
   plugins { include /etc/strongswan.d/charon/*.conf

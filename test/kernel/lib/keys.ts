@@ -1,11 +1,15 @@
 /** What the tests of negotiated keys look at. */
 import { freshText, send } from "./exchange.js";
 import { type Access, FAMILIES, type Mobile, type Scene } from "./scene.js";
+import { scaled } from "./surroundings.js";
 import { waitFor } from "./wait.js";
 
 export type Abroad = Exclude<Access, "home">;
 /** Every format after every other one. */
 export const TOUR: readonly Abroad[] = ["four", "nat", "six", "nat", "four"];
+
+/** Milliseconds on hardware; before that, one that is only slow would have company that arrives when nobody expects it any more. */
+const BETWEEN_PACKETS = 100;
 
 /** The SPIs of all children that are in use, in a fixed order. */
 export async function spis(mobile: Mobile): Promise<string[]> {
@@ -23,14 +27,17 @@ export async function crossAll(scene: Scene, mobile: Mobile): Promise<void> {
     for (const direction of ["up", "down"] as const) {
       const there = direction === "down" ? mobile.stations[family] : scene.correspondents[family];
       const texts: string[] = [];
+      let due = 0;
       const arrived = (): boolean => {
         if (texts.some((text) => there.count(text) > 0)) return true;
+        if (performance.now() < due) return false;
+        due = performance.now() + scaled(BETWEEN_PACKETS);
         const text = freshText(`${direction} IPv${family}`);
         texts.push(text);
         send(scene, mobile, { family, direction }, text);
         return false;
       };
-      await waitFor(arrived, { what: `IPv${family} ${direction} at ${there.label}`, interval: 100 });
+      await waitFor(arrived, { what: `IPv${family} ${direction} at ${there.label}` });
     }
   }
 }
