@@ -91,6 +91,7 @@ export class KeyManagement {
         onDown: (error) => {
           log.warn({ event: "charon.down", reason: error.message });
           for (const connection of this.#mobike.clear()) this.#tell(homeAddressOf(connection));
+          this.orphan();
           listener.onDown(error);
         },
         onEvent: (name, message) => {
@@ -140,6 +141,11 @@ export class KeyManagement {
 
   associations(homeAddress: Ipv6Address): Associations {
     return this.#table.of(homeAddress, monotonicNow(), this.hasMobike(homeAddress));
+  }
+
+  /** The IKE daemon does not know them, but those with these SPIs: others take their place as soon as there are any. */
+  orphan(kept?: ReadonlySet<number>): void {
+    for (const homeAddress of this.#table.orphan(monotonicNow(), kept)) this.#tell(homeAddress);
   }
 
   /** MOBIKE moves the node's IKE SA and its associations; nobody else does (RFC 5555 §5.1). */

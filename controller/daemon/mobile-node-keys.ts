@@ -82,6 +82,7 @@ export class MobileNodeKeys {
         onUp: async (daemon) => {
           await loadCredentials(daemon, credentials);
           await keys.#initiator?.daemonUp();
+          keys.management.orphan(await keys.#initiator?.spis());
         },
         onDown: ({ message }) => {
           keys.#initiator?.daemonDown();

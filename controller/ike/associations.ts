@@ -33,6 +33,8 @@ interface Known {
   /** As the IKE daemon has it, as long as it has it. */
   ends: AssociationEnds;
   goneAt: Instant | undefined;
+  /** Of an IKE daemon that is no more: it serves until there is another, and nobody takes it out of the kernel. */
+  orphan: boolean;
 }
 
 interface Node {
@@ -67,11 +69,12 @@ export class AssociationTable {
     const known = children.get(key);
     const ends = endsOf(state, direction);
     if (known !== undefined) {
-      known.goneAt = undefined;
+      if (!known.orphan) known.goneAt = undefined;
       known.ends = ends;
     } else {
       const association = { spi: state.spi, aead: state.aead };
-      children.set(key, { association, direction, since: now, ends, goneAt: undefined });
+      children.set(key, { association, direction, since: now, ends, goneAt: undefined, orphan: false });
+      supersedeOrphans(children.values(), now);
     }
     this.#restless.add(homeAddress);
     return homeAddress;
@@ -85,8 +88,24 @@ export class AssociationTable {
     const known = this.#nodes.get(homeAddress)?.children.get(purpose)?.get(`${direction} ${state.spi}`);
     if (known === undefined) return undefined;
     known.goneAt ??= now;
+    known.orphan = false;
     this.#restless.add(homeAddress);
     return homeAddress;
+  }
+
+  /**
+   * The IKE daemon is another one, or may be: associations that it does not know (all but those with the SPIs `kept`) are used until there
+   * are new ones for the same purpose. Returns the nodes that have any.
+   */
+  orphan(now: Instant, kept: ReadonlySet<number> = new Set()): readonly Ipv6Address[] {
+    for (const [homeAddress, { children }] of this.#nodes) {
+      for (const all of children.values()) {
+        for (const known of all.values()) known.orphan = !kept.has(known.association.spi);
+        supersedeOrphans(all.values(), now);
+      }
+      this.#restless.add(homeAddress);
+    }
+    return [...this.#nodes.keys()];
   }
 
   /** Takes over what there is now, all of it. Returns everybody who has or had anything. */
@@ -139,11 +158,20 @@ export class AssociationTable {
 
   #forgetOver(homeAddress: Ipv6Address, { children }: Node, now: Instant): void {
     for (const [purpose, all] of children) {
-      for (const [key, known] of all) if (isOver(known, now)) all.delete(key);
+      // An orphan stays in the kernel and must not come back from there.
+      for (const [key, known] of all) if (isOver(known, now) && !known.orphan) all.delete(key);
       if (all.size === 0) children.delete(purpose);
     }
     if (children.size === 0) this.#nodes.delete(homeAddress);
   }
+}
+
+/** Of one purpose: with a pair that the IKE daemon knows, the others have had their time. */
+function supersedeOrphans(all: Iterable<Known>, now: Instant): void {
+  const list = [...all];
+  const living = list.filter(({ orphan, goneAt }) => !orphan && goneAt === undefined);
+  if (!(["receive", "send"] as const).every((wanted) => living.some(({ direction }) => direction === wanted))) return;
+  for (const known of list) if (known.orphan) known.goneAt ??= now;
 }
 
 /** When time alone changes something of the node's the next time. */

@@ -229,18 +229,24 @@ export class IkeInitiator {
     return (await this.#sas()).some((sa) => sa["state"] === "ESTABLISHED" && sa["nat-any"] === "yes");
   }
 
+  /** Of all associations that the IKE daemon has for the node, in either direction. */
+  async spis(): Promise<ReadonlySet<number>> {
+    const children = await this.#childSas();
+    const texts = children.flatMap((child) => [child["spi-in"], child["spi-out"]]);
+    return new Set(texts.flatMap((text) => (typeof text === "string" ? [Number.parseInt(text, 16)] : [])));
+  }
+
   /** Names of the children that are installed. */
   async #children(): Promise<ReadonlySet<string>> {
-    const names = new Set<string>();
-    for (const sa of await this.#sas()) {
+    const installed = (await this.#childSas()).filter((child) => child["state"] === "INSTALLED");
+    return new Set(installed.flatMap(({ name }) => (typeof name === "string" ? [name] : [])));
+  }
+
+  async #childSas(): Promise<readonly ViciSection[]> {
+    return (await this.#sas()).flatMap((sa) => {
       const children = sa["child-sas"];
-      if (children === undefined || !isSection(children)) continue;
-      for (const child of Object.values(children)) {
-        if (isSection(child) && child["state"] === "INSTALLED" && typeof child["name"] === "string")
-          names.add(child["name"]);
-      }
-    }
-    return names;
+      return children !== undefined && isSection(children) ? Object.values(children).filter(isSection) : [];
+    });
   }
 
   async #terminate(): Promise<void> {

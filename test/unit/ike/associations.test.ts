@@ -124,3 +124,40 @@ t.test("R5555-5.1-21: with MOBIKE the ends are those that the IKE daemon gives, 
   test.equal(agent.of(HOA, at(2), true).payload?.send?.spi, 2, "the same key");
   test.end();
 });
+
+t.test(
+  "what a dead IKE daemon has left behind serves until there is something new, and never again after that",
+  (test) => {
+    const one = table("mobile-node");
+    const spisAt = (seconds: number) => {
+      const { payload } = one.of(HOA, at(seconds));
+      return [payload?.receive.map(({ spi }) => spi) ?? [], payload?.send?.spi];
+    };
+    const left = [negotiated(1, "up"), negotiated(2, "down")];
+    for (const state of left) one.add(state, at(0));
+    test.strictSame(one.orphan(at(10)), [HOA]);
+    test.strictSame(spisAt(100), [[2], 1], "still in use");
+    one.add(negotiated(3, "up"), at(200));
+    test.strictSame(spisAt(201)[0], [2], "one direction alone changes nothing");
+    one.add(negotiated(4, "down"), at(200));
+    one.pass(at(206));
+    test.strictSame(spisAt(206), [[4], 3]);
+    one.replace([...left, negotiated(3, "up"), negotiated(4, "down")], at(300));
+    test.strictSame(spisAt(301), [[4], 3], "the kernel has them still");
+    for (const state of [negotiated(3, "up"), negotiated(4, "down")]) one.remove(state, at(400));
+    one.pass(at(406));
+    test.equal(isComplete(one.of(HOA, at(406)), ["payload"]), false, "so the node asks for new ones");
+    test.end();
+  },
+);
+
+t.test("after a restart of ours only what the IKE daemon does not know is left behind", (test) => {
+  const one = table("mobile-node");
+  for (const spi of [1, 3]) one.add(negotiated(spi, "up"), at(0));
+  for (const spi of [2, 4]) one.add(negotiated(spi, "down"), at(0));
+  one.orphan(at(10), new Set([3, 4]));
+  one.pass(at(16));
+  const { payload } = one.of(HOA, at(16));
+  test.strictSame([payload?.receive.map(({ spi }) => spi), payload?.send?.spi], [[4], 3]);
+  test.end();
+});
