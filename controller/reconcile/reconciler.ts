@@ -72,6 +72,8 @@ export class Reconciler {
   #staleBecause: string | undefined;
   /** Objects whose removal is due: leftovers of failed removals, and of the start. */
   #leftovers = new Map<string, KernelObject>();
+  /** Groups whose repair failed and is due again. What they are made of is looked up when its round begins: one under way may change it. */
+  readonly #due = new Set<string>();
   #running: Promise<void> | undefined;
   #retryMs = FIRST_RETRY_MS;
   #retryArmed = false;
@@ -175,7 +177,7 @@ export class Reconciler {
   }
 
   #hasWork(): boolean {
-    return this.#wishes.size > 0 || this.#changes.length > 0 || (this.#leftovers.size > 0 && !this.#retryArmed);
+    return this.#wishes.size + this.#due.size > 0 || this.#changes.length > 0 || (this.#leftovers.size > 0 && !this.#retryArmed);
   }
 
   #wished(key: string): boolean {
@@ -186,6 +188,8 @@ export class Reconciler {
   async #rounds(): Promise<void> {
     while (!this.#closed && this.#hasWork()) {
       await this.#absorbChanges();
+      this.#repair(this.#due);
+      this.#due.clear();
       const wishes = this.#wishes;
       this.#wishes = new Map();
       const removals = new Map(this.#leftovers);
@@ -384,7 +388,7 @@ export class Reconciler {
     this.#failed++;
     this.#listener.onRepair("repair-failed", `${group}: ${failure.message}`);
     this.#clock.schedule(this.#nextRetry(), () => {
-      this.#repair(new Set([group]));
+      this.#due.add(group);
       this.commit();
     });
   }
