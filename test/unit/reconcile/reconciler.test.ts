@@ -226,6 +226,25 @@ t.test("a repair that the kernel refuses is tried again with a growing pause", a
   test.equal(reconciler.failedObjects, 0);
 });
 
+t.test("a repair that is due while its group is being changed keeps the change", async (test) => {
+  const { kernel, timers, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1)], 1);
+  await go();
+  kernel.refuse = () => "Network is down";
+  kernel.interfere({ verb: "removed", object: route(1) });
+  await reconciler.settled();
+  test.equal(timers.length, 1);
+  kernel.refuse = () => {
+    timers.shift()?.run();
+    return undefined;
+  };
+  reconciler.setGroup("node", [route(2)], 2);
+  await go();
+  test.equal(timers.length, 0, "it was due in the middle of the round");
+  test.strictSame([...kernel.objects.keys()], [objectKey(route(2))]);
+  test.strictSame(reconciler.groupObjects("node"), [route(2)]);
+});
+
 t.test("audit tells what is missing, different and unwanted, and changes nothing", async (test) => {
   const { kernel, reconciler, go } = await bench();
   reconciler.setGroup("node", [route(1), route(2)], 1);
