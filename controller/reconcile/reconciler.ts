@@ -177,7 +177,11 @@ export class Reconciler {
   }
 
   #hasWork(): boolean {
-    return this.#wishes.size + this.#due.size > 0 || this.#changes.length > 0 || (this.#leftovers.size > 0 && !this.#retryArmed);
+    return (
+      this.#wishes.size + this.#due.size > 0 ||
+      this.#changes.length > 0 ||
+      (this.#leftovers.size > 0 && !this.#retryArmed)
+    );
   }
 
   #wished(key: string): boolean {
