@@ -90,14 +90,14 @@ export class KeyManagement {
         },
         onDown: (error) => {
           log.warn({ event: "charon.down", reason: error.message });
-          for (const connection of this.#mobike.clear()) this.#tell(homeAddressOf(connection));
+          for (const connection of this.#mobike.clear()) this.#tellMovement(connection);
           this.orphan();
           listener.onDown(error);
         },
         onEvent: (name, message) => {
           if (name === "log") this.#negotiations.onEvent(message);
           const up = site.movement === "mobike" ? this.#mobike.hear(name, message) : undefined;
-          if (up !== undefined) this.#tell(homeAddressOf(up));
+          if (up !== undefined) this.#tellMovement(up);
           if (SA_EVENTS.includes(name)) for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
         },
       },
@@ -167,6 +167,13 @@ export class KeyManagement {
     this.#negotiations.reset();
     this.#client.close();
     this.watch.close();
+  }
+
+  /** Who leads the node's associations may be another one now; before there are any it does not matter, nor for strangers' connections. */
+  #tellMovement(connection: string): void {
+    const homeAddress = homeAddressOf(connection);
+    if (homeAddress === undefined) return;
+    if (Object.keys(this.associations(homeAddress)).length > 0) this.#tell(homeAddress);
   }
 
   #tell(homeAddress: Ipv6Address | undefined): void {
