@@ -229,12 +229,20 @@ function checkCredentials(config: Config, credentials: IkeCredentials, complain:
     if (security.authentication !== "psk") trust("that vouches for the home agent");
     return;
   }
+  const self = config.security.method === "ikev2" ? config.security.identity : undefined;
+  // charon takes every key that either end owns: one of ours would prove every subscriber's identity.
+  if (self !== undefined && (credentials.psk.has(self) || credentials.eap.has(self)))
+    complain(
+      `security.credentialFile has an entry for ${self}, which is the home agent's own identity; remove it there`,
+    );
   const owners = new Map<string, number>();
   config.subscribers.forEach(({ identity, authentication, homeAddress }, i) => {
     if (identity === undefined) {
       complain(`subscribers[${i}].identity is missing (${homeAddress}); the node's IKE identity is wanted`);
       return;
     }
+    if (identity === self)
+      complain(`subscribers[${i}].identity is ${identity}, which is the home agent's own; one of a node's is wanted`);
     const twin = owners.get(identity);
     if (twin !== undefined)
       complain(`subscribers[${i}].identity is ${identity}, which subscribers[${twin}] has too; one node, one identity`);

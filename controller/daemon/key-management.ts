@@ -95,7 +95,7 @@ export class KeyManagement {
           listener.onDown(error);
         },
         onEvent: (name, message) => {
-          if (name === "log") this.#negotiations.onEvent(message);
+          if (name === "log" && site.negotiationLog) this.#negotiations.onEvent(message);
           const up = site.movement === "mobike" ? this.#mobike.hear(name, message) : undefined;
           if (up !== undefined) this.#tellMovement(up);
           if (SA_EVENTS.includes(name)) for (const one of connectionsUp(message)) listener.onIkeUp?.(one);
@@ -119,8 +119,7 @@ export class KeyManagement {
         case "removed":
           return this.#tell(this.#table.remove(change.state, now));
         case "resynchronised":
-          for (const homeAddress of this.#table.replace(watch.states(), now)) this.#tell(homeAddress);
-          return;
+          return this.#tellAll(this.#table.replace(watch.states(), now));
         case "acquire": {
           const owner = site.ids.find(change.reqid);
           return owner === undefined ? undefined : listener.onAcquire(owner.homeAddress, owner.purpose);
@@ -145,7 +144,7 @@ export class KeyManagement {
 
   /** The IKE daemon does not know them, but those with these SPIs: others take their place as soon as there are any. */
   orphan(kept?: ReadonlySet<number>): void {
-    for (const homeAddress of this.#table.orphan(monotonicNow(), kept)) this.#tell(homeAddress);
+    this.#tellAll(this.#table.orphan(monotonicNow(), kept));
   }
 
   /** MOBIKE moves the node's IKE SA and its associations; nobody else does (RFC 5555 §5.1). */
@@ -177,8 +176,11 @@ export class KeyManagement {
   }
 
   #tell(homeAddress: Ipv6Address | undefined): void {
-    if (homeAddress === undefined) return;
-    this.#listener.onAssociations(homeAddress);
+    if (homeAddress !== undefined) this.#tellAll([homeAddress]);
+  }
+
+  #tellAll(homeAddresses: Iterable<Ipv6Address>): void {
+    for (const homeAddress of homeAddresses) this.#listener.onAssociations(homeAddress);
     this.#arm();
   }
 

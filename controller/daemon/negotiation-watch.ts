@@ -17,7 +17,7 @@ export interface NegotiationWatchOptions {
 
 export class NegotiationWatch {
   readonly #options: NegotiationWatchOptions;
-  readonly #log = new NegotiationLog();
+  #log = new NegotiationLog();
   readonly #reports = new FailureReports();
   readonly #budget = new LineBudget();
   #pause: NodeJS.Timeout | undefined;
@@ -29,8 +29,9 @@ export class NegotiationWatch {
   /** Of an event that has not been decoded. */
   isNoise(event: string, message: Uint8Array): boolean {
     if (event !== "log") return false;
+    if (isNoise(event, message)) return true;
     if (!this.#budget.take(monotonicNow())) this.#stopListening();
-    return this.#pause !== undefined || isNoise(event, message);
+    return this.#pause !== undefined;
   }
 
   onEvent(message: ViciSection): void {
@@ -48,6 +49,8 @@ export class NegotiationWatch {
   reset(): void {
     clearTimeout(this.#pause);
     this.#pause = undefined;
+    // charon numbers its IKE SAs anew after a start.
+    this.#log = new NegotiationLog();
   }
 
   #stopListening(): void {

@@ -33,8 +33,16 @@ interface Known {
   /** As the IKE daemon has it, as long as it has it. */
   ends: AssociationEnds;
   goneAt: Instant | undefined;
-  /** Of an IKE daemon that is no more: it serves until there is another, and nobody takes it out of the kernel. */
+  /** The IKE daemon does not know it, or may not: it serves until there is another, and nobody takes it out of the kernel. */
   orphan: boolean;
+  /** There is another; it stays in the kernel and must not come back from there. */
+  superseded: boolean;
+}
+
+interface Place {
+  readonly homeAddress: Ipv6Address;
+  readonly purpose: Purpose;
+  readonly direction: Direction;
 }
 
 interface Node {
@@ -59,25 +67,37 @@ export class AssociationTable {
   /** The IKE daemon has installed it. Returns whose it is; undefined: nobody's we know. */
   add(state: Negotiated, now: Instant): Ipv6Address | undefined {
     const place = this.#place(state);
-    if (place === undefined) return undefined;
-    const { homeAddress, purpose, direction } = place;
+    if (place !== undefined) this.#put(state, place, now);
+    return place?.homeAddress;
+  }
+
+  #put(state: Negotiated, { homeAddress, purpose, direction }: Place, now: Instant): Known {
     const node = this.#nodes.get(homeAddress) ?? { children: new Map<Purpose, Map<string, Known>>() };
     this.#nodes.set(homeAddress, node);
     const children = node.children.get(purpose) ?? new Map<string, Known>();
     node.children.set(purpose, children);
     const key = `${direction} ${state.spi}`;
-    const known = children.get(key);
     const ends = endsOf(state, direction);
-    if (known !== undefined) {
-      if (!known.orphan) known.goneAt = undefined;
-      known.ends = ends;
-    } else {
-      const association = { spi: state.spi, aead: state.aead };
-      children.set(key, { association, direction, since: now, ends, goneAt: undefined, orphan: false });
-      supersedeOrphans(children.values(), now);
-    }
     this.#restless.add(homeAddress);
-    return homeAddress;
+    const known = children.get(key);
+    if (known !== undefined) {
+      if (!known.superseded) known.goneAt = undefined;
+      known.ends = ends;
+      return known;
+    }
+    const association = { spi: state.spi, aead: state.aead };
+    const fresh: Known = {
+      association,
+      direction,
+      since: now,
+      ends,
+      goneAt: undefined,
+      orphan: false,
+      superseded: false,
+    };
+    children.set(key, fresh);
+    supersedeOrphans(children.values(), now);
+    return fresh;
   }
 
   /** The IKE daemon has let it go. */
@@ -87,34 +107,39 @@ export class AssociationTable {
     const { homeAddress, purpose, direction } = place;
     const known = this.#nodes.get(homeAddress)?.children.get(purpose)?.get(`${direction} ${state.spi}`);
     if (known === undefined) return undefined;
-    known.goneAt ??= now;
-    known.orphan = false;
+    forget(known, now);
     this.#restless.add(homeAddress);
     return homeAddress;
   }
 
   /**
    * The IKE daemon is another one, or may be: associations that it does not know (all but those with the SPIs `kept`) are used until there
-   * are new ones for the same purpose. Returns the nodes that have any.
+   * are new ones for the same purpose. Returns the nodes for which that is so already.
    */
   orphan(now: Instant, kept: ReadonlySet<number> = new Set()): readonly Ipv6Address[] {
+    const touched = new Set<Ipv6Address>();
     for (const [homeAddress, { children }] of this.#nodes) {
       for (const all of children.values()) {
         for (const known of all.values()) known.orphan = !kept.has(known.association.spi);
-        supersedeOrphans(all.values(), now);
+        if (supersedeOrphans(all.values(), now)) touched.add(homeAddress);
       }
-      this.#restless.add(homeAddress);
     }
-    return [...this.#nodes.keys()];
+    for (const homeAddress of touched) this.#restless.add(homeAddress);
+    return [...touched];
   }
 
   /** Takes over what there is now, all of it. Returns everybody who has or had anything. */
   replace(states: Iterable<Negotiated>, now: Instant): ReadonlySet<Ipv6Address> {
+    const present = new Set<Known>();
+    for (const state of states) {
+      const place = this.#place(state);
+      if (place !== undefined) present.add(this.#put(state, place, now));
+    }
     for (const [homeAddress, { children }] of this.#nodes) {
-      for (const one of children.values()) for (const known of one.values()) known.goneAt ??= now;
+      for (const one of children.values())
+        for (const known of one.values()) if (!present.has(known)) forget(known, now);
       this.#restless.add(homeAddress);
     }
-    for (const state of states) this.add(state, now);
     return new Set(this.#nodes.keys());
   }
 
@@ -148,7 +173,7 @@ export class AssociationTable {
     return result;
   }
 
-  #place({ source, destination, reqid }: Negotiated) {
+  #place({ source, destination, reqid }: Negotiated): Place | undefined {
     const owner = this.#ids.find(reqid);
     const toHomeAgent = this.#homeAgent.has(destination);
     if (owner === undefined || toHomeAgent === this.#homeAgent.has(source)) return undefined;
@@ -158,20 +183,31 @@ export class AssociationTable {
 
   #forgetOver(homeAddress: Ipv6Address, { children }: Node, now: Instant): void {
     for (const [purpose, all] of children) {
-      // An orphan stays in the kernel and must not come back from there.
-      for (const [key, known] of all) if (isOver(known, now) && !known.orphan) all.delete(key);
+      for (const [key, known] of all) if (isOver(known, now) && !known.superseded) all.delete(key);
       if (all.size === 0) children.delete(purpose);
     }
     if (children.size === 0) this.#nodes.delete(homeAddress);
   }
 }
 
-/** Of one purpose: with a pair that the IKE daemon knows, the others have had their time. */
-function supersedeOrphans(all: Iterable<Known>, now: Instant): void {
+/** The kernel has it no more. */
+function forget(known: Known, now: Instant): void {
+  known.goneAt ??= now;
+  known.superseded = false;
+}
+
+/** Of one purpose: with a pair that the IKE daemon knows, the others have had their time. Whether that is news for any. */
+function supersedeOrphans(all: Iterable<Known>, now: Instant): boolean {
   const list = [...all];
   const living = list.filter(({ orphan, goneAt }) => !orphan && goneAt === undefined);
-  if (!(["receive", "send"] as const).every((wanted) => living.some(({ direction }) => direction === wanted))) return;
-  for (const known of list) if (known.orphan) known.goneAt ??= now;
+  if (!(["receive", "send"] as const).every((wanted) => living.some(({ direction }) => direction === wanted)))
+    return false;
+  const over = list.filter(({ orphan, superseded }) => orphan && !superseded);
+  for (const known of over) {
+    known.superseded = true;
+    known.goneAt ??= now;
+  }
+  return over.length > 0;
 }
 
 /** When time alone changes something of the node's the next time. */

@@ -101,7 +101,9 @@ export class IkeInitiator {
 
   /** Makes the IKE SA anew from here: the home agent's end does not follow. */
   renegotiate(wanted: Wanted): void {
-    void this.#terminate().then(() => this.secure(wanted));
+    this.#wanted = wanted;
+    this.#retryMs = FIRST_RETRY_MS;
+    void this.#terminate().then(() => this.#start());
   }
 
   /** The IKE daemon is there: a new one, or one that knows an IKE SA of an earlier life of ours. */
@@ -159,7 +161,13 @@ export class IkeInitiator {
       await this.#establish(wanted);
       this.#retryMs = FIRST_RETRY_MS;
     } catch (error) {
-      if (this.#closed || !this.#up || this.#wanted === undefined || !sameEnds(this.#wanted, wanted)) return;
+      if (this.#closed || !this.#up || this.#wanted === undefined) return;
+      if (!sameEnds(this.#wanted, wanted)) {
+        // The node has moved meanwhile; whether anything is missing there, the next attempt sees.
+        this.#ends = undefined;
+        this.#again = true;
+        return;
+      }
       // With associations of before nothing is missing yet.
       if (!this.#options.isComplete()) this.#options.onFailure((error as Error).message);
       await this.#terminate();

@@ -71,7 +71,7 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
   };
 }
 
-/** Every packet that is forwarded comes here, one out of a tunnel twice, so those that are not for ourselves meet three rules only. */
+/** Every packet that is forwarded comes here, one out of a tunnel twice, so those that are not for ourselves meet a few rules only. */
 function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv4, ipv6 } = site.addresses;
   const untracked = [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(l4proto(protocol), notrack));

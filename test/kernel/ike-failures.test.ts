@@ -73,7 +73,7 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-test("R5555-5-01 F6275-5.1-01 F6275-5.1-02: who cannot prove that a home address is its own gets nothing, and both ends say why", {
+test("F6275-5.1-01 F6275-5.1-02: who cannot prove that a home address is its own gets nothing, and both ends say why", {
   skip: AT_NATIVE_SPEED,
 }, async (t) => {
   const scene = await Scene.start(t, { mobiles: 1 + FAULTS.length, ike: {}, profile: { protection: "esp" } });

@@ -46,7 +46,7 @@ async function sceneWith(t: Parameters<typeof Scene.start>[0], mobiles: number) 
   return { scene, injector };
 }
 
-test("R5555-5-01 F6275-5.1-02: a node's keys carry neither an update nor payload for another subscriber's home address", async (t) => {
+test("F6275-5.1-02: a node's keys carry neither an update nor payload for another subscriber's home address", async (t) => {
   const { scene, injector } = await sceneWith(t, 2);
   const [victim, attacker] = scene.mobiles as [Mobile, Mobile];
   const careOf = attacker.careOf.six as Ipv6Address;

@@ -162,7 +162,7 @@ test("a restart of the node's dsmipd: what is agreed is not known any more, so i
   assert.doesNotMatch(scene.charon?.process.log ?? "", /migrate job/);
 });
 
-test("R5555-5.1-11 R5555-5.1-20: without MOBIKE at the home agent the binding update leads the IKE SA", {
+test("R5555-5.1-20: without MOBIKE at the home agent the binding update leads the IKE SA", {
   skip: AT_NATIVE_SPEED,
 }, async (t) => {
   const scene = await Scene.start(t, { ike: { mobileNode: NODE, ledCharon: true }, profile: ESP_PAYLOAD });

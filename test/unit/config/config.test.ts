@@ -1,6 +1,6 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { loadConfig } from "../../../controller/config.js";
@@ -157,5 +157,26 @@ t.test("a key never stands in a message about the key file", (test) => {
     test.match((error as Error).message, /update\.key is wrong; an AES-GCM key/);
     test.notMatch((error as Error).message, /c0ffee/);
   }
+  test.end();
+});
+
+t.test("F6275-5.1-02: no secret and no subscriber has the home agent's own identity", (test) => {
+  const config = (identity: string): string =>
+    `${HOME_AGENT.replace("keyFile: keys.yaml\n", "security: { method: ikev2, identity: ha.example.org, credentialFile: credentials.yaml }\n")}    identity: ${identity}\n`;
+  const credentials = (...identities: readonly string[]): string =>
+    `credentials:\n${identities.map((one) => `  - { identity: ${one}, psk: something long and random }\n`).join("")}`;
+  const load = (identity: string, ...identities: readonly string[]) => {
+    const path = directory(test, config(identity));
+    writeFileSync(join(dirname(path), "credentials.yaml"), credentials(...identities), { mode: 0o600 });
+    return () => loadConfig(path);
+  };
+  test.doesNotThrow(load("node1@example.org", "node1@example.org"));
+  test.throws(load("node1@example.org", "node1@example.org", "ha.example.org"), {
+    message:
+      /credentialFile has an entry for ha\.example\.org, which is the home agent's own identity; remove it there/,
+  });
+  test.throws(load("ha.example.org", "node1@example.org"), {
+    message: /subscribers\[0\]\.identity is ha\.example\.org, which is the home agent's own; one of a node's is wanted/,
+  });
   test.end();
 });

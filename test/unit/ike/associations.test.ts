@@ -135,7 +135,7 @@ t.test(
     };
     const left = [negotiated(1, "up"), negotiated(2, "down")];
     for (const state of left) one.add(state, at(0));
-    test.strictSame(one.orphan(at(10)), [HOA]);
+    test.strictSame(one.orphan(at(10)), [], "nobody has anything new");
     test.strictSame(spisAt(100), [[2], 1], "still in use");
     one.add(negotiated(3, "up"), at(200));
     test.strictSame(spisAt(201)[0], [2], "one direction alone changes nothing");
@@ -155,9 +155,23 @@ t.test("after a restart of ours only what the IKE daemon does not know is left b
   const one = table("mobile-node");
   for (const spi of [1, 3]) one.add(negotiated(spi, "up"), at(0));
   for (const spi of [2, 4]) one.add(negotiated(spi, "down"), at(0));
-  one.orphan(at(10), new Set([3, 4]));
+  test.strictSame(one.orphan(at(10), new Set([3, 4])), [HOA]);
   one.pass(at(16));
   const { payload } = one.of(HOA, at(16));
   test.strictSame([payload?.receive.map(({ spi }) => spi), payload?.send?.spi], [[4], 3]);
+  test.end();
+});
+
+t.test("lost announcements do not end what a dead IKE daemon has left behind", (test) => {
+  const one = table("home-agent");
+  const left = [negotiated(1, "up"), negotiated(2, "down")];
+  for (const state of left) one.add(state, at(0));
+  test.strictSame(one.orphan(at(10)), [], "nobody has anything new");
+  one.replace(left, at(20));
+  one.pass(at(30));
+  test.equal(isComplete(one.of(HOA, at(30)), ["payload"]), true, "still in the kernel, still in use");
+  one.replace([], at(40));
+  one.pass(at(46));
+  test.strictSame(one.of(HOA, at(46)), {}, "gone from the kernel, forgotten");
   test.end();
 });
