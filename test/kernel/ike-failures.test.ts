@@ -4,7 +4,6 @@ import test from "node:test";
 import { events, forge, reconfigure, waitForEvent } from "./lib/faults.js";
 import { crossAll, spis } from "./lib/keys.js";
 import { identityOf, type Mobile, Scene } from "./lib/scene.js";
-import { AT_NATIVE_SPEED } from "./lib/surroundings.js";
 import { waitFor } from "./lib/wait.js";
 
 interface Fault {
@@ -73,9 +72,7 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-test("F6275-5.1-01 F6275-5.1-02: who cannot prove that a home address is its own gets nothing, and both ends say why", {
-  skip: AT_NATIVE_SPEED,
-}, async (t) => {
+test("F6275-5.1-01 F6275-5.1-02: who cannot prove that a home address is its own gets nothing, and both ends say why", async (t) => {
   const scene = await Scene.start(t, { mobiles: 1 + FAULTS.length, ike: {}, profile: { protection: "esp" } });
   const { mobile: good, homeAgent } = scene;
   scene.attach(good, "six");

@@ -3,12 +3,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { crossAll, spis } from "./lib/keys.js";
 import { protectedScene, renewed } from "./lib/silent-daemons.js";
-import { AT_NATIVE_SPEED } from "./lib/surroundings.js";
 import { waitFor } from "./lib/wait.js";
 
-test("R5555-5-02: an IKE daemon killed in the middle of a handover, at either end, holds up neither it nor the payload", {
-  skip: AT_NATIVE_SPEED,
-}, async (t) => {
+test("R5555-5-02: an IKE daemon killed in the middle of a handover, at either end, holds up neither it nor the payload", async (t) => {
   const { scene, mobile, inClear, charons } = await protectedScene(t);
   for (const [who, to] of [
     ["node", "four"],

@@ -6,7 +6,6 @@ import { Flow } from "./lib/flow.js";
 import { crossAll, spis } from "./lib/keys.js";
 import { type Access, type Mobile, NAT_ADDRESS, Scene } from "./lib/scene.js";
 import { STATION_PORT } from "./lib/station.js";
-import { AT_NATIVE_SPEED } from "./lib/surroundings.js";
 import { waitFor } from "./lib/wait.js";
 
 const NODE = { movement: "mobike" } as const;
@@ -56,9 +55,7 @@ const isClear = ({ layers }: Frame): boolean =>
 
 const updates = ({ charon }: Mobile): number => charon?.process.log.split("N(UPD_SA_ADDR)").length ?? 0;
 
-test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payload in ESP everywhere, and nobody else does", {
-  skip: AT_NATIVE_SPEED,
-}, async (t) => {
+test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payload in ESP everywhere, and nobody else does", async (t) => {
   const ike = { mobileNode: NODE, homeAgent: NODE, ledCharon: true };
   const scene = await Scene.start(t, { ike, profile: ESP_PAYLOAD });
   const { mobile, core, nat, net } = scene;
@@ -136,9 +133,7 @@ test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payloa
   assert.deepEqual((await mobile.daemon.audit()).differences, []);
 });
 
-test("a restart of the node's dsmipd: what is agreed is not known any more, so it is agreed anew", {
-  skip: AT_NATIVE_SPEED,
-}, async (t) => {
+test("a restart of the node's dsmipd: what is agreed is not known any more, so it is agreed anew", async (t) => {
   const scene = await Scene.start(t, {
     ike: { mobileNode: NODE, homeAgent: NODE, ledCharon: true },
     profile: ESP_PAYLOAD,
@@ -162,9 +157,7 @@ test("a restart of the node's dsmipd: what is agreed is not known any more, so i
   assert.doesNotMatch(scene.charon?.process.log ?? "", /migrate job/);
 });
 
-test("R5555-5.1-20: without MOBIKE at the home agent the binding update leads the IKE SA", {
-  skip: AT_NATIVE_SPEED,
-}, async (t) => {
+test("R5555-5.1-20: without MOBIKE at the home agent the binding update leads the IKE SA", async (t) => {
   const scene = await Scene.start(t, { ike: { mobileNode: NODE, ledCharon: true }, profile: ESP_PAYLOAD });
   const { mobile } = scene;
   scene.attach(mobile, "six");

@@ -24,8 +24,8 @@ export function artifactsDirectory(name: string): string {
 }
 
 /**
- * For tests of what is the same on every kernel, charon's part above all, that take minutes each on an emulated processor: there the judge
- * sees the main line of the same subject, and these run at the speed of hardware.
+ * For tests whose clocks are charon's and that take minutes each on an emulated processor: there the judge sees the main line of the same
+ * subject, and these run at the speed of hardware.
  */
 export const AT_NATIVE_SPEED: string | false =
   SLOW > 1 && "takes minutes on an emulated processor; BENCH=um, or a machine with the modules, runs it";
