@@ -102,3 +102,14 @@ t.test("a failure is told in charon's words, with what helps", async (test) => {
   await settle();
   test.strictSame(silent.failures, ["charon refused initiate"], "without such words its bare refusal");
 });
+
+t.test("an attempt that a move has overtaken is made again from the new place", async (test) => {
+  const { initiator, asked } = setup({ complete: false, refusal: [] });
+  await initiator.daemonUp();
+  initiator.secure(HERE);
+  // Accepted elsewhere while the attempt is under way: nobody asks for anything again.
+  for (let turn = 0; turn < 3; turn++) await Promise.resolve();
+  initiator.moveTo({ ...HERE, careOf: ipv6("2001:db8:b::2") });
+  await settle();
+  test.ok(asked.filter((one) => one === "load-conn").length >= 2, asked.join(", "));
+});
