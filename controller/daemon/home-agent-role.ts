@@ -10,7 +10,7 @@ import type { Logger } from "../log.js";
 import { planBinding, planHomeAgentSite, planSubscriberSecurity } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
 import { TUNNEL_PURPOSES } from "../plan/request-ids.js";
-import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE, TUN_MARK } from "../plan/site.js";
+import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE } from "../plan/site.js";
 import { parkedAssociations } from "../plan/tunnel-associations.js";
 import { viewOf } from "../protocol/binding-cache.js";
 import { bindingViews, dataPaths, HomeAgentState, lookup, nextDeadline, step } from "../protocol/home-agent.js";
@@ -47,6 +47,7 @@ export async function startHomeAgent(
       signallingPort: SIGNALLING_PORT,
       ...(addresses.ipv4 !== undefined && { signallingAddress: addresses.ipv4 }),
       tunDevice: TUN_DEVICE,
+      bindsToTun: true,
       securityGroups: (homeAddress) => [securityGroup(homeAddress), parkedGroup(homeAddress)],
     },
     log,
@@ -181,7 +182,6 @@ async function run(
       // The policies of every subscriber want ESP, whoever has given the keys.
       isProtected: (source) => site.subscribers.has(source) && (ikeKeys !== undefined || keys.has(source)),
       tunDevice: TUN_DEVICE,
-      tunMark: TUN_MARK,
       directMark: DIRECT_MARK,
     },
     {

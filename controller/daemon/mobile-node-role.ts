@@ -46,6 +46,7 @@ export async function startMobileNode(
       signallingPort: SIGNALLING_PORT,
       ...(homeAgent.ipv4 !== undefined && { signallingAddress: IPV4_ANY }),
       tunDevice: TUN_DEVICE,
+      bindsToTun: false,
       securityGroups: () => [NODE_SECURITY_GROUP],
     },
     log,

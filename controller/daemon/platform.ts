@@ -33,6 +33,8 @@ export interface PlatformOptions {
   readonly signallingPort: number;
   readonly signallingAddress?: Ipv4Address;
   readonly tunDevice: string;
+  /** Whether messages into the TUN device go there by their socket and not by their mark. */
+  readonly bindsToTun: boolean;
   /** Groups that belong to a node besides its binding. */
   readonly securityGroups: (homeAddress: Ipv6Address) => readonly string[];
 }
@@ -93,6 +95,7 @@ export class Platform {
       undo.push(() => kernel.close());
       const sockets = new SignallingSockets({
         tunDevice: options.tunDevice,
+        bindsToTun: options.bindsToTun,
         udpPort: options.signallingPort,
         ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
         names: kernel.names,

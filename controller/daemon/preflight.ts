@@ -61,6 +61,7 @@ const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => str
   "xfrm-state": (object) =>
     object.kind === "xfrm-state" && object.transform.type === "esp" ? "modprobe esp6" : "modprobe mip6",
   "xfrm-policy": () => "modprobe xfrm_user",
+  "policy-hash": () => "modprobe xfrm_user",
   route: () => "modprobe ip6_tunnel",
   link: (object) =>
     object.kind === "link" ? `modprobe ${object.link.type === "ip6tnl" ? "ip6_tunnel" : object.link.type}` : "",

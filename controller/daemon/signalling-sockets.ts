@@ -12,6 +12,8 @@ import type { MobilityHeaderOut, Signalling, SignallingPorts, UdpPacket } from "
 
 export interface SignallingSocketOptions {
   readonly tunDevice: string;
+  /** Messages into the TUN device leave from a socket that is bound to it; else their mark must lead there. */
+  readonly bindsToTun: boolean;
   /** The UDP port to which the firewall steers signalling; the kernel's GUE port itself cannot be bound. */
   readonly udpPort: number;
   /** Absent: IPv4 is not served. 0.0.0.0 where care-of addresses come and go. */
@@ -29,6 +31,8 @@ export class SignallingSockets implements SignallingPorts {
   readonly #mobilityHeader: IpSocket<Ipv6Address>;
   readonly #udp: IpSocket<Ipv4Address> | undefined;
   readonly #tun: TunDevice;
+  /** Sends only. What comes out of the TUN device is the other socket's; here the kernel drops it when the smallest buffer is full. */
+  readonly #boundToTun: IpSocket<Ipv6Address> | undefined;
 
   /** Opens all of them, or none. Throws MobilityError with a sentence that says what to do. */
   constructor(options: SignallingSocketOptions) {
@@ -49,7 +53,7 @@ export class SignallingSockets implements SignallingPorts {
       () => openMobilityHeaderSocket({ receiveBufferBytes }),
       (code) => `no raw socket for the Mobility Header (${code}); CAP_NET_RAW is needed`,
     );
-    const { udpAddress, udpPort, tunDevice } = options;
+    const { udpAddress, udpPort, tunDevice, bindsToTun } = options;
     this.#udp =
       udpAddress === undefined
         ? undefined
@@ -61,6 +65,12 @@ export class SignallingSockets implements SignallingPorts {
       () => TunDevice.open({ name: tunDevice }),
       (code) => tunRefusal(code, tunDevice),
     );
+    this.#boundToTun = bindsToTun
+      ? open(
+          () => openMobilityHeaderSocket({ device: tunDevice, receiveBufferBytes: 1 }),
+          (code) => `no raw socket for the Mobility Header on ${tunDevice} (${code}); CAP_NET_RAW is needed`,
+        )
+      : undefined;
   }
 
   /** Starts receiving. The TUN device must be up, or what is injected is lost. */
@@ -115,9 +125,11 @@ export class SignallingSockets implements SignallingPorts {
     });
   }
 
-  sendMobilityHeader({ bytes, source, destination, device, mark, flowLabel, routingHeader }: MobilityHeaderOut): void {
+  sendMobilityHeader(packet: MobilityHeaderOut): void {
+    const { bytes, source, destination, device, mark, flowLabel, routingHeader } = packet;
     const interfaceIndex = device === undefined ? undefined : this.#options.names.interfaceIndex(device);
-    const report = this.#mobilityHeader.send([
+    const socket = (packet.intoTun === true ? this.#boundToTun : undefined) ?? this.#mobilityHeader;
+    const report = socket.send([
       {
         data: bytes,
         source,
@@ -145,6 +157,7 @@ export class SignallingSockets implements SignallingPorts {
   close(): void {
     this.#mobilityHeader.close();
     this.#udp?.close();
+    this.#boundToTun?.close();
     this.#tun.close();
   }
 }

@@ -34,6 +34,8 @@ export interface MobilityHeaderOut {
   readonly destination: Ipv6Address;
   readonly device?: string;
   readonly mark?: number;
+  /** Into the TUN device, whatever the routes say. */
+  readonly intoTun?: boolean;
   readonly flowLabel?: number;
   readonly routingHeader?: Uint8Array;
 }
@@ -59,8 +61,8 @@ export interface SignallingSite {
   isProtected(source: Ipv6Address): boolean;
   /** The TUN device's name. */
   readonly tunDevice: string;
-  /** Socket mark that leads into the TUN device. */
-  readonly tunMark: number;
+  /** Mark of messages into the TUN device, by which policies know them. */
+  readonly tunMark?: number;
   /** Socket mark of messages that leave over IPv6 without Home Address option or routing header. */
   readonly directMark: number;
 }
@@ -111,7 +113,8 @@ export class Signalling {
       case "udp":
         return this.#ports.sendMobilityHeader({
           ...packet,
-          mark: this.#site.tunMark,
+          intoTun: true,
+          ...(this.#site.tunMark !== undefined && { mark: this.#site.tunMark }),
           flowLabel: this.#outgoing.remember(departure),
         });
     }

@@ -43,7 +43,14 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
     security.method === "ikev2"
       ? { slots: assignSlots(config.subscribers.map(({ homeAddress }) => homeAddress)), espInUdp: security.espInUdp }
       : undefined;
-  return { addresses, homeDevice: homeLink.interface, mtu, profiles, negotiated };
+  return {
+    addresses,
+    homePrefixes: homeLink.prefixes,
+    homeDevice: homeLink.interface,
+    mtu,
+    profiles,
+    negotiated,
+  };
 }
 
 export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {

@@ -29,6 +29,8 @@ export interface ObjectCodec<K extends KernelObject> {
   succeed?(object: K, replies: readonly NetlinkMessage[]): readonly NetlinkRequest[];
   /** Requests whose replies hold all objects of this kind; those without our mark may be left out unless `ownOnly` is false. */
   dump(ownOnly?: boolean): readonly NetlinkRequest[];
+  /** There is one such thing at most: `dump` asks for it and the kernel lists nothing. */
+  readonly single?: true;
   /** The object in a reply or notification; undefined if it is none of this kind or (`ownOnly`) does not carry our mark. Unknown attributes are no error. */
   decode(message: NetlinkMessage, names: KernelNames, ownOnly: boolean): K | undefined;
   /**

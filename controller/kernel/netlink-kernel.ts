@@ -6,7 +6,7 @@ import { MissingError, type MobilityError } from "../base/errors.js";
 import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
 import { ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
-import type { NetlinkFamily, NetlinkMessage } from "../netlink/message.js";
+import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
 import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects.js";
@@ -234,7 +234,10 @@ export class NetlinkKernel implements KernelPort {
     const session = this.#session(codec.family);
     const messages: NetlinkMessage[] = [];
     try {
-      for (const request of codec.dump(ownOnly)) messages.push(...(await session.dump(request)));
+      for (const request of codec.dump(ownOnly)) {
+        if (codec.single === true) messages.push(...(await this.#answer(session, request)));
+        else messages.push(...(await session.dump(request)));
+      }
       const more = codec.dumpMore?.(messages) ?? [];
       for (const request of more) messages.push(...(await session.dump(request)));
     } catch (error) {
@@ -242,6 +245,12 @@ export class NetlinkKernel implements KernelPort {
       if (!absent) throw error;
     }
     return messages;
+  }
+
+  async #answer(session: NetlinkSession, request: NetlinkRequest): Promise<readonly NetlinkMessage[]> {
+    const [outcome] = await session.execute([request]);
+    if (outcome?.error !== undefined) throw outcome.error;
+    return outcome?.replies ?? [];
   }
 
   /** Consecutive operations of the same family. */

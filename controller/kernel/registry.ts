@@ -32,6 +32,7 @@ import {
   XFRMNLGRP_POLICY,
   XFRMNLGRP_SA,
 } from "./notification-constants.js";
+import { policyHashCodec } from "./policy-hash.js";
 import { routeCodec } from "./route.js";
 import { ruleCodec } from "./rule.js";
 import { XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA } from "./xfrm-constants.js";
@@ -54,6 +55,7 @@ export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
     proxyNeighbourCodec,
     fouCodec(options.fouPorts),
     xfrmStateCodec,
+    policyHashCodec,
     xfrmPolicyCodec,
     createNftTableCodec(sets, options),
     createNftElementCodec(sets, options),

@@ -21,7 +21,12 @@ export const XFRM_MSG_UPDSA = 0x1a;
 export const XFRM_MSG_ACQUIRE = 0x17;
 export const XFRM_MSG_EXPIRE = 0x18;
 export const XFRM_MSG_MIGRATE = 0x21;
+export const XFRM_MSG_NEWSPDINFO = 0x24;
+export const XFRM_MSG_GETSPDINFO = 0x25;
 export const XFRM_MSG_MAPPING = 0x26;
+
+export const XFRMA_SPD_IPV4_HTHRESH = 3;
+export const XFRMA_SPD_IPV6_HTHRESH = 4;
 
 export const XFRMA_ENCAP = 4;
 export const XFRMA_TMPL = 5;

@@ -14,6 +14,7 @@ import {
   type NftSet,
   type NftTable,
   OWNERSHIP,
+  type PolicyHash,
   type ProxyNeighbour,
   type Route,
   type Rule,
@@ -44,6 +45,8 @@ export function formatObject(object: KernelObject): string {
       return formatXfrmState(object);
     case "xfrm-policy":
       return formatXfrmPolicy(object);
+    case "policy-hash":
+      return formatPolicyHash(object);
     case "nft-table":
       return formatNftTable(object);
     case "nft-element":
@@ -256,6 +259,10 @@ function formatNftSet(where: string, set: NftSet): string {
 }
 
 /** With slashes, which sysctl understands: a device name may hold dots. */
+function formatPolicyHash({ ipv4, ipv6 }: PolicyHash): string {
+  return `ip xfrm policy set hthresh4 ${ipv4.localBits} ${ipv4.remoteBits} hthresh6 ${ipv6.localBits} ${ipv6.remoteBits}`;
+}
+
 function formatSysctl({ path, value }: Sysctl): string {
   return `sysctl -w ${path}=${/\s/.test(value) ? `"${value}"` : value}`;
 }

@@ -3,7 +3,7 @@
  * KERNEL.md tells the reason of every chain.
  */
 import { markEspInUdp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "./esp-firewall.js";
-import { outputIpv4, outputIpv6 } from "./home-agent-output.js";
+import { outputIpv4, outputIpv6, outputOfEspAlone } from "./home-agent-output.js";
 import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./home-agent-sets.js";
 import {
   accept,
@@ -28,7 +28,14 @@ import {
   udpPort,
 } from "./nft-clauses.js";
 import { type NftChain, type NftSet, type NftTable, OWNERSHIP } from "./objects.js";
-import { DEVICE, DSMIP_PORT, type HomeAgentPlanSite, SIGNALLING_PORT, usesEspTunnels } from "./site.js";
+import {
+  DEVICE,
+  DSMIP_PORT,
+  type HomeAgentPlanSite,
+  SIGNALLING_PORT,
+  usesEspTunnels,
+  usesPlainTunnels,
+} from "./site.js";
 
 /** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
 const SIGNALLING_HEADERS = [43, 50, 60, 135];
@@ -52,38 +59,40 @@ const SIGNALLING_SET: NftSet = {
 };
 
 export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
-  const { ipv4 } = site.addresses;
+  const plain = usesPlainTunnels(site);
+  const chains = [
+    ...prerouting(site),
+    ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
+    ...(site.addresses.ipv4 === undefined ? [] : [steer(site)]),
+    ...(plain ? [...input(site), ...inputChains(), ...outputIpv4(site), ...outputIpv6(site)] : outputOfEspAlone(site)),
+  ];
   return {
     kind: "nft-table",
     family: "inet",
     name: OWNERSHIP.nftTable,
-    counters: COUNTERS,
-    sets: [...Object.values(SETS), CLASS_MAP, SIGNALLING_SET],
-    chains: [
-      ...prerouting(site),
-      ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
-      ...(ipv4 === undefined ? [] : [steer(site)]),
-      ...input(site),
-      ...inputChains(),
-      ...outputIpv4(site),
-      ...outputIpv6(site),
-    ],
+    counters: COUNTERS.filter((name) => chains.some((chain) => counts(chain, name))),
+    sets: [...(plain ? [...Object.values(SETS), CLASS_MAP] : []), SIGNALLING_SET],
+    chains,
   };
 }
+
+const counts = ({ rules }: NftChain, name: string): boolean =>
+  rules.some(({ expressions }) => expressions.some((one) => one.type === "count" && one.counter === name));
 
 /** Every packet that is forwarded comes here, one out of a tunnel twice, so those that are not for ourselves meet a few rules only. */
 function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv4, ipv6 } = site.addresses;
-  const untracked = [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(l4proto(protocol), notrack));
+  const plain = usesPlainTunnels(site);
+  const untracked = plain ? [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(l4proto(protocol), notrack)) : [];
   return [
     {
       name: "prerouting",
       base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
       rules: [
-        rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop),
+        ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
         ...(usesEspTunnels(site) ? [rule(l4proto(PROTOCOL.esp), accept)] : []),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
-        rule(ipField("daddr", ipv6), jump("to-ipv6")),
+        ...(plain ? [rule(ipField("daddr", ipv6), jump("to-ipv6"))] : []),
         ...(site.negotiated === undefined ? [] : toTypedMessages),
       ],
     },
@@ -99,7 +108,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
             ],
           },
         ]),
-    { name: "to-ipv6", rules: untracked },
+    ...(plain ? [{ name: "to-ipv6", rules: untracked }] : []),
   ];
 }
 

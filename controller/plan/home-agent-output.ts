@@ -25,7 +25,7 @@ import {
   setUdpPort,
   udpPort,
 } from "./nft-clauses.js";
-import type { NftChain } from "./objects.js";
+import type { NftChain, NftRule } from "./objects.js";
 import {
   DSMIP_PORT,
   type HomeAgentPlanSite,
@@ -55,19 +55,41 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
         rule(family(6), accept),
         ...(usesEspTunnels(site) ? [rule(sentEsp, jump("esp-4"))] : []),
         ...perDevice,
-        rule(
-          ipField("saddr", ipv4),
-          udpPort("sport", SIGNALLING_PORT),
-          setUdpPort("sport", DSMIP_PORT),
-          clearUdpChecksum,
-          notrack,
-        ),
+        signallingPort(ipv4),
       ],
     },
     ...espChain(site, 4),
     ...outputUdp(ipv4),
     { name: "out-ipv4", rules: [rule(setIpv4Source(ipv4), notrack)] },
   ];
+}
+
+/** Without plain tunnels one chain is enough, and no route changes with it. */
+export function outputOfEspAlone(site: HomeAgentPlanSite): readonly NftChain[] {
+  const { ipv4 } = site.addresses;
+  return [
+    {
+      name: "output",
+      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      rules: [
+        rule(sentEsp, family(6), jump("esp-6")),
+        ...(ipv4 === undefined ? [] : [rule(sentEsp, jump("esp-4")), signallingPort(ipv4)]),
+      ],
+    },
+    ...(ipv4 === undefined ? [] : espChain(site, 4)),
+    ...espChain(site, 6),
+  ];
+}
+
+/** Answers leave from the port that the updates came to. */
+function signallingPort(ipv4: Ipv4Address): NftRule {
+  return rule(
+    ipField("saddr", ipv4),
+    udpPort("sport", SIGNALLING_PORT),
+    setUdpPort("sport", DSMIP_PORT),
+    clearUdpChecksum,
+    notrack,
+  );
 }
 
 /** The outer header of protected payload, which has no further business in the chain. */

@@ -2,7 +2,7 @@
  * What the kernel of a home agent holds: for the site (shared devices, firewall, signalling path), and for each binding (routes, set
  * elements, proxy neighbours). A binding touches nothing but its own objects, whatever their number.
  */
-import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
+import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { hostPrefix, ipv6, isIpv4 } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import { homeAgentFirewall } from "./home-agent-firewall.js";
@@ -11,7 +11,7 @@ import type { KernelObject, Link, NftElement, Route } from "./objects.js";
 import { protectedBinding } from "./payload-protection.js";
 import { returnRoutabilityBinding } from "./return-routability-protection.js";
 import { homeAgentSecuritySite } from "./security-plan.js";
-import { deviceObjects, signallingObjects, sysctl } from "./shared-objects.js";
+import { deviceObjects, SIGNALLING_DEVICE, sysctl } from "./shared-objects.js";
 import {
   type Associations,
   DEVICE,
@@ -23,8 +23,10 @@ import {
   profileOf,
   protectsPayload,
   sendDevice,
+  TUN_DEVICE,
   type TunnelClass,
   tunnelClasses,
+  usesPlainTunnels,
 } from "./site.js";
 import type { ObservedEsp } from "./tunnel-associations.js";
 
@@ -34,21 +36,16 @@ export { planNegotiatedSubscriber, planSubscriberSecurity } from "./security-pla
 export const octetOfDscp = (dscp: number): number => dscp << 2;
 
 export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObject[] {
-  const { ipv4 } = site.addresses;
   return [
     sysctl("net/ipv6/conf/all/forwarding", 1),
     sysctl("net/ipv4/ip_forward", 1),
     // IPv4 packets without DF in IPv6: the kernel fragments by the path MTU it has learnt only with this.
     sysctl("net/ipv4/ip_forward_use_pmtu", 1),
     ...homeLinkSwitches(site.homeDevice),
-    ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
-    ...deviceObjects(
-      ip6Device(site, DEVICE.receiveIpv6, { external: false, local: site.addresses.ipv6 }),
-      INTERNAL_ADDRESS.receiveIpv6,
-    ),
-    ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
+    ...(usesPlainTunnels(site) ? plainTunnels(site) : []),
     ...(protectsPayload(site) ? [protectedDevice(deviceMtu(site))] : []),
-    ...signallingObjects(),
+    SIGNALLING_DEVICE,
+    ...site.homePrefixes.flatMap(signallingRoutes),
     ...homeAgentSecuritySite(site),
     homeAgentFirewall(site),
   ];
@@ -65,6 +62,16 @@ function homeLinkSwitches(device: string | undefined): readonly KernelObject[] {
     sysctl(`net/ipv6/conf/${device}/proxy_ndp`, 1),
     sysctl(`net/ipv6/neigh/${device}/proxy_delay`, 0),
     sysctl(`net/ipv4/neigh/${device}/proxy_delay`, 0),
+  ];
+}
+
+/** The devices of unprotected payload. */
+function plainTunnels(site: HomeAgentPlanSite): readonly KernelObject[] {
+  const { ipv4, ipv6: local } = site.addresses;
+  return [
+    ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
+    ...deviceObjects(ip6Device(site, DEVICE.receiveIpv6, { external: false, local }), INTERNAL_ADDRESS.receiveIpv6),
+    ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
   ];
 }
 
@@ -115,6 +122,22 @@ function ip6Device(
     up: true,
     link: { type: "ip6tnl", ttl: ends.external ? 0 : 64, trafficClass: ends.external ? 0 : "inherit", ...ends },
   };
+}
+
+const LAST_METRIC = 0xffffffff;
+
+/**
+ * A socket that is bound to the TUN device finds its way to any home address, whatever other routes there are. For nobody else: the kernel
+ * asks the first route before the second, and it refuses, so that what is for no registered node never comes to us. A rule with a mark
+ * would do the same, but from the first IPv6 rule on every packet costs a walk through all rules.
+ */
+function signallingRoutes(destination: Prefix): readonly Route[] {
+  if (isIpv4(destination.address)) return [];
+  const route = { kind: "route", destination, table: MAIN_TABLE } as const;
+  return [
+    { ...route, metric: LAST_METRIC - 1, device: "lo" },
+    { ...route, metric: LAST_METRIC, device: TUN_DEVICE },
+  ];
 }
 
 function protectedDevice(mtu: number): Link {

@@ -20,7 +20,7 @@ import type { Address, KernelObject, Link, Route } from "./objects.js";
 import { protectedNode } from "./payload-protection.js";
 import { returnRoutabilityNode } from "./return-routability-protection.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "./security-plan.js";
-import { deviceObjects, signallingObjects } from "./shared-objects.js";
+import { deviceObjects, markedSignalling } from "./shared-objects.js";
 import {
   type Associations,
   CARE_OF_TABLE_BASE,
@@ -56,7 +56,7 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
       from: hostPrefix(site.homeAddress),
       findSource: true,
     },
-    ...signallingObjects(),
+    ...markedSignalling(),
     ...ikeRules(site),
     ...mobileNodeSecuritySite(site, keys),
     mobileNodeFirewall(site),

@@ -18,6 +18,8 @@ export const OWNERSHIP = {
   reqidBase: 0x44000000,
   /** XFRM policies: priorities policyPriorityBase .. policyPriorityBase + 0xffff. */
   policyPriorityBase: 0x41910000,
+  /** The thresholds of a home agent: every policy that names one host at the remote end is hashed. */
+  policyHash: { ipv4: { localBits: 0, remoteBits: 32 }, ipv6: { localBits: 0, remoteBits: 128 } },
 } as const;
 
 /** A UDP port at which the kernel takes off a UDP header; GUE variant 1 is the format of RFC 5555 §4.1. Ports carry no owner: identity is family and port. */
@@ -343,6 +345,16 @@ export interface Sysctl {
   readonly value: string;
 }
 
+/**
+ * From which prefix lengths on XFRM policies stand in the kernel's hash table; the others stand in trees that every packet walks. One for
+ * the network namespace. Local is our end: the source of what goes out, the destination of what comes in.
+ */
+export interface PolicyHash {
+  readonly kind: "policy-hash";
+  readonly ipv4: { readonly localBits: number; readonly remoteBits: number };
+  readonly ipv6: { readonly localBits: number; readonly remoteBits: number };
+}
+
 export type KernelObject =
   | FouPort
   | Link
@@ -352,6 +364,7 @@ export type KernelObject =
   | ProxyNeighbour
   | XfrmState
   | XfrmPolicy
+  | PolicyHash
   | NftTable
   | NftElement
   | Sysctl;
@@ -379,6 +392,8 @@ export function objectKey(object: KernelObject): string {
         : `xfrm-state ${object.transform.type} ${object.source} ${object.destination}`;
     case "xfrm-policy":
       return `xfrm-policy ${object.policyType} ${object.direction} ${selectorKey(object.selector)} ${markKey(object.mark)}`;
+    case "policy-hash":
+      return "policy-hash";
     case "nft-table":
       return `nft-table ${object.family} ${object.name}`;
     case "nft-element":

@@ -103,6 +103,7 @@ export function homeAgentSecuritySite({ addresses, negotiated }: HomeAgentPlanSi
   const homeAgent = addresses.ipv6;
   const unprotected = { source: ANYBODY, destination: hostPrefix(homeAgent), protocol: MOBILITY_HEADER };
   return [
+    { kind: "policy-hash", ...OWNERSHIP.policyHash },
     ...wildcard("home-address-option", negotiated !== undefined),
     policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" }),
     ...(negotiated === undefined ? [] : blockedPrefixDiscovery(homeAgent)),

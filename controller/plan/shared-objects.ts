@@ -27,10 +27,19 @@ export function deviceObjects(link: Link, address: Ipv4Address): readonly Kernel
   ];
 }
 
-/** Messages with our mark go into the TUN device, whatever the routes say, and come out of the kernel with ESP applied. */
-export function signallingObjects(): readonly KernelObject[] {
+/** What goes into it comes out of the kernel with ESP applied. */
+export const SIGNALLING_DEVICE: Link = {
+  kind: "link",
+  name: TUN_DEVICE,
+  mtu: DEFAULT_MTU,
+  up: true,
+  link: { type: "tun" },
+};
+
+/** Messages with our mark go into the TUN device, whatever the routes say. */
+export function markedSignalling(): readonly KernelObject[] {
   return [
-    { kind: "link", name: TUN_DEVICE, mtu: DEFAULT_MTU, up: true, link: { type: "tun" } },
+    SIGNALLING_DEVICE,
     {
       kind: "route",
       destination: { address: IPV6_ANY, length: 0 },

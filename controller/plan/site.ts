@@ -69,6 +69,7 @@ export interface TunnelProfileSpec {
 
 export interface HomeAgentPlanSite {
   readonly addresses: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
+  readonly homePrefixes: readonly Prefix[];
   /** Absent: a virtual home link. */
   readonly homeDevice?: string | undefined;
   /** Of the shared devices, in octets. */
@@ -188,6 +189,11 @@ export function tunnelClasses(site: HomeAgentPlanSite): readonly TunnelClass[] {
 
 export function protectsPayload({ profiles }: HomeAgentPlanSite): boolean {
   return [...profiles.values()].some(({ protection }) => protection === "esp");
+}
+
+/** Whether any payload travels unprotected. Where none does, there is no plain tunnel that a packet could come out of. */
+export function usesPlainTunnels({ profiles }: HomeAgentPlanSite): boolean {
+  return [...profiles.values()].some(({ protection }) => protection !== "esp");
 }
 
 /** Whether ESP in tunnel mode comes and goes: for payload, or for return routability wherever keys are negotiated. */

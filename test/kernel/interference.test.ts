@@ -25,7 +25,7 @@ test("a home agent among others who meddle", async (t) => {
       ["an IPv6 route", `ip -6 route del ${ALICE.homeAddress}`],
       ["an IPv4 route", `ip route del ${ALICE.ipv4HomeAddress}`],
       ["a set element", `nft flush set inet dsmipd udp-6`],
-      ["a rule", "ip -6 rule del priority 4190"],
+      ["the route of the signalling", "ip -6 route del 2001:db8:1::/64 dev dsmip-sig"],
       ["all IPsec policies", "ip xfrm policy flush; ip xfrm policy flush ptype sub"],
       ["all security associations", "ip xfrm state flush"],
       ["the nftables table", "nft delete table inet dsmipd"],

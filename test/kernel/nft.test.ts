@@ -130,7 +130,10 @@ test("the tables of the plan for both roles come back as they are, and nft can l
     homeAgent: addresses,
     profile,
   };
-  for (const wanted of [homeAgentFirewall({ addresses, mtu: 1400, profiles }), mobileNodeFirewall(node)]) {
+  for (const wanted of [
+    homeAgentFirewall({ addresses, homePrefixes, mtu: 1400, profiles }),
+    mobileNodeFirewall(node),
+  ]) {
     await kernel.commit(table.create(wanted, NAMES));
     const [found] = await kernel.dump(table);
     assert.ok(found !== undefined && sameNftTable(found, wanted), JSON.stringify(found));

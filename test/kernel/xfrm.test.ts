@@ -11,6 +11,7 @@ import { hostPrefix, IPV6_ANY, type Ipv6Address, ipToBytes, ipv6 } from "../../c
 import { Secret } from "../../controller/base/secret.js";
 import type { IpPacket, IpSocket } from "../../controller/io/ip-socket.js";
 import { openMobilityHeaderSocket } from "../../controller/io/mobility-header-socket.js";
+import { policyHashCodec } from "../../controller/kernel/policy-hash.js";
 import { XFRM_MSG_UPDSA } from "../../controller/kernel/xfrm-constants.js";
 import { XFRM_STRUCTS } from "../../controller/kernel/xfrm-layout.js";
 import { xfrmPolicyCodec } from "../../controller/kernel/xfrm-policy.js";
@@ -20,6 +21,7 @@ import {
   type KernelObject,
   OWNERSHIP,
   objectKey,
+  type PolicyHash,
   type XfrmPolicy,
   type XfrmSelector,
   type XfrmState,
@@ -83,6 +85,28 @@ test("what ip xfrm writes, we read", { skip }, async (t) => {
   const kernel = new CodecKernel(t, "xfrm", namespace(t, "theirs"));
   for (const { command } of VERBS) kernel.run("ip", ...command.split(" ").slice(1));
   assertSame(await dumpAll(kernel), FINAL);
+});
+
+test("the thresholds of the policies' hash: set, read, changed by somebody else, set back", { skip }, async (t) => {
+  const kernel = new CodecKernel(t, "xfrm", namespace(t, "hash"));
+  const thresholds = (): string[] =>
+    kernel
+      .run("ip", "-s", "-s", "xfrm", "policy", "count")
+      .split("\n")
+      .flatMap((line) => /thresholds: *(.*)/.exec(line)?.slice(1) ?? []);
+  const read = async (ownOnly: boolean): Promise<(PolicyHash | undefined)[]> =>
+    (await kernel.ask(policyHashCodec.dump())).map((message) => policyHashCodec.decode(message, NAMES, ownOnly));
+  const wanted = { kind: "policy-hash", ...OWNERSHIP.policyHash } as const;
+
+  assert.deepEqual(await read(true), [undefined], "what the kernel begins with is not ours");
+  await kernel.execute(policyHashCodec.create(wanted, NAMES));
+  assert.deepEqual(thresholds(), ["local 0 remote 32", "local 0 remote 128"]);
+  assert.deepEqual(await read(true), [wanted]);
+  kernel.run("ip", "xfrm", "policy", "set", "hthresh6", "64", "128");
+  assert.deepEqual(await read(true), [undefined]);
+  assert.deepEqual(await read(false), [{ ...wanted, ipv6: { localBits: 64, remoteBits: 128 } }]);
+  await kernel.execute(policyHashCodec.remove(wanted, NAMES));
+  assert.deepEqual(thresholds(), ["local 32 remote 32", "local 128 remote 128"]);
 });
 
 test("what we write, ip xfrm and we ourselves read; by type, direction, mark and Mobility Header type", {

@@ -5,6 +5,7 @@
  *
  * usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp]
  */
+import { parsePrefix } from "../../controller/base/ip.js";
 import { openKernel } from "../../controller/daemon/kernel.js";
 import { enterNamespace } from "../../controller/io/native.js";
 import {
@@ -18,12 +19,14 @@ import { type HomeAgentPlanSite, TUN_DEVICE } from "../../controller/plan/site.j
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
 import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { homeAgentAssociations } from "./esp-frames.js";
-import { ACCESSES, type Access, dataPathOf, endpointOf, HOME_AGENT, mobileNode } from "./places.js";
+import { ACCESSES, type Access, dataPathOf, endpointOf, HOME_AGENT, HOME_PREFIXES, mobileNode } from "./places.js";
 
 type Protection = "none" | "esp";
 
 function siteWith(protection: Protection): HomeAgentPlanSite {
-  return { addresses: HOME_AGENT, mtu: 1400, profiles: new Map([["default", { dscp: "copy", ttl: 64, protection }]]) };
+  const profile = { dscp: "copy", ttl: 64, protection } as const;
+  const homePrefixes = HOME_PREFIXES.map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined);
+  return { addresses: HOME_AGENT, homePrefixes, mtu: 1400, profiles: new Map([["default", profile]]) };
 }
 
 function planNode(number: number, access: Access, site: HomeAgentPlanSite): readonly KernelObject[] {

@@ -124,7 +124,7 @@ async function measure(
 /** The routes of nodes that are not bound, on the home agent's own devices, added by iproute2 and taken away again. */
 function ipBatchPerSecond(machine: Machine, from: number, count: number): number {
   const paths: DataPath[] = Array.from({ length: count }, (_, i) => dataPathOf(from + i, "udp"));
-  const site = { addresses: HOME_AGENT, mtu: 1400, profiles: new Map() };
+  const site = { addresses: HOME_AGENT, homePrefixes: [], mtu: 1400, profiles: new Map() };
   const lines: Record<"-4" | "-6", string[]> = { "-4": [], "-6": [] };
   for (const object of paths.flatMap((path) => planBinding(path, site))) {
     if (object.kind !== "route") continue;

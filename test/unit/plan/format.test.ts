@@ -201,6 +201,14 @@ const CASES: readonly (readonly [KernelObject, string])[] = [
     ].join("\n"),
   ],
   [
+    {
+      kind: "policy-hash",
+      ipv4: { localBits: 0, remoteBits: 32 },
+      ipv6: { localBits: 1, remoteBits: 128 },
+    },
+    "ip xfrm policy set hthresh4 0 32 hthresh6 1 128",
+  ],
+  [
     { kind: "sysctl", path: "net/ipv6/conf/eth0.1/proxy_ndp", value: "1" },
     "sysctl -w net/ipv6/conf/eth0.1/proxy_ndp=1",
   ],
@@ -217,6 +225,7 @@ t.test("every object is the command that would make it", (t) => {
     "proxy-neighbour": true,
     "xfrm-state": true,
     "xfrm-policy": true,
+    "policy-hash": true,
     "nft-table": true,
     "nft-element": true,
     sysctl: true,

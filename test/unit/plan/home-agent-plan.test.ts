@@ -1,7 +1,15 @@
 /** What a home agent's kernel shall hold, as commands: the site, bindings in every format and with every kind of profile. */
+import assert from "node:assert/strict";
 import fc from "fast-check";
 import t from "tap";
-import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import {
+  type Ipv4Address,
+  type Ipv6Address,
+  ipv4,
+  ipv6,
+  type Prefix,
+  parsePrefix,
+} from "../../../controller/base/ip.js";
 import { formatObject } from "../../../controller/plan/format.js";
 import { homeAgentFirewall } from "../../../controller/plan/home-agent-firewall.js";
 import { planBinding, planHomeAgentSite } from "../../../controller/plan/home-agent-plan.js";
@@ -9,6 +17,7 @@ import { type KernelObject, type Link, objectKey } from "../../../controller/pla
 import { type HomeAgentPlanSite, sendDevice, type TunnelProfileSpec } from "../../../controller/plan/site.js";
 import type { DataPath, Endpoint } from "../../../controller/protocol/inputs.js";
 
+const prefix = (text: string): Prefix => parsePrefix(text) ?? assert.fail(text);
 const HA6 = ipv6("2001:db8:1::1");
 const HA4 = ipv4("203.0.113.1");
 const HOA6 = ipv6("2001:db8:1::100");
@@ -25,6 +34,7 @@ const PROFILES = new Map<string, TunnelProfileSpec>([
 ]);
 const SITE: HomeAgentPlanSite = {
   addresses: { ipv6: HA6, ipv4: HA4 },
+  homePrefixes: [prefix("2001:db8:1::/64"), prefix("198.51.100.0/24")],
   homeDevice: "home",
   mtu: 1400,
   profiles: PROFILES,
@@ -176,8 +186,8 @@ t.test("the devices, addresses and switches of a site", (test) => {
     ),
     ...device("dsmip-o6", "ip6tnl mode any external hoplimit inherit tclass 0x0 encaplimit none", "240.41.65.0"),
     "ip tuntap add dev dsmip-sig mode tun\nip link set dev dsmip-sig mtu 1400 alias dsmipd up",
-    "ip -6 route add ::/0 dev dsmip-sig table 4192 proto 155 metric 1024",
-    "ip -6 rule add priority 4190 from all fwmark 0x4191 table 4192 proto 155",
+    "ip -6 route add 2001:db8:1::/64 dev lo table 254 proto 155 metric 4294967294",
+    "ip -6 route add 2001:db8:1::/64 dev dsmip-sig table 254 proto 155 metric 4294967295",
   ]);
   test.end();
 });
@@ -269,14 +279,40 @@ t.test(
   },
 );
 
+const ESP_PROFILES = [
+  ["default", { dscp: "copy", ttl: 64, protection: "esp" }],
+  ["fixed", { dscp: 46, ttl: 77, protection: "esp" }],
+] as const satisfies [string, TunnelProfileSpec][];
+const PLAIN: [string, TunnelProfileSpec] = ["plain", { dscp: "copy", ttl: 64 }];
+
+t.test("where all payload is protected there is no plain tunnel, and no chain that only these need", (test) => {
+  const site = { ...SITE, profiles: new Map<string, TunnelProfileSpec>(ESP_PROFILES) };
+  const objects = planHomeAgentSite(site);
+  test.strictSame(
+    objects.flatMap((object) => (object.kind === "link" ? [object.name] : [])),
+    ["dsmip-esp", "dsmip-sig"],
+  );
+  test.notOk(objects.some(({ kind }) => kind === "fou-port"));
+  test.strictSame(rules("prerouting", site), ["meta l4proto 50 accept", "ip daddr 203.0.113.1 jump to-ipv4"]);
+  test.strictSame(rules("to-ipv4", site), [
+    "udp dport 4500 meta mark set meta mark | 0x20000000 accept",
+    "udp dport 4191 jump steer",
+  ]);
+  test.strictSame(rules("output", site), [
+    "meta mark & 0x10000000 == 0x10000000 meta nfproto ipv6 jump esp-6",
+    "meta mark & 0x10000000 == 0x10000000 jump esp-4",
+    "ip saddr 203.0.113.1 udp sport 4192 udp sport set 4191 udp checksum set 0 notrack",
+  ]);
+  const bases = homeAgentFirewall(site).chains.flatMap(({ name, base }) => (base === undefined ? [] : [name]));
+  test.strictSame(bases, ["prerouting", "output"]);
+  test.strictSame(rules("output", { ...site, addresses: { ipv6: HA6 } }), [
+    "meta mark & 0x10000000 == 0x10000000 meta nfproto ipv6 jump esp-6",
+  ]);
+  test.end();
+});
+
 t.test("the firewall for payload in ESP: short ways for ESP, and the outer header of each class", (test) => {
-  const site = {
-    ...SITE,
-    profiles: new Map([
-      ["default", { dscp: "copy", ttl: 64, protection: "esp" } as const],
-      ["fixed", { dscp: 46, ttl: 77, protection: "esp" } as const],
-    ]),
-  };
+  const site = { ...SITE, profiles: new Map<string, TunnelProfileSpec>([...ESP_PROFILES, PLAIN]) };
   test.strictSame(rules("prerouting", site), [
     'iifname "dsmip-o*" counter name send-only drop',
     "meta l4proto 50 accept",
@@ -310,23 +346,28 @@ t.test("exceptions from copying are looked up only where some profile has a fixe
   test.end();
 });
 
-t.test("every set, map, counter and chain that a rule names is there, and every one that is there is named", (test) => {
-  const table = homeAgentFirewall(SITE);
-  const expressions = table.chains.flatMap((chain) => chain.rules.flatMap((rule) => rule.expressions));
-  const used = (pick: (expression: (typeof expressions)[number]) => string | undefined): string[] =>
-    [...new Set(expressions.flatMap((expression) => pick(expression) ?? []))].sort();
-  test.strictSame(
-    used((expression) => (expression.type === "lookup" ? expression.set : undefined)),
-    table.sets.map(({ name }) => name).sort(),
-  );
-  test.strictSame(
-    used((expression) => (expression.type === "count" ? expression.counter : undefined)),
-    [...table.counters].sort(),
-  );
-  const jumpedTo = used((expression) => (expression.type === "verdict" ? expression.chain : undefined));
-  test.strictSame(jumpedTo, table.chains.flatMap((chain) => (chain.base === undefined ? [chain.name] : [])).sort());
-  test.end();
-});
+for (const [kind, profiles] of [
+  ["plain", PROFILES],
+  ["protected", new Map<string, TunnelProfileSpec>(ESP_PROFILES)],
+  ["mixed", new Map<string, TunnelProfileSpec>([...ESP_PROFILES, PLAIN])],
+] as const)
+  t.test(`every set, map, counter and chain that a rule names is there, and each is named: ${kind} payload`, (test) => {
+    const table = homeAgentFirewall({ ...SITE, profiles });
+    const expressions = table.chains.flatMap((chain) => chain.rules.flatMap((rule) => rule.expressions));
+    const used = (pick: (expression: (typeof expressions)[number]) => string | undefined): string[] =>
+      [...new Set(expressions.flatMap((expression) => pick(expression) ?? []))].sort();
+    test.strictSame(
+      used((expression) => (expression.type === "lookup" ? expression.set : undefined)),
+      table.sets.map(({ name }) => name).sort(),
+    );
+    test.strictSame(
+      used((expression) => (expression.type === "count" ? expression.counter : undefined)),
+      [...table.counters].sort(),
+    );
+    const jumpedTo = used((expression) => (expression.type === "verdict" ? expression.chain : undefined));
+    test.strictSame(jumpedTo, table.chains.flatMap((chain) => (chain.base === undefined ? [chain.name] : [])).sort());
+    test.end();
+  });
 
 const host6 = fc.integer({ min: 1, max: 0xffff }).map((n): Ipv6Address => ipv6(`2001:db8:1::${n.toString(16)}`));
 const host4 = fc.integer({ min: 1, max: 254 }).map((n): Ipv4Address => ipv4(`198.51.100.${n}`));

@@ -24,6 +24,7 @@ const HA6 = ipv6("2001:db8:1::1");
 const HA4 = ipv4("203.0.113.1");
 const homeAgent = (protection: "none" | "esp", negotiated = true): HomeAgentPlanSite => ({
   addresses: { ipv6: HA6, ipv4: HA4 },
+  homePrefixes: [],
   mtu: 1400,
   profiles: new Map([["default", { dscp: "copy", ttl: 64, protection }]]),
   ...(negotiated && { negotiated: { slots: NO_SLOTS, espInUdp: "nat" } }),

@@ -18,6 +18,7 @@ const HA4 = ipv4("203.0.113.1");
 const PROFILE = { dscp: "copy", ttl: 64, protection: "esp" } as const;
 const HOME_AGENT: HomeAgentPlanSite = {
   addresses: { ipv6: HA6, ipv4: HA4 },
+  homePrefixes: [],
   mtu: 1400,
   profiles: new Map([["default", PROFILE]]),
   negotiated: { slots: NO_SLOTS, espInUdp: "nat" },

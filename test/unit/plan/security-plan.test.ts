@@ -20,7 +20,12 @@ const KEYS: NodeSecurity = {
   acknowledgement: { spi: 0x1001, key: new Secret(new Uint8Array(20).fill(0xbb)) },
 };
 const PROFILE = { dscp: "copy", ttl: 64 } as const;
-const HOME_AGENT: HomeAgentPlanSite = { addresses: { ipv6: HA }, mtu: 1400, profiles: new Map([["default", PROFILE]]) };
+const HOME_AGENT: HomeAgentPlanSite = {
+  addresses: { ipv6: HA },
+  homePrefixes: [],
+  mtu: 1400,
+  profiles: new Map([["default", PROFILE]]),
+};
 const NODE: MobileNodePlanSite = {
   homeAddress: HOA,
   homePrefixes: [],
@@ -67,6 +72,7 @@ t.test(
   "home address options of anybody are taken before ESP and Mobility Headers only; what is unprotected is blocked",
   (test) => {
     test.strictSame(commands(homeAgentSecuritySite(HOME_AGENT)), [
+      "ip xfrm policy set hthresh4 0 32 hthresh6 0 128",
       ...wildcard("hao"),
       `ip xfrm policy add src ::/0 dst 2001:db8:1::1/128 proto 135 dir in ptype main action block ${priority(0x800)}`,
     ]);
