@@ -2,7 +2,7 @@
  * The home agent's nftables table: signalling steered to us, spoofed payload dropped before decapsulation, outer headers completed.
  * KERNEL.md tells the reason of every chain.
  */
-import { markEspInUdp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "./esp-firewall.js";
+import { markEspInUdp, rareProtocols, TYPED_MESSAGES_CHAIN, toRareProtocols } from "./esp-firewall.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone } from "./home-agent-output.js";
 import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./home-agent-sets.js";
 import {
@@ -83,6 +83,7 @@ const counts = ({ rules }: NftChain, name: string): boolean =>
 function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv4, ipv6 } = site.addresses;
   const plain = usesPlainTunnels(site);
+  const rare = rareProtocols({ esp: usesEspTunnels(site), typed: site.negotiated !== undefined });
   const untracked = plain ? [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(l4proto(protocol), notrack)) : [];
   return [
     {
@@ -90,12 +91,12 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
       base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
       rules: [
         ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
-        ...(usesEspTunnels(site) ? [rule(l4proto(PROTOCOL.esp), accept)] : []),
+        ...(rare.length === 0 ? [] : [toRareProtocols]),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
         ...(plain ? [rule(ipField("daddr", ipv6), jump("to-ipv6"))] : []),
-        ...(site.negotiated === undefined ? [] : toTypedMessages),
       ],
     },
+    ...rare,
     ...(ipv4 === undefined
       ? []
       : [

@@ -67,17 +67,21 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
 /** Without plain tunnels one chain is enough, and no route changes with it. */
 export function outputOfEspAlone(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv4 } = site.addresses;
+  const versions = ipv4 === undefined ? ([6] as const) : ([6, 4] as const);
+  const classes = tunnelClasses(site);
+  const few = classes.length === 1; // then looking at once is shorter than a way to a chain
   return [
     {
       name: "output",
       base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
       rules: [
-        rule(sentEsp, family(6), jump("esp-6")),
-        ...(ipv4 === undefined ? [] : [rule(sentEsp, jump("esp-4")), signallingPort(ipv4)]),
+        ...versions.flatMap((version) =>
+          few ? dressEsp(version, classes, family(version)) : [rule(family(version), sentEsp, jump(`esp-${version}`))],
+        ),
+        ...(ipv4 === undefined ? [] : [signallingPort(ipv4)]),
       ],
     },
-    ...(ipv4 === undefined ? [] : espChain(site, 4)),
-    ...espChain(site, 6),
+    ...(few ? [] : versions.flatMap((version) => espChain(site, version))),
   ];
 }
 

@@ -70,6 +70,17 @@ export function l4proto(protocol: number): Clause {
   };
 }
 
+/** This protocol number or a higher one. */
+export function l4protoFrom(protocol: number): Clause {
+  return {
+    text: `meta l4proto >= ${protocol}`,
+    expressions: [
+      { type: "meta", key: "l4proto", register: REGISTER },
+      { type: "compare", op: "gte", register: REGISTER, value: octet(protocol) },
+    ],
+  };
+}
+
 export function udpPort(end: "sport" | "dport", port: number): Clause {
   const { expressions } = l4proto(17);
   return {

@@ -15,6 +15,7 @@ import {
   planNegotiatedSubscriber,
 } from "../../controller/plan/home-agent-plan.js";
 import type { KernelObject } from "../../controller/plan/objects.js";
+import { assignSlots } from "../../controller/plan/request-ids.js";
 import { type HomeAgentPlanSite, TUN_DEVICE } from "../../controller/plan/site.js";
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
 import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
@@ -23,10 +24,14 @@ import { ACCESSES, type Access, dataPathOf, endpointOf, HOME_AGENT, HOME_PREFIXE
 
 type Protection = "none" | "esp";
 
-function siteWith(protection: Protection): HomeAgentPlanSite {
+/** With "esp" as where IKE gives the keys: its policies and rules are there, whoever has given these. */
+function siteWith(protection: Protection, count: number): HomeAgentPlanSite {
   const profile = { dscp: "copy", ttl: 64, protection } as const;
   const homePrefixes = HOME_PREFIXES.map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined);
-  return { addresses: HOME_AGENT, homePrefixes, mtu: 1400, profiles: new Map([["default", profile]]) };
+  const site = { addresses: HOME_AGENT, homePrefixes, mtu: 1400, profiles: new Map([["default", profile]]) };
+  if (protection === "none") return site;
+  const nodes = Array.from({ length: count }, (_, number) => mobileNode(number).homeAddress);
+  return { ...site, negotiated: { slots: assignSlots(nodes), espInUdp: "nat" } };
 }
 
 function planNode(number: number, access: Access, site: HomeAgentPlanSite): readonly KernelObject[] {
@@ -58,7 +63,7 @@ async function make(kernel: KernelPort, objects: readonly KernelObject[]): Promi
 
 async function install(access: Access, count: number, protection: Protection): Promise<Record<string, number>> {
   const kernel = await openKernel();
-  const site = siteWith(protection);
+  const site = siteWith(protection, count);
   await make(
     kernel,
     planHomeAgentSite(site).filter((object) => !ofSignalling(object)),

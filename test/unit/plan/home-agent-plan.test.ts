@@ -293,21 +293,35 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
     ["dsmip-esp", "dsmip-sig"],
   );
   test.notOk(objects.some(({ kind }) => kind === "fou-port"));
-  test.strictSame(rules("prerouting", site), ["meta l4proto 50 accept", "ip daddr 203.0.113.1 jump to-ipv4"]);
+  test.strictSame(rules("prerouting", site), [
+    "meta l4proto >= 50 jump rare-protocols",
+    "ip daddr 203.0.113.1 jump to-ipv4",
+  ]);
+  test.strictSame(rules("rare-protocols", site), ["meta l4proto 50 accept"]);
   test.strictSame(rules("to-ipv4", site), [
     "udp dport 4500 meta mark set meta mark | 0x20000000 accept",
     "udp dport 4191 jump steer",
   ]);
   test.strictSame(rules("output", site), [
-    "meta mark & 0x10000000 == 0x10000000 meta nfproto ipv6 jump esp-6",
-    "meta mark & 0x10000000 == 0x10000000 jump esp-4",
+    "meta nfproto ipv6 meta mark & 0x10000000 == 0x10000000 jump esp-6",
+    "meta nfproto ipv4 meta mark & 0x10000000 == 0x10000000 jump esp-4",
     "ip saddr 203.0.113.1 udp sport 4192 udp sport set 4191 udp checksum set 0 notrack",
   ]);
   const bases = homeAgentFirewall(site).chains.flatMap(({ name, base }) => (base === undefined ? [] : [name]));
   test.strictSame(bases, ["prerouting", "output"]);
   test.strictSame(rules("output", { ...site, addresses: { ipv6: HA6 } }), [
-    "meta mark & 0x10000000 == 0x10000000 meta nfproto ipv6 jump esp-6",
+    "meta nfproto ipv6 meta mark & 0x10000000 == 0x10000000 jump esp-6",
   ]);
+  const [single] = ESP_PROFILES;
+  test.strictSame(
+    rules("output", { ...site, profiles: new Map<string, TunnelProfileSpec>([single]) }),
+    [
+      "meta nfproto ipv6 meta mark & 0x107fff00 == 0x10404000 ip6 hoplimit != 64 ip6 hoplimit set 64",
+      "meta nfproto ipv4 meta mark & 0x107fff00 == 0x10404000 ip ttl != 64 ip ttl set 64",
+      "ip saddr 203.0.113.1 udp sport 4192 udp sport set 4191 udp checksum set 0 notrack",
+    ],
+    "one outer header for all: no chain of its own",
+  );
   test.end();
 });
 
@@ -315,7 +329,7 @@ t.test("the firewall for payload in ESP: short ways for ESP, and the outer heade
   const site = { ...SITE, profiles: new Map<string, TunnelProfileSpec>([...ESP_PROFILES, PLAIN]) };
   test.strictSame(rules("prerouting", site), [
     'iifname "dsmip-o*" counter name send-only drop',
-    "meta l4proto 50 accept",
+    "meta l4proto >= 50 jump rare-protocols",
     "ip daddr 203.0.113.1 jump to-ipv4",
     "ip6 daddr 2001:db8:1::1 jump to-ipv6",
   ]);
