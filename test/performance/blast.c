@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, MAX_SOURCES = 8 };
+enum { BATCH = 64, MAX_SOURCES = 9 };
 
 struct source {
   int socket;

@@ -98,7 +98,7 @@ export function install(
   { machine }: HomeAgentMachine,
   access: Access,
   count: number,
-  ...words: readonly "esp"[]
+  ...words: readonly ("esp" | "mixed")[]
 ): InstallReport {
   const program = join(dirname(fileURLToPath(import.meta.url)), "install.js");
   const text = run([process.execPath, program, machine.path, access, String(count), ...words]);

@@ -3,7 +3,7 @@
  * netlink as in the daemon, without a daemon. With "esp" payload is protected, under the keys of esp-frames.ts, and the policies and
  * associations of signalling are there too. Prints {"bindings", "objects", "milliseconds", "transactions"}.
  *
- * usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp]
+ * usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp|mixed]
  */
 import { parsePrefix } from "../../controller/base/ip.js";
 import { openKernel } from "../../controller/daemon/kernel.js";
@@ -16,19 +16,25 @@ import {
 } from "../../controller/plan/home-agent-plan.js";
 import type { KernelObject } from "../../controller/plan/objects.js";
 import { assignSlots } from "../../controller/plan/request-ids.js";
-import { type HomeAgentPlanSite, TUN_DEVICE } from "../../controller/plan/site.js";
+import { type HomeAgentPlanSite, TUN_DEVICE, type TunnelProfileSpec } from "../../controller/plan/site.js";
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
 import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { homeAgentAssociations } from "./esp-frames.js";
 import { ACCESSES, type Access, dataPathOf, endpointOf, HOME_AGENT, HOME_PREFIXES, mobileNode } from "./places.js";
 
-type Protection = "none" | "esp";
+/** "mixed": payload in ESP at a home agent that has a profile without protection too. */
+type Protection = (typeof PROTECTIONS)[number];
+const PROTECTIONS = ["none", "esp", "mixed"] as const;
 
 /** With "esp" as where IKE gives the keys: its policies and rules are there, whoever has given these. */
 function siteWith(protection: Protection, count: number): HomeAgentPlanSite {
-  const profile = { dscp: "copy", ttl: 64, protection } as const;
+  const header = { dscp: "copy", ttl: 64 } as const;
+  const profiles = new Map<string, TunnelProfileSpec>([
+    ["default", { ...header, protection: protection === "none" ? "none" : "esp" }],
+    ...(protection === "mixed" ? [["plain", header] as const] : []),
+  ]);
   const homePrefixes = HOME_PREFIXES.map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined);
-  const site = { addresses: HOME_AGENT, homePrefixes, mtu: 1400, profiles: new Map([["default", profile]]) };
+  const site = { addresses: HOME_AGENT, homePrefixes, mtu: 1400, profiles };
   if (protection === "none") return site;
   const nodes = Array.from({ length: count }, (_, number) => mobileNode(number).homeAddress);
   return { ...site, negotiated: { slots: assignSlots(nodes), espInUdp: "nat" } };
@@ -82,9 +88,10 @@ async function install(access: Access, count: number, protection: Protection): P
   };
 }
 
-const [path = "", name = "", count = "", protection = "none"] = process.argv.slice(2);
+const [path = "", name = "", count = "", word = "none"] = process.argv.slice(2);
 const access = ACCESSES.find((one) => one === name);
-if (access === undefined || !(Number(count) > 0) || (protection !== "none" && protection !== "esp"))
-  throw new Error("usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp]");
+const protection = PROTECTIONS.find((one) => one === word);
+if (access === undefined || !(Number(count) > 0) || protection === undefined)
+  throw new Error("usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp|mixed]");
 enterNamespace(path);
 process.stdout.write(`${JSON.stringify(await install(access, Number(count), protection))}\n`);

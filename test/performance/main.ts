@@ -22,7 +22,7 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --rounds N       slices of each kind in the forwarding measurement (25)
   --slice MS       length of a slice (20)
   --protected N    subscribers whose payload is in ESP (1000)
-  --frames N       length of a slice there, in frames, and --esp-rounds N slices of each kind (3200, 10)
+  --frames N       length of a slice there, in frames, and --esp-rounds N slices of each kind (1600, 10)
   --nodes N        nodes that register at once (1000)
   --repetitions N  how often they all move (3)
   --handovers N    single handovers (200)
@@ -40,7 +40,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "25" },
     slice: { type: "string", default: "20" },
     protected: { type: "string", default: "1000" },
-    frames: { type: "string", default: "3200" },
+    frames: { type: "string", default: "1600" },
     "esp-rounds": { type: "string", default: "10" },
     nodes: { type: "string", default: "1000" },
     repetitions: { type: "string", default: "3" },

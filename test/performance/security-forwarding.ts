@@ -44,6 +44,9 @@ export interface SecurityForwardingReport {
   readonly generator: number;
   /** One subscriber by hand, with chains at the hooks of our firewall that are empty. */
   readonly emptyChains: number;
+  /** One subscriber of ours at a home agent that has unprotected payload too, and the firewall for it. */
+  readonly mixed: number;
+  readonly mixedToByHand: number;
   readonly oneToByHand: number;
   readonly emptyChainsToByHand: number;
   readonly manyToByHand: number;
@@ -58,7 +61,7 @@ export interface SecurityForwardingResults {
   readonly installs: readonly InstallReport[];
 }
 
-type Agents = Readonly<Record<"one" | "many" | "handOne" | "handMany" | "emptyChains", HomeAgentMachine>>;
+type Agents = Readonly<Record<"one" | "many" | "mixed" | "handOne" | "handMany" | "emptyChains", HomeAgentMachine>>;
 type Packets = Readonly<Record<"focused" | "inTurn", readonly Uint8Array[]>>;
 
 /** linux/udp.h */
@@ -86,13 +89,15 @@ export function measureSecurityForwarding(
     using load = new Load();
     using one = homeAgentMachine(load.machine, "one", { answer: false });
     using many = homeAgentMachine(load.machine, "many", { answer: false });
+    using mixed = homeAgentMachine(load.machine, "mixed", { answer: false });
     using handOne = homeAgentMachine(load.machine, "hone", { answer: false });
     using handMany = homeAgentMachine(load.machine, "hmany", { answer: false });
     using emptyChains = homeAgentMachine(load.machine, "empty", { answer: false });
-    const agents = { one, many, handOne, handMany, emptyChains };
+    const agents = { one, many, mixed, handOne, handMany, emptyChains };
     const sockets = access === "udp" ? Object.values(agents).map(({ machine }) => espInUdpSocket(machine)) : [];
     note(`${options.subscribers} subscribers with protected payload, care-of address: ${access}`);
     install(one, access, 1, "esp");
+    install(mixed, access, 1, "mixed");
     installs.push(install(many, access, options.subscribers, "esp"));
     makeXfrmByHand(handOne.machine, access, 1);
     makeXfrmByHand(emptyChains.machine, access, 1);
@@ -141,7 +146,7 @@ function measure(measurement: Measurement, options: SecurityForwardingOptions): 
     rounds,
     slice: { frames },
   });
-  const sent = 7 * (rounds + 1) * frames;
+  const sent = 8 * (rounds + 1) * frames;
   const nsPerPacket = (name: SourceName): number => 1e9 / measured.rate(name);
   return {
     ...{ direction, access, inner },
@@ -149,6 +154,8 @@ function measure(measurement: Measurement, options: SecurityForwardingOptions): 
     byHand: side(measured, "handOne", "handManyFocused", "handMany"),
     generator: measured.rate("generator"),
     emptyChains: measured.rate("emptyChains"),
+    mixed: measured.rate("mixed"),
+    mixedToByHand: measured.ratio("mixed", "handOne"),
     oneToByHand: measured.ratio("one", "handOne"),
     emptyChainsToByHand: measured.ratio("emptyChains", "handOne"),
     manyToByHand: measured.ratio("many", "handMany"),
@@ -161,6 +168,7 @@ type SourceName =
   | "one"
   | "handOne"
   | "emptyChains"
+  | "mixed"
   | "manyFocused"
   | "handManyFocused"
   | "many"
@@ -215,7 +223,7 @@ function incoming(
 
 /** What is compared stands side by side. */
 function sources(
-  { one, many, handOne, handMany, emptyChains }: Agents,
+  { one, many, mixed, handOne, handMany, emptyChains }: Agents,
   focused: (agent: HomeAgentMachine, mac?: string) => Source,
   inTurn: (agent: HomeAgentMachine) => Source,
 ): Readonly<Record<SourceName, Source>> {
@@ -223,6 +231,7 @@ function sources(
     one: focused(one),
     handOne: focused(handOne),
     emptyChains: focused(emptyChains),
+    mixed: focused(mixed),
     manyFocused: focused(many),
     handManyFocused: focused(handMany),
     many: inTurn(many),

@@ -13,33 +13,48 @@ export function securityForwardingTables(results: SecurityForwardingResults | nu
   const { forwarding, installs } = results;
   const many = whole(results.subscribers);
   const names = forwarding.map((one) => `${one.direction}, IPv${one.inner} in ESP in ${OUTER[one.access]}`);
-  const rates = forwarding.map(({ ours, byHand, emptyChains, generator, lost }, i) => [
+  const rates = forwarding.map(({ ours, byHand, emptyChains, mixed, generator, lost }, i) => [
     names[i] ?? "",
-    ...[ours.one, ours.manyFocused, ours.many, byHand.one, byHand.manyFocused, byHand.many, emptyChains, generator].map(
-      whole,
-    ),
+    ...[
+      ours.one,
+      ours.manyFocused,
+      ours.many,
+      byHand.one,
+      byHand.manyFocused,
+      byHand.many,
+      emptyChains,
+      mixed,
+      generator,
+    ].map(whole),
     lost,
   ]);
-  const ratios = forwarding.map(({ ours, byHand, oneToByHand, emptyChainsToByHand, manyToByHand, extraNs }, i) => [
-    names[i] ?? "",
-    aimed(oneToByHand, oneToByHand >= SECURITY_AIMS.oneToByHand),
-    emptyChainsToByHand,
-    extraNs,
-    aimed(ours.manyFocusedToOne, ours.manyFocusedToOne >= SECURITY_AIMS.manyToOne),
-    aimed(ours.manyToOne, ours.manyToOne >= SECURITY_AIMS.manyToOne),
-    byHand.manyFocusedToOne,
-    byHand.manyToOne,
-    aimed(manyToByHand, manyToByHand >= SECURITY_AIMS.oneToByHand),
-  ]);
+  const ratios = forwarding.map(
+    ({ ours, byHand, oneToByHand, emptyChainsToByHand, mixedToByHand, manyToByHand, extraNs }, i) => [
+      names[i] ?? "",
+      aimed(oneToByHand, oneToByHand >= SECURITY_AIMS.oneToByHand),
+      emptyChainsToByHand,
+      aimed(mixedToByHand, mixedToByHand >= SECURITY_AIMS.oneToByHand),
+      extraNs,
+      aimed(ours.manyFocusedToOne, ours.manyFocusedToOne >= SECURITY_AIMS.manyToOne),
+      aimed(ours.manyToOne, ours.manyToOne >= SECURITY_AIMS.manyToOne),
+      byHand.manyFocusedToOne,
+      byHand.manyToOne,
+      aimed(manyToByHand, manyToByHand >= SECURITY_AIMS.oneToByHand),
+    ],
+  );
   return [
     "",
     "Forwarding with payload in ESP (rfc4106(gcm(aes)), 128 bits), packets per second. (1) one subscriber; (2) and (3):",
     `${many} with states and policies, traffic of one and of all in turn; (4) to (6): the same by hand with ip xfrm, without nftables;`,
-    "(7) is (4) with empty nftables chains at the hooks where ours are; (8) the generator alone, its frames dropped at the door.",
-    table(["", "(1)", "(2)", "(3)", "(4)", "(5)", "(6)", "(7)", "(8)", "lost"], rates),
+    "(7) is (4) with empty nftables chains at the hooks where ours are; (8) is (1) at a home agent with a profile without protection too;",
+    "(9) the generator alone, its frames dropped at the door.",
+    table(["", "(1)", "(2)", "(3)", "(4)", "(5)", "(6)", "(7)", "(8)", "(9)", "lost"], rates),
     "",
-    `Ratios of them. Aim of (1)/(4) and (3)/(6): ${SECURITY_AIMS.oneToByHand}, of (2)/(1) and (3)/(1): ${SECURITY_AIMS.manyToOne}; "<" marks a miss.`,
-    table(["", "(1)/(4)", "(7)/(4)", "ns more", "(2)/(1)", "(3)/(1)", "(5)/(4)", "(6)/(4)", "(3)/(6)"], ratios),
+    `Ratios of them. Aim of (1)/(4), (8)/(4) and (3)/(6): ${SECURITY_AIMS.oneToByHand}, of (2)/(1) and (3)/(1): ${SECURITY_AIMS.manyToOne}; "<" marks a miss.`,
+    table(
+      ["", "(1)/(4)", "(7)/(4)", "(8)/(4)", "ns more", "(2)/(1)", "(3)/(1)", "(5)/(4)", "(6)/(4)", "(3)/(6)"],
+      ratios,
+    ),
     "",
     "Objects of all of these subscribers, installed at once",
     table(

@@ -18,12 +18,7 @@ export function makeXfrmByHand(machine: Machine, access: Access, count: number):
 export function makeEmptyChains(machine: Machine): void {
   const chain = (name: string, type: string, hook: string, priority: number): string =>
     `add chain inet empty ${name} { type ${type} hook ${hook} priority ${priority}; }`;
-  const chains = [
-    chain("prerouting", "filter", "prerouting", -350),
-    chain("input", "filter", "input", 0),
-    chain("output-ipv4", "route", "output", -350),
-    chain("output-ipv6", "filter", "output", -350),
-  ];
+  const chains = [chain("prerouting", "filter", "prerouting", -350), chain("output", "filter", "output", -350)];
   machine.run("nft", ["add table inet empty", ...chains].join("; "));
 }
 
