@@ -5,9 +5,11 @@
 import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
 import { hostPrefix, ipv6, isIpv4 } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
+import type { NftElement } from "./firewall-objects.js";
+import type { Link, Route } from "./forwarding-objects.js";
 import { homeAgentFirewall } from "./home-agent-firewall.js";
 import { SETS } from "./home-agent-sets.js";
-import type { KernelObject, Link, NftElement, Route } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { protectedBinding } from "./payload-protection.js";
 import { returnRoutabilityBinding } from "./return-routability-protection.js";
 import { homeAgentSecuritySite } from "./security-plan.js";

@@ -5,7 +5,8 @@
  */
 import { hostPrefix, type IpAddress, isIpv4 } from "../base/ip.js";
 import type { LocalEndpoint } from "../protocol/mobile-node-model.js";
-import type { KernelObject, Route } from "./objects.js";
+import type { Route } from "./forwarding-objects.js";
+import type { KernelObject } from "./objects.js";
 import { IKE_MARK, IKE_TABLE, type MobileNodePlanSite, RULE_PRIORITY } from "./site.js";
 
 export function ikeRules({ mobike }: MobileNodePlanSite): readonly KernelObject[] {

@@ -14,9 +14,10 @@ import {
   prefixContains,
 } from "../base/ip.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import type { Address, Link, Route } from "./forwarding-objects.js";
 import { ikeRules } from "./ike-way.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
-import type { Address, KernelObject, Link, Route } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { protectedNode } from "./payload-protection.js";
 import { returnRoutabilityNode } from "./return-routability-protection.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "./security-plan.js";

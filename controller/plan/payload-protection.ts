@@ -6,8 +6,9 @@ import { hostPrefix, type IpAddress, type Ipv6Address, ipv6, type Prefix } from 
 import type { DataPath } from "../protocol/inputs.js";
 import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import type { Way } from "./esp-ways.js";
-import type { KernelObject, XfrmPolicy } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { reqidOf } from "./request-ids.js";
+import type { XfrmPolicy } from "./security-objects.js";
 import {
   type ChildAssociations,
   type HomeAgentPlanSite,

@@ -2,9 +2,10 @@
  * ESP in transport mode for mobile prefix discovery: solicitations to the home agent, advertisements to the node (RFC 4877 §4.3). Its keys are negotiated when the first solicitation is on its way; until then nothing passes.
  */
 import { hostPrefix, type Ipv6Address } from "../base/ip.js";
-import type { KernelObject, XfrmSelector, XfrmTemplate } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { reqidOf } from "./request-ids.js";
 import { TYPED_MESSAGE_MARK } from "./security-marks.js";
+import type { XfrmSelector, XfrmTemplate } from "./security-objects.js";
 import {
   type ChildAssociations,
   ESP_ONLY_MARK,

@@ -6,9 +6,10 @@
 import { hostPrefix, type Ipv6Address } from "../base/ip.js";
 import type { DataPath } from "../protocol/inputs.js";
 import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
-import type { KernelObject, XfrmPolicy, XfrmSelector } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { reqidOf } from "./request-ids.js";
 import { TYPED_MESSAGE_MARK } from "./security-marks.js";
+import type { XfrmPolicy, XfrmSelector } from "./security-objects.js";
 import {
   type ChildAssociations,
   type HomeAgentPlanSite,

@@ -4,7 +4,7 @@
  * policy is of type sub is what the kernels accept (KERNEL.md).
  */
 import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../base/ip.js";
-import type { KernelObject, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { OWNERSHIP } from "./objects.js";
 import {
   blockedPrefixDiscovery,
@@ -14,6 +14,7 @@ import {
 } from "./prefix-discovery-protection.js";
 import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
 import { TYPED_MESSAGE_MARK } from "./security-marks.js";
+import type { XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security-objects.js";
 import {
   type Associations,
   ESP_ONLY_MARK,

@@ -1,8 +1,8 @@
 /** ESP in transport mode between a home address and its home agent, and the policies that ask for it: what all messages so protected share. */
 import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../base/ip.js";
-import type { XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
 import { OWNERSHIP } from "./objects.js";
 import { RECEIVING_PLAIN_MARK, SENDING_MARK } from "./security-marks.js";
+import type { XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security-objects.js";
 import type { Association, ChildAssociations } from "./site.js";
 
 export const MOBILITY_HEADER = 135;

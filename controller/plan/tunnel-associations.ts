@@ -8,9 +8,9 @@ import type { DataPath, Endpoint } from "../protocol/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { sameEndpoint } from "./endpoints.js";
 import { endsAbroad, NOWHERE, ownReceptions, PARKED_WAY, type Reception, type Way, wayBetween } from "./esp-ways.js";
-import type { EspState, XfrmState, XfrmTemplate } from "./objects.js";
 import { type Purpose, reqidOf, type Slots } from "./request-ids.js";
 import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "./security-marks.js";
+import type { EspState, XfrmState, XfrmTemplate } from "./security-objects.js";
 import {
   type Association,
   type ChildAssociations,

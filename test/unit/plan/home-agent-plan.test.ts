@@ -3,9 +3,10 @@ import fc from "fast-check";
 import t from "tap";
 import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { formatObject } from "../../../controller/plan/format.js";
+import type { Link } from "../../../controller/plan/forwarding-objects.js";
 import { homeAgentFirewall } from "../../../controller/plan/home-agent-firewall.js";
 import { planBinding, planHomeAgentSite } from "../../../controller/plan/home-agent-plan.js";
-import { type KernelObject, type Link, objectKey } from "../../../controller/plan/objects.js";
+import { type KernelObject, objectKey } from "../../../controller/plan/objects.js";
 import { type HomeAgentPlanSite, sendDevice, type TunnelProfileSpec } from "../../../controller/plan/site.js";
 import type { DataPath, Endpoint } from "../../../controller/protocol/inputs.js";
 
