@@ -5,6 +5,7 @@
 import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
 import { hostPrefix, ipv6, isIpv4 } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
+import { defaultMetric, homesOf } from "./endpoints.js";
 import type { NftElement } from "./firewall-objects.js";
 import type { Link, Route } from "./forwarding-objects.js";
 import { homeAgentFirewall } from "./home-agent-firewall.js";
@@ -15,7 +16,6 @@ import { returnRoutabilityBinding } from "./return-routability-protection.js";
 import { homeAgentSecuritySite } from "./security-plan.js";
 import { deviceObjects, signallingObjects, sysctl } from "./shared-objects.js";
 import {
-  type Associations,
   DEVICE,
   DSMIP_PORT,
   type HomeAgentPlanSite,
@@ -28,9 +28,7 @@ import {
   type TunnelClass,
   tunnelClasses,
 } from "./site.js";
-import type { ObservedEsp } from "./tunnel-associations.js";
-
-export { planNegotiatedSubscriber, planSubscriberSecurity } from "./security-plan.js";
+import type { NodeProtection } from "./tunnel-associations.js";
 
 /** DSCP stands in the upper six bits of the traffic class octet. */
 export const octetOfDscp = (dscp: number): number => dscp << 2;
@@ -128,22 +126,12 @@ function deviceMtu({ mtu, profiles }: HomeAgentPlanSite): number {
   return Math.max(mtu, ...[...profiles.values()].map((profile) => profile.mtu ?? mtu));
 }
 
-/** What IKE has brought for one node. */
-export interface NodeProtection {
-  readonly associations: Associations;
-  readonly observedEsp?: ObservedEsp | undefined;
-}
-
 /** The objects of one binding, in a fixed order. */
 export function planBinding(
   path: DataPath,
   site: HomeAgentPlanSite,
   protection: NodeProtection = { associations: {} },
 ): readonly KernelObject[] {
-  const homes: readonly IpAddress[] = [
-    path.homeAddress,
-    ...(path.ipv4HomeAddress === undefined ? [] : [path.ipv4HomeAddress]),
-  ];
   const profile = profileOf(site, path.profile);
   const esp = profile.protection === "esp";
   const tunnel = (home: IpAddress): readonly KernelObject[] => [
@@ -151,11 +139,9 @@ export function planBinding(
     ...egressElements(home, path.egress, profile.dscp),
   ];
   return [
-    ...(esp ? protectedBinding(path, protection.associations.payload, protection.observedEsp, site) : []),
-    ...(site.negotiated === undefined
-      ? []
-      : returnRoutabilityBinding(path, protection.associations["return-routability"], protection.observedEsp, site)),
-    ...homes.flatMap((home) => [
+    ...(esp ? protectedBinding(path, protection, site) : []),
+    ...(site.negotiated === undefined ? [] : returnRoutabilityBinding(path, protection, site)),
+    ...homesOf(path).flatMap((home) => [
       ...(esp ? [] : tunnel(home)),
       esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),
       ...(site.homeDevice === undefined
@@ -202,7 +188,7 @@ function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgen
     kind: "route",
     destination: hostPrefix(home),
     table: MAIN_TABLE,
-    metric: isIpv4(home) ? 0 : 1024,
+    metric: defaultMetric(home),
     device: DEVICE.protectedPayload,
     ...(mtu !== undefined && mtu < deviceMtu(site) && { mtu }),
     ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
@@ -215,7 +201,7 @@ function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPl
     kind: "route",
     destination: hostPrefix(home),
     table: MAIN_TABLE,
-    metric: isIpv4(home) ? 0 : 1024,
+    metric: defaultMetric(home),
     ...(mtu < deviceMtu(site) && { mtu }),
     // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
     // and its routes would go with the preferred address.

@@ -6,7 +6,6 @@
 import {
   hostPrefix,
   IPV4_ANY,
-  IPV6_ANY,
   type IpAddress,
   type Ipv4Address,
   ipv4 as ipv4Of,
@@ -14,7 +13,9 @@ import {
   prefixContains,
 } from "../base/ip.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "./endpoints.js";
 import type { Address, Link, Route } from "./forwarding-objects.js";
+import { fnv1a } from "./hash.js";
 import { ikeRules } from "./ike-way.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
 import type { KernelObject } from "./objects.js";
@@ -71,7 +72,7 @@ export function planMobileNode(
   associations: Associations = {},
 ): readonly KernelObject[] {
   const ipv4 = path.ipv4HomeAddress;
-  const homes: readonly IpAddress[] = [path.homeAddress, ...(ipv4 === undefined ? [] : [ipv4])];
+  const homes = homesOf(path);
   const tunnels = new Map<string, LocalEndpoint>();
   for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])]) {
     tunnels.set(`${endpoint.address} ${endpoint.device}`, endpoint);
@@ -81,8 +82,8 @@ export function planMobileNode(
     ...[...tunnels.values()].flatMap((endpoint) =>
       esp ? uplinkObjects(endpoint, site) : tunnelObjects(endpoint, site),
     ),
-    ...(esp ? protectedNode(path, associations.payload, site) : []),
-    ...(site.negotiated === true ? returnRoutabilityNode(path, associations["return-routability"], site) : []),
+    ...(esp ? protectedNode(path, associations, site) : []),
+    ...(site.negotiated === true ? returnRoutabilityNode(path, associations, site) : []),
     ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
     ...(path.mode === "home" && path.homeDevice !== undefined
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
@@ -126,11 +127,8 @@ export function tunnelName(endpoint: LocalEndpoint): string {
   return `${TUNNEL_PREFIX}${{ ipv6: "s", ipv4: "p", udp: "u" }[endpoint.format]}${digits}`;
 }
 
-/** FNV-1a, 32 bits. */
 function hashOf({ address, device }: LocalEndpoint): number {
-  let hash = 0x811c9dc5;
-  for (const letter of `${address}%${device}`) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return hash;
+  return fnv1a([...`${address}%${device}`].map((letter) => letter.codePointAt(0) ?? 0));
 }
 
 function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
@@ -170,7 +168,7 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
 }
 
 function uplinkObjects(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): readonly KernelObject[] {
-  const remote = endpoint.format === "ipv6" ? homeAgent.ipv6 : homeAgent.ipv4;
+  const remote = homeAgentEnd(endpoint, homeAgent);
   return remote === undefined ? [] : uplink(endpoint, remote);
 }
 
@@ -185,7 +183,7 @@ function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelO
   const via = gateway === undefined ? {} : { via: gateway, onlink: true };
   return [
     { kind: "rule", family: four ? 4 : 6, priority: RULE_PRIORITY.careOf, table, from: hostPrefix(address) },
-    { kind: "route", destination: hostPrefix(homeAgent), table, metric: four ? 0 : 1024, device, ...via },
+    { kind: "route", destination: hostPrefix(homeAgent), table, metric: defaultMetric(address), device, ...via },
   ];
 }
 
@@ -195,20 +193,20 @@ function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelO
  */
 function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanSite): readonly Route[] {
   const four = isIpv4(home);
-  const base = { kind: "route", table: HOME_TABLE, metric: four ? 0 : 1024, preferredSource: home } as const;
-  const everywhere = { address: four ? IPV4_ANY : IPV6_ANY, length: 0 };
+  const base = { kind: "route", table: HOME_TABLE, metric: defaultMetric(home), preferredSource: home } as const;
+  const all = { ...base, destination: everywhere(home) };
   if (path.egress !== undefined) {
     // Protected payload is taken by a policy before it gets to a device; what no policy takes goes nowhere.
     const device = site.profile.protection === "esp" ? DEVICE.homeAddresses : tunnelName(path.egress);
-    return [{ ...base, destination: everywhere, device }];
+    return [{ ...all, device }];
   }
-  if (path.homeDevice === undefined) return [{ ...base, destination: everywhere, device: DEVICE.homeAddresses }];
+  const nowhere = { ...all, device: DEVICE.homeAddresses };
+  if (path.homeDevice === undefined) return [nowhere];
   const device = path.homeDevice;
   if (!four) return [];
   const onLink = site.homePrefixes
     .filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home))
     .map((destination): Route => ({ ...base, destination, device }));
   const gateway = path.homeIpv4Gateway;
-  const nowhere = { ...base, destination: everywhere, device: DEVICE.homeAddresses };
   return [...onLink, gateway === undefined ? nowhere : { ...nowhere, device, via: gateway, onlink: true }];
 }
