@@ -20,6 +20,7 @@ import type { DataPath } from "../protocol/inputs.js";
 import { HomeAgentKeys, securityGroup } from "./home-agent-keys.js";
 import { openHomeLink } from "./home-link-sockets.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
+import { ParkedNodes } from "./parked-nodes.js";
 import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
 import { checkHomeLink, checkIpv6Address } from "./preflight.js";
 import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
@@ -72,6 +73,9 @@ async function run(
   const state = new HomeAgentState(site);
   /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
   const paths = new Map<Ipv6Address, DataPath>();
+  const parked = new ParkedNodes(parkedObjects, (homeAddress, objects) =>
+    platform.reconciler.setGroup(parkedGroup(homeAddress), objects, 1),
+  );
   const { security } = config;
   const ikeKeys =
     security.method === "ikev2" && credentials !== undefined
@@ -91,19 +95,14 @@ async function run(
   function replan(homeAddress: Ipv6Address): void {
     const path = paths.get(homeAddress);
     if (path !== undefined) plan(path);
-    park(homeAddress);
+    parked.update(homeAddress);
   }
 
-  /** Associations of tunnels of a node without a binding are kept for the next one. */
-  function park(homeAddress: Ipv6Address): void {
-    if (ikeKeys === undefined) return;
-    const { associations } = ikeKeys.protection(homeAddress);
-    const parked = paths.has(homeAddress)
-      ? []
-      : TUNNEL_PURPOSES.flatMap((purpose) =>
-          parkedAssociations(homeAddress, purpose, associations[purpose], planSite.negotiated?.slots),
-        );
-    platform.reconciler.setGroup(parkedGroup(homeAddress), parked, 1);
+  function parkedObjects(homeAddress: Ipv6Address): readonly KernelObject[] {
+    const associations = ikeKeys?.protection(homeAddress).associations ?? {};
+    return TUNNEL_PURPOSES.flatMap((purpose) =>
+      parkedAssociations(homeAddress, purpose, associations[purpose], planSite.negotiated?.slots),
+    );
   }
 
   function perform(effect: HomeAgentEffect): void {
@@ -129,13 +128,12 @@ async function run(
         // With the first reception of ESP in UDP the kernel tells anew where it comes from.
         if (!receivesInUdp(paths.get(effect.path.homeAddress))) ikeKeys?.forgetMappings(effect.path.homeAddress);
         paths.set(effect.path.homeAddress, effect.path);
-        park(effect.path.homeAddress);
         return plan(effect.path);
       case "key-management-moved":
         return ikeKeys?.moved(effect);
       case "data-path-removed":
         paths.delete(effect.homeAddress);
-        park(effect.homeAddress);
+        parked.unbound(effect.homeAddress);
         return platform.reconciler.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
       default:
         return exhaustive(effect);
@@ -148,8 +146,12 @@ async function run(
       if (failure !== undefined) platform.log.error({ event: "object.failed", group, reason: failure.message });
       return;
     }
-    if (failure !== undefined)
+    if (failure !== undefined) {
       platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
+      parked.update(homeAddress);
+    } else if (paths.get(homeAddress)?.revision === revision) {
+      parked.bound(homeAddress);
+    }
     loop.push({
       kind: "programmed",
       homeAddress,
@@ -172,6 +174,8 @@ async function run(
     ageSeconds: Math.max(0, Date.now() - writtenAt) / 1000,
   }));
   for (const effect of step(state, { kind: "restore", bindings: restored }, monotonicNow())) perform(effect);
+  // So are the numbers of associations of nodes that are at home.
+  for (const { homeAddress } of config.subscribers) if (!paths.has(homeAddress)) parked.update(homeAddress);
   await platform.require(groups);
   platform.reconciler.declareComplete();
   await platform.reconciler.settled();
