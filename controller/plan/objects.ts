@@ -74,8 +74,8 @@ function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark }
 }
 
 function selectorKey(selector: XfrmSelector): string {
-  const { source, destination, protocol, mobilityHeaderType, icmpv6Errors } = selector;
-  const types = icmpv6Errors === true ? "errors" : (mobilityHeaderType ?? "");
+  const { source, destination, protocol, mobilityHeaderType, icmpv6Errors, icmpv6Type } = selector;
+  const types = icmpv6Errors === true ? "errors" : (mobilityHeaderType ?? icmpv6Type ?? "");
   return `${source.address}/${source.length} ${destination.address}/${destination.length} ${protocol} ${types}`;
 }
 
