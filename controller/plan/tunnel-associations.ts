@@ -7,7 +7,7 @@ import { IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4 } from "..
 import type { DataPath } from "../protocol/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { homeAgentEnd, homesOf, sameEndpoint } from "./endpoints.js";
-import { endsAbroad, NOWHERE, ownReceptions, PARKED_WAY, type Reception, type Way, wayBetween } from "./esp-ways.js";
+import { endsAbroad, ownReceptions, parkingPlace, type Reception, type Way, wayBetween } from "./esp-ways.js";
 import { type Purpose, reqidOf, type Slots, type TunnelPurpose } from "./request-ids.js";
 import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "./security-marks.js";
 import type { EspState, XfrmState, XfrmTemplate } from "./security-objects.js";
@@ -144,14 +144,16 @@ function wayFrom(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): Wa
 function tunnelStates(
   reqid: number,
   child: ChildAssociations | undefined,
-  { receptions, way = PARKED_WAY }: TunnelEnds,
+  { receptions, way }: TunnelEnds,
   profile: TunnelProfileSpec,
 ): readonly XfrmState[] {
   const { receive, send } = child ?? NOTHING;
+  const place = parkingPlace(reqid);
+  const sendingWay = way ?? { source: place, destination: place, udpPort: undefined };
   const distinct = new Map(receptions.map((one) => [`${one.address} ${one.udp}`, one]));
   return [
     ...receive.flatMap((one) => [...distinct.values()].map((at) => receivingState(reqid, one, at, profile))),
-    ...(send === undefined ? [] : [sendingState(reqid, send, way, profile)]),
+    ...(send === undefined ? [] : [sendingState(reqid, send, sendingWay, profile)]),
   ];
 }
 
@@ -166,7 +168,9 @@ export function parkedAssociations(
   slots?: Slots,
 ): readonly XfrmState[] {
   const profile: TunnelProfileSpec = { dscp: "copy", ttl: 64 };
-  return tunnelStates(reqidOf(homeAddress, purpose, slots), child, { receptions: [NOWHERE], way: undefined }, profile);
+  const reqid = reqidOf(homeAddress, purpose, slots);
+  const receptions = [{ address: parkingPlace(reqid), udp: false }];
+  return tunnelStates(reqid, child, { receptions, way: undefined }, profile);
 }
 
 function receivingState(
