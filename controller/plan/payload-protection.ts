@@ -62,7 +62,10 @@ function exceptHomeAgent(
   ];
 }
 
-/** The mobile node's end. Nothing but the parked associations at home; on the way from or to home packets in clear come in over the home link too. */
+/**
+ * The mobile node's end. Nothing but the parked associations at home; on the way from or to home packets in clear come in over the home
+ * link too. Where there is neither a way nor the home link, the policies alone keep payload in, whatever becomes of our routes.
+ */
 export function protectedNode(
   path: MobileNodeDataPath,
   associations: Associations,
@@ -70,10 +73,18 @@ export function protectedNode(
 ): readonly KernelObject[] {
   const { homeAddress, homeDevice } = path;
   const { reqid, way, states, inPlay } = mobileNodeTunnel("payload", path, associations, site);
-  if (!inPlay) return states;
   const homes = homesOf(path);
+  const keptIn =
+    way === undefined && homeDevice === undefined
+      ? homes.flatMap((home) => [
+          policy("out", from(home), POLICY_PRIORITY.payload, { action: "block" }),
+          policy("out", { ...from(home), destination: hostPrefix(home) }, POLICY_PRIORITY.bypass, {}),
+        ])
+      : [];
+  if (!inPlay) return [...states, ...keptIn];
   return [
     ...states,
+    ...keptIn,
     ...homes.map((home) => incoming("in", to(home), reqid, homeDevice !== undefined)),
     // With a type 2 routing header the kernel looks at an acknowledgement before its ESP is off, and again after.
     policy(

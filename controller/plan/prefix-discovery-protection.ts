@@ -31,14 +31,14 @@ export function blockedPrefixDiscovery(homeAgent: Ipv6Address): readonly KernelO
   const self = hostPrefix(homeAgent);
   const block = { action: "block" } as const;
   return [
-    policy("in", { source: ANYBODY, destination: self, protocol: ICMPV6 }, POLICY_PRIORITY.block, {
+    policy("in", { source: ANYBODY, destination: self, protocol: ICMPV6 }, POLICY_PRIORITY.blockPrefixDiscovery, {
       ...incoming,
       ...block,
     }),
     policy(
       "out",
       { source: self, destination: ANYBODY, protocol: ICMPV6, icmpv6Type: MOBILE_PREFIX_ADVERTISEMENT },
-      POLICY_PRIORITY.block,
+      POLICY_PRIORITY.blockPrefixDiscovery,
       block,
     ),
   ];

@@ -44,6 +44,8 @@ export const RULE_PRIORITY = {
 export const POLICY_PRIORITY = {
   signalling: 0x100,
   signallingWithOption: 0x200,
+  /** Before everything that lets packets between a bound node and the home agent pass in clear. */
+  blockPrefixDiscovery: 0x300,
   /** Before payload (RFC 4877 §4.3). */
   returnRoutability: 0x400,
   /** Between the node and the home agent itself, which payload protection leaves out (RFC 5555 §5.2.2). */
