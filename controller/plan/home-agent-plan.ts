@@ -182,31 +182,29 @@ function element(set: string, key: NftElement["key"]): NftElement {
  */
 const ONE_NEXT_HOP = ipv6("fe80::1");
 
-/** A policy takes the packet before it gets to the device, where what has no policy ends. */
-function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Route {
+/** What the routes of a node have in common; `mtu`: its profile's. */
+function hostRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Omit<Route, "device"> {
+  const locked = mtu ?? site.mtu;
   return {
     kind: "route",
     destination: hostPrefix(home),
     table: MAIN_TABLE,
     metric: defaultMetric(home),
-    device: DEVICE.protectedPayload,
-    ...(mtu !== undefined && mtu < deviceMtu(site) && { mtu }),
+    ...(locked < deviceMtu(site) && { mtu: locked }),
+    // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
+    // and its routes would go with the preferred address.
     ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
   };
 }
 
+/** A policy takes the packet before it gets to the device, where what has no policy ends. */
+function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Route {
+  return { ...hostRoute(home, mtu, site), device: DEVICE.protectedPayload };
+}
+
 function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
-  const { dscp, ttl, mtu = site.mtu } = profileOf(site, profile);
-  const common = {
-    kind: "route",
-    destination: hostPrefix(home),
-    table: MAIN_TABLE,
-    metric: defaultMetric(home),
-    ...(mtu < deviceMtu(site) && { mtu }),
-    // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
-    // and its routes would go with the preferred address.
-    ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
-  } as const;
+  const { dscp, ttl, mtu } = profileOf(site, profile);
+  const common = hostRoute(home, mtu, site);
   if (egress.format === "ipv6") {
     const encapsulation = {
       source: site.addresses.ipv6,

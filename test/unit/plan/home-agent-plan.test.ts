@@ -113,11 +113,17 @@ t.test("the MTU of a profile stands in the routes, the largest of all on the dev
   for (const line of routes(SITE, "narrow")) test.match(line, / mtu lock 1300/);
   for (const line of routes(SITE, "default")) test.notMatch(line, /mtu/);
   test.strictSame(mtus(SITE), [1400]);
-  const wide = { ...SITE, profiles: new Map([...PROFILES, ["wide", { dscp: "copy", ttl: 64, mtu: 8000 } as const]]) };
+  const profiles = new Map<string, TunnelProfileSpec>([
+    ...PROFILES,
+    ["wide", { dscp: "copy", ttl: 64, mtu: 8000 }],
+    ["secret", { dscp: "copy", ttl: 64, protection: "esp" }],
+  ]);
+  const wide = { ...SITE, profiles };
   test.strictSame(mtus(wide), [8000]);
   for (const line of routes(wide, "wide")) test.notMatch(line, /mtu/);
   for (const line of routes(wide, "default"))
     test.match(line, / mtu lock 1400/, "who asked for nothing keeps the site's");
+  for (const line of routes(wide, "secret")) test.match(line, / mtu lock 1400/, "with protected payload too");
   test.end();
 });
 
