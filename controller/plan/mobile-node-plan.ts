@@ -12,7 +12,7 @@ import {
   isIpv4,
   prefixContains,
 } from "../base/ip.js";
-import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "./endpoints.js";
 import type { Address, Link, Route } from "./forwarding-objects.js";
 import { fnv1a } from "./hash.js";
@@ -41,6 +41,8 @@ import {
 const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as const;
 const LINK_LOCAL = { address: ipv4Of("169.254.0.0"), length: 16 } as const;
 const DHCP_SERVER_PORT = 67;
+/** Of a route behind all others of its table. */
+const LAST_METRIC = 0xffff;
 
 /** Without static keys the associations are negotiated and planned for on their own. */
 export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity | undefined): readonly KernelObject[] {
@@ -189,7 +191,9 @@ function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelO
 
 /**
  * Where packets from this home address go. Without any way they go nowhere (into the device of the home addresses) rather than out of
- * the tunnel or with another source; at home the main table serves IPv6, while IPv4 needs routes that say which source to take.
+ * the tunnel or with another source. The home link's routes are here too: were they the main table's, packets would go on over another
+ * link, in clear, from the moment in which the home link is down or another one preferred. With the link the kernel takes its routes
+ * away; what is behind them stays.
  */
 function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanSite): readonly Route[] {
   const four = isIpv4(home);
@@ -203,10 +207,25 @@ function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanS
   const nowhere = { ...all, device: DEVICE.homeAddresses };
   if (path.homeDevice === undefined) return [nowhere];
   const device = path.homeDevice;
-  if (!four) return [];
-  const onLink = site.homePrefixes
-    .filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home))
-    .map((destination): Route => ({ ...base, destination, device }));
-  const gateway = path.homeIpv4Gateway;
-  return [...onLink, gateway === undefined ? nowhere : { ...nowhere, device, via: gateway, onlink: true }];
+  const overHome = (four ? ipv4HomeRoutes(home, path, site) : (path.homeRoutes ?? [])).map(
+    ({ destination, gateway }): Route => ({
+      ...base,
+      destination,
+      device,
+      ...(gateway !== undefined && { via: gateway, onlink: true }),
+    }),
+  );
+  return [...overHome, { ...nowhere, metric: LAST_METRIC }];
+}
+
+function ipv4HomeRoutes(
+  home: IpAddress,
+  { homeIpv4Gateway }: MobileNodeDataPath,
+  { homePrefixes }: MobileNodePlanSite,
+): readonly HomeRoute[] {
+  const onLink = homePrefixes.filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home));
+  return [
+    ...onLink.map((destination) => ({ destination })),
+    ...(homeIpv4Gateway === undefined ? [] : [{ destination: everywhere(home), gateway: homeIpv4Gateway }]),
+  ];
 }
