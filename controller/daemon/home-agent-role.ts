@@ -21,9 +21,10 @@ import { HomeAgentKeys, securityGroup } from "./home-agent-keys.js";
 import { openHomeLink } from "./home-link-sockets.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
 import { ParkedNodes } from "./parked-nodes.js";
-import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
+import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "./platform.js";
 import { checkHomeLink, checkIpv6Address } from "./preflight.js";
 import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
+import { staticSecurity } from "./static-security.js";
 
 /** Static keys, or what IKE proves identities with. */
 export interface RoleKeys {
@@ -160,7 +161,7 @@ async function run(
     });
   });
 
-  const groups = new Map<string, readonly KernelObject[]>([["site", planHomeAgentSite(planSite)]]);
+  const groups = new Map<string, readonly KernelObject[]>([[SITE_GROUP, planHomeAgentSite(planSite)]]);
   for (const subscriber of config.subscribers) {
     const { homeAddress } = subscriber;
     const nodeKeys = keys.get(homeAddress);
@@ -197,12 +198,17 @@ async function run(
   await platform.serve(
     {
       bindings: () => [...bindingViews(state, monotonicNow())].map(bindingDocument),
-      security:
-        ikeKeys &&
-        ((homeAddress) => {
-          const nodes = homeAddress === undefined ? [...site.subscribers.keys()] : [homeAddress];
-          return ikeKeys.management.view(nodes, (node) => platform.groupObjects(node));
-        }),
+      nodes: () => [...site.subscribers.keys()],
+      nodeAt: (address) => {
+        const subscriber = config.subscribers.find(
+          ({ homeAddress, ipv4HomeAddress }) => address === homeAddress || address === ipv4HomeAddress,
+        );
+        return subscriber?.homeAddress ?? lookup(state, address)?.homeAddress;
+      },
+      security: (nodes) => {
+        const objects = (node: Ipv6Address) => platform.groupObjects(node);
+        return ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [site.addresses.ipv6]);
+      },
       binding: (address) => {
         const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
         return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));
