@@ -5,7 +5,7 @@ import { send } from "./lib/exchange.js";
 import { InClear } from "./lib/in-clear.js";
 import { FAMILIES, Scene } from "./lib/scene.js";
 
-test("R5555-5.2.2-01: payload of a node that loses its home link waits for the tunnel", async (t) => {
+test("payload of a node that loses its home link waits for the tunnel", async (t) => {
   const scene = await Scene.start(t, { ike: {}, profile: { protection: "esp" } });
   const { mobile } = scene;
   const inClear = await InClear.watch(scene);

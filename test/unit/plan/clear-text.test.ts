@@ -144,20 +144,23 @@ t.test("F4877-4.3-01: return routability of a bound node never passes in clear",
   test.end();
 });
 
-t.test("R5555-5.2.2-01: protected payload never leaves in clear, at either end, with or without keys", (test) => {
-  const down = {
-    "IPv6 payload to the node": { direction: "out", source: CN, destination: HOA, protocol: UDP },
-    "IPv4 payload to the node": { direction: "out", source: CN4, destination: HOA4, protocol: UDP },
-  } as const;
-  const up = {
-    "IPv6 payload of the node": { direction: "out", source: HOA, destination: CN, protocol: UDP },
-    "IPv4 payload of the node": { direction: "out", source: HOA4, destination: CN4, protocol: UDP },
-  } as const;
-  for (const associations of Object.values(KEYS)) {
-    const places = homeAgents("esp", associations);
-    places.delete("unbound");
-    check(test, places, down, ["protected", "blocked"]);
-    check(test, mobileNodes("esp", associations), up, ["protected", "blocked"]);
-  }
-  test.end();
-});
+t.test(
+  "R5555-5.2.2-04 R5555-5.2.2-05: protected payload never leaves in clear, at either end, with or without keys",
+  (test) => {
+    const down = {
+      "IPv6 payload to the node": { direction: "out", source: CN, destination: HOA, protocol: UDP },
+      "IPv4 payload to the node": { direction: "out", source: CN4, destination: HOA4, protocol: UDP },
+    } as const;
+    const up = {
+      "IPv6 payload of the node": { direction: "out", source: HOA, destination: CN, protocol: UDP },
+      "IPv4 payload of the node": { direction: "out", source: HOA4, destination: CN4, protocol: UDP },
+    } as const;
+    for (const associations of Object.values(KEYS)) {
+      const places = homeAgents("esp", associations);
+      places.delete("unbound");
+      check(test, places, down, ["protected", "blocked"]);
+      check(test, mobileNodes("esp", associations), up, ["protected", "blocked"]);
+    }
+    test.end();
+  },
+);
