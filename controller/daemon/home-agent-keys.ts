@@ -182,7 +182,11 @@ export class HomeAgentKeys {
     addresses: readonly IpAddress[],
   ): Promise<void> {
     const former = await endFormerSubscribers(daemon, this.#entitled());
-    if (former.length > 0) this.#log.warn({ event: "keys.former", connections: former }, "ended: the configuration does not entitle them now");
+    if (former.length > 0)
+      this.#log.warn(
+        { event: "keys.former", connections: former },
+        "ended: the configuration does not entitle them now",
+      );
     await loadCredentials(daemon, credentials);
     for (const subscriber of this.#config.subscribers) {
       const { homeAddress, ipv4HomeAddress, identity, authentication } = subscriber;
