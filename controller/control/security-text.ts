@@ -38,7 +38,7 @@ export function securityText({ method, ikeDaemon, nodes }: SecurityDocument, one
 }
 
 function ikeTable(nodes: readonly Node[], known: boolean): string {
-  const header = ["HOME ADDRESS", "IKE SA", "OUR END", "ITS END", "WITH", "KEYS SINCE", "NEW KEYS IN", "POLICIES"];
+  const header = ["HOME ADDRESS", "IKE SA", "OUR END", "ITS END", "WITH", "KEY AGE", "NEW KEYS IN", "POLICIES"];
   const rows = nodes.map(({ homeAddress, ike, policies }) => [
     homeAddress,
     ike?.state ?? (known ? "none" : "unknown"),
@@ -53,7 +53,7 @@ function ikeTable(nodes: readonly Node[], known: boolean): string {
 }
 
 function associationTable(nodes: readonly Node[]): string {
-  const header = ["HOME ADDRESS", "PURPOSE", "DIRECTION", "SPI", "MODE", "FROM", "TO", "KEYS SINCE", "NEW KEYS IN"];
+  const header = ["HOME ADDRESS", "PURPOSE", "DIRECTION", "SPI", "MODE", "FROM", "TO", "KEY AGE", "NEW KEYS IN"];
   const counters = ["PACKETS", "OCTETS", "LAST USED", "REPLAYED", "FORGED"];
   const rows = nodes.flatMap(({ homeAddress, associations }) =>
     associations.map((one) => [
@@ -70,7 +70,7 @@ const agoText = (seconds: number): string => `${durationText(seconds)} ago`;
 
 /** From and to; what several ends have in common is said once. */
 function endsText({ ends, parked }: Association): [from: string, to: string] {
-  if (parked) return ["parked", "parked"];
+  if (parked) return ["parked", "-"];
   const sources = ends.map(({ source }) => (source === "::" || source === "0.0.0.0" ? "any" : source));
   const destinations = new Map<string, string[]>();
   for (const { destination, udpPort } of ends)

@@ -168,7 +168,7 @@ t.test("dsmipctl security: a line for each IKE SA, association and, for one node
     /payload +send +0xc0000001 +tunnel +203\.0\.113\.1 +203\.0\.113\.77 \(UDP 61000\) +3 min 20 s +56 min 40 s +42 +4200 +2 s ago +0 +0/,
   );
   test.match(all, /receive +0xc0000002 +tunnel +any +203\.0\.113\.1 \(ESP, UDP 4500\), 2001:db8:1::1 +- +- +7 /);
-  test.match(all, /send +0xc0000003 +tunnel +parked +parked +1 d 1 h/);
+  test.match(all, /send +0xc0000003 +tunnel +parked +- +1 d 1 h/);
   test.equal(lines(all, /0xc000000\d/), 3, "one line for each association");
   test.notMatch(all, /DEMAND/);
   for (const address of [BINDING.homeAddress, BINDING.ipv4HomeAddress ?? "", UNBOUND])
