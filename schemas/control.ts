@@ -77,43 +77,64 @@ export const eventDocument = z.strictObject({
   detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
 });
 
+const ikeDocument = z.strictObject({
+  state: z.string().describe("charon's word; ESTABLISHED is the good one."),
+  local: z.string().describe("Address and port."),
+  remote: z.string(),
+  remoteIdentity: z.string(),
+  keysAgeSeconds: z.number().describe("Since it was made, or its keys were renewed."),
+  rekeyInSeconds: z.number().nullable().describe("null: not planned."),
+});
+
+const associationDocument = z.strictObject({
+  purpose: z.enum(["signalling", "return-routability", "prefix", "payload"]),
+  direction: z.enum(["send", "receive"]),
+  spi: z.string().describe("With 0x."),
+  mode: z.enum(["transport", "tunnel"]),
+  ends: z
+    .array(
+      z.strictObject({
+        source: z.string(),
+        destination: z.string(),
+        udpPort: z.int().nullable().describe("The destination's, of ESP in UDP (RFC 3948); null: ESP as it is."),
+      }),
+    )
+    .describe("Where it is in use: one for sending, for receiving each of our own. :: and 0.0.0.0 are any sender."),
+  parked: z.boolean().describe("Kept for later; nothing is sent or received with it."),
+  keysAgeSeconds: z.number().nullable().describe("null: the IKE daemon does not know it, or static keys."),
+  rekeyInSeconds: z.number().nullable(),
+  packets: z.int().describe("Since its ends changed the last time."),
+  octets: z.int(),
+  lastUsedSeconds: z.number().nullable().describe("null: never, or the kernel is older than 6.2 and does not say."),
+  replayed: z.int().describe("Packets dropped because their number was seen before."),
+  integrityFailures: z.int().describe("Packets dropped because they were forged or damaged."),
+});
+
+const policyDocument = z.strictObject({
+  purpose: z.string().describe("What asks for it; - for what lets packets pass or blocks them."),
+  direction: z.enum(["in", "out", "forward"]),
+  source: z.string(),
+  destination: z.string(),
+  messages: z.string().describe("Upper-layer protocol, with the type of message where that counts."),
+  mark: z.string().nullable().describe("Only packets with this mark, value/mask."),
+  demand: z.enum(["esp", "esp or clear", "clear", "blocked"]),
+  priority: z.int().describe("Smaller ones are looked at first."),
+});
+
 export const securityDocument = z
   .strictObject({
     method: z.enum(["static-keys", "ikev2"]),
+    ikeDaemon: z.enum(["up", "down"]).nullable().describe("Whether it answers; null with static keys."),
     nodes: z.array(
       z.strictObject({
         homeAddress: z.string(),
-        ike: z
-          .strictObject({
-            state: z.string(),
-            local: z.string().describe("Address and port."),
-            remote: z.string(),
-            remoteIdentity: z.string(),
-            establishedSeconds: z.number(),
-            rekeyInSeconds: z.number().nullable(),
-          })
-          .nullable()
-          .describe("The IKE SA; null without one, or while the IKE daemon is not there."),
-        policies: z.int(),
-        associations: z.array(
-          z.strictObject({
-            purpose: z.string(),
-            direction: z.enum(["send", "receive"]),
-            spi: z.string(),
-            source: z.string(),
-            destination: z.string(),
-            mode: z.enum(["transport", "tunnel"]),
-            udp: z.boolean().describe("ESP in UDP (RFC 3948)."),
-            packets: z.number(),
-            octets: z.number(),
-            replayed: z.number().describe("Packets dropped because their number was seen before."),
-            integrityFailures: z.number(),
-          }),
-        ),
+        ike: ikeDocument.nullable().describe("null without one, and while the IKE daemon is down."),
+        policies: z.array(policyDocument),
+        associations: z.array(associationDocument),
       }),
     ),
   })
-  .describe("Security associations and policies by node; never a key.");
+  .describe("IKE SAs, security associations and policies by node; never a key.");
 
 export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
 

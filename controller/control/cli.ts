@@ -9,7 +9,6 @@ import {
   type EventDocument,
   eventDocument,
   planDocument,
-  type SecurityDocument,
   type StatusDocument,
   securityDocument,
   statusDocument,
@@ -17,6 +16,7 @@ import {
 import { MobilityError } from "../base/errors.js";
 import { fetchDocument, followLines } from "./client.js";
 import { completionScript } from "./completion.js";
+import { securityText } from "./security-text.js";
 import { formatTable } from "./table.js";
 
 interface GlobalOptions {
@@ -66,30 +66,6 @@ function bindingText(one: BindingDocument): string {
     ["profile", one.profile],
   ];
   return rows.map(([name, value]) => `${name.padEnd(18)} ${value}`).join("\n");
-}
-
-function securityText({ method, nodes }: SecurityDocument): string {
-  if (method === "static-keys") return "static keys, from keyFile; dsmipctl plan HOA shows what they protect";
-  const rows = nodes.flatMap(({ homeAddress, associations }) =>
-    associations.map((one) => [
-      homeAddress,
-      one.purpose,
-      one.direction,
-      one.spi,
-      `${one.source} > ${one.destination}`,
-      one.udp ? "UDP" : "ESP",
-      String(one.packets),
-      String(one.replayed),
-      String(one.integrityFailures),
-    ]),
-  );
-  const header = ["HOME ADDRESS", "PURPOSE", "DIRECTION", "SPI", "ENDS", "FORMAT", "PACKETS", "REPLAYED", "FORGED"];
-  const ike = nodes.map(({ homeAddress, ike: sa, policies }) => {
-    if (sa === null) return `${homeAddress}: no IKE SA, ${policies} policies`;
-    const rekey = sa.rekeyInSeconds === null ? "" : `, new keys in ${sa.rekeyInSeconds} s`;
-    return `${homeAddress}: IKE SA with ${sa.remoteIdentity} ${sa.state}, ${sa.local} to ${sa.remote}, ${sa.establishedSeconds} s old${rekey}; ${policies} policies`;
-  });
-  return [...ike, "", formatTable(header, rows)].join("\n");
 }
 
 function statusText(status: StatusDocument): string {
@@ -156,10 +132,11 @@ program
 
 program
   .command("security [homeAddress]")
-  .description("IKE and security associations of one node or of all; never a key")
+  .description("IKE SAs, security associations and policies of one node or of all; never a key")
   .action(async (homeAddress: string | undefined) => {
     const path = homeAddress === undefined ? "/security" : `/security/${encodeURIComponent(homeAddress)}`;
-    show(options(), securityDocument.parse(await get(path)), securityText);
+    const document = securityDocument.parse(await get(path));
+    show(options(), document, (all) => securityText(all, homeAddress !== undefined));
   });
 
 program

@@ -15,7 +15,7 @@ import type {
   StatusDocument,
 } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
-import { type Ipv6Address, parseIp } from "../base/ip.js";
+import { type IpAddress, type Ipv6Address, parseIp } from "../base/ip.js";
 
 /** What the daemon shows. `undefined`: no such home address. */
 export interface ControlSource {
@@ -25,8 +25,8 @@ export interface ControlSource {
   binding(homeAddress: string): BindingDocument | undefined;
   plan(homeAddress: Ipv6Address): PlanDocument | undefined;
   audit(): Promise<AuditDocument>;
-  /** Of one node, or of all. */
-  security(homeAddress?: Ipv6Address): Promise<SecurityDocument>;
+  /** Of the node with this IPv6 or IPv4 home address, bound or not, or of all. */
+  security(homeAddress?: IpAddress): Promise<SecurityDocument> | undefined;
   /** The last ones, oldest first; bounded. */
   recentEvents(): readonly EventDocument[];
   subscribe(listener: (event: EventDocument) => void): () => void;
@@ -150,10 +150,14 @@ async function one(
 ): Promise<void> {
   const address = parseIp(argument);
   if (address === undefined) return refuse(response, 400, "MIP_ADDRESS", "a home address is wanted");
+  if (collection === "security") {
+    const document = await source.security(address);
+    if (document !== undefined) return send(response, 200, document);
+    return refuse(response, 404, "MIP_NO_NODE", `${address} is no home address of a node that is known here`);
+  }
   const binding = source.binding(address);
   if (binding === undefined) return refuse(response, 404, "MIP_NO_BINDING", `${address} has no binding here`);
   const homeAddress = binding.homeAddress as Ipv6Address;
-  if (collection === "security") return send(response, 200, await source.security(homeAddress));
   send(response, 200, collection === "bindings" ? binding : source.plan(homeAddress));
 }
 

@@ -7,13 +7,14 @@ import { connectionName, homeAddressOf, homeAgentConnection, type IkePeers } fro
 import { type Credentials, loadCredentials } from "../ike/credentials.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { endOlderSas } from "../ike/duplicates.js";
+import { type Entitled, endFormerSubscribers } from "../ike/former-subscribers.js";
 import { failureSentence, type NegotiationFailure } from "../ike/negotiation-log.js";
 import type { Logger } from "../log.js";
-import { type NodeProtection, planNegotiatedSubscriber } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
 import { negotiatedReqid, PURPOSES, RequestIds, reqidOf } from "../plan/request-ids.js";
-import { announcementSelector } from "../plan/security-plan.js";
+import { announcementSelector, planNegotiatedSubscriber } from "../plan/security-plan.js";
 import { type HomeAgentPlanSite, profileOf } from "../plan/site.js";
+import type { NodeProtection } from "../plan/tunnel-associations.js";
 import type { KeyManagementMovedEffect } from "../protocol/home-agent-inputs.js";
 import { KeyManagement } from "./key-management.js";
 import type { Platform } from "./platform.js";
@@ -164,12 +165,28 @@ export class HomeAgentKeys {
     this.#observed.set(homeAddress, new Map([...kept, [address, port]]));
   }
 
+  #entitled(): ReadonlyMap<string, Entitled> {
+    const slots = this.#site.negotiated?.slots;
+    return new Map(
+      this.#config.subscribers.map(({ homeAddress, identity = "" }) => {
+        const reqids = PURPOSES.map((purpose) => negotiatedReqid(reqidOf(homeAddress, purpose, slots)));
+        return [connectionName(homeAddress), { identity, reqids: new Set(reqids) }];
+      }),
+    );
+  }
+
   async #load(
     daemon: IkeDaemonPort,
     ike: HomeAgentIke,
     credentials: Credentials,
     addresses: readonly IpAddress[],
   ): Promise<void> {
+    const former = await endFormerSubscribers(daemon, this.#entitled());
+    if (former.length > 0)
+      this.#log.warn(
+        { event: "keys.former", connections: former },
+        "ended: the configuration does not entitle them now",
+      );
     await loadCredentials(daemon, credentials);
     for (const subscriber of this.#config.subscribers) {
       const { homeAddress, ipv4HomeAddress, identity, authentication } = subscriber;

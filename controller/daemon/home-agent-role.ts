@@ -7,9 +7,10 @@ import { exhaustive } from "../base/result.js";
 import type { NodeKeys } from "../config.js";
 import type { IkeCredentials } from "../credentials.js";
 import type { Logger } from "../log.js";
-import { planBinding, planHomeAgentSite, planSubscriberSecurity } from "../plan/home-agent-plan.js";
+import { planBinding, planHomeAgentSite } from "../plan/home-agent-plan.js";
 import type { KernelObject } from "../plan/objects.js";
 import { TUNNEL_PURPOSES } from "../plan/request-ids.js";
+import { planSubscriberSecurity } from "../plan/security-plan.js";
 import { DIRECT_MARK, SIGNALLING_PORT, TUN_DEVICE } from "../plan/site.js";
 import { parkedAssociations } from "../plan/tunnel-associations.js";
 import { viewOf } from "../protocol/binding-cache.js";
@@ -19,9 +20,11 @@ import type { DataPath } from "../protocol/inputs.js";
 import { HomeAgentKeys, securityGroup } from "./home-agent-keys.js";
 import { openHomeLink } from "./home-link-sockets.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
-import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
+import { ParkedNodes } from "./parked-nodes.js";
+import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "./platform.js";
 import { checkHomeLink, checkIpv6Address } from "./preflight.js";
 import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
+import { staticSecurity } from "./static-security.js";
 
 /** Static keys, or what IKE proves identities with. */
 export interface RoleKeys {
@@ -72,6 +75,9 @@ async function run(
   const state = new HomeAgentState(site);
   /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
   const paths = new Map<Ipv6Address, DataPath>();
+  const parked = new ParkedNodes(parkedObjects, (homeAddress, objects) =>
+    platform.reconciler.setGroup(parkedGroup(homeAddress), objects, 1),
+  );
   const { security } = config;
   const ikeKeys =
     security.method === "ikev2" && credentials !== undefined
@@ -91,19 +97,14 @@ async function run(
   function replan(homeAddress: Ipv6Address): void {
     const path = paths.get(homeAddress);
     if (path !== undefined) plan(path);
-    park(homeAddress);
+    parked.update(homeAddress);
   }
 
-  /** Associations of tunnels of a node without a binding are kept for the next one. */
-  function park(homeAddress: Ipv6Address): void {
-    if (ikeKeys === undefined) return;
-    const { associations } = ikeKeys.protection(homeAddress);
-    const parked = paths.has(homeAddress)
-      ? []
-      : TUNNEL_PURPOSES.flatMap((purpose) =>
-          parkedAssociations(homeAddress, purpose, associations[purpose], planSite.negotiated?.slots),
-        );
-    platform.reconciler.setGroup(parkedGroup(homeAddress), parked, 1);
+  function parkedObjects(homeAddress: Ipv6Address): readonly KernelObject[] {
+    const associations = ikeKeys?.protection(homeAddress).associations ?? {};
+    return TUNNEL_PURPOSES.flatMap((purpose) =>
+      parkedAssociations(homeAddress, purpose, associations[purpose], planSite.negotiated?.slots),
+    );
   }
 
   function perform(effect: HomeAgentEffect): void {
@@ -129,13 +130,12 @@ async function run(
         // With the first reception of ESP in UDP the kernel tells anew where it comes from.
         if (!receivesInUdp(paths.get(effect.path.homeAddress))) ikeKeys?.forgetMappings(effect.path.homeAddress);
         paths.set(effect.path.homeAddress, effect.path);
-        park(effect.path.homeAddress);
         return plan(effect.path);
       case "key-management-moved":
         return ikeKeys?.moved(effect);
       case "data-path-removed":
         paths.delete(effect.homeAddress);
-        park(effect.homeAddress);
+        parked.unbound(effect.homeAddress);
         return platform.reconciler.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
       default:
         return exhaustive(effect);
@@ -148,8 +148,12 @@ async function run(
       if (failure !== undefined) platform.log.error({ event: "object.failed", group, reason: failure.message });
       return;
     }
-    if (failure !== undefined)
+    if (failure !== undefined) {
       platform.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
+      parked.update(homeAddress);
+    } else if (paths.get(homeAddress)?.revision === revision) {
+      parked.bound(homeAddress);
+    }
     loop.push({
       kind: "programmed",
       homeAddress,
@@ -158,7 +162,7 @@ async function run(
     });
   });
 
-  const groups = new Map<string, readonly KernelObject[]>([["site", planHomeAgentSite(planSite)]]);
+  const groups = new Map<string, readonly KernelObject[]>([[SITE_GROUP, planHomeAgentSite(planSite)]]);
   for (const subscriber of config.subscribers) {
     const { homeAddress } = subscriber;
     const nodeKeys = keys.get(homeAddress);
@@ -172,6 +176,8 @@ async function run(
     ageSeconds: Math.max(0, Date.now() - writtenAt) / 1000,
   }));
   for (const effect of step(state, { kind: "restore", bindings: restored }, monotonicNow())) perform(effect);
+  // So are the numbers of associations of nodes that are at home.
+  for (const { homeAddress } of config.subscribers) if (!paths.has(homeAddress)) parked.update(homeAddress);
   await platform.require(groups);
   platform.reconciler.declareComplete();
   await platform.reconciler.settled();
@@ -192,12 +198,17 @@ async function run(
   await platform.serve(
     {
       bindings: () => [...bindingViews(state, monotonicNow())].map(bindingDocument),
-      security:
-        ikeKeys &&
-        ((homeAddress) => {
-          const nodes = homeAddress === undefined ? [...site.subscribers.keys()] : [homeAddress];
-          return ikeKeys.management.view(nodes, (node) => platform.groupObjects(node));
-        }),
+      nodes: () => [...site.subscribers.keys()],
+      nodeAt: (address) => {
+        const subscriber = config.subscribers.find(
+          ({ homeAddress, ipv4HomeAddress }) => address === homeAddress || address === ipv4HomeAddress,
+        );
+        return subscriber?.homeAddress ?? lookup(state, address)?.homeAddress;
+      },
+      security: (nodes) => {
+        const objects = (node: Ipv6Address) => platform.groupObjects(node);
+        return ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [site.addresses.ipv6]);
+      },
       binding: (address) => {
         const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
         return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));

@@ -158,7 +158,8 @@ export class KeyManagement {
     objects: (homeAddress: Ipv6Address) => readonly KernelObject[],
   ): Promise<SecurityDocument> {
     const [counters, ike] = await Promise.all([this.watch.stateCounters(), listIkeSas(this.daemon)]);
-    return securityDocument(nodes, { ids: this.#ids, counters, objects, ike });
+    const now = Date.now() / 1000;
+    return securityDocument(nodes, { method: "ikev2", ids: this.#ids, counters, objects, ike, own: new Set(), now });
   }
 
   close(): void {

@@ -193,7 +193,7 @@ export class MobileNodeKeys {
   async #checkMoved(careOf: IpAddress): Promise<void> {
     const { homeAddress } = this.#site;
     const sas = await listIkeSas(this.management.daemon);
-    const local = textAt({ ...sas.get(connectionName(homeAddress)) }, "local-host");
+    const local = textAt({ ...sas?.get(connectionName(homeAddress)) }, "local-host");
     if (local === undefined || local === careOf || this.#ikeEnd !== careOf) return;
     const reason = `charon has not moved its IKE SA from ${local} to ${careOf}: give it the settings for security.movement "mobike" (README), or choose "migrate"`;
     this.#platform.log.error({ event: "keys.unmoved", hoa: homeAddress, reason });

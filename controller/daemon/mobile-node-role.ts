@@ -3,7 +3,7 @@
 import type { MobileNodeConfig } from "../../schemas/config.js";
 import type { BindingDocument } from "../../schemas/control.js";
 import { InvariantError } from "../base/errors.js";
-import { IPV4_ANY } from "../base/ip.js";
+import { IPV4_ANY, type Ipv6Address } from "../base/ip.js";
 import { exhaustive } from "../base/result.js";
 import { elapsed } from "../base/time.js";
 import type { NodeKeys } from "../config.js";
@@ -26,8 +26,9 @@ import { openHomeLink } from "./home-link-sockets.js";
 import { openTransport, setTimer } from "./kernel.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./mobile-node-keys.js";
-import { bindingGroup, homeAddressOfGroup, Platform } from "./platform.js";
+import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "./platform.js";
 import { mobileNodePlanSite, mobileNodeSite } from "./sites.js";
+import { staticSecurity } from "./static-security.js";
 
 export async function startMobileNode(
   config: MobileNodeConfig,
@@ -160,7 +161,7 @@ async function run(
   }
   // The first view decides on the first data path; both are wanted together with the site, so that a restart adopts what is there.
   for (const effect of stepped({ kind: "network", view: watcher.view })) perform(effect);
-  const groups = new Map([["site", planMobileNodeSite(planSite, nodeKeys)]]);
+  const groups = new Map([[SITE_GROUP, planMobileNodeSite(planSite, nodeKeys)]]);
   if (ikeKeys !== undefined) groups.set(NODE_SECURITY_GROUP, ikeKeys.plan());
   await platform.require(groups);
   platform.reconciler.declareComplete();
@@ -182,7 +183,17 @@ async function run(
   watcher.onView((view) => loop.push({ kind: "network", view }));
   await platform.serve(
     {
-      security: ikeKeys && (() => ikeKeys.management.view([homeAddress], (node) => platform.groupObjects(node))),
+      nodes: () => [homeAddress],
+      nodeAt: (address) =>
+        address === homeAddress || address === config.mobileNode.ipv4HomeAddress ? homeAddress : undefined,
+      security: (nodes) => {
+        // What protects the node's updates stands in the site.
+        const objects = (node: Ipv6Address) => [
+          ...platform.groupObjects(node),
+          ...platform.reconciler.groupObjects(SITE_GROUP),
+        ];
+        return ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [homeAddress]);
+      },
       bindings: () => [bindingDocument(state)],
       binding: (address) =>
         address === homeAddress || address === config.mobileNode.ipv4HomeAddress ? bindingDocument(state) : undefined,

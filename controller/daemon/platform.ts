@@ -43,8 +43,11 @@ export interface PlatformOptions {
 export interface RoleViews {
   bindings(): readonly BindingDocument[];
   binding(address: IpAddress): BindingDocument | undefined;
-  /** With negotiated keys; of one node or of all. */
-  readonly security?: ((homeAddress: Ipv6Address | undefined) => Promise<SecurityDocument>) | undefined;
+  /** Home addresses of all nodes, bound or not. */
+  nodes(): readonly Ipv6Address[];
+  /** Of the node with this IPv6 or IPv4 home address. */
+  nodeAt(address: IpAddress): Ipv6Address | undefined;
+  security(nodes: readonly Ipv6Address[]): Promise<SecurityDocument>;
 }
 
 /** One in this many drops of a reason is logged, after the first few: a flood must not fill a disk. */
@@ -224,8 +227,11 @@ export class Platform {
         if (differences.length > 0) this.reconciler.refresh(`audit found ${differences.length} differences`);
         return auditDocument(checked, differences);
       },
-      security: (homeAddress) =>
-        views.security?.(homeAddress) ?? Promise.resolve({ method: "static-keys" as const, nodes: [] }),
+      security: (address) => {
+        if (address === undefined) return views.security(views.nodes());
+        const node = views.nodeAt(address);
+        return node && views.security([node]);
+      },
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),
     });
@@ -274,6 +280,8 @@ export class Platform {
   }
 }
 
+/** What all nodes share. */
+export const SITE_GROUP = "site";
 export const bindingGroup = (homeAddress: Ipv6Address): string => `binding ${homeAddress}`;
 
 /** The home address of a binding's group; undefined for other groups. */

@@ -22,7 +22,8 @@ import {
   RTM_GETADDR,
   RTM_NEWADDR,
 } from "../netlink/rtnetlink.js";
-import { type Address, OWNERSHIP } from "../plan/objects.js";
+import type { Address } from "../plan/forwarding-objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
 import type { KernelNames, NetlinkRequest, ObjectCodec } from "./codec.js";
 import { ADDRESS_HEADER_LENGTH, decodeAddressHeader, encodeAddressHeader, familyNumber } from "./headers.js";
 

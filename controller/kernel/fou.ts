@@ -17,7 +17,7 @@ import {
   FOU_CMD_GET,
   FOU_ENCAP_GUE,
 } from "../netlink/rtnetlink.js";
-import type { FouPort } from "../plan/objects.js";
+import type { FouPort } from "../plan/forwarding-objects.js";
 import type { NetlinkRequest, ObjectCodec } from "./codec.js";
 import { familyNumber, familyOfNumber } from "./headers.js";
 

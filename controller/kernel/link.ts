@@ -51,7 +51,8 @@ import {
   TUNNEL_ENCAP_FOU,
   TUNNEL_ENCAP_NONE,
 } from "../netlink/rtnetlink.js";
-import { type Ip6TunnelLink, type Link, OWNERSHIP, type SitLink } from "../plan/objects.js";
+import type { Ip6TunnelLink, Link, SitLink } from "../plan/forwarding-objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
 import type { KernelNames, NetlinkRequest, ObjectCodec } from "./codec.js";
 import { decodeLinkHeader, encodeLinkHeader, LINK_HEADER_LENGTH } from "./headers.js";
 

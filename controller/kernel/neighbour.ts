@@ -20,7 +20,8 @@ import {
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
 } from "../netlink/rtnetlink.js";
-import { OWNERSHIP, type ProxyNeighbour } from "../plan/objects.js";
+import type { ProxyNeighbour } from "../plan/forwarding-objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
 import type { KernelNames, NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
   decodeNeighbourHeader,

@@ -14,8 +14,9 @@ import { EncodeError } from "../base/errors.js";
 import { type Attribute, type AttributeWriter, align4 } from "../netlink/attribute.js";
 import { NLM_F_CREATE } from "../netlink/constants.js";
 import { EBUSY } from "../netlink/errno.js";
+import type { NftElement, NftSet } from "../plan/firewall-objects.js";
 import { isConstantSet } from "../plan/nft-canonical.js";
-import { type NftElement, type NftSet, OWNERSHIP } from "../plan/objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
 import type { NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
   NFT_MSG_DELSETELEM,

@@ -6,8 +6,8 @@
 import { fromHex, toHex } from "../base/bytes.js";
 import { EncodeError } from "../base/errors.js";
 import type { Attribute, AttributeMap, AttributeWriter } from "../netlink/attribute.js";
+import type { Hex, NftExpression } from "../plan/firewall-objects.js";
 import { canonicalRegister } from "../plan/nft-canonical.js";
-import type { Hex, NftExpression } from "../plan/objects.js";
 import * as nft from "./nft-constants.js";
 
 type OfType<T extends NftExpression["type"]> = Extract<NftExpression, { readonly type: T }>;

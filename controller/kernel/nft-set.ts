@@ -19,8 +19,8 @@ import {
 } from "../base/ip.js";
 import { type AttributeMap, AttributeWriter, LITTLE } from "../netlink/attribute.js";
 import { NLM_F_CREATE } from "../netlink/constants.js";
+import type { NftFieldType, NftSet } from "../plan/firewall-objects.js";
 import { isConstantSet } from "../plan/nft-canonical.js";
-import type { NftFieldType, NftSet } from "../plan/objects.js";
 import type { NetlinkRequest } from "./codec.js";
 import * as nft from "./nft-constants.js";
 import { decodeUserdata, encodeUserdata, nftRequest, type Userdata } from "./nft-message.js";

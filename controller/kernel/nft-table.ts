@@ -14,8 +14,9 @@
 import { toHex } from "../base/bytes.js";
 import type { AttributeMap } from "../netlink/attribute.js";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/constants.js";
+import type { NftChain, NftRule, NftSet, NftTable } from "../plan/firewall-objects.js";
 import { isConstantSet, nftTableFingerprint } from "../plan/nft-canonical.js";
-import { type NftChain, type NftRule, type NftSet, type NftTable, OWNERSHIP } from "../plan/objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
 import type { NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
 import * as nft from "./nft-constants.js";
 import { elementDump, elementOctets, elementRequests, type NftSets } from "./nft-element.js";

@@ -8,7 +8,8 @@
  * Source: linux/xfrm.h, struct xfrmu_spdhthresh (one octet each).
  */
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
-import { OWNERSHIP, type PolicyHash } from "../plan/objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
+import type { PolicyHash } from "../plan/security-objects.js";
 import type { NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
   XFRM_MSG_GETSPDINFO,

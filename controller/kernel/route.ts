@@ -40,7 +40,8 @@ import {
   RTN_UNICAST,
   RTNH_F_ONLINK,
 } from "../netlink/rtnetlink.js";
-import { type Ip6Encapsulation, OWNERSHIP, type Route } from "../plan/objects.js";
+import type { Ip6Encapsulation, Route } from "../plan/forwarding-objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
 import type { KernelNames, NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
   decodeRouteHeader,

@@ -32,7 +32,8 @@ import {
   RTM_GETRULE,
   RTM_NEWRULE,
 } from "../netlink/rtnetlink.js";
-import { OWNERSHIP, type Rule } from "../plan/objects.js";
+import type { Rule } from "../plan/forwarding-objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
 import type { NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
 import { decodeRuleHeader, encodeRuleHeader, familyNumber, familyOfNumber, RULE_HEADER_LENGTH } from "./headers.js";
 

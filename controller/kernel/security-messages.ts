@@ -2,8 +2,8 @@
 import type { IpAddress } from "../base/ip.js";
 import { readAttributes } from "../netlink/attribute.js";
 import type { NetlinkMessage } from "../netlink/message.js";
-import type { AeadKey, EspState } from "../plan/objects.js";
 import { NEGOTIATED } from "../plan/security-marks.js";
+import type { AeadKey, EspState } from "../plan/security-objects.js";
 import type { KernelNames } from "./codec.js";
 import { XFRM_MSG_FLUSHSA } from "./notification-constants.js";
 import {

@@ -98,7 +98,7 @@ export class SecurityWatch {
 
   /** Of ours and of the negotiated ones. Rejects with KernelError. */
   async stateCounters(): Promise<readonly StateCounters[]> {
-    return decodeAndWipe(await this.#session.dump(DUMP_STATES), decodeCounters);
+    return countersOf(this.#session);
   }
 
   close(): void {
@@ -209,6 +209,22 @@ export class SecurityWatch {
 }
 
 const DUMP_STATES = { family: "xfrm", type: XFRM_MSG_GETSA, flags: NLM_F_DUMP, body: new Uint8Array(0) } as const;
+
+const countersOf = async (session: NetlinkSession): Promise<readonly StateCounters[]> =>
+  decodeAndWipe(await session.dump(DUMP_STATES), decodeCounters);
+
+/** Once, for those who watch nothing. Rejects with KernelError. */
+export async function readStateCounters({
+  openTransport,
+  setTimer,
+}: Pick<SecurityWatchOptions, "openTransport" | "setTimer">): Promise<readonly StateCounters[]> {
+  const session = new NetlinkSession(openTransport("xfrm", []), { setTimer });
+  try {
+    return await countersOf(session);
+  } finally {
+    session.close();
+  }
+}
 
 const keyOf = ({ destination, spi }: StateIdentity): string => `${destination} ${spi}`;
 

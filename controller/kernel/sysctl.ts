@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { EINVAL, ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import { formatObjectShort } from "../plan/format.js";
-import type { Sysctl } from "../plan/objects.js";
+import type { Sysctl } from "../plan/forwarding-objects.js";
 
 /** The seam for tests. Both throw Node's system errors. */
 export interface SysctlFiles {

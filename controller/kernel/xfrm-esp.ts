@@ -2,7 +2,7 @@
 import { EncodeError } from "../base/errors.js";
 import { Secret } from "../base/secret.js";
 import type { Attribute, AttributeMap, AttributeWriter } from "../netlink/attribute.js";
-import type { EspState } from "../plan/objects.js";
+import type { EspState } from "../plan/security-objects.js";
 import { isSending } from "../plan/succession.js";
 import {
   UDP_ENCAP_ESPINUDP,

@@ -14,7 +14,7 @@ import {
   type Prefix,
 } from "../base/ip.js";
 import { LITTLE } from "../netlink/attribute.js";
-import type { XfrmMark, XfrmSelector } from "../plan/objects.js";
+import type { XfrmMark, XfrmSelector } from "../plan/security-objects.js";
 import { AF_INET, AF_INET6, IPPROTO_ICMPV6, IPPROTO_MH } from "./xfrm-constants.js";
 
 /** Struct name → size and field offsets in octets. */

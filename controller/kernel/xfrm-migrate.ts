@@ -3,7 +3,7 @@ import { EncodeError } from "../base/errors.js";
 import { type IpAddress, isIpv4 } from "../base/ip.js";
 import { AttributeWriter } from "../netlink/attribute.js";
 import type { NetlinkRequest } from "../netlink/message.js";
-import type { XfrmSelector } from "../plan/objects.js";
+import type { XfrmSelector } from "../plan/security-objects.js";
 import {
   AF_INET,
   AF_INET6,

@@ -10,7 +10,8 @@ import { DecodeError, EncodeError } from "../base/errors.js";
 import { familyOf } from "../base/ip.js";
 import { AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_DUMP } from "../netlink/constants.js";
-import { OWNERSHIP, type XfrmPolicy, type XfrmTemplate } from "../plan/objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
+import type { XfrmPolicy, XfrmTemplate } from "../plan/security-objects.js";
 import type { NetlinkRequest, ObjectCodec } from "./codec.js";
 import {
   AF_INET,

@@ -7,7 +7,7 @@
  */
 import { EncodeError } from "../base/errors.js";
 import type { AttributeMap, AttributeWriter } from "../netlink/attribute.js";
-import type { EspState } from "../plan/objects.js";
+import type { EspState } from "../plan/security-objects.js";
 import { isSending } from "../plan/succession.js";
 import { XFRMA_REPLAY_ESN_MAX, XFRMA_REPLAY_ESN_VAL, XFRMA_REPLAY_VAL } from "./xfrm-constants.js";
 import { StructView, XFRM_STRUCTS } from "./xfrm-layout.js";

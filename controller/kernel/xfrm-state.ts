@@ -13,7 +13,8 @@ import { IPV6_ANY, type IpAddress, ipToBytes, isIpv4 } from "../base/ip.js";
 import { type AttributeMap, AttributeWriter, readAttributes } from "../netlink/attribute.js";
 import { NLM_F_DUMP } from "../netlink/constants.js";
 import { objectsEqual } from "../plan/equal.js";
-import { type EspState, type MobilityState, OWNERSHIP, type XfrmState } from "../plan/objects.js";
+import { OWNERSHIP } from "../plan/objects.js";
+import type { EspState, MobilityState, XfrmState } from "../plan/security-objects.js";
 import { mayTakeOn } from "../plan/succession.js";
 import type { KernelNames, NetlinkMessage, NetlinkRequest, ObjectCodec } from "./codec.js";
 import {

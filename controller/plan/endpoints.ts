@@ -1,7 +1,39 @@
-/** Endpoints compared, for plans: the protocol's own function is no type and may not be imported here. */
-import type { Endpoint } from "../protocol/inputs.js";
+/** Endpoints and home addresses as plans ask for them. */
+import {
+  IPV4_ANY,
+  IPV6_ANY,
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  isIpv4,
+  type Prefix,
+} from "../base/ip.js";
+import type { DataPath, Endpoint } from "../protocol/inputs.js";
 
+/** Endpoints compared: the protocol's own function is no type and may not be imported here. */
 export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   if (a.format !== b.format || a.address !== b.address) return false;
   return a.format !== "udp" || (b.format === "udp" && a.port === b.port);
 }
+
+/** The home agent's end of a tunnel of this format. */
+export function homeAgentEnd(
+  { format }: Pick<Endpoint, "format">,
+  { ipv6, ipv4 }: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined },
+): IpAddress | undefined {
+  return format === "ipv6" ? ipv6 : ipv4;
+}
+
+/** A node's home addresses. */
+export function homesOf({
+  homeAddress,
+  ipv4HomeAddress,
+}: Pick<DataPath, "homeAddress" | "ipv4HomeAddress">): readonly IpAddress[] {
+  return ipv4HomeAddress === undefined ? [homeAddress] : [homeAddress, ipv4HomeAddress];
+}
+
+/** All addresses of the family of `home`. */
+export const everywhere = (home: IpAddress): Prefix => ({ address: isIpv4(home) ? IPV4_ANY : IPV6_ANY, length: 0 });
+
+/** Of a route that names none: the kernel's own, which is part of the route's identity. */
+export const defaultMetric = (address: IpAddress): number => (isIpv4(address) ? 0 : 1024);

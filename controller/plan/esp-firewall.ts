@@ -1,4 +1,6 @@
 /** What the firewalls of both roles do for payload in ESP: which state a packet meets, and the outer header of what leaves. */
+
+import type { NftChain, NftRule } from "./firewall-objects.js";
 import {
   accept,
   type Clause,
@@ -17,7 +19,6 @@ import {
   ttlIsNot,
   udpPort,
 } from "./nft-clauses.js";
-import type { NftChain, NftRule } from "./objects.js";
 import { MOBILE_PREFIX_ADVERTISEMENT, MOBILE_PREFIX_SOLICITATION } from "./prefix-discovery-protection.js";
 import { HOME_TEST, HOME_TEST_INIT } from "./return-routability-protection.js";
 import { TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "./security-marks.js";

@@ -1,9 +1,6 @@
 /** Where ESP of payload goes and arrives, and what MOBIKE has to say about it. */
-import { type IpAddress, ipv6, isIpv4 } from "../base/ip.js";
+import { type IpAddress, type Ipv6Address, ipv6, isIpv4, type Prefix, prefixContains } from "../base/ip.js";
 import { type AssociationEnds, type ChildAssociations, ESP_UDP_PORT, type HomeAgentPlanSite } from "./site.js";
-
-/** The discard prefix (RFC 6666): on no wire, and no address of ours. */
-const DISCARD = ipv6("100::1");
 
 /** One of our own ends at which ESP arrives. */
 export interface Reception {
@@ -18,8 +15,19 @@ export interface Way {
   readonly udpPort: number | undefined;
 }
 
-export const NOWHERE: Reception = { address: DISCARD, udp: false };
-export const PARKED_WAY: Way = { source: DISCARD, destination: DISCARD, udpPort: undefined };
+/** The discard prefix (RFC 6666): on no wire, and no address of ours. */
+const DISCARD: Prefix = { address: ipv6("100::"), length: 64 };
+const HALF = 16;
+
+/**
+ * Where the associations with this request id wait. Each has a place of its own: SPIs that nodes choose may meet, by chance or by intent,
+ * and the kernel takes one association only for an address and an SPI.
+ */
+export function parkingPlace(reqid: number): Ipv6Address {
+  return ipv6(`100::${(reqid >>> HALF).toString(16)}:${(reqid & ((1 << HALF) - 1)).toString(16)}`);
+}
+
+export const isParkingPlace = (address: IpAddress): boolean => prefixContains(DISCARD, address);
 
 /**
  * With MOBIKE: where the IKE daemon has the associations, which may be ahead of the binding or behind it. A node that was at home has its

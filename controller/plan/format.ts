@@ -5,26 +5,19 @@
 
 import { formatPrefix, isIpv6 } from "../base/ip.js";
 import { exhaustive } from "../base/result.js";
-import {
-  type Address,
-  type FouPort,
-  type KernelObject,
-  type Link,
-  type NftElement,
-  type NftSet,
-  type NftTable,
-  OWNERSHIP,
-  type PolicyHash,
-  type ProxyNeighbour,
-  type Route,
-  type Rule,
-  type Sysctl,
-  type TunnelHeaderSpec,
-  type XfrmPolicy,
-  type XfrmSelector,
-  type XfrmState,
-  type XfrmTemplate,
-} from "./objects.js";
+import type { NftElement, NftSet, NftTable } from "./firewall-objects.js";
+import type {
+  Address,
+  FouPort,
+  Link,
+  ProxyNeighbour,
+  Route,
+  Rule,
+  Sysctl,
+  TunnelHeaderSpec,
+} from "./forwarding-objects.js";
+import { type KernelObject, OWNERSHIP } from "./objects.js";
+import type { PolicyHash, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security-objects.js";
 
 /** Ends without a line break; only links and nftables tables need more than one line. */
 export function formatObject(object: KernelObject): string {

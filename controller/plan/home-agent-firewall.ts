@@ -3,6 +3,7 @@
  * KERNEL.md tells the reason of every chain.
  */
 import { markEspInUdp, rareProtocols, TYPED_MESSAGES_CHAIN, toRareProtocols } from "./esp-firewall.js";
+import type { NftChain, NftSet, NftTable } from "./firewall-objects.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone } from "./home-agent-output.js";
 import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./home-agent-sets.js";
 import {
@@ -27,7 +28,7 @@ import {
   toInternalAddresses,
   udpPort,
 } from "./nft-clauses.js";
-import { type NftChain, type NftSet, type NftTable, OWNERSHIP } from "./objects.js";
+import { OWNERSHIP } from "./objects.js";
 import {
   DEVICE,
   DSMIP_PORT,

@@ -1,6 +1,7 @@
 /** What leaves the home agent in a tunnel: its outer header is completed in the output hook. KERNEL.md tells the reason of every chain. */
 import type { Ipv4Address } from "../base/ip.js";
 import { dressEsp, sentEsp } from "./esp-firewall.js";
+import type { NftChain, NftRule } from "./firewall-objects.js";
 import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./home-agent-sets.js";
 import {
   accept,
@@ -25,7 +26,6 @@ import {
   setUdpPort,
   udpPort,
 } from "./nft-clauses.js";
-import type { NftChain, NftRule } from "./objects.js";
 import {
   DSMIP_PORT,
   type HomeAgentPlanSite,

@@ -5,15 +5,17 @@
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { hostPrefix, ipv6, isIpv4 } from "../base/ip.js";
 import type { DataPath, Endpoint } from "../protocol/inputs.js";
+import { defaultMetric, homesOf } from "./endpoints.js";
+import type { NftElement } from "./firewall-objects.js";
+import type { Link, Route } from "./forwarding-objects.js";
 import { homeAgentFirewall } from "./home-agent-firewall.js";
 import { SETS } from "./home-agent-sets.js";
-import type { KernelObject, Link, NftElement, Route } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { protectedBinding } from "./payload-protection.js";
 import { returnRoutabilityBinding } from "./return-routability-protection.js";
 import { homeAgentSecuritySite } from "./security-plan.js";
 import { deviceObjects, SIGNALLING_DEVICE, sysctl } from "./shared-objects.js";
 import {
-  type Associations,
   DEVICE,
   DSMIP_PORT,
   type HomeAgentPlanSite,
@@ -28,9 +30,7 @@ import {
   tunnelClasses,
   usesPlainTunnels,
 } from "./site.js";
-import type { ObservedEsp } from "./tunnel-associations.js";
-
-export { planNegotiatedSubscriber, planSubscriberSecurity } from "./security-plan.js";
+import type { NodeProtection } from "./tunnel-associations.js";
 
 /** DSCP stands in the upper six bits of the traffic class octet. */
 export const octetOfDscp = (dscp: number): number => dscp << 2;
@@ -149,22 +149,12 @@ function deviceMtu({ mtu, profiles }: HomeAgentPlanSite): number {
   return Math.max(mtu, ...[...profiles.values()].map((profile) => profile.mtu ?? mtu));
 }
 
-/** What IKE has brought for one node. */
-export interface NodeProtection {
-  readonly associations: Associations;
-  readonly observedEsp?: ObservedEsp | undefined;
-}
-
 /** The objects of one binding, in a fixed order. */
 export function planBinding(
   path: DataPath,
   site: HomeAgentPlanSite,
   protection: NodeProtection = { associations: {} },
 ): readonly KernelObject[] {
-  const homes: readonly IpAddress[] = [
-    path.homeAddress,
-    ...(path.ipv4HomeAddress === undefined ? [] : [path.ipv4HomeAddress]),
-  ];
   const profile = profileOf(site, path.profile);
   const esp = profile.protection === "esp";
   const tunnel = (home: IpAddress): readonly KernelObject[] => [
@@ -172,11 +162,9 @@ export function planBinding(
     ...egressElements(home, path.egress, profile.dscp),
   ];
   return [
-    ...(esp ? protectedBinding(path, protection.associations.payload, protection.observedEsp, site) : []),
-    ...(site.negotiated === undefined
-      ? []
-      : returnRoutabilityBinding(path, protection.associations["return-routability"], protection.observedEsp, site)),
-    ...homes.flatMap((home) => [
+    ...(esp ? protectedBinding(path, protection, site) : []),
+    ...(site.negotiated === undefined ? [] : returnRoutabilityBinding(path, protection, site)),
+    ...homesOf(path).flatMap((home) => [
       ...(esp ? [] : tunnel(home)),
       esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),
       ...(site.homeDevice === undefined
@@ -217,31 +205,29 @@ function element(set: string, key: NftElement["key"]): NftElement {
  */
 const ONE_NEXT_HOP = ipv6("fe80::1");
 
-/** A policy takes the packet before it gets to the device, where what has no policy ends. */
-function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Route {
+/** What the routes of a node have in common; `mtu`: its profile's. */
+function hostRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Omit<Route, "device"> {
+  const locked = mtu ?? site.mtu;
   return {
     kind: "route",
     destination: hostPrefix(home),
     table: MAIN_TABLE,
-    metric: isIpv4(home) ? 0 : 1024,
-    device: DEVICE.protectedPayload,
-    ...(mtu !== undefined && mtu < deviceMtu(site) && { mtu }),
+    metric: defaultMetric(home),
+    ...(locked < deviceMtu(site) && { mtu: locked }),
+    // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
+    // and its routes would go with the preferred address.
     ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
   };
 }
 
+/** A policy takes the packet before it gets to the device, where what has no policy ends. */
+function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Route {
+  return { ...hostRoute(home, mtu, site), device: DEVICE.protectedPayload };
+}
+
 function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
-  const { dscp, ttl, mtu = site.mtu } = profileOf(site, profile);
-  const common = {
-    kind: "route",
-    destination: hostPrefix(home),
-    table: MAIN_TABLE,
-    metric: isIpv4(home) ? 0 : 1024,
-    ...(mtu < deviceMtu(site) && { mtu }),
-    // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
-    // and its routes would go with the preferred address.
-    ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
-  } as const;
+  const { dscp, ttl, mtu } = profileOf(site, profile);
+  const common = hostRoute(home, mtu, site);
   if (egress.format === "ipv6") {
     const encapsulation = {
       source: site.addresses.ipv6,

@@ -1,5 +1,5 @@
 /** What the home agent's firewall knows of its bindings, and numbers of its chains. Names of sets: outer format and inner family. */
-import type { NftSet } from "./objects.js";
+import type { NftSet } from "./firewall-objects.js";
 
 /** Before connection tracking (-200) and before anybody's filter. */
 export const FIRST = -350;

@@ -3,9 +3,11 @@
  * table of ours, for its packets and questions alone (its mark), has one route: to the home agent from the present care-of address.
  * Everything else is unreachable there, for charon would also try the home agent's other addresses.
  */
-import { hostPrefix, type IpAddress, isIpv4 } from "../base/ip.js";
+import { hostPrefix } from "../base/ip.js";
 import type { LocalEndpoint } from "../protocol/mobile-node-model.js";
-import type { KernelObject, Route } from "./objects.js";
+import { defaultMetric, homeAgentEnd } from "./endpoints.js";
+import type { Route } from "./forwarding-objects.js";
+import type { KernelObject } from "./objects.js";
 import { IKE_MARK, IKE_TABLE, type MobileNodePlanSite, RULE_PRIORITY } from "./site.js";
 
 export function ikeRules({ mobike }: MobileNodePlanSite): readonly KernelObject[] {
@@ -18,7 +20,7 @@ export function ikeRules({ mobike }: MobileNodePlanSite): readonly KernelObject[
 
 /** `end`: from where IKE shall speak; undefined: it has to wait. */
 export function ikeRoute(end: LocalEndpoint | undefined, { homeAgent, mobike }: MobileNodePlanSite): readonly Route[] {
-  const remote: IpAddress | undefined = end?.format === "ipv6" ? homeAgent.ipv6 : homeAgent.ipv4;
+  const remote = end && homeAgentEnd(end, homeAgent);
   if (mobike !== true || end === undefined || remote === undefined) return [];
   const { address, device, gateway } = end;
   return [
@@ -26,7 +28,7 @@ export function ikeRoute(end: LocalEndpoint | undefined, { homeAgent, mobike }: 
       kind: "route",
       destination: hostPrefix(remote),
       table: IKE_TABLE,
-      metric: isIpv4(remote) ? 0 : 1024,
+      metric: defaultMetric(remote),
       device,
       ...(gateway !== undefined && { via: gateway, onlink: true }),
       preferredSource: address,

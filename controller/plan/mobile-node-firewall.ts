@@ -3,6 +3,7 @@
  * only, and the outer TTL. KERNEL.md tells the reasons.
  */
 import { dressEsp, markEspInUdp, sentEsp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "./esp-firewall.js";
+import type { NftChain, NftSet, NftTable } from "./firewall-objects.js";
 import {
   accept,
   type Clause,
@@ -24,7 +25,7 @@ import {
   setUdpPort,
   udpPort,
 } from "./nft-clauses.js";
-import { type NftChain, type NftSet, type NftTable, OWNERSHIP } from "./objects.js";
+import { OWNERSHIP } from "./objects.js";
 import { DSMIP_PORT, type MobileNodePlanSite, SIGNALLING_PORT } from "./site.js";
 
 const FIRST = -350;

@@ -6,17 +6,19 @@
 import {
   hostPrefix,
   IPV4_ANY,
-  IPV6_ANY,
   type IpAddress,
   type Ipv4Address,
   ipv4 as ipv4Of,
   isIpv4,
   prefixContains,
 } from "../base/ip.js";
-import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "./endpoints.js";
+import type { Address, Link, Route } from "./forwarding-objects.js";
+import { fnv1a } from "./hash.js";
 import { ikeRules } from "./ike-way.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./mobile-node-firewall.js";
-import type { Address, KernelObject, Link, Route } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { protectedNode } from "./payload-protection.js";
 import { returnRoutabilityNode } from "./return-routability-protection.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "./security-plan.js";
@@ -39,6 +41,8 @@ import {
 const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as const;
 const LINK_LOCAL = { address: ipv4Of("169.254.0.0"), length: 16 } as const;
 const DHCP_SERVER_PORT = 67;
+/** Of a route behind all others of its table. */
+const LAST_METRIC = 0xffff;
 
 /** Without static keys the associations are negotiated and planned for on their own. */
 export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity | undefined): readonly KernelObject[] {
@@ -70,7 +74,7 @@ export function planMobileNode(
   associations: Associations = {},
 ): readonly KernelObject[] {
   const ipv4 = path.ipv4HomeAddress;
-  const homes: readonly IpAddress[] = [path.homeAddress, ...(ipv4 === undefined ? [] : [ipv4])];
+  const homes = homesOf(path);
   const tunnels = new Map<string, LocalEndpoint>();
   for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])]) {
     tunnels.set(`${endpoint.address} ${endpoint.device}`, endpoint);
@@ -80,8 +84,8 @@ export function planMobileNode(
     ...[...tunnels.values()].flatMap((endpoint) =>
       esp ? uplinkObjects(endpoint, site) : tunnelObjects(endpoint, site),
     ),
-    ...(esp ? protectedNode(path, associations.payload, site) : []),
-    ...(site.negotiated === true ? returnRoutabilityNode(path, associations["return-routability"], site) : []),
+    ...(esp ? protectedNode(path, associations, site) : []),
+    ...(site.negotiated === true ? returnRoutabilityNode(path, associations, site) : []),
     ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
     ...(path.mode === "home" && path.homeDevice !== undefined
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
@@ -125,11 +129,8 @@ export function tunnelName(endpoint: LocalEndpoint): string {
   return `${TUNNEL_PREFIX}${{ ipv6: "s", ipv4: "p", udp: "u" }[endpoint.format]}${digits}`;
 }
 
-/** FNV-1a, 32 bits. */
 function hashOf({ address, device }: LocalEndpoint): number {
-  let hash = 0x811c9dc5;
-  for (const letter of `${address}%${device}`) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return hash;
+  return fnv1a([...`${address}%${device}`].map((letter) => letter.codePointAt(0) ?? 0));
 }
 
 function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
@@ -169,7 +170,7 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
 }
 
 function uplinkObjects(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): readonly KernelObject[] {
-  const remote = endpoint.format === "ipv6" ? homeAgent.ipv6 : homeAgent.ipv4;
+  const remote = homeAgentEnd(endpoint, homeAgent);
   return remote === undefined ? [] : uplink(endpoint, remote);
 }
 
@@ -184,30 +185,47 @@ function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelO
   const via = gateway === undefined ? {} : { via: gateway, onlink: true };
   return [
     { kind: "rule", family: four ? 4 : 6, priority: RULE_PRIORITY.careOf, table, from: hostPrefix(address) },
-    { kind: "route", destination: hostPrefix(homeAgent), table, metric: four ? 0 : 1024, device, ...via },
+    { kind: "route", destination: hostPrefix(homeAgent), table, metric: defaultMetric(address), device, ...via },
   ];
 }
 
 /**
  * Where packets from this home address go. Without any way they go nowhere (into the device of the home addresses) rather than out of
- * the tunnel or with another source; at home the main table serves IPv6, while IPv4 needs routes that say which source to take.
+ * the tunnel or with another source. The home link's routes are here too: were they the main table's, packets would go on over another
+ * link, in clear, from the moment in which the home link is down or another one preferred. With the link the kernel takes its routes
+ * away; what is behind them stays.
  */
 function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanSite): readonly Route[] {
   const four = isIpv4(home);
-  const base = { kind: "route", table: HOME_TABLE, metric: four ? 0 : 1024, preferredSource: home } as const;
-  const everywhere = { address: four ? IPV4_ANY : IPV6_ANY, length: 0 };
+  const base = { kind: "route", table: HOME_TABLE, metric: defaultMetric(home), preferredSource: home } as const;
+  const all = { ...base, destination: everywhere(home) };
   if (path.egress !== undefined) {
     // Protected payload is taken by a policy before it gets to a device; what no policy takes goes nowhere.
     const device = site.profile.protection === "esp" ? DEVICE.homeAddresses : tunnelName(path.egress);
-    return [{ ...base, destination: everywhere, device }];
+    return [{ ...all, device }];
   }
-  if (path.homeDevice === undefined) return [{ ...base, destination: everywhere, device: DEVICE.homeAddresses }];
+  const nowhere = { ...all, device: DEVICE.homeAddresses };
+  if (path.homeDevice === undefined) return [nowhere];
   const device = path.homeDevice;
-  if (!four) return [];
-  const onLink = site.homePrefixes
-    .filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home))
-    .map((destination): Route => ({ ...base, destination, device }));
-  const gateway = path.homeIpv4Gateway;
-  const nowhere = { ...base, destination: everywhere, device: DEVICE.homeAddresses };
-  return [...onLink, gateway === undefined ? nowhere : { ...nowhere, device, via: gateway, onlink: true }];
+  const overHome = (four ? ipv4HomeRoutes(home, path, site) : (path.homeRoutes ?? [])).map(
+    ({ destination, gateway }): Route => ({
+      ...base,
+      destination,
+      device,
+      ...(gateway !== undefined && { via: gateway, onlink: true }),
+    }),
+  );
+  return [...overHome, { ...nowhere, metric: LAST_METRIC }];
+}
+
+function ipv4HomeRoutes(
+  home: IpAddress,
+  { homeIpv4Gateway }: MobileNodeDataPath,
+  { homePrefixes }: MobileNodePlanSite,
+): readonly HomeRoute[] {
+  const onLink = homePrefixes.filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home));
+  return [
+    ...onLink.map((destination) => ({ destination })),
+    ...(homeIpv4Gateway === undefined ? [] : [{ destination: everywhere(home), gateway: homeIpv4Gateway }]),
+  ];
 }

@@ -3,7 +3,7 @@
  * The order of counters, sets, chains and of a constant set's elements means nothing, nor does the wording of a rule; the order
  * of rules in a chain does. Pure.
  */
-import type { NftExpression, NftRegister, NftSet, NftTable } from "./objects.js";
+import type { NftExpression, NftRegister, NftSet, NftTable } from "./firewall-objects.js";
 
 const FIRST_REG32 = 8;
 const WORDS_PER_REGISTER = 4;

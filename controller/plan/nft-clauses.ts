@@ -4,7 +4,8 @@
  */
 import { toHex } from "../base/bytes.js";
 import { type IpAddress, ipToBytes, isIpv4 } from "../base/ip.js";
-import type { Hex, NftBase, NftExpression, NftRule, XfrmMark } from "./objects.js";
+import type { Hex, NftBase, NftExpression, NftRule } from "./firewall-objects.js";
+import type { XfrmMark } from "./security-objects.js";
 
 export interface Clause {
   readonly text: string;

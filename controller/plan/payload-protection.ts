@@ -5,26 +5,17 @@
 import { hostPrefix, type IpAddress, type Ipv6Address, ipv6, type Prefix } from "../base/ip.js";
 import type { DataPath } from "../protocol/inputs.js";
 import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
+import { everywhere, homesOf } from "./endpoints.js";
 import type { Way } from "./esp-ways.js";
-import type { KernelObject, XfrmPolicy } from "./objects.js";
-import { reqidOf } from "./request-ids.js";
-import {
-  type ChildAssociations,
-  type HomeAgentPlanSite,
-  type MobileNodePlanSite,
-  POLICY_PRIORITY,
-  profileOf,
-} from "./site.js";
+import type { KernelObject } from "./objects.js";
+import type { XfrmPolicy, XfrmSelector } from "./security-objects.js";
+import { type Associations, type HomeAgentPlanSite, type MobileNodePlanSite, POLICY_PRIORITY } from "./site.js";
 import { ESP, ICMPV6, policy } from "./transport-associations.js";
 import {
   anyTunnelTemplate,
-  everywhere,
-  homeAgentEnds,
-  homesOf,
-  mobileNodeEnds,
-  type ObservedEsp,
-  parkedAssociations,
-  tunnelStates,
+  homeAgentTunnel,
+  mobileNodeTunnel,
+  type NodeProtection,
   tunnelTemplate,
 } from "./tunnel-associations.js";
 
@@ -33,27 +24,20 @@ const LINK_LOCAL: Prefix = { address: ipv6("fe80::"), length: 10 };
 /** The home agent's end for one binding. */
 export function protectedBinding(
   path: DataPath,
-  payload: ChildAssociations | undefined,
-  observed: ObservedEsp | undefined,
+  protection: NodeProtection,
   site: HomeAgentPlanSite,
 ): readonly KernelObject[] {
-  const { homeAddress } = path;
-  const reqid = reqidOf(homeAddress, "payload", site.negotiated?.slots);
-  const ends = homeAgentEnds(path, payload, observed, site);
-  const { way } = ends;
+  const { reqid, way, states } = homeAgentTunnel("payload", path, protection, site);
   const homes = homesOf(path);
   return [
-    ...tunnelStates(reqid, payload, ends, profileOf(site, path.profile)),
+    ...states,
     // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
-    ...homes.flatMap((home) => [
-      incoming("forward", home, everywhere(home), reqid, true),
-      incoming("in", home, everywhere(home), reqid, true),
-    ]),
+    ...homes.flatMap((home) => [incoming("forward", from(home), reqid, true), incoming("in", from(home), reqid, true)]),
     ...(way === undefined
       ? []
       : [
-          ...homes.map((home) => outgoing(everywhere(home), hostPrefix(home), way, reqid)),
-          ...exceptHomeAgent(homeAddress, way, reqid, site),
+          ...homes.map((home) => outgoing(to(home), way, reqid)),
+          ...exceptHomeAgent(path.homeAddress, way, reqid, site),
         ]),
   ];
 }
@@ -78,21 +62,30 @@ function exceptHomeAgent(
   ];
 }
 
-/** The mobile node's end. Nothing but the parked associations at home; on the way from or to home packets in clear come in over the home link too. */
+/**
+ * The mobile node's end. Nothing but the parked associations at home; on the way from or to home packets in clear come in over the home
+ * link too. Where there is neither a way nor the home link, the policies alone keep payload in, whatever becomes of our routes.
+ */
 export function protectedNode(
   path: MobileNodeDataPath,
-  payload: ChildAssociations | undefined,
+  associations: Associations,
   site: MobileNodePlanSite,
 ): readonly KernelObject[] {
-  const { homeAddress, egress, ingress, homeDevice } = path;
-  if (ingress.length === 0 && egress === undefined) return parkedAssociations(homeAddress, "payload", payload);
-  const reqid = reqidOf(homeAddress, "payload");
-  const ends = mobileNodeEnds(path, payload, site);
-  const { way } = ends;
+  const { homeAddress, homeDevice } = path;
+  const { reqid, way, states, inPlay } = mobileNodeTunnel("payload", path, associations, site);
   const homes = homesOf(path);
+  const keptIn =
+    way === undefined && homeDevice === undefined
+      ? homes.flatMap((home) => [
+          policy("out", from(home), POLICY_PRIORITY.payload, { action: "block" }),
+          policy("out", { ...from(home), destination: hostPrefix(home) }, POLICY_PRIORITY.bypass, {}),
+        ])
+      : [];
+  if (!inPlay) return [...states, ...keptIn];
   return [
-    ...tunnelStates(reqid, payload, ends, site.profile),
-    ...homes.map((home) => arriving(home, reqid, homeDevice !== undefined)),
+    ...states,
+    ...keptIn,
+    ...homes.map((home) => incoming("in", to(home), reqid, homeDevice !== undefined)),
     // With a type 2 routing header the kernel looks at an acknowledgement before its ESP is off, and again after.
     policy(
       "in",
@@ -103,7 +96,7 @@ export function protectedNode(
     ...(way === undefined
       ? []
       : [
-          ...homes.map((home) => outgoing(hostPrefix(home), everywhere(home), way, reqid)),
+          ...homes.map((home) => outgoing(from(home), way, reqid)),
           policy(
             "out",
             { source: hostPrefix(homeAddress), destination: hostPrefix(site.homeAgent.ipv6), protocol: 0 },
@@ -114,29 +107,21 @@ export function protectedNode(
   ];
 }
 
-function outgoing(source: Prefix, destination: Prefix, way: Way, reqid: number): XfrmPolicy {
-  return policy("out", { source, destination, protocol: 0 }, POLICY_PRIORITY.payload, {
-    templates: [tunnelTemplate(way, reqid)],
-  });
+const from = (home: IpAddress): XfrmSelector => ({
+  source: hostPrefix(home),
+  destination: everywhere(home),
+  protocol: 0,
+});
+const to = (home: IpAddress): XfrmSelector => ({
+  source: everywhere(home),
+  destination: hostPrefix(home),
+  protocol: 0,
+});
+
+function outgoing(selector: XfrmSelector, way: Way, reqid: number): XfrmPolicy {
+  return policy("out", selector, POLICY_PRIORITY.payload, { templates: [tunnelTemplate(way, reqid)] });
 }
 
-function incoming(
-  direction: "in" | "forward",
-  home: IpAddress,
-  destination: Prefix,
-  reqid: number,
-  optional: boolean,
-): XfrmPolicy {
-  return policy(direction, { source: hostPrefix(home), destination, protocol: 0 }, POLICY_PRIORITY.payload, {
-    templates: [anyTunnelTemplate(reqid, optional)],
-  });
-}
-
-function arriving(home: IpAddress, reqid: number, optional: boolean): XfrmPolicy {
-  return policy(
-    "in",
-    { source: everywhere(home), destination: hostPrefix(home), protocol: 0 },
-    POLICY_PRIORITY.payload,
-    { templates: [anyTunnelTemplate(reqid, optional)] },
-  );
+function incoming(direction: "in" | "forward", selector: XfrmSelector, reqid: number, optional: boolean): XfrmPolicy {
+  return policy(direction, selector, POLICY_PRIORITY.payload, { templates: [anyTunnelTemplate(reqid, optional)] });
 }

@@ -2,9 +2,10 @@
  * ESP in transport mode for mobile prefix discovery: solicitations to the home agent, advertisements to the node (RFC 4877 §4.3). Its keys are negotiated when the first solicitation is on its way; until then nothing passes.
  */
 import { hostPrefix, type Ipv6Address } from "../base/ip.js";
-import type { KernelObject, XfrmSelector, XfrmTemplate } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { reqidOf } from "./request-ids.js";
 import { TYPED_MESSAGE_MARK } from "./security-marks.js";
+import type { XfrmSelector, XfrmTemplate } from "./security-objects.js";
 import {
   type ChildAssociations,
   ESP_ONLY_MARK,
@@ -30,14 +31,14 @@ export function blockedPrefixDiscovery(homeAgent: Ipv6Address): readonly KernelO
   const self = hostPrefix(homeAgent);
   const block = { action: "block" } as const;
   return [
-    policy("in", { source: ANYBODY, destination: self, protocol: ICMPV6 }, POLICY_PRIORITY.block, {
+    policy("in", { source: ANYBODY, destination: self, protocol: ICMPV6 }, POLICY_PRIORITY.blockPrefixDiscovery, {
       ...incoming,
       ...block,
     }),
     policy(
       "out",
       { source: self, destination: ANYBODY, protocol: ICMPV6, icmpv6Type: MOBILE_PREFIX_ADVERTISEMENT },
-      POLICY_PRIORITY.block,
+      POLICY_PRIORITY.blockPrefixDiscovery,
       block,
     ),
   ];

@@ -4,6 +4,7 @@
  * the one that comes later in the list takes the next free one.
  */
 import { type Ipv6Address, ipToBytes } from "../base/ip.js";
+import { fnv1a } from "./hash.js";
 import { OWNERSHIP } from "./objects.js";
 import { NEGOTIATED } from "./security-marks.js";
 
@@ -12,6 +13,7 @@ export const PURPOSES = ["signalling", "return-routability", "prefix", "payload"
 export type Purpose = (typeof PURPOSES)[number];
 /** What goes through ESP in tunnel mode, between wherever the node is and its home agent. */
 export const TUNNEL_PURPOSES = ["return-routability", "payload"] as const satisfies readonly Purpose[];
+export type TunnelPurpose = (typeof TUNNEL_PURPOSES)[number];
 /** What is negotiated when the first packet asks for it. */
 export const DEMANDED_PURPOSES = ["return-routability", "prefix"] as const satisfies readonly Purpose[];
 export type DemandedPurpose = (typeof DEMANDED_PURPOSES)[number];
@@ -25,9 +27,7 @@ export type Slots = ReadonlyMap<Ipv6Address, number>;
 export const NO_SLOTS: Slots = new Map();
 
 function preferredSlot(homeAddress: Ipv6Address): number {
-  let hash = 0x811c9dc5;
-  for (const octet of ipToBytes(homeAddress)) hash = Math.imul(hash ^ octet, 0x01000193) >>> 0;
-  return hash % SLOTS;
+  return fnv1a(ipToBytes(homeAddress)) % SLOTS;
 }
 
 /** Only nodes whose slot is not the preferred one are listed. */

@@ -6,24 +6,16 @@
 import { hostPrefix, type Ipv6Address } from "../base/ip.js";
 import type { DataPath } from "../protocol/inputs.js";
 import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
-import type { KernelObject, XfrmPolicy, XfrmSelector } from "./objects.js";
-import { reqidOf } from "./request-ids.js";
+import type { KernelObject } from "./objects.js";
 import { TYPED_MESSAGE_MARK } from "./security-marks.js";
-import {
-  type ChildAssociations,
-  type HomeAgentPlanSite,
-  type MobileNodePlanSite,
-  POLICY_PRIORITY,
-  profileOf,
-} from "./site.js";
+import type { XfrmPolicy, XfrmSelector } from "./security-objects.js";
+import { type Associations, type HomeAgentPlanSite, type MobileNodePlanSite, POLICY_PRIORITY } from "./site.js";
 import { ANYBODY, MOBILITY_HEADER, policy } from "./transport-associations.js";
 import {
   anyTunnelTemplate,
-  homeAgentEnds,
-  mobileNodeEnds,
-  type ObservedEsp,
-  parkedAssociations,
-  tunnelStates,
+  homeAgentTunnel,
+  mobileNodeTunnel,
+  type NodeProtection,
   tunnelTemplate,
 } from "./tunnel-associations.js";
 
@@ -47,17 +39,15 @@ const only = (direction: XfrmPolicy["direction"], selector: XfrmSelector, rest: 
 /** The home agent's end for one binding. */
 export function returnRoutabilityBinding(
   path: DataPath,
-  child: ChildAssociations | undefined,
-  observed: ObservedEsp | undefined,
+  protection: NodeProtection,
   site: HomeAgentPlanSite,
 ): readonly KernelObject[] {
   const { homeAddress } = path;
-  const reqid = reqidOf(homeAddress, "return-routability", site.negotiated?.slots);
-  const ends = homeAgentEnds(path, child, observed, site);
+  const { reqid, way, states } = homeAgentTunnel("return-routability", path, protection, site);
   const outward: Partial<XfrmPolicy> =
-    ends.way === undefined ? { action: "block" } : { templates: [tunnelTemplate(ends.way, reqid)] };
+    way === undefined ? { action: "block" } : { templates: [tunnelTemplate(way, reqid)] };
   return [
-    ...tunnelStates(reqid, child, ends, profileOf(site, path.profile)),
+    ...states,
     only("forward", from(homeAddress), { mark: TYPED_MESSAGE_MARK, templates: [anyTunnelTemplate(reqid, false)] }),
     only("out", to(homeAddress), { mark: TYPED_MESSAGE_MARK, ...outward }),
   ];
@@ -66,17 +56,16 @@ export function returnRoutabilityBinding(
 /** The mobile node's end. At home both messages go their ordinary way. */
 export function returnRoutabilityNode(
   path: MobileNodeDataPath,
-  child: ChildAssociations | undefined,
+  associations: Associations,
   site: MobileNodePlanSite,
 ): readonly KernelObject[] {
-  const { homeAddress, egress, ingress } = path;
-  if (ingress.length === 0 && egress === undefined) return parkedAssociations(homeAddress, "return-routability", child);
-  const reqid = reqidOf(homeAddress, "return-routability");
-  const ends = mobileNodeEnds(path, child, site);
+  const { homeAddress } = path;
+  const { reqid, way, states, inPlay } = mobileNodeTunnel("return-routability", path, associations, site);
+  if (!inPlay) return states;
   const selector = { ...from(homeAddress), mobilityHeaderType: HOME_TEST_INIT };
   return [
-    ...tunnelStates(reqid, child, ends, site.profile),
+    ...states,
     only("in", to(homeAddress), { mark: TYPED_MESSAGE_MARK, templates: [anyTunnelTemplate(reqid, false)] }),
-    ...(ends.way === undefined ? [] : [only("out", selector, { templates: [tunnelTemplate(ends.way, reqid)] })]),
+    ...(way === undefined ? [] : [only("out", selector, { templates: [tunnelTemplate(way, reqid)] })]),
   ];
 }

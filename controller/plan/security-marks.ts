@@ -2,7 +2,7 @@
  * Marks by which security associations with one SPI stand side by side. The IKE daemon installs what it negotiates as *originals* under
  * a mark that no packet has; ours are made from them, with the ends, the encapsulation and the marks that the data path needs (KERNEL.md).
  */
-import type { XfrmMark } from "./objects.js";
+import type { XfrmMark } from "./security-objects.js";
 
 /** Request ids of what the IKE daemon installs: OWNERSHIP's own, moved up by 2^24. Never ours to touch. */
 export const NEGOTIATED = { reqidBase: 0x45000000, reqidSize: 1 << 24 } as const;

@@ -4,7 +4,7 @@
  * policy is of type sub is what the kernels accept (KERNEL.md).
  */
 import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../base/ip.js";
-import type { KernelObject, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
+import type { KernelObject } from "./objects.js";
 import { OWNERSHIP } from "./objects.js";
 import {
   blockedPrefixDiscovery,
@@ -14,7 +14,9 @@ import {
 } from "./prefix-discovery-protection.js";
 import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
 import { TYPED_MESSAGE_MARK } from "./security-marks.js";
+import type { XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security-objects.js";
 import {
+  type Association,
   type Associations,
   ESP_ONLY_MARK,
   type HomeAgentPlanSite,
@@ -29,7 +31,7 @@ import {
   ICMPV6,
   MOBILITY_HEADER,
   policy,
-  TRANSPORT_REPLAY_WINDOW,
+  transportState,
   transportStates,
   transportTemplate,
 } from "./transport-associations.js";
@@ -39,26 +41,21 @@ const ICV_OCTETS = 16;
 const UPDATES = { protocol: MOBILITY_HEADER } as const;
 const REQID = { wildcard: 0, homeAddressOption: 1 } as const;
 
-function espState(
-  source: Ipv6Address,
-  destination: Ipv6Address,
-  reqid: number,
-  { spi, key }: NodeSecurity["update"],
-): XfrmState {
-  return {
-    kind: "xfrm-state",
-    source,
-    destination,
-    reqid,
-    selector: between(source, destination),
-    transform: {
-      type: "esp",
-      spi,
-      mode: "transport",
-      aead: { algorithm: AEAD, key, icvLength: ICV_OCTETS },
-      replayWindow: TRANSPORT_REPLAY_WINDOW,
-    },
-  };
+/** Both static associations of a node, as either end has them. */
+function staticStates(
+  homeAddress: Ipv6Address,
+  homeAgent: Ipv6Address,
+  { update, acknowledgement }: NodeSecurity,
+): readonly XfrmState[] {
+  const reqid = reqidOf(homeAddress);
+  const association = ({ spi, key }: NodeSecurity["update"]): Association => ({
+    spi,
+    aead: { algorithm: AEAD, key, icvLength: ICV_OCTETS },
+  });
+  return [
+    transportState({ source: homeAddress, destination: homeAgent, reqid, ...UPDATES }, association(update)),
+    transportState({ source: homeAgent, destination: homeAddress, reqid, ...UPDATES }, association(acknowledgement)),
+  ];
 }
 
 /**
@@ -117,11 +114,9 @@ export function planSubscriberSecurity(
   site: HomeAgentPlanSite,
 ): readonly KernelObject[] {
   const homeAgent = site.addresses.ipv6;
-  const reqid = reqidOf(homeAddress);
   return [
-    espState(homeAddress, homeAgent, reqid, keys.update),
-    espState(homeAgent, homeAddress, reqid, keys.acknowledgement),
-    ...signallingPolicies(homeAddress, homeAgent, reqid),
+    ...staticStates(homeAddress, homeAgent, keys),
+    ...signallingPolicies(homeAddress, homeAgent, reqidOf(homeAddress)),
   ];
 }
 
@@ -195,10 +190,7 @@ export function mobileNodeSecuritySite(
           ),
           ...prefixDiscoveryPolicies(site, option),
         ]
-      : [
-          espState(homeAddress, homeAgent.ipv6, reqid, keys.update),
-          espState(homeAgent.ipv6, homeAddress, reqid, keys.acknowledgement),
-        ]),
+      : staticStates(homeAddress, homeAgent.ipv6, keys)),
     policy("in", between(homeAgent.ipv6, homeAddress), POLICY_PRIORITY.signalling, {
       templates: [transportTemplate(reqid)],
     }),

@@ -5,8 +5,8 @@
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { ipv4 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
-import type { AeadKey, XfrmMark } from "./objects.js";
 import type { Purpose, Slots } from "./request-ids.js";
+import type { AeadKey, XfrmMark } from "./security-objects.js";
 
 /** RFC 5555 §8; the kernel's GUE port holds it, so signalling is steered to the next one. */
 export const DSMIP_PORT = 4191;
@@ -44,6 +44,8 @@ export const RULE_PRIORITY = {
 export const POLICY_PRIORITY = {
   signalling: 0x100,
   signallingWithOption: 0x200,
+  /** Before everything that lets packets between a bound node and the home agent pass in clear. */
+  blockPrefixDiscovery: 0x300,
   /** Before payload (RFC 4877 §4.3). */
   returnRoutability: 0x400,
   /** Between the node and the home agent itself, which payload protection leaves out (RFC 5555 §5.2.2). */

@@ -2,8 +2,10 @@
  * Which security association another one takes on from: the same keys at another end or in another encapsulation. The new one goes on with
  * the old one's sequence numbers and its memory of what was received, so that a move opens no door to replays.
  */
-import { type AeadKey, type EspState, type KernelObject, objectKey } from "./objects.js";
+
+import { type KernelObject, objectKey } from "./objects.js";
 import { SENDING_MARK } from "./security-marks.js";
+import type { AeadKey, EspState } from "./security-objects.js";
 
 /** Of states with one of our marks; the others have no direction of their own. */
 export function isSending({ mark }: EspState): boolean {

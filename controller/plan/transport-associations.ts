@@ -1,8 +1,8 @@
 /** ESP in transport mode between a home address and its home agent, and the policies that ask for it: what all messages so protected share. */
 import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../base/ip.js";
-import type { XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./objects.js";
 import { OWNERSHIP } from "./objects.js";
 import { RECEIVING_PLAIN_MARK, SENDING_MARK } from "./security-marks.js";
+import type { XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security-objects.js";
 import type { Association, ChildAssociations } from "./site.js";
 
 export const MOBILITY_HEADER = 135;
@@ -11,7 +11,7 @@ export const ESP = 50;
 export const ANYBODY = { address: IPV6_ANY, length: 0 } as const;
 
 /** Packets per association that may come out of order. */
-export const TRANSPORT_REPLAY_WINDOW = 64;
+const TRANSPORT_REPLAY_WINDOW = 64;
 
 export function between(source: Ipv6Address, destination: Ipv6Address, protocol = MOBILITY_HEADER): XfrmSelector {
   return { source: hostPrefix(source), destination: hostPrefix(destination), protocol };
@@ -61,21 +61,42 @@ export function transportStates(
   child: ChildAssociations | undefined,
 ): readonly XfrmState[] {
   if (child === undefined) return [];
-  const state = (
-    source: Ipv6Address,
-    destination: Ipv6Address,
-    { spi, aead }: Association,
-    mark: XfrmMark,
-  ): XfrmState => ({
+  const inward = { source: peer, destination: self, reqid, protocol };
+  const outward = { source: self, destination: peer, reqid, protocol };
+  return [
+    ...child.receive.map((one) => transportState(inward, one, RECEIVING_PLAIN_MARK)),
+    ...(child.send === undefined ? [] : [transportState(outward, child.send, SENDING_MARK)]),
+  ];
+}
+
+/** One direction of an association between two addresses that never change. */
+export interface TransportDirection {
+  readonly source: Ipv6Address;
+  readonly destination: Ipv6Address;
+  readonly reqid: number;
+  /** Of the messages. */
+  readonly protocol: number;
+}
+
+/** Absent `mark`: packets with any mark meet it, and it takes on from no other (succession.ts). */
+export function transportState(
+  { source, destination, reqid, protocol }: TransportDirection,
+  { spi, aead }: Association,
+  mark?: XfrmMark,
+): XfrmState {
+  return {
     kind: "xfrm-state",
     source,
     destination,
     reqid,
     selector: between(source, destination, protocol),
-    transform: { type: "esp", spi, mode: "transport", aead, replayWindow: TRANSPORT_REPLAY_WINDOW, mark },
-  });
-  return [
-    ...child.receive.map((one) => state(peer, self, one, RECEIVING_PLAIN_MARK)),
-    ...(child.send === undefined ? [] : [state(self, peer, child.send, SENDING_MARK)]),
-  ];
+    transform: {
+      type: "esp",
+      spi,
+      mode: "transport",
+      aead,
+      replayWindow: TRANSPORT_REPLAY_WINDOW,
+      ...(mark !== undefined && { mark }),
+    },
+  };
 }

@@ -3,21 +3,23 @@
  * sender, because ESP itself says who it is, so nothing of them changes while the node's end moves; one stands ready for each of our own
  * ends and encapsulations that the other side may use.
  */
-import { IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4, type Prefix } from "../base/ip.js";
-import type { DataPath, Endpoint } from "../protocol/inputs.js";
+import { IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4 } from "../base/ip.js";
+import type { DataPath } from "../protocol/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../protocol/mobile-node-model.js";
-import { sameEndpoint } from "./endpoints.js";
-import { endsAbroad, NOWHERE, ownReceptions, PARKED_WAY, type Reception, type Way, wayBetween } from "./esp-ways.js";
-import type { EspState, XfrmState, XfrmTemplate } from "./objects.js";
-import { type Purpose, reqidOf, type Slots } from "./request-ids.js";
+import { homeAgentEnd, homesOf, sameEndpoint } from "./endpoints.js";
+import { endsAbroad, ownReceptions, parkingPlace, type Reception, type Way, wayBetween } from "./esp-ways.js";
+import { type Purpose, reqidOf, type Slots, type TunnelPurpose } from "./request-ids.js";
 import { CLEAR_UDP_MARK, RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "./security-marks.js";
+import type { EspState, XfrmState, XfrmTemplate } from "./security-objects.js";
 import {
   type Association,
+  type Associations,
   type ChildAssociations,
   ESP_UDP_PORT,
   espClassMark,
   type HomeAgentPlanSite,
   type MobileNodePlanSite,
+  profileOf,
   type TunnelProfileSpec,
 } from "./site.js";
 
@@ -27,14 +29,57 @@ const NOTHING: ChildAssociations = { receive: [] };
 /** Ports of the node's ESP in UDP as seen behind each address; its NAT may use another one than for signalling (RFC 5555 §5.1). */
 export type ObservedEsp = ReadonlyMap<IpAddress, number>;
 
+/** What IKE has brought for one node. */
+export interface NodeProtection {
+  readonly associations: Associations;
+  readonly observedEsp?: ObservedEsp | undefined;
+}
+
 /** Where one end receives, and how it sends; absent `way`: not at all. */
-export interface TunnelEnds {
+interface TunnelEnds {
   readonly receptions: readonly Reception[];
   readonly way: Way | undefined;
 }
 
-/** The home agent's ends for one binding; MOBIKE's word on them goes before the binding's. */
-export function homeAgentEnds(
+/** One end of what is negotiated for a purpose: the associations, and what policies name of them. */
+export interface Tunnel {
+  readonly reqid: number;
+  /** Absent: nothing can be sent. */
+  readonly way: Way | undefined;
+  readonly states: readonly XfrmState[];
+}
+
+/** The home agent's end for one binding. */
+export function homeAgentTunnel(
+  purpose: TunnelPurpose,
+  path: DataPath,
+  { associations, observedEsp }: NodeProtection,
+  site: HomeAgentPlanSite,
+): Tunnel {
+  const child = associations[purpose];
+  const reqid = reqidOf(path.homeAddress, purpose, site.negotiated?.slots);
+  const ends = homeAgentEnds(path, child, observedEsp, site);
+  return { reqid, way: ends.way, states: tunnelStates(reqid, child, ends, profileOf(site, path.profile)) };
+}
+
+/** The mobile node's end; without `inPlay` it is at home, and nothing but the parked associations is wanted. */
+export function mobileNodeTunnel(
+  purpose: TunnelPurpose,
+  path: MobileNodeDataPath,
+  associations: Associations,
+  site: MobileNodePlanSite,
+): Tunnel & { readonly inPlay: boolean } {
+  const { homeAddress, egress, ingress } = path;
+  const child = associations[purpose];
+  const reqid = reqidOf(homeAddress, purpose);
+  if (ingress.length === 0 && egress === undefined)
+    return { reqid, way: undefined, states: parkedAssociations(homeAddress, purpose, child), inPlay: false };
+  const ends = mobileNodeEnds(path, child, site);
+  return { reqid, way: ends.way, states: tunnelStates(reqid, child, ends, site.profile), inPlay: true };
+}
+
+/** MOBIKE's word on the ends goes before the binding's. */
+function homeAgentEnds(
   path: DataPath,
   child: ChildAssociations | undefined,
   observed: ObservedEsp | undefined,
@@ -54,10 +99,9 @@ function boundEnds(
   observed: ObservedEsp | undefined,
   { addresses, negotiated }: HomeAgentPlanSite,
 ): TunnelEnds {
-  const local = ({ format }: Endpoint): IpAddress | undefined => (format === "ipv6" ? addresses.ipv6 : addresses.ipv4);
   const always = negotiated?.espInUdp === "always";
   const receptions = ingress.flatMap((endpoint): Reception[] => {
-    const address = local(endpoint);
+    const address = homeAgentEnd(endpoint, addresses);
     if (address === undefined) return [];
     if (endpoint.format === "ipv4" && always) return [false, true].map((udp) => ({ address, udp }));
     return [{ address, udp: endpoint.format === "udp" }];
@@ -65,15 +109,15 @@ function boundEnds(
   // Behind a NAT only the node's own ESP tells the port. Until then it is still reached where it was before, if anywhere.
   const blind = egress.format === "udp" && observed?.has(egress.address) !== true;
   const reached = (blind ? ingress.find((endpoint) => !sameEndpoint(endpoint, egress)) : undefined) ?? egress;
-  const source = local(reached);
+  const source = homeAgentEnd(reached, addresses);
   if (source === undefined) return { receptions, way: undefined };
   const inUdp = reached.format === "udp" || (reached.format === "ipv4" && always);
   const port = observed?.get(reached.address) ?? ESP_UDP_PORT;
   return { receptions, way: { source, destination: reached.address, udpPort: inUdp ? port : undefined } };
 }
 
-/** The mobile node's ends away from home; MOBIKE does not wait for the acknowledgement (RFC 5555 §5.1). */
-export function mobileNodeEnds(
+/** Away from home; MOBIKE does not wait for the acknowledgement (RFC 5555 §5.1). */
+function mobileNodeEnds(
   path: MobileNodeDataPath,
   child: ChildAssociations | undefined,
   site: MobileNodePlanSite,
@@ -90,32 +134,26 @@ export function mobileNodeEnds(
   return { receptions, way: egress === undefined ? undefined : wayFrom(egress, site) };
 }
 
-/** The node's home addresses. */
-export function homesOf({
-  homeAddress,
-  ipv4HomeAddress,
-}: Pick<DataPath, "homeAddress" | "ipv4HomeAddress">): readonly IpAddress[] {
-  return ipv4HomeAddress === undefined ? [homeAddress] : [homeAddress, ipv4HomeAddress];
-}
-
-function wayFrom({ format, address }: LocalEndpoint, { homeAgent }: MobileNodePlanSite): Way | undefined {
-  const destination = format === "ipv6" ? homeAgent.ipv6 : homeAgent.ipv4;
+function wayFrom(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): Way | undefined {
+  const destination = homeAgentEnd(endpoint, homeAgent);
   if (destination === undefined) return undefined;
-  return { source: address, destination, udpPort: format === "udp" ? ESP_UDP_PORT : undefined };
+  return { source: endpoint.address, destination, udpPort: endpoint.format === "udp" ? ESP_UDP_PORT : undefined };
 }
 
 /** What is negotiated, at these ends. */
-export function tunnelStates(
+function tunnelStates(
   reqid: number,
   child: ChildAssociations | undefined,
-  { receptions, way = PARKED_WAY }: TunnelEnds,
+  { receptions, way }: TunnelEnds,
   profile: TunnelProfileSpec,
 ): readonly XfrmState[] {
   const { receive, send } = child ?? NOTHING;
+  const place = parkingPlace(reqid);
+  const sendingWay = way ?? { source: place, destination: place, udpPort: undefined };
   const distinct = new Map(receptions.map((one) => [`${one.address} ${one.udp}`, one]));
   return [
     ...receive.flatMap((one) => [...distinct.values()].map((at) => receivingState(reqid, one, at, profile))),
-    ...(send === undefined ? [] : [sendingState(reqid, send, way, profile)]),
+    ...(send === undefined ? [] : [sendingState(reqid, send, sendingWay, profile)]),
   ];
 }
 
@@ -130,7 +168,9 @@ export function parkedAssociations(
   slots?: Slots,
 ): readonly XfrmState[] {
   const profile: TunnelProfileSpec = { dscp: "copy", ttl: 64 };
-  return tunnelStates(reqidOf(homeAddress, purpose, slots), child, { receptions: [NOWHERE], way: undefined }, profile);
+  const reqid = reqidOf(homeAddress, purpose, slots);
+  const receptions = [{ address: parkingPlace(reqid), udp: false }];
+  return tunnelStates(reqid, child, { receptions, way: undefined }, profile);
 }
 
 function receivingState(
@@ -196,6 +236,3 @@ export const anyTunnelTemplate = (reqid: number, optional: boolean): XfrmTemplat
   ...tunnelTemplate({ source: IPV6_ANY, destination: IPV6_ANY }, reqid),
   optional,
 });
-
-/** All addresses of the family of `home`. */
-export const everywhere = (home: IpAddress): Prefix => ({ address: isIpv4(home) ? IPV4_ANY : IPV6_ANY, length: 0 });

@@ -1,7 +1,7 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
-import { type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../base/ip.js";
+import { formatPrefix, type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../base/ip.js";
 import { type CareOf, careOfPresent, sameCareOf } from "./attachment.js";
-import type { LocalEndpoint, MobileNodeDataPath, MobileNodeState } from "./mobile-node-model.js";
+import type { HomeRoute, LocalEndpoint, MobileNodeDataPath, MobileNodeState } from "./mobile-node-model.js";
 import type { NetworkView } from "./network-view.js";
 
 export type DataPathContent = Omit<MobileNodeDataPath, "revision">;
@@ -31,7 +31,8 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
   const egress = direct ? undefined : tunnel;
   const mode = target?.kind ?? (ways.length > 0 ? "away" : "detached");
   const homeDevice = target?.kind === "home" ? target.device : leavingDevice(state);
-  const gateway = homeDevice === undefined || egress !== undefined ? undefined : ipv4Gateway(view, homeDevice);
+  const overHome = egress === undefined ? homeDevice : undefined;
+  const gateway = overHome === undefined ? undefined : ipv4Gateway(view, overHome);
   const ipv4 = mode === "home" || state.ipv4Bound ? site.ipv4HomeAddress : undefined;
   return {
     homeAddress: site.homeAddress,
@@ -39,6 +40,7 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
     mode,
     ...(homeDevice === undefined ? {} : { homeDevice }),
     ...(gateway === undefined ? {} : { homeIpv4Gateway: gateway }),
+    ...(overHome === undefined ? {} : { homeRoutes: ipv6Routes(view, overHome) }),
     ...(egress === undefined ? {} : { egress }),
     ingress: ways.map(endpoint),
     ...(target?.kind === "away" && target.careOf.family === 6 ? { updateFrom: target.careOf.address } : {}),
@@ -66,6 +68,19 @@ function ipv4Gateway(view: NetworkView, device: string): Ipv4Address | undefined
     .sort((a, b) => a.metric - b.metric);
   for (const { via } of candidates) if (via !== undefined && isIpv4(via)) return via;
   return undefined;
+}
+
+/** In a fixed order, because the content is compared. */
+function ipv6Routes(view: NetworkView, device: string): readonly HomeRoute[] {
+  const best = new Map<string, { readonly metric: number; readonly route: HomeRoute }>();
+  for (const { ours, family, destination, device: through, via, metric } of view.routes) {
+    if (ours || family !== 6 || through !== device) continue;
+    const key = formatPrefix(destination);
+    const known = best.get(key);
+    if (known !== undefined && known.metric <= metric) continue;
+    best.set(key, { metric, route: { destination, ...(via !== undefined && { gateway: via }) } });
+  }
+  return [...best].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { route }]) => route);
 }
 
 /** On the way from home to elsewhere payload keeps using the home link while it is there. */
@@ -100,8 +115,8 @@ export function sameContent(a: DataPathContent, b: DataPathContent): boolean {
 }
 
 function contentKey(content: DataPathContent): string {
-  const { homeAddress, ipv4HomeAddress, mode, homeDevice, homeIpv4Gateway, egress, ingress, updateFrom, ikeEnd } =
-    content;
-  const ways = [homeDevice, homeIpv4Gateway, egress, ingress, updateFrom, ikeEnd];
+  const { homeAddress, ipv4HomeAddress, mode, homeDevice, homeIpv4Gateway, homeRoutes } = content;
+  const { egress, ingress, updateFrom, ikeEnd } = content;
+  const ways = [homeDevice, homeIpv4Gateway, homeRoutes, egress, ingress, updateFrom, ikeEnd];
   return JSON.stringify([homeAddress, ipv4HomeAddress, mode, ...ways]);
 }

@@ -1,5 +1,5 @@
 /** The mobile node's state, what moves it and what it asks for. Plain data; mobile-node.ts is the machine. */
-import type { Family, Ipv4Address, Ipv6Address } from "../base/ip.js";
+import type { Family, IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import type { Seq16 } from "../base/seq16.js";
 import type { Instant } from "../base/time.js";
 import type { MobilityMessage } from "../wire/mobility-header.js";
@@ -50,6 +50,12 @@ export type LocalEndpoint =
       readonly gateway?: Ipv4Address;
     };
 
+/** Absent `gateway`: on the link. */
+export interface HomeRoute {
+  readonly destination: Prefix;
+  readonly gateway?: IpAddress;
+}
+
 /**
  * How payload of the home addresses travels; the plan turns it into kernel objects.
  *
@@ -66,6 +72,8 @@ export interface MobileNodeDataPath {
   readonly homeDevice?: string;
   /** The IPv4 default router on `homeDevice`. */
   readonly homeIpv4Gateway?: Ipv4Address;
+  /** IPv6 routes of others through `homeDevice`, the best one to each destination. Payload takes these and no other way while it goes over the home link. */
+  readonly homeRoutes?: readonly HomeRoute[];
   readonly egress?: LocalEndpoint;
   /**
    * Through which payload from the home agent is accepted. At an IPv4 one both plain and UDP, whatever `format` says: the home agent

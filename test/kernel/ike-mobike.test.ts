@@ -34,7 +34,9 @@ async function espAt(scene: Scene, mobile: Mobile, access: Access): Promise<void
   for (const [daemon, end, address] of ways) {
     const there = async (): Promise<boolean> =>
       (await daemon.security()).nodes.some(({ associations }) =>
-        associations.some((one) => one.purpose === "payload" && one.direction === "send" && one[end] === address),
+        associations.some(
+          (one) => one.purpose === "payload" && one.direction === "send" && one.ends[0]?.[end] === address,
+        ),
       );
     await waitFor(there, { what: `payload's ${end} ${address} at ${daemon.namespace.label}` });
   }

@@ -39,7 +39,15 @@ test("R5555-5.2.2-01 R5555-5.2.2-02 R5555-5.2.2-03 R5555-5-06 R5555-5.1-09 R5555
   const [node] = (await scene.homeAgent.security()).nodes;
   assert.equal(node?.ike?.remoteIdentity, "node1@example.org");
   const carried = node?.associations.filter(({ purpose, packets }) => purpose === "payload" && packets > 0) ?? [];
-  assert.deepEqual([...new Set(carried.map(({ direction }) => direction))].sort(), ["receive", "send"]);
+  assert.deepEqual(
+    carried.map(({ direction }) => direction).sort(),
+    ["receive", "send"],
+    "a line for each association",
+  );
+  for (const one of carried) assert.ok(one.keysAgeSeconds !== null && one.ends.length > 0, JSON.stringify(one));
+  assert.ok(
+    node?.policies.some(({ purpose, demand, direction }) => `${purpose} ${direction} ${demand}` === "payload out esp"),
+  );
   assert.deepEqual((await scene.homeAgent.audit()).differences, []);
   assert.deepEqual((await mobile.daemon.audit()).differences, []);
 });

@@ -1,7 +1,7 @@
 /** The real kernel keeps what every kernel port promises (test/contract/kernel-port.ts), and so the fake one is like it. */
 import test, { type TestContext } from "node:test";
 import { familyOf, formatPrefix } from "../../controller/base/ip.js";
-import type { Address, Route } from "../../controller/plan/objects.js";
+import type { Address, Route } from "../../controller/plan/forwarding-objects.js";
 import { type ContractBench, KERNEL_PORT_CONTRACT } from "../contract/kernel-port.js";
 import { Topology } from "./lib/topology.js";
 import { waitFor } from "./lib/wait.js";

@@ -2,7 +2,7 @@
  * Two rulesets that were proved by hand with nft, in its language and as values of the plan: what each means is said once here, and the
  * tests hold the two against each other.
  */
-import type { NftExpression, NftRule, NftSet, NftTable } from "../../controller/plan/objects.js";
+import type { NftExpression, NftRule, NftSet, NftTable } from "../../controller/plan/firewall-objects.js";
 
 const udp: NftExpression[] = [
   { type: "meta", key: "l4proto", register: 1 },

@@ -12,10 +12,10 @@ import { counterDumps, decodeCounters } from "../../controller/kernel/nft-counte
 import { createNftElementCodec, NftSets } from "../../controller/kernel/nft-element.js";
 import { createNftTableCodec } from "../../controller/kernel/nft-table.js";
 import { EBUSY } from "../../controller/netlink/errno.js";
+import type { NftElement, NftTable } from "../../controller/plan/firewall-objects.js";
 import { homeAgentFirewall } from "../../controller/plan/home-agent-firewall.js";
 import { mobileNodeFirewall } from "../../controller/plan/mobile-node-firewall.js";
 import { sameNftTable } from "../../controller/plan/nft-canonical.js";
-import type { NftElement, NftTable } from "../../controller/plan/objects.js";
 import type { TunnelProfileSpec } from "../../controller/plan/site.js";
 import { CodecKernel, NAMES } from "./codec-kernel.js";
 import { DATAPATH, DATAPATH_TEXT, TRAFFIC_CLASS, TRAFFIC_CLASS_TEXT } from "./nft-rulesets.js";

@@ -6,7 +6,8 @@ import { NetlinkSocket } from "../../controller/io/netlink-socket.js";
 import { netlinkTransports } from "../../controller/io/netlink-transport.js";
 import { NetlinkKernel, type OpenTransport } from "../../controller/kernel/netlink-kernel.js";
 import type { SetTimer } from "../../controller/netlink/transport.js";
-import type { KernelObject, KernelObjectKind, Link, Route } from "../../controller/plan/objects.js";
+import type { Link, Route } from "../../controller/plan/forwarding-objects.js";
+import type { KernelObject, KernelObjectKind } from "../../controller/plan/objects.js";
 import type { KernelChange, Operation, Outcome } from "../../controller/reconcile/kernel-port.js";
 
 export const setTimer: SetTimer = (delayMs, callback) => {

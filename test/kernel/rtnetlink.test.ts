@@ -18,7 +18,8 @@ import type { NetlinkRequest } from "../../controller/netlink/message.js";
 import { NetlinkSession } from "../../controller/netlink/session.js";
 import { objectsEqual } from "../../controller/plan/equal.js";
 import { formatObject } from "../../controller/plan/format.js";
-import { type Address, type KernelObject, type Link, objectKey } from "../../controller/plan/objects.js";
+import type { Address, Link } from "../../controller/plan/forwarding-objects.js";
+import { type KernelObject, objectKey } from "../../controller/plan/objects.js";
 import type { JsonObject } from "./lib/namespace.js";
 import { type Node, Topology } from "./lib/topology.js";
 import {

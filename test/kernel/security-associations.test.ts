@@ -8,7 +8,7 @@ import { ipv6 } from "../../controller/base/ip.js";
 import { XFRM_MSG_UPDSA } from "../../controller/kernel/xfrm-constants.js";
 import { xfrmStateCodec } from "../../controller/kernel/xfrm-state.js";
 import { objectsEqual } from "../../controller/plan/equal.js";
-import { type KernelObject, objectKey, type XfrmState } from "../../controller/plan/objects.js";
+import { type KernelObject, objectKey } from "../../controller/plan/objects.js";
 import {
   CLEAR_UDP_MARK,
   ORIGINAL_MARK,
@@ -17,6 +17,7 @@ import {
   SENDING_MARK,
   UDP_MARK_BIT,
 } from "../../controller/plan/security-marks.js";
+import type { XfrmState } from "../../controller/plan/security-objects.js";
 import { CodecKernel, NAMES, namespace } from "./codec-kernel.js";
 import { A, B, ESP_PORT, type EspEnd, espEnds, receiving, sending, state, TO_A, TO_B } from "./lib/esp-ends.js";
 import { create, openKernel, remove, update } from "./rtnetlink-objects.js";

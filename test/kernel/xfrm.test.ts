@@ -17,16 +17,14 @@ import { XFRM_STRUCTS } from "../../controller/kernel/xfrm-layout.js";
 import { xfrmPolicyCodec } from "../../controller/kernel/xfrm-policy.js";
 import { xfrmStateCodec } from "../../controller/kernel/xfrm-state.js";
 import { objectsEqual } from "../../controller/plan/equal.js";
-import {
-  type KernelObject,
-  OWNERSHIP,
-  objectKey,
-  type PolicyHash,
-  type XfrmPolicy,
-  type XfrmSelector,
-  type XfrmState,
-  type XfrmTemplate,
-} from "../../controller/plan/objects.js";
+import { type KernelObject, OWNERSHIP, objectKey } from "../../controller/plan/objects.js";
+import type {
+  PolicyHash,
+  XfrmPolicy,
+  XfrmSelector,
+  XfrmState,
+  XfrmTemplate,
+} from "../../controller/plan/security-objects.js";
 import { loadCodecVectors } from "../lib/codec-vectors.js";
 import { CodecKernel, NAMES, namespace } from "./codec-kernel.js";
 

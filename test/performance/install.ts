@@ -8,15 +8,12 @@
 import { parsePrefix } from "../../controller/base/ip.js";
 import { openKernel } from "../../controller/daemon/kernel.js";
 import { enterNamespace } from "../../controller/io/native.js";
-import {
-  type NodeProtection,
-  planBinding,
-  planHomeAgentSite,
-  planNegotiatedSubscriber,
-} from "../../controller/plan/home-agent-plan.js";
+import { planBinding, planHomeAgentSite } from "../../controller/plan/home-agent-plan.js";
 import type { KernelObject } from "../../controller/plan/objects.js";
 import { assignSlots } from "../../controller/plan/request-ids.js";
+import { planNegotiatedSubscriber } from "../../controller/plan/security-plan.js";
 import { type HomeAgentPlanSite, TUN_DEVICE, type TunnelProfileSpec } from "../../controller/plan/site.js";
+import type { NodeProtection } from "../../controller/plan/tunnel-associations.js";
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
 import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { homeAgentAssociations } from "./esp-frames.js";

@@ -6,7 +6,7 @@ import type { BurstReport, RegistrationReport } from "./registration.js";
 import type { ScaleReport } from "./scale.js";
 import type { SecurityForwardingResults } from "./security-forwarding.js";
 import { handoverTables, ikeRateTables, securityForwardingTables } from "./security-report.js";
-import { aimed, OUTER, type Row, table, whole } from "./table.js";
+import { aimed, installsTable, OUTER, type Row, table, whole } from "./table.js";
 
 export interface MachineReport {
   readonly kernel: string;
@@ -68,16 +68,7 @@ function forwardingTables({ forwarding, installs, routes, bindings }: BenchmarkD
     ),
     "",
     "Objects of all bindings, installed at once",
-    table(
-      ["", "bindings", "objects", "seconds", "netlink transactions"],
-      installs.map((one) => [
-        OUTER[one.access],
-        whole(one.bindings),
-        whole(one.objects),
-        (one.milliseconds / 1000).toFixed(1),
-        one.transactions,
-      ]),
-    ),
+    installsTable("bindings", installs),
   ];
 }
 

@@ -3,7 +3,7 @@ import type { HandoverReport } from "./handover.js";
 import type { IkeRateReport } from "./ike-rate.js";
 import type { RegistrationReport } from "./registration.js";
 import type { SecurityForwardingResults } from "./security-forwarding.js";
-import { aimed, OUTER, table, whole } from "./table.js";
+import { aimed, installsTable, OUTER, table, whole } from "./table.js";
 
 /** What the project aims at: shown beside what was measured. A benchmark never fails for them. */
 export const SECURITY_AIMS = { oneToByHand: 0.95, manyToOne: 0.9 } as const;
@@ -57,16 +57,7 @@ export function securityForwardingTables(results: SecurityForwardingResults | nu
     ),
     "",
     "Objects of all of these subscribers, installed at once",
-    table(
-      ["", "subscribers", "objects", "seconds", "netlink transactions"],
-      installs.map((one) => [
-        OUTER[one.access],
-        whole(one.bindings),
-        whole(one.objects),
-        (one.milliseconds / 1000).toFixed(1),
-        one.transactions,
-      ]),
-    ),
+    installsTable("subscribers", installs),
   ];
 }
 

@@ -1,4 +1,6 @@
 /** How figures look in a table. */
+import type { InstallReport } from "./forwarding.js";
+
 export type Row = readonly (string | number)[];
 
 export function table(head: readonly string[], rows: readonly Row[]): string {
@@ -15,3 +17,16 @@ export const whole = (value: number): string => Math.round(value).toLocaleString
 export const aimed = (value: number, reached: boolean): string => `${value}${reached ? " " : "<"}`;
 
 export const OUTER = { ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" } as const;
+
+/** What it took to install all objects at once; `whose`: the heading of how many had them. */
+export const installsTable = (whose: string, installs: readonly InstallReport[]): string =>
+  table(
+    ["", whose, "objects", "seconds", "netlink transactions"],
+    installs.map((one) => [
+      OUTER[one.access],
+      whole(one.bindings),
+      whole(one.objects),
+      (one.milliseconds / 1000).toFixed(1),
+      one.transactions,
+    ]),
+  );

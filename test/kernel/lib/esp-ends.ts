@@ -16,15 +16,9 @@ import { UDP_ENCAP_ESPINUDP } from "../../../controller/kernel/xfrm-constants.js
 import { StructView, XFRM_STRUCTS } from "../../../controller/kernel/xfrm-layout.js";
 import { type ReplayHistory, readReplay } from "../../../controller/kernel/xfrm-replay.js";
 import { stateBody, xfrmStateCodec } from "../../../controller/kernel/xfrm-state.js";
-import {
-  type EspState,
-  type KernelObject,
-  OWNERSHIP,
-  type XfrmPolicy,
-  type XfrmState,
-  type XfrmTemplate,
-} from "../../../controller/plan/objects.js";
+import { type KernelObject, OWNERSHIP } from "../../../controller/plan/objects.js";
 import { RECEIVING_PLAIN_MARK, SENDING_MARK } from "../../../controller/plan/security-marks.js";
+import type { EspState, XfrmPolicy, XfrmState, XfrmTemplate } from "../../../controller/plan/security-objects.js";
 import type { Operation } from "../../../controller/reconcile/kernel-port.js";
 import { CodecKernel, NAMES } from "../codec-kernel.js";
 import { create, errorsOf, openKernel } from "../rtnetlink-objects.js";

@@ -9,7 +9,7 @@ import { ipv6 } from "../../../controller/base/ip.js";
 import { fetchDocument, followLines } from "../../../controller/control/client.js";
 import { type ControlSource, startControlServer } from "../../../controller/control/server.js";
 import { EventLog } from "../../../controller/events.js";
-import type { BindingDocument, StatusDocument } from "../../../schemas/control.js";
+import type { BindingDocument, SecurityDocument, StatusDocument } from "../../../schemas/control.js";
 import { documents } from "../../../schemas/generate.js";
 
 const BINDING: BindingDocument = {
@@ -36,6 +36,52 @@ const STATUS: StatusDocument = {
   failedObjects: 0,
   counters: { received: { "binding-update": 3 }, sent: {}, dropped: {}, kernel: {}, netlink: {}, negotiation: {} },
   payloadOctetsThroughProcess: 0,
+};
+
+/** A subscriber that has not registered. */
+const UNBOUND = "2001:db8:1::101";
+const SECURITY: SecurityDocument = {
+  method: "ikev2",
+  ikeDaemon: "up",
+  nodes: [
+    {
+      homeAddress: "2001:db8:1::100",
+      ike: {
+        ...{ state: "ESTABLISHED", local: "203.0.113.1:4500", remote: "203.0.113.77:4500" },
+        ...{ remoteIdentity: "node1@example.org", keysAgeSeconds: 12, rekeyInSeconds: 10_320 },
+      },
+      policies: [
+        {
+          ...{ purpose: "payload", direction: "out", source: "::/0", destination: "2001:db8:1::100/128" },
+          ...{ messages: "all", mark: null, demand: "esp", priority: 0x41910600 },
+        },
+      ],
+      associations: [
+        {
+          ...{ purpose: "payload", direction: "send", spi: "0xc0000001", mode: "tunnel", parked: false },
+          ends: [{ source: "203.0.113.1", destination: "203.0.113.77", udpPort: 61000 }],
+          ...{ keysAgeSeconds: 200, rekeyInSeconds: 3400, lastUsedSeconds: 2 },
+          ...{ packets: 42, octets: 4200, replayed: 0, integrityFailures: 0 },
+        },
+        {
+          ...{ purpose: "payload", direction: "receive", spi: "0xc0000002", mode: "tunnel", parked: false },
+          ends: [
+            { source: "0.0.0.0", destination: "203.0.113.1", udpPort: null },
+            { source: "0.0.0.0", destination: "203.0.113.1", udpPort: 4500 },
+            { source: "::", destination: "2001:db8:1::1", udpPort: null },
+          ],
+          ...{ keysAgeSeconds: null, rekeyInSeconds: null, lastUsedSeconds: null },
+          ...{ packets: 7, octets: 700, replayed: 1, integrityFailures: 0 },
+        },
+        {
+          ...{ purpose: "return-routability", direction: "send", spi: "0xc0000003", mode: "tunnel", parked: true },
+          ...{ ends: [], keysAgeSeconds: 90_000, rekeyInSeconds: null, lastUsedSeconds: null },
+          ...{ packets: 0, octets: 0, replayed: 0, integrityFailures: 0 },
+        },
+      ],
+    },
+    { homeAddress: UNBOUND, ike: null, policies: [], associations: [] },
+  ],
 };
 
 interface Bench {
@@ -66,26 +112,10 @@ async function bench(test: Test): Promise<Bench> {
         found: null,
       })),
     }),
-    security: async (homeAddress) => ({
-      method: "ikev2",
-      nodes: [
-        {
-          homeAddress: homeAddress ?? "2001:db8:1::100",
-          ike: {
-            ...{ state: "ESTABLISHED", local: "203.0.113.1:4500", remote: "203.0.113.77:4500" },
-            ...{ remoteIdentity: "node1@example.org", establishedSeconds: 12, rekeyInSeconds: 3400 },
-          },
-          policies: 7,
-          associations: [
-            {
-              ...{ purpose: "payload", direction: "send", spi: "0xc0000001", mode: "tunnel", udp: true },
-              ...{ source: "203.0.113.1", destination: "203.0.113.77" },
-              ...{ packets: 42, octets: 4200, replayed: 0, integrityFailures: 0 },
-            } as const,
-          ],
-        },
-      ],
-    }),
+    security: (address) =>
+      address === undefined || [BINDING.homeAddress, BINDING.ipv4HomeAddress, UNBOUND].includes(address)
+        ? Promise.resolve(SECURITY)
+        : undefined,
     recentEvents: () => events.recent(),
     subscribe: (listener) => events.subscribe(listener),
   };
@@ -119,10 +149,43 @@ t.test("dsmipctl prints tables and schema-valid JSON", async (test) => {
     "R5555-4.5-05: found by either home address",
   );
   test.equal((await dsmipctl(socket, "plan", "2001:db8:1::100")).stdout, "ip route add x\n");
-  const security = (await dsmipctl(socket, "security", "2001:db8:1::100")).stdout;
-  test.match(security, /IKE SA with node1@example\.org ESTABLISHED/);
-  test.match(security, /payload +send +0xc0000001 +203\.0\.113\.1 > 203\.0\.113\.77 +UDP +42/);
   test.match((await dsmipctl(socket, "status")).stdout, /home-agent, pid 1/);
+});
+
+t.test("dsmipctl security: a line for each IKE SA, association and, for one node, policy", async (test) => {
+  const { socket } = await bench(test);
+  const lines = (text: string, pattern: RegExp): number => text.split("\n").filter((line) => pattern.test(line)).length;
+  const all = (await dsmipctl(socket, "security")).stdout;
+  test.match(all, /HOME ADDRESS +IKE SA .*NEW KEYS IN/);
+  test.match(
+    all,
+    /:100 +ESTABLISHED +203\.0\.113\.1:4500 +203\.0\.113\.77:4500 +node1@example\.org +12 s +2 h 52 min +1\n/,
+  );
+  test.match(all, /:101 +none +- /);
+  test.match(all, /dsmipctl events/, "where to look for the reason");
+  test.match(
+    all,
+    /payload +send +0xc0000001 +tunnel +203\.0\.113\.1 +203\.0\.113\.77 \(UDP 61000\) +3 min 20 s +56 min 40 s +42 +4200 +2 s ago +0 +0/,
+  );
+  test.match(all, /receive +0xc0000002 +tunnel +any +203\.0\.113\.1 \(ESP, UDP 4500\), 2001:db8:1::1 +- +- +7 /);
+  test.match(all, /send +0xc0000003 +tunnel +parked +- +1 d 1 h/);
+  test.equal(lines(all, /0xc000000\d/), 3, "one line for each association");
+  test.notMatch(all, /DEMAND/);
+  for (const address of [BINDING.homeAddress, BINDING.ipv4HomeAddress ?? "", UNBOUND])
+    test.equal((await dsmipctl(socket, "security", address)).code, 0, `${address}, bound or not`);
+  test.match(
+    (await dsmipctl(socket, "security", UNBOUND)).stdout,
+    /0x41910600 +out +::\/0 +2001:db8:1::100\/128 +all +- +esp +payload/,
+  );
+  test.strictSame(JSON.parse((await dsmipctl(socket, "-o", "json", "security")).stdout), SECURITY, "the same facts");
+  const unknown = await dsmipctl(socket, "security", "2001:db8:1::dead");
+  test.equal(unknown.code, 1);
+  test.equal(
+    unknown.stderr,
+    "dsmipctl: 2001:db8:1::dead is no home address of a node that is known here\n",
+    "a sentence",
+  );
+  test.equal((await dsmipctl(socket, "security", "nobody")).code, 1);
 });
 
 t.test("audit's exit code tells a program what the text tells a person", async (test) => {

@@ -5,7 +5,7 @@ import type { KernelNames } from "../../../controller/kernel/codec.js";
 import { linkCodec } from "../../../controller/kernel/link.js";
 import { ENODEV } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
-import type { Link, SitLink } from "../../../controller/plan/objects.js";
+import type { Link, SitLink } from "../../../controller/plan/forwarding-objects.js";
 
 const NAMES: KernelNames = {
   interfaceIndex(name) {

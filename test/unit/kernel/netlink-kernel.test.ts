@@ -11,7 +11,7 @@ import { NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
 import { EEXIST, EINVAL, ENODEV, ENOMEM, errnoName } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
-import type { Link, ProxyNeighbour, Route } from "../../../controller/plan/objects.js";
+import type { Link, ProxyNeighbour, Route } from "../../../controller/plan/forwarding-objects.js";
 import type { KernelChange, Operation } from "../../../controller/reconcile/kernel-port.js";
 import { FakeTimers } from "../../lib/netlink-fake.js";
 import { FakeRtnetlink } from "../../lib/rtnetlink-fake.js";

@@ -9,7 +9,7 @@ import { EBUSY, ECANCELED, EMSGSIZE, ENOBUFS, ENOENT, EPERM } from "../../../con
 import { KernelError } from "../../../controller/netlink/errors.js";
 import type { NetlinkRequest } from "../../../controller/netlink/message.js";
 import type { TransactionOutcome } from "../../../controller/netlink/session.js";
-import type { NftElement } from "../../../controller/plan/objects.js";
+import type { NftElement } from "../../../controller/plan/firewall-objects.js";
 import type { Operation } from "../../../controller/reconcile/kernel-port.js";
 
 const ADD = 1;

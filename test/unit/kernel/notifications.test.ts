@@ -14,7 +14,8 @@ import { AttributeWriter } from "../../../controller/netlink/attribute.js";
 import { NFNL_SUBSYS_NFTABLES } from "../../../controller/netlink/constants.js";
 import type { NetlinkFamily } from "../../../controller/netlink/message.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
-import type { NftElement, XfrmState } from "../../../controller/plan/objects.js";
+import type { NftElement } from "../../../controller/plan/firewall-objects.js";
+import type { XfrmState } from "../../../controller/plan/security-objects.js";
 import { loadCodecVectors, vectorMessage } from "../../lib/codec-vectors.js";
 import { type Announcement, FakeNetlink } from "../../lib/netlink-fake.js";
 

@@ -14,7 +14,7 @@ import { routeCodec } from "../../../controller/kernel/route.js";
 import { ruleCodec } from "../../../controller/kernel/rule.js";
 import { AttributeWriter, readAttributes } from "../../../controller/netlink/attribute.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
-import type { Ip6TunnelLink, Link, Route, Rule, SitLink } from "../../../controller/plan/objects.js";
+import type { Ip6TunnelLink, Link, Route, Rule, SitLink } from "../../../controller/plan/forwarding-objects.js";
 
 const NAMES: KernelNames = { interfaceIndex: () => 2, interfaceName: (index) => (index === 2 ? "wan" : undefined) };
 const prefix = (text: string) => parsePrefix(text) ?? { address: ipv6("::"), length: 0 };

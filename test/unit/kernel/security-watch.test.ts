@@ -15,8 +15,9 @@ import { AttributeWriter } from "../../../controller/netlink/attribute.js";
 import { NLM_F_DUMP } from "../../../controller/netlink/constants.js";
 import { EPERM } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
-import { OWNERSHIP, type XfrmPolicy, type XfrmState, type XfrmTemplate } from "../../../controller/plan/objects.js";
+import { OWNERSHIP } from "../../../controller/plan/objects.js";
 import { NEGOTIATED, ORIGINAL_MARK, SENDING_MARK } from "../../../controller/plan/security-marks.js";
+import type { XfrmPolicy, XfrmState, XfrmTemplate } from "../../../controller/plan/security-objects.js";
 import { type Answer, FakeNetlink, FakeTimers } from "../../lib/netlink-fake.js";
 
 const NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => undefined };

@@ -7,7 +7,7 @@ import { XFRM_STRUCTS } from "../../../controller/kernel/xfrm-layout.js";
 import { xfrmStateCodec } from "../../../controller/kernel/xfrm-state.js";
 import { readAttributeList } from "../../../controller/netlink/attribute.js";
 import { objectsEqual } from "../../../controller/plan/equal.js";
-import { objectKey, type XfrmMark, type XfrmPolicy, type XfrmState } from "../../../controller/plan/objects.js";
+import { objectKey } from "../../../controller/plan/objects.js";
 import {
   NEGOTIATED,
   ORIGINAL_MARK,
@@ -16,6 +16,7 @@ import {
   SENDING_MARK,
   UDP_MARK_BIT,
 } from "../../../controller/plan/security-marks.js";
+import type { XfrmMark, XfrmPolicy, XfrmState } from "../../../controller/plan/security-objects.js";
 import { attributeLines, type CodecVector, loadCodecVectors, vectorMessage } from "../../lib/codec-vectors.js";
 
 const NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => undefined };

@@ -13,8 +13,9 @@ import { AttributeWriter, readAttributeList } from "../../../controller/netlink/
 import { NLM_F_DUMP } from "../../../controller/netlink/constants.js";
 import { ESRCH } from "../../../controller/netlink/errno.js";
 import type { ReceivedMessage } from "../../../controller/netlink/message.js";
-import { type EspState, OWNERSHIP, type XfrmPolicy, type XfrmState } from "../../../controller/plan/objects.js";
+import { OWNERSHIP } from "../../../controller/plan/objects.js";
 import { RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "../../../controller/plan/security-marks.js";
+import type { EspState, XfrmPolicy, XfrmState } from "../../../controller/plan/security-objects.js";
 import type { Operation } from "../../../controller/reconcile/kernel-port.js";
 import { type Answer, FakeNetlink, FakeTimers } from "../../lib/netlink-fake.js";
 

@@ -11,7 +11,8 @@ import { XFRM_STRUCTS } from "../../../controller/kernel/xfrm-layout.js";
 import { xfrmPolicyCodec } from "../../../controller/kernel/xfrm-policy.js";
 import { xfrmStateCodec } from "../../../controller/kernel/xfrm-state.js";
 import { objectsEqual } from "../../../controller/plan/equal.js";
-import { OWNERSHIP, type XfrmPolicy, type XfrmState } from "../../../controller/plan/objects.js";
+import { OWNERSHIP } from "../../../controller/plan/objects.js";
+import type { XfrmPolicy, XfrmState } from "../../../controller/plan/security-objects.js";
 import { attributeLines, type CodecVector, loadCodecVectors, vectorMessage } from "../../lib/codec-vectors.js";
 
 const NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => undefined };

@@ -10,7 +10,7 @@ import type { KernelNames } from "../../../controller/kernel/codec.js";
 import { linkCodec } from "../../../controller/kernel/link.js";
 import { routeCodec } from "../../../controller/kernel/route.js";
 import { encodeMessage, MessagePacker } from "../../../controller/netlink/message.js";
-import type { Route } from "../../../controller/plan/objects.js";
+import type { Route } from "../../../controller/plan/forwarding-objects.js";
 
 const NAMES: KernelNames = { interfaceIndex: () => 7, interfaceName: () => "dsmip0" };
 const prefix = (text: string): Prefix => parsePrefix(text) ?? { address: ipv4("0.0.0.0"), length: 0 };

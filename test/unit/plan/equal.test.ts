@@ -3,7 +3,9 @@ import t from "tap";
 import { ipv6, parsePrefix } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { objectsEqual } from "../../../controller/plan/equal.js";
-import type { KernelObject, Route, XfrmState } from "../../../controller/plan/objects.js";
+import type { Route } from "../../../controller/plan/forwarding-objects.js";
+import type { KernelObject } from "../../../controller/plan/objects.js";
+import type { XfrmState } from "../../../controller/plan/security-objects.js";
 
 const ROUTE: Route = {
   kind: "route",

@@ -3,7 +3,8 @@ import t from "tap";
 import { ipv4, ipv6, parsePrefix } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { formatObject, formatObjectShort } from "../../../controller/plan/format.js";
-import type { KernelObject, Link } from "../../../controller/plan/objects.js";
+import type { Link } from "../../../controller/plan/forwarding-objects.js";
+import type { KernelObject } from "../../../controller/plan/objects.js";
 
 const prefix = (text: string) => parsePrefix(text) ?? { address: ipv6("::"), length: 0 };
 const HA = ipv6("2001:db8:1::1");

@@ -11,9 +11,10 @@ import {
   parsePrefix,
 } from "../../../controller/base/ip.js";
 import { formatObject } from "../../../controller/plan/format.js";
+import type { Link } from "../../../controller/plan/forwarding-objects.js";
 import { homeAgentFirewall } from "../../../controller/plan/home-agent-firewall.js";
 import { planBinding, planHomeAgentSite } from "../../../controller/plan/home-agent-plan.js";
-import { type KernelObject, type Link, objectKey } from "../../../controller/plan/objects.js";
+import { type KernelObject, objectKey } from "../../../controller/plan/objects.js";
 import { type HomeAgentPlanSite, sendDevice, type TunnelProfileSpec } from "../../../controller/plan/site.js";
 import type { DataPath, Endpoint } from "../../../controller/protocol/inputs.js";
 
@@ -122,11 +123,17 @@ t.test("the MTU of a profile stands in the routes, the largest of all on the dev
   for (const line of routes(SITE, "narrow")) test.match(line, / mtu lock 1300/);
   for (const line of routes(SITE, "default")) test.notMatch(line, /mtu/);
   test.strictSame(mtus(SITE), [1400]);
-  const wide = { ...SITE, profiles: new Map([...PROFILES, ["wide", { dscp: "copy", ttl: 64, mtu: 8000 } as const]]) };
+  const profiles = new Map<string, TunnelProfileSpec>([
+    ...PROFILES,
+    ["wide", { dscp: "copy", ttl: 64, mtu: 8000 }],
+    ["secret", { dscp: "copy", ttl: 64, protection: "esp" }],
+  ]);
+  const wide = { ...SITE, profiles };
   test.strictSame(mtus(wide), [8000]);
   for (const line of routes(wide, "wide")) test.notMatch(line, /mtu/);
   for (const line of routes(wide, "default"))
     test.match(line, / mtu lock 1400/, "who asked for nothing keeps the site's");
+  for (const line of routes(wide, "secret")) test.match(line, / mtu lock 1400/, "with protected payload too");
   test.end();
 });
 

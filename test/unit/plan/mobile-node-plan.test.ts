@@ -113,23 +113,39 @@ t.test("make before break: on a handover both tunnels are there, and the ways ou
   test.end();
 });
 
-t.test("at home: the addresses on the home link as hosts, IPv4 by routes that name the source, no tunnel", (test) => {
-  const home = path({ mode: "home", homeDevice: "eth0", homeIpv4Gateway: ipv4("198.51.100.1") });
+const AT_HOME = {
+  homeDevice: "eth0",
+  homeIpv4Gateway: ipv4("198.51.100.1"),
+  homeRoutes: [{ destination: prefix("2001:db8:1::/64") }, { destination: prefix("::/0"), gateway: ipv6("fe80::9") }],
+};
+const OVER_HOME = [
+  "ip -6 route add 2001:db8:1::/64 dev eth0 table 4191 proto 155 metric 1024 src 2001:db8:1::100",
+  "ip -6 route add ::/0 via fe80::9 dev eth0 table 4191 proto 155 metric 1024 src 2001:db8:1::100 onlink",
+  "ip -6 route add ::/0 dev dsmip-hoa table 4191 proto 155 metric 65535 src 2001:db8:1::100",
+  "ip route add 198.51.100.0/24 dev eth0 table 4191 proto 155 metric 0 src 198.51.100.100",
+  "ip route add 0.0.0.0/0 via 198.51.100.1 dev eth0 table 4191 proto 155 metric 0 src 198.51.100.100 onlink",
+  "ip route add 0.0.0.0/0 dev dsmip-hoa table 4191 proto 155 metric 65535 src 198.51.100.100",
+];
+
+t.test("at home: the addresses on the home link as hosts, its routes and nothing behind them, no tunnel", (test) => {
+  const home = path({ mode: "home", ...AT_HOME });
   test.strictSame(commands(planMobileNode(home, SITE)), [
     ...IPV4,
     "ip address add 2001:db8:1::100/128 dev eth0 proto 155 home nodad",
     "ip address add 198.51.100.100/32 dev eth0 proto 155",
-    "ip route add 198.51.100.0/24 dev eth0 table 4191 proto 155 metric 0 src 198.51.100.100",
-    "ip route add 0.0.0.0/0 via 198.51.100.1 dev eth0 table 4191 proto 155 metric 0 src 198.51.100.100 onlink",
+    ...OVER_HOME,
   ]);
   test.end();
 });
 
 t.test("leaving home: the addresses are off the link already, payload still uses it", (test) => {
-  const leaving = path({ homeDevice: "eth0", ingress: [SIX] });
+  const leaving = path({ ...AT_HOME, ingress: [SIX] });
   const lines = commands(planMobileNode(leaving, SITE));
   test.notOk(lines.some((line) => /address add (2001:db8:1|198\.51\.100).* dev eth0/.test(line)));
-  test.ok(lines.includes("ip route add 198.51.100.0/24 dev eth0 table 4191 proto 155 metric 0 src 198.51.100.100"));
+  test.strictSame(
+    lines.filter((line) => line.includes("table 4191") && line.includes("route")),
+    OVER_HOME,
+  );
   test.end();
 });
 

@@ -1,8 +1,9 @@
 /** Tunnels of the mobile node's care-of addresses, their uplinks, and where payload goes. */
 import t from "tap";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import type { Link, Route, Rule } from "../../../controller/plan/forwarding-objects.js";
 import { planMobileNode, tunnelName } from "../../../controller/plan/mobile-node-plan.js";
-import type { KernelObject, Link, Route, Rule } from "../../../controller/plan/objects.js";
+import type { KernelObject } from "../../../controller/plan/objects.js";
 import { objectKey } from "../../../controller/plan/objects.js";
 import type { MobileNodePlanSite } from "../../../controller/plan/site.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../../../controller/protocol/mobile-node-model.js";

@@ -6,9 +6,10 @@ import { homeAgentFirewall } from "../../../controller/plan/home-agent-firewall.
 import { planBinding } from "../../../controller/plan/home-agent-plan.js";
 import { mobileNodeFirewall } from "../../../controller/plan/mobile-node-firewall.js";
 import { planMobileNode } from "../../../controller/plan/mobile-node-plan.js";
-import type { KernelObject, XfrmPolicy, XfrmState } from "../../../controller/plan/objects.js";
+import type { KernelObject } from "../../../controller/plan/objects.js";
 import { NO_SLOTS, reqidOf } from "../../../controller/plan/request-ids.js";
 import { TYPED_MESSAGE_MARK } from "../../../controller/plan/security-marks.js";
+import type { XfrmPolicy, XfrmState } from "../../../controller/plan/security-objects.js";
 import {
   homeAgentSecuritySite,
   mobileNodeSecuritySite,

@@ -2,10 +2,12 @@
 import t from "tap";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
+import { isParkingPlace, parkingPlace } from "../../../controller/plan/esp-ways.js";
 import { planBinding } from "../../../controller/plan/home-agent-plan.js";
 import { planMobileNode } from "../../../controller/plan/mobile-node-plan.js";
-import { type KernelObject, objectKey, type XfrmState } from "../../../controller/plan/objects.js";
+import { type KernelObject, objectKey } from "../../../controller/plan/objects.js";
 import { assignSlots, NO_SLOTS, PURPOSES, RequestIds, reqidOf } from "../../../controller/plan/request-ids.js";
+import type { XfrmState } from "../../../controller/plan/security-objects.js";
 import type { AssociationEnds, HomeAgentPlanSite, MobileNodePlanSite } from "../../../controller/plan/site.js";
 import { predecessorsOf } from "../../../controller/plan/succession.js";
 import { parkedAssociations } from "../../../controller/plan/tunnel-associations.js";
@@ -130,6 +132,18 @@ t.test("sequence numbers go from end to end: every association takes on from its
   test.end();
 });
 
+t.test("nodes that choose one SPI are parked side by side", (test) => {
+  const other = ipv6("2001:db8:1::101");
+  const send = key(0x1000);
+  const places = PURPOSES.flatMap((purpose) =>
+    [HOA, other].flatMap((home) => parkedAssociations(home, purpose, { receive: [send], send })),
+  );
+  test.equal(new Set(places.map(objectKey)).size, places.length, "none takes the place of another");
+  for (const { destination } of states(places)) test.ok(isParkingPlace(destination), destination);
+  test.notOk(isParkingPlace(HOA));
+  test.end();
+});
+
 t.test("no two nodes share a request id, and each is found again", (test) => {
   const nodes = Array.from({ length: 5000 }, (_, i) =>
     ipv6(`2001:db8:${(i % 7).toString(16)}::${(i + 1).toString(16)}`),
@@ -188,7 +202,7 @@ t.test("R5555-5.1-22: with MOBIKE the node's payload does not wait for the ackno
   test.equal(at(moved, { egress: undefined as never }), "10.0.0.2>203.0.113.1 udp 4500", "the old way is gone");
   test.equal(
     at(moved, { egress: undefined as never, homeDevice: "home" }),
-    "100::1>100::1",
+    `${parkingPlace(reqidOf(HOA, "payload"))}>${parkingPlace(reqidOf(HOA, "payload"))}`,
     "the home link still does",
   );
   test.equal(at({ local: six.address, remote: HA6, udp }), "2001:db8:a::2>2001:db8:1::1", "no UDP over IPv6");

@@ -2,8 +2,9 @@
 import t from "tap";
 import { type IpAddress, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
-import { type EspState, type KernelObject, OWNERSHIP, type XfrmState } from "../../../controller/plan/objects.js";
+import { type KernelObject, OWNERSHIP } from "../../../controller/plan/objects.js";
 import { RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "../../../controller/plan/security-marks.js";
+import type { EspState, XfrmState } from "../../../controller/plan/security-objects.js";
 import { isSending, mayTakeOn, predecessorsOf, successionKey } from "../../../controller/plan/succession.js";
 
 const [HOME_AGENT, NODE, MOVED] = [ipv6("2001:db8:1::1"), ipv6("2001:db8:a::11"), ipv4("203.0.114.11")];

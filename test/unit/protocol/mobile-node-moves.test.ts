@@ -1,6 +1,6 @@
 /** Handovers, going home and leaving it: what the data path looks like at each moment, and what is told to whom. */
 import t from "tap";
-import { ipv6, maskAddress } from "../../../controller/base/ip.js";
+import { formatPrefix, ipv6, maskAddress } from "../../../controller/base/ip.js";
 import { BindingStatus } from "../../../controller/wire/registry.js";
 import {
   Chart,
@@ -263,6 +263,24 @@ t.test("at home IPv4 needs the router of the home link; in the tunnel it does no
   chart.sees({ eth0: [V6A], eth1: [AT_HOME, "192.0.2.7/24 noroute"] });
   t.notOk(chart.path?.homeIpv4Gateway);
   t.equal(chart.path?.homeDevice, "eth1");
+  t.end();
+});
+
+t.test("over the home link payload takes that link's IPv6 routes, the best one to each destination", (t) => {
+  const chart = registered({ eth0: [V6A] });
+  t.notOk(chart.path?.homeRoutes);
+  chart.sees({ eth0: [V6A], eth1: [AT_HOME] });
+  const routes = (chart.path?.homeRoutes ?? []).map(({ destination, gateway }) => [formatPrefix(destination), gateway]);
+  t.ok(routes.length > 0);
+  t.equal(new Set(routes.map(([destination]) => destination)).size, routes.length);
+  const view = chart.state.view?.routes.filter(
+    ({ device, family, ours }) => device === "eth1" && family === 6 && !ours,
+  );
+  t.strictSame(
+    routes.map(([destination]) => destination).sort(),
+    [...new Set(view?.map(({ destination }) => formatPrefix(destination)))].sort(),
+    "all of them and no others",
+  );
   t.end();
 });
 
