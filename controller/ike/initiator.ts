@@ -80,9 +80,11 @@ export class IkeInitiator {
     this.#start();
   }
 
-  /** They are not needed any more. */
+  /** None are asked for from now on; those that are there stay. */
   rest(): void {
     this.#wanted = undefined;
+    this.#again = false;
+    this.#demanded.clear();
     this.#cancelTimer?.();
   }
 
