@@ -99,6 +99,12 @@ export class KeyManagement {
           this.orphan();
           listener.onDown(error);
         },
+        onSilence: (command, afterMs) =>
+          log.warn({
+            event: "charon.slow",
+            command,
+            reason: `charon has not answered for ${Math.round(afterMs / 1000)} s`,
+          }),
         onEvent: (name, message) => {
           if (name === "log" && site.negotiationLog) this.#negotiations.onEvent(message);
           const up = site.movement === "mobike" ? this.#mobike.hear(name, message) : undefined;
