@@ -54,6 +54,7 @@ export class HomeAgentKeys {
         negotiationLog: ike.negotiationLog,
         negotiationCounters: platform.negotiation,
         ids,
+        subscribers: nodes.length,
         homeAgentAddresses: new Set(addresses),
         movement: ike.movement,
       },

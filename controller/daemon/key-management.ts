@@ -7,7 +7,7 @@ import { AssociationTable } from "../ike/associations.js";
 import { connectionName, homeAddressOf } from "../ike/connections.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { connectionsUp } from "../ike/duplicates.js";
-import { MOBIKE_EVENTS, MobikeTable } from "../ike/mobike.js";
+import { isAgreement, MOBIKE_EVENTS, MobikeTable } from "../ike/mobike.js";
 import type { NegotiationFailure } from "../ike/negotiation-log.js";
 import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
@@ -46,6 +46,8 @@ export interface KeyManagementSite {
   readonly negotiationLog: boolean;
   readonly negotiationCounters: Counters;
   readonly ids: RequestIds;
+  /** That have a connection in the IKE daemon. */
+  readonly subscribers: number;
   readonly homeAgentAddresses: ReadonlySet<IpAddress>;
   readonly movement: "migrate" | "mobike";
 }
@@ -56,7 +58,7 @@ export class KeyManagement {
   readonly #client: ViciClient;
   readonly #table: AssociationTable;
   readonly #ids: RequestIds;
-  readonly #mobike = new MobikeTable();
+  readonly #mobike: MobikeTable;
   readonly #listener: KeyManagementListener;
   readonly #negotiations: NegotiationWatch;
   #timer: NodeJS.Timeout | undefined;
@@ -74,8 +76,11 @@ export class KeyManagement {
     this.watch = watch;
     this.#table = new AssociationTable(site.ids, site.homeAgentAddresses, site.role);
     this.#table.replace(watch.states(), monotonicNow());
+    this.#mobike = new MobikeTable(site.subscribers);
     this.#negotiations = new NegotiationWatch({
       counters: site.negotiationCounters,
+      subscribers: site.subscribers,
+      ...(site.movement === "mobike" && { isNeeded: isAgreement }),
       listen: (on) => this.#client.listen("log", on),
       report: (failure, leftOut) => listener.onFailure(failure, leftOut),
     });
@@ -94,6 +99,12 @@ export class KeyManagement {
           this.orphan();
           listener.onDown(error);
         },
+        onSilence: (command, afterMs) =>
+          log.warn({
+            event: "charon.slow",
+            command,
+            reason: `charon has not answered for ${Math.round(afterMs / 1000)} s`,
+          }),
         onEvent: (name, message) => {
           if (name === "log" && site.negotiationLog) this.#negotiations.onEvent(message);
           const up = site.movement === "mobike" ? this.#mobike.hear(name, message) : undefined;

@@ -65,6 +65,7 @@ export class MobileNodeKeys {
         negotiationLog: ike.negotiationLog,
         negotiationCounters: platform.negotiation,
         ids: new RequestIds([homeAddress], NO_SLOTS),
+        subscribers: 1,
         homeAgentAddresses: addresses,
         movement: ike.movement,
       },
@@ -148,6 +149,11 @@ export class MobileNodeKeys {
   secure(careOf: CareOf): void {
     const ends = this.#endsFrom(careOf);
     if (ends !== undefined) this.#initiator?.secure(ends);
+  }
+
+  /** At home: what is there is kept, and nothing is negotiated from the care-of address of before. */
+  rest(): void {
+    this.#initiator?.rest();
   }
 
   /** The home agent has accepted the care-of address; its IKE daemon has followed (`moved`) or the IKE SA is made anew. */

@@ -125,6 +125,7 @@ async function run(
           : home.link.announce(effect.device, effect.addresses, effect.router);
       case "data-path":
         path = effect.path;
+        if (path.mode === "home") ikeKeys?.rest();
         return plan(effect.path);
       case "secure":
         return ikeKeys?.secure(effect.careOf);

@@ -11,25 +11,31 @@ export interface NegotiationWatchOptions {
   readonly counters: Counters;
   /** Asks charon for its log, or asks it to stop. */
   readonly listen: (on: boolean) => Promise<void>;
+  /** Of how many subscribers the negotiations are. */
+  readonly subscribers: number;
+  /** Lines, by their octets, that somebody else needs even if too many come: then charon is not asked to stop. */
+  readonly isNeeded?: (message: Uint8Array) => boolean;
   /** `leftOut`: how many of this peer's were not told since the last one that was. */
   readonly report: (failure: NegotiationFailure, leftOut: number) => void;
 }
 
 export class NegotiationWatch {
   readonly #options: NegotiationWatchOptions;
-  #log = new NegotiationLog();
+  #log: NegotiationLog;
   readonly #reports = new FailureReports();
   readonly #budget = new LineBudget();
   #pause: NodeJS.Timeout | undefined;
 
   constructor(options: NegotiationWatchOptions) {
     this.#options = options;
+    this.#log = new NegotiationLog(options.subscribers);
   }
 
   /** Of an event that has not been decoded. */
   isNoise(event: string, message: Uint8Array): boolean {
     if (event !== "log") return false;
     if (isNoise(event, message)) return true;
+    if (this.#options.isNeeded?.(message) === true) return false;
     if (!this.#budget.take(monotonicNow())) this.#stopListening();
     return this.#pause !== undefined;
   }
@@ -50,14 +56,16 @@ export class NegotiationWatch {
     clearTimeout(this.#pause);
     this.#pause = undefined;
     // charon numbers its IKE SAs anew after a start.
-    this.#log = new NegotiationLog();
+    this.#log = new NegotiationLog(this.#options.subscribers);
   }
 
   #stopListening(): void {
     if (this.#pause !== undefined) return;
-    const { counters, listen } = this.#options;
+    const { counters, listen, isNeeded } = this.#options;
     counters.add("pauses");
-    const ask = (on: boolean): void => void listen(on).catch(() => undefined); // ignored: a new connection asks for it again
+    const ask = (on: boolean): void => {
+      if (isNeeded === undefined) listen(on).catch(() => undefined); // ignored: a new connection asks for it again
+    };
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
       ask(true);

@@ -7,14 +7,15 @@ import { type IpAddress, parseIp } from "../base/ip.js";
 import type { SetTimer } from "../netlink/transport.js";
 import { DEMANDED_PURPOSES, type DemandedPurpose, type Purpose } from "../plan/request-ids.js";
 import { isSection, type ViciSection } from "../vici/message.js";
+import { ANSWER_MS } from "../vici/session.js";
 import { CHILDREN } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
 import { type NegotiationFailure, NegotiationLog, readLogLine } from "./negotiation-log.js";
 
 /** Less than three unanswered updates would take (RFC 5555 §4.4.1). */
 const INITIATE_MS = 8000;
-/** charon answers in its own time; its own limit is given in the command. */
-const ANSWER_MS = INITIATE_MS + 2000;
+/** charon's own limit is given in the command and runs from when it gets to it. */
+const LIMIT_MS = INITIATE_MS + ANSWER_MS;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 
@@ -80,9 +81,11 @@ export class IkeInitiator {
     this.#start();
   }
 
-  /** They are not needed any more. */
+  /** None are asked for from now on; those that are there stay. */
   rest(): void {
     this.#wanted = undefined;
+    this.#again = false;
+    this.#demanded.clear();
     this.#cancelTimer?.();
   }
 
@@ -220,7 +223,7 @@ export class IkeInitiator {
     };
     const section = { ike: name, child, timeout: String(INITIATE_MS) };
     try {
-      await daemon.stream("initiate", section, "control-log", { timeoutMs: ANSWER_MS, onMessage });
+      await daemon.stream("initiate", section, "control-log", { timeoutMs: LIMIT_MS, onMessage });
     } catch (error) {
       if (failure === undefined) throw error;
       throw new NegotiationError(failure, { cause: error });

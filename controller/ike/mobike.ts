@@ -2,15 +2,23 @@
  * Which connections have an IKE SA with MOBIKE (RFC 4555): charon shows it nowhere but in its log, at the exchange in which it was agreed.
  * What was agreed before we listened is not known, and counts as not agreed. Renewal of an IKE SA keeps it.
  */
-import type { ViciSection } from "../vici/message.js";
+import { encodeMessage, type ViciSection } from "../vici/message.js";
 import { isYes, numberAt, sectionsOf, textAt } from "../vici/section.js";
 
 /** Beside what is listened to anyway. */
 export const MOBIKE_EVENTS: readonly string[] = ["log", "ike-updown"];
 /** charon's words (ike_mobike.c); where our own side has it switched off there are more. */
 const AGREED = "peer supports MOBIKE";
-/** IKE SAs that have agreed and are not up yet; half-open ones that come to nothing must not pile up. */
+/** charon writes the text last. */
+const AGREED_OCTETS = encodeMessage({ msg: AGREED });
+/** IKE SAs that have agreed and are not up yet, at least; half-open ones that come to nothing must not pile up. */
 const CAPACITY = 4096;
+
+/** Of a `log` event, before it is decoded: a flood of other lines must not hide these. */
+export function isAgreement(message: Uint8Array): boolean {
+  const start = message.length - AGREED_OCTETS.length;
+  return start >= 0 && AGREED_OCTETS.every((octet, at) => message[start + at] === octet);
+}
 
 export class MobikeTable {
   /** By charon's number of the IKE SA: until it is up it may have no name. */
@@ -20,6 +28,12 @@ export class MobikeTable {
   /** The number of each connection's latest. */
   readonly #latest = new Map<string, number>();
   readonly #connections = new Set<string>();
+  readonly #capacity: number;
+
+  /** `subscribers`: so many may come up at once. */
+  constructor(subscribers = 0) {
+    this.#capacity = CAPACITY + subscribers;
+  }
 
   /** One event. Returns a connection of which something else is known now. */
   hear(name: string, event: ViciSection): string | undefined {
@@ -52,9 +66,16 @@ export class MobikeTable {
       this.#connections.add(connection);
       return connection;
     }
-    if (this.#agreed.size === CAPACITY) for (const oldest of [...this.#agreed].slice(0, 1)) this.#agreed.delete(oldest);
+    if (this.#agreed.size >= this.#capacity) this.#forgetOldest();
     this.#agreed.add(id);
     return undefined;
+  }
+
+  #forgetOldest(): void {
+    for (const oldest of this.#agreed) {
+      this.#agreed.delete(oldest);
+      return;
+    }
   }
 
   #cameUp(connection: string, id: number): string {

@@ -32,17 +32,25 @@ export interface NegotiationFailure {
   readonly remedy: string;
 }
 
-/** For operators: with whom, why, and the remedy. */
+/** For operators: with whom, why, and the remedy. What a peer only says of itself is told as that. */
 export function failureSentence(failure: NegotiationFailure, homeAddress: IpAddress | undefined): string {
-  const { identity, address, lost, reason, remedy } = failure;
-  const whom = identity ?? homeAddress ?? "an unknown peer";
-  const home = homeAddress === undefined || whom === homeAddress ? "" : ` (${homeAddress})`;
-  const from = address === undefined ? "" : ` from ${address}`;
-  return `IKE with ${whom}${home}${from} ${lost ? "is over" : "failed"}: ${reason}; ${remedy}`;
+  const { identity, address, proved, lost, reason, remedy } = failure;
+  const name = identity ?? homeAddress;
+  const who = `${name ?? "an unknown peer"}${homeAddress === undefined || name === homeAddress ? "" : ` (${homeAddress})`}`;
+  const peer =
+    address === undefined
+      ? who
+      : proved || name === undefined
+        ? `${who} from ${address}`
+        : `${address}, which claims to be ${who},`;
+  return `IKE with ${peer} ${lost ? "is over" : "failed"}: ${reason}; ${remedy}`;
 }
 
-/** Unfinished negotiations that are remembered; the oldest makes room. */
-const CAPACITY = 4096;
+/** Unfinished negotiations that are remembered, at least; the oldest makes room. Anybody who can send packets begins one. */
+const UNFINISHED = 4096;
+/** Causes of one negotiation that are remembered, and characters of a line: a peer may name proposals without end. */
+const CAUSES = 3;
+const LONGEST = 500;
 /** Keys and values of a VICI message: KEY_VALUE, a length of one octet, the key, a length of two octets, the value. */
 const GROUP_AT = 9;
 /** Packets, messages, jobs, the kernel: most of the lines, none of the reasons. */
@@ -66,15 +74,21 @@ interface Course {
   identity?: string;
   address?: string;
   behindNat?: true;
-  proved?: true;
-  /** Lines that explain a later one. */
+  /** Lines that explain a later one, each once. */
   causes: string[];
+}
+
+/** An IKE SA that is good. */
+interface Established {
+  readonly sa: number;
+  readonly course: Course;
 }
 
 const FROM = /^(\S+) is initiating an IKE_SA$/;
 const LOOKING_FOR = /^looking for peer configs matching .*\.\.\.(\S+)\[(.+)\]$/;
 const BEHIND_NAT = /^(local|remote) host is behind NAT/;
-const ESTABLISHED = /^IKE_SA .* established between /;
+/** A renewed one is told of by the line of the one before. */
+const ESTABLISHED = /^IKE_SA (dsmipd-\S+)\[(\d+)\] (?:established|rekeyed) between \S+\[.*\]\.\.\.(\S+)\[(.+)\]$/;
 /** Behind a NAT the first child never fits (connections.ts), and another one takes its place. */
 const EXPECTED_BEHIND_NAT =
   /^(no acceptable traffic selectors found|received TS_UNACCEPTABLE notify, no CHILD_SA built)$/;
@@ -97,11 +111,15 @@ const CAUSE = [
   /^selected peer config .* unacceptable: /,
   /^peer requested EAP, config unacceptable$/,
 ];
+/** A wrong password. The peer may try three times in one negotiation, but charon's own goes away, and then there is no further line. */
+const REFUSED_PASSWORD = /^EAP-MS-CHAPv2 verification failed, retry \(\d+\)$/;
 const END = [
+  REFUSED_PASSWORD,
   /^no (matching peer|alternative) config found$/,
   /^tried \d+ shared keys? for .* MAC mismatched$/,
   /^no (shared key found|trusted \S+ public key found|private key found) for /,
   /^EAP method \S+ failed for peer /,
+  /^(loading |initiating )?EAP_\S+ method failed$/,
   /^received EAP_FAILURE, EAP authentication failed$/,
   /^verification of AUTH payload .*failed/,
   /^received proposals unacceptable$/,
@@ -114,47 +132,75 @@ const END = [
 const LOST = /^giving up after \d+ retransmits$/;
 const NO_PROPOSAL = /^no acceptable proposal found$/;
 
+/**
+ * What is remembered follows the number of subscribers: unfinished negotiations up to a bound, and the latest good IKE SA of each
+ * connection. Only who has proved an identity gets an entry there, so strangers cannot push any out.
+ */
 export class NegotiationLog {
-  readonly #courses = new Map<number, Course>();
+  readonly #capacity: number;
+  readonly #unfinished = new Map<number, Course>();
+  readonly #established = new Map<string, Established>();
+
+  /** `subscribers`: of so many the negotiations may be under way at once. */
+  constructor(subscribers = 0) {
+    this.#capacity = UNFINISHED + subscribers;
+  }
 
   /** What the line ends, if it ends anything. */
   take({ sa, connection, text }: LogLine): NegotiationFailure | undefined {
-    const known = this.#courses.get(sa);
-    const course = known ?? this.#remember(sa);
-    learn(course, text);
-    const lost = course.proved === true && LOST.test(text);
-    if (!lost && !END.some((form) => form.test(text)) && (course.proved === true || !NO_PROPOSAL.test(text))) {
-      if (CAUSE.some((form) => form.test(text))) course.causes.push(text);
+    const good = this.#established.get(connection ?? "");
+    const proved = good?.sa === sa;
+    const course = proved ? good.course : (this.#unfinished.get(sa) ?? { causes: [] });
+    if (this.#establish(sa, text, course)) return undefined;
+    const lost = proved && LOST.test(text);
+    if (!lost && !END.some((form) => form.test(text)) && (proved || !NO_PROPOSAL.test(text))) {
+      if (learn(course, text) && !proved) this.#remember(sa, course);
       return undefined;
     }
-    const { causes } = course;
-    const { identity, address, proved = false } = course;
-    // A child that failed leaves its IKE SA, and the next one may fail too.
-    if (proved && !lost) course.causes = [];
-    else this.#courses.delete(sa);
-    if (course.behindNat && EXPECTED_BEHIND_NAT.test(causes.at(-1) ?? "")) return undefined;
-    return { connection, identity, address, proved, lost, ...explain(text, causes) };
+    const { identity, address, behindNat, causes } = course;
+    course.causes = [];
+    if (lost) this.#established.delete(connection ?? "");
+    // A child that failed leaves its IKE SA, and the next one may fail too; so may the next password.
+    else if (!proved && !REFUSED_PASSWORD.test(text)) this.#unfinished.delete(sa);
+    if (behindNat && EXPECTED_BEHIND_NAT.test(causes.at(-1) ?? "")) return undefined;
+    return { connection, identity, address, proved, lost, ...explain(shortened(text), causes) };
   }
 
-  #remember(sa: number): Course {
-    if (this.#courses.size >= CAPACITY) {
-      for (const oldest of this.#courses.keys()) {
-        this.#courses.delete(oldest);
+  #establish(sa: number, text: string, { behindNat }: Course): boolean {
+    const [, connection, id, address, identity] = ESTABLISHED.exec(text) ?? [];
+    if (connection === undefined || address === undefined || identity === undefined) return false;
+    this.#unfinished.delete(sa);
+    const course: Course = { identity, address, causes: [], ...(behindNat && { behindNat }) };
+    this.#established.set(connection, { sa: Number(id), course });
+    return true;
+  }
+
+  #remember(sa: number, course: Course): void {
+    if (this.#unfinished.size >= this.#capacity && !this.#unfinished.has(sa)) {
+      for (const oldest of this.#unfinished.keys()) {
+        this.#unfinished.delete(oldest);
         break;
       }
     }
-    const course: Course = { causes: [] };
-    this.#courses.set(sa, course);
-    return course;
+    this.#unfinished.set(sa, course);
   }
 }
 
-function learn(course: Course, text: string): void {
+/** Whether the line says anything that is needed later. */
+function learn(course: Course, text: string): boolean {
   const [, address, identity] = LOOKING_FOR.exec(text) ?? FROM.exec(text) ?? [];
   if (address !== undefined) course.address = address;
   if (identity !== undefined) course.identity = identity;
   if (BEHIND_NAT.test(text)) course.behindNat = true;
-  if (!ESTABLISHED.test(text)) return;
-  course.proved = true;
-  course.causes = [];
+  else if (CAUSE.some((form) => form.test(text))) addCause(course, text);
+  else return address !== undefined;
+  return true;
 }
+
+/** The same line comes once for each connection that charon has tried. */
+function addCause(course: Course, text: string): void {
+  const cause = shortened(text);
+  if (!course.causes.includes(cause)) course.causes = [...course.causes, cause].slice(-CAUSES);
+}
+
+const shortened = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);

@@ -14,6 +14,7 @@ const REMEDIES: readonly (readonly [form: RegExp, remedy: string])[] = [
     "give the subscriber the authentication that the node uses",
   ],
   [/^no private key/, "give security.privateKey and security.certificate that belong together"],
+  [/^(loading|initiating) EAP/, "give charon its plugin for that (Debian: libcharon-extauth-plugins)"],
   [/EAP/, "give both ends the same eapPassword in their credentialFile"],
   [/shared key|^verification of AUTH/, "give both ends the same psk in their credentialFile"],
   [/^received proposals: ESP/, "give security.espCiphers of both ends one in common"],
@@ -38,9 +39,7 @@ const BARE = /^(failed to establish CHILD_SA|no alternative config)/;
 
 /** One half-sentence of charon's words, and the remedy. */
 export function explain(end: string, causes: readonly string[]): { readonly reason: string; readonly remedy: string } {
-  // The same line comes once for each connection that charon has tried.
-  const before = [...new Set(causes)].slice(-3);
-  const words = BARE.test(end) && before.length > 0 ? before : [...before, end];
+  const words = BARE.test(end) && causes.length > 0 ? causes : [...causes, end];
   const found = REMEDIES.find(([form]) => words.some((text) => form.test(text)));
   return { reason: words.join("; "), remedy: found?.[1] ?? UNKNOWN };
 }

@@ -31,6 +31,8 @@ export function startMove(state: MobileNodeState, target: Attachment | undefined
     exchange: undefined,
     retryAt: undefined,
     refusals: 0,
+    // Elsewhere nothing is negotiated for it any more.
+    securing: staysAway ? state.securing : undefined,
     avoid: staysAway ? state.avoid : undefined,
     familySwitches: staysAway ? state.familySwitches : 0,
   };

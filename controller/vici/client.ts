@@ -22,6 +22,8 @@ export interface ViciListener {
   onUp(): void | Promise<void>;
   /** charon is not there (any more). Called again while it is away whenever the reason changes. Must not throw. */
   onDown(error: MobilityError): void;
+  /** charon has not answered a command so far; it is waited for. Must not throw. */
+  onSilence?(command: string, afterMs: number): void;
   /** One event that was asked for, in charon's order. Must not throw. */
   onEvent(name: string, message: ViciSection): void;
 }
@@ -140,9 +142,10 @@ export class ViciClient {
 
   /** A session over a new connection, unless the link has ended while it was being made. */
   #open(link: Link, transport: ViciTransport): ViciSession {
-    const { setTimer, timeoutMs, isNoise } = this.#options;
+    const { setTimer, timeoutMs, isNoise, listener } = this.#options;
     const session = new ViciSession(transport, {
       setTimer,
+      onSilence: (command, afterMs) => listener.onSilence?.(command, afterMs),
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(isNoise !== undefined && { isNoise }),
     });

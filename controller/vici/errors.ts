@@ -35,3 +35,25 @@ export class ViciError extends MobilityError {
     this.details = details;
   }
 }
+
+/** The rejection of a command because of what ended the connection. */
+export function missing(
+  name: string,
+  what: string,
+  { message, details }: ViciError,
+  outcomeUnknown = false,
+): ViciError {
+  if (outcomeUnknown && details.reason === "timeout" && details.command === name)
+    return new ViciError(message, { ...details, outcomeUnknown });
+  return new ViciError(`${name} ${what}: ${message}`, {
+    reason: details.reason === "timeout" ? "lost" : details.reason,
+    command: name,
+    ...(outcomeUnknown ? { outcomeUnknown } : {}),
+  });
+}
+
+/** Octets that are no message, or an answer that is none. */
+export function unreadable(what: string, details: Omit<ViciErrorDetails, "reason">, cause: unknown): ViciError {
+  const why = cause instanceof MobilityError ? cause.message : String(cause);
+  return new ViciError(`${what} cannot be read: ${why}`, { reason: "malformed", ...details }, { cause });
+}

@@ -8,16 +8,16 @@
  * - Events may come at any time, also before the confirmation of their registration: charon confirms after it has begun.
  * Every request's buffer is zeroed once it is out: it may have held a Secret. The transport and the clock are given.
  */
-import { DecodeError, MobilityError } from "../base/errors.js";
+import { DecodeError } from "../base/errors.js";
 import type { SetTimer } from "../netlink/transport.js";
-import { ViciError, type ViciErrorDetails } from "./errors.js";
+import { missing, unreadable, ViciError, type ViciErrorDetails } from "./errors.js";
 import { decodeMessage, type ViciSection } from "./message.js";
 import { decodePacket, encodePacket, PacketReader, type ViciPacket } from "./packet.js";
 import { textAt } from "./section.js";
 import type { ViciTransport } from "./transport.js";
 
 export interface CommandOptions {
-  /** Silence of charon for at least half as long, and at most so long, after the command was sent is the end of the connection. */
+  /** Silence of charon for at most so long, and hardly less, after the command was sent is the end of the connection. */
   readonly timeoutMs?: number;
 }
 
@@ -30,6 +30,8 @@ export interface ViciSessionOptions extends CommandOptions {
   readonly setTimer: SetTimer;
   /** Events that nobody needs, by their octets: they are not decoded. */
   readonly isNoise?: (event: string, message: Uint8Array) => boolean;
+  /** No sign of an answer yet; once for each command. Must not throw. */
+  readonly onSilence?: (command: string, afterMs: number) => void;
 }
 
 export interface ViciCounters {
@@ -44,9 +46,14 @@ export interface ViciCounters {
   timeouts: number;
 }
 
-const TIMEOUT_MS = 10_000;
-/** Two timers in a row: when our own process was busy, the first one runs out before the answer that is there already has been read. */
-const PATIENCE = 2;
+/**
+ * Long, because to hang up helps nobody: an overloaded charon goes on with the command, and loses what it was told by the connection; one
+ * that has gone closes the connection itself, at once. charon 5.9 holds up `terminate` and `list-sas` while other IKE SAs are at work,
+ * two seconds for each wrong EAP password alone.
+ */
+export const ANSWER_MS = 60_000;
+/** Timers in a row: when our own process was busy, one runs out before the answer that is there already has been read. */
+const PATIENCE = 6;
 
 type Answer = ViciPacket<Uint8Array>;
 type Request = Extract<ViciPacket<ViciSection>, { readonly name: string }>;
@@ -72,6 +79,7 @@ export class ViciSession {
   readonly #transport: ViciTransport;
   readonly #setTimer: SetTimer;
   readonly #timeoutMs: number;
+  readonly #onSilence: NonNullable<ViciSessionOptions["onSilence"]>;
   readonly #isNoise: NonNullable<ViciSessionOptions["isNoise"]>;
   readonly #reader = new PacketReader();
   readonly #registered = new Set<string>();
@@ -86,7 +94,8 @@ export class ViciSession {
   constructor(transport: ViciTransport, options: ViciSessionOptions) {
     this.#transport = transport;
     this.#setTimer = options.setTimer;
-    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    this.#timeoutMs = options.timeoutMs ?? ANSWER_MS;
+    this.#onSilence = options.onSilence ?? (() => undefined);
     this.#isNoise = options.isNoise ?? (() => false);
     transport.onClose((error) => this.#lose(error));
     transport.onData((bytes) => this.#onData(bytes));
@@ -194,15 +203,14 @@ export class ViciSession {
     return new Promise((resolve, reject) => {
       if (this.#end !== undefined) return reject(missing(name, "was not sent", this.#end));
       const bytes = encodePacket(request);
-      let patience = PATIENCE;
+      let [patience, told] = [PATIENCE, false];
       let cancel = (): void => undefined;
       const wait = (): void => {
         cancel = this.#setTimer(limit / PATIENCE, () => {
-          if (--patience > 0) return wait();
-          this.counters.timeouts++;
-          this.#fail(
-            new ViciError(`charon did not answer ${name} within ${limit} ms`, { reason: "timeout", command: name }),
-          );
+          if (--patience === 0) return this.#giveUp(name, limit);
+          wait();
+          if (!told) this.#onSilence(name, limit / PATIENCE);
+          told = true;
         });
       };
       const finish = (answer: Answer | ViciError): void => {
@@ -219,6 +227,11 @@ export class ViciSession {
       wait();
       this.#transport.write(bytes, () => bytes.fill(0));
     });
+  }
+
+  #giveUp(command: string, limit: number): void {
+    this.counters.timeouts++;
+    this.#fail(new ViciError(`charon did not answer ${command} within ${limit} ms`, { reason: "timeout", command }));
   }
 
   #onData(bytes: Uint8Array): void {
@@ -280,20 +293,4 @@ export class ViciSession {
     this.#transport.close();
     this.#current?.finish(error);
   }
-}
-
-/** The rejection of a command because of what ended the connection. */
-function missing(name: string, what: string, { message, details }: ViciError, outcomeUnknown = false): ViciError {
-  if (outcomeUnknown && details.reason === "timeout" && details.command === name)
-    return new ViciError(message, { ...details, outcomeUnknown });
-  return new ViciError(`${name} ${what}: ${message}`, {
-    reason: details.reason === "timeout" ? "lost" : details.reason,
-    command: name,
-    ...(outcomeUnknown ? { outcomeUnknown } : {}),
-  });
-}
-
-function unreadable(what: string, details: Omit<ViciErrorDetails, "reason">, cause: unknown): ViciError {
-  const why = cause instanceof MobilityError ? cause.message : String(cause);
-  return new ViciError(`${what} cannot be read: ${why}`, { reason: "malformed", ...details }, { cause });
 }

@@ -98,6 +98,7 @@ export class FakeCharon {
   onRegister: (event: string) => void = () => undefined;
   readonly #events = new Set(["log", "list-conn", "ike-updown", "child-updown"]);
   readonly #clients = new Set<Client>();
+  readonly #held = new Map<string, (process: () => void) => void>();
   #connections = new Map<string, ViciSection>();
   #shared: string[] = [];
 
@@ -137,6 +138,15 @@ export class FakeCharon {
     for (const { stream, events } of this.#clients) if (events.has(event) === registered) stream.end();
   }
 
+  /** Keeps the next such request, by "type name", until the function that comes back is called. */
+  hold(request: string): () => void {
+    let release = (): void => undefined;
+    this.#held.set(request, (process) => {
+      release = process;
+    });
+    return () => release();
+  }
+
   raise(name: string, message: ViciSection): void {
     for (const { stream, events } of this.#clients)
       if (events.has(name)) stream.deliver(encodePacket({ type: "event", name, message }));
@@ -145,6 +155,8 @@ export class FakeCharon {
   #onPacket(client: Client, packet: ViciPacket<Uint8Array>): void {
     if (!("name" in packet)) return;
     const request = `${packet.type} ${packet.name}`;
+    const hold = this.#held.get(request);
+    if (this.#held.delete(request)) return hold?.(() => this.#onPacket(client, packet));
     this.seen.push(request);
     if (this.silent.has(request)) return;
     const send = (answer: Packet): void => client.stream.deliver(encodePacket(answer));

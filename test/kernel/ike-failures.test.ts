@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { events, forge, reconfigure, waitForEvent } from "./lib/faults.js";
 import { crossAll, spis } from "./lib/keys.js";
-import { identityOf, type Mobile, Scene } from "./lib/scene.js";
+import { authority } from "./lib/pki.js";
+import { HOME_AGENT_IDENTITY, identityOf, type Mobile, Scene } from "./lib/scene.js";
 import { waitFor } from "./lib/wait.js";
 
 interface Fault {
@@ -15,6 +16,7 @@ interface Fault {
   readonly atNode: RegExp;
 }
 
+const startingWith = (text: string): RegExp => new RegExp(`^${text.replace(/[.()]/g, "\\$&")}`);
 const own = (mobile: Mobile): string => mobile.home6;
 const STRANGER = "stranger@example.org";
 
@@ -24,7 +26,7 @@ const FAULTS: readonly Fault[] = [
     prepare: (mobile) => forge(mobile, { secret: "not the right one" }),
     subscriber: own,
     atHomeAgent:
-      /^IKE with node2@example\.org \(\S+::102\) from 2001:db8:a::12 failed: tried 1 shared key .*MAC mismatched; .*psk/,
+      /^IKE with 2001:db8:a::12, which claims to be node2@example\.org \(\S+::102\), failed: tried 1 shared key .*MAC mismatched; .*psk/,
     atNode: /failed: received AUTHENTICATION_FAILED notify error; compare identities/,
   },
   {
@@ -34,7 +36,8 @@ const FAULTS: readonly Fault[] = [
       forge(mobile, { identity: STRANGER });
     },
     subscriber: () => null,
-    atHomeAgent: /^IKE with stranger@example\.org from \S+ failed: no matching peer config found; give the identity/,
+    atHomeAgent:
+      /^IKE with \S+, which claims to be stranger@example\.org, failed: no matching peer config found; give the identity/,
     atNode: /as stranger@example\.org failed: received AUTHENTICATION_FAILED notify error; compare identities/,
   },
   {
@@ -67,7 +70,8 @@ const FAULTS: readonly Fault[] = [
       forge(mobile, { identity });
     },
     subscriber: (_, good) => good.home6,
-    atHomeAgent: /^IKE with node1@example\.org .* from 2001:db8:a::17 failed: tried 1 shared key .*MAC mismatched/,
+    atHomeAgent:
+      /^IKE with 2001:db8:a::17, which claims to be node1@example\.org .*, failed: tried 1 shared key .*MAC mismatched/,
     atNode: /as node1@example\.org failed: received AUTHENTICATION_FAILED notify error/,
   },
 ];
@@ -109,5 +113,52 @@ test("F6275-5.1-01 F6275-5.1-02: who cannot prove that a home address is its own
   );
   assert.equal(scene.ha.run("ip", "xfrm", "policy"), policies, "no policy for anybody");
   assert.deepEqual(await spis(good), before);
+  await crossAll(scene, good);
+});
+
+test("F6275-5.1-02: a wrong EAP password is told at both ends, once a minute, with what the peer claims to be", async (t) => {
+  const ca = authority(t);
+  const authorities = [ca.path];
+  const scene = await Scene.start(t, {
+    mobiles: 3,
+    ike: {
+      authentication: "eap",
+      homeAgent: { ...ca.issue(HOME_AGENT_IDENTITY), authorities },
+      mobileNode: { authorities },
+    },
+  });
+  const { homeAgent } = scene;
+  const [good, mistaken, pretender] = scene.mobiles as [Mobile, Mobile, Mobile];
+  forge(mistaken, { secret: "not the right one" });
+  const identity = identityOf(good.number);
+  reconfigure(pretender.daemon, { security: { identity }, mobileNode: { homeAddress: good.home6 } });
+  forge(pretender, { identity });
+  for (const mobile of scene.mobiles) {
+    scene.attach(mobile, "six");
+    await mobile.daemon.start();
+  }
+  await scene.settled(good, "six");
+  for (const [mobile, claimed] of [
+    [mistaken, mistaken],
+    [pretender, good],
+  ] as const) {
+    const peer = `${mobile.careOf.six}, which claims to be ${identityOf(claimed.number)} (${claimed.home6}),`;
+    const reason = `IKE with ${peer} failed: EAP-MS-CHAPv2 verification failed, retry (1); give both ends the same eapPassword`;
+    const told = await waitForEvent(homeAgent, "negotiation.failed", startingWith(reason));
+    assert.equal(told.homeAddress, claimed.home6);
+    const [line] = await mobile.daemon.process.waitForLog(/.*"registration\.failed".*/, 15_000);
+    assert.match(
+      JSON.parse(line).reason,
+      /failed: EAP-MS-CHAPv2 failed with error .*; give both ends the same eapPassw/,
+    );
+  }
+  await waitFor(async () => ((await homeAgent.status()).counters.negotiation["left-out"] ?? 0) > 0, {
+    what: "failures that are counted and not told again",
+  });
+  assert.equal((await events(homeAgent, "negotiation.failed")).length, 2, "once a minute for each peer");
+  assert.deepEqual(
+    (await homeAgent.bindings()).map(({ homeAddress }) => homeAddress),
+    [good.home6],
+  );
   await crossAll(scene, good);
 });

@@ -59,7 +59,7 @@ async function setup(prepare: (daemon: Daemon) => void = () => {}) {
   await settle();
   const since = daemon.asked.length;
   const later = (): string[] => daemon.asked.slice(since).filter((one) => one !== "load-conn");
-  return { daemon, initiator, told, later };
+  return { daemon, initiator, told, later, timers };
 }
 
 t.test("what the node cannot do without comes first, and nothing else unasked", async (test) => {
@@ -118,3 +118,27 @@ t.test("without a care-of address nothing is asked for", async (test) => {
   await settle();
   test.strictSame(later(), []);
 });
+
+t.test(
+  "at home nothing is negotiated: not for a packet, not after a failure, not with a new IKE daemon",
+  async (test) => {
+    const { initiator, daemon, later, told, timers } = await setup((one) => one.refused.add("payload"));
+    test.strictSame(told, ["failure: payload refused"]);
+    initiator.rest();
+    const before = later().length;
+    test.equal(timers.pending.size, 0, "no further attempt is due");
+    initiator.demand("prefix");
+    initiator.daemonDown();
+    await initiator.daemonUp();
+    await settle();
+    test.equal(later().length, before);
+    daemon.refused.clear();
+    initiator.secure({ ...ENDS, careOf: ipv6("2001:db8:b::2") });
+    await settle();
+    test.strictSame(
+      later().slice(before),
+      ["initiate signalling", "initiate payload"],
+      "away again, and nothing of before",
+    );
+  },
+);

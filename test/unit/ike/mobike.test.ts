@@ -2,7 +2,8 @@
 import t from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { connectionName, homeAddressOf } from "../../../controller/ike/connections.js";
-import { MobikeTable } from "../../../controller/ike/mobike.js";
+import { isAgreement, MobikeTable } from "../../../controller/ike/mobike.js";
+import { encodeMessage } from "../../../controller/vici/message.js";
 
 const HOA = ipv6("2001:db8:1::100");
 const NAME = connectionName(HOA);
@@ -20,6 +21,15 @@ t.test("R5555-5.1-20: agreed before the IKE SA is up, or heard of after", (test)
   test.notOk(after.has(NAME));
   test.equal(after.hear("log", agreed("7")), NAME);
   test.ok(after.has(NAME));
+  test.end();
+});
+
+t.test("an agreement is known by its octets, and nothing else is taken for one", (test) => {
+  const octets = (msg: string): Uint8Array => encodeMessage({ group: "IKE", level: "1", "ikesa-uniqueid": "7", msg });
+  test.ok(isAgreement(octets("peer supports MOBIKE")));
+  for (const msg of ["peer supports MOBIKE, but disabled in config", "x peer supports MOBIKE", "MOBIKE", ""])
+    test.notOk(isAgreement(octets(msg)), msg);
+  test.notOk(isAgreement(new Uint8Array(0)));
   test.end();
 });
 
@@ -51,6 +61,14 @@ t.test(
     test.end();
   },
 );
+
+t.test("as many as there are subscribers may come up at once", (test) => {
+  const table = new MobikeTable(10_000);
+  for (let id = 0; id < 10_000; id++) table.hear("log", agreed(String(id)));
+  table.hear("ike-updown", up("0"));
+  test.ok(table.has(NAME));
+  test.end();
+});
 
 t.test("a flood of half-open IKE SAs has an end", (test) => {
   const table = new MobikeTable();

@@ -92,6 +92,19 @@ t.test("associations that are lost are asked for again, and the registration is 
   test.end();
 });
 
+t.test("what was asked for before the node came home is asked for again when it leaves", (test) => {
+  const home = { eth2: ["2001:db8:1::55/64"] };
+  const chart = new Chart(NEGOTIATING).sees(V6);
+  const asked = (): number => chart.effects.filter(({ kind }) => kind === "secure").length;
+  test.equal(asked(), 1);
+  chart.sees(home);
+  test.equal(chart.path?.mode, "home");
+  test.equal(asked(), 1, "at home nothing is negotiated");
+  chart.sees(V6);
+  test.equal(asked(), 2);
+  test.end();
+});
+
 t.test("with static keys nothing waits and K is clear", (test) => {
   const chart = new Chart().sees(V6);
   test.equal(chart.update().message.flags.keyManagementMobility, false);
