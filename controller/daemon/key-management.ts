@@ -186,15 +186,14 @@ export class KeyManagement {
 
   #arm(): void {
     clearTimeout(this.#timer);
-    const now = monotonicNow();
-    const next = this.#table.nextDeadline(now);
+    const next = this.#table.nextDeadline;
     if (next === undefined) return;
     this.#timer = setTimeout(
       () => {
         for (const homeAddress of this.#table.pass(monotonicNow())) this.#listener.onAssociations(homeAddress);
         this.#arm();
       },
-      Math.max(1, Math.ceil(next - now)),
+      Math.max(1, Math.ceil(next - monotonicNow())),
     );
   }
 }

@@ -3,6 +3,7 @@
  * ends learn of new keys at slightly different times, so a new association receives at once and sends a little later, and an old one
  * receives for a while after the IKE daemon has let it go. Pure; time is given.
  */
+import { DeadlineQueue } from "../base/deadline-queue.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { after, earliest, type Instant, seconds } from "../base/time.js";
 import type { AeadKey, EspState } from "../plan/objects.js";
@@ -55,8 +56,8 @@ export class AssociationTable {
   readonly #homeAgent: ReadonlySet<IpAddress>;
   readonly #role: "home-agent" | "mobile-node";
   readonly #nodes = new Map<Ipv6Address, Node>();
-  /** Nodes for which time alone will change something. */
-  readonly #restless = new Set<Ipv6Address>();
+  /** When time alone changes something of a node the next time. */
+  readonly #deadlines = new DeadlineQueue<Ipv6Address>();
 
   constructor(ids: RequestIds, homeAgent: ReadonlySet<IpAddress>, role: "home-agent" | "mobile-node") {
     this.#ids = ids;
@@ -67,8 +68,10 @@ export class AssociationTable {
   /** The IKE daemon has installed it. Returns whose it is; undefined: nobody's we know. */
   add(state: Negotiated, now: Instant): Ipv6Address | undefined {
     const place = this.#place(state);
-    if (place !== undefined) this.#put(state, place, now);
-    return place?.homeAddress;
+    if (place === undefined) return undefined;
+    this.#put(state, place, now);
+    this.#settle(place.homeAddress, now);
+    return place.homeAddress;
   }
 
   #put(state: Negotiated, { homeAddress, purpose, direction }: Place, now: Instant): Known {
@@ -78,7 +81,6 @@ export class AssociationTable {
     node.children.set(purpose, children);
     const key = `${direction} ${state.spi}`;
     const ends = endsOf(state, direction);
-    this.#restless.add(homeAddress);
     const known = children.get(key);
     if (known !== undefined) {
       if (!known.superseded) known.goneAt = undefined;
@@ -108,7 +110,7 @@ export class AssociationTable {
     const known = this.#nodes.get(homeAddress)?.children.get(purpose)?.get(`${direction} ${state.spi}`);
     if (known === undefined) return undefined;
     forget(known, now);
-    this.#restless.add(homeAddress);
+    this.#settle(homeAddress, now);
     return homeAddress;
   }
 
@@ -124,7 +126,7 @@ export class AssociationTable {
         if (supersedeOrphans(all.values(), now)) touched.add(homeAddress);
       }
     }
-    for (const homeAddress of touched) this.#restless.add(homeAddress);
+    for (const homeAddress of touched) this.#settle(homeAddress, now);
     return [...touched];
   }
 
@@ -135,32 +137,26 @@ export class AssociationTable {
       const place = this.#place(state);
       if (place !== undefined) present.add(this.#put(state, place, now));
     }
-    for (const [homeAddress, { children }] of this.#nodes) {
+    const everybody = new Set(this.#nodes.keys());
+    for (const { children } of this.#nodes.values())
       for (const one of children.values())
         for (const known of one.values()) if (!present.has(known)) forget(known, now);
-      this.#restless.add(homeAddress);
-    }
-    return new Set(this.#nodes.keys());
+    for (const homeAddress of everybody) this.#settle(homeAddress, now);
+    return everybody;
   }
 
-  /** The instant of `nextDeadline` has come. Returns whose associations may be others now. */
+  /** Returns the nodes whose time has come: their associations may be others now. */
   pass(now: Instant): ReadonlySet<Ipv6Address> {
-    const touched = new Set(this.#restless);
-    for (const homeAddress of touched) {
-      const node = this.#nodes.get(homeAddress);
-      if (node !== undefined) this.#forgetOver(homeAddress, node, now);
-      if (node === undefined || nextOf(node, now) === undefined) this.#restless.delete(homeAddress);
-    }
+    const touched = new Set<Ipv6Address>();
+    for (let due = this.#deadlines.takeDue(now); due !== undefined; due = this.#deadlines.takeDue(now))
+      touched.add(due);
+    for (const homeAddress of touched) this.#settle(homeAddress, now);
     return touched;
   }
 
-  nextDeadline(now: Instant): Instant | undefined {
-    let next: Instant | undefined;
-    for (const homeAddress of this.#restless) {
-      const node = this.#nodes.get(homeAddress);
-      next = earliest(next, node === undefined ? undefined : nextOf(node, now));
-    }
-    return next;
+  /** When `pass` has something to do; undefined: not before something happens. */
+  get nextDeadline(): Instant | undefined {
+    return this.#deadlines.next;
   }
 
   /** `follow`: with the ends that the IKE daemon gives them. */
@@ -179,6 +175,13 @@ export class AssociationTable {
     if (owner === undefined || toHomeAgent === this.#homeAgent.has(source)) return undefined;
     const direction: Direction = toHomeAgent === (this.#role === "home-agent") ? "receive" : "send";
     return { ...owner, direction };
+  }
+
+  /** To be called whenever something of the node has changed. */
+  #settle(homeAddress: Ipv6Address, now: Instant): void {
+    const node = this.#nodes.get(homeAddress);
+    if (node !== undefined) this.#forgetOver(homeAddress, node, now);
+    this.#deadlines.set(homeAddress, node && nextOf(node, now));
   }
 
   #forgetOver(homeAddress: Ipv6Address, { children }: Node, now: Instant): void {
