@@ -15,7 +15,7 @@ import { negotiatedReqid, PURPOSES, RequestIds, reqidOf } from "../plan/request-
 import { announcementSelector } from "../plan/security-plan.js";
 import { type HomeAgentPlanSite, profileOf } from "../plan/site.js";
 import type { KeyManagementMovedEffect } from "../protocol/home-agent-inputs.js";
-import { KeyManagement } from "./key-management.js";
+import { KeyManagement, lossOf } from "./key-management.js";
 import type { Platform } from "./platform.js";
 
 export const securityGroup = (homeAddress: Ipv6Address): string => `security ${homeAddress}`;
@@ -69,6 +69,7 @@ export class HomeAgentKeys {
         },
         // Only a node can start anything: it knows from where it speaks.
         onAcquire: (homeAddress, purpose) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress, purpose }),
+        onLost: (spent) => platform.note(lossOf(spent)),
         onUp: (daemon) => keys.#load(daemon, ike, credentials, addresses),
         onDown: () => undefined,
         onFailure: (failure, leftOut) => keys.#tell(failure, leftOut),
@@ -80,6 +81,7 @@ export class HomeAgentKeys {
       },
       platform.log,
     );
+    platform.onLoss((object) => keys.management.lost(object));
     return keys;
   }
 

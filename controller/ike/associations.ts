@@ -25,7 +25,15 @@ const SEND_AFTER = seconds(1);
 /** What was sent under the old keys has arrived by then, or the next keys are there. */
 const RECEIVE_ON = seconds(5);
 
-type Direction = "receive" | "send";
+export type Direction = "receive" | "send";
+
+/** An association that must not be used again. */
+export interface Spent {
+  readonly homeAddress: Ipv6Address;
+  readonly purpose: Purpose;
+  readonly direction: Direction;
+  readonly spi: number;
+}
 
 interface Known {
   readonly association: Association;
@@ -38,6 +46,8 @@ interface Known {
   orphan: boolean;
   /** There is another; it stays in the kernel and must not come back from there. */
   superseded: boolean;
+  /** Ours has vanished with its sequence numbers, so it is not used any more, though the IKE daemon has its original. */
+  spent: boolean;
 }
 
 interface Place {
@@ -96,6 +106,7 @@ export class AssociationTable {
       goneAt: undefined,
       orphan: false,
       superseded: false,
+      spent: false,
     };
     children.set(key, fresh);
     supersedeOrphans(children.values(), now);
@@ -112,6 +123,18 @@ export class AssociationTable {
     forget(known, now);
     this.#settle(homeAddress, now);
     return homeAddress;
+  }
+
+  /**
+   * Ours has vanished from the kernel: no number may be used twice with one key, and none received twice, so it is not used again (RFC
+   * 4106 §3, RFC 4303 §3.4.3). Returns whose it was and what for; undefined if that is known already, or the association has had its time.
+   */
+  spend(reqid: number, spi: number, direction: Direction): Spent | undefined {
+    const owner = this.#ids.find(reqid);
+    const known = owner && this.#nodes.get(owner.homeAddress)?.children.get(owner.purpose)?.get(`${direction} ${spi}`);
+    if (owner === undefined || known === undefined || known.spent) return undefined;
+    known.spent = true;
+    return { ...owner, spi, direction };
   }
 
   /**
@@ -240,19 +263,23 @@ function endsOf({ source, destination, encapsulation }: Negotiated, direction: D
 
 function choose(all: readonly Known[], now: Instant, follow: boolean): ChildAssociations {
   const living = all.filter((known) => !isOver(known, now));
-  const senders = living.filter(({ direction }) => direction === "send");
-  const present = senders.filter(({ goneAt }) => goneAt === undefined);
+  const usable = living.filter(({ spent }) => !spent);
+  const isPresent = ({ goneAt }: Known): boolean => goneAt === undefined;
+  const senders = usable.filter(sends);
+  const present = senders.filter(isPresent);
   const settled = present.filter(({ since }) => after(since, SEND_AFTER) <= now);
   // The newest that the other end surely knows; else what was there before it; else whatever there is.
-  const send = newest(settled) ?? oldest(senders.filter((one) => !present.includes(one))) ?? oldest(present);
+  const send = newest(settled) ?? oldest(senders.filter((one) => !isPresent(one))) ?? oldest(present);
+  const originals = living.filter(sends);
   return {
-    receive: living.filter(({ direction }) => direction === "receive").map(({ association }) => association),
+    receive: usable.filter((known) => !sends(known)).map(({ association }) => association),
     send: send?.association,
     // All children of an IKE SA move together; one that is gone has stayed where it was.
-    ...(follow && { ends: (newest(present) ?? newest(senders))?.ends }),
+    ...(follow && { ends: (newest(originals.filter(isPresent)) ?? newest(originals))?.ends }),
   };
 }
 
+const sends = ({ direction }: Known): boolean => direction === "send";
 const oldest = (list: readonly Known[]): Known | undefined =>
   list.reduce<Known | undefined>((best, one) => (best === undefined || one.since < best.since ? one : best), undefined);
 const newest = (list: readonly Known[]): Known | undefined =>
