@@ -17,11 +17,15 @@ export interface Drift extends Damage {
 }
 
 /** Brings the ledger up to what was announced; only the last word on each object counts, but what has vanished once is lost. */
-export function takeIn(changes: readonly KernelChange[], ledger: Ledger): Drift {
+export function takeIn(changes: readonly (KernelChange | "resync")[], ledger: Ledger): Drift {
   const drift: Drift = { told: [], hurt: new Set(), lost: [], changelings: [], stale: undefined };
   const last = new Map<string, KernelChange>();
   const vanished = new Set<string>();
   for (const change of changes) {
+    if (change === "resync") {
+      drift.stale = "notifications were lost";
+      continue;
+    }
     const key = objectKey(change.object);
     if (isIrreplaceable(change.object)) {
       // We may have removed and made it again ourselves: of that only half may have been announced yet.
@@ -52,9 +56,9 @@ function takeOne(key: string, { verb, object }: KernelChange, ledger: Ledger, dr
     return;
   }
   const what = `${key} of ${[...owners].join(", ")} was ${verb}`;
-  drift.told.push(what);
+  drift.told.push(verb === "removed" ? `${what}${consequenceFor(believed)}` : what);
   // With a device goes everything on it, mostly without a word.
-  if (object.kind === "link") drift.stale = what;
+  if (object.kind === "link") drift.stale ??= what;
   if (verb === "removed") ledger.forget(key);
   else ledger.note(object);
   for (const owner of owners) drift.hurt.add(owner);
@@ -65,4 +69,13 @@ function takeLoss(key: string, ledger: Ledger, drift: Drift): void {
   if (object === undefined) return;
   const groups = ledger.lose(key);
   if (groups.length > 0) drift.lost.push({ object, groups });
+}
+
+/** Static keys, which nobody can renew, are put back; their numbers begin anew (RFC 6275 §15.3: replay protection takes dynamic keys). */
+function consequenceFor(object: KernelObject): string {
+  if (object.kind !== "xfrm-state" || object.transform.type !== "esp") return "";
+  return (
+    `: static keys are put back with their sequence numbers at 0, so of what goes from ${object.source} to ${object.destination} ` +
+    "new messages may be dropped as replays and old ones taken once more; security.method ikev2 renews the keys instead"
+  );
 }

@@ -1,19 +1,23 @@
 /**
  * Makes what groups want, all groups' operations in one batch. A group is all or nothing: if the kernel refuses one of its objects, what
- * was made for it is taken back.
+ * was made for it is taken back. An association that sends may have sent a few packets by then, whose numbers must not be used again: what
+ * it was to replace leaps ahead of it, and whichever of the two knows the numbers is kept until the group has got something.
  */
 import { MobilityError } from "../base/errors.js";
 import { objectsEqual } from "../plan/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
-import { inMakingOrder, inRemovalOrder, inverse, type ObjectMap } from "./diff.js";
+import { isIrreplaceable, isSending } from "../plan/succession.js";
+import { byKey, inMakingOrder, inRemovalOrder, inverse, type ObjectMap } from "./diff.js";
 import type { Operation, Outcome } from "./kernel-port.js";
-import type { Ledger } from "./ledger.js";
+import type { Ledger, Loss } from "./ledger.js";
 
 export interface MakerOptions {
   readonly ledger: Ledger;
   readonly apply: (operations: readonly Operation[]) => Promise<readonly Outcome[]>;
   /** Something that was made for a failed group could not be taken back. */
   readonly onStuck: (error: MobilityError) => void;
+  /** An association could not be made to leap. */
+  readonly onLoss: (loss: Loss) => void;
 }
 
 interface GroupWork {
@@ -32,6 +36,8 @@ const CLASH = "MIP_CLASH";
 
 export class Maker {
   readonly #options: MakerOptions;
+  /** What must not be removed, by the groups that have failed. */
+  readonly #kept = new Map<string, Map<string, KernelObject>>();
 
   constructor(options: MakerOptions) {
     this.#options = options;
@@ -59,6 +65,17 @@ export class Maker {
     }
     for (const [group, error] of together) failures.set(group, error);
     return failures;
+  }
+
+  keeps(key: string): boolean {
+    return [...this.#kept.values()].some((objects) => objects.has(key));
+  }
+
+  /** The group has got something: returns what was kept for it, which may go if nobody wants it. */
+  release(group: string): readonly KernelObject[] {
+    const kept = this.#kept.get(group);
+    this.#kept.delete(group);
+    return [...(kept?.values() ?? [])];
   }
 
   /** A table that is made anew comes without the elements it had. */
@@ -127,20 +144,49 @@ export class Maker {
     owners: ReadonlyMap<Operation, readonly string[]>,
     failures: ReadonlyMap<string, MobilityError>,
   ): Promise<void> {
-    const { ledger, apply, onStuck } = this.#options;
     const undo: Operation[] = [];
     for (const { operation, error } of outcomes) {
-      const onlyFailed = (owners.get(operation) ?? []).every((group) => failures.has(group));
-      if (error === undefined && onlyFailed) undo.push(inverse(operation));
+      const groups = owners.get(operation) ?? [];
+      if (error !== undefined || !groups.every((group) => failures.has(group))) continue;
+      undo.push(...(this.#undoOfSender(operation, groups) ?? [inverse(operation)]));
     }
     if (undo.length === 0) return;
-    for (const { operation, error } of await apply(inRemovalOrder(undo))) {
-      if (error !== undefined) onStuck(error);
-      if (operation.verb === "update") ledger.note(operation.object);
-      else if (error === undefined) ledger.forget(objectKey(operation.object));
-    }
+    for (const { operation, error } of await this.#options.apply(inRemovalOrder(undo)))
+      this.#noteUndone(operation, error);
+  }
+
+  #undoOfSender(operation: Operation, groups: readonly string[]): readonly Operation[] | undefined {
+    const { verb, object: heir } = operation;
+    if (verb !== "create" || !isSender(heir)) return undefined;
+    const staying = (operation.predecessors ?? []).filter(
+      (one) => this.#options.ledger.owners(objectKey(one)).size > 0,
+    );
+    const kept = staying.length === 0 ? [heir] : staying;
+    for (const group of groups) this.#kept.set(group, new Map([...(this.#kept.get(group) ?? []), ...byKey(kept)]));
+    if (staying.length === 0) return [];
+    const leaps = staying.flatMap((object): Operation[] => [
+      { verb: "remove", object },
+      { verb: "create", object, predecessors: [object, heir] },
+    ]);
+    return [...leaps, { verb: "remove", object: heir }];
+  }
+
+  #noteUndone({ verb, object }: Operation, error: MobilityError | undefined): void {
+    const { ledger, onStuck, onLoss } = this.#options;
+    const key = objectKey(object);
+    if (error !== undefined) onStuck(error);
+    if (verb === "update") ledger.note(object);
+    else if (verb === "create" && error !== undefined) onLoss({ object, groups: ledger.lose(key) });
+    else if (verb === "create") ledger.note(object);
+    else if (error === undefined && ledger.owners(key).size === 0) ledger.forget(key);
   }
 }
+
+const isSender = (object: KernelObject): boolean =>
+  isIrreplaceable(object) &&
+  object.kind === "xfrm-state" &&
+  object.transform.type === "esp" &&
+  isSending(object.transform);
 
 /** Of two groups that want an object in two forms in one round the first has it; what the kernel holds already counts as wanted too. */
 function rivalClaim({ group, objects }: GroupWork, claims: Map<string, Claim>): MobilityError | undefined {

@@ -78,6 +78,7 @@ export class Reconciler {
       ledger: this.#ledger,
       apply: (operations) => this.#apply(operations),
       onStuck: ({ message }) => listener.onRepair("removal-failed", message),
+      onLoss: (loss) => listener.onLoss(loss),
     });
     kernel.onChange((change) => {
       this.#changes.push(change);
@@ -201,7 +202,8 @@ export class Reconciler {
       const result = { group, revision: wish.revision, ...(failure !== undefined && { failure }) };
       if (failure === undefined) {
         this.#unrepaired.delete(group);
-        for (const object of this.#ledger.assign(group, wish.objects)) leftovers.set(objectKey(object), object);
+        const left = [...this.#ledger.assign(group, wish.objects), ...this.#maker.release(group)];
+        for (const object of left) leftovers.set(objectKey(object), object);
       }
       if (wish.silent) this.#reportRepair(group, failure);
       else if (wish.objects.size === 0) gone.push(result);
@@ -219,6 +221,7 @@ export class Reconciler {
   async #remove(objects: ReadonlyMap<string, KernelObject>): Promise<void> {
     const operations: Operation[] = [];
     for (const [key, object] of objects) {
+      if (this.#maker.keeps(key)) continue;
       if (this.#ledger.owners(key).size === 0 && object.kind !== "sysctl") operations.push({ verb: "remove", object });
       else if (object.kind === "sysctl") this.#ledger.forget(key);
     }
@@ -240,15 +243,11 @@ export class Reconciler {
   async #absorbChanges(): Promise<void> {
     const changes = this.#changes;
     this.#changes = [];
-    const drift = takeIn(
-      changes.filter((change) => change !== "resync"),
-      this.#ledger,
-    );
+    const drift = takeIn(changes, this.#ledger);
     for (const what of drift.told) this.#listener.onRepair("drift", what);
     for (const object of drift.changelings) this.#leftovers.set(objectKey(object), object);
     this.#mend(drift);
-    if (changes.includes("resync")) await this.#resync(this.#staleBecause ?? "notifications were lost");
-    else if (drift.stale !== undefined) await this.#resync(drift.stale);
+    if (drift.stale !== undefined) await this.#resync(this.#staleBecause ?? drift.stale);
   }
 
   async #resync(why: string): Promise<void> {

@@ -2,7 +2,13 @@
 import t from "tap";
 import { type IpAddress, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
-import { type KernelObject, OWNERSHIP, objectKey, type XfrmState } from "../../../controller/plan/objects.js";
+import {
+  type EspState,
+  type KernelObject,
+  OWNERSHIP,
+  objectKey,
+  type XfrmState,
+} from "../../../controller/plan/objects.js";
 import { SENDING_MARK } from "../../../controller/plan/security-marks.js";
 import { Reconciler } from "../../../controller/reconcile/reconciler.js";
 import { FakeKernel } from "../../fake/fake-kernel.js";
@@ -32,11 +38,12 @@ async function bench(before: readonly KernelObject[] = [], instead?: readonly Ke
   const kernel = new FakeKernel();
   for (const object of before) kernel.objects.set(objectKey(object), object);
   const losses: string[] = [];
+  const repairs: string[] = [];
   const reconciler = new Reconciler(
     kernel,
     {
       onResult: () => undefined,
-      onRepair: () => undefined,
+      onRepair: (_, detail) => repairs.push(detail),
       onLoss: ({ object, groups }) => {
         losses.push(`${objectKey(object)} of ${groups.join()}`);
         if (instead !== undefined) for (const group of groups) reconciler.setGroup(group, instead, 99);
@@ -52,7 +59,7 @@ async function bench(before: readonly KernelObject[] = [], instead?: readonly Ke
     await reconciler.settled();
   };
   const heritage = (object: KernelObject): readonly string[] | undefined => kernel.heritage.get(objectKey(object));
-  return { kernel, reconciler, want, heritage, losses };
+  return { kernel, reconciler, want, heritage, losses, repairs };
 }
 
 t.test("a move", async (t) => {
@@ -115,6 +122,69 @@ t.test("what somebody takes away is not made again, for its numbers have been us
   await want({ node: [state(SECOND, 0x2000), route] });
   t.strictSame(heritage(state(SECOND, 0x2000)), [], "other keys begin anew");
   t.ok(kernel.holds([route, state(SECOND, 0x2000), state(THIRD, 0x3000)]));
+});
+
+const refuseRoutes = (kernel: FakeKernel, refused: boolean): void => {
+  kernel.refuse = ({ object }) => (refused && object.kind === "route" ? "Network is down" : undefined);
+};
+
+t.test("a move that fails may have sent with the new one: the old one leaps ahead of it", async (t) => {
+  const { kernel, reconciler, want, heritage } = await bench();
+  await want({ node: [state(FIRST)] });
+  refuseRoutes(kernel, true);
+  await want({ node: [state(SECOND), route] });
+  t.ok(kernel.holds([state(FIRST)]));
+  t.strictSame(heritage(state(FIRST)), [objectKey(state(FIRST)), objectKey(state(SECOND))], "asked for before it went");
+  t.strictSame(kernel.batches.at(-1), [
+    `remove ${objectKey(state(FIRST))}`,
+    `create ${objectKey(state(FIRST))}`,
+    `remove ${objectKey(state(SECOND))}`,
+  ]);
+  t.match(await reconciler.audit(), { checked: 1, differences: [] });
+  refuseRoutes(kernel, false);
+  await want({ node: [state(THIRD), route] });
+  t.strictSame(heritage(state(THIRD)), [objectKey(state(FIRST))]);
+  t.ok(kernel.holds([state(THIRD), route]));
+});
+
+t.test("what was parked is not let go while the move that was to use it has failed", async (t) => {
+  const { kernel, want, heritage } = await bench();
+  await want({ parked: [state(FIRST)] });
+  refuseRoutes(kernel, true);
+  await want({ parked: [], node: [state(SECOND), route] });
+  t.ok(kernel.holds([state(FIRST)]), "it has leapt, and knows the numbers");
+  refuseRoutes(kernel, false);
+  await want({ node: [state(SECOND), route] });
+  t.strictSame(heritage(state(SECOND)), [objectKey(state(FIRST))]);
+  t.ok(kernel.holds([state(SECOND), route]), "and goes then");
+});
+
+t.test("the first with its keys is kept when its group fails, and goes when that has got something else", async (t) => {
+  const { kernel, want } = await bench();
+  refuseRoutes(kernel, true);
+  await want({ node: [state(FIRST), route] });
+  t.ok(kernel.holds([state(FIRST)]));
+  await want({ node: [state(FIRST), route] });
+  t.equal(kernel.batches.flat().filter((line) => line === `create ${objectKey(state(FIRST))}`).length, 1);
+  refuseRoutes(kernel, false);
+  await want({ node: [route] });
+  t.ok(kernel.holds([route]));
+});
+
+t.test("static keys are put back, and what that means is told with the subscriber's name", async (t) => {
+  const negotiated = state(FIRST);
+  const { mark, ...transform } = negotiated.transform as EspState;
+  const update: XfrmState = { ...negotiated, source: ipv6("2001:db8:1::100"), transform };
+  const { kernel, reconciler, want, losses, repairs } = await bench();
+  await want({ "security 2001:db8:1::100": [update] });
+  kernel.interfere({ verb: "removed", object: update });
+  await reconciler.settled();
+  t.ok(mark, "which only negotiated ones have");
+  t.strictSame(losses, []);
+  t.ok(kernel.holds([update]));
+  t.match(repairs, [
+    /of security 2001:db8:1::100 was removed: static keys .* from 2001:db8:1::100 to 2001:db8:a::11 new messages may be dropped as replays/,
+  ]);
 });
 
 t.test("what the owner wants instead comes in the same round, also where that was to be something else", async (t) => {
