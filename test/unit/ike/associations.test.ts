@@ -196,6 +196,7 @@ t.test(
     test.strictSame(one.spend(reqid, 1, "send"), { homeAddress: HOA, purpose: "payload", spi: 1, direction: "send" });
     test.strictSame(seen(10), [[2], undefined], "nothing else to send with");
     test.equal(isComplete(one.of(HOA, at(10)), ["payload"]), false);
+    test.equal(one.of(HOA, at(10), true).payload?.ends?.remote, HA, "its original still tells where the IKE SA lies");
     test.equal(one.spend(reqid, 1, "send"), undefined, "told once");
     test.equal(one.spend(reqid, 1, "receive"), undefined, "nobody receives with it");
     test.equal(one.spend(reqidOf(HOA, "signalling"), 1, "send"), undefined);
@@ -238,6 +239,7 @@ t.test("what has been superseded stays so, also if the IKE daemon turns out to k
   for (const state of left) one.add(state, at(0));
   one.orphan(at(10));
   for (const state of fresh) one.add(state, at(20));
+  test.strictSame(one.orphan(at(20.5), new Set([3, 4])), [], "no news");
   one.orphan(at(21), new Set([1, 2, 3, 4]));
   one.replace([...left, ...fresh], at(22));
   one.pass(at(30));
