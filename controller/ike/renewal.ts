@@ -3,6 +3,7 @@
  * until it has let them go. What it does not know (any more) needs nobody's help: a new negotiation is on its way.
  */
 import type { SetTimer } from "../netlink/transport.js";
+import type { ViciSection } from "../vici/message.js";
 import { textAt } from "../vici/section.js";
 import type { Spent } from "./associations.js";
 import { childrenOf, listSas, spiOf } from "./child-sas.js";
@@ -11,6 +12,9 @@ import type { IkeDaemonPort } from "./daemon-port.js";
 
 /** A rekeying takes one exchange, perhaps with repetitions; two at a time the IKE daemon does not begin. */
 const AGAIN_MS = 10_000;
+const INSTALLED = "INSTALLED";
+/** In the other states it has been replaced, and is listed for a while. */
+const ALIVE: readonly string[] = [INSTALLED, "REKEYING"];
 
 export interface ChildRenewalOptions {
   readonly daemon: IkeDaemonPort;
@@ -66,17 +70,16 @@ export class ChildRenewal {
     const asking = [...this.#wanted];
     const connections = new Set(asking.map(({ homeAddress }) => connectionName(homeAddress)));
     const [only] = connections.size === 1 ? connections : [];
-    const children = new Map<string, string>();
-    for (const child of childrenOf(await listSas(daemon, only))) {
-      const id = textAt(child, "uniqueid");
-      for (const direction of ["receive", "send"] as const)
-        if (id !== undefined) children.set(`${direction} ${spiOf(child, direction)}`, id);
-    }
+    const children = childrenOf(await listSas(daemon, only)).filter(({ state }) => ALIVE.includes(String(state)));
+    const bySpi = new Map<string, ViciSection>();
+    for (const child of children)
+      for (const direction of ["receive", "send"] as const) bySpi.set(`${direction} ${spiOf(child, direction)}`, child);
     const due = new Set<string>();
     for (const spent of asking) {
-      const id = children.get(`${spent.direction} ${spent.spi}`);
+      const child = bySpi.get(`${spent.direction} ${spent.spi}`);
+      const id = child && textAt(child, "uniqueid");
       if (id === undefined) this.#wanted.delete(spent);
-      else due.add(id);
+      else if (child?.["state"] === INSTALLED) due.add(id);
     }
     let failure: unknown;
     for (const id of due)

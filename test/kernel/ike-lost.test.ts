@@ -7,7 +7,7 @@ import { waitForEvent } from "./lib/faults.js";
 import { Flow } from "./lib/flow.js";
 import { layersOfKind } from "./lib/frame.js";
 import { crossAll, spis } from "./lib/keys.js";
-import { deleteState, type OwnState } from "./lib/own-states.js";
+import { deleteState, type OwnState, ownStates } from "./lib/own-states.js";
 import type { Mobile, Scene } from "./lib/scene.js";
 import { PATIENCE, protectedScene, renewed } from "./lib/silent-daemons.js";
 import type { Node } from "./lib/topology.js";
@@ -63,11 +63,15 @@ test("an association that somebody deletes while payload flows comes not back: t
   for (const victims of VICTIMS) {
     const before = await spis(mobile);
     const sent = running.map((flow) => flow.sent);
-    // What has been renewed already is received for a while.
-    const isPresent = ({ spi }: OwnState): boolean => before.join().includes(spi.slice(2));
-    const deleted = victims.map(([at, which, named]) => {
-      return { at, named, ...deleteState(places[at].node, (state) => which(state) && isPresent(state)) };
-    });
+    // What has been renewed just now still sends with the old keys for a moment, and receives with both for longer.
+    const find = () =>
+      victims.map(([at, which, named]) => {
+        const states = ownStates(places[at].node).filter(({ spi }) => before.join().includes(spi.slice(2)));
+        return { at, named, state: states.find(which) };
+      });
+    await waitFor(() => find().every(({ state }) => state !== undefined), { what: "the present keys in use" });
+    const deleted = find().flatMap(({ at, named, state }) => (state === undefined ? [] : [{ at, named, ...state }]));
+    await Promise.all(deleted.map((state) => deleteState(places[state.at].node, state)));
     for (const { at, named, spi } of deleted) {
       const reason = new RegExp(`^somebody has taken the association ${spi} of ${mobile.home6} \\(${named}\\)`);
       const event = await waitForEvent(places[at].daemon, "keys.lost", reason);

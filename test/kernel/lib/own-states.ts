@@ -29,10 +29,7 @@ export function ownStates(node: Node): readonly OwnState[] {
   });
 }
 
-/** Takes one out of the kernel as a person would. */
-export function deleteState(node: Node, matches: (state: OwnState) => boolean): OwnState {
-  const found = ownStates(node).find(matches);
-  if (found === undefined) throw new Error(`${node.label} has no such state`);
-  node.ip(`xfrm state delete ${found.id}`);
-  return found;
+/** Takes it out of the kernel as a person would. */
+export async function deleteState(node: Node, { id }: OwnState): Promise<void> {
+  await node.runAsync("ip", "xfrm", "state", "delete", ...id.split(" "));
 }

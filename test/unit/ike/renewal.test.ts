@@ -25,6 +25,7 @@ class Daemon implements IkeDaemonPort {
   readonly children = new Map<Ipv6Address, Map<string, readonly [number, number]>>();
   down = false;
   readonly refused = new Set<string>();
+  state = "INSTALLED";
 
   async command(name: string, section: ViciSection = {}): Promise<ViciSection> {
     const id = String(section["child-id"]);
@@ -42,7 +43,7 @@ class Daemon implements IkeDaemonPort {
       .map(([node, children]) => {
         const sas = [...children].map(([uniqueid, [spiIn, spiOut]]) => [
           `payload-${uniqueid}`,
-          { uniqueid, "spi-in": spiIn.toString(16), "spi-out": spiOut.toString(16) },
+          { uniqueid, state: this.state, "spi-in": spiIn.toString(16), "spi-out": spiOut.toString(16) },
         ]);
         return { [connectionName(node)]: { "child-sas": Object.fromEntries(sas) } };
       });
@@ -120,5 +121,17 @@ t.test("while the IKE daemon cannot be reached it is tried again, and not after 
   daemon.down = false;
   test.strictSame(await later(), [`list-sas ${connectionName(ONE)}`, "rekey 7"]);
   renewal.close();
+  test.strictSame(await later(), []);
+});
+
+t.test("while a child is being rekeyed it is left in peace, and what has been replaced is done with", async (test) => {
+  const { daemon, renew, later } = setup();
+  const name = connectionName(ONE);
+  daemon.state = "REKEYING";
+  test.strictSame(await renew(spent(ONE, 0xc0000002)), [`list-sas ${name}`]);
+  daemon.state = "INSTALLED";
+  test.strictSame(await later(), [`list-sas ${name}`, "rekey 7"], "that came to nothing");
+  daemon.state = "DELETED";
+  test.strictSame(await later(), [`list-sas ${name}`]);
   test.strictSame(await later(), []);
 });
