@@ -16,7 +16,7 @@ import { announcementSelector, planNegotiatedSubscriber } from "../plan/security
 import { type HomeAgentPlanSite, profileOf } from "../plan/site.js";
 import type { NodeProtection } from "../plan/tunnel-associations.js";
 import type { KeyManagementMovedEffect } from "../protocol/home-agent-inputs.js";
-import { KeyManagement } from "./key-management.js";
+import { KeyManagement, lossOf } from "./key-management.js";
 import type { Platform } from "./platform.js";
 
 export const securityGroup = (homeAddress: Ipv6Address): string => `security ${homeAddress}`;
@@ -71,6 +71,7 @@ export class HomeAgentKeys {
         },
         // Only a node can start anything: it knows from where it speaks.
         onAcquire: (homeAddress, purpose) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress, purpose }),
+        onLost: (spent) => platform.note(lossOf(spent)),
         onUp: (daemon) => keys.#load(daemon, ike, credentials, addresses),
         onDown: () => undefined,
         onFailure: (failure, leftOut) => keys.#tell(failure, leftOut),
@@ -82,6 +83,7 @@ export class HomeAgentKeys {
       },
       platform.log,
     );
+    platform.onLoss((object) => keys.management.lost(object));
     return keys;
   }
 

@@ -3,18 +3,21 @@ import type { SecurityDocument } from "../../schemas/control.js";
 import type { MobilityError } from "../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import type { Counters } from "../events.js";
-import { AssociationTable } from "../ike/associations.js";
+import { AssociationTable, type Spent } from "../ike/associations.js";
 import { connectionName, homeAddressOf } from "../ike/connections.js";
 import type { IkeDaemonPort } from "../ike/daemon-port.js";
 import { connectionsUp } from "../ike/duplicates.js";
 import { isAgreement, MOBIKE_EVENTS, MobikeTable } from "../ike/mobike.js";
 import type { NegotiationFailure } from "../ike/negotiation-log.js";
+import { ChildRenewal } from "../ike/renewal.js";
 import { connectUnixStream } from "../io/unix-stream.js";
 import { SecurityWatch } from "../kernel/security-watch.js";
 import type { Logger } from "../log.js";
 import type { KernelObject } from "../plan/objects.js";
 import type { Purpose, RequestIds } from "../plan/request-ids.js";
 import type { Associations } from "../plan/site.js";
+import { isSending } from "../plan/succession.js";
+import type { ProtocolEvent } from "../protocol/inputs.js";
 import { ViciClient } from "../vici/client.js";
 import { openTransport, setTimer } from "./kernel.js";
 import { monotonicNow } from "./machine-loop.js";
@@ -29,6 +32,8 @@ export interface KeyManagementListener {
   onAssociations(homeAddress: Ipv6Address): void;
   /** Authentic ESP in UDP of the node came from another address or port. */
   onMapping(homeAddress: Ipv6Address, from: { readonly address: IpAddress; readonly port: number }): void;
+  /** Somebody else has taken ours out of the kernel; others are being asked for. */
+  onLost(spent: Spent): void;
   /** A packet of ours found no association. */
   onAcquire(homeAddress: Ipv6Address, purpose: Purpose): void;
   /** The IKE daemon is there and knows nothing of us. Rejections are told and tried again. */
@@ -61,6 +66,7 @@ export class KeyManagement {
   readonly #mobike: MobikeTable;
   readonly #listener: KeyManagementListener;
   readonly #negotiations: NegotiationWatch;
+  readonly #renewal: ChildRenewal;
   #timer: NodeJS.Timeout | undefined;
 
   /** Knows the associations that are there already. The IKE daemon need not be there yet. */
@@ -122,6 +128,11 @@ export class KeyManagement {
       isNoise: (event, octets) => this.#negotiations.isNoise(event, octets),
     });
     this.daemon = this.#client;
+    this.#renewal = new ChildRenewal({
+      daemon: this.#client,
+      setTimer,
+      onFailure: (reason) => log.warn({ event: "keys.unrenewed", reason }),
+    });
     watch.onChange((change) => {
       const now = monotonicNow();
       switch (change.kind) {
@@ -158,6 +169,17 @@ export class KeyManagement {
     this.#tellAll(this.#table.orphan(monotonicNow(), kept));
   }
 
+  /** Ours has vanished from the kernel. Its numbers went with it, so it is not used again, and the IKE daemon is asked for new keys. */
+  lost(object: KernelObject): void {
+    if (object.kind !== "xfrm-state" || object.transform.type !== "esp") return;
+    const { reqid, transform } = object;
+    const spent = this.#table.spend(reqid, transform.spi, isSending(transform) ? "send" : "receive");
+    if (spent === undefined) return;
+    this.#listener.onLost(spent);
+    this.#renewal.renew(spent);
+    this.#tell(spent.homeAddress);
+  }
+
   /** MOBIKE moves the node's IKE SA and its associations; nobody else does (RFC 5555 §5.1). */
   hasMobike(homeAddress: Ipv6Address): boolean {
     return this.#mobike.has(connectionName(homeAddress));
@@ -176,6 +198,7 @@ export class KeyManagement {
   close(): void {
     clearTimeout(this.#timer);
     this.#negotiations.reset();
+    this.#renewal.close();
     this.#client.close();
     this.watch.close();
   }
@@ -198,15 +221,21 @@ export class KeyManagement {
 
   #arm(): void {
     clearTimeout(this.#timer);
-    const now = monotonicNow();
-    const next = this.#table.nextDeadline(now);
+    const next = this.#table.nextDeadline;
     if (next === undefined) return;
     this.#timer = setTimeout(
       () => {
         for (const homeAddress of this.#table.pass(monotonicNow())) this.#listener.onAssociations(homeAddress);
         this.#arm();
       },
-      Math.max(1, Math.ceil(next - now)),
+      Math.max(1, Math.ceil(next - monotonicNow())),
     );
   }
+}
+
+/** What an operator is told of it. */
+export function lossOf({ homeAddress, purpose, direction, spi }: Spent): ProtocolEvent {
+  const name = `0x${spi.toString(16).padStart(8, "0")}`;
+  const reason = `somebody has taken the association ${name} of ${homeAddress} (${purpose}, ${direction}) out of the kernel, and its sequence numbers with it: it is not put back, and new keys are negotiated`;
+  return { event: "keys.lost", homeAddress, detail: { purpose, direction, spi: name, reason } };
 }

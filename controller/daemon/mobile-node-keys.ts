@@ -17,7 +17,7 @@ import type { CareOf } from "../protocol/attachment.js";
 import type { MobileNodeDataPath } from "../protocol/mobile-node-model.js";
 import { textAt } from "../vici/section.js";
 import { setTimer } from "./kernel.js";
-import { KeyManagement } from "./key-management.js";
+import { KeyManagement, lossOf } from "./key-management.js";
 import type { Platform } from "./platform.js";
 import { listIkeSas } from "./security-view.js";
 
@@ -72,6 +72,7 @@ export class MobileNodeKeys {
       {
         onAssociations: () => keys.#associationsChanged(listener),
         onMapping: () => undefined,
+        onLost: (spent) => platform.note(lossOf(spent)),
         onAcquire: (_, purpose) => keys.#initiator?.demand(purpose),
         onFailure: ({ proved, lost, reason, remedy }) => {
           // What goes wrong before, the initiator tells, with the same words.
@@ -93,6 +94,7 @@ export class MobileNodeKeys {
       platform.log,
     );
     keys.#management = management;
+    platform.onLoss((object) => management.lost(object));
     const peers = peersOf(config, ike, site);
     const terms = { ...ike, certificate: credentials.certificate };
     keys.#initiator = new IkeInitiator({

@@ -71,6 +71,7 @@ export class Platform {
   readonly #startedAt = performance.now();
   readonly #results = new Map<string, (result: GroupResult) => void>();
   #onResult: (result: GroupResult) => void = () => undefined;
+  #onLoss: (object: KernelObject) => void = () => undefined;
   #signalling: Signalling | undefined;
   #control: ControlServer | undefined;
 
@@ -133,6 +134,7 @@ export class Platform {
       {
         onResult: (result) => (this.#results.get(result.group) ?? this.#onResult)(result),
         onRepair: (what, detail) => this.log.warn({ event: `kernel.${what}`, detail }),
+        onLoss: ({ object }) => this.#onLoss(object),
       },
       { schedule: (delayMs, run) => void setTimer(delayMs, run) },
     );
@@ -141,6 +143,11 @@ export class Platform {
   /** Results of groups that are not waited for with `require`. */
   onGroupResult(listener: (result: GroupResult) => void): void {
     this.#onResult = listener;
+  }
+
+  /** Somebody else has taken something out of the kernel that cannot be made again. */
+  onLoss(listener: (object: KernelObject) => void): void {
+    this.#onLoss = listener;
   }
 
   /** Wants the groups and waits until the kernel has them all. Throws MobilityError that says which module or change is needed. */

@@ -3,6 +3,7 @@
  * ends learn of new keys at slightly different times, so a new association receives at once and sends a little later, and an old one
  * receives for a while after the IKE daemon has let it go. Pure; time is given.
  */
+import { DeadlineQueue } from "../base/deadline-queue.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { after, earliest, type Instant, seconds } from "../base/time.js";
 import { PURPOSES, type Purpose, type RequestIds } from "../plan/request-ids.js";
@@ -24,7 +25,15 @@ const SEND_AFTER = seconds(1);
 /** What was sent under the old keys has arrived by then, or the next keys are there. */
 const RECEIVE_ON = seconds(5);
 
-type Direction = "receive" | "send";
+export type Direction = "receive" | "send";
+
+/** An association that must not be used again. */
+export interface Spent {
+  readonly homeAddress: Ipv6Address;
+  readonly purpose: Purpose;
+  readonly direction: Direction;
+  readonly spi: number;
+}
 
 interface Known {
   readonly association: Association;
@@ -37,6 +46,8 @@ interface Known {
   orphan: boolean;
   /** There is another; it stays in the kernel and must not come back from there. */
   superseded: boolean;
+  /** Ours has vanished with its sequence numbers, so it is not used any more, though the IKE daemon has its original. */
+  spent: boolean;
 }
 
 interface Place {
@@ -55,8 +66,8 @@ export class AssociationTable {
   readonly #homeAgent: ReadonlySet<IpAddress>;
   readonly #role: "home-agent" | "mobile-node";
   readonly #nodes = new Map<Ipv6Address, Node>();
-  /** Nodes for which time alone will change something. */
-  readonly #restless = new Set<Ipv6Address>();
+  /** When time alone changes something of a node the next time. */
+  readonly #deadlines = new DeadlineQueue<Ipv6Address>();
 
   constructor(ids: RequestIds, homeAgent: ReadonlySet<IpAddress>, role: "home-agent" | "mobile-node") {
     this.#ids = ids;
@@ -67,8 +78,10 @@ export class AssociationTable {
   /** The IKE daemon has installed it. Returns whose it is; undefined: nobody's we know. */
   add(state: Negotiated, now: Instant): Ipv6Address | undefined {
     const place = this.#place(state);
-    if (place !== undefined) this.#put(state, place, now);
-    return place?.homeAddress;
+    if (place === undefined) return undefined;
+    this.#put(state, place, now);
+    this.#settle(place.homeAddress, now);
+    return place.homeAddress;
   }
 
   #put(state: Negotiated, { homeAddress, purpose, direction }: Place, now: Instant): Known {
@@ -78,7 +91,6 @@ export class AssociationTable {
     node.children.set(purpose, children);
     const key = `${direction} ${state.spi}`;
     const ends = endsOf(state, direction);
-    this.#restless.add(homeAddress);
     const known = children.get(key);
     if (known !== undefined) {
       if (!known.superseded) known.goneAt = undefined;
@@ -94,6 +106,7 @@ export class AssociationTable {
       goneAt: undefined,
       orphan: false,
       superseded: false,
+      spent: false,
     };
     children.set(key, fresh);
     supersedeOrphans(children.values(), now);
@@ -108,8 +121,20 @@ export class AssociationTable {
     const known = this.#nodes.get(homeAddress)?.children.get(purpose)?.get(`${direction} ${state.spi}`);
     if (known === undefined) return undefined;
     forget(known, now);
-    this.#restless.add(homeAddress);
+    this.#settle(homeAddress, now);
     return homeAddress;
+  }
+
+  /**
+   * Ours has vanished from the kernel: no number may be used twice with one key, and none received twice, so it is not used again (RFC
+   * 4106 §3, RFC 4303 §3.4.3). Returns whose it was and what for; undefined if that is known already, or the association has had its time.
+   */
+  spend(reqid: number, spi: number, direction: Direction): Spent | undefined {
+    const owner = this.#ids.find(reqid);
+    const known = owner && this.#nodes.get(owner.homeAddress)?.children.get(owner.purpose)?.get(`${direction} ${spi}`);
+    if (owner === undefined || known === undefined || known.spent) return undefined;
+    known.spent = true;
+    return { ...owner, spi, direction };
   }
 
   /**
@@ -124,7 +149,7 @@ export class AssociationTable {
         if (supersedeOrphans(all.values(), now)) touched.add(homeAddress);
       }
     }
-    for (const homeAddress of touched) this.#restless.add(homeAddress);
+    for (const homeAddress of touched) this.#settle(homeAddress, now);
     return [...touched];
   }
 
@@ -135,32 +160,26 @@ export class AssociationTable {
       const place = this.#place(state);
       if (place !== undefined) present.add(this.#put(state, place, now));
     }
-    for (const [homeAddress, { children }] of this.#nodes) {
+    const everybody = new Set(this.#nodes.keys());
+    for (const { children } of this.#nodes.values())
       for (const one of children.values())
         for (const known of one.values()) if (!present.has(known)) forget(known, now);
-      this.#restless.add(homeAddress);
-    }
-    return new Set(this.#nodes.keys());
+    for (const homeAddress of everybody) this.#settle(homeAddress, now);
+    return everybody;
   }
 
-  /** The instant of `nextDeadline` has come. Returns whose associations may be others now. */
+  /** Returns the nodes whose time has come: their associations may be others now. */
   pass(now: Instant): ReadonlySet<Ipv6Address> {
-    const touched = new Set(this.#restless);
-    for (const homeAddress of touched) {
-      const node = this.#nodes.get(homeAddress);
-      if (node !== undefined) this.#forgetOver(homeAddress, node, now);
-      if (node === undefined || nextOf(node, now) === undefined) this.#restless.delete(homeAddress);
-    }
+    const touched = new Set<Ipv6Address>();
+    for (let due = this.#deadlines.takeDue(now); due !== undefined; due = this.#deadlines.takeDue(now))
+      touched.add(due);
+    for (const homeAddress of touched) this.#settle(homeAddress, now);
     return touched;
   }
 
-  nextDeadline(now: Instant): Instant | undefined {
-    let next: Instant | undefined;
-    for (const homeAddress of this.#restless) {
-      const node = this.#nodes.get(homeAddress);
-      next = earliest(next, node === undefined ? undefined : nextOf(node, now));
-    }
-    return next;
+  /** When `pass` has something to do; undefined: not before something happens. */
+  get nextDeadline(): Instant | undefined {
+    return this.#deadlines.next;
   }
 
   /** `follow`: with the ends that the IKE daemon gives them. */
@@ -179,6 +198,13 @@ export class AssociationTable {
     if (owner === undefined || toHomeAgent === this.#homeAgent.has(source)) return undefined;
     const direction: Direction = toHomeAgent === (this.#role === "home-agent") ? "receive" : "send";
     return { ...owner, direction };
+  }
+
+  /** To be called whenever something of the node has changed. */
+  #settle(homeAddress: Ipv6Address, now: Instant): void {
+    const node = this.#nodes.get(homeAddress);
+    if (node !== undefined) this.#forgetOver(homeAddress, node, now);
+    this.#deadlines.set(homeAddress, node && nextOf(node, now));
   }
 
   #forgetOver(homeAddress: Ipv6Address, { children }: Node, now: Instant): void {
@@ -237,19 +263,23 @@ function endsOf({ source, destination, encapsulation }: Negotiated, direction: D
 
 function choose(all: readonly Known[], now: Instant, follow: boolean): ChildAssociations {
   const living = all.filter((known) => !isOver(known, now));
-  const senders = living.filter(({ direction }) => direction === "send");
-  const present = senders.filter(({ goneAt }) => goneAt === undefined);
+  const usable = living.filter(({ spent }) => !spent);
+  const isPresent = ({ goneAt }: Known): boolean => goneAt === undefined;
+  const senders = usable.filter(sends);
+  const present = senders.filter(isPresent);
   const settled = present.filter(({ since }) => after(since, SEND_AFTER) <= now);
   // The newest that the other end surely knows; else what was there before it; else whatever there is.
-  const send = newest(settled) ?? oldest(senders.filter((one) => !present.includes(one))) ?? oldest(present);
+  const send = newest(settled) ?? oldest(senders.filter((one) => !isPresent(one))) ?? oldest(present);
+  const originals = living.filter(sends);
   return {
-    receive: living.filter(({ direction }) => direction === "receive").map(({ association }) => association),
+    receive: usable.filter((known) => !sends(known)).map(({ association }) => association),
     send: send?.association,
     // All children of an IKE SA move together; one that is gone has stayed where it was.
-    ...(follow && { ends: (newest(present) ?? newest(senders))?.ends }),
+    ...(follow && { ends: (newest(originals.filter(isPresent)) ?? newest(originals))?.ends }),
   };
 }
 
+const sends = ({ direction }: Known): boolean => direction === "send";
 const oldest = (list: readonly Known[]): Known | undefined =>
   list.reduce<Known | undefined>((best, one) => (best === undefined || one.since < best.since ? one : best), undefined);
 const newest = (list: readonly Known[]): Known | undefined =>

@@ -6,8 +6,9 @@ import { MobilityError } from "../base/errors.js";
 import { type IpAddress, parseIp } from "../base/ip.js";
 import type { SetTimer } from "../netlink/transport.js";
 import { DEMANDED_PURPOSES, type DemandedPurpose, type Purpose } from "../plan/request-ids.js";
-import { isSection, type ViciSection } from "../vici/message.js";
+import type { ViciSection } from "../vici/message.js";
 import { ANSWER_MS } from "../vici/session.js";
+import { childrenOf, listSas, spiOf } from "./child-sas.js";
 import { CHILDREN } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
 import { type NegotiationFailure, NegotiationLog, readLogLine } from "./negotiation-log.js";
@@ -230,10 +231,8 @@ export class IkeInitiator {
     }
   }
 
-  async #sas(): Promise<readonly ViciSection[]> {
-    const { daemon, name } = this.#options;
-    const events = await daemon.stream("list-sas", { ike: name }, "list-sa");
-    return events.flatMap((event) => Object.values(event).filter(isSection));
+  #sas(): Promise<readonly ViciSection[]> {
+    return listSas(this.#options.daemon, this.#options.name);
   }
 
   async #isBehindNat(): Promise<boolean> {
@@ -242,22 +241,16 @@ export class IkeInitiator {
 
   /** Of all associations that the IKE daemon has for the node, in either direction. */
   async spis(): Promise<ReadonlySet<number>> {
-    const children = await this.#childSas();
-    const texts = children.flatMap((child) => [child["spi-in"], child["spi-out"]]);
-    return new Set(texts.flatMap((text) => (typeof text === "string" ? [Number.parseInt(text, 16)] : [])));
+    const children = childrenOf(await this.#sas());
+    return new Set(children.flatMap((child) => [spiOf(child, "receive") ?? [], spiOf(child, "send") ?? []].flat()));
   }
 
-  /** Names of the children that are installed. */
+  /** Names of the children that are installed, or are just being renewed. */
   async #children(): Promise<ReadonlySet<string>> {
-    const installed = (await this.#childSas()).filter((child) => child["state"] === "INSTALLED");
+    const installed = childrenOf(await this.#sas()).filter(
+      ({ state }) => state === "INSTALLED" || state === "REKEYING",
+    );
     return new Set(installed.flatMap(({ name }) => (typeof name === "string" ? [name] : [])));
-  }
-
-  async #childSas(): Promise<readonly ViciSection[]> {
-    return (await this.#sas()).flatMap((sa) => {
-      const children = sa["child-sas"];
-      return children !== undefined && isSection(children) ? Object.values(children).filter(isSection) : [];
-    });
   }
 
   async #terminate(): Promise<void> {

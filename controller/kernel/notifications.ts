@@ -52,7 +52,9 @@ function decodeOne(context: NotificationContext, message: ReceivedMessage): (Ker
   if (family === "netfilter" && !isNftElementMessage(message.type)) {
     if (!ours && isAboutOurTable(message)) changes.push("resync");
   } else {
-    for (const codec of codecs) for (const object of decodeWith(codec, message, names)) changes.push({ verb, object });
+    for (const codec of codecs)
+      for (const object of decodeWith(codec, message, names))
+        changes.push({ verb, object, ...(ours && { own: true }) });
   }
   if (changes.length === 0) changes.push(...displaced(context, message));
   for (const change of changes) if (change !== "resync") noteDevice(names, change.object);

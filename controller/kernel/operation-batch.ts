@@ -13,6 +13,7 @@ import type { NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { objectsEqual } from "../plan/equal.js";
 import { formatObjectShort } from "../plan/format.js";
 import { type KernelObject, OWNERSHIP } from "../plan/objects.js";
+import { isIrreplaceable } from "../plan/succession.js";
 import type { Operation } from "../reconcile/kernel-port.js";
 import type { AnyCodec, KernelNames } from "./codec.js";
 import { allExisting, type Found, findExisting, type Lookup } from "./existing.js";
@@ -153,7 +154,13 @@ function encode(context: BatchContext, job: Job): boolean {
   }
 }
 
-function creation({ object, codec, inheritance }: Job, names: KernelNames): readonly NetlinkRequest[] {
+/** Throws MobilityError if a predecessor is gone: without its history the object would begin anew, and use what has been used. */
+function creation({ object, codec, predecessors, inheritance }: Job, names: KernelNames): readonly NetlinkRequest[] {
+  if (isIrreplaceable(object) && inheritance.length < predecessors.length)
+    throw new MobilityError(
+      "MIP_NO_HISTORY",
+      `${formatObjectShort(object)}: what it continues is not in the kernel any more`,
+    );
   if (inheritance.length === 0) return codec.create(object, names);
   return codec.succeed?.(object, inheritance) ?? codec.create(object, names);
 }

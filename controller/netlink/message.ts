@@ -65,7 +65,8 @@ export class MessagePacker {
     return this.#length;
   }
 
-  append(message: { type: number; flags: number; sequence: number; body: Uint8Array }): void {
+  /** `port`: the sender's own; XFRM repeats it in what it announces, and only so are our own changes known again. */
+  append(message: { type: number; flags: number; sequence: number; port?: number; body: Uint8Array }): void {
     const length = HEADER_LENGTH + message.body.length;
     if (message.type > 0xffff || message.flags > 0xffff)
       throw new EncodeError("nlmsghdr", `type ${message.type}, flags ${message.flags}`);
@@ -74,7 +75,7 @@ export class MessagePacker {
     this.#view.setUint16(start + 4, message.type, LITTLE);
     this.#view.setUint16(start + 6, message.flags, LITTLE);
     this.#view.setUint32(start + 8, message.sequence, LITTLE);
-    this.#view.setUint32(start + 12, 0, LITTLE);
+    this.#view.setUint32(start + 12, message.port ?? 0, LITTLE);
     this.#bytes.set(message.body, start + HEADER_LENGTH);
     this.#bytes.fill(0, start + length, start + align4(length));
   }

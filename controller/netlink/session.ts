@@ -316,7 +316,7 @@ export class NetlinkSession {
     const secret = outgoing.some((message) => message.secret === true);
     try {
       outgoing.forEach((message, i) => {
-        packer.append({ ...message, sequence: first + i });
+        packer.append({ ...message, sequence: first + i, port: this.#transport.portId ?? 0 });
       });
       this.counters.transactions++;
       this.counters.messages += outgoing.length;

@@ -19,6 +19,11 @@ export function successionKey(object: KernelObject): string | undefined {
   return `${object.reqid} ${object.transform.spi} ${isSending(object.transform)}`;
 }
 
+/** Once it has vanished nobody can make it again: its numbers, and its memory of what was received, have gone with it. */
+export function isIrreplaceable(object: KernelObject): boolean {
+  return successionKey(object) !== undefined;
+}
+
 /** Those of `present` (objects that the kernel has) that `object` takes on from: whichever of them has come furthest. None: it starts anew. */
 export function predecessorsOf(object: KernelObject, present: Iterable<KernelObject>): readonly KernelObject[] {
   const key = objectKey(object);

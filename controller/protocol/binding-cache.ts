@@ -2,11 +2,12 @@
  * The home agent's binding cache (RFC 6275 §9.1): one entry for each node, found by its IPv6 home address or by its IPv4 one, with the
  * entry's one next deadline. Only home-agent.ts and home-agent-registration.ts change entries; all calls are O(1) or O(log n).
  */
+
+import { DeadlineQueue } from "../base/deadline-queue.js";
 import type { IpAddress, Ipv4Address, Ipv6Address } from "../base/ip.js";
 import type { Seq16 } from "../base/seq16.js";
 import { after, earliest, elapsed, type Instant, type Seconds, seconds } from "../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../wire/mh-registration.js";
-import { DeadlineQueue } from "./deadline-queue.js";
 import type { Reply } from "./home-agent-acknowledgement.js";
 import type { HomeSubscriber } from "./home-agent-inputs.js";
 import { type BindingEvent, type BindingState, nextBindingState } from "./home-agent-states.js";

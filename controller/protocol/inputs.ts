@@ -97,6 +97,7 @@ export interface ProtocolEvent {
     | "registration.lost"
     | "negotiation.failed"
     | "negotiation.lost"
+    | "keys.lost"
     | "attachment.changed"
     | "home.returned"
     | "home.left"

@@ -6,7 +6,10 @@ export type Operation =
   | {
       readonly verb: "create";
       readonly object: KernelObject;
-      /** In the kernel; the new one takes on their history: sequence numbers of a security association (plan/succession.ts). */
+      /**
+       * In the kernel; the new one takes on their history: sequence numbers of a security association (plan/succession.ts). If one of
+       * them is not there any more, the creation fails.
+       */
       readonly predecessors?: readonly KernelObject[];
     }
   | { readonly verb: "update"; readonly object: KernelObject; readonly previous: KernelObject }
@@ -21,6 +24,8 @@ export interface Outcome {
 export interface KernelChange {
   readonly verb: "changed" | "removed";
   readonly object: KernelObject;
+  /** Our own doing, whose outcome has been told. */
+  readonly own?: boolean;
 }
 
 export interface KernelPort {

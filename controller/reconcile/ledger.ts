@@ -4,12 +4,24 @@
  */
 import { objectsEqual } from "../plan/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
-import { predecessorsOf, successionKey } from "../plan/succession.js";
+import { isIrreplaceable, predecessorsOf, successionKey } from "../plan/succession.js";
 
 interface Believed {
   object: KernelObject;
   /** Groups whose realised form holds it; none: found at the start and not claimed yet, or left over from a failed removal. */
   readonly owners: Set<string>;
+}
+
+/** An object that has vanished and must not be made again, for nobody knows its history; no group has it any more. */
+export interface Loss {
+  readonly object: KernelObject;
+  readonly groups: readonly string[];
+}
+
+export interface Damage {
+  /** Groups that are to be mended. */
+  readonly hurt: ReadonlySet<string>;
+  readonly lost: readonly Loss[];
 }
 
 export class Ledger {
@@ -55,6 +67,31 @@ export class Ledger {
     else this.#missing.add(key);
   }
 
+  /** It has gone for good: no group holds it any more. Returns those that did. */
+  lose(key: string): readonly string[] {
+    const owners = [...this.owners(key)];
+    for (const owner of owners) {
+      const objects = this.#groups.get(owner);
+      objects?.delete(key);
+      if (objects?.size === 0) this.#groups.delete(owner);
+    }
+    this.#missing.delete(key);
+    this.#drop(key);
+    return owners;
+  }
+
+  /** Keys of what the groups hold and the kernel lacks or has in another form. */
+  faultsOf(groups: Iterable<string>): ReadonlySet<string> {
+    const faults = new Set<string>();
+    for (const group of groups) {
+      for (const [key, wanted] of this.groupObjects(group)) {
+        const believed = this.believed(key);
+        if (believed === undefined || this.#missing.has(key) || !objectsEqual(wanted, believed)) faults.add(key);
+      }
+    }
+    return faults;
+  }
+
   /** Groups hold it, but the kernel has lost it. */
   isMissing(key: string): boolean {
     return this.#missing.has(key);
@@ -97,10 +134,11 @@ export class Ledger {
     return list;
   }
 
-  /** The kernel's objects as a full dump tells them; returns the groups that lack something or have it in another form. */
-  replaceObserved(objects: readonly KernelObject[]): Set<string> {
+  /** The kernel's objects as a full dump tells them; returns the groups that lack something or have it in another form, and what is lost. */
+  replaceObserved(objects: readonly KernelObject[]): Damage {
     const seen = new Set<string>();
     const hurt = new Set<string>();
+    const lost: Loss[] = [];
     for (const object of objects) {
       const key = objectKey(object);
       seen.add(key);
@@ -111,10 +149,14 @@ export class Ledger {
     }
     for (const [key, entry] of this.#kernel) {
       if (seen.has(key) || entry.object.kind === "sysctl") continue;
+      if (isIrreplaceable(entry.object) && entry.owners.size > 0) {
+        lost.push({ object: entry.object, groups: this.lose(key) });
+        continue;
+      }
       for (const owner of entry.owners) hurt.add(owner);
       this.forget(key);
     }
-    return hurt;
+    return { hurt, lost };
   }
 
   /** In the kernel, and hand their history on to the object (plan/succession.ts). */

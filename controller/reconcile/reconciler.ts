@@ -5,15 +5,17 @@
  *
  * A group is all or nothing: if the kernel refuses one of its objects, what was made for it is taken back and it stays as it was. What
  * the kernel holds is believed from the answers, watched through notifications, and learnt anew by a full dump when those were lost.
+ * A security association that somebody else has taken out cannot be made again, for its sequence numbers are gone: its owner is told.
  * Objects found at the start that no group claims are removed, but only after `declareComplete`: before that the plan is not whole.
  */
-import { MobilityError } from "../base/errors.js";
-import { objectsEqual } from "../plan/equal.js";
+import type { MobilityError } from "../base/errors.js";
 import { type KernelObject, objectKey } from "../plan/objects.js";
 import { type AuditDifference, compare } from "./audit.js";
-import { byKey, diff, inMakingOrder, inRemovalOrder, inverse } from "./diff.js";
+import { byKey, diff, inRemovalOrder, type ObjectMap } from "./diff.js";
+import { takeIn } from "./drift.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "./kernel-port.js";
-import { Ledger } from "./ledger.js";
+import { type Damage, Ledger, type Loss } from "./ledger.js";
+import { Maker } from "./making.js";
 import { KIND_ORDER } from "./order.js";
 
 export interface GroupResult {
@@ -27,6 +29,8 @@ export interface ReconcilerListener {
   onResult(result: GroupResult): void;
   /** Something was not as it should be and has been or will be mended: for the log. */
   onRepair(what: "drift" | "resync" | "removal-failed" | "repair-failed", detail: string): void;
+  /** Vanished, and not to be made again: the owners have to want something in its place. */
+  onLoss(loss: Loss): void;
 }
 
 export interface ReconcilerClock {
@@ -34,25 +38,12 @@ export interface ReconcilerClock {
 }
 
 interface Wish {
-  readonly objects: ReadonlyMap<string, KernelObject>;
+  readonly objects: ObjectMap;
   readonly revision: number;
   /** A repair of ours: nobody waits for an answer. */
   readonly silent: boolean;
 }
 
-interface GroupWork {
-  readonly group: string;
-  readonly wish: Wish;
-  readonly operations: readonly Operation[];
-}
-
-/** Which group of a round wants an object, and in which form. */
-interface Claim {
-  readonly group: string;
-  readonly object: KernelObject;
-}
-
-const CLASH = "MIP_CLASH";
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 
@@ -61,6 +52,7 @@ export class Reconciler {
   readonly #listener: ReconcilerListener;
   readonly #clock: ReconcilerClock;
   readonly #ledger = new Ledger();
+  readonly #maker: Maker;
   #wishes = new Map<string, Wish>();
   #changes: (KernelChange | "resync")[] = [];
   /** Of a resync that was asked for; absent: the kernel's notifications were lost. */
@@ -82,6 +74,12 @@ export class Reconciler {
     this.#kernel = kernel;
     this.#listener = listener;
     this.#clock = clock;
+    this.#maker = new Maker({
+      ledger: this.#ledger,
+      apply: (operations) => this.#apply(operations),
+      onStuck: ({ message }) => listener.onRepair("removal-failed", message),
+      onLoss: (loss) => listener.onLoss(loss),
+    });
     kernel.onChange((change) => {
       this.#changes.push(change);
       if (this.#running === undefined) this.commit();
@@ -130,7 +128,7 @@ export class Reconciler {
 
   /** Objects that should be gone or there and are not, as far as is known. */
   get failedObjects(): number {
-    return this.#unrepaired.size + this.#leftovers.size;
+    return this.#ledger.faultsOf(this.#unrepaired).size + this.#leftovers.size;
   }
 
   groupObjects(group: string): readonly KernelObject[] {
@@ -197,16 +195,15 @@ export class Reconciler {
   }
 
   async #round(wishes: ReadonlyMap<string, Wish>, leftovers: Map<string, KernelObject>): Promise<void> {
-    const rebuilt = [...wishes.values()].some((wish) => this.#replacesTable(wish));
-    const work = [...wishes].map(([group, wish]) => this.#workOf(group, wish, rebuilt));
-    const failures = await this.#make(work);
+    const failures = await this.#maker.make(new Map([...wishes].map(([group, { objects }]) => [group, objects])));
     const gone: GroupResult[] = [];
-    for (const { group, wish } of work) {
+    for (const [group, wish] of wishes) {
       const failure = failures.get(group);
       const result = { group, revision: wish.revision, ...(failure !== undefined && { failure }) };
       if (failure === undefined) {
         this.#unrepaired.delete(group);
-        for (const object of this.#ledger.assign(group, wish.objects)) leftovers.set(objectKey(object), object);
+        const left = [...this.#ledger.assign(group, wish.objects), ...this.#maker.release(group)];
+        for (const object of left) leftovers.set(objectKey(object), object);
       }
       if (wish.silent) this.#reportRepair(group, failure);
       else if (wish.objects.size === 0) gone.push(result);
@@ -216,114 +213,15 @@ export class Reconciler {
     for (const result of gone) this.#listener.onResult(result);
   }
 
-  /** A table that is made anew comes without the elements it had. */
-  #replacesTable(wish: Wish): boolean {
-    for (const [key, object] of wish.objects) {
-      const before = this.#ledger.believed(key);
-      if (object.kind === "nft-table" && before !== undefined && !objectsEqual(object, before)) return true;
-    }
-    return false;
-  }
-
-  #workOf(group: string, wish: Wish, tableRebuilt: boolean): GroupWork {
-    const operations: Operation[] = [];
-    for (const [key, object] of wish.objects) {
-      const previous =
-        this.#ledger.isMissing(key) || (tableRebuilt && object.kind === "nft-element")
-          ? undefined
-          : this.#ledger.believed(key);
-      if (previous === undefined) operations.push(this.#creation(object));
-      else if (!objectsEqual(object, previous)) operations.push({ verb: "update", object, previous });
-    }
-    return { group, wish, operations };
-  }
-
-  #creation(object: KernelObject): Operation {
-    const predecessors = this.#ledger.predecessors(object);
-    return predecessors.length === 0 ? { verb: "create", object } : { verb: "create", object, predecessors };
-  }
-
-  /** Applies the operations of all groups; returns the groups that failed, each taken back. */
-  async #make(work: readonly GroupWork[]): Promise<Map<string, MobilityError>> {
-    const failures = new Map<string, MobilityError>();
-    const ready: GroupWork[] = [];
-    const claims = new Map<string, Claim>();
-    for (const one of work) {
-      const clash = this.#clash(one) ?? rivalClaim(one, claims);
-      if (clash === undefined) ready.push(one);
-      else failures.set(one.group, clash);
-    }
-    const together = await this.#attempt(ready);
-    // An nftables transaction fails whole: groups that were only in bad company get a try of their own.
-    const unlucky = ({ group }: GroupWork): boolean => together.has(group) && together.get(group)?.code !== CLASH;
-    const alone = ready.length > 1 ? ready.filter(unlucky) : [];
-    for (const one of alone) {
-      together.delete(one.group);
-      for (const [group, error] of await this.#attempt([one])) together.set(group, error);
-    }
-    for (const [group, error] of together) failures.set(group, error);
-    return failures;
-  }
-
-  /** An object that another group holds in another form cannot be given. */
-  #clash({ group, operations }: GroupWork): MobilityError | undefined {
-    for (const { verb, object } of operations) {
-      const others = [...this.#ledger.owners(objectKey(object))].filter((owner) => owner !== group);
-      if (verb === "update" && others.length > 0) {
-        return new MobilityError(CLASH, `${objectKey(object)} is wanted by ${others[0]} in another form`);
-      }
-    }
-    return undefined;
-  }
-
-  async #attempt(work: readonly GroupWork[]): Promise<Map<string, MobilityError>> {
-    const failures = new Map<string, MobilityError>();
-    const owners = new Map<Operation, string[]>();
-    const first = new Map<string, Operation>();
-    for (const { group, operations } of work) {
-      for (const operation of operations) {
-        // Groups that want the same new object share the operation.
-        const shared = first.get(objectKey(operation.object)) ?? operation;
-        first.set(objectKey(operation.object), shared);
-        owners.set(shared, [...(owners.get(shared) ?? []), group]);
-      }
-    }
-    const batch = [...owners.keys()];
-    const outcomes = batch.length === 0 ? [] : await this.#apply(inMakingOrder(batch));
-    for (const { operation, error } of outcomes) {
-      if (error === undefined) this.#ledger.note(operation.object);
-      else for (const group of owners.get(operation) ?? []) if (!failures.has(group)) failures.set(group, error);
-    }
-    await this.#takeBack(outcomes, owners, failures);
-    return failures;
-  }
-
   #apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {
     for (const touched of this.#auditing) for (const { object } of operations) touched.add(objectKey(object));
     return this.#kernel.apply(operations);
   }
 
-  async #takeBack(
-    outcomes: readonly Outcome[],
-    owners: ReadonlyMap<Operation, readonly string[]>,
-    failures: ReadonlyMap<string, MobilityError>,
-  ): Promise<void> {
-    const undo: Operation[] = [];
-    for (const { operation, error } of outcomes) {
-      const onlyFailed = (owners.get(operation) ?? []).every((group) => failures.has(group));
-      if (error === undefined && onlyFailed) undo.push(inverse(operation));
-    }
-    if (undo.length === 0) return;
-    for (const { operation, error } of await this.#apply(inRemovalOrder(undo))) {
-      if (error !== undefined) this.#listener.onRepair("removal-failed", error.message);
-      if (operation.verb === "update") this.#ledger.note(operation.object);
-      else if (error === undefined) this.#ledger.forget(objectKey(operation.object));
-    }
-  }
-
   async #remove(objects: ReadonlyMap<string, KernelObject>): Promise<void> {
     const operations: Operation[] = [];
     for (const [key, object] of objects) {
+      if (this.#maker.keeps(key)) continue;
       if (this.#ledger.owners(key).size === 0 && object.kind !== "sysctl") operations.push({ verb: "remove", object });
       else if (object.kind === "sysctl") this.#ledger.forget(key);
     }
@@ -341,46 +239,34 @@ export class Reconciler {
     if (this.#leftovers.size > 0) this.#retryLater();
   }
 
-  /** What others (or we) changed behind the ledger's back; only the last word on each object counts. */
+  /** What others changed behind the ledger's back. */
   async #absorbChanges(): Promise<void> {
     const changes = this.#changes;
     this.#changes = [];
-    if (changes.includes("resync")) {
-      const why = this.#staleBecause ?? "notifications were lost";
-      this.#staleBecause = undefined;
-      return this.#resync(why);
-    }
-    const last = new Map<string, KernelChange>();
-    for (const change of changes) if (change !== "resync") last.set(objectKey(change.object), change);
-    const hurt = new Set<string>();
-    for (const [key, { verb, object }] of last) {
-      const believed = this.#ledger.believed(key);
-      if (believed === undefined || (verb === "changed" && objectsEqual(believed, object))) continue;
-      const owners = this.#ledger.owners(key);
-      if (owners.size === 0) {
-        if (verb === "removed") this.#ledger.forget(key);
-        continue;
-      }
-      this.#listener.onRepair("drift", `${key} was ${verb}`);
-      // With a device goes everything on it, mostly without a word.
-      if (object.kind === "link") return this.#resync(`${key} was ${verb}`);
-      if (verb === "removed") this.#ledger.forget(key);
-      else this.#ledger.note(object);
-      for (const owner of owners) hurt.add(owner);
-    }
-    this.#repair(hurt);
+    const drift = takeIn(changes, this.#ledger);
+    for (const what of drift.told) this.#listener.onRepair("drift", what);
+    for (const object of drift.changelings) this.#leftovers.set(objectKey(object), object);
+    this.#mend(drift);
+    if (drift.stale !== undefined) await this.#resync(this.#staleBecause ?? drift.stale);
   }
 
   async #resync(why: string): Promise<void> {
+    this.#staleBecause = undefined;
     this.#listener.onRepair("resync", why);
-    this.#repair(this.#ledger.replaceObserved(await this.#kernel.dump(KIND_ORDER)));
+    this.#mend(this.#ledger.replaceObserved(await this.#kernel.dump(KIND_ORDER)));
+  }
+
+  /** What is lost, its owners make up for, at once: they know it before the round begins. */
+  #mend({ hurt, lost }: Damage): void {
+    for (const loss of lost) this.#listener.onLoss(loss);
+    this.#repair(hurt);
   }
 
   /** At the beginning of a round only: while one is at work, a group's realised form may be on its way out. */
   #repair(groups: ReadonlySet<string>): void {
     for (const group of groups) {
       if (!this.#wishes.has(group))
-        this.#wishes.set(group, { objects: this.#ledger.groupObjects(group), revision: 0, silent: true });
+        this.#wishes.set(group, { objects: new Map(this.#ledger.groupObjects(group)), revision: 0, silent: true });
     }
   }
 
@@ -411,16 +297,4 @@ export class Reconciler {
     this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * delay);
     return delay;
   }
-}
-
-/** Of two groups that want an object in two forms in one round the first has it; what the kernel holds already counts as wanted too. */
-function rivalClaim({ group, wish }: GroupWork, claims: Map<string, Claim>): MobilityError | undefined {
-  for (const [key, object] of wish.objects) {
-    const rival = claims.get(key);
-    if (rival !== undefined && !objectsEqual(rival.object, object)) {
-      return new MobilityError(CLASH, `${key} is wanted by ${rival.group} in another form`);
-    }
-  }
-  for (const [key, object] of wish.objects) if (!claims.has(key)) claims.set(key, { group, object });
-  return undefined;
 }

@@ -172,7 +172,7 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
     },
   },
   {
-    name: "what takes on from another is made beside it, and anew where that one is gone",
+    name: "what takes on from another is made beside it, and refused where that one is gone",
     async run(bench) {
       const [first, second, third] = ["203.0.114.11", "203.0.114.12", "203.0.114.13"].map(association);
       assert.ok(first && second && third);
@@ -184,7 +184,8 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
       await accepted(bench, create(first));
       await accepted(bench, after(second, first), remove(first));
       await holds(bench, second);
-      await accepted(bench, after(third, first, second), after(third, first, second));
+      assert.deepEqual(refused(await bench.port.apply([after(third, first, second)])), [objectKey(third)]);
+      await accepted(bench, after(third, second), after(third, second));
       await holds(bench, second, third);
       await accepted(bench, remove(second), after(first, second));
       await holds(bench, first, third);

@@ -14,6 +14,8 @@ export class FakeKernel implements KernelPort {
   dumps = 0;
   /** A sentence makes the kernel refuse the operation. */
   refuse: (operation: Operation) => string | undefined = () => undefined;
+  /** What there was when the batch began: predecessors are asked for their history then. */
+  #before: ReadonlySet<string> = new Set();
   readonly #listeners: ((change: KernelChange | "resync") => void)[] = [];
 
   async dump(kinds: readonly KernelObjectKind[]): Promise<readonly KernelObject[]> {
@@ -25,6 +27,7 @@ export class FakeKernel implements KernelPort {
   async apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {
     this.batches.push(operations.map(({ verb, object }) => `${verb} ${objectKey(object)}`));
     await Promise.resolve();
+    this.#before = new Set(this.objects.keys());
     const outcomes: Outcome[] = [];
     for (let at = 0; at < operations.length; ) {
       const run = this.#transaction(operations, at);
@@ -81,7 +84,7 @@ export class FakeKernel implements KernelPort {
     if (verb === "remove") this.objects.delete(key);
     else this.objects.set(key, object);
     if (verb === "create") this.heritage.set(key, this.#present(operation.predecessors ?? []));
-    this.announce({ verb: verb === "remove" ? "removed" : "changed", object });
+    this.announce({ verb: verb === "remove" ? "removed" : "changed", object, own: true });
     return { operation };
   }
 
@@ -89,12 +92,15 @@ export class FakeKernel implements KernelPort {
     return objects.map(objectKey).filter((key) => this.objects.has(key));
   }
 
-  #conflict({ verb, object }: Operation): string | undefined {
+  #conflict(operation: Operation): string | undefined {
+    const { verb, object } = operation;
     const key = objectKey(object);
     if (verb === "create" && this.strangers.has(key)) return `File exists: ${key} is somebody else's`;
     if (verb === "update" && !this.objects.has(key)) return `No such file or directory: ${key}`;
     if (verb !== "remove" && object.kind === "nft-element" && !this.#hasSet(object.set))
       return `No such file or directory: ${key}`;
+    if (verb === "create" && operation.predecessors?.some((one) => !this.#before.has(objectKey(one))) === true)
+      return `${key}: what it continues is not in the kernel any more`;
     return undefined;
   }
 

@@ -38,6 +38,7 @@ async function bench(known: readonly KernelObject[] = PARKED) {
         if (group === "binding" && failure === undefined && isBound) parked.bound(HOA);
       },
       onRepair: () => undefined,
+      onLoss: () => undefined,
     },
     { schedule: () => undefined },
   );

@@ -4,7 +4,14 @@ import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { instant } from "../../../controller/base/time.js";
 import { AssociationTable, isComplete, type Negotiated } from "../../../controller/ike/associations.js";
-import { NO_SLOTS, negotiatedReqid, type Purpose, RequestIds, reqidOf } from "../../../controller/plan/request-ids.js";
+import {
+  assignSlots,
+  NO_SLOTS,
+  negotiatedReqid,
+  type Purpose,
+  RequestIds,
+  reqidOf,
+} from "../../../controller/plan/request-ids.js";
 
 const HOA = ipv6("2001:db8:1::100");
 const HA = ipv6("2001:db8:1::1");
@@ -60,7 +67,7 @@ t.test("renewal: new keys receive at once and send a second later; old ones rece
     [2, 4],
   );
   test.equal(one.of(HOA, at(100)).payload?.send?.spi, 1, "the other end may not know the new ones yet");
-  test.equal(one.nextDeadline(at(100)), at(101));
+  test.equal(one.nextDeadline, at(101));
   test.equal(one.of(HOA, at(101)).payload?.send?.spi, 3);
   one.remove(negotiated(1, "up"), at(102));
   one.remove(negotiated(2, "down"), at(102));
@@ -73,7 +80,7 @@ t.test("renewal: new keys receive at once and send a second later; old ones rece
     [4],
   );
   test.strictSame([...one.pass(at(107))], [HOA]);
-  test.equal(one.nextDeadline(at(107)), undefined);
+  test.equal(one.nextDeadline, undefined);
   test.end();
 });
 
@@ -173,5 +180,91 @@ t.test("lost announcements do not end what a dead IKE daemon has left behind", (
   one.replace([], at(40));
   one.pass(at(46));
   test.strictSame(one.of(HOA, at(46)), {}, "gone from the kernel, forgotten");
+  test.end();
+});
+
+t.test(
+  "an association whose numbers are lost is used no more, until the IKE daemon has let it go and beyond",
+  (test) => {
+    const one = table("mobile-node");
+    const seen = (seconds: number) => {
+      const { payload } = one.of(HOA, at(seconds));
+      return [payload?.receive.map(({ spi }) => spi) ?? [], payload?.send?.spi];
+    };
+    const reqid = reqidOf(HOA, "payload");
+    for (const spi of [1, 2]) one.add(negotiated(spi, spi === 1 ? "up" : "down"), at(0));
+    test.strictSame(one.spend(reqid, 1, "send"), { homeAddress: HOA, purpose: "payload", spi: 1, direction: "send" });
+    test.strictSame(seen(10), [[2], undefined], "nothing else to send with");
+    test.equal(isComplete(one.of(HOA, at(10)), ["payload"]), false);
+    test.equal(one.of(HOA, at(10), true).payload?.ends?.remote, HA, "its original still tells where the IKE SA lies");
+    test.equal(one.spend(reqid, 1, "send"), undefined, "told once");
+    test.equal(one.spend(reqid, 1, "receive"), undefined, "nobody receives with it");
+    test.equal(one.spend(reqidOf(HOA, "signalling"), 1, "send"), undefined);
+    one.remove(negotiated(1, "up"), at(11));
+    one.add(negotiated(1, "up"), at(11));
+    one.replace([negotiated(1, "up"), negotiated(2, "down")], at(12));
+    test.strictSame(seen(20), [[2], undefined], "the original has moved, the numbers are as lost as before");
+    for (const [spi, way] of [
+      [3, "up"],
+      [4, "down"],
+    ] as const)
+      one.add(negotiated(spi, way), at(20));
+    test.strictSame(seen(20), [[2, 4], 3], "there is no reason to wait");
+    test.equal(one.of(HOA, at(20), true).payload?.ends?.remote, HA);
+    one.spend(reqid, 2, "receive");
+    test.strictSame(seen(21), [[4], 3], "nor is anything received that may have been received before");
+    test.end();
+  },
+);
+
+const left = [negotiated(1, "up"), negotiated(2, "down")];
+const fresh = [negotiated(3, "up"), negotiated(4, "down")];
+
+t.test(
+  "what a dead IKE daemon has left behind and moves still serves: without another it is not superseded",
+  (test) => {
+    const one = table("mobile-node");
+    for (const state of left) one.add(state, at(0));
+    one.orphan(at(10));
+    for (const state of left) one.remove(state, at(20));
+    for (const state of left) one.add(state, at(21));
+    one.pass(at(40));
+    test.equal(isComplete(one.of(HOA, at(40)), ["payload"]), true);
+    test.end();
+  },
+);
+
+t.test("what has been superseded stays so, also if the IKE daemon turns out to know it", (test) => {
+  const one = table("mobile-node");
+  for (const state of left) one.add(state, at(0));
+  one.orphan(at(10));
+  for (const state of fresh) one.add(state, at(20));
+  test.strictSame(one.orphan(at(20.5), new Set([3, 4])), [], "no news");
+  one.orphan(at(21), new Set([1, 2, 3, 4]));
+  one.replace([...left, ...fresh], at(22));
+  one.pass(at(30));
+  const { payload } = one.of(HOA, at(30));
+  test.strictSame([payload?.receive.map(({ spi }) => spi), payload?.send?.spi], [[4], 3]);
+  test.end();
+});
+
+t.test("each node has its own time: the earliest counts, and nobody else is looked at when it comes", (test) => {
+  const nodes = [1, 2, 3].map((n) => ipv6(`2001:db8:1::${n}00`));
+  const slots = assignSlots(nodes);
+  const agent = new AssociationTable(new RequestIds(nodes, slots), new Set([HA]), "home-agent");
+  const stateOf = (node: (typeof nodes)[number], spi: number): Negotiated => ({
+    ...negotiated(spi, "down"),
+    reqid: negotiatedReqid(reqidOf(node, "payload", slots)),
+  });
+  for (const [i, node] of nodes.entries()) agent.add(stateOf(node, i), at(10 * (3 - i)));
+  test.equal(agent.nextDeadline, at(11), "the last one was added first");
+  test.strictSame([...agent.pass(at(10.9))], []);
+  test.strictSame([...agent.pass(at(11))], nodes.slice(2));
+  test.equal(agent.nextDeadline, at(21));
+  for (const [i, node] of nodes.entries()) agent.remove(stateOf(node, i), at(12));
+  test.strictSame(agent.nextDeadline, at(17), "all at once");
+  test.strictSame(new Set(agent.pass(at(17))), new Set(nodes));
+  test.equal(agent.nextDeadline, undefined);
+  test.strictSame(agent.of(nodes[0] ?? HOA, at(17)), {});
   test.end();
 });

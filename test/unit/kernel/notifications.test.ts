@@ -56,7 +56,7 @@ t.test("an IPv4 address takes the routes with it along, if others remove it", (t
   t.strictSame(decode("route", [addressCodec], { type: rt.RTM_DELADDR, body }), [gone, "resync"]);
   t.strictSame(
     decode("route", [addressCodec], { type: rt.RTM_DELADDR, port: OWN_PORT, body }),
-    [gone],
+    [{ ...gone, own: true }],
     "we know what we did",
   );
   const six = addressCodec.create({ ...address, address: ipv6("2001:db8::1") }, WAN)[0]?.body ?? new Uint8Array(0);

@@ -211,12 +211,19 @@ t.test("all predecessors are asked for in one batch, and the answers are wiped",
   for (const { body } of replies) t.ok(body.every((octet) => octet === 0));
 });
 
-t.test("a predecessor that is gone leaves nothing", async (t) => {
-  const { kernel, made } = await setup();
-  const [outcome] = await kernel.apply([create(state(THERE), state(HERE))]);
-  t.equal(outcome?.error, undefined);
-  t.strictSame(made.map(begins), ["anew"]);
-});
+t.test(
+  "without its predecessor, or one of them, nothing is made: it would begin with numbers that have been used",
+  async (t) => {
+    const { kernel, made } = await setup([state(ELSEWHERE), { sent: 1000 }]);
+    const outcomes = await kernel.apply([
+      create(state(THERE), state(HERE)),
+      create(state(THERE), state(ELSEWHERE), state(HERE)),
+      { verb: "update", object: state(HERE, { hideDscp: true }), previous: state(HERE) },
+    ]);
+    for (const { error } of outcomes) t.match(error?.message, /what it continues is not in the kernel any more/);
+    t.strictSame(made, []);
+  },
+);
 
 t.test("what is removed and made again for a change goes on where it was", async (t) => {
   const before = state(HERE);

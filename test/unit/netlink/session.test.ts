@@ -61,9 +61,9 @@ t.test("a batch is one sendmsg, with one acknowledgement asked for at the end", 
   t.strictSame(
     transport.sent[0]?.map(({ flags, sequence, port }) => ({ flags, sequence, port })),
     [
-      { flags: 0x600 | NLM_F_REQUEST, sequence: 1, port: 0 },
-      { flags: 0x600 | NLM_F_REQUEST, sequence: 2, port: 0 },
-      { flags: 0x600 | NLM_F_REQUEST | NLM_F_ACK, sequence: 3, port: 0 },
+      { flags: 0x600 | NLM_F_REQUEST, sequence: 1, port: 4711 },
+      { flags: 0x600 | NLM_F_REQUEST, sequence: 2, port: 4711 },
+      { flags: 0x600 | NLM_F_REQUEST | NLM_F_ACK, sequence: 3, port: 4711 },
     ],
   );
   t.match(session.counters, { transactions: 1, messages: 3, errors: 0, strays: 0 });

@@ -43,7 +43,11 @@ async function bench(before: readonly KernelObject[] = []) {
   const timers: { delayMs: number; run: () => void }[] = [];
   const reconciler = new Reconciler(
     kernel,
-    { onResult: (result) => results.push(result), onRepair: (what, detail) => repairs.push(`${what}: ${detail}`) },
+    {
+      onResult: (result) => results.push(result),
+      onRepair: (what, detail) => repairs.push(`${what}: ${detail}`),
+      onLoss: ({ object }) => repairs.push(`lost: ${objectKey(object)}`),
+    },
     { schedule: (delayMs, run) => void timers.push({ delayMs, run }) },
   );
   await reconciler.start();
@@ -191,7 +195,7 @@ t.test("what somebody takes away or changes is made again", async (test) => {
   kernel.interfere({ verb: "changed", object: element(1, 9) });
   await reconciler.settled();
   test.ok(kernel.holds([route(1), element(1)]));
-  test.match(repairs, [/drift: route 254/, /drift: nft-element/]);
+  test.match(repairs, [/drift: route 254.* of node was removed/, /drift: nft-element.* of node was changed/]);
 });
 
 t.test("lost notifications lead to a full look at the kernel", async (test) => {
@@ -223,6 +227,26 @@ t.test("a repair that the kernel refuses is tried again with a growing pause", a
   timers.shift()?.run();
   await reconciler.settled();
   test.ok(kernel.holds([route(1)]));
+  test.equal(reconciler.failedObjects, 0);
+});
+
+t.test("what has failed is counted by objects, each once", async (test) => {
+  const { kernel, timers, reconciler, go } = await bench();
+  reconciler.setGroup("a", [route(1), route(2), element(1), link("dsmip0")], 1);
+  reconciler.setGroup("b", [route(3), link("dsmip0")], 1);
+  reconciler.setGroup("c", [route(4)], 1);
+  await go();
+  kernel.refuse = ({ verb }) => (verb === "create" ? "Network is down" : undefined);
+  for (const object of [route(1), route(2), link("dsmip0")]) kernel.interfere({ verb: "removed", object });
+  await reconciler.settled();
+  test.equal(reconciler.failedObjects, 3, "two routes of one group, and the link of both");
+  kernel.refuse = ({ verb }) => (verb === "remove" ? "Device or resource busy" : undefined);
+  reconciler.removeGroup("c", 2);
+  await go();
+  test.equal(reconciler.failedObjects, 4, "and a route that does not go");
+  kernel.refuse = () => undefined;
+  for (const { run } of timers.splice(0)) run();
+  await reconciler.settled();
   test.equal(reconciler.failedObjects, 0);
 });
 

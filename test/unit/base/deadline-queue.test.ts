@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import t from "tap";
+import { DeadlineQueue } from "../../../controller/base/deadline-queue.js";
 import { type Instant, instant } from "../../../controller/base/time.js";
-import { DeadlineQueue } from "../../../controller/protocol/deadline-queue.js";
 
 t.test("one deadline for each key, however often it moves", async (test) => {
   const queue = new DeadlineQueue<string>();

@@ -3,8 +3,8 @@
  * is O(log n); there are never more entries than keys, however often a deadline moves. Equal deadlines come in an order that depends
  * only on the calls made before.
  */
-import { InvariantError } from "../base/errors.js";
-import type { Instant } from "../base/time.js";
+import { InvariantError } from "./errors.js";
+import type { Instant } from "./time.js";
 
 interface Entry<K> {
   readonly key: K;

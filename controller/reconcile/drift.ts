@@ -1,0 +1,81 @@
+/** What became of the kernel's objects behind the ledger's back, as announced: whom it hurts, and what is lost for good. */
+import { objectsEqual } from "../plan/equal.js";
+import { type KernelObject, objectKey } from "../plan/objects.js";
+import { isIrreplaceable } from "../plan/succession.js";
+import type { KernelChange } from "./kernel-port.js";
+import type { Damage, Ledger, Loss } from "./ledger.js";
+
+export interface Drift extends Damage {
+  /** For the log: what was done to which object of whom. */
+  readonly told: string[];
+  readonly hurt: Set<string>;
+  readonly lost: Loss[];
+  /** Made by somebody else under our marks: nobody knows where their numbers are. */
+  readonly changelings: KernelObject[];
+  /** Only a full dump tells the truth, because of this. */
+  stale: string | undefined;
+}
+
+/** Brings the ledger up to what was announced; only the last word on each object counts, but what has vanished once is lost. */
+export function takeIn(changes: readonly (KernelChange | "resync")[], ledger: Ledger): Drift {
+  const drift: Drift = { told: [], hurt: new Set(), lost: [], changelings: [], stale: undefined };
+  const last = new Map<string, KernelChange>();
+  const vanished = new Set<string>();
+  for (const change of changes) {
+    if (change === "resync") {
+      drift.stale = "notifications were lost";
+      continue;
+    }
+    const key = objectKey(change.object);
+    if (isIrreplaceable(change.object)) {
+      // We may have removed and made it again ourselves: of that only half may have been announced yet.
+      if (change.own === true) continue;
+      if (change.verb === "removed") vanished.add(key);
+    }
+    last.set(key, change);
+  }
+  for (const [key, change] of last) {
+    if (vanished.has(key)) takeLoss(key, ledger, drift);
+    takeOne(key, change, ledger, drift);
+  }
+  return drift;
+}
+
+function takeOne(key: string, { verb, object }: KernelChange, ledger: Ledger, drift: Drift): void {
+  const believed = ledger.believed(key);
+  if (believed === undefined) {
+    if (verb === "removed" || !isIrreplaceable(object)) return;
+    ledger.note(object);
+    drift.changelings.push(object);
+    return;
+  }
+  if (verb === "changed" && objectsEqual(believed, object)) return;
+  const owners = ledger.owners(key);
+  if (owners.size === 0) {
+    if (verb === "removed") ledger.forget(key);
+    return;
+  }
+  const what = `${key} of ${[...owners].join(", ")} was ${verb}`;
+  drift.told.push(verb === "removed" ? `${what}${consequenceFor(believed)}` : what);
+  // With a device goes everything on it, mostly without a word.
+  if (object.kind === "link") drift.stale ??= what;
+  if (verb === "removed") ledger.forget(key);
+  else ledger.note(object);
+  for (const owner of owners) drift.hurt.add(owner);
+}
+
+function takeLoss(key: string, ledger: Ledger, drift: Drift): void {
+  const object = ledger.believed(key);
+  if (object === undefined) return;
+  const groups = ledger.lose(key);
+  if (groups.length > 0) drift.lost.push({ object, groups });
+}
+
+/** Static keys, which nobody can renew, are put back; their numbers begin anew (RFC 6275 §15.3: replay protection takes dynamic keys). */
+function consequenceFor(object: KernelObject): string {
+  if (object.kind !== "xfrm-state" || object.transform.type !== "esp") return "";
+  return (
+    `: static keys are put back with their sequence numbers at 0, so of what goes from ${object.source} to ${object.destination} ` +
+    "new messages may be dropped as replays and old ones taken once more; security.method ikev2 renews the keys instead"
+  );
+}

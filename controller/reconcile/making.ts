@@ -1,0 +1,201 @@
+/**
+ * Makes what groups want, all groups' operations in one batch. A group is all or nothing: if the kernel refuses one of its objects, what
+ * was made for it is taken back. An association that sends may have sent a few packets by then, whose numbers must not be used again: what
+ * it was to replace leaps ahead of it, and whichever of the two knows the numbers is kept until the group has got something.
+ */
+import { MobilityError } from "../base/errors.js";
+import { objectsEqual } from "../plan/equal.js";
+import { type KernelObject, objectKey } from "../plan/objects.js";
+import { isIrreplaceable, isSending } from "../plan/succession.js";
+import { byKey, inMakingOrder, inRemovalOrder, inverse, type ObjectMap } from "./diff.js";
+import type { Operation, Outcome } from "./kernel-port.js";
+import type { Ledger, Loss } from "./ledger.js";
+
+export interface MakerOptions {
+  readonly ledger: Ledger;
+  readonly apply: (operations: readonly Operation[]) => Promise<readonly Outcome[]>;
+  /** Something that was made for a failed group could not be taken back. */
+  readonly onStuck: (error: MobilityError) => void;
+  /** An association could not be made to leap. */
+  readonly onLoss: (loss: Loss) => void;
+}
+
+interface GroupWork {
+  readonly group: string;
+  readonly objects: ObjectMap;
+  readonly operations: readonly Operation[];
+}
+
+/** Which group of a round wants an object, and in which form. */
+interface Claim {
+  readonly group: string;
+  readonly object: KernelObject;
+}
+
+const CLASH = "MIP_CLASH";
+
+export class Maker {
+  readonly #options: MakerOptions;
+  /** What must not be removed, by the groups that have failed. */
+  readonly #kept = new Map<string, Map<string, KernelObject>>();
+
+  constructor(options: MakerOptions) {
+    this.#options = options;
+  }
+
+  /** Gives the groups these objects, and tells the ledger what the kernel has; returns why for the groups that failed. Nothing is removed. */
+  async make(wishes: ReadonlyMap<string, ObjectMap>): Promise<Map<string, MobilityError>> {
+    const rebuilt = [...wishes.values()].some((objects) => this.#replacesTable(objects));
+    const failures = new Map<string, MobilityError>();
+    const ready: GroupWork[] = [];
+    const claims = new Map<string, Claim>();
+    for (const [group, objects] of wishes) {
+      const one = this.#workOf(group, objects, rebuilt);
+      const clash = this.#clash(one) ?? rivalClaim(one, claims);
+      if (clash === undefined) ready.push(one);
+      else failures.set(group, clash);
+    }
+    const together = await this.#attempt(ready);
+    // An nftables transaction fails whole: groups that were only in bad company get a try of their own.
+    const unlucky = ({ group }: GroupWork): boolean => together.has(group) && together.get(group)?.code !== CLASH;
+    const alone = ready.length > 1 ? ready.filter(unlucky) : [];
+    for (const one of alone) {
+      together.delete(one.group);
+      for (const [group, error] of await this.#attempt([one])) together.set(group, error);
+    }
+    for (const [group, error] of together) failures.set(group, error);
+    return failures;
+  }
+
+  keeps(key: string): boolean {
+    return [...this.#kept.values()].some((objects) => objects.has(key));
+  }
+
+  /** The group has got something: returns what was kept for it, which may go if nobody wants it. */
+  release(group: string): readonly KernelObject[] {
+    const kept = this.#kept.get(group);
+    this.#kept.delete(group);
+    return [...(kept?.values() ?? [])];
+  }
+
+  /** A table that is made anew comes without the elements it had. */
+  #replacesTable(objects: ObjectMap): boolean {
+    for (const [key, object] of objects) {
+      const before = this.#options.ledger.believed(key);
+      if (object.kind === "nft-table" && before !== undefined && !objectsEqual(object, before)) return true;
+    }
+    return false;
+  }
+
+  #workOf(group: string, objects: ObjectMap, tableRebuilt: boolean): GroupWork {
+    const { ledger } = this.#options;
+    const operations: Operation[] = [];
+    for (const [key, object] of objects) {
+      const gone = ledger.isMissing(key) || (tableRebuilt && object.kind === "nft-element");
+      const previous = gone ? undefined : ledger.believed(key);
+      if (previous === undefined) operations.push(this.#creation(object));
+      else if (!objectsEqual(object, previous)) operations.push({ verb: "update", object, previous });
+    }
+    return { group, objects, operations };
+  }
+
+  #creation(object: KernelObject): Operation {
+    const predecessors = this.#options.ledger.predecessors(object);
+    return predecessors.length === 0 ? { verb: "create", object } : { verb: "create", object, predecessors };
+  }
+
+  /** An object that another group holds in another form cannot be given. */
+  #clash({ group, operations }: GroupWork): MobilityError | undefined {
+    for (const { verb, object } of operations) {
+      const others = [...this.#options.ledger.owners(objectKey(object))].filter((owner) => owner !== group);
+      if (verb === "update" && others.length > 0) {
+        return new MobilityError(CLASH, `${objectKey(object)} is wanted by ${others[0]} in another form`);
+      }
+    }
+    return undefined;
+  }
+
+  /** Applies the operations of the groups; returns those that failed, each taken back. */
+  async #attempt(work: readonly GroupWork[]): Promise<Map<string, MobilityError>> {
+    const { ledger, apply } = this.#options;
+    const failures = new Map<string, MobilityError>();
+    const owners = new Map<Operation, string[]>();
+    const first = new Map<string, Operation>();
+    for (const { group, operations } of work) {
+      for (const operation of operations) {
+        // Groups that want the same new object share the operation.
+        const shared = first.get(objectKey(operation.object)) ?? operation;
+        first.set(objectKey(operation.object), shared);
+        owners.set(shared, [...(owners.get(shared) ?? []), group]);
+      }
+    }
+    const batch = [...owners.keys()];
+    const outcomes = batch.length === 0 ? [] : await apply(inMakingOrder(batch));
+    for (const { operation, error } of outcomes) {
+      if (error === undefined) ledger.note(operation.object);
+      else for (const group of owners.get(operation) ?? []) if (!failures.has(group)) failures.set(group, error);
+    }
+    await this.#takeBack(outcomes, owners, failures);
+    return failures;
+  }
+
+  async #takeBack(
+    outcomes: readonly Outcome[],
+    owners: ReadonlyMap<Operation, readonly string[]>,
+    failures: ReadonlyMap<string, MobilityError>,
+  ): Promise<void> {
+    const undo: Operation[] = [];
+    for (const { operation, error } of outcomes) {
+      const groups = owners.get(operation) ?? [];
+      if (error !== undefined || !groups.every((group) => failures.has(group))) continue;
+      undo.push(...(this.#undoOfSender(operation, groups) ?? [inverse(operation)]));
+    }
+    if (undo.length === 0) return;
+    for (const { operation, error } of await this.#options.apply(inRemovalOrder(undo)))
+      this.#noteUndone(operation, error);
+  }
+
+  #undoOfSender(operation: Operation, groups: readonly string[]): readonly Operation[] | undefined {
+    const { verb, object: heir } = operation;
+    if (verb !== "create" || !isSender(heir)) return undefined;
+    const staying = (operation.predecessors ?? []).filter(
+      (one) => this.#options.ledger.owners(objectKey(one)).size > 0,
+    );
+    const kept = staying.length === 0 ? [heir] : staying;
+    for (const group of groups) this.#kept.set(group, new Map([...(this.#kept.get(group) ?? []), ...byKey(kept)]));
+    if (staying.length === 0) return [];
+    const leaps = staying.flatMap((object): Operation[] => [
+      { verb: "remove", object },
+      { verb: "create", object, predecessors: [object, heir] },
+    ]);
+    return [...leaps, { verb: "remove", object: heir }];
+  }
+
+  #noteUndone({ verb, object }: Operation, error: MobilityError | undefined): void {
+    const { ledger, onStuck, onLoss } = this.#options;
+    const key = objectKey(object);
+    if (error !== undefined) onStuck(error);
+    if (verb === "update") ledger.note(object);
+    else if (verb === "create" && error !== undefined) onLoss({ object, groups: ledger.lose(key) });
+    else if (verb === "create") ledger.note(object);
+    else if (error === undefined && ledger.owners(key).size === 0) ledger.forget(key);
+  }
+}
+
+const isSender = (object: KernelObject): boolean =>
+  isIrreplaceable(object) &&
+  object.kind === "xfrm-state" &&
+  object.transform.type === "esp" &&
+  isSending(object.transform);
+
+/** Of two groups that want an object in two forms in one round the first has it; what the kernel holds already counts as wanted too. */
+function rivalClaim({ group, objects }: GroupWork, claims: Map<string, Claim>): MobilityError | undefined {
+  for (const [key, object] of objects) {
+    const rival = claims.get(key);
+    if (rival !== undefined && !objectsEqual(rival.object, object)) {
+      return new MobilityError(CLASH, `${key} is wanted by ${rival.group} in another form`);
+    }
+  }
+  for (const [key, object] of objects) if (!claims.has(key)) claims.set(key, { group, object });
+  return undefined;
+}
