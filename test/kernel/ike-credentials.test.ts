@@ -1,7 +1,7 @@
 /** Certificates and EAP instead of pre-shared keys, with real ones made by strongSwan's pki. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { crossAll } from "./lib/keys.js";
+import { begin } from "./lib/keys.js";
 import { authority } from "./lib/pki.js";
 import { HOME_AGENT_IDENTITY, identityOf, Scene } from "./lib/scene.js";
 
@@ -14,10 +14,7 @@ for (const authentication of ["certificate", "eap"] as const) {
       ike: { authentication, homeAgent: { ...ca.issue(HOME_AGENT_IDENTITY), authorities }, mobileNode },
     });
     const { mobile } = scene;
-    scene.attach(mobile, "six");
-    await mobile.daemon.start();
-    await scene.settled(mobile, "six");
-    await crossAll(scene, mobile);
+    await begin(scene, mobile, "six");
     assert.equal((await mobile.charon?.sas())?.[0]?.remoteIdentity, HOME_AGENT_IDENTITY);
   });
 }

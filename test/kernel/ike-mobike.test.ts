@@ -4,7 +4,7 @@ import test from "node:test";
 import { type Capture, describeLayers, type Frame } from "./lib/capture.js";
 import { Flow } from "./lib/flow.js";
 import { INFORMATIONAL, ikeOf, NAT_PORT } from "./lib/ike-wire.js";
-import { crossAll, ikeAt, spis } from "./lib/keys.js";
+import { begin, crossAll, ikeAt, spis } from "./lib/keys.js";
 import { type Access, type Mobile, outerAddress, Scene } from "./lib/scene.js";
 import { STATION_PORT } from "./lib/station.js";
 import { waitFor } from "./lib/wait.js";
@@ -49,10 +49,7 @@ test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payloa
     net.capture(core, "four"),
     net.capture(nat, "lan"),
   ]);
-  scene.attach(mobile, "six");
-  await mobile.daemon.start();
-  await scene.settled(mobile, "six");
-  await crossAll(scene, mobile);
+  await begin(scene, mobile, "six");
   const before = await spis(mobile);
   assert.equal(before.length, 2, "updates and payload");
   let known = updates(mobile);

@@ -283,3 +283,16 @@ t.test("with L the link-local address is defended too", async (test) => {
   harness.update(native(COA), { sequence: 2 });
   test.equal(harness.kernel.get(HOA)?.linkLocalAddress, undefined, "a later update without L gives it back");
 });
+
+t.test(
+  "R5555-5-03: the outer IPv4 source is believed: whoever changes it on the way has the node's packets",
+  (test) => {
+    const harness = new HomeAgentHarness();
+    test.equal(harness.update(udp(COA4), { sequence: 1, options: [option32(COA4)] })?.status, BindingStatus.accepted);
+    test.match(harness.kernel.get(HOA)?.egress, { address: COA4 });
+    const caught = harness.update(udp(NAT4, NAT_PORT), { sequence: 2, options: [option32(COA4)] });
+    test.equal(caught?.status, BindingStatus.accepted, "a NAT does the same");
+    test.match(harness.kernel.get(HOA)?.egress, { format: "udp", address: NAT4, port: NAT_PORT });
+    test.end();
+  },
+);
