@@ -45,7 +45,7 @@ test("nodes that begin behind a NAT", async (t) => {
   );
 
   await t.test(
-    "F3948-2-01: ESP has IKE's ports, an SPI that is not zero and no checksum; one octet keeps the mapping",
+    "F3948-2-01 R5555-4.3-07: ESP has IKE's ports, an SPI that is not zero and no checksum; one octet keeps the mapping",
     async () => {
       await lan.waitFor((frame) => isKeepalive(frame), { what: "a keepalive" });
       const payload = lan.frames().filter((frame) => [spi.up, spi.down].includes(spiOf(frame) ?? 0));

@@ -80,7 +80,7 @@ test("protected payload", async (t) => {
   });
 
   await t.test(
-    "R5555-5.2.2-02 R5555-5.2.2-03 R5555-5-06: payload is in ESP as it is without a NAT, in UDP port 4500 behind one, and never in clear",
+    "R5555-5.2.2-02 R5555-5.2.2-03 R5555-5-06 R5555-4.1-06: payload is in ESP as it is without a NAT, in UDP port 4500 behind one, and never in clear",
     () => {
       const frames = scene.wire.frames();
       for (const direction of DIRECTIONS) {

@@ -116,7 +116,7 @@ function homeTests(t: TestContext, scene: Scene): () => Promise<void> {
   };
 }
 
-test("F4877-4.1-01 F4877-4.3-01 F4877-7.2.1-01: return routability and prefix discovery have associations of their own, made on demand; payload stays in its tunnel", async (t) => {
+test("F4877-4.1-01 F4877-4.3-01 F4877-7.2.1-01 F6275-10.4.6-01: return routability and prefix discovery have associations of their own, made on demand; payload stays in its tunnel", async (t) => {
   const scene = await Scene.start(t, { ike: {} });
   const { mobile, ha } = scene;
   await begin(scene, mobile, "six");
