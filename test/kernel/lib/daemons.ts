@@ -23,6 +23,11 @@ const MAIN = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "co
 /** A start reads the kernel's whole state and makes some forty objects. */
 const START = 20_000;
 
+export interface StartOptions {
+  /** Milliseconds, of this one process's clock. Default 0. */
+  readonly clockBehind?: number;
+}
+
 /** A module that sets the clock of the process back. */
 const slowClock = (milliseconds: number): string =>
   `data:text/javascript,${encodeURIComponent(`const { now } = Date; Date.now = () => now() - ${milliseconds};`)}`;
@@ -59,8 +64,8 @@ export class Daemon {
     return this.#process;
   }
 
-  /** Resolves when it answers. `clockBehind`: by so many milliseconds, for this one process. */
-  async start({ clockBehind = 0 } = {}): Promise<void> {
+  /** Resolves when it answers. */
+  async start({ clockBehind = 0 }: StartOptions = {}): Promise<void> {
     const { label, path } = this.namespace;
     const command = [process.execPath, MAIN, "run", "--config", this.configPath, "--netns", path];
     const environment = clockBehind === 0 ? {} : { NODE_OPTIONS: `--import=${slowClock(clockBehind)}` };

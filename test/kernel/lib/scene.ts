@@ -17,7 +17,7 @@ import { type IpAddress, type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "
 import type { BindingDocument } from "../../../schemas/control.js";
 import type { Capture } from "./capture.js";
 import { Charon } from "./charon.js";
-import { Daemon, type DaemonFiles } from "./daemons.js";
+import { Daemon, type DaemonFiles, type StartOptions } from "./daemons.js";
 import { Station } from "./station.js";
 import { type Node, Topology } from "./topology.js";
 
@@ -87,6 +87,8 @@ export interface SceneOptions {
   readonly ike?: IkeOptions;
   /** Further keys of the configuration's homeAgent section. */
   readonly homeAgent?: Readonly<Record<string, unknown>>;
+  /** How the home agent's daemon is started. */
+  readonly start?: StartOptions;
 }
 
 export interface IkeOptions {
@@ -132,7 +134,7 @@ export class Scene {
   static async start(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
     const scene = new Scene(t, options);
     await Promise.all([scene.charon?.start(), ...scene.mobiles.map(({ charon }) => charon?.start())]);
-    const [wire] = await Promise.all([scene.net.capture(scene.ha, "wan"), scene.homeAgent.start()]);
+    const [wire] = await Promise.all([scene.net.capture(scene.ha, "wan"), scene.homeAgent.start(options.start)]);
     scene.wire = wire;
     return scene;
   }
