@@ -133,6 +133,7 @@ const TITLES: Readonly<Record<Abroad, string>> = {
 test("payload in every tunnel format", async (t: TestContext) => {
   const scene = await Scene.start(t, { mobiles: 2 });
   const [first, second] = scene.mobiles as [Mobile, Mobile];
+  const beyond = await scene.net.capture(scene.cn, "eth0");
   scene.attach(first, "six");
   scene.attach(second, "nat");
   await Promise.all([first.daemon.start(), second.daemon.start()]);
@@ -140,7 +141,7 @@ test("payload in every tunnel format", async (t: TestContext) => {
   for (const access of ["six", "four", "nat"] as const) {
     await scene.move(first, access);
     await t.test(
-      `R5555-4.1-01 R5555-4.2-08 R5555-4.2-09 R5555-4.2-10 R5555-4.6-01 F6275-11.3.1-01 ${FORMAT_IDS[access]}: ${TITLES[access]}, both directions`,
+      `R5555-4.1-01 R5555-4.2-08 R5555-4.2-09 R5555-4.2-10 F6275-11.3.1-01 ${FORMAT_IDS[access]}: ${TITLES[access]}, both directions`,
       () => checkFormats(scene, first, access),
     );
     await t.test(
@@ -158,6 +159,14 @@ test("payload in every tunnel format", async (t: TestContext) => {
     const ports = await Promise.all([scene.natPort(first), scene.natPort(second)]);
     assert.notEqual(ports[0], ports[1]);
     for (const mobile of [first, second, first]) await checkFormats(scene, mobile, "nat");
+  });
+
+  await t.test("R5555-2.4-03 R5555-4.6-01: the correspondent's link has seen no tunnel and no UDP of ours", () => {
+    const frames = beyond.frames();
+    const plain = frames.filter((frame) => describeFrame(frame).endsWith("udp 7000>7000"));
+    assert.ok(plain.length > 0);
+    const strange = frames.map(describeFrame).filter((text) => /udp (4191>|\d+>4191)|ip.*\/ ip/.test(text));
+    assert.deepEqual(strange, []);
   });
 
   await t.test("F6275-10.4.5-01: the kernel took no packet of all these for a spoofed one", async () => {
