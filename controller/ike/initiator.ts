@@ -12,6 +12,7 @@ import { childrenOf, listSas, spiOf } from "./child-sas.js";
 import { CHILDREN } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
 import { type NegotiationFailure, NegotiationLog, readLogLine } from "./negotiation-log.js";
+import { explain } from "./negotiation-remedies.js";
 
 /** Less than three unanswered updates would take (RFC 5555 §4.4.1). */
 const INITIATE_MS = 8000;
@@ -19,6 +20,8 @@ const INITIATE_MS = 8000;
 const LIMIT_MS = INITIATE_MS + ANSWER_MS;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
+/** charon's refusal at its time limit: it goes on repeating itself for minutes and has no word about it in its log yet. */
+const OVERDUE = /CHILD_SA '\S+' not established after \d+ms/;
 
 export interface Wanted {
   readonly careOf: IpAddress;
@@ -44,7 +47,7 @@ const sameEnds = (a: Wanted, b: Wanted): boolean => a.careOf === b.careOf && a.h
 
 /** charon's reason instead of its bare refusal. */
 export class NegotiationError extends MobilityError {
-  constructor({ reason, remedy }: NegotiationFailure, options: { readonly cause: unknown }) {
+  constructor({ reason, remedy }: Pick<NegotiationFailure, "reason" | "remedy">, options: { readonly cause: unknown }) {
     super("MIP_NEGOTIATION", `${reason}; ${remedy}`, options);
   }
 }
@@ -226,8 +229,10 @@ export class IkeInitiator {
     try {
       await daemon.stream("initiate", section, "control-log", { timeoutMs: LIMIT_MS, onMessage });
     } catch (error) {
-      if (failure === undefined) throw error;
-      throw new NegotiationError(failure, { cause: error });
+      const overdue = OVERDUE.exec((error as Error).message)?.[0];
+      const told = failure ?? (overdue === undefined ? undefined : explain(overdue, []));
+      if (told === undefined) throw error;
+      throw new NegotiationError(told, { cause: error });
     }
   }
 

@@ -30,7 +30,10 @@ const REMEDIES: readonly (readonly [form: RegExp, remedy: string])[] = [
     "compare identities, secrets and certificates of both ends; dsmipctl events at the other end says more",
   ],
   [/^unable to/, "see the log of charon: the kernel refused"],
-  [/not responding|^giving up/, "see that the other end's charon runs and that UDP 500 and 4500 reach it"],
+  [
+    /not responding|^giving up|not established after/,
+    "see that the other end's charon runs and that UDP 500 and 4500 reach it",
+  ],
 ];
 
 const UNKNOWN = "see the log of charon";

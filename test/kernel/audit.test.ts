@@ -2,19 +2,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { BindingStatus } from "../../controller/wire/registry.js";
-import { type Acknowledged, ALICE, HostileWorld, inventoryOf, wantsIpv4 } from "./lib/hostile.js";
+import { ALICE } from "./lib/hostile.js";
+import { aliceRegistered } from "./lib/registered.js";
 import { waitFor } from "./lib/wait.js";
 
 test("a home agent whose kernel is not as planned", async (t) => {
-  const hostile = new HostileWorld(t);
-  const { ha } = hostile;
-  await hostile.open();
-  let sequence = 0;
-  const register = (number = ++sequence): Promise<Acknowledged> =>
-    hostile.update(ALICE, { sequence: number, options: [wantsIpv4(ALICE)] }, { sourcePort: 40000 });
-  const inventory = (): string => inventoryOf(ha);
-
-  assert.equal((await register()).message.status, BindingStatus.accepted);
+  const { hostile, ha, register, inventory } = await aliceRegistered(t);
   const healthy = inventory();
   assert.match(hostile.dsmipctl("audit").stdout, /objects checked, no difference/);
 

@@ -26,9 +26,9 @@ const WAYS = FAMILIES.flatMap((family) => DIRECTIONS.map((direction) => ({ famil
 
 /** Requirements about the format of payload in one access. */
 const FORMAT_IDS: Readonly<Record<Abroad, string>> = {
-  six: "R5555-2.3.1-03 R5555-4.5.1-01 R5555-4.5.1-02 F2473-3.1-01",
-  four: "R5555-2.3.2.1-07 R5555-4.2-11 R5555-4.5.1-03 R5555-4.5.1-05",
-  nat: "R5555-2.3.2.2-06 R5555-2.3.2.2-07 R5555-4.1-02 R5555-4.2-04 R5555-4.2-05 R5555-4.2-07 R5555-4.5.1-04",
+  six: "R5555-2.3.1-03 R5555-4.4.3-01 R5555-4.4.3-02 R5555-4.5.1-01 R5555-4.5.1-02 F2473-3.1-01",
+  four: "R5555-2.3.2.1-07 R5555-4.4.3-03 R5555-4.4.3-05 R5555-4.5-20 R5555-4.5-24 R5555-4.2-11 R5555-4.5.1-03 R5555-4.5.1-05",
+  nat: "R5555-2.3.2.2-06 R5555-4.4.3-03 R5555-4.4.3-05 R5555-4.5-24 R5555-2.3.2.2-07 R5555-4.1-02 R5555-4.2-04 R5555-4.2-05 R5555-4.2-07 R5555-4.5.1-04",
 };
 
 /** What the wire must show, outermost header first. */
@@ -133,14 +133,16 @@ const TITLES: Readonly<Record<Abroad, string>> = {
 test("payload in every tunnel format", async (t: TestContext) => {
   const scene = await Scene.start(t, { mobiles: 2 });
   const [first, second] = scene.mobiles as [Mobile, Mobile];
+  const beyond = await scene.net.capture(scene.cn, "eth0");
   scene.attach(first, "six");
   scene.attach(second, "nat");
   await Promise.all([first.daemon.start(), second.daemon.start()]);
 
   for (const access of ["six", "four", "nat"] as const) {
     await scene.move(first, access);
-    await t.test(`R5555-4.1-01 ${FORMAT_IDS[access]}: ${TITLES[access]}, both directions`, () =>
-      checkFormats(scene, first, access),
+    await t.test(
+      `R5555-4.1-01 R5555-4.2-08 R5555-4.2-09 R5555-4.2-10 F6275-11.3.1-01 ${FORMAT_IDS[access]}: ${TITLES[access]}, both directions`,
+      () => checkFormats(scene, first, access),
     );
     await t.test(
       `${access === "four" ? "F2003-3.1-01 " : ""}R5555-4.1.1-02 R5555-4.1.1-05 F2983-3-01: ${TITLES[access]}: the class octet is copied, the inner hop limit falls by one per forwarding node, the outer one is 64`,
@@ -157,6 +159,14 @@ test("payload in every tunnel format", async (t: TestContext) => {
     const ports = await Promise.all([scene.natPort(first), scene.natPort(second)]);
     assert.notEqual(ports[0], ports[1]);
     for (const mobile of [first, second, first]) await checkFormats(scene, mobile, "nat");
+  });
+
+  await t.test("R5555-2.4-03 R5555-4.6-01: the correspondent's link has seen no tunnel and no UDP of ours", () => {
+    const frames = beyond.frames();
+    const plain = frames.filter((frame) => describeFrame(frame).endsWith("udp 7000>7000"));
+    assert.ok(plain.length > 0);
+    const strange = frames.map(describeFrame).filter((text) => /udp (4191>|\d+>4191)|ip.*\/ ip/.test(text));
+    assert.deepEqual(strange, []);
   });
 
   await t.test("F6275-10.4.5-01: the kernel took no packet of all these for a spoofed one", async () => {

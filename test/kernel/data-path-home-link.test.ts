@@ -119,18 +119,22 @@ test("the home agent on the home link, and its end", async (t: TestContext) => {
       checkLinkLocal(scene);
     },
   );
-  await t.test("back at home the node answers for itself and the home agent holds nothing of it", async () => {
-    await scene.move(mobile, "home");
-    // An ended binding stays known for its sequence number, without an endpoint.
-    const ended = async (): Promise<boolean> => (await homeAgent.bindings()).every(({ endpoint }) => endpoint === null);
-    await waitFor(ended, { what: "the end of the binding" });
-    await waitFor(() => proxied(scene).length === 0, { what: "the end of the proxy entries" });
-    const own = mobile.node.ipJson("link show dev home")[0]?.["address"] as string;
-    assert.equal(resolve(scene, mobile.home4), own);
-    assert.equal(resolve(scene, mobile.home6), own);
-    const differences = (await homeAgent.audit()).differences;
-    assert.deepEqual(differences, []);
-  });
+  await t.test(
+    "F6275-10.3.2-02: back at home the node answers for itself and the home agent holds nothing of it",
+    async () => {
+      await scene.move(mobile, "home");
+      // An ended binding stays known for its sequence number, without an endpoint.
+      const ended = async (): Promise<boolean> =>
+        (await homeAgent.bindings()).every(({ endpoint }) => endpoint === null);
+      await waitFor(ended, { what: "the end of the binding" });
+      await waitFor(() => proxied(scene).length === 0, { what: "the end of the proxy entries" });
+      const own = mobile.node.ipJson("link show dev home")[0]?.["address"] as string;
+      assert.equal(resolve(scene, mobile.home4), own);
+      assert.equal(resolve(scene, mobile.home6), own);
+      const differences = (await homeAgent.audit()).differences;
+      assert.deepEqual(differences, []);
+    },
+  );
   await t.test("after SIGTERM nothing of ours is left in either kernel", async () => {
     await scene.move(mobile, "nat");
     const homes = [mobile.home6, mobile.home4];

@@ -6,8 +6,8 @@ import { reconfigure, waitForEvent } from "./lib/faults.js";
 import { crossAll } from "./lib/keys.js";
 import { authority } from "./lib/pki.js";
 import { HOME_AGENT_IDENTITY, identityOf, type Mobile, Scene } from "./lib/scene.js";
-import { AT_NATIVE_SPEED, scaled } from "./lib/surroundings.js";
-import { waitFor } from "./lib/wait.js";
+
+const MINUTE = 60_000;
 
 /** With other keys of its security section or its subscribers. */
 async function restart(daemon: Daemon, changes: Parameters<typeof reconfigure>[1]): Promise<void> {
@@ -16,28 +16,24 @@ async function restart(daemon: Daemon, changes: Parameters<typeof reconfigure>[1
   await daemon.start();
 }
 
-test("R5555-5-02: a certificate that has expired at either end and a strange authority are named, and the remedy helps", {
-  skip: AT_NATIVE_SPEED,
-}, async (t) => {
+test("R5555-5-02: a certificate that has expired at either end and a strange authority are named, and the remedy helps", async (t) => {
   const [ca, stranger] = [authority(t), authority(t, "another CA")];
   const authorities = [ca.path];
+  // A daemon does not start with a certificate that has expired: these think that it is half an hour earlier. Their charon knows better.
+  const until = new Date(Date.now() - MINUTE);
+  const start = { clockBehind: 30 * MINUTE };
   const scene = await Scene.start(t, {
-    mobiles: 2,
+    ...{ mobiles: 2, start },
     ike: {
       authentication: "certificate",
-      homeAgent: { ...ca.issue(HOME_AGENT_IDENTITY), authorities },
-      mobileNode: { ...ca.issue(identityOf(1)), authorities },
+      homeAgent: { ...ca.issue(HOME_AGENT_IDENTITY, { until }), authorities },
+      mobileNode: { ...ca.issue(identityOf(1), { until }), authorities },
     },
   });
   const { homeAgent } = scene;
   const [late, foreign] = scene.mobiles as [Mobile, Mobile];
-  // A daemon does not start with a certificate that has expired: these two do so afterwards.
-  const until = new Date(Date.now() + scaled(25_000));
-  reconfigure(late.daemon, { security: ca.issue(identityOf(1), { until }) });
   reconfigure(foreign.daemon, { security: stranger.issue(identityOf(2)) });
-  await Promise.all([restart(homeAgent, { security: ca.issue(HOME_AGENT_IDENTITY, { until }) }), late.daemon.start()]);
-  await foreign.daemon.start();
-  await waitFor(() => Date.now() > until.getTime() + 1000, { what: "the certificates to expire", timeout: 40_000 });
+  await Promise.all([late.daemon.start(start), foreign.daemon.start()]);
 
   for (const mobile of [late, foreign]) scene.attach(mobile, "six");
   const EXPIRED = /^IKE with node1@example\.org \(\S+\) .*: subject certificate invalid \(valid from .*\).*; renew/;

@@ -7,8 +7,7 @@ import { waitFor } from "./lib/wait.js";
 
 test("R5555-5-02: keys that cannot be renewed expire, nothing is sent without them, and there are new ones later", async (t) => {
   const { scene, mobile, inClear, charons } = await protectedScene(t, {
-    rekeySeconds: 10,
-    deadPeerDetectionSeconds: 3600,
+    mobileNode: { rekeySeconds: 10, deadPeerDetectionSeconds: 3600 },
   });
   const before = await spis(mobile);
   await silence(scene, charons.homeAgent, async () => {

@@ -17,6 +17,9 @@ interface Fault {
 }
 
 const startingWith = (text: string): RegExp => new RegExp(`^${text.replace(/[.()]/g, "\\$&")}`);
+/** Between two reports of one peer's failures: a minute, and something for the journey into the list of events. */
+const A_WHILE = 55_000;
+
 const own = (mobile: Mobile): string => mobile.home6;
 const STRANGER = "stranger@example.org";
 
@@ -102,7 +105,11 @@ test("F6275-5.1-01 F6275-5.1-02: who cannot prove that a home address is its own
   const ofSecret = (await events(homeAgent, "negotiation.failed")).filter(
     ({ homeAddress }) => homeAddress === scene.mobiles[1]?.home6,
   );
-  assert.equal(ofSecret.length, 1, "once in a while");
+  const times = ofSecret.map(({ time }) => Date.parse(time));
+  assert.ok(times.length >= 1);
+  for (const [i, time] of times.slice(1).entries()) {
+    assert.ok(time - (times[i] ?? 0) > A_WHILE, `told once in a while, not at ${times}`);
+  }
   const { nodes } = await homeAgent.security();
   for (const { homeAddress, associations } of nodes) {
     if (homeAddress !== good.home6) assert.deepEqual(associations, [], `${homeAddress} has nothing`);

@@ -4,13 +4,15 @@ import test from "node:test";
 import type { Ipv6Address } from "../../controller/base/ip.js";
 import { Protocol } from "../../controller/wire/registry.js";
 import { bindingUpdate } from "../lib/esp.js";
+import { kernelAssociations } from "./lib/associations.js";
 import type { Frame } from "./lib/capture.js";
 import { Injector, stationPacket } from "./lib/craft.js";
 import { freshText, send } from "./lib/exchange.js";
-import { describeFrame } from "./lib/frames.js";
+import { ipLayersOf } from "./lib/frames.js";
 import { inUdp, plainIpv6, withHomeAddress } from "./lib/hostile.js";
-import { crossAll } from "./lib/keys.js";
-import { CORRESPONDENT, HOME_AGENT, type Mobile, Scene } from "./lib/scene.js";
+import { spiOf } from "./lib/ike-wire.js";
+import { begin, crossAll, spisOf } from "./lib/keys.js";
+import { CORRESPONDENT, HOME_AGENT, type Mobile, outerAddress, Scene } from "./lib/scene.js";
 import { senderOf } from "./lib/sending-keys.js";
 import { waitFor } from "./lib/wait.js";
 
@@ -18,11 +20,12 @@ const ETHERNET = 14;
 const IPV4_HEADER = 20;
 const UDP_CHECKSUM = 6;
 
-/** Drops of the kernel's IPsec at the home agent, whatever for. */
-function refusals(scene: Scene): number {
+/** Drops at the home agent: of the kernel's IPsec, whatever for, and of dsmipd's, which hands it nothing without ESP out of UDP. */
+async function refusals(scene: Scene): Promise<number> {
   const lines = scene.ha.run("cat", "/proc/net/xfrm_stat").trim().split("\n");
   const counts = lines.filter((line) => line.startsWith("XfrmIn")).map((line) => Number(line.split(/\s+/)[1]));
-  return counts.reduce((sum, count) => sum + count, 0);
+  const { dropped } = (await scene.homeAgent.status()).counters;
+  return counts.reduce((sum, count) => sum + count, dropped["unprotected"] ?? 0);
 }
 
 async function bindingOf(scene: Scene, { home6 }: Mobile) {
@@ -36,17 +39,14 @@ const updates = async (scene: Scene): Promise<number> =>
 async function sceneWith(t: Parameters<typeof Scene.start>[0], mobiles: number) {
   const scene = await Scene.start(t, { mobiles, ike: {}, profile: { protection: "esp" } });
   for (const mobile of scene.mobiles) {
-    scene.attach(mobile, "six");
-    await mobile.daemon.start();
-    await scene.settled(mobile, "six");
-    await crossAll(scene, mobile);
+    await begin(scene, mobile, "six");
   }
   const injector = new Injector({ namespace: scene.core, device: "ha" }, { namespace: scene.ha, device: "wan" });
   t.after(() => injector.close());
   return { scene, injector };
 }
 
-test("F6275-5.1-02: a node's keys carry neither an update nor payload for another subscriber's home address", async (t) => {
+test("F6275-5.1-02 F4877-4.2-01 F4877-4.3-02: a node's keys carry neither an update nor payload for another subscriber's home address, and an update without keys moves nothing", async (t) => {
   const { scene, injector } = await sceneWith(t, 2);
   const [victim, attacker] = scene.mobiles as [Mobile, Mobile];
   const careOf = attacker.careOf.six as Ipv6Address;
@@ -59,19 +59,25 @@ test("F6275-5.1-02: a node's keys carry neither an update nor payload for anothe
     const inner = stationPacket({ source: home, destination: CORRESPONDENT.ipv6 }, text);
     return plainIpv6(careOf, HOME_AGENT.ipv6, Protocol.esp, payload.seal(inner, Protocol.ipv6));
   };
+  const clear = (home: Ipv6Address): Uint8Array => bindingUpdate({ sequence: sequence + 1 }, home, HOME_AGENT.ipv6);
   const before = await bindingOf(scene, victim);
-  const [received, refused] = [await updates(scene), refusals(scene)];
+  const associations = kernelAssociations(scene.ha);
+  const [received, refused] = [await updates(scene), await refusals(scene)];
   const stolen = freshText("stolen");
   const attempts = [
     withHomeAddress(careOf, victim.home6, Protocol.esp, update(victim.home6, sequence)),
     plainIpv6(victim.home6, HOME_AGENT.ipv6, Protocol.esp, update(victim.home6, sequence)),
     inUdp(plainIpv6(victim.home6, HOME_AGENT.ipv6, Protocol.esp, update(victim.home6, sequence))),
     tunnelled(victim.home6, stolen),
+    withHomeAddress(careOf, victim.home6, Protocol.mobility, clear(victim.home6)),
+    inUdp(plainIpv6(victim.home6, HOME_AGENT.ipv6, Protocol.mobility, clear(victim.home6))),
+    inUdp(plainIpv6(attacker.home6, HOME_AGENT.ipv6, Protocol.mobility, clear(attacker.home6))),
   ];
   for (const [i, attempt] of attempts.entries()) {
     injector.send(attempt);
-    await waitFor(() => refusals(scene) > refused + i, { what: `the kernel's word on attempt ${i + 1}` });
+    await waitFor(async () => (await refusals(scene)) > refused + i, { what: `the refusal of attempt ${i + 1}` });
   }
+  assert.deepEqual(kernelAssociations(scene.ha), associations, "no end of an association has moved");
   // The same packets for its own home address are good ones: what was refused is the address.
   const own = freshText("own");
   injector.send(tunnelled(attacker.home6, own));
@@ -107,21 +113,18 @@ test("R5555-5-04 R5555-5-06: ESP that is sent again is dropped and counted, upda
   for (const access of ["six", "nat"] as const) {
     if (access !== "six") await scene.move(mobile, access);
     await crossAll(scene, mobile);
-    const from = access === "nat" ? "ipv4 203.0.115.2>" : `ipv6 ${mobile.careOf.six}>`;
+    const from = outerAddress(mobile, access);
+    const heard = (spi: number): Frame[] =>
+      scene.wire.frames().filter((frame) => spiOf(frame) === spi && ipLayersOf(frame)[0]?.source === from);
     const texts = ([6, 4] as const).map((family) => {
       const text = freshText(`once IPv${family}`);
       send(scene, mobile, { family, direction: "up" }, text);
       return { text, station: scene.correspondents[family] };
     });
     for (const { text, station } of texts) await station.waitFor(text);
-    // ESP shows as UDP 4500 or 4191 behind the NAT; IKE and what the GUE port carries in clear are no part of it.
-    const heard = scene.wire.frames().filter((frame) => {
-      const words = describeFrame(frame);
-      return words.startsWith(from) && (/protocol 50$/.test(words) || (/>4500$/.test(words) && !isIke(frame)));
-    });
     const [binding, received] = [await bindingOf(scene, mobile), await updates(scene)];
     for (const purpose of ["signalling", "payload"] as const) {
-      const frames = heard.filter((frame) => purposeOf(frame) === purpose);
+      const frames = heard((await spisOf(mobile, purpose)).up);
       const before = await replayed(purpose);
       assert.ok(frames.length >= (purpose === "payload" ? 2 : 1), `${purpose} at ${access}`);
       injector.send(...frames.map(packetOf));
@@ -135,15 +138,3 @@ test("R5555-5-04 R5555-5-06: ESP that is sent again is dropped and counted, upda
   }
   await crossAll(scene, mobile);
 });
-
-/** Updates are in transport mode: behind a Home Address option, or in IPv6 of the home address in UDP port 4191. */
-function purposeOf(frame: Frame): "signalling" | "payload" {
-  const words = describeFrame(frame);
-  return words.includes(">4191") || words.includes("extension") ? "signalling" : "payload";
-}
-
-/** Four octets of zero in front: not ESP (RFC 3948 §2.2). */
-function isIke({ layers }: Frame): boolean {
-  const last = layers.at(-1);
-  return last?.kind === "udp" && Buffer.from(last.payload).subarray(0, 4).equals(Buffer.alloc(4));
-}

@@ -3,33 +3,21 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { type Capture, describeLayers, type Frame } from "./lib/capture.js";
 import { Flow } from "./lib/flow.js";
-import { crossAll, spis } from "./lib/keys.js";
-import { type Access, type Mobile, NAT_ADDRESS, Scene } from "./lib/scene.js";
+import { INFORMATIONAL, ikeOf, NAT_PORT } from "./lib/ike-wire.js";
+import { begin, crossAll, ikeAt, spis } from "./lib/keys.js";
+import { type Access, type Mobile, outerAddress, Scene } from "./lib/scene.js";
 import { STATION_PORT } from "./lib/station.js";
 import { waitFor } from "./lib/wait.js";
 
 const NODE = { movement: "mobike" } as const;
 const ESP_PAYLOAD = { protection: "esp" } as const;
-const INFORMATIONAL = 37;
-
-/** Waits until both IKE daemons have the IKE SA there. */
-async function ikeAt(scene: Scene, mobile: Mobile, access: Access): Promise<void> {
-  const careOf = mobile.careOf[access];
-  const outer = access === "nat" ? NAT_ADDRESS : careOf;
-  await waitFor(async () => (await mobile.charon?.sas())?.[0]?.localHost === careOf, {
-    what: `charon of the node to speak from ${careOf}`,
-  });
-  await waitFor(async () => (await scene.charon?.sas())?.[0]?.remoteHost === outer, {
-    what: `charon of the home agent to know ${outer}`,
-  });
-}
 
 /** Waits until payload goes between these ends, at both of them. */
 async function espAt(scene: Scene, mobile: Mobile, access: Access): Promise<void> {
   const careOf = mobile.careOf[access];
   const ways = [
     [mobile.daemon, "source", careOf],
-    [scene.homeAgent, "destination", access === "nat" ? NAT_ADDRESS : careOf],
+    [scene.homeAgent, "destination", outerAddress(mobile, access)],
   ] as const;
   for (const [daemon, end, address] of ways) {
     const there = async (): Promise<boolean> =>
@@ -42,12 +30,9 @@ async function espAt(scene: Scene, mobile: Mobile, access: Access): Promise<void
   }
 }
 
-/** An INFORMATIONAL request of the node: UDP port 4500, the non-ESP marker, the IKE header (RFC 7296 §3.1). */
-function isInformational({ layers }: Frame, source: string): boolean {
-  const udp = layers.find((layer) => layer.kind === "udp");
-  if (udp?.kind !== "udp" || udp.destinationPort !== 4500 || udp.payload.length < 32) return false;
-  const from = layers.some((layer) => (layer.kind === "ipv4" || layer.kind === "ipv6") && layer.source === source);
-  return from && udp.payload.subarray(0, 4).every((octet) => octet === 0) && udp.payload[22] === INFORMATIONAL;
+function isInformational(frame: Frame, from: string): boolean {
+  const { source, destinationPort, exchange } = ikeOf(frame) ?? {};
+  return source === from && destinationPort === NAT_PORT && exchange === INFORMATIONAL;
 }
 
 const isClear = ({ layers }: Frame): boolean =>
@@ -66,10 +51,7 @@ test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payloa
     net.capture(core, "four"),
     net.capture(nat, "lan"),
   ]);
-  scene.attach(mobile, "six");
-  await mobile.daemon.start();
-  await scene.settled(mobile, "six");
-  await crossAll(scene, mobile);
+  await begin(scene, mobile, "six");
   const before = await spis(mobile);
   assert.equal(before.length, 2, "updates and payload");
   let known = updates(mobile);
@@ -80,7 +62,7 @@ test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payloa
     known = updates(mobile);
     await crossAll(scene, mobile);
     assert.deepEqual(await spis(mobile), before, `no new keys at ${access}`);
-    const outer = access === "nat" ? NAT_ADDRESS : mobile.careOf[access];
+    const outer = outerAddress(mobile, access);
     if (access !== "home")
       assert.ok(
         scene.wire.frames().some((frame) => isInformational(frame, outer)),

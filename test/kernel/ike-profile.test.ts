@@ -3,29 +3,16 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { Frame } from "./lib/capture.js";
 import { freshText, send } from "./lib/exchange.js";
-import type { Layer } from "./lib/frame.js";
-import { ipLayersOf } from "./lib/frames.js";
-import { crossAll } from "./lib/keys.js";
-import { type Access, FAMILIES, HOME_AGENT, Scene } from "./lib/scene.js";
+import { type IpLayer, ipLayersOf } from "./lib/frames.js";
+import { spiOf } from "./lib/ike-wire.js";
+import { crossAll, spisOf } from "./lib/keys.js";
+import { type Access, FAMILIES, Scene } from "./lib/scene.js";
 
-const ESP_ENDS: ReadonlySet<string> = new Set([HOME_AGENT.ipv4, HOME_AGENT.ipv6]);
 const DSCP_AND_ECN = 0xb9;
 
-/** IKE has the same port, and four octets of zero in the place of the SPI (RFC 3948 §2.2). */
-function isEspInUdp(layer: Layer): boolean {
-  return layer.kind === "udp" && layer.sourcePort === 4500 && layer.payload.subarray(0, 4).some((octet) => octet !== 0);
-}
-
-/** Outer headers of ESP from the home agent since the frame with this number. */
-function outerHeaders(frames: readonly Frame[], from: number) {
-  return frames.slice(from).flatMap((frame) => {
-    const esp = frame.layers.some((layer) => layer.kind === "other" && layer.protocol === 50);
-    const udp = frame.layers.some(isEspInUdp);
-    const [outer] = ipLayersOf(frame);
-    const signalling =
-      outer !== undefined && ipLayersOf(frame).length === 1 && outer.destination.startsWith("2001:db8:1:");
-    return outer !== undefined && (esp || udp) && !signalling && ESP_ENDS.has(outer.source) ? [outer] : [];
-  });
+/** Outer headers of one association's packets from the frame with this number on. */
+function outerHeaders(frames: readonly Frame[], spi: number, from: number): readonly IpLayer[] {
+  return frames.slice(from).flatMap((frame) => (spiOf(frame) === spi ? ipLayersOf(frame).slice(0, 1) : []));
 }
 
 for (const { profile, octet, ttl } of [
@@ -47,7 +34,7 @@ for (const { profile, octet, ttl } of [
         const received = await mobile.stations[family].waitFor(text);
         assert.equal(received.trafficClass, DSCP_AND_ECN, `${access}, IPv${family}: inside it stays`);
       }
-      const headers = outerHeaders(scene.wire.frames(), from);
+      const headers = outerHeaders(scene.wire.frames(), (await spisOf(mobile, "payload")).down, from);
       assert.ok(headers.length >= 2, `ESP seen at ${access}`);
       for (const { hopLimit, trafficClass } of headers)
         assert.deepEqual({ hopLimit, trafficClass }, { hopLimit: ttl, trafficClass: octet }, access);

@@ -1,6 +1,6 @@
 /** Keys that are renewed. */
 import test from "node:test";
-import { crossAll, spis } from "./lib/keys.js";
+import { begin, crossAll, spis } from "./lib/keys.js";
 import { Scene } from "./lib/scene.js";
 import { waitFor } from "./lib/wait.js";
 
@@ -9,10 +9,7 @@ const PROTECTED = { protection: "esp" } as const;
 test("keys are renewed while payload flows, and the old ones go", async (t) => {
   const scene = await Scene.start(t, { ike: {}, profile: PROTECTED });
   const { mobile } = scene;
-  scene.attach(mobile, "six");
-  await mobile.daemon.start();
-  await scene.settled(mobile, "six");
-  await crossAll(scene, mobile);
+  await begin(scene, mobile, "six");
   const before = await spis(mobile);
   for (const child of ["payload", "signalling"]) await mobile.charon?.command("rekey", { child });
   await waitFor(async () => (await spis(mobile)).every((line) => !before.includes(line)), { what: "new keys" });

@@ -9,7 +9,7 @@ import { openIcmpv6Socket } from "../../controller/io/icmpv6-socket.js";
 import type { IpSocket } from "../../controller/io/ip-socket.js";
 import { openMobilityHeaderSocket } from "../../controller/io/mobility-header-socket.js";
 import { describeFrame, ipLayersOf } from "./lib/frames.js";
-import { crossAll } from "./lib/keys.js";
+import { begin, crossAll } from "./lib/keys.js";
 import { CORRESPONDENT, HOME_AGENT, type Mobile, Scene } from "./lib/scene.js";
 import { waitFor } from "./lib/wait.js";
 
@@ -116,13 +116,10 @@ function homeTests(t: TestContext, scene: Scene): () => Promise<void> {
   };
 }
 
-test("F4877-4.1-01 F4877-4.3-01 F4877-7.2.1-01: return routability and prefix discovery have associations of their own, made on demand; payload stays in its tunnel", async (t) => {
+test("F4877-4.1-01 F4877-4.3-01 F4877-7.2.1-01 F6275-10.4.6-01: return routability and prefix discovery have associations of their own, made on demand; payload stays in its tunnel", async (t) => {
   const scene = await Scene.start(t, { ike: {} });
   const { mobile, ha } = scene;
-  scene.attach(mobile, "six");
-  await mobile.daemon.start();
-  await scene.settled(mobile, "six");
-  await crossAll(scene, mobile);
+  await begin(scene, mobile, "six");
   assert.deepEqual(await purposes(mobile), ["signalling"], "nothing before it is needed");
 
   const exchange = homeTests(t, scene);
@@ -175,10 +172,7 @@ test("F4877-4.1-01 F4877-4.3-01 F4877-7.2.1-01: return routability and prefix di
 test("F4877-4.3-01: with payload in ESP return routability keeps its own association", async (t) => {
   const scene = await Scene.start(t, { ike: {}, profile: { protection: "esp" } });
   const { mobile } = scene;
-  scene.attach(mobile, "four");
-  await mobile.daemon.start();
-  await scene.settled(mobile, "four");
-  await crossAll(scene, mobile);
+  await begin(scene, mobile, "four");
   const exchange = homeTests(t, scene);
   await exchange();
   assert.deepEqual(await purposes(mobile), ["payload", "return-routability", "signalling"]);

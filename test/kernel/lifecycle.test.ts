@@ -5,19 +5,12 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { BindingStatus } from "../../controller/wire/registry.js";
-import { type Acknowledged, ALICE, HostileWorld, inventoryOf, MAIN, wantsIpv4 } from "./lib/hostile.js";
+import { ALICE, MAIN } from "./lib/hostile.js";
+import { aliceRegistered } from "./lib/registered.js";
 import { waitFor } from "./lib/wait.js";
 
 test("a home agent's life and end", async (t) => {
-  const hostile = new HostileWorld(t);
-  const { ha } = hostile;
-  await hostile.open();
-  let sequence = 0;
-  const register = (number = ++sequence): Promise<Acknowledged> =>
-    hostile.update(ALICE, { sequence: number, options: [wantsIpv4(ALICE)] }, { sourcePort: 40000 });
-  const inventory = (): string => inventoryOf(ha);
-
-  assert.equal((await register()).message.status, BindingStatus.accepted);
+  const { hostile, ha, register, last, inventory } = await aliceRegistered(t);
   await t.test(
     "killed and started again it knows its bindings, keeps the kernel's objects and the last sequence number",
     async () => {
@@ -37,8 +30,8 @@ test("a home agent's life and end", async (t) => {
         port: 40000,
       });
       assert.equal(hostile.dsmipctl("audit").status, 0);
-      const stale = await register(sequence);
-      assert.deepEqual([stale.message.status, stale.message.sequence], [BindingStatus.sequenceOutOfWindow, sequence]);
+      const stale = await register(last());
+      assert.deepEqual([stale.message.status, stale.message.sequence], [BindingStatus.sequenceOutOfWindow, last()]);
       assert.equal((await register()).message.status, BindingStatus.accepted);
     },
   );

@@ -38,6 +38,7 @@ export interface IkeSa {
   readonly state: string;
   readonly localHost: string;
   readonly remoteHost: string;
+  readonly remotePort: number;
   readonly remoteIdentity: string;
   readonly children: readonly ChildSa[];
 }
@@ -157,6 +158,7 @@ function ikeSa(section: ViciSection): IkeSa {
     state: text(section, "state"),
     localHost: text(section, "local-host"),
     remoteHost: text(section, "remote-host"),
+    remotePort: Number(text(section, "remote-port")),
     remoteIdentity: text(section, "remote-id"),
     children: list.map((child) => ({
       name: text(child, "name"),

@@ -23,6 +23,15 @@ const MAIN = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "co
 /** A start reads the kernel's whole state and makes some forty objects. */
 const START = 20_000;
 
+export interface StartOptions {
+  /** Milliseconds, of this one process's clock. Default 0. */
+  readonly clockBehind?: number;
+}
+
+/** A module that sets the clock of the process back. */
+const slowClock = (milliseconds: number): string =>
+  `data:text/javascript,${encodeURIComponent(`const { now } = Date; Date.now = () => now() - ${milliseconds};`)}`;
+
 export interface DaemonFiles {
   /** Where its socket, journal and configuration go. */
   readonly directory: string;
@@ -56,10 +65,11 @@ export class Daemon {
   }
 
   /** Resolves when it answers. */
-  async start(): Promise<void> {
+  async start({ clockBehind = 0 }: StartOptions = {}): Promise<void> {
     const { label, path } = this.namespace;
     const command = [process.execPath, MAIN, "run", "--config", this.configPath, "--netns", path];
-    this.#process = this.namespace.spawn(command, { name: `${label}-dsmipd` });
+    const environment = clockBehind === 0 ? {} : { NODE_OPTIONS: `--import=${slowClock(clockBehind)}` };
+    this.#process = this.namespace.spawn(command, { name: `${label}-dsmipd`, environment });
     await this.#process.waitForLog(/daemon\.ready/, START);
   }
 

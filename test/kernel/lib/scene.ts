@@ -17,7 +17,7 @@ import { type IpAddress, type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "
 import type { BindingDocument } from "../../../schemas/control.js";
 import type { Capture } from "./capture.js";
 import { Charon } from "./charon.js";
-import { Daemon, type DaemonFiles } from "./daemons.js";
+import { Daemon, type DaemonFiles, type StartOptions } from "./daemons.js";
 import { Station } from "./station.js";
 import { type Node, Topology } from "./topology.js";
 
@@ -87,6 +87,8 @@ export interface SceneOptions {
   readonly ike?: IkeOptions;
   /** Further keys of the configuration's homeAgent section. */
   readonly homeAgent?: Readonly<Record<string, unknown>>;
+  /** How the home agent's daemon is started. */
+  readonly start?: StartOptions;
 }
 
 export interface IkeOptions {
@@ -97,11 +99,17 @@ export interface IkeOptions {
   readonly authentication?: "psk" | "certificate" | "eap";
   /** The nodes' charon has the settings for security.movement "mobike". */
   readonly ledCharon?: boolean;
+  /** Further lines of the charon section of the nodes' strongswan.conf. */
+  readonly charon?: readonly string[];
   /** What the node thinks its secret is; default the right one. */
   readonly nodeSecret?: string;
 }
 
 export const HOME_AGENT_IDENTITY = "ha.example.org";
+/** Whence the home agent hears a node that is plugged in there. */
+export const outerAddress = ({ careOf }: Mobile, access: Access): IpAddress =>
+  access === "nat" ? NAT_ADDRESS : careOf[access];
+
 export const identityOf = (number: number): string => `node${number}@example.org`;
 
 export class Scene {
@@ -126,7 +134,7 @@ export class Scene {
   static async start(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
     const scene = new Scene(t, options);
     await Promise.all([scene.charon?.start(), ...scene.mobiles.map(({ charon }) => charon?.start())]);
-    const [wire] = await Promise.all([scene.net.capture(scene.ha, "wan"), scene.homeAgent.start()]);
+    const [wire] = await Promise.all([scene.net.capture(scene.ha, "wan"), scene.homeAgent.start(options.start)]);
     scene.wire = wire;
     return scene;
   }
@@ -179,7 +187,7 @@ export class Scene {
     await daemon.waitForBinding(`registration from ${at}`, ({ state, endpoint }) => {
       return state === "registered" && endpoint?.address === careOf[at] && endpoint.format === format;
     });
-    const outer = at === "nat" ? NAT_ADDRESS : careOf[at];
+    const outer = outerAddress(mobile, at);
     return this.homeAgent.waitForBinding(`binding to ${outer}`, ({ homeAddress, endpoint }) => {
       return homeAddress === mobile.home6 && endpoint?.address === outer && endpoint.format === format;
     });
@@ -250,7 +258,8 @@ function makeMobile(node: Node, number: number, files: DaemonFiles, options: Sce
   const home6 = ipv6(`2001:db8:1::10${number}`);
   const home4 = ipv4(`198.51.100.10${number}`);
   const { ike } = options;
-  const charon = ike && new Charon(node, files.directory, { mobike: ike.ledCharon === true });
+  const charon =
+    ike && new Charon(node, files.directory, { mobike: ike.ledCharon === true, settings: ike.charon ?? [] });
   const daemon = new Daemon(node, files, {
     role: "mobile-node",
     ...(charon !== undefined && {

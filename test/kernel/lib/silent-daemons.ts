@@ -3,21 +3,18 @@ import type { TestContext } from "node:test";
 import type { Charon } from "./charon.js";
 import { freshText, send } from "./exchange.js";
 import { InClear } from "./in-clear.js";
-import { crossAll, spis } from "./keys.js";
-import { FAMILIES, Scene } from "./scene.js";
+import { begin, spis } from "./keys.js";
+import { FAMILIES, type IkeOptions, Scene } from "./scene.js";
 import { waitFor } from "./wait.js";
 
 export const PATIENCE = 40_000;
 
 /** Registered over IPv6, payload passing. */
-export async function protectedScene(t: TestContext, mobileNode: object = {}) {
-  const scene = await Scene.start(t, { ike: { mobileNode: { ...mobileNode } }, profile: { protection: "esp" } });
+export async function protectedScene(t: TestContext, ike: IkeOptions = {}) {
+  const scene = await Scene.start(t, { ike, profile: { protection: "esp" } });
   const { mobile } = scene;
   const inClear = await InClear.watch(scene);
-  scene.attach(mobile, "six");
-  await mobile.daemon.start();
-  await scene.settled(mobile, "six");
-  await crossAll(scene, mobile);
+  await begin(scene, mobile, "six");
   const [node, homeAgent] = [mobile.charon, scene.charon] as [Charon, Charon];
   return { scene, mobile, inClear, charons: { node, homeAgent } };
 }

@@ -22,10 +22,3 @@ export function artifactsDirectory(name: string): string {
   mkdirSync(directory, { recursive: true });
   return directory;
 }
-
-/**
- * For tests whose clocks are charon's and that take minutes each on an emulated processor: there the judge sees the main line of the same
- * subject, and these run at the speed of hardware.
- */
-export const AT_NATIVE_SPEED: string | false =
-  SLOW > 1 && "takes minutes on an emulated processor; BENCH=um, or a machine with the modules, runs it";

@@ -62,7 +62,10 @@ function dsmipd(...args: readonly string[]): Outcome {
   return spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8", timeout: 60_000 });
 }
 
-/** A network namespace in which a home agent has all it needs but the kernel, and forwards already: that switch it leaves on. */
+/**
+ * A network namespace in which a home agent has all it needs but the kernel, and forwards already: that switch it leaves on. The kernel
+ * makes the routes of an IPv6 address in a work queue of its own, the anycast one last; on a loaded machine that is later than `ip` ends.
+ */
 const SCENE = `set -e
 sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1
 ip link set lo up
@@ -72,6 +75,7 @@ ip link set home up
 ip address add 198.51.100.1/24 dev home
 ip address add 2001:db8:1::1/64 dev home nodad
 ip address add 203.0.113.1/32 dev lo
+until ip -6 route show table local | grep -q '^anycast 2001:db8:1:: dev home'; do :; done
 `;
 /** What there is of devices, routes, rules, IPsec and nftables. */
 const INVENTORY = `ip -o link | cut -d: -f2; ip route show table all; ip -6 route show table all | sort; ip rule; ip -6 rule; ip xfrm state; ip xfrm policy; nft list tables; cat /proc/net/unix | grep dsmipd || true

@@ -15,7 +15,12 @@ const settle = async (): Promise<void> => {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-function setup(options: { readonly complete: boolean; readonly refusal?: readonly string[] }) {
+function setup(options: {
+  readonly complete: boolean;
+  /** Lines of charon's log, and then its answer. */
+  readonly refusal?: readonly string[];
+  readonly answer?: string;
+}) {
   const asked: string[] = [];
   const failures: string[] = [];
   const sas: ViciSection[] = [];
@@ -34,7 +39,7 @@ function setup(options: { readonly complete: boolean; readonly refusal?: readonl
       asked.push(`${name} ${section["child"]}`);
       if (options.refusal === undefined) return [];
       for (const msg of options.refusal) onMessage?.({ "ikesa-uniqueid": "1", msg });
-      throw new ViciError("charon refused initiate", { reason: "refused", command: name });
+      throw new ViciError(options.answer ?? "charon refused initiate", { reason: "refused", command: name });
     },
   };
   const timers = new FakeTimers();
@@ -101,6 +106,14 @@ t.test("a failure is told in charon's words, with what helps", async (test) => {
   silent.initiator.secure(HERE);
   await settle();
   test.strictSame(silent.failures, ["charon refused initiate"], "without such words its bare refusal");
+  const answer = "charon refused initiate: CHILD_SA 'signalling' not established after 8000ms";
+  const overdue = setup({ complete: false, refusal: [], answer });
+  await overdue.initiator.daemonUp();
+  overdue.initiator.secure(HERE);
+  await settle();
+  test.match(overdue.failures, [
+    /^CHILD_SA 'signalling' not established after 8000ms; see that the other end's charon/,
+  ]);
 });
 
 t.test("an attempt that a move has overtaken is made again from the new place", async (test) => {

@@ -41,12 +41,16 @@ async function setup(prepare: (daemon: Daemon) => void = () => {}) {
   const daemon = new Daemon();
   prepare(daemon);
   const told: string[] = [];
+  const from: string[] = [];
   const timers = new FakeTimers();
   const initiator = new IkeInitiator({
     daemon,
     name: "node",
     setTimer: timers.set,
-    connection: () => ({}),
+    connection: ({ careOf }) => {
+      from.push(careOf);
+      return {};
+    },
     protectPayload: true,
     keepsKnown: true,
     isComplete: () =>
@@ -59,7 +63,7 @@ async function setup(prepare: (daemon: Daemon) => void = () => {}) {
   await settle();
   const since = daemon.asked.length;
   const later = (): string[] => daemon.asked.slice(since).filter((one) => one !== "load-conn");
-  return { daemon, initiator, told, later, timers };
+  return { daemon, initiator, told, later, timers, from };
 }
 
 t.test("what the node cannot do without comes first, and nothing else unasked", async (test) => {
@@ -110,6 +114,20 @@ t.test("behind a NAT the children without transport mode take the place of the o
   test.strictSame(later(), ["initiate prefix", "initiate prefix-nat"]);
   test.strictSame(told, []);
 });
+
+t.test(
+  "R5555-5.1-15: an IKE SA that the home agent has not moved ends, and another one is made from the new place",
+  async (test) => {
+    const { initiator, later, told, from } = await setup();
+    const there = { ...ENDS, careOf: ipv6("2001:db8:b::2") };
+    test.strictSame(initiator.moveTo(there), ENDS, "it lies elsewhere");
+    initiator.renegotiate(there);
+    await settle();
+    test.strictSame(later(), ["terminate", "initiate signalling", "initiate payload"]);
+    test.strictSame(from, [ENDS.careOf, there.careOf]);
+    test.strictSame(told, []);
+  },
+);
 
 t.test("without a care-of address nothing is asked for", async (test) => {
   const { initiator, later } = await setup();

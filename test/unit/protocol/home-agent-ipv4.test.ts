@@ -49,6 +49,14 @@ t.test(
   },
 );
 
+t.test("R5555-3.1.1-10: an IPv4 home address may be a private one", async (test) => {
+  const address = ipv4("10.1.2.3");
+  const privately = subscribers([{ homeAddress: HOA, ipv4HomeAddress: address, profile: "default" }]);
+  const harness = new HomeAgentHarness({ subscribers: privately });
+  test.strictSame(answers(harness, [option29(address)]), [[0, 32, address]]);
+  test.equal(harness.kernel.get(HOA)?.ipv4HomeAddress, address);
+});
+
 t.test(
   "R5555-3.1.1-05 R5555-3.2.1-09 C-13: Prefix-len 0 and 33..63, and what is no host's address, is 131",
   async (test) => {

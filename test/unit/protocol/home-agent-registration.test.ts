@@ -31,7 +31,7 @@ function bound(harness: HomeAgentHarness): readonly CacheEntry[] {
 }
 
 t.test(
-  "R5555-2.3-01 R5555-2.3.1-02 R5555-2.3.1-04 R5555-2.3.1-05 R5555-4.5-17 R5555-4.5-18 R5555-4.5-19: both home addresses, IPv6 care-of address",
+  "R5555-2.3-01 R5555-2.3.1-02 R5555-2.3.1-04 R5555-2.3.1-05 R5555-4.5-17 R5555-4.5-18 R5555-4.5-19 R5555-4.5-01: both home addresses, IPv6 care-of address",
   async (test) => {
     //  MN                                                HA                     kernel
     //   | BU(1, A H, 600 s, AltCoA, 29)  CoA>HA, HAO      |                        |
@@ -87,7 +87,7 @@ t.test(
 );
 
 t.test(
-  "R5555-2.3.2.1-04 R5555-2.3.2.1-05 R5555-2.3.2.1-06 R5555-2.3.2.1-10 R5555-4.2-03 R5555-4.2-15 R5555-4.5-22: public IPv4, no NAT",
+  "R5555-2.3.2.1-04 R5555-2.3.2.1-05 R5555-2.3.2.1-06 R5555-2.3.2.1-08 R5555-2.3.2.1-09 R5555-2.3.2.1-10 R5555-4.2-03 R5555-4.2-15 R5555-4.5-22: public IPv4, no NAT",
   async (test) => {
     const harness = new HomeAgentHarness();
     const answer = harness.update(udp(COA4, 4191), { sequence: 1, options: [option29(HOA4), option32(COA4)] });
@@ -115,7 +115,7 @@ t.test(
 );
 
 t.test(
-  "R5555-2.3.2.2-03 R5555-2.3.2.2-04 R5555-2.3.2.2-05 R5555-2.3.2.2-06 R5555-3.2.2-01 R5555-3.2.2-02 R5555-4.2-03 R5555-4.2-06 R5555-4.5-08: behind a NAT",
+  "R5555-2.3.2.2-03 R5555-2.3.2.2-04 R5555-2.3.2.2-05 R5555-2.3.2.2-06 R5555-3.2.2-01 R5555-3.2.2-02 R5555-4.2-03 R5555-4.2-06 R5555-4.5-02 R5555-4.5-08 R5555-4.5-23 R5555-2.3.2.2-09 R5555-2.3.2.2-10: behind a NAT",
   async (test) => {
     const harness = new HomeAgentHarness({ natRefreshSeconds: 77 });
     const answer = harness.update(udp(NAT4, NAT_PORT), { sequence: 1, options: [option29(HOA4), option32(PRIVATE4)] });
@@ -128,7 +128,9 @@ t.test(
     const [six, four] = bound(harness);
     test.equal(six?.careOfAddress, PRIVATE4, "C-08: the claimed one is stored too");
     test.equal(four?.endpoint.address, NAT4);
-    test.match(harness.sends(), [{ departure: { type: "udp", remoteAddress: NAT4, remotePort: NAT_PORT } }]);
+    test.ok(findOption(answer?.options ?? [], "ipv4-address-acknowledgement"));
+    const departure = { type: "udp", localAddress: HA4, remoteAddress: NAT4, remotePort: NAT_PORT };
+    test.match(harness.sends(), [{ source: HA, destination: HOA, departure }]);
   },
 );
 
@@ -283,3 +285,16 @@ t.test("with L the link-local address is defended too", async (test) => {
   harness.update(native(COA), { sequence: 2 });
   test.equal(harness.kernel.get(HOA)?.linkLocalAddress, undefined, "a later update without L gives it back");
 });
+
+t.test(
+  "R5555-5-03: the outer IPv4 source is believed: whoever changes it on the way has the node's packets",
+  (test) => {
+    const harness = new HomeAgentHarness();
+    test.equal(harness.update(udp(COA4), { sequence: 1, options: [option32(COA4)] })?.status, BindingStatus.accepted);
+    test.match(harness.kernel.get(HOA)?.egress, { address: COA4 });
+    const caught = harness.update(udp(NAT4, NAT_PORT), { sequence: 2, options: [option32(COA4)] });
+    test.equal(caught?.status, BindingStatus.accepted, "a NAT does the same");
+    test.match(harness.kernel.get(HOA)?.egress, { format: "udp", address: NAT4, port: NAT_PORT });
+    test.end();
+  },
+);

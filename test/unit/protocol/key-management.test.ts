@@ -68,6 +68,18 @@ t.test("R5555-5.1-16: updates wait for protection, carry K, and leave as soon as
   test.end();
 });
 
+t.test("R5555-5.1-13 R5555-5.1-15: K in the acknowledgement tells whether the IKE SA moves or is made anew", (test) => {
+  for (const [flags, moved] of [
+    [K, true],
+    [{}, false],
+  ] as const) {
+    const chart = new Chart(NEGOTIATING).sees(V6).give({ kind: "security", ready: true });
+    chart.answer(chart.update(), { flags });
+    test.match(chart.news("key-management"), [{ careOf: { address: "2001:db8:a::10" }, moved }]);
+  }
+  test.end();
+});
+
 t.test("no protection over one family: the other one is tried", (test) => {
   const chart = new Chart(NEGOTIATING).sees(BOTH);
   chart.give({ kind: "security", ready: false, failure: "no answer" });

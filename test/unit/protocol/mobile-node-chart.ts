@@ -34,7 +34,10 @@ import type {
   NetworkRoute,
   NetworkView,
 } from "../../../controller/protocol/network-view.js";
-import { bindingAcknowledgementFlags } from "../../../controller/wire/mh-registration.js";
+import {
+  type BindingAcknowledgementFlags,
+  bindingAcknowledgementFlags,
+} from "../../../controller/wire/mh-registration.js";
 import {
   type BindingAcknowledgement,
   type BindingUpdate,
@@ -110,6 +113,8 @@ function addAddress(view: { addresses: NetworkAddress[]; routes: NetworkRoute[] 
 export type Update = SendEffect & { readonly message: BindingUpdate };
 
 export interface Answer {
+  /** Default: none. */
+  readonly flags?: Partial<BindingAcknowledgementFlags>;
   readonly status?: number;
   readonly lifetimeUnits?: number;
   readonly sequence?: number;
@@ -184,7 +189,7 @@ export class Chart {
     const message: BindingAcknowledgement = {
       type: "binding-acknowledgement",
       status: answer.status ?? 0,
-      flags: bindingAcknowledgementFlags(),
+      flags: bindingAcknowledgementFlags(answer.flags),
       sequence: seq16(answer.sequence ?? update.message.sequence),
       lifetimeUnits: answer.lifetimeUnits ?? update.message.lifetimeUnits,
       options: answer.options ?? plainAnswer(update),

@@ -44,7 +44,7 @@ t.test(
 );
 
 t.test(
-  "R5555-4.4.2-01 R5555-4.4.2-02 R5555-4.4.2-03 R5555-4.4.2-04 R5555-2.3.2.1-02 R5555-2.3.2.1-03 R5555-4.2-14: update from an IPv4 care-of address (C-07, C-09, C-10)",
+  "R5555-4.4.2-01 R5555-4.4.2-02 R5555-4.4.2-03 R5555-4.4.2-04 R5555-2.3.2.1-02 R5555-2.3.2.1-03 R5555-4.2-14 R5555-2.3.2.1-01 R5555-4.2-02 R5555-4.4.2-05: update from an IPv4 care-of address (C-07, C-09, C-10)",
   (t) => {
     const update = new Chart().sees(V4).update();
     t.strictSame(flagsSet(update.message.flags), ["acknowledge", "homeRegistration"]);
@@ -60,6 +60,16 @@ t.test(
   },
 );
 
+t.test(
+  "R5555-1.3-03 R5555-1.3-04: with both families the IPv6 care-of address serves both home addresses, without UDP",
+  (t) => {
+    const update = new Chart({ forceUdp: true }).sees({ eth0: [...V4.eth0, ...V6.eth0] }).update();
+    t.strictSame(update.departure, { type: "native-home-address-option", careOf: "2001:db8:a::10" });
+    t.strictSame(optionKinds(update), ["alternate-care-of-address", "ipv4-home-address"]);
+    t.end();
+  },
+);
+
 t.test("R5555-4.4.2-08 R5555-3.1.3-02: F only when configured, and without an IPv4 home address no option 29", (t) => {
   t.ok(new Chart({ forceUdp: true }).sees(V4).update().message.flags.forceUdp);
   const update = new Chart({ ipv4HomeAddress: undefined }).sees(V4).update();
@@ -68,7 +78,7 @@ t.test("R5555-4.4.2-08 R5555-3.1.3-02: F only when configured, and without an IP
 });
 
 t.test(
-  "R5555-4.4.2-16 R5555-2.3.1-01: an accepted IPv4 home address is a second entry of the binding update list",
+  "R5555-4.4.2-16 R5555-2.3.1-01 R5555-2-01: an accepted IPv4 home address is a second entry of the binding update list",
   (t) => {
     const chart = new Chart().sees(V6);
     t.notOk(chart.path?.ipv4HomeAddress, "not before the answer");
@@ -90,7 +100,7 @@ t.test(
 );
 
 t.test(
-  "R5555-2.3.1-06 R5555-2.3.1-07 R5555-4.4.2-19: no option 30: IPv6 only, and option 29 is not sent again (C-05)",
+  "R5555-2.3.1-06 R5555-2.3.1-07 R5555-4.4.2-19 R5555-4.4.2-20: no option 30: IPv6 only, and option 29 is not sent again (C-05)",
   (t) => {
     const chart = new Chart().sees(V6);
     chart.answer(chart.update(), { options: [] });
@@ -107,12 +117,16 @@ t.test(
 );
 
 t.test(
-  "R5555-4.4.2-21 R5555-4.4.2-22 R5555-3.2.1-06: a failure in option 30: no IPv4 binding, asked for again later",
+  "R5555-4.4.2-21 R5555-4.4.2-22 R5555-3.2.1-04 R5555-3.2.1-06: a failure in option 30: no IPv4 binding, asked for again later",
   (t) => {
-    for (const status of [128, 130, 255]) {
+    for (const [status, prefixLength] of [
+      [128, 0],
+      [130, 32],
+      [255, 24],
+    ] as const) {
       const chart = new Chart().sees(V6);
       chart.answer(chart.update(), {
-        options: [{ ...accepted4, status, prefixLength: 0 }],
+        options: [{ ...accepted4, status, prefixLength }],
       });
       t.equal(chart.state.phase, "registered");
       t.equal(listEntries(chart.state.site, chart.state.registration).length, 1);
@@ -157,13 +171,16 @@ t.test(
   },
 );
 
-t.test("R5555-4.2-12: every later update from an IPv4 network is in UDP, also when payload is plain", (t) => {
-  const chart = new Chart().sees(V4);
-  chart.answer(chart.update());
-  t.equal(chart.path?.egress?.format, "ipv4");
-  t.equal(chart.wait(450).update().departure.type, "udp");
-  t.end();
-});
+t.test(
+  "R5555-4.1-05 R5555-4.2-12: every later update from an IPv4 network is in UDP, also when payload is plain",
+  (t) => {
+    const chart = new Chart().sees(V4);
+    chart.answer(chart.update());
+    t.equal(chart.path?.egress?.format, "ipv4");
+    t.equal(chart.wait(450).update().departure.type, "udp");
+    t.end();
+  },
+);
 
 t.test("R5555-4.4.2-15: 144 for an update with F: again without F and with a new number (C-02)", (t) => {
   const chart = new Chart({ forceUdp: true }).sees(V4);
