@@ -46,7 +46,9 @@ interface Known {
   orphan: boolean;
   /** There is another; it stays in the kernel and must not come back from there. */
   superseded: boolean;
-  /** Ours has vanished with its sequence numbers, so it is not used any more, though the IKE daemon has its original. */
+  /** It is the one that sends; when another one does, ours leaves the kernel. */
+  sending: boolean;
+  /** Ours has left or vanished with its sequence numbers, so it is not used any more, though the IKE daemon has its original. */
   spent: boolean;
 }
 
@@ -97,15 +99,15 @@ export class AssociationTable {
       known.ends = ends;
       return known;
     }
-    const association = { spi: state.spi, aead: state.aead };
     const fresh: Known = {
-      association,
+      association: { spi: state.spi, aead: state.aead },
       direction,
       since: now,
       ends,
       goneAt: undefined,
       orphan: false,
       superseded: false,
+      sending: false,
       spent: false,
     };
     children.set(key, fresh);
@@ -270,6 +272,11 @@ function choose(all: readonly Known[], now: Instant, follow: boolean): ChildAsso
   const settled = present.filter(({ since }) => after(since, SEND_AFTER) <= now);
   // The newest that the other end surely knows; else what was there before it; else whatever there is.
   const send = newest(settled) ?? oldest(senders.filter((one) => !isPresent(one))) ?? oldest(present);
+  for (const one of senders) {
+    // Nothing sends again that has given way: it would begin with numbers that have been used.
+    if (one.sending && one !== send) one.spent = true;
+    one.sending = one === send;
+  }
   const originals = living.filter(sends);
   return {
     receive: usable.filter((known) => !sends(known)).map(({ association }) => association),
@@ -280,10 +287,11 @@ function choose(all: readonly Known[], now: Instant, follow: boolean): ChildAsso
 }
 
 const sends = ({ direction }: Known): boolean => direction === "send";
-const oldest = (list: readonly Known[]): Known | undefined =>
-  list.reduce<Known | undefined>((best, one) => (best === undefined || one.since < best.since ? one : best), undefined);
-const newest = (list: readonly Known[]): Known | undefined =>
-  list.reduce<Known | undefined>((best, one) => (best === undefined || one.since > best.since ? one : best), undefined);
+type MaybeKnown = Known | undefined;
+const oldest = (list: readonly Known[]): MaybeKnown =>
+  list.reduce<MaybeKnown>((best, one) => (best === undefined || one.since < best.since ? one : best), undefined);
+const newest = (list: readonly Known[]): MaybeKnown =>
+  list.reduce<MaybeKnown>((best, one) => (best === undefined || one.since > best.since ? one : best), undefined);
 
 /** Everything that the node needs to speak and, where asked for, to have its payload protected. */
 export function isComplete(associations: Associations, needed: readonly Purpose[]): boolean {

@@ -268,3 +268,23 @@ t.test("each node has its own time: the earliest counts, and nobody else is look
   test.strictSame(agent.of(nodes[0] ?? HOA, at(17)), {});
   test.end();
 });
+
+t.test("in renewals one upon the other nothing sends again that has given way", (test) => {
+  const one = table("mobile-node");
+  const sender = (seconds: number): number | undefined => one.of(HOA, at(seconds)).payload?.send?.spi;
+  one.add(negotiated(1, "up"), at(0));
+  test.equal(sender(0), 1);
+  one.add(negotiated(3, "up"), at(10));
+  one.remove(negotiated(1, "up"), at(10));
+  test.equal(sender(10.5), 1);
+  test.equal(sender(11), 3);
+  one.add(negotiated(5, "up"), at(12));
+  one.remove(negotiated(3, "up"), at(12));
+  test.equal(sender(12), 3, "and not the first, which went less than five seconds ago");
+  test.equal(one.spend(reqidOf(HOA, "payload"), 3, "send")?.spi, 3);
+  test.equal(sender(12.1), 5, "rather the newest at once");
+  one.remove(negotiated(5, "up"), at(12.2));
+  one.spend(reqidOf(HOA, "payload"), 5, "send");
+  test.equal(sender(12.3), undefined, "rather nothing at all");
+  test.end();
+});
