@@ -51,8 +51,7 @@ test("R5555-5-02: a certificate that has expired at either end and a strange aut
     /^IKE with ha\.example\.org as node2@example\.org failed: subject certificate invalid \(valid from .*\).*; renew/,
   );
   await restart(homeAgent, { security: ca.issue(HOME_AGENT_IDENTITY) });
-  await scene.settled(foreign, "six");
   await restart(late.daemon, { security: ca.issue(identityOf(1)) });
-  await scene.settled(late, "six");
+  for (const mobile of [foreign, late]) await scene.settled(mobile, "six");
   await crossAll(scene, late);
 });

@@ -13,7 +13,7 @@ const NARROW_MTU = { six: 1380, four: 1370, nat: 1370 } as const;
 const SENT = (10 << 2) | 1;
 const REMARKED = (46 << 2) | 1;
 
-test("R5555-4.1.1-01 F6040-4.2-01: protected payload too big for profile or path, and DSCP taken from the outer header", async (t) => {
+test("R5555-4.1.1-01 F2983-3-01: protected payload too big for profile or path, and DSCP taken from the outer header", async (t) => {
   const scene = await Scene.start(t, { ike: {}, profile: { protection: "esp", mtu: MTU, decapsulateDscp: true } });
   const { mobile, core } = scene;
   scene.attach(mobile, "six");

@@ -13,7 +13,7 @@ export interface Proof {
 
 export interface Authority {
   readonly path: string;
-  /** Default: good for a day. */
+  /** Default: good for a day. The next one for an identity has the same key. */
   readonly issue: (identity: string, options?: { readonly until?: Date }) => Proof;
 }
 
@@ -30,24 +30,27 @@ export function authority(t: TestContext, name = "test CA"): Authority {
   t.after(() => rmSync(directory, { recursive: true }));
   let serial = 0;
   const write = (suffix: string, words: readonly string[]): string => {
-    const path = join(directory, `${serial}.${suffix}`);
+    const path = join(directory, `${serial++}.${suffix}`);
     writeFileSync(path, run(["pki", ...words, "--outform", "pem"]));
     chmodSync(path, 0o600);
     return path;
   };
-  const freshKey = (): string => write("key", ["--gen", "--type", "ecdsa", "--size", "256"]);
-  const caKey = freshKey();
+  const keys = new Map<string, string>();
+  const keyOf = (owner: string): string => {
+    const key = keys.get(owner) ?? write("key", ["--gen", "--type", "ecdsa", "--size", "256"]);
+    keys.set(owner, key);
+    return key;
+  };
+  const caKey = keyOf(name);
   const own = ["--type", "ecdsa", "--in", caKey, "--dn", `CN=${name}`, "--ca", "--lifetime", "2"];
   const path = write("pem", ["--self", ...own]);
   return {
     path,
     issue: (identity, { until } = {}) => {
-      serial++;
-      const privateKey = freshKey();
-      const publicKey = write("pub", ["--pub", "--type", "ecdsa", "--in", privateKey]);
-      const words = ["--type", "pub", "--in", publicKey, "--cacert", path, "--cakey", caKey, "--dn", `CN=${identity}`];
-      const certificate = write("pem", ["--issue", ...words, "--san", identity, ...validity(until)]);
-      return { certificate, privateKey };
+      const privateKey = keyOf(identity);
+      const subject = ["--type", "ecdsa", "--in", privateKey, "--dn", `CN=${identity}`, "--san", identity];
+      const words = ["--issue", "--cacert", path, "--cakey", caKey, ...subject, ...validity(until)];
+      return { certificate: write("pem", words), privateKey };
     },
   };
 }
