@@ -140,7 +140,7 @@ test("the home agent on the home link, and its end", async (t: TestContext) => {
     const homes = [mobile.home6, mobile.home4];
     const kinds = (node: Namespace): string[] =>
       [...new Set(leftovers(node, homes).map((line) => line.split(" ")[0] ?? ""))].sort();
-    assert.deepEqual(kinds(scene.ha), ["fou", "link", "nft", "proxy", "route", "rule", "src"]);
+    assert.deepEqual(kinds(scene.ha), ["fou", "link", "nft", "proxy", "route", "src"]);
     assert.deepEqual(kinds(mobile.node), ["address", "fou", "link", "nft", "route", "rule", "src"]);
     const ends = [await mobile.daemon.stop(), await homeAgent.stop()];
     assert.deepEqual(ends, [

@@ -36,9 +36,11 @@ test("R5555-5-02: a certificate that has expired at either end and a strange aut
   await Promise.all([late.daemon.start(start), foreign.daemon.start()]);
 
   for (const mobile of [late, foreign]) scene.attach(mobile, "six");
-  const EXPIRED = /^IKE with node1@example\.org \(\S+\) .*: subject certificate invalid \(valid from .*\).*; renew/;
+  const EXPIRED =
+    /^IKE with \S+, which claims to be node1@example\.org \(\S+\), failed: subject certificate invalid \(valid from .*\).*; renew/;
   assert.equal((await waitForEvent(homeAgent, "negotiation.failed", EXPIRED)).homeAddress, late.home6);
-  const STRANGE = /^IKE with node2@example\.org .*: no issuer certificate found for .*; let an authority/;
+  const STRANGE =
+    /^IKE with \S+, which claims to be node2@example\.org .*: no issuer certificate found for .*; let an authority/;
   assert.equal((await waitForEvent(homeAgent, "negotiation.failed", STRANGE)).homeAddress, foreign.home6);
   const refused = /failed: received AUTHENTICATION_FAILED notify error; compare/;
   for (const { daemon } of [late, foreign]) await waitForEvent(daemon, "registration.failed", refused);
