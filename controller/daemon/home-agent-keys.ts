@@ -12,7 +12,7 @@ import { failureSentence, type NegotiationFailure } from "../ike/negotiation-log
 import type { Logger } from "../log.js";
 import type { KernelObject } from "../plan/objects.js";
 import { negotiatedReqid, PURPOSES, RequestIds, reqidOf } from "../plan/request-ids.js";
-import { announcementSelector, planNegotiatedSubscriber } from "../plan/security-plan.js";
+import { announcementSelector, HOME_AGENT_POLICY_HASH, planNegotiatedSubscriber } from "../plan/security-plan.js";
 import { type HomeAgentPlanSite, profileOf } from "../plan/site.js";
 import type { NodeProtection } from "../plan/tunnel-associations.js";
 import type { KeyManagementMovedEffect } from "../protocol/home-agent-inputs.js";
@@ -72,7 +72,10 @@ export class HomeAgentKeys {
         // Only a node can start anything: it knows from where it speaks.
         onAcquire: (homeAddress, purpose) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress, purpose }),
         onLost: (spent) => platform.note(lossOf(spent)),
-        onUp: (daemon) => keys.#load(daemon, ike, credentials, addresses),
+        onUp: async (daemon) => {
+          await platform.reconciler.recheck(HOME_AGENT_POLICY_HASH);
+          await keys.#load(daemon, ike, credentials, addresses);
+        },
         onDown: () => undefined,
         onFailure: (failure, leftOut) => keys.#tell(failure, leftOut),
         onIkeUp: (connection) => {

@@ -70,6 +70,8 @@ export class AssociationTable {
   readonly #nodes = new Map<Ipv6Address, Node>();
   /** When time alone changes something of a node the next time. */
   readonly #deadlines = new DeadlineQueue<Ipv6Address>();
+  /** Told as spent when there was nothing known of them any more; until there is something new. */
+  readonly #forgotten = new Set<string>();
 
   constructor(ids: RequestIds, homeAgent: ReadonlySet<IpAddress>, role: "home-agent" | "mobile-node") {
     this.#ids = ids;
@@ -82,6 +84,7 @@ export class AssociationTable {
     const place = this.#place(state);
     if (place === undefined) return undefined;
     this.#put(state, place, now);
+    this.#forgotten.clear();
     this.#settle(place.homeAddress, now);
     return place.homeAddress;
   }
@@ -129,14 +132,23 @@ export class AssociationTable {
 
   /**
    * Ours has vanished from the kernel: no number may be used twice with one key, and none received twice, so it is not used again (RFC
-   * 4106 §3, RFC 4303 §3.4.3). Returns whose it was and what for; undefined if that is known already, or the association has had its time.
+   * 4106 §3, RFC 4303 §3.4.3). Returns whose it was and what for; undefined if that is known already, or nobody's. One that we have forgotten
+   * may be gone with its original, without the IKE daemon's doing (a flush, and the reconciler took long to read the kernel).
    */
   spend(reqid: number, spi: number, direction: Direction): Spent | undefined {
     const owner = this.#ids.find(reqid);
     const known = owner && this.#nodes.get(owner.homeAddress)?.children.get(owner.purpose)?.get(`${direction} ${spi}`);
-    if (owner === undefined || known === undefined || known.spent) return undefined;
-    known.spent = true;
+    if (owner === undefined || known?.spent === true) return undefined;
+    if (known !== undefined) known.spent = true;
+    else if (!this.#tellForgotten(`${reqid} ${direction} ${spi}`)) return undefined;
     return { ...owner, spi, direction };
+  }
+
+  /** Its copies vanish together; of each of them the reconciler tells. */
+  #tellForgotten(name: string): boolean {
+    if (this.#forgotten.has(name)) return false;
+    this.#forgotten.add(name);
+    return true;
   }
 
   /**

@@ -49,6 +49,8 @@ function isEntitled(sa: ViciSection, entitled: Entitled | undefined): boolean {
   return reqids.every((reqid) => reqid === undefined || entitled.reqids.has(reqid));
 }
 
-/** charon writes distinguished names in its own way: blanks and case are nothing to go by. */
+/** charon leaves out of what type an identity is, and writes distinguished names in its own way: blanks and case are nothing to go by. */
 const sameIdentity = (a: string, b: string): boolean => plain(a) === plain(b);
-const plain = (identity: string): string => identity.replace(/\s+/g, "").toLowerCase();
+const plain = (identity: string): string => identity.replace(/\s+/g, "").toLowerCase().replace(TYPE, "");
+/** "@name", "@@user@domain", and what strongSwan's identification_create_from_string knows of "type:" with text behind it. */
+const TYPE = /^(?:@@?|(?:ipv4|ipv6|rfc822|email|userfqdn|fqdn|dns|keyid):)/;

@@ -85,7 +85,8 @@ interface Established {
 }
 
 const FROM = /^(\S+) is initiating an IKE_SA$/;
-const LOOKING_FOR = /^looking for peer configs matching .*\.\.\.(\S+)\[(.+)\]$/;
+/** Both identities are the peer's words, of ten thousand characters if it likes: only what looks like an address counts as one. */
+const LOOKING_FOR = /^looking for peer configs matching .*?\.\.\.([\da-f:.]{2,45})\[(.+)\]$/;
 const BEHIND_NAT = /^(local|remote) host is behind NAT/;
 /** A renewed one is told of by the line of the one before. */
 const ESTABLISHED = /^IKE_SA (dsmipd-\S+)\[(\d+)\] (?:established|rekeyed) between \S+\[.*\]\.\.\.(\S+)\[(.+)\]$/;
@@ -189,7 +190,7 @@ export class NegotiationLog {
 /** Whether the line says anything that is needed later. */
 function learn(course: Course, text: string): boolean {
   const [, address, identity] = LOOKING_FOR.exec(text) ?? FROM.exec(text) ?? [];
-  if (address !== undefined) course.address = address;
+  if (address !== undefined) course.address ??= address; // the first line has no words of the peer in it
   if (identity !== undefined) course.identity = identity;
   if (BEHIND_NAT.test(text)) course.behindNat = true;
   else if (CAUSE.some((form) => form.test(text))) addCause(course, text);

@@ -12,6 +12,8 @@ import type { IkeDaemonPort } from "./daemon-port.js";
 
 /** A rekeying takes one exchange, perhaps with repetitions; two at a time the IKE daemon does not begin. */
 const AGAIN_MS = 10_000;
+/** Of so many connections at most charon is asked one by one: a list of all is work for it with each subscriber. */
+const FEW = 16;
 const INSTALLED = "INSTALLED";
 /** In the other states it has been replaced, and is listed for a while. */
 const ALIVE: readonly string[] = [INSTALLED, "REKEYING"];
@@ -69,8 +71,9 @@ export class ChildRenewal {
     this.#unasked = false;
     const asking = [...this.#wanted];
     const connections = new Set(asking.map(({ homeAddress }) => connectionName(homeAddress)));
-    const [only] = connections.size === 1 ? connections : [];
-    const children = childrenOf(await listSas(daemon, only)).filter(({ state }) => ALIVE.includes(String(state)));
+    const sas: ViciSection[] = [];
+    for (const one of connections.size <= FEW ? connections : [undefined]) sas.push(...(await listSas(daemon, one)));
+    const children = childrenOf(sas).filter(({ state }) => ALIVE.includes(String(state)));
     const bySpi = new Map<string, ViciSection>();
     for (const child of children)
       for (const direction of ["receive", "send"] as const) bySpi.set(`${direction} ${spiOf(child, direction)}`, child);

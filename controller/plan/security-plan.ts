@@ -14,7 +14,7 @@ import {
 } from "./prefix-discovery-protection.js";
 import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
 import { TYPED_MESSAGE_MARK } from "./security-marks.js";
-import type { XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security-objects.js";
+import type { PolicyHash, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security-objects.js";
 import {
   type Association,
   type Associations,
@@ -95,12 +95,15 @@ function wildcard(
   ];
 }
 
+/** charon sets the thresholds to its own at its start, by default the kernel's (kernel-netlink.spdh_thresh), and nobody announces it. */
+export const HOME_AGENT_POLICY_HASH: PolicyHash = { kind: "policy-hash", ...OWNERSHIP.policyHash };
+
 /** What all subscribers share at the home agent: Home Address options are understood, unprotected mobility messages die. */
 export function homeAgentSecuritySite({ addresses, negotiated }: HomeAgentPlanSite): readonly KernelObject[] {
   const homeAgent = addresses.ipv6;
   const unprotected = { source: ANYBODY, destination: hostPrefix(homeAgent), protocol: MOBILITY_HEADER };
   return [
-    { kind: "policy-hash", ...OWNERSHIP.policyHash },
+    HOME_AGENT_POLICY_HASH,
     ...wildcard("home-address-option", negotiated !== undefined),
     policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" }),
     ...(negotiated === undefined ? [] : blockedPrefixDiscovery(homeAgent)),

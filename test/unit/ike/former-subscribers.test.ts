@@ -4,9 +4,12 @@ import { endFormerSubscribers } from "../../../controller/ike/former-subscribers
 import type { ViciSection } from "../../../controller/vici/message.js";
 
 const [A, B, C] = ["dsmipd-2001:db8:1::a", "dsmipd-2001:db8:1::b", "dsmipd-2001:db8:1::c"] as const;
+const [D, E] = ["dsmipd-2001:db8:1::d", "dsmipd-2001:db8:1::e"] as const;
 const ENTITLED = new Map([
   [A, { identity: "node-a@example.org", reqids: new Set([16, 19]) }],
   [B, { identity: "CN=Node B, O=Example", reqids: new Set([20, 23]) }],
+  [D, { identity: "@node-d.example.org", reqids: new Set([28]) }],
+  [E, { identity: "email:node-e@example.org", reqids: new Set([32]) }],
 ]);
 const sa = (uniqueid: number, id: string, reqid: number, state = "ESTABLISHED"): ViciSection => ({
   ...{ uniqueid: String(uniqueid), state, "remote-id": id },
@@ -31,6 +34,8 @@ t.test("subscribers keep what they have", async (test) => {
     [A, sa(1, "node-a@example.org", 19)],
     [B, sa(2, "cn=Node B,O=Example", 20)],
     [B, sa(3, "%any", 20, "CONNECTING")],
+    [D, sa(5, "node-d.example.org", 28)],
+    [E, sa(6, "node-e@example.org", 32)],
     ["somebody-else", sa(4, "x", 1)],
   ] as const;
   test.strictSame(await run([A, B, "somebody-else"], kept), { ended: [], commands: [] });

@@ -201,6 +201,25 @@ t.test("the sentence names the subscriber where charon knows who it is", (test) 
   test.end();
 });
 
+t.test("whatever a peer calls itself, it is told from where it speaks, and soon", (test) => {
+  const beginning = "198.51.100.7 is initiating an IKE_SA";
+  const ended = (name: string, asked = "%any"): NegotiationFailure | undefined =>
+    failuresOf([
+      beginning,
+      `looking for peer configs matching 192.0.2.1[${asked}]...198.51.100.7[${name}]`,
+      "no matching peer config found",
+    ])[0];
+  test.equal(ended("x...203.0.113.9[alice")?.address, "198.51.100.7");
+  test.equal(ended("bob", "x...203.0.113.9[alice")?.address, "198.51.100.7");
+  test.equal(ended("bob@example.org")?.identity, "bob@example.org");
+  // As long a name as charon takes: looking at it once is a millisecond at the most, looking again from each of its letters is many.
+  const began = performance.now();
+  for (let i = 0; i < 10; i++)
+    for (const asked of ["%any", ".".repeat(10_000)]) ended(` ${".".repeat(10_000)} `, asked);
+  test.ok(performance.now() - began < 1000, `${performance.now() - began} ms`);
+  test.end();
+});
+
 const someone = (address: string): NegotiationFailure => ({
   connection: undefined,
   identity: undefined,

@@ -99,17 +99,21 @@ t.test("what the IKE daemon does not know is not asked for, nor an SPI of the ot
 });
 
 t.test(
-  "of several nodes all are looked for at once; a child that is refused keeps nobody else from new keys",
+  "few nodes are looked for one by one, many at once; a child that is refused keeps nobody else from new keys",
   async (test) => {
-    const { daemon, renew, told } = setup();
+    const { daemon, renew, later, told } = setup();
     daemon.children.set(TWO, new Map([["9", [0xc0000005, 0xc0000006]]]));
     daemon.refused.add("7");
     test.strictSame(await renew(spent(ONE, 0xc0000002), spent(TWO, 0xc0000006)), [
-      "list-sas all",
+      `list-sas ${connectionName(ONE)}`,
+      `list-sas ${connectionName(TWO)}`,
       "rekey 7",
       "rekey 9",
     ]);
     test.strictSame(told, ["no matching SAs to rekey found"]);
+    const strangers = Array.from({ length: 15 }, (_, i) => spent(ipv6(`2001:db8:2::${i + 1}`), 0xc0000009));
+    test.strictSame((await renew(...strangers))[0], "list-sas all");
+    test.strictSame((await later())[0], `list-sas ${connectionName(ONE)}`, "the others have nothing to renew");
   },
 );
 

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import t from "tap";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { type KernelObject, objectKey } from "../../../controller/plan/objects.js";
+import { HOME_AGENT_POLICY_HASH } from "../../../controller/plan/security-plan.js";
 import { byKey, diff } from "../../../controller/reconcile/diff.js";
 import { type GroupResult, Reconciler } from "../../../controller/reconcile/reconciler.js";
 import { FakeKernel } from "../../fake/fake-kernel.js";
@@ -397,3 +398,19 @@ t.test(
     );
   },
 );
+
+t.test("what others change without a word is mended when one asks for it, and nothing else is read", async (test) => {
+  const { kernel, repairs, reconciler, go } = await bench();
+  reconciler.setGroup("site", [HOME_AGENT_POLICY_HASH, route(1)], 1);
+  await go();
+  const batches = kernel.batches.length;
+  await reconciler.recheck(HOME_AGENT_POLICY_HASH);
+  await reconciler.settled();
+  test.equal(kernel.batches.length, batches, "it is as it should be");
+  kernel.objects.delete(objectKey(HOME_AGENT_POLICY_HASH)); // other thresholds are none of ours
+  kernel.objects.delete(objectKey(route(1)));
+  await reconciler.recheck(HOME_AGENT_POLICY_HASH);
+  await reconciler.settled();
+  test.strictSame(kernel.batches.slice(batches), [["create policy-hash"]]);
+  test.strictSame(repairs, ["drift: policy-hash of site was removed"]);
+});
