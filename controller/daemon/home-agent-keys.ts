@@ -73,7 +73,11 @@ export class HomeAgentKeys {
         onAcquire: (homeAddress, purpose) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress, purpose }),
         onLost: (spent) => platform.note(lossOf(spent)),
         onUp: async (daemon) => {
-          await platform.reconciler.recheck(HOME_AGENT_POLICY_HASH);
+          if (!(await platform.reconciler.recheck(HOME_AGENT_POLICY_HASH)))
+            keys.#log.warn(
+              { event: "charon.policy-hash" },
+              "charon has set the thresholds of the policies' hash to its own, and with many subscribers the kernel stands still meanwhile; give it the spdh_thresh of the README in strongswan.conf",
+            );
           await keys.#load(daemon, ike, credentials, addresses);
         },
         onDown: () => undefined,

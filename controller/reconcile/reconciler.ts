@@ -157,11 +157,12 @@ export class Reconciler {
     if (this.#running === undefined) this.commit();
   }
 
-  /** Looks at one object that others change without a word, and mends it. Rejects if the kernel cannot be read. */
-  async recheck(object: KernelObject): Promise<void> {
+  /** Looks at one object that others change without a word, and mends it. Whether it was there. Rejects if the kernel cannot be read. */
+  async recheck(object: KernelObject): Promise<boolean> {
     const found = byKey(await this.#kernel.dump([object.kind])).get(objectKey(object));
     this.#changes.push(found === undefined ? { verb: "removed", object } : { verb: "changed", object: found });
     if (this.#running === undefined) this.commit();
+    return found !== undefined;
   }
 
   /** Takes everything of ours out of the kernel, known or not, and ends. Returns what the kernel would not let go. */

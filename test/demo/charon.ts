@@ -63,7 +63,19 @@ const configurationOf = (socket: string): string => `charon-systemd {
     connmark { load = no }
     dhcp { load = no }
     farp { load = no }
-    kernel-netlink { roam_events = no }
+    kernel-netlink {
+      roam_events = no
+      spdh_thresh {
+        ipv4 {
+          lbits = 0
+          rbits = 32
+        }
+        ipv6 {
+          lbits = 0
+          rbits = 128
+        }
+      }
+    }
     vici { socket = unix://${socket} } }
 }
 `;

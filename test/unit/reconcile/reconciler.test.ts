@@ -404,12 +404,12 @@ t.test("what others change without a word is mended when one asks for it, and no
   reconciler.setGroup("site", [HOME_AGENT_POLICY_HASH, route(1)], 1);
   await go();
   const batches = kernel.batches.length;
-  await reconciler.recheck(HOME_AGENT_POLICY_HASH);
+  test.ok(await reconciler.recheck(HOME_AGENT_POLICY_HASH));
   await reconciler.settled();
   test.equal(kernel.batches.length, batches, "it is as it should be");
   kernel.objects.delete(objectKey(HOME_AGENT_POLICY_HASH)); // other thresholds are none of ours
   kernel.objects.delete(objectKey(route(1)));
-  await reconciler.recheck(HOME_AGENT_POLICY_HASH);
+  test.notOk(await reconciler.recheck(HOME_AGENT_POLICY_HASH));
   await reconciler.settled();
   test.strictSame(kernel.batches.slice(batches), [["create policy-hash"]]);
   test.strictSame(repairs, ["drift: policy-hash of site was removed"]);
