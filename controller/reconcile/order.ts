@@ -4,7 +4,8 @@ import type { KernelObjectKind } from "../plan/objects.js";
 /**
  * Devices before what is on them; the firewall's knowledge of a new endpoint before the routes that lead there, so that no packet is
  * sent to a wrong port or dropped as spoofed (make before break); rules after the tables they lead to; the home link last: packets are
- * drawn here only when they can go on. Addresses after the policies: nothing has a home address without its protection. The policies' hash before the policies: with many of them a change of it is work.
+ * drawn here only when they can go on. Addresses after the policies: nothing has a home address without its protection. The policies' hash
+ * before the policies: with many of them a change of it is work.
  */
 export const KIND_ORDER: readonly KernelObjectKind[] = [
   "fou-port",
