@@ -2,7 +2,7 @@
 
 import type { HomeAgentConfig } from "../../schemas/config.js";
 import type { BindingDocument } from "../../schemas/control.js";
-import { type IpAddress, type Ipv6Address, isIpv6 } from "../base/ip.js";
+import { formatPrefix, type IpAddress, type Ipv6Address, isIpv6 } from "../base/ip.js";
 import { exhaustive } from "../base/result.js";
 import type { NodeKeys } from "../config.js";
 import type { IkeCredentials } from "../credentials.js";
@@ -22,7 +22,7 @@ import { openHomeLink } from "./home-link-sockets.js";
 import { MachineLoop, monotonicNow } from "./machine-loop.js";
 import { ParkedNodes } from "./parked-nodes.js";
 import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "./platform.js";
-import { checkHomeLink, checkIpv6Address } from "./preflight.js";
+import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "./preflight.js";
 import { homeAgentPlanSite, homeAgentSite } from "./sites.js";
 import { staticSecurity } from "./static-security.js";
 
@@ -40,7 +40,17 @@ export async function startHomeAgent(
   const { addresses, homeLink } = config.homeAgent;
   const own: IpAddress[] = [addresses.ipv6, ...(addresses.ipv4 === undefined ? [] : [addresses.ipv4])];
   checkIpv6Address(addresses.ipv6);
-  if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface);
+  if (homeLink.interface !== undefined) {
+    checkHomeLink(homeLink.interface);
+    for (const prefix of homeLink.prefixes) {
+      const route = shorterHomeRoute(prefix, homeLink.interface);
+      if (route !== undefined)
+        log.warn(
+          { event: "home-link.prefix" },
+          `homeAgent.homeLink.prefixes has ${formatPrefix(prefix)}, but ${homeLink.interface} has ${formatPrefix(route)} on it: nodes at home are unreachable; name the prefix of the link`,
+        );
+    }
+  }
   const platform = await Platform.open(
     {
       role: config.role,

@@ -1,9 +1,17 @@
 /** What must be there before anything is touched: capabilities, devices, and no second daemon for the same addresses. */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { toHex } from "../base/bytes.js";
+import { fromHex, toHex } from "../base/bytes.js";
 import { MissingError, MobilityError } from "../base/errors.js";
-import { type IpAddress, type Ipv6Address, ipToBytes } from "../base/ip.js";
+import {
+  type IpAddress,
+  type Ipv6Address,
+  ipToBytes,
+  ipv6FromBytes,
+  isIpv4,
+  type Prefix,
+  prefixContains,
+} from "../base/ip.js";
 import { KernelError } from "../netlink/errors.js";
 import type { KernelObject } from "../plan/objects.js";
 
@@ -46,6 +54,24 @@ export function checkHomeLink(device: string, devices = procNet("dev")): void {
     "MIP_LINK",
     `homeAgent.homeLink.interface is ${device}, and there is no such network device (there are: ${names.join(", ")}); make it first or correct the name`,
   );
+}
+
+/**
+ * The route by which the home link has this home prefix, if it is shorter than the prefix and there is none of the same length. Then our
+ * own last route for the prefix, which refuses, is the better one, and nodes at home are unreachable.
+ */
+export function shorterHomeRoute(prefix: Prefix, device: string, routes = procNet("ipv6_route")): Prefix | undefined {
+  if (isIpv4(prefix.address)) return undefined;
+  const onLink = routes.split("\n").flatMap((line): Prefix[] => {
+    const fields = line.trim().split(/\s+/);
+    const [destination = "", length = ""] = fields;
+    if (fields.at(-1) !== device || !/^[0-9a-f]{32}$/.test(destination)) return [];
+    return [{ address: ipv6FromBytes(fromHex(destination)), length: Number.parseInt(length, 16) }];
+  });
+  const covering = onLink.filter((one) => one.length > 0 && prefixContains(one, prefix.address));
+  return covering.some(({ length }) => length === prefix.length)
+    ? undefined
+    : covering.find(({ length }) => length < prefix.length);
 }
 
 /** A file of the kernel about the network namespace that this process is in. No such file: nothing of the kind. */

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { MissingError } from "../../../controller/base/errors.js";
-import { ipv6 } from "../../../controller/base/ip.js";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import {
   checkHomeLink,
   checkIpv6Address,
@@ -17,6 +17,7 @@ import {
   checkTun,
   explainRefusal,
   holdAddresses,
+  shorterHomeRoute,
 } from "../../../controller/daemon/preflight.js";
 import { holdDirectory } from "../../../controller/io/directory-lock.js";
 import { EINVAL, ENOENT, EOPNOTSUPP } from "../../../controller/netlink/errno.js";
@@ -306,5 +307,20 @@ t.test("what a kernel lacks is told with the command that brings it; other refus
     test.match(error.message, says);
   }
   test.notOk(explain({ kind: "link", link: { type: "sit" } }, EINVAL) instanceof MissingError);
+  test.end();
+});
+
+t.test("a home link whose own prefix is shorter than the home prefix is told", (test) => {
+  const line = (prefix: string, length: string, device: string): string =>
+    `${prefix} ${length} ${"0".repeat(32)} 00 ${"0".repeat(32)} 00000100 00000001 00000000 00000001 ${device.padStart(8)}`;
+  const wide = line("20010db8000100000000000000000000", "38", "home");
+  const exact = line("20010db8000100000000000000000000", "40", "home");
+  const others = [line("0".repeat(32), "00", "home"), line("20010db8000100000000000000000000", "38", "eth0")];
+  const home = { address: ipv6("2001:db8:1::"), length: 64 };
+  const found = (...routes: readonly string[]) => shorterHomeRoute(home, "home", [...routes, ""].join("\n"));
+  test.strictSame(found(...others, wide), { address: ipv6("2001:db8:1::"), length: 56 });
+  test.equal(found(...others, wide, exact), undefined);
+  test.equal(found(...others), undefined, "a default route says nothing, nor does another device");
+  test.equal(shorterHomeRoute({ address: ipv4("198.51.100.0"), length: 24 }, "home", wide), undefined);
   test.end();
 });
