@@ -86,18 +86,22 @@ function describe(path: string, issue: Issue, document: Document, lines: LineCou
 function wanted(issue: Issue): string {
   if (issue.code === "custom" || issue.code === "invalid_format") return issue.message;
   if (issue.code === "invalid_type") return `${article(issue.expected)} is wanted`;
-  if (issue.code === "invalid_value")
-    return `one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")} is wanted`;
+  if (issue.code === "invalid_value") return oneOf(issue.values);
   if (issue.code === "too_small")
     return `at least ${issue.minimum}${issue.origin === "array" ? " entries are" : " is"} wanted`;
   if (issue.code === "too_big") return `at most ${issue.maximum} is wanted`;
   if (issue.code === "invalid_union") {
+    if ("options" in issue && Array.isArray(issue.options)) return oneOf(issue.options);
     const options = issue.errors.flat().map((entry) => wanted(entry as Issue).replace(/ is wanted$/, ""));
     return options.length > 0
       ? `${[...new Set(options)].join(" or ")} is wanted`
       : `a known ${issue.discriminator ?? "form"} is wanted`;
   }
   return issue.message;
+}
+
+function oneOf(values: readonly unknown[]): string {
+  return `one of ${values.map((value) => (typeof value === "bigint" ? String(value) : JSON.stringify(value))).join(", ")} is wanted`;
 }
 
 function article(type: string): string {

@@ -87,7 +87,11 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     config: HOME_AGENT.replace(/.*addresses.*\n/, ""),
     says: /homeAgent\.addresses is missing; a map is wanted/,
   },
-  { name: "unknown role", config: HOME_AGENT.replace("home-agent", "router"), says: /:1: role is "router"; .*wanted/ },
+  {
+    name: "unknown role",
+    config: HOME_AGENT.replace("home-agent", "router"),
+    says: /:1: role is "router"; one of "home-agent", "mobile-node" is wanted/,
+  },
   {
     name: "overlapping prefixes",
     config: HOME_AGENT.replace('"2001:db8:1::/64"', '"2001:db8:1::/64", "2001:db8::/32"'),

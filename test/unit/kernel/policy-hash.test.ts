@@ -33,6 +33,8 @@ t.test("ours is what stands as we set it", (t) => {
   t.strictSame(decode(0x24, info, true), OURS);
   t.equal(decode(0x24, BEGINNING, true), undefined);
   t.match(decode(0x24, BEGINNING, false), { ipv4: { localBits: 32, remoteBits: 32 } });
+  const [half4, half6] = [WANTED.replace("0020", "2020"), WANTED.replace("0080", "8080")];
+  for (const half of [half4, half6]) t.equal(decode(0x24, half, true), undefined, "one family is not enough");
   t.equal(decode(0x13, info, true), undefined, "another message");
   t.equal(decode(0x24, "00000000", false), undefined, "a kernel without thresholds");
   t.end();

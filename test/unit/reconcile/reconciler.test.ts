@@ -414,3 +414,32 @@ t.test("what others change without a word is mended when one asks for it, and no
   test.strictSame(kernel.batches.slice(batches), [["create policy-hash"]]);
   test.strictSame(repairs, ["drift: policy-hash of site was removed"]);
 });
+
+t.test("a home address comes after its protection and goes before it", async (test) => {
+  const { kernel, reconciler, go } = await bench();
+  const home: KernelObject = {
+    kind: "address",
+    device: "dsmip-hoa",
+    address: ipv6("2001:db8:1::100"),
+    prefixLength: 128,
+    home: true,
+    noPrefixRoute: true,
+  };
+  const selector = { source: { address: home.address, length: 128 }, destination: { address: ipv6("::"), length: 0 } };
+  const block: KernelObject = {
+    kind: "xfrm-policy",
+    ...{ direction: "out", policyType: "main", action: "block" },
+    selector: { ...selector, protocol: 0 },
+    priority: 0x41910800,
+    templates: [],
+  };
+  reconciler.setGroup("node", [home, block, route(1)], 1);
+  await go();
+  reconciler.removeGroup("node", 2);
+  await go();
+  const kinds = kernel.batches.map((batch) => batch.map((line) => line.split(" ")[1]));
+  test.strictSame(kinds, [
+    ["xfrm-policy", "address", "route"],
+    ["route", "address", "xfrm-policy"],
+  ]);
+});
