@@ -2,7 +2,7 @@
 /** dsmipd: argv to daemon. Exit codes: 0 stopped as asked, 1 an error told in one sentence, 2 wrong usage. */
 import { Command } from "commander";
 import { MobilityError } from "./base/errors.js";
-import { type LoadedConfig, loadConfig } from "./config.js";
+import { type LoadedConfig, loadConfig } from "./config/config.js";
 import { type Daemon, startDaemon } from "./daemon/daemon.js";
 import { enterNamespace, isSyscallError } from "./io/native.js";
 import { makeLogger } from "./log.js";

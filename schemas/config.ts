@@ -1,6 +1,6 @@
 /**
  * The configuration file (YAML). Every key a person may write stands here with its meaning, unit and default; JSON Schema is
- * generated from it (schemas/config.schema.json). Cross-checks that need more than one key stand in controller/config.ts.
+ * generated from it (schemas/config.schema.json). Cross-checks that need more than one key stand in controller/config/config.ts.
  */
 import { z } from "zod";
 import { parseIpv4, parseIpv6, parsePrefix } from "../controller/base/ip.js";

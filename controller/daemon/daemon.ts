@@ -1,8 +1,8 @@
 /** From a loaded configuration to a running role. */
-import type { LoadedConfig } from "../config.js";
+import type { LoadedConfig } from "../config/config.js";
 import type { Logger } from "../log.js";
-import { startHomeAgent } from "./home-agent-role.js";
-import { startMobileNode } from "./mobile-node-role.js";
+import { startHomeAgent } from "./home-agent/role.js";
+import { startMobileNode } from "./mobile-node/role.js";
 import { notifySupervisor } from "./supervisor.js";
 
 export interface Daemon {

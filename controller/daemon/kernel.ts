@@ -1,7 +1,7 @@
 /** The running kernel, opened over real sockets. */
-import { netlinkTransports } from "../io/netlink-transport.js";
+import { netlinkTransports } from "../io/netlink/transport.js";
 import { NetlinkKernel, type OpenTransport } from "../kernel/netlink-kernel.js";
-import { type CounterValue, counterDumps, decodeCounters } from "../kernel/nft-counter.js";
+import { type CounterValue, counterDumps, decodeCounters } from "../kernel/nftables/counter.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkMessage } from "../netlink/message.js";
 import { NetlinkSession } from "../netlink/session.js";

@@ -7,21 +7,21 @@ import type { BindingDocument, SecurityDocument, StatusDocument } from "../../sc
 import type { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
-import { Counters, EventLog } from "../events.js";
 import { holdDirectory } from "../io/directory-lock.js";
-import { Journal, type JournalRole } from "../journal.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
 import type { Logger } from "../log.js";
 import { KernelError } from "../netlink/errors.js";
-import { formatObjectShort } from "../plan/format.js";
-import type { KernelObject } from "../plan/objects.js";
-import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/inputs.js";
+import { formatObjectShort } from "../plan/objects/format.js";
+import type { KernelObject } from "../plan/objects/objects.js";
+import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
 import { type GroupResult, Reconciler } from "../reconcile/reconciler.js";
+import { Counters, EventLog } from "../store/events.js";
+import { Journal, type JournalRole } from "../store/journal.js";
 import { VERSION } from "../version.js";
 import { openKernel, PacketCounters, setTimer } from "./kernel.js";
 import { checkPrivileges, checkTun, explainRefusal, holdAddresses } from "./preflight.js";
-import { Signalling, type SignallingListener, type SignallingSite, sendFailure } from "./signalling.js";
-import { SignallingSockets } from "./signalling-sockets.js";
+import { Signalling, type SignallingListener, type SignallingSite, sendFailure } from "./signalling/signalling.js";
+import { SignallingSockets } from "./signalling/sockets.js";
 import { auditDocument, planDocument } from "./views.js";
 
 export interface PlatformOptions {

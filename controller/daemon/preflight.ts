@@ -13,7 +13,7 @@ import {
   prefixContains,
 } from "../base/ip.js";
 import { KernelError } from "../netlink/errors.js";
-import type { KernelObject } from "../plan/objects.js";
+import type { KernelObject } from "../plan/objects/objects.js";
 
 /** Bit numbers of linux/capability.h. */
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13 } as const;

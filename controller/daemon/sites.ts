@@ -1,9 +1,9 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
 import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
-import { assignSlots } from "../plan/request-ids.js";
+import { assignSlots } from "../plan/security/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
-import type { MobileNodeSite } from "../protocol/attachment.js";
-import type { HomeAgentSite, HomeSubscriber } from "../protocol/home-agent-inputs.js";
+import type { HomeAgentSite, HomeSubscriber } from "../protocol/mip6/home-agent/inputs.js";
+import type { MobileNodeSite } from "../protocol/movement/attachment.js";
 
 export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
   const {

@@ -1,5 +1,5 @@
 /** sd_notify(3): tells systemd how we are, if it asked to be told. */
-import { sendUnixDatagram } from "../io/unix-datagram.js";
+import { sendUnixDatagram } from "../io/unix/datagram.js";
 
 /** `state`: lines like READY=1. Never throws: a supervisor that cannot be told changes nothing for the nodes. */
 export function notifySupervisor(state: string, path = process.env["NOTIFY_SOCKET"]): void {

@@ -1,8 +1,8 @@
 /** From the daemon's values to the documents of the control interface. Pure. */
 
 import type { AuditDocument, PlanDocument } from "../../schemas/control.js";
-import { formatObject } from "../plan/format.js";
-import { type KernelObject, objectKey } from "../plan/objects.js";
+import { formatObject } from "../plan/objects/format.js";
+import { type KernelObject, objectKey } from "../plan/objects/objects.js";
 import type { AuditDifference } from "../reconcile/audit.js";
 
 export function planDocument(homeAddress: string, objects: readonly KernelObject[]): PlanDocument {

@@ -6,8 +6,8 @@
 import { DeadlineQueue } from "../base/deadline-queue.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import { after, earliest, type Instant, seconds } from "../base/time.js";
-import { PURPOSES, type Purpose, type RequestIds } from "../plan/request-ids.js";
-import type { AeadKey, EspState } from "../plan/security-objects.js";
+import type { AeadKey, EspState } from "../plan/objects/security.js";
+import { PURPOSES, type Purpose, type RequestIds } from "../plan/security/request-ids.js";
 import type { Association, AssociationEnds, Associations, ChildAssociations } from "../plan/site.js";
 
 /** One direction of what was negotiated, as the kernel tells it. */

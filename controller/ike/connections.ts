@@ -8,8 +8,8 @@
  * used in transport mode either way. Its selectors leave the protocol out, because by them the home agent tells the two apart.
  */
 import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIpv6 } from "../base/ip.js";
-import { negotiatedReqid, type Purpose, reqidOf, type Slots } from "../plan/request-ids.js";
-import { ORIGINAL_MARK } from "../plan/security-marks.js";
+import { ORIGINAL_MARK } from "../plan/security/marks.js";
+import { negotiatedReqid, type Purpose, reqidOf, type Slots } from "../plan/security/request-ids.js";
 import { ESP_UDP_PORT } from "../plan/site.js";
 import type { ViciSection } from "../vici/message.js";
 

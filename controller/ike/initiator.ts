@@ -5,7 +5,7 @@
 import { MobilityError } from "../base/errors.js";
 import { type IpAddress, parseIp } from "../base/ip.js";
 import type { SetTimer } from "../netlink/transport.js";
-import { DEMANDED_PURPOSES, type DemandedPurpose, type Purpose } from "../plan/request-ids.js";
+import { DEMANDED_PURPOSES, type DemandedPurpose, type Purpose } from "../plan/security/request-ids.js";
 import type { ViciSection } from "../vici/message.js";
 import { ANSWER_MS } from "../vici/session.js";
 import { childrenOf, listSas, spiOf } from "./child-sas.js";

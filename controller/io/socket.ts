@@ -2,9 +2,10 @@
  * A socket over the addon: batches in both directions, errors as events. It knows no protocol; the classes beside it give sockets
  * of one kind their options and their meaning.
  */
-import { decodeSocketAddress, encodeSocketAddress, LITTLE, type SocketAddress } from "./address.js";
-import { type ControlMessage, decodeControl, encodeControl } from "./ancillary.js";
+
 import { EPOLLIN, EPOLLOUT, MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC, SOL_SOCKET } from "./constants.js";
+import { decodeSocketAddress, encodeSocketAddress, LITTLE, type SocketAddress } from "./ip/address.js";
+import { type ControlMessage, decodeControl, encodeControl } from "./ip/ancillary.js";
 import { type Native, type NativeHandle, native, type SyscallError } from "./native.js";
 
 export interface Message {

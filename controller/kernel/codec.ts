@@ -3,7 +3,7 @@
  * netlink-kernel.ts composes them and is the only file that talks to sockets.
  */
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
-import type { KernelObject } from "../plan/objects.js";
+import type { KernelObject } from "../plan/objects/objects.js";
 
 export type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 

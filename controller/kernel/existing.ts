@@ -1,7 +1,7 @@
 /** What the kernel has already, anybody's: looked up when a creation meets something, and whose it is. */
 import type { NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import type { RequestOutcome } from "../netlink/session.js";
-import { type KernelObject, objectKey } from "../plan/objects.js";
+import { type KernelObject, objectKey } from "../plan/objects/objects.js";
 import type { AnyCodec } from "./codec.js";
 import type { InterfaceNames } from "./names.js";
 

@@ -8,7 +8,7 @@ import { KernelError } from "../netlink/errors.js";
 import type { NetlinkMessage } from "../netlink/message.js";
 import { IFF_UP, IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, RTM_DELLINK, RTM_NEWLINK } from "../netlink/rtnetlink.js";
 import type { KernelNames } from "./codec.js";
-import { decodeLinkHeader, LINK_HEADER_LENGTH } from "./headers.js";
+import { decodeLinkHeader, LINK_HEADER_LENGTH } from "./route/headers.js";
 
 interface Interface {
   readonly index: number;

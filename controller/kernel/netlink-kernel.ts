@@ -9,18 +9,18 @@ import { KernelError } from "../netlink/errors.js";
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
-import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects.js";
+import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
-import { dumpLinks } from "./link.js";
 import { type DeviceLoss, InterfaceNames } from "./names.js";
-import { applyTransaction } from "./nft-batch.js";
-import { probeNftFeatures } from "./nft-features.js";
+import { applyTransaction } from "./nftables/batch.js";
+import { probeNftFeatures } from "./nftables/features.js";
 import { decodeNotifications } from "./notifications.js";
 import { applyBatch, type BatchContext } from "./operation-batch.js";
 import { NOTIFICATION_GROUPS, standardCodecs } from "./registry.js";
-import { type SysctlFiles, SysctlStore } from "./sysctl.js";
-import { type MoveAnnouncement, migrateRequest } from "./xfrm-migrate.js";
+import { dumpLinks } from "./route/link.js";
+import { type SysctlFiles, SysctlStore } from "./route/sysctl.js";
+import { type MoveAnnouncement, migrateRequest } from "./xfrm/migrate.js";
 
 /** A socket of a family that has joined the multicast groups. */
 export type OpenTransport = (family: NetlinkFamily, groups: readonly number[]) => NetlinkTransport;

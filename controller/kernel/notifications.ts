@@ -9,11 +9,11 @@ import { NLM_F_REPLACE } from "../netlink/constants.js";
 import type { NetlinkFamily, ReceivedMessage } from "../netlink/message.js";
 import { splitMessages } from "../netlink/message.js";
 import { RTM_DELADDR, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
-import { type KernelObject, OWNERSHIP } from "../plan/objects.js";
+import { type KernelObject, OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelChange } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
 import type { DeviceLoss, InterfaceNames } from "./names.js";
-import { NFPROTO_INET, NFTA_TABLE_NAME } from "./nft-constants.js";
+import { NFPROTO_INET, NFTA_TABLE_NAME } from "./nftables/constants.js";
 import { FLUSHES, isNftElementMessage, REMOVALS } from "./registry.js";
 
 /** sizeof(struct nfgenmsg). */

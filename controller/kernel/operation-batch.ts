@@ -10,14 +10,14 @@ import { MobilityError } from "../base/errors.js";
 import { EEXIST, ENODEV, EOPNOTSUPP } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
-import { objectsEqual } from "../plan/equal.js";
-import { formatObjectShort } from "../plan/format.js";
-import { type KernelObject, OWNERSHIP } from "../plan/objects.js";
-import { isIrreplaceable } from "../plan/succession.js";
+import { objectsEqual } from "../plan/objects/equal.js";
+import { formatObjectShort } from "../plan/objects/format.js";
+import { type KernelObject, OWNERSHIP } from "../plan/objects/objects.js";
+import { isIrreplaceable } from "../plan/security/succession.js";
 import type { Operation } from "../reconcile/kernel-port.js";
 import type { AnyCodec, KernelNames } from "./codec.js";
 import { allExisting, type Found, findExisting, type Lookup } from "./existing.js";
-import { type Heir, inherit, predecessorsOf, wipeInheritance } from "./inheritance.js";
+import { type Heir, inherit, predecessorsOf, wipeInheritance } from "./route/inheritance.js";
 
 /** Taking over, changing, making again what vanished meanwhile: after that, somebody else is fighting us. */
 const MAX_ROUNDS = 4;

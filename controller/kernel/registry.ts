@@ -16,15 +16,11 @@ import {
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
 } from "../netlink/rtnetlink.js";
-import { addressCodec } from "./address.js";
 import type { AnyCodec } from "./codec.js";
-import { fouCodec } from "./fou.js";
-import { linkCodec } from "./link.js";
-import { proxyNeighbourCodec } from "./neighbour.js";
-import { NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM } from "./nft-constants.js";
-import { createNftElementCodec, NftSets } from "./nft-element.js";
-import type { NftFeatures } from "./nft-features.js";
-import { createNftTableCodec } from "./nft-table.js";
+import { NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM } from "./nftables/constants.js";
+import { createNftElementCodec, NftSets } from "./nftables/element.js";
+import type { NftFeatures } from "./nftables/features.js";
+import { createNftTableCodec } from "./nftables/table.js";
 import {
   NFNLGRP_NFTABLES,
   XFRM_MSG_FLUSHPOLICY,
@@ -32,12 +28,16 @@ import {
   XFRMNLGRP_POLICY,
   XFRMNLGRP_SA,
 } from "./notification-constants.js";
-import { policyHashCodec } from "./policy-hash.js";
-import { routeCodec } from "./route.js";
-import { ruleCodec } from "./rule.js";
-import { XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA } from "./xfrm-constants.js";
-import { xfrmPolicyCodec } from "./xfrm-policy.js";
-import { xfrmStateCodec } from "./xfrm-state.js";
+import { addressCodec } from "./route/address.js";
+import { fouCodec } from "./route/fou.js";
+import { linkCodec } from "./route/link.js";
+import { proxyNeighbourCodec } from "./route/neighbour.js";
+import { routeCodec } from "./route/route.js";
+import { ruleCodec } from "./route/rule.js";
+import { XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA } from "./xfrm/constants.js";
+import { xfrmPolicyCodec } from "./xfrm/policy.js";
+import { policyHashCodec } from "./xfrm/policy-hash.js";
+import { xfrmStateCodec } from "./xfrm/state.js";
 
 export interface CodecOptions extends NftFeatures {
   /** UDP ports of the kernel's GUE receiver that are ours (they carry no mark). */

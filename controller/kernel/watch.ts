@@ -16,12 +16,12 @@ import {
 } from "../netlink/rtnetlink.js";
 import { NetlinkSession } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
-import type { NetworkView } from "../protocol/network-view.js";
-import { encodeAddressHeader } from "./headers.js";
-import { dumpLinks } from "./link.js";
+import type { NetworkView } from "../protocol/movement/network-view.js";
 import type { OpenTransport } from "./netlink-kernel.js";
-import { NetworkPicture } from "./network-picture.js";
-import { dumpRoutes } from "./route.js";
+import { encodeAddressHeader } from "./route/headers.js";
+import { dumpLinks } from "./route/link.js";
+import { NetworkPicture } from "./route/network-picture.js";
+import { dumpRoutes } from "./route/route.js";
 
 const GROUPS = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE];
 

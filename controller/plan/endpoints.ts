@@ -8,7 +8,7 @@ import {
   isIpv4,
   type Prefix,
 } from "../base/ip.js";
-import type { DataPath, Endpoint } from "../protocol/inputs.js";
+import type { DataPath, Endpoint } from "../protocol/mip6/inputs.js";
 
 /** Endpoints compared: the protocol's own function is no type and may not be imported here. */
 export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {

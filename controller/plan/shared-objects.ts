@@ -1,7 +1,7 @@
 /** Objects that the plans of both roles are made of. */
 import { IPV6_ANY, type Ipv4Address } from "../base/ip.js";
-import type { Link, Sysctl } from "./forwarding-objects.js";
-import type { KernelObject } from "./objects.js";
+import type { Link, Sysctl } from "./objects/forwarding.js";
+import type { KernelObject } from "./objects/objects.js";
 import { DEFAULT_MTU, RULE_PRIORITY, SIGNALLING_TABLE, TUN_DEVICE, TUN_MARK } from "./site.js";
 
 export function sysctl(path: string, value: number): Sysctl {

@@ -5,8 +5,8 @@
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { ipv4 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
-import type { Purpose, Slots } from "./request-ids.js";
-import type { AeadKey, XfrmMark } from "./security-objects.js";
+import type { AeadKey, XfrmMark } from "./objects/security.js";
+import type { Purpose, Slots } from "./security/request-ids.js";
 
 /** RFC 5555 §8; the kernel's GUE port holds it, so signalling is steered to the next one. */
 export const DSMIP_PORT = 4191;

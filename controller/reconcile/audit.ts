@@ -1,6 +1,6 @@
 /** The kernel's truth against the plan. */
-import { objectsEqual } from "../plan/equal.js";
-import type { KernelObject } from "../plan/objects.js";
+import { objectsEqual } from "../plan/objects/equal.js";
+import type { KernelObject } from "../plan/objects/objects.js";
 
 export interface AuditDifference {
   readonly key: string;

@@ -1,6 +1,6 @@
 /** The operations that make the kernel's objects the wanted ones. Pure: diff(x, x) is empty, and applying diff(a, b) to a gives b. */
-import { objectsEqual } from "../plan/equal.js";
-import { type KernelObject, objectKey } from "../plan/objects.js";
+import { objectsEqual } from "../plan/objects/equal.js";
+import { type KernelObject, objectKey } from "../plan/objects/objects.js";
 import type { Operation } from "./kernel-port.js";
 import { rankOf } from "./order.js";
 

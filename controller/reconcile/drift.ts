@@ -1,7 +1,7 @@
 /** What became of the kernel's objects behind the ledger's back, as announced: whom it hurts, and what is lost for good. */
-import { objectsEqual } from "../plan/equal.js";
-import { type KernelObject, objectKey } from "../plan/objects.js";
-import { isIrreplaceable } from "../plan/succession.js";
+import { objectsEqual } from "../plan/objects/equal.js";
+import { type KernelObject, objectKey } from "../plan/objects/objects.js";
+import { isIrreplaceable } from "../plan/security/succession.js";
 import type { KernelChange } from "./kernel-port.js";
 import type { Damage, Ledger, Loss } from "./ledger.js";
 

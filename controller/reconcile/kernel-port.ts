@@ -1,6 +1,6 @@
 /** The seam between the reconciler and a kernel: the real one over netlink, or the fake one of the tests. Both obey test/contract. */
 import type { MobilityError } from "../base/errors.js";
-import type { KernelObject, KernelObjectKind } from "../plan/objects.js";
+import type { KernelObject, KernelObjectKind } from "../plan/objects/objects.js";
 
 export type Operation =
   | {

@@ -2,9 +2,9 @@
  * What the reconciler believes: which groups want which objects, and what is in the kernel. A group is everything that stands and falls
  * together (a binding, the site); objects that several groups want in the same form are shared and counted.
  */
-import { objectsEqual } from "../plan/equal.js";
-import { type KernelObject, objectKey } from "../plan/objects.js";
-import { isIrreplaceable, predecessorsOf, successionKey } from "../plan/succession.js";
+import { objectsEqual } from "../plan/objects/equal.js";
+import { type KernelObject, objectKey } from "../plan/objects/objects.js";
+import { isIrreplaceable, predecessorsOf, successionKey } from "../plan/security/succession.js";
 
 interface Believed {
   object: KernelObject;

@@ -4,9 +4,9 @@
  * it was to replace leaps ahead of it, and whichever of the two knows the numbers is kept until the group has got something.
  */
 import { MobilityError } from "../base/errors.js";
-import { objectsEqual } from "../plan/equal.js";
-import { type KernelObject, objectKey } from "../plan/objects.js";
-import { isIrreplaceable, isSending } from "../plan/succession.js";
+import { objectsEqual } from "../plan/objects/equal.js";
+import { type KernelObject, objectKey } from "../plan/objects/objects.js";
+import { isIrreplaceable, isSending } from "../plan/security/succession.js";
 import { byKey, inMakingOrder, inRemovalOrder, inverse, type ObjectMap } from "./diff.js";
 import type { Operation, Outcome } from "./kernel-port.js";
 import type { Ledger, Loss } from "./ledger.js";

@@ -1,5 +1,5 @@
 /** In which order objects come into being, so that each finds what it stands on; they go in the reverse order. */
-import type { KernelObjectKind } from "../plan/objects.js";
+import type { KernelObjectKind } from "../plan/objects/objects.js";
 
 /**
  * Devices before what is on them; the firewall's knowledge of a new endpoint before the routes that lead there, so that no packet is

@@ -9,7 +9,7 @@
  * Objects found at the start that no group claims are removed, but only after `declareComplete`: before that the plan is not whole.
  */
 import type { MobilityError } from "../base/errors.js";
-import { type KernelObject, objectKey } from "../plan/objects.js";
+import { type KernelObject, objectKey } from "../plan/objects/objects.js";
 import { type AuditDifference, compare } from "./audit.js";
 import { byKey, diff, inRemovalOrder, type ObjectMap } from "./diff.js";
 import { takeIn } from "./drift.js";

@@ -6,12 +6,12 @@
 import assert from "node:assert/strict";
 import { ipv4, ipv6 } from "../../controller/base/ip.js";
 import { Secret } from "../../controller/base/secret.js";
-import { objectsEqual } from "../../controller/plan/equal.js";
-import type { NftElement, NftTable } from "../../controller/plan/firewall-objects.js";
-import type { Address, Link, Route } from "../../controller/plan/forwarding-objects.js";
-import { type KernelObject, OWNERSHIP, objectKey } from "../../controller/plan/objects.js";
-import { SENDING_MARK } from "../../controller/plan/security-marks.js";
-import type { XfrmState } from "../../controller/plan/security-objects.js";
+import { objectsEqual } from "../../controller/plan/objects/equal.js";
+import type { NftElement, NftTable } from "../../controller/plan/objects/firewall.js";
+import type { Address, Link, Route } from "../../controller/plan/objects/forwarding.js";
+import { type KernelObject, OWNERSHIP, objectKey } from "../../controller/plan/objects/objects.js";
+import type { XfrmState } from "../../controller/plan/objects/security.js";
+import { SENDING_MARK } from "../../controller/plan/security/marks.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../../controller/reconcile/kernel-port.js";
 import { KIND_ORDER } from "../../controller/reconcile/order.js";
 

@@ -5,7 +5,7 @@
 import { performance } from "node:perf_hooks";
 import { isIpv4 } from "../../controller/base/ip.js";
 import { ETH_P_ALL } from "../../controller/io/constants.js";
-import { type Frame, PacketSocket } from "../../controller/io/packet-socket.js";
+import { type Frame, PacketSocket } from "../../controller/io/ip/packet-socket.js";
 import { runAsync } from "../kernel/lib/command.js";
 import { decodeFlowPacket, FLOW_PACKET_OCTETS } from "./flow-record.js";
 import { FLOWS, flowsOf } from "./flows.js";

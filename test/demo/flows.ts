@@ -5,8 +5,8 @@
  */
 import { performance } from "node:perf_hooks";
 import type { Family, IpAddress } from "../../controller/base/ip.js";
-import type { IpPacket, IpSocket, OutgoingPacket } from "../../controller/io/ip-socket.js";
-import { openUdpSocket } from "../../controller/io/udp-socket.js";
+import type { IpPacket, IpSocket, OutgoingPacket } from "../../controller/io/ip/ip-socket.js";
+import { openUdpSocket } from "../../controller/io/ip/udp-socket.js";
 import {
   combine,
   decodeFlowPacket,

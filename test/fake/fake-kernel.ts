@@ -1,7 +1,7 @@
 /** A kernel in memory that obeys test/contract/kernel-port.ts: strangers' objects, refusals on demand, atomic nftables transactions. */
 import { MobilityError } from "../../controller/base/errors.js";
-import { objectsEqual } from "../../controller/plan/equal.js";
-import { type KernelObject, type KernelObjectKind, objectKey } from "../../controller/plan/objects.js";
+import { objectsEqual } from "../../controller/plan/objects/equal.js";
+import { type KernelObject, type KernelObjectKind, objectKey } from "../../controller/plan/objects/objects.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../../controller/reconcile/kernel-port.js";
 
 export class FakeKernel implements KernelPort {

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectUnixStream } from "../../controller/io/unix-stream.js";
+import { connectUnixStream } from "../../controller/io/unix/stream.js";
 import type { ViciTransport } from "../../controller/vici/transport.js";
 
 const PROGRAM = "/usr/sbin/charon-systemd";

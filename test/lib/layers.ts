@@ -25,11 +25,15 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   vici: { values: ["base"], types: ["netlink/transport"] },
   kernel: {
     values: ["base", "netlink", "plan"],
-    types: ["reconcile/kernel-port", "protocol/network-view"],
+    types: ["reconcile/kernel-port", "protocol/movement/network-view"],
     packages: ["node:fs"],
   },
   io: { values: ["base"], types: ["netlink/transport", "vici/transport"], packages: ["*"] },
   ike: { values: ["base", "plan", "vici"], types: ["netlink/transport"] },
+  /** Files that a person writes: read, checked against schemas/ and each other, told with file, key and remedy. */
+  config: { values: ["base", "schemas"], packages: ["node:path", "node:fs", "node:crypto", "yaml", "zod"] },
+  /** What is kept: on the disk (journal), in memory (events, counters). */
+  store: { values: ["base", "schemas"], types: ["protocol"], packages: ["*"] },
   control: { values: ["base", "schemas"], types: ["*"], packages: ["*"] },
   /** controller/daemon and the files directly in controller/. */
   daemon: { values: ["*"], packages: ["*"] },

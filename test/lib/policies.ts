@@ -1,7 +1,7 @@
 /** Which of the planned policies the kernel would choose for a packet, and what becomes of the packet by it. */
 import { type IpAddress, prefixContains } from "../../controller/base/ip.js";
-import type { KernelObject } from "../../controller/plan/objects.js";
-import type { XfrmPolicy, XfrmSelector } from "../../controller/plan/security-objects.js";
+import type { KernelObject } from "../../controller/plan/objects/objects.js";
+import type { XfrmPolicy, XfrmSelector } from "../../controller/plan/objects/security.js";
 
 export interface PolicyPacket {
   readonly direction: XfrmPolicy["direction"];

@@ -3,13 +3,13 @@
  * ESRCH, ENODEV …) and its silence about proxies. It keeps the octets that it was given, so what is dumped is what was sent.
  */
 import { toHex } from "../../controller/base/bytes.js";
+import type { OpenTransport } from "../../controller/kernel/netlink-kernel.js";
 import {
   decodeLinkHeader,
   decodeNeighbourHeader,
   decodeRouteHeader,
   encodeLinkHeader,
-} from "../../controller/kernel/headers.js";
-import type { OpenTransport } from "../../controller/kernel/netlink-kernel.js";
+} from "../../controller/kernel/route/headers.js";
 import { type AttributeMap, AttributeWriter, readAttributes } from "../../controller/netlink/attribute.js";
 import { NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE } from "../../controller/netlink/constants.js";
 import { EEXIST, EINVAL, ENODEV, ENOENT, ESRCH } from "../../controller/netlink/errno.js";

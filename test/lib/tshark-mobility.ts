@@ -1,7 +1,7 @@
 /** What tshark should read in a Mobility Header, by its own field names. Numbers only: its names for them are partly wrong. */
 import { toHex } from "../../controller/base/bytes.js";
-import type { KnownMessage, MobilityMessage } from "../../controller/wire/mobility-message.js";
-import type { MobilityOption } from "../../controller/wire/mobility-options.js";
+import type { KnownMessage, MobilityMessage } from "../../controller/wire/mip6/messages/mobility-message.js";
+import type { MobilityOption } from "../../controller/wire/mip6/options/mobility.js";
 
 type Fields = Record<string, string[]>;
 type Part<T extends KnownMessage["type"]> = Extract<KnownMessage, { readonly type: T }>;

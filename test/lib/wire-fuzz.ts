@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fromHex, toHex } from "../../controller/base/bytes.js";
 import { DecodeError, EncodeError } from "../../controller/base/errors.js";
-import { RO_PROFILE, SOLIMAN_2004_PROFILE } from "../../controller/wire/profile.js";
+import { RO_PROFILE, SOLIMAN_2004_PROFILE } from "../../controller/wire/mip6/profile.js";
 import { repositoryPath } from "./repository.js";
 import { plain, type Surroundings, WIRE_FORMATS, type WireFormat } from "./wire-vectors.js";
 

@@ -7,35 +7,35 @@ import { fromHex, toHex } from "../../controller/base/bytes.js";
 import type { DecodeError } from "../../controller/base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIp } from "../../controller/base/ip.js";
 import { ok, type Result } from "../../controller/base/result.js";
-import { type ArpPacket, decodeArp, encodeArp } from "../../controller/wire/arp.js";
-import {
-  type DestinationOptions,
-  decodeDestinationOptions,
-  encodeDestinationOptions,
-} from "../../controller/wire/destination-options.js";
+import { type ArpPacket, decodeArp, encodeArp } from "../../controller/wire/ip/arp.js";
 import {
   decodeIcmpv6,
   encodeIcmpv6,
   type Icmpv6Message,
   verifyIcmpv6Checksum,
   withIcmpv6Checksum,
-} from "../../controller/wire/icmpv6.js";
-import { decodeIpv4Packet, encodeIpv4Packet, type Ipv4Packet } from "../../controller/wire/ipv4.js";
-import { decodeIpv6Packet, encodeIpv6Packet, type Ipv6Packet } from "../../controller/wire/ipv6.js";
+} from "../../controller/wire/ip/icmpv6.js";
+import { decodeIpv4Packet, encodeIpv4Packet, type Ipv4Packet } from "../../controller/wire/ip/ipv4.js";
+import { decodeIpv6Packet, encodeIpv6Packet, type Ipv6Packet } from "../../controller/wire/ip/ipv6.js";
+import { decodeUdp, encodeUdp, type UdpDatagram } from "../../controller/wire/ip/udp.js";
 import {
   decodeMobilityMessage,
   encodeMobilityMessage,
   verifyChecksum,
   withChecksum,
-} from "../../controller/wire/mobility-header.js";
-import type { MobilityMessage } from "../../controller/wire/mobility-message.js";
-import { type CodecContext, RO_PROFILE, SOLIMAN_2004_PROFILE } from "../../controller/wire/profile.js";
+} from "../../controller/wire/mip6/messages/mobility-header.js";
+import type { MobilityMessage } from "../../controller/wire/mip6/messages/mobility-message.js";
+import {
+  type DestinationOptions,
+  decodeDestinationOptions,
+  encodeDestinationOptions,
+} from "../../controller/wire/mip6/options/destination.js";
+import { type CodecContext, RO_PROFILE, SOLIMAN_2004_PROFILE } from "../../controller/wire/mip6/profile.js";
 import {
   decodeType2RoutingHeader,
   encodeType2RoutingHeader,
   type Type2RoutingHeader,
-} from "../../controller/wire/routing-header.js";
-import { decodeUdp, encodeUdp, type UdpDatagram } from "../../controller/wire/udp.js";
+} from "../../controller/wire/mip6/routing-header.js";
 import { repositoryPath } from "./repository.js";
 
 export interface ExpectedError {

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -52,8 +51,14 @@ static void open_source(struct source *source, const char *device, const char *p
   source->length = strtoul(length, NULL, 10);
   source->count = source->length ? (size_t)facts.st_size / source->length : 0;
   if (source->count < BATCH) errno = EINVAL, fail(path);
-  source->frames = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
-  if (source->frames == MAP_FAILED) fail("mmap");
+  /* Memory of our own and not a mapping of the file: User Mode Linux refuses to send from some pages of one (EFAULT). */
+  source->frames = malloc((size_t)facts.st_size);
+  if (!source->frames) fail("malloc");
+  for (size_t at = 0; at < (size_t)facts.st_size;) {
+    ssize_t got = read(file, source->frames + at, (size_t)facts.st_size - at);
+    if (got <= 0) fail(path);
+    at += (size_t)got;
+  }
   close(file);
   source->socket = socket(AF_PACKET, SOCK_RAW, 0); /* protocol 0: it receives nothing */
   if (source->socket < 0) fail("socket");

@@ -6,16 +6,16 @@ import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
 import { fromHex } from "../../controller/base/bytes.js";
 import type { Ipv4Address } from "../../controller/base/ip.js";
 import { seq16 } from "../../controller/base/seq16.js";
-import { decodeIpv6Packet, encodeIpv6Packet } from "../../controller/wire/ipv6.js";
-import { bindingUpdateFlags } from "../../controller/wire/mh-registration.js";
+import { decodeIpv6Packet, encodeIpv6Packet } from "../../controller/wire/ip/ipv6.js";
 import {
   type BindingAcknowledgement,
   decodeMobilityMessage,
   encodeMobilityMessage,
   verifyChecksum,
   withChecksum,
-} from "../../controller/wire/mobility-header.js";
-import { Protocol } from "../../controller/wire/registry.js";
+} from "../../controller/wire/mip6/messages/mobility-header.js";
+import { bindingUpdateFlags } from "../../controller/wire/mip6/messages/registration.js";
+import { Protocol } from "../../controller/wire/mip6/registry.js";
 import { HOME_AGENT, type MobileNode } from "./places.js";
 
 const KEY_OCTETS = 16;

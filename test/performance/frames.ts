@@ -1,11 +1,11 @@
 /** The packets of the forwarding benchmark, as Ethernet frames: payload in a tunnel on its way in, and payload on its way to a tunnel. */
 import type { IpAddress } from "../../controller/base/ip.js";
 import { isIpv4, isIpv6 } from "../../controller/base/ip.js";
-import type { Endpoint } from "../../controller/protocol/inputs.js";
-import { encodeIpv4Packet, ipv4Header } from "../../controller/wire/ipv4.js";
-import { encodeIpv6Packet } from "../../controller/wire/ipv6.js";
-import { DSMIP6_PORT, Protocol } from "../../controller/wire/registry.js";
-import { encodeUdp } from "../../controller/wire/udp.js";
+import type { Endpoint } from "../../controller/protocol/mip6/inputs.js";
+import { encodeIpv4Packet, ipv4Header } from "../../controller/wire/ip/ipv4.js";
+import { encodeIpv6Packet } from "../../controller/wire/ip/ipv6.js";
+import { encodeUdp } from "../../controller/wire/ip/udp.js";
+import { DSMIP6_PORT, Protocol } from "../../controller/wire/mip6/registry.js";
 import { CORRESPONDENT, HOME_AGENT, type InnerFamily, mobileNode } from "./places.js";
 
 export type Direction = "decapsulation" | "encapsulation";

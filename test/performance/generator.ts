@@ -1,9 +1,9 @@
 /** Mobile nodes behind NATs, as many as wanted, all in one socket of the load's namespace: sends their updates and notes when each answer came. */
 import { type Ipv4Address, ipv4 } from "../../controller/base/ip.js";
 import { SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET } from "../../controller/io/constants.js";
-import type { IpSocket, OutgoingPacket } from "../../controller/io/ip-socket.js";
-import { openUdpSocket } from "../../controller/io/udp-socket.js";
-import { BindingStatus, DSMIP6_PORT } from "../../controller/wire/registry.js";
+import type { IpSocket, OutgoingPacket } from "../../controller/io/ip/ip-socket.js";
+import { openUdpSocket } from "../../controller/io/ip/udp-socket.js";
+import { BindingStatus, DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
 import { EspNode } from "./esp-node.js";
 import { endpointOf, HOME_AGENT, mobileNode } from "./places.js";
 

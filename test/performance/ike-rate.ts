@@ -15,7 +15,7 @@ import {
   mobileNodeConnection,
 } from "../../controller/ike/connections.js";
 import { loadCredentials } from "../../controller/ike/credentials.js";
-import { connectUnixStream } from "../../controller/io/unix-stream.js";
+import { connectUnixStream } from "../../controller/io/unix/stream.js";
 import { isSection } from "../../controller/vici/message.js";
 import { isYes } from "../../controller/vici/section.js";
 import { ViciSession } from "../../controller/vici/session.js";

@@ -8,12 +8,12 @@
 import { parsePrefix } from "../../controller/base/ip.js";
 import { openKernel } from "../../controller/daemon/kernel.js";
 import { enterNamespace } from "../../controller/io/native.js";
-import { planBinding, planHomeAgentSite } from "../../controller/plan/home-agent-plan.js";
-import type { KernelObject } from "../../controller/plan/objects.js";
-import { assignSlots } from "../../controller/plan/request-ids.js";
-import { planNegotiatedSubscriber } from "../../controller/plan/security-plan.js";
+import { planBinding, planHomeAgentSite } from "../../controller/plan/home-agent/plan.js";
+import type { KernelObject } from "../../controller/plan/objects/objects.js";
+import { assignSlots } from "../../controller/plan/security/request-ids.js";
+import { planNegotiatedSubscriber } from "../../controller/plan/security/subscriber.js";
+import type { NodeProtection } from "../../controller/plan/security/tunnel-associations.js";
 import { type HomeAgentPlanSite, TUN_DEVICE, type TunnelProfileSpec } from "../../controller/plan/site.js";
-import type { NodeProtection } from "../../controller/plan/tunnel-associations.js";
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
 import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { homeAgentAssociations } from "./esp-frames.js";

@@ -1,6 +1,6 @@
 /** The addresses of the benchmark's network: one home agent and as many mobile nodes as are asked for, each by its number from 0. */
 import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../controller/base/ip.js";
-import type { DataPath, Endpoint } from "../../controller/protocol/inputs.js";
+import type { DataPath, Endpoint } from "../../controller/protocol/mip6/inputs.js";
 
 export const HOME_AGENT = { ipv4: ipv4("203.0.113.1"), ipv6: ipv6("2001:db8:f::1") } as const;
 /** Where the home agent's wide-area link leads. */

@@ -3,9 +3,9 @@
  * handovers one after the other. Beside them, `ip -batch` adding the same routes on the same kind of device.
  */
 
-import { formatObject } from "../../controller/plan/format.js";
-import { planBinding } from "../../controller/plan/home-agent-plan.js";
-import type { DataPath } from "../../controller/protocol/inputs.js";
+import { planBinding } from "../../controller/plan/home-agent/plan.js";
+import { formatObject } from "../../controller/plan/objects/format.js";
+import type { DataPath } from "../../controller/protocol/mip6/inputs.js";
 import { run } from "../kernel/lib/command.js";
 import { Generator } from "./generator.js";
 import { HomeAgent } from "./home-agent.js";

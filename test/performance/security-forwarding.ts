@@ -4,8 +4,8 @@
  * so every frame that comes in is a new one, sealed ahead of time; slices are therefore counted in frames.
  */
 import { SOL_UDP } from "../../controller/io/constants.js";
-import { openUdpSocket } from "../../controller/io/udp-socket.js";
-import { UDP_ENCAP_ESPINUDP } from "../../controller/kernel/xfrm-constants.js";
+import { openUdpSocket } from "../../controller/io/ip/udp-socket.js";
+import { UDP_ENCAP_ESPINUDP } from "../../controller/kernel/xfrm/constants.js";
 import { ESP_UDP_PORT } from "../../controller/plan/site.js";
 import { espFrames, nodeAt, type SealedNodes, seal } from "./esp-frames.js";
 import { type InstallReport, install, SOMEBODY_ELSE } from "./forwarding.js";

@@ -6,8 +6,11 @@ import { isDeepStrictEqual } from "node:util";
 import { type Ipv4Address, type Ipv6Address, ipv4, ipv6, type Prefix, parsePrefix } from "../../controller/base/ip.js";
 import { seq16 } from "../../controller/base/seq16.js";
 import { after, elapsed, type Instant, instant, seconds } from "../../controller/base/time.js";
-import { type BindingEntry, type BindingView, viewOf } from "../../controller/protocol/binding-cache.js";
-import { HomeAgentState, nextDeadline, step } from "../../controller/protocol/home-agent.js";
+import {
+  type BindingEntry,
+  type BindingView,
+  viewOf,
+} from "../../controller/protocol/mip6/home-agent/binding-cache.js";
 import type {
   DataPathEffect,
   DataPathRemovedEffect,
@@ -15,12 +18,17 @@ import type {
   HomeAgentInput,
   HomeAgentSite,
   HomeSubscriber,
-} from "../../controller/protocol/home-agent-inputs.js";
-import type { Arrival, DataPath, ProtocolEvent, SendEffect } from "../../controller/protocol/inputs.js";
-import { type BindingUpdateFlags, bindingUpdateFlags } from "../../controller/wire/mh-registration.js";
-import { decodeMobilityMessage, encodeMobilityMessage } from "../../controller/wire/mobility-header.js";
-import type { BindingAcknowledgement, BindingUpdate, MobilityMessage } from "../../controller/wire/mobility-message.js";
-import type { MobilityOption } from "../../controller/wire/mobility-options.js";
+} from "../../controller/protocol/mip6/home-agent/inputs.js";
+import { HomeAgentState, nextDeadline, step } from "../../controller/protocol/mip6/home-agent/machine.js";
+import type { Arrival, DataPath, ProtocolEvent, SendEffect } from "../../controller/protocol/mip6/inputs.js";
+import { decodeMobilityMessage, encodeMobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
+import type {
+  BindingAcknowledgement,
+  BindingUpdate,
+  MobilityMessage,
+} from "../../controller/wire/mip6/messages/mobility-message.js";
+import { type BindingUpdateFlags, bindingUpdateFlags } from "../../controller/wire/mip6/messages/registration.js";
+import type { MobilityOption } from "../../controller/wire/mip6/options/mobility.js";
 
 export const HA = ipv6("2001:db8:1::1");
 export const HA4 = ipv4("203.0.113.1");

@@ -1,8 +1,7 @@
 /** A mobile node of the simulation: its machine, its kernel, its links, and the payload flows from and to it. */
 import type { Ipv4Address, Ipv6Address } from "../../controller/base/ip.js";
 import type { Instant } from "../../controller/base/time.js";
-import type { MobileNodeSite } from "../../controller/protocol/attachment.js";
-import type { Arrival, SendEffect } from "../../controller/protocol/inputs.js";
+import type { Arrival, SendEffect } from "../../controller/protocol/mip6/inputs.js";
 import {
   initialMobileNode,
   type LocalEndpoint,
@@ -12,11 +11,12 @@ import {
   type MobileNodeState,
   nextDeadline,
   step,
-} from "../../controller/protocol/mobile-node.js";
-import type { MobileNodeRecord } from "../../controller/protocol/mobile-node-record.js";
-import type { MobilityMessage } from "../../controller/wire/mobility-header.js";
-import { DSMIP6_PORT } from "../../controller/wire/registry.js";
-import { HOME_AGENT, HOME_AGENT_IPV4, network } from "../unit/protocol/mobile-node-chart.js";
+} from "../../controller/protocol/mip6/mobile-node/machine.js";
+import type { MobileNodeRecord } from "../../controller/protocol/mip6/mobile-node/record.js";
+import type { MobileNodeSite } from "../../controller/protocol/movement/attachment.js";
+import type { MobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
+import { DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
+import { HOME_AGENT, HOME_AGENT_IPV4, network } from "../unit/protocol/mip6/mobile-node/chart.js";
 import { type Outer, outward, type Plug, reaches } from "./network.js";
 import type { Simulation } from "./simulation.js";
 

@@ -1,7 +1,7 @@
 /** A mobile node and its home agent, machine to machine: registrations, NATs, restarts, the end. */
 import t from "tap";
-import { listEntries } from "../../controller/protocol/binding-update-list.js";
-import { lookup } from "../../controller/protocol/home-agent.js";
+import { lookup } from "../../controller/protocol/mip6/home-agent/machine.js";
+import { listEntries } from "../../controller/protocol/mip6/mobile-node/binding-update-list.js";
 import { FORMATS, PLACES, type PlaceName, World } from "./places.js";
 import { Simulation, type SimulationOptions } from "./simulation.js";
 

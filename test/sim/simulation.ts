@@ -5,24 +5,28 @@
  */
 import { type Ipv6Address, ipv6 } from "../../controller/base/ip.js";
 import type { Instant } from "../../controller/base/time.js";
-import type { MobileNodeSite } from "../../controller/protocol/attachment.js";
+import type {
+  HomeAgentEffect,
+  HomeAgentInput,
+  HomeAgentSite,
+} from "../../controller/protocol/mip6/home-agent/inputs.js";
 import {
   dataPaths,
   HomeAgentState,
   nextDeadline as homeAgentDeadline,
   step as homeAgentStep,
-} from "../../controller/protocol/home-agent.js";
-import type { HomeAgentEffect, HomeAgentInput, HomeAgentSite } from "../../controller/protocol/home-agent-inputs.js";
+} from "../../controller/protocol/mip6/home-agent/machine.js";
 import {
   type Arrival,
   type DataPath,
   type Endpoint,
   type SendEffect,
   sameEndpoint,
-} from "../../controller/protocol/inputs.js";
-import { decodeMobilityMessage, encodeMobilityMessage } from "../../controller/wire/mobility-header.js";
-import { DSMIP6_PORT } from "../../controller/wire/registry.js";
-import { HOME_AGENT, HOME_AGENT_IPV4, prefix, SITE } from "../unit/protocol/mobile-node-chart.js";
+} from "../../controller/protocol/mip6/inputs.js";
+import type { MobileNodeSite } from "../../controller/protocol/movement/attachment.js";
+import { decodeMobilityMessage, encodeMobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
+import { DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
+import { HOME_AGENT, HOME_AGENT_IPV4, prefix, SITE } from "../unit/protocol/mip6/mobile-node/chart.js";
 import { EventQueue, randomNumbers } from "./event-queue.js";
 import { carry, type Outer, outward, type Plug, reaches } from "./network.js";
 import { SimulatedNode } from "./node.js";

@@ -1,4 +1,4 @@
-/* Prints the size and the field offsets of every struct in controller/kernel/xfrm-layout.ts as the system's headers have them. */
+/* Prints the size and the field offsets of every struct in controller/kernel/xfrm/layout.ts as the system's headers have them. */
 #include <linux/xfrm.h>
 #include <stddef.h>
 #include <stdio.h>

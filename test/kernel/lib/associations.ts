@@ -1,5 +1,5 @@
 /** The security associations that dsmipd has made in a node's kernel, as `ip xfrm state` tells them. */
-import { OWNERSHIP } from "../../../controller/plan/objects.js";
+import { OWNERSHIP } from "../../../controller/plan/objects/objects.js";
 import type { Namespace } from "./namespace.js";
 
 export interface KernelAssociation {

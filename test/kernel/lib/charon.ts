@@ -1,7 +1,7 @@
 /** strongSwan's charon in a namespace of the test, with a VICI socket of its own, and the files that identities are proved with. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { connectUnixStream } from "../../../controller/io/unix-stream.js";
+import { connectUnixStream } from "../../../controller/io/unix/stream.js";
 import { isSection, type ViciSection } from "../../../controller/vici/message.js";
 import { ViciSession } from "../../../controller/vici/session.js";
 import type { Namespace } from "./namespace.js";

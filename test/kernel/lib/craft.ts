@@ -2,10 +2,10 @@
 import type { IpAddress, Ipv6Address } from "../../../controller/base/ip.js";
 import { isIpv4 } from "../../../controller/base/ip.js";
 import { ETH_P_IP, ETH_P_IPV6 } from "../../../controller/io/constants.js";
-import { PacketSocket } from "../../../controller/io/packet-socket.js";
-import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ipv4.js";
-import { encodeIpv6Packet } from "../../../controller/wire/ipv6.js";
-import { encodeUdp } from "../../../controller/wire/udp.js";
+import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
+import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ip/ipv4.js";
+import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { encodeUdp } from "../../../controller/wire/ip/udp.js";
 import type { JsonObject, Namespace } from "./namespace.js";
 import { STATION_PORT } from "./station.js";
 

@@ -1,6 +1,6 @@
 /** One packet through the tunnel: sent by one end, seen on the home agent's wire, received by the other end. */
-import type { SendOptions } from "../../../controller/io/ancillary.js";
-import type { IpPacket } from "../../../controller/io/ip-socket.js";
+import type { SendOptions } from "../../../controller/io/ip/ancillary.js";
+import type { IpPacket } from "../../../controller/io/ip/ip-socket.js";
 import type { Frame } from "./capture.js";
 import { type IpLayer, ipLayersOf, payloadText } from "./frames.js";
 import type { Mobile, PayloadFamily, Scene } from "./scene.js";

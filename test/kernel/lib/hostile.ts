@@ -10,15 +10,18 @@ import { fileURLToPath } from "node:url";
 import { fromHex } from "../../../controller/base/bytes.js";
 import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { fetchDocument } from "../../../controller/control/client.js";
-import { PacketSocket } from "../../../controller/io/packet-socket.js";
-import { homeAddressHeader } from "../../../controller/wire/destination-options.js";
-import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ipv4.js";
-import { encodeIpv6Packet } from "../../../controller/wire/ipv6.js";
-import type { BindingAcknowledgement, MobilityMessage } from "../../../controller/wire/mobility-header.js";
-import { decodeMobilityMessage, verifyChecksum } from "../../../controller/wire/mobility-header.js";
-import type { MobilityOption } from "../../../controller/wire/mobility-options.js";
-import { Protocol } from "../../../controller/wire/registry.js";
-import { encodeUdp } from "../../../controller/wire/udp.js";
+import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
+import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ip/ipv4.js";
+import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { encodeUdp } from "../../../controller/wire/ip/udp.js";
+import type {
+  BindingAcknowledgement,
+  MobilityMessage,
+} from "../../../controller/wire/mip6/messages/mobility-header.js";
+import { decodeMobilityMessage, verifyChecksum } from "../../../controller/wire/mip6/messages/mobility-header.js";
+import { homeAddressHeader } from "../../../controller/wire/mip6/options/destination.js";
+import type { MobilityOption } from "../../../controller/wire/mip6/options/mobility.js";
+import { Protocol } from "../../../controller/wire/mip6/registry.js";
 import {
   auditDocument,
   type BindingDocument,

@@ -1,5 +1,5 @@
 /** What of dsmipd is in a namespace, by `ip` and `nft`, not by its own netlink code. */
-import { OWNERSHIP } from "../../../controller/plan/objects.js";
+import { OWNERSHIP } from "../../../controller/plan/objects/objects.js";
 import type { JsonObject, Namespace } from "./namespace.js";
 
 /**

@@ -1,6 +1,6 @@
 /** The associations that a daemon has made from negotiated ones, as `ip xfrm state` shows them. */
-import { OWNERSHIP } from "../../../controller/plan/objects.js";
-import { SENDING_MARK } from "../../../controller/plan/security-marks.js";
+import { OWNERSHIP } from "../../../controller/plan/objects/objects.js";
+import { SENDING_MARK } from "../../../controller/plan/security/marks.js";
 import type { Node } from "./topology.js";
 
 const REQID_BLOCK = 24;

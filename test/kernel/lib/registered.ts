@@ -1,7 +1,7 @@
 /** A home agent with the real daemon at which Alice is registered from behind a NAT. */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { BindingStatus } from "../../../controller/wire/registry.js";
+import { BindingStatus } from "../../../controller/wire/mip6/registry.js";
 import { type Acknowledged, ALICE, HostileWorld, inventoryOf, wantsIpv4 } from "./hostile.js";
 
 export async function aliceRegistered(t: TestContext) {

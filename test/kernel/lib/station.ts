@@ -1,8 +1,8 @@
 /** A correspondent or a mobile node as an application sees it: a UDP socket in its namespace, one packet at a time or a flow. */
 import { type IpAddress, isIpv4 } from "../../../controller/base/ip.js";
-import type { SendOptions } from "../../../controller/io/ancillary.js";
-import type { IpPacket, IpSocket } from "../../../controller/io/ip-socket.js";
-import { openUdpSocket } from "../../../controller/io/udp-socket.js";
+import type { SendOptions } from "../../../controller/io/ip/ancillary.js";
+import type { IpPacket, IpSocket } from "../../../controller/io/ip/ip-socket.js";
+import { openUdpSocket } from "../../../controller/io/ip/udp-socket.js";
 import type { Namespace } from "./namespace.js";
 import { waitFor } from "./wait.js";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
-import { loadConfig } from "../../../controller/config.js";
+import { loadConfig } from "../../../controller/config/config.js";
 
 const KEYS = `keys:
   - homeAddress: 2001:db8:1::100

@@ -8,7 +8,7 @@ import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { fetchDocument, followLines } from "../../../controller/control/client.js";
 import { type ControlSource, startControlServer } from "../../../controller/control/server.js";
-import { EventLog } from "../../../controller/events.js";
+import { EventLog } from "../../../controller/store/events.js";
 import type { BindingDocument, SecurityDocument, StatusDocument } from "../../../schemas/control.js";
 import { documents } from "../../../schemas/generate.js";
 

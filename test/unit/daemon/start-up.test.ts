@@ -22,7 +22,7 @@ import {
 import { holdDirectory } from "../../../controller/io/directory-lock.js";
 import { EINVAL, ENOENT, EOPNOTSUPP } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
-import type { KernelObject } from "../../../controller/plan/objects.js";
+import type { KernelObject } from "../../../controller/plan/objects/objects.js";
 
 // Each start is a process; a loaded machine takes its time over thirty of them.
 t.setTimeout(240_000);

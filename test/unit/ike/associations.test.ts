@@ -11,7 +11,7 @@ import {
   type Purpose,
   RequestIds,
   reqidOf,
-} from "../../../controller/plan/request-ids.js";
+} from "../../../controller/plan/security/request-ids.js";
 
 const HOA = ipv6("2001:db8:1::100");
 const HA = ipv6("2001:db8:1::1");

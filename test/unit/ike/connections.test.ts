@@ -2,7 +2,7 @@
 import t from "tap";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { homeAgentConnection, type IkePeers, mobileNodeConnection } from "../../../controller/ike/connections.js";
-import { NO_SLOTS, negotiatedReqid, reqidOf } from "../../../controller/plan/request-ids.js";
+import { NO_SLOTS, negotiatedReqid, reqidOf } from "../../../controller/plan/security/request-ids.js";
 
 const PEERS: IkePeers = {
   homeAddress: ipv6("2001:db8:1::100"),

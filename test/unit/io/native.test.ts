@@ -87,7 +87,7 @@ t.test("without the addon one sentence says what to do", async (t) => {
 });
 
 t.test("a worker thread that ends with open sockets leaves nothing behind", async (t) => {
-  const url = JSON.stringify(new URL("../../../controller/io/udp-socket.js", import.meta.url).href);
+  const url = JSON.stringify(new URL("../../../controller/io/ip/udp-socket.js", import.meta.url).href);
   const script = `import(${url}).then(({ openUdpSocket }) => {
     const socket = openUdpSocket({ family: 4, address: "127.0.0.1" });
     socket.listen({ onPackets() {}, onError() {} });
@@ -106,7 +106,7 @@ t.test("a worker thread that ends with open sockets leaves nothing behind", asyn
 t.test(
   "a process without listening sockets ends by itself; an exception in a listener is an uncaughtException",
   async (t) => {
-    const url = JSON.stringify(new URL("../../../controller/io/udp-socket.js", import.meta.url).href);
+    const url = JSON.stringify(new URL("../../../controller/io/ip/udp-socket.js", import.meta.url).href);
     const script = `import(${url}).then(({ openUdpSocket }) => {
     process.on("uncaughtException", (e) => { console.log("uncaught", e.message); if (++seen === 2) socket.close(); else send(); });
     let seen = 0;

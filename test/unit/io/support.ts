@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import type { Test } from "tap";
 import type { IpAddress } from "../../../controller/base/ip.js";
-import type { IpPacket, IpSocket } from "../../../controller/io/ip-socket.js";
+import type { IpPacket, IpSocket } from "../../../controller/io/ip/ip-socket.js";
 import type { SyscallError } from "../../../controller/io/native.js";
 
 let counter = 0;

@@ -1,21 +1,21 @@
 /** Announcements of each family as changes of our objects, and where only a new dump tells the truth. */
 import t from "tap";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
-import { addressCodec } from "../../../controller/kernel/address.js";
 import type { AnyCodec, KernelNames } from "../../../controller/kernel/codec.js";
-import { encodeLinkHeader } from "../../../controller/kernel/headers.js";
 import { InterfaceNames } from "../../../controller/kernel/names.js";
-import { createNftElementCodec, NftSets } from "../../../controller/kernel/nft-element.js";
-import { createNftTableCodec } from "../../../controller/kernel/nft-table.js";
+import { createNftElementCodec, NftSets } from "../../../controller/kernel/nftables/element.js";
+import { createNftTableCodec } from "../../../controller/kernel/nftables/table.js";
 import { XFRM_MSG_FLUSHPOLICY, XFRM_MSG_FLUSHSA } from "../../../controller/kernel/notification-constants.js";
 import { decodeNotifications, type NotificationContext } from "../../../controller/kernel/notifications.js";
-import { xfrmStateCodec } from "../../../controller/kernel/xfrm-state.js";
+import { addressCodec } from "../../../controller/kernel/route/address.js";
+import { encodeLinkHeader } from "../../../controller/kernel/route/headers.js";
+import { xfrmStateCodec } from "../../../controller/kernel/xfrm/state.js";
 import { AttributeWriter } from "../../../controller/netlink/attribute.js";
 import { NFNL_SUBSYS_NFTABLES } from "../../../controller/netlink/constants.js";
 import type { NetlinkFamily } from "../../../controller/netlink/message.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
-import type { NftElement } from "../../../controller/plan/firewall-objects.js";
-import type { XfrmState } from "../../../controller/plan/security-objects.js";
+import type { NftElement } from "../../../controller/plan/objects/firewall.js";
+import type { XfrmState } from "../../../controller/plan/objects/security.js";
 import { loadCodecVectors, vectorMessage } from "../../lib/codec-vectors.js";
 import { type Announcement, FakeNetlink } from "../../lib/netlink-fake.js";
 

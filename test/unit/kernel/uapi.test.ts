@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import * as nft from "../../../controller/kernel/nft-constants.js";
-import * as xfrm from "../../../controller/kernel/xfrm-constants.js";
-import { XFRM_STRUCTS } from "../../../controller/kernel/xfrm-layout.js";
+import * as nft from "../../../controller/kernel/nftables/constants.js";
+import * as xfrm from "../../../controller/kernel/xfrm/constants.js";
+import { XFRM_STRUCTS } from "../../../controller/kernel/xfrm/layout.js";
 import { repositoryPath } from "../../lib/repository.js";
 
 const NO_COMPILER = spawnSync("cc", ["--version"]).status === 0 ? false : "no C compiler (cc)";

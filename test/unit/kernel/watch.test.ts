@@ -1,14 +1,14 @@
 /** The network watcher: snapshots from dumps and announcements, and new dumps where the kernel does not say everything. */
 import t from "tap";
 import { fromHex } from "../../../controller/base/bytes.js";
-import { encodeAddressHeader, encodeLinkHeader, encodeRouteHeader } from "../../../controller/kernel/headers.js";
+import { encodeAddressHeader, encodeLinkHeader, encodeRouteHeader } from "../../../controller/kernel/route/headers.js";
 import { NetworkWatcher } from "../../../controller/kernel/watch.js";
 import { AttributeWriter } from "../../../controller/netlink/attribute.js";
 import { NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
 import { EINVAL, ENOENT, EPERM } from "../../../controller/netlink/errno.js";
 import type { ReceivedMessage } from "../../../controller/netlink/message.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
-import { EMPTY_NETWORK, type NetworkView } from "../../../controller/protocol/network-view.js";
+import { EMPTY_NETWORK, type NetworkView } from "../../../controller/protocol/movement/network-view.js";
 import { type Answer, FakeNetlink, FakeTimers } from "../../lib/netlink-fake.js";
 
 interface Message {

@@ -5,12 +5,12 @@ import structs from "netlink/dist/structs.js";
 import t from "tap";
 import { toHex } from "../../../controller/base/bytes.js";
 import { ipv4, ipv6, type Prefix, parsePrefix } from "../../../controller/base/ip.js";
-import { addressCodec } from "../../../controller/kernel/address.js";
 import type { KernelNames } from "../../../controller/kernel/codec.js";
-import { linkCodec } from "../../../controller/kernel/link.js";
-import { routeCodec } from "../../../controller/kernel/route.js";
+import { addressCodec } from "../../../controller/kernel/route/address.js";
+import { linkCodec } from "../../../controller/kernel/route/link.js";
+import { routeCodec } from "../../../controller/kernel/route/route.js";
 import { encodeMessage, MessagePacker } from "../../../controller/netlink/message.js";
-import type { Route } from "../../../controller/plan/forwarding-objects.js";
+import type { Route } from "../../../controller/plan/objects/forwarding.js";
 
 const NAMES: KernelNames = { interfaceIndex: () => 7, interfaceName: () => "dsmip0" };
 const prefix = (text: string): Prefix => parsePrefix(text) ?? { address: ipv4("0.0.0.0"), length: 0 };

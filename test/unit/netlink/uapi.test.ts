@@ -1,13 +1,13 @@
 /** The numbers of controller/netlink and the headers of controller/kernel/headers.ts against the C compiler's view of the system. */
 import t from "tap";
+import * as groups from "../../../controller/kernel/notification-constants.js";
 import {
   encodeAddressHeader,
   encodeLinkHeader,
   encodeNeighbourHeader,
   encodeRouteHeader,
   encodeRuleHeader,
-} from "../../../controller/kernel/headers.js";
-import * as groups from "../../../controller/kernel/notification-constants.js";
+} from "../../../controller/kernel/route/headers.js";
 import * as netlink from "../../../controller/netlink/constants.js";
 import * as errno from "../../../controller/netlink/errno.js";
 import { encodeMessage } from "../../../controller/netlink/message.js";

@@ -1,7 +1,7 @@
 /** The fake kernel keeps what every kernel port promises (test/contract/kernel-port.ts). */
 import t from "tap";
-import { objectsEqual } from "../../../controller/plan/equal.js";
-import { objectKey } from "../../../controller/plan/objects.js";
+import { objectsEqual } from "../../../controller/plan/objects/equal.js";
+import { objectKey } from "../../../controller/plan/objects/objects.js";
 import type { KernelChange } from "../../../controller/reconcile/kernel-port.js";
 import { type ContractBench, KERNEL_PORT_CONTRACT } from "../../contract/kernel-port.js";
 import { FakeKernel } from "../../fake/fake-kernel.js";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import t from "tap";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
-import { type KernelObject, objectKey } from "../../../controller/plan/objects.js";
-import { HOME_AGENT_POLICY_HASH } from "../../../controller/plan/security-plan.js";
+import { type KernelObject, objectKey } from "../../../controller/plan/objects/objects.js";
+import { HOME_AGENT_POLICY_HASH } from "../../../controller/plan/security/subscriber.js";
 import { byKey, diff } from "../../../controller/reconcile/diff.js";
 import { type GroupResult, Reconciler } from "../../../controller/reconcile/reconciler.js";
 import { FakeKernel } from "../../fake/fake-kernel.js";

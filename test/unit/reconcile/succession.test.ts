@@ -2,9 +2,9 @@
 import t from "tap";
 import { type IpAddress, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
-import { type KernelObject, OWNERSHIP, objectKey } from "../../../controller/plan/objects.js";
-import { SENDING_MARK } from "../../../controller/plan/security-marks.js";
-import type { EspState, XfrmState } from "../../../controller/plan/security-objects.js";
+import { type KernelObject, OWNERSHIP, objectKey } from "../../../controller/plan/objects/objects.js";
+import type { EspState, XfrmState } from "../../../controller/plan/objects/security.js";
+import { SENDING_MARK } from "../../../controller/plan/security/marks.js";
 import { Reconciler } from "../../../controller/reconcile/reconciler.js";
 import { FakeKernel } from "../../fake/fake-kernel.js";
 

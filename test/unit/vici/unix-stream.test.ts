@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { MissingError } from "../../../controller/base/errors.js";
-import { connectUnixStream } from "../../../controller/io/unix-stream.js";
+import { connectUnixStream } from "../../../controller/io/unix/stream.js";
 import type { ViciTransport } from "../../../controller/vici/transport.js";
 
 interface Bench {

@@ -2,18 +2,21 @@
 import fc from "fast-check";
 import t from "tap";
 import { DecodeError } from "../../../controller/base/errors.js";
-import { decodeDestinationOptions, encodeDestinationOptions } from "../../../controller/wire/destination-options.js";
-import { decodeIcmpv6, encodeIcmpv6 } from "../../../controller/wire/icmpv6.js";
-import { decodeIpv4Packet, encodeIpv4Packet } from "../../../controller/wire/ipv4.js";
-import { decodeIpv6Packet, encodeIpv6Packet } from "../../../controller/wire/ipv6.js";
+import { decodeIcmpv6, encodeIcmpv6 } from "../../../controller/wire/ip/icmpv6.js";
+import { decodeIpv4Packet, encodeIpv4Packet } from "../../../controller/wire/ip/ipv4.js";
+import { decodeIpv6Packet, encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { decodeUdp, encodeUdp } from "../../../controller/wire/ip/udp.js";
 import {
   decodeMobilityMessage,
   encodeMobilityMessage,
   verifyChecksum,
   withChecksum,
-} from "../../../controller/wire/mobility-header.js";
-import { RO_PROFILE, SOLIMAN_2004_PROFILE, STANDARD_PROFILE } from "../../../controller/wire/profile.js";
-import { decodeUdp, encodeUdp } from "../../../controller/wire/udp.js";
+} from "../../../controller/wire/mip6/messages/mobility-header.js";
+import {
+  decodeDestinationOptions,
+  encodeDestinationOptions,
+} from "../../../controller/wire/mip6/options/destination.js";
+import { RO_PROFILE, SOLIMAN_2004_PROFILE, STANDARD_PROFILE } from "../../../controller/wire/mip6/profile.js";
 import {
   destinationOptions,
   icmpv6Messages,

@@ -3,12 +3,12 @@ import { spawnSync } from "node:child_process";
 import t from "tap";
 import { toHex } from "../../../controller/base/bytes.js";
 import { type Ipv6Address, ipv6 } from "../../../controller/base/ip.js";
-import { homeAddressHeader } from "../../../controller/wire/destination-options.js";
-import { encodeIpv6Packet } from "../../../controller/wire/ipv6.js";
-import { encodeMobilityMessage, withChecksum } from "../../../controller/wire/mobility-header.js";
-import type { MobilityMessage } from "../../../controller/wire/mobility-message.js";
-import { Protocol } from "../../../controller/wire/registry.js";
-import { encodeType2RoutingHeader } from "../../../controller/wire/routing-header.js";
+import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { encodeMobilityMessage, withChecksum } from "../../../controller/wire/mip6/messages/mobility-header.js";
+import type { MobilityMessage } from "../../../controller/wire/mip6/messages/mobility-message.js";
+import { homeAddressHeader } from "../../../controller/wire/mip6/options/destination.js";
+import { Protocol } from "../../../controller/wire/mip6/registry.js";
+import { encodeType2RoutingHeader } from "../../../controller/wire/mip6/routing-header.js";
 import { repositoryPath } from "../../lib/repository.js";
 import { loadVectors, revive } from "../../lib/wire-vectors.js";
 

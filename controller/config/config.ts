@@ -1,0 +1,254 @@
+/**
+ * The configuration as the daemon uses it: file and key file read, checked one by one (schemas) and against each other (here).
+ * Throws ConfigError with one sentence; nothing is guessed.
+ */
+import { dirname, resolve } from "node:path";
+import { type Config, configFile, type HomeAgentConfig, type MobileNodeConfig } from "../../schemas/config.js";
+import { type KeyEntry, keyFile } from "../../schemas/keys.js";
+import { fromHex } from "../base/bytes.js";
+import { ConfigError } from "../base/errors.js";
+import {
+  formatPrefix,
+  type hostPrefix,
+  type Ipv6Address,
+  isIpv4,
+  isIpv6,
+  isRoutableUnicast,
+  type Prefix,
+  prefixContains,
+  prefixesOverlap,
+} from "../base/ip.js";
+import { Secret } from "../base/secret.js";
+import { type IkeCredentials, loadCredentials } from "./credentials.js";
+import { readYamlFile } from "./yaml-file.js";
+
+export interface EspKey {
+  readonly spi: number;
+  readonly key: Secret;
+}
+
+/** The static security associations of one mobile node. */
+export interface NodeKeys {
+  readonly homeAddress: Ipv6Address;
+  readonly update: EspKey;
+  readonly acknowledgement: EspKey;
+}
+
+export interface LoadedConfig<C extends Config = Config> {
+  readonly path: string;
+  readonly config: C;
+  /** Static keys; empty with ikev2. */
+  readonly keys: ReadonlyMap<Ipv6Address, NodeKeys>;
+  /** Present with ikev2. */
+  readonly credentials?: IkeCredentials;
+}
+
+/** Reads and checks the configuration file and the files with keys that it names. */
+export function loadConfig(path: string): LoadedConfig {
+  const config = readYamlFile(path, configFile, { secret: false });
+  const complain = (message: string): never => {
+    throw new ConfigError(`${path}: ${message}`);
+  };
+  const { keyFile: keyFilePath, security } = config;
+  if (security.method === "ikev2") {
+    if (keyFilePath !== undefined)
+      complain("keyFile is for static keys and security.method is ikev2; remove one of the two");
+  } else if (keyFilePath === undefined) {
+    complain('keyFile is missing; a file with static keys is wanted, or security with method "ikev2"');
+  }
+  const keyPath = resolve(dirname(path), keyFilePath ?? "");
+  const keys = keyFilePath === undefined ? new Map<Ipv6Address, NodeKeys>() : loadKeys(keyPath);
+  if (config.role === "home-agent") checkHomeAgent(config, complain);
+  else checkMobileNode(config, complain);
+  checkProtection(config, complain);
+  if (security.method === "ikev2") {
+    const credentials = loadCredentials(path, security);
+    checkCredentials(config, credentials, complain);
+    return { path, config, keys, credentials };
+  }
+  for (const homeAddress of homeAddresses(config)) {
+    if (!keys.has(homeAddress)) {
+      throw new ConfigError(`${keyPath}: has no keys for ${homeAddress}; add an entry to keys with this homeAddress`);
+    }
+  }
+  return { path, config, keys };
+}
+
+function homeAddresses(config: Config): readonly Ipv6Address[] {
+  return config.role === "home-agent"
+    ? config.subscribers.map((one) => one.homeAddress)
+    : [config.mobileNode.homeAddress];
+}
+
+function loadKeys(path: string): ReadonlyMap<Ipv6Address, NodeKeys> {
+  const { keys } = readYamlFile(path, keyFile, { secret: true });
+  const table = new Map<Ipv6Address, NodeKeys>();
+  const updateSpis = new Set<number>();
+  for (const entry of keys) {
+    if (table.has(entry.homeAddress))
+      throw new ConfigError(`${path}: ${entry.homeAddress} stands twice in keys; keep one entry`);
+    // All updates arrive at one address, so the SPI alone tells them apart (RFC 4301 §4.1).
+    if (updateSpis.has(entry.update.spi)) {
+      throw new ConfigError(
+        `${path}: update.spi ${entry.update.spi} of ${entry.homeAddress} is used by another entry; choose a unique one`,
+      );
+    }
+    updateSpis.add(entry.update.spi);
+    table.set(entry.homeAddress, nodeKeys(entry));
+  }
+  return table;
+}
+
+function nodeKeys(entry: KeyEntry): NodeKeys {
+  const sa = (one: KeyEntry["update"]): EspKey => ({ spi: one.spi, key: new Secret(fromHex(one.key)) });
+  return { homeAddress: entry.homeAddress, update: sa(entry.update), acknowledgement: sa(entry.acknowledgement) };
+}
+
+type Complain = (message: string) => never;
+
+function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
+  const { addresses, homeLink } = config.homeAgent;
+  const { prefixes } = homeLink;
+  prefixes.forEach((prefix, i) => {
+    for (const other of prefixes.slice(0, i)) {
+      if (prefixesOverlap(prefix, other)) {
+        complain(
+          `homeAgent.homeLink.prefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`,
+        );
+      }
+    }
+  });
+  if (!isRoutableUnicast(addresses.ipv6))
+    complain(`homeAgent.addresses.ipv6 is ${addresses.ipv6}; a global unicast address is wanted`);
+  if (addresses.ipv4 !== undefined && !isRoutableUnicast(addresses.ipv4)) {
+    complain(`homeAgent.addresses.ipv4 is ${addresses.ipv4}; a unicast address is wanted`);
+  }
+  for (const pool of config.homeAgent.ipv4Pool?.prefixes ?? []) {
+    const within =
+      isIpv4(pool.address) &&
+      prefixes.some((prefix) => pool.length >= prefix.length && prefixContains(prefix, pool.address));
+    if (!within) {
+      complain(
+        `homeAgent.ipv4Pool.prefixes has ${formatPrefix(pool)}; an IPv4 prefix within homeAgent.homeLink.prefixes is wanted (${prefixes.map(formatPrefix).join(", ")})`,
+      );
+    }
+  }
+  const seen = new Map<string, number>();
+  config.subscribers.forEach((subscriber, i) => {
+    const key = `subscribers[${i}]`;
+    if (subscriber.profile !== "default" && config.tunnelProfiles[subscriber.profile] === undefined) {
+      const known = ["default", ...Object.keys(config.tunnelProfiles)].join(", ");
+      complain(
+        `${key}.profile is "${subscriber.profile}"; a name under tunnelProfiles is wanted (there are: ${known})`,
+      );
+    }
+    for (const [field, address] of [
+      ["homeAddress", subscriber.homeAddress],
+      ["ipv4HomeAddress", subscriber.ipv4HomeAddress],
+    ] as const) {
+      if (address === undefined) continue;
+      const twin = seen.get(address);
+      if (twin !== undefined)
+        complain(
+          `${key}.${field} is ${address}, which subscribers[${twin}] has too; a home address belongs to one node`,
+        );
+      seen.set(address, i);
+      if (address === addresses.ipv6 || address === addresses.ipv4) {
+        complain(`${key}.${field} is ${address}, the home agent's own address; choose another`);
+      }
+      if (!prefixes.some((prefix) => prefixContains(prefix, address))) {
+        complain(
+          `${key}.${field} is ${address}; an address within homeAgent.homeLink.prefixes is wanted (${prefixes.map(formatPrefix).join(", ")})`,
+        );
+      }
+    }
+  });
+}
+
+function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
+  const node = config.mobileNode;
+  const ipv6 = node.homePrefixes.filter((prefix) => isIpv6(prefix.address));
+  if (ipv6.length === 0) complain("mobileNode.homePrefixes has no IPv6 prefix; the home link is recognised by it");
+  const within = (address: Parameters<typeof hostPrefix>[0], list: readonly Prefix[]): boolean =>
+    list.some((prefix) => prefixContains(prefix, address));
+  if (!within(node.homeAddress, node.homePrefixes)) {
+    complain(
+      `mobileNode.homeAddress is ${node.homeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv6.map(formatPrefix).join(", ")})`,
+    );
+  }
+  if (node.ipv4HomeAddress !== undefined && !within(node.ipv4HomeAddress, node.homePrefixes)) {
+    const ipv4 = node.homePrefixes.filter((prefix) => isIpv4(prefix.address)).map(formatPrefix);
+    complain(
+      `mobileNode.ipv4HomeAddress is ${node.ipv4HomeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv4.join(", ") || "add its IPv4 prefix"})`,
+    );
+  }
+  node.homePrefixes.forEach((prefix, i) => {
+    for (const other of node.homePrefixes.slice(0, i)) {
+      if (prefixesOverlap(prefix, other))
+        complain(
+          `mobileNode.homePrefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`,
+        );
+    }
+  });
+}
+
+function checkProtection(config: Config, complain: Complain): void {
+  if (config.security.method === "ikev2") return;
+  const profiles =
+    config.role === "home-agent"
+      ? Object.entries(config.tunnelProfiles).map(([name, profile]) => [`tunnelProfiles.${name}`, profile] as const)
+      : [["tunnelProfile", config.tunnelProfile] as const];
+  for (const [key, { protection }] of profiles) {
+    if (protection === "esp")
+      complain(`${key}.protection is "esp", which needs negotiated keys; set security.method to "ikev2"`);
+  }
+}
+
+/** Each identity must have what its way to prove itself needs, and belong to one home address only (RFC 6275 §5.1). */
+function checkCredentials(config: Config, credentials: IkeCredentials, complain: Complain): void {
+  const { certificate, authorities } = credentials;
+  const missing = (key: string, what: string): never => complain(`${key} is missing; ${what}`);
+  const own = (why: string): void => {
+    if (certificate === undefined) missing("security.certificate", `our certificate and privateKey are wanted ${why}`);
+  };
+  const trust = (why: string): void => {
+    if (authorities.length === 0) missing("security.authorities", `the certificate of an authority is wanted ${why}`);
+  };
+  const secret = (identity: string, method: "psk" | "eap"): void => {
+    if (!credentials[method].has(identity))
+      missing(
+        "security.credentialFile",
+        `an entry for ${identity} with ${method === "psk" ? "psk" : "eapPassword"} is wanted there`,
+      );
+  };
+  if (config.role === "mobile-node") {
+    const { security } = config;
+    if (security.method !== "ikev2") return;
+    if (security.authentication === "certificate") own("because security.authentication is certificate");
+    else secret(security.identity, security.authentication);
+    if (security.authentication !== "psk") trust("that vouches for the home agent");
+    return;
+  }
+  const self = config.security.method === "ikev2" ? config.security.identity : undefined;
+  // charon takes every key that either end owns: one of ours would prove every subscriber's identity.
+  if (self !== undefined && (credentials.psk.has(self) || credentials.eap.has(self)))
+    complain(
+      `security.credentialFile has an entry for ${self}, which is the home agent's own identity; remove it there`,
+    );
+  const owners = new Map<string, number>();
+  config.subscribers.forEach(({ identity, authentication, homeAddress }, i) => {
+    if (identity === undefined) {
+      complain(`subscribers[${i}].identity is missing (${homeAddress}); the node's IKE identity is wanted`);
+      return;
+    }
+    if (identity === self)
+      complain(`subscribers[${i}].identity is ${identity}, which is the home agent's own; one of a node's is wanted`);
+    const twin = owners.get(identity);
+    if (twin !== undefined)
+      complain(`subscribers[${i}].identity is ${identity}, which subscribers[${twin}] has too; one node, one identity`);
+    owners.set(identity, i);
+    if (authentication !== "certificate") secret(identity, authentication);
+    if (authentication === "certificate") trust(`that vouches for subscribers[${i}]`);
+    if (authentication !== "psk") own(`because subscribers[${i}].authentication is ${authentication}`);
+  });
+}

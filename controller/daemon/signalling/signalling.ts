@@ -1,0 +1,233 @@
+/**
+ * Mobility messages between the wire and the machines: which socket a message takes, how the outer header is kept across the kernel's
+ * IPsec, and what is dropped on the way with which reason. KERNEL.md draws the path.
+ *
+ * Over IPv6 a message comes from and goes to the Mobility Header socket, and the kernel does the rest (ESP, Home Address option, type 2
+ * routing header). Over IPv4 and UDP it comes in on the signalling port, goes into a TUN device with a flow label of ours, is checked
+ * and decrypted by the kernel and arrives at the Mobility Header socket with that label; and the other way round on the way out.
+ * Nothing leaves unprotected: what reaches the TUN device without ESP is dropped.
+ */
+import { MobilityError } from "../../base/errors.js";
+import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
+import type { Arrival, Departure, DropReason, SendEffect } from "../../protocol/mip6/inputs.js";
+import { decodeIpv6Packet, flowLabelOf, setFlowLabel } from "../../wire/ip/ipv6.js";
+import { decodeMobilityMessage, encodeMobilityMessage } from "../../wire/mip6/messages/mobility-header.js";
+import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
+import { decodeDestinationOptions, homeAddressOf } from "../../wire/mip6/options/destination.js";
+import { Protocol } from "../../wire/mip6/registry.js";
+import { encodeType2RoutingHeader } from "../../wire/mip6/routing-header.js";
+import { Correlation } from "./correlation.js";
+
+export interface MobilityHeaderIn {
+  readonly bytes: Uint8Array;
+  readonly source: Ipv6Address;
+  readonly destination: Ipv6Address;
+  readonly device: string;
+  readonly flowLabel: number;
+  readonly destinationOptions: readonly Uint8Array[];
+  readonly routingHeader?: Uint8Array;
+}
+
+export interface MobilityHeaderOut {
+  readonly bytes: Uint8Array;
+  readonly source: Ipv6Address;
+  readonly destination: Ipv6Address;
+  readonly device?: string;
+  readonly mark?: number;
+  /** Into the TUN device, whatever the routes say. */
+  readonly intoTun?: boolean;
+  readonly flowLabel?: number;
+  readonly routingHeader?: Uint8Array;
+}
+
+export interface UdpPacket {
+  readonly bytes: Uint8Array;
+  readonly localAddress: Ipv4Address;
+  readonly remoteAddress: Ipv4Address;
+  readonly remotePort: number;
+}
+
+/** The sockets. Each throws MobilityError or a system call's error when the kernel refuses. */
+export interface SignallingPorts {
+  sendMobilityHeader(packet: MobilityHeaderOut): void;
+  sendUdp(packet: UdpPacket): void;
+  injectIntoTun(packet: Uint8Array): void;
+}
+
+export interface SignallingSite {
+  /** Our own inner address: the home agent's address, or the mobile node's home address. */
+  readonly self: Ipv6Address;
+  /** Whether the kernel holds ESP policies for messages from this address, so that what comes from it natively has passed them. */
+  isProtected(source: Ipv6Address): boolean;
+  /** The TUN device's name. */
+  readonly tunDevice: string;
+  /** Mark of messages into the TUN device, by which policies know them. */
+  readonly tunMark?: number;
+  /** Socket mark of messages that leave over IPv6 without Home Address option or routing header. */
+  readonly directMark: number;
+}
+
+export interface SignallingListener {
+  onMessage(message: MobilityMessage, arrival: Arrival): void;
+  onDrop(reason: DropReason, detail: string): void;
+}
+
+interface OuterHeader {
+  readonly outerSource: Ipv4Address;
+  readonly outerPort: number;
+  readonly outerDestination: Ipv4Address;
+}
+
+type UdpDeparture = Extract<Departure, { type: "udp" }>;
+
+const LARGEST_SIGNALLING_PACKET = 1500;
+
+export class Signalling {
+  readonly #site: SignallingSite;
+  readonly #ports: SignallingPorts;
+  readonly #listener: SignallingListener;
+  readonly #incoming = new Correlation<OuterHeader>();
+  readonly #outgoing = new Correlation<UdpDeparture>();
+
+  constructor(site: SignallingSite, ports: SignallingPorts, listener: SignallingListener) {
+    this.#site = site;
+    this.#ports = ports;
+    this.#listener = listener;
+  }
+
+  /** Sends a machine's message the way its departure says. Throws what the socket throws. */
+  send({ message, source, destination, departure }: SendEffect): void {
+    const bytes = encodeMobilityMessage(message);
+    const packet = { bytes, source, destination };
+    switch (departure.type) {
+      case "native-routed": {
+        const routingHeader = encodeType2RoutingHeader({ nextHeader: 0, homeAddress: departure.careOf });
+        return this.#ports.sendMobilityHeader({ ...packet, routingHeader });
+      }
+      case "native-home-address-option":
+        return this.#ports.sendMobilityHeader(packet);
+      case "native-direct": {
+        const device = departure.device === undefined ? {} : { device: departure.device };
+        return this.#ports.sendMobilityHeader({ ...packet, ...device, mark: this.#site.directMark });
+      }
+      case "udp":
+        return this.#ports.sendMobilityHeader({
+          ...packet,
+          intoTun: true,
+          ...(this.#site.tunMark !== undefined && { mark: this.#site.tunMark }),
+          flowLabel: this.#outgoing.remember(departure),
+        });
+    }
+  }
+
+  /** A datagram on the signalling port: an inner IPv6 packet (RFC 5555 §4.1) that the firewall took for signalling. */
+  receiveUdp({ bytes, localAddress, remoteAddress, remotePort }: UdpPacket): void {
+    const from = `${remoteAddress}:${remotePort}`;
+    const inner = decodeIpv6Packet(bytes);
+    if (!inner.ok || bytes.length > LARGEST_SIGNALLING_PACKET) {
+      return this.#listener.onDrop(
+        "malformed",
+        `UDP from ${from}: ${inner.ok ? `${bytes.length} octets` : inner.error.message}`,
+      );
+    }
+    const { source, destination, nextHeader } = inner.value.header;
+    if (destination !== this.#site.self)
+      return this.#listener.onDrop("wrong-destination", `UDP from ${from}: inner destination ${destination}`);
+    if (!this.#site.isProtected(source))
+      return this.#listener.onDrop("not-a-subscriber", `UDP from ${from}: inner source ${source}`);
+    if (nextHeader !== Protocol.esp)
+      return this.#listener.onDrop(
+        "unprotected",
+        `UDP from ${from}: ${source} without ESP (next header ${nextHeader})`,
+      );
+    const packet = new Uint8Array(bytes);
+    setFlowLabel(
+      packet,
+      this.#incoming.remember({ outerSource: remoteAddress, outerPort: remotePort, outerDestination: localAddress }),
+    );
+    this.#attempt(`UDP from ${from}`, () => this.#ports.injectIntoTun(packet));
+  }
+
+  /** A packet that the kernel sent into the TUN device: a message of ours, now under ESP, on its way to UDP. */
+  receiveTun(packet: Uint8Array): void {
+    const inner = decodeIpv6Packet(packet);
+    // The kernel's own noise on a new device (router solicitations, multicast listener reports) is none of ours and not worth a count.
+    if (!inner.ok || inner.value.header.source !== this.#site.self) return;
+    if (inner.value.header.nextHeader !== Protocol.esp) {
+      return this.#listener.onDrop(
+        "unprotected",
+        `a message to ${inner.value.header.destination} came out of the kernel without ESP and was not sent`,
+      );
+    }
+    const departure = this.#outgoing.recall(flowLabelOf(packet) ?? 0);
+    if (departure === undefined)
+      return this.#listener.onDrop("malformed", "a packet in the signalling device carries no label of ours");
+    // The label is ours, not the flow's.
+    setFlowLabel(packet, 0);
+    const { localAddress, remoteAddress, remotePort } = departure;
+    this.#attempt(`message to ${remoteAddress}:${remotePort}`, () =>
+      this.#ports.sendUdp({ bytes: packet, localAddress, remoteAddress, remotePort }),
+    );
+  }
+
+  /** What comes in decides where it goes on to, so the kernel's refusal (no route, a full queue) is one more reason for a drop. */
+  #attempt(what: string, send: () => void): void {
+    try {
+      send();
+    } catch (cause) {
+      this.#listener.onDrop("refused-by-kernel", `${what}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    }
+  }
+
+  /** A message from the Mobility Header socket: the kernel has verified checksum, ESP and extension headers. */
+  receiveMobilityHeader(packet: MobilityHeaderIn): void {
+    const { source, destination } = packet;
+    if (destination !== this.#site.self)
+      return this.#listener.onDrop("wrong-destination", `message from ${source} to ${destination}`);
+    const path = this.#pathOf(packet);
+    if (path === undefined)
+      return this.#listener.onDrop(
+        "malformed",
+        `message from ${source} in the signalling device without a label of ours`,
+      );
+    const message = decodeMobilityMessage(packet.bytes);
+    if (!message.ok) return this.#listener.onDrop("malformed", `message from ${source}: ${message.error.message}`);
+    const protection = this.#site.isProtected(source) ? "esp" : "none";
+    this.#listener.onMessage(message.value, { path, source, destination, protection });
+  }
+
+  #pathOf(packet: MobilityHeaderIn): Arrival["path"] | undefined {
+    if (packet.device === this.#site.tunDevice) {
+      const outer = this.#incoming.recall(packet.flowLabel);
+      return outer && { type: "udp", ...outer };
+    }
+    const careOf = careOfAddressOf(packet.destinationOptions);
+    return {
+      type: "native",
+      device: packet.device,
+      ...(careOf !== undefined && { homeAddressOptionCareOf: careOf }),
+      // The kernel has refused any routing header that does not hold a home address of ours, and has exchanged the addresses.
+      ...(packet.routingHeader !== undefined && { routingHeaderHomeAddress: packet.destination }),
+    };
+  }
+}
+
+/** The kernel has exchanged the addresses of source field and Home Address option: what stands in the option is the care-of address. */
+function careOfAddressOf(headers: readonly Uint8Array[]): Ipv6Address | undefined {
+  for (const header of headers) {
+    const options = decodeDestinationOptions(header);
+    const address = options.ok ? homeAddressOf(options.value) : undefined;
+    if (address !== undefined) return address;
+  }
+  return undefined;
+}
+
+/** The error of a send as one sentence for the log. */
+export function sendFailure(effect: SendEffect, cause: unknown): MobilityError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new MobilityError(
+    "MIP_SEND",
+    `${effect.message.type} to ${effect.destination} (${effect.departure.type}) was not sent: ${reason}`,
+    { cause },
+  );
+}

@@ -1,0 +1,183 @@
+/** The real sockets behind signalling.ts: Mobility Header, signalling UDP port and TUN device, with their receive paths tied to it. */
+import { MissingError, MobilityError } from "../../base/errors.js";
+import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
+import type { IpSocket } from "../../io/ip/ip-socket.js";
+import { openMobilityHeaderSocket } from "../../io/ip/mobility-header-socket.js";
+import { TunDevice } from "../../io/ip/tun-device.js";
+import { openUdpSocket } from "../../io/ip/udp-socket.js";
+import { isSyscallError } from "../../io/native.js";
+import type { SendReport } from "../../io/socket.js";
+import type { KernelNames } from "../../kernel/codec.js";
+import type { MobilityHeaderOut, Signalling, SignallingPorts, UdpPacket } from "./signalling.js";
+
+export interface SignallingSocketOptions {
+  readonly tunDevice: string;
+  /** Messages into the TUN device leave from a socket that is bound to it; else their mark must lead there. */
+  readonly bindsToTun: boolean;
+  /** The UDP port to which the firewall steers signalling; the kernel's GUE port itself cannot be bound. */
+  readonly udpPort: number;
+  /** Absent: IPv4 is not served. 0.0.0.0 where care-of addresses come and go. */
+  readonly udpAddress?: Ipv4Address;
+  readonly names: KernelNames;
+  /** Errors that end nothing (ICMP errors, full buffers), for the log. */
+  onError(what: string, error: Error): void;
+}
+
+/** Room for some thousand updates that arrive together, after an outage for example; the system's default holds less than 300. */
+const receiveBufferBytes = 4 * 2 ** 20;
+
+export class SignallingSockets implements SignallingPorts {
+  readonly #options: SignallingSocketOptions;
+  readonly #mobilityHeader: IpSocket<Ipv6Address>;
+  readonly #udp: IpSocket<Ipv4Address> | undefined;
+  readonly #tun: TunDevice;
+  /** Sends only. What comes out of the TUN device is the other socket's; here the kernel drops it when the smallest buffer is full. */
+  readonly #boundToTun: IpSocket<Ipv6Address> | undefined;
+
+  /** Opens all of them, or none. Throws MobilityError with a sentence that says what to do. */
+  constructor(options: SignallingSocketOptions) {
+    this.#options = options;
+    const opened: { close(): void }[] = [];
+    const open = <T extends { close(): void }>(make: () => T, explain: (code: string) => string): T => {
+      try {
+        const socket = make();
+        opened.push(socket);
+        return socket;
+      } catch (cause) {
+        for (const socket of opened) socket.close();
+        if (!isSyscallError(cause)) throw cause;
+        throw new MobilityError("MIP_SOCKET", explain(cause.code), { cause });
+      }
+    };
+    this.#mobilityHeader = open(
+      () => openMobilityHeaderSocket({ receiveBufferBytes }),
+      (code) => `no raw socket for the Mobility Header (${code}); CAP_NET_RAW is needed`,
+    );
+    const { udpAddress, udpPort, tunDevice, bindsToTun } = options;
+    this.#udp =
+      udpAddress === undefined
+        ? undefined
+        : open(
+            () => openUdpSocket({ family: 4, address: udpAddress, port: udpPort, receiveBufferBytes }),
+            (code) => udpRefusal(code, udpAddress, udpPort),
+          );
+    this.#tun = open(
+      () => TunDevice.open({ name: tunDevice }),
+      (code) => tunRefusal(code, tunDevice),
+    );
+    this.#boundToTun = bindsToTun
+      ? open(
+          () => openMobilityHeaderSocket({ device: tunDevice, receiveBufferBytes: 1 }),
+          (code) => `no raw socket for the Mobility Header on ${tunDevice} (${code}); CAP_NET_RAW is needed`,
+        )
+      : undefined;
+  }
+
+  /** Starts receiving. The TUN device must be up, or what is injected is lost. */
+  listen(signalling: Signalling): void {
+    const { onError } = this.#options;
+    this.#mobilityHeader.listen({
+      onPackets: (packets) => {
+        for (const {
+          data,
+          source,
+          destination,
+          interfaceIndex,
+          flowLabel = 0,
+          destinationOptions,
+          routingHeader,
+        } of packets) {
+          if (destination === undefined || interfaceIndex === undefined) continue;
+          const device = this.#options.names.interfaceName(interfaceIndex) ?? `index ${interfaceIndex}`;
+          const header = routingHeader === undefined ? {} : { routingHeader };
+          signalling.receiveMobilityHeader({
+            bytes: data,
+            source,
+            destination,
+            device,
+            flowLabel,
+            destinationOptions,
+            ...header,
+          });
+        }
+      },
+      onError: (error) => onError("Mobility Header socket", error),
+    });
+    this.#udp?.listen({
+      onPackets: (packets) => {
+        for (const { data, source, sourcePort, destination } of packets) {
+          if (destination !== undefined)
+            signalling.receiveUdp({
+              bytes: data,
+              localAddress: destination,
+              remoteAddress: source,
+              remotePort: sourcePort,
+            });
+        }
+      },
+      onError: (error) => onError("signalling port", error),
+    });
+    this.#tun.listen({
+      onPackets: (packets) => {
+        for (const packet of packets) signalling.receiveTun(packet);
+      },
+      onError: (error) => onError(`TUN device ${this.#tun.name}`, error),
+    });
+  }
+
+  sendMobilityHeader(packet: MobilityHeaderOut): void {
+    const { bytes, source, destination, device, mark, flowLabel, routingHeader } = packet;
+    const interfaceIndex = device === undefined ? undefined : this.#options.names.interfaceIndex(device);
+    const socket = (packet.intoTun === true ? this.#boundToTun : undefined) ?? this.#mobilityHeader;
+    const report = socket.send([
+      {
+        data: bytes,
+        source,
+        destination,
+        ...(interfaceIndex !== undefined && { interfaceIndex }),
+        ...(mark !== undefined && { mark }),
+        ...(flowLabel !== undefined && { flowLabel }),
+        ...(routingHeader !== undefined && { routingHeader }),
+      },
+    ]);
+    throwIfDropped(report);
+  }
+
+  sendUdp({ bytes, localAddress, remoteAddress, remotePort }: UdpPacket): void {
+    const report = this.#udp?.send([
+      { data: bytes, source: localAddress, destination: remoteAddress, destinationPort: remotePort },
+    ]);
+    if (report !== undefined) throwIfDropped(report);
+  }
+
+  injectIntoTun(packet: Uint8Array): void {
+    throwIfDropped(this.#tun.write([packet]));
+  }
+
+  close(): void {
+    this.#mobilityHeader.close();
+    this.#udp?.close();
+    this.#boundToTun?.close();
+    this.#tun.close();
+  }
+}
+
+function throwIfDropped(report: SendReport): void {
+  if (report.error !== undefined) throw report.error;
+}
+
+function udpRefusal(code: string, address: Ipv4Address, port: number): string {
+  if (code === "EADDRINUSE")
+    return `UDP port ${port} of ${address} is in use; another dsmipd, or a program to stop (ss -ulpn sport = :${port} names it)`;
+  if (code === "EADDRNOTAVAIL")
+    return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.ipv4`;
+  return `UDP port ${port} of ${address} cannot be opened (${code})`;
+}
+
+function tunRefusal(code: string, name: string): string {
+  if (code === "EBUSY")
+    return `the device ${name} exists already; another dsmipd runs in this network namespace, stop it first`;
+  if (code === "ENOENT" || code === "ENODEV")
+    throw new MissingError("/dev/net/tun cannot be opened; run: modprobe tun");
+  return `the TUN device ${name} cannot be made (${code}); CAP_NET_ADMIN is needed`;
+}

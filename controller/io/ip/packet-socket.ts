@@ -1,0 +1,105 @@
+/** AF_PACKET: frames of one protocol, without ("dgram") or with ("raw") their link-layer header. For gratuitous ARP and captures. */
+
+import * as c from "../constants.js";
+import type { SyscallError } from "../native.js";
+import type { ChannelOptions, SendReport } from "../socket.js";
+import { Socket } from "../socket.js";
+import type { PacketAddress } from "./address.js";
+
+export interface PacketSocketOptions extends ChannelOptions {
+  readonly type: "raw" | "dgram";
+  /** ETH_P_… to receive; absent: nothing, the socket only sends and costs nothing per packet. */
+  readonly protocol?: number;
+  /** Absent: all interfaces. */
+  readonly interfaceIndex?: number;
+}
+
+export interface Frame {
+  readonly data: Uint8Array;
+  readonly interfaceIndex: number;
+  readonly protocol: number;
+  /** PACKET_HOST, PACKET_OUTGOING … */
+  readonly packetType: number;
+  /** Link-layer address of the sender. */
+  readonly source: Uint8Array;
+  /** The frame was longer than 64 KiB. */
+  readonly truncated: boolean;
+}
+
+export interface OutgoingFrame {
+  /** With its link-layer header on a "raw" socket. */
+  readonly data: Uint8Array;
+  readonly interfaceIndex: number;
+  readonly protocol: number;
+  /** Link-layer destination; the kernel makes the header from it on a "dgram" socket. */
+  readonly destination: Uint8Array;
+}
+
+export interface FrameListener {
+  onFrames(frames: readonly Frame[]): void;
+  onError(error: SyscallError): void;
+}
+
+export class PacketSocket {
+  readonly #socket: Socket;
+
+  /** Throws SyscallError: EPERM without CAP_NET_RAW, ENODEV for an unknown interface. */
+  static open(options: PacketSocketOptions): PacketSocket {
+    const { type, protocol = 0, interfaceIndex = 0 } = options;
+    // Opened for no protocol and bound to it afterwards: otherwise frames of all interfaces come in between.
+    const socket = Socket.open({
+      ...options,
+      family: c.AF_PACKET,
+      type: type === "raw" ? c.SOCK_RAW : c.SOCK_DGRAM,
+      protocol: 0,
+    });
+    try {
+      if (protocol !== 0 || interfaceIndex !== 0) {
+        socket.bind({ family: "packet", protocol, interfaceIndex, address: new Uint8Array(0) });
+      }
+      return new PacketSocket(socket);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  listen(listener: FrameListener): void {
+    this.#socket.listen({
+      onMessages: (messages) => {
+        const frames: Frame[] = [];
+        for (const { data, source, truncated } of messages) {
+          if (source?.family === "packet") frames.push(frame(data, source, truncated));
+        }
+        if (frames.length > 0) listener.onFrames(frames);
+      },
+      onError: (error) => listener.onError(error),
+    });
+  }
+
+  send(frames: readonly OutgoingFrame[]): SendReport {
+    return this.#socket.send(
+      frames.map(({ data, interfaceIndex, protocol, destination }) => ({
+        data,
+        to: { family: "packet", protocol, interfaceIndex, address: destination },
+      })),
+    );
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function frame(data: Uint8Array, source: PacketAddress, truncated: boolean): Frame {
+  const { interfaceIndex, protocol, packetType = c.PACKET_HOST, address } = source;
+  return { data, interfaceIndex, protocol, packetType, source: address, truncated };
+}

@@ -1,0 +1,291 @@
+/**
+ * Links ⇄ RTM_NEWLINK: sit, ip6tnl, dummy, and the state of a TUN device that somebody else opened. What is particular:
+ * - Our mark is the alias. The kernel takes it only in a second message, so a device whose name starts with our prefix and which has no
+ *   alias at all is one that a crash left half made.
+ * - All parameters of a tunnel are sent each time: what is absent from a change counts as zero to the kernel.
+ * - Tunnels are made with `mode any` and, for ip6tnl, without the encapsulation limit option.
+ * - A fixed TTL forces DF on sit (the kernel's rule), so `ttl` without path MTU discovery is refused here instead of being bent there.
+ *
+ * Changed in place, each tried on 6.1 and 6.12 (test/kernel/rtnetlink.test.ts keeps it so):
+ *   all kinds   mtu, up
+ *   sit         local, remote (but not from or to NBMA), device, ttl, trafficClass, pathMtuDiscovery, UDP ports, and from and to UDP at
+ *               all. For an RCU grace period it is in no table then: what arrives for it meanwhile is lost.
+ *   ip6tnl      local, remote, ttl, trafficClass of a device that is not external
+ * Everything else, and every change of kind, needs a new device.
+ * Sources: linux/if_link.h, if_tunnel.h, ip6_tunnel.h.
+ */
+import { EncodeError } from "../../base/errors.js";
+import { IPV4_ANY, IPV6_ANY, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
+import { type AttributeMap, AttributeWriter, readAttributes } from "../../netlink/attribute.js";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/constants.js";
+import {
+  IFF_UP,
+  IFLA_EXT_MASK,
+  IFLA_IFALIAS,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_IPTUN_COLLECT_METADATA,
+  IFLA_IPTUN_ENCAP_DPORT,
+  IFLA_IPTUN_ENCAP_FLAGS,
+  IFLA_IPTUN_ENCAP_SPORT,
+  IFLA_IPTUN_ENCAP_TYPE,
+  IFLA_IPTUN_FLAGS,
+  IFLA_IPTUN_FLOWINFO,
+  IFLA_IPTUN_LINK,
+  IFLA_IPTUN_LOCAL,
+  IFLA_IPTUN_PMTUDISC,
+  IFLA_IPTUN_PROTO,
+  IFLA_IPTUN_REMOTE,
+  IFLA_IPTUN_TOS,
+  IFLA_IPTUN_TTL,
+  IFLA_LINKINFO,
+  IFLA_MTU,
+  IP6_TNL_F_IGN_ENCAP_LIMIT,
+  IP6_TNL_F_USE_ORIG_TCLASS,
+  RTEXT_FILTER_SKIP_STATS,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_NEWLINK,
+  RTM_SETLINK,
+  TUNNEL_ENCAP_FOU,
+  TUNNEL_ENCAP_NONE,
+} from "../../netlink/rtnetlink.js";
+import type { Ip6TunnelLink, Link, SitLink } from "../../plan/objects/forwarding.js";
+import { OWNERSHIP } from "../../plan/objects/objects.js";
+import type { KernelNames, NetlinkRequest, ObjectCodec } from "../codec.js";
+import { decodeLinkHeader, encodeLinkHeader, LINK_HEADER_LENGTH } from "./headers.js";
+
+/** Low bit of a TOS octet: the kernel copies the inner one. */
+const TOS_INHERIT = 1;
+const ECN_BITS = 0x03;
+const FLOWINFO_TCLASS_SHIFT = 20;
+
+export const linkCodec: ObjectCodec<Link> = {
+  kind: "link",
+  family: "route",
+
+  create(link, names) {
+    // A TUN device is there already; it only needs our mark and its state.
+    if (link.link.type === "tun") return [setLink(link)];
+    const writer = new AttributeWriter(192).raw(encodeLinkHeader({})).string(IFLA_IFNAME, checkedName(link.name));
+    writer.u32(IFLA_MTU, link.mtu);
+    writeKind(writer, link, names);
+    const create = {
+      family: "route" as const,
+      type: RTM_NEWLINK,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      body: writer.finish(),
+    };
+    return [create, setLink(link)];
+  },
+
+  update(link, previous, names) {
+    if (!changesInPlace(link, previous)) return undefined;
+    const kindChanged = JSON.stringify(link.link) !== JSON.stringify(previous.link);
+    if (!kindChanged) return [setLink(link)];
+    const writer = new AttributeWriter(192).raw(encodeLinkHeader({})).string(IFLA_IFNAME, checkedName(link.name));
+    writeKind(writer, link, names);
+    // The kernel recalculates the MTU of a tunnel that got new end points, so ours is set once more.
+    return [{ family: "route", type: RTM_NEWLINK, flags: 0, body: writer.finish() }, setLink(link)];
+  },
+
+  remove: (link) => [byName(RTM_DELLINK, link.name)],
+
+  dump: () => [dumpLinks()],
+
+  find: (link) => [byName(RTM_GETLINK, link.name)],
+
+  decode(message, names, ownOnly) {
+    if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined;
+    const header = decodeLinkHeader(message.body);
+    const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);
+    const name = attributes.get(IFLA_IFNAME)?.string();
+    // Bridges send RTM_NEWLINK for their ports too, with a family and without the parameters.
+    if (header.family !== 0 || name === undefined) return undefined;
+    if (ownOnly && !isOurs(name, attributes)) return undefined;
+    const link = decodeKind(attributes, names);
+    if (link === undefined) return undefined;
+    return { kind: "link", name, mtu: attributes.get(IFLA_MTU)?.u32() ?? 0, up: (header.flags & IFF_UP) !== 0, link };
+  },
+
+  unfinished(message) {
+    const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);
+    return (
+      attributes.get(IFLA_IFNAME)?.string().startsWith(OWNERSHIP.linkPrefix) === true && !attributes.has(IFLA_IFALIAS)
+    );
+  },
+
+  excludes: (object, other) => object.name !== other.name && sameEndPoints(object, other),
+};
+
+/** Asks for all links, without their counters. */
+export function dumpLinks(): NetlinkRequest {
+  const body = new AttributeWriter(32).raw(encodeLinkHeader({})).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish();
+  return { family: "route", type: RTM_GETLINK, flags: 0, body };
+}
+
+function isOurs(name: string, attributes: AttributeMap): boolean {
+  return name.startsWith(OWNERSHIP.linkPrefix) && attributes.get(IFLA_IFALIAS)?.string() === OWNERSHIP.linkAlias;
+}
+
+function checkedName(name: string): string {
+  const octets = Buffer.byteLength(name, "utf8");
+  if (octets > 15 || !name.startsWith(OWNERSHIP.linkPrefix)) {
+    throw new EncodeError(
+      "name",
+      `"${name}" is not a name of ours: at most 15 octets, starting with ${OWNERSHIP.linkPrefix}`,
+    );
+  }
+  return name;
+}
+
+function byName(type: number, name: string): NetlinkRequest {
+  const body = new AttributeWriter(48).raw(encodeLinkHeader({})).string(IFLA_IFNAME, name).finish();
+  return { family: "route", type, flags: 0, body };
+}
+
+/** Our mark, the MTU and whether it is up. */
+function setLink(link: Link): NetlinkRequest {
+  const body = new AttributeWriter(96)
+    .raw(encodeLinkHeader({ flags: link.up ? IFF_UP : 0, change: IFF_UP }))
+    .string(IFLA_IFNAME, checkedName(link.name))
+    .u32(IFLA_MTU, link.mtu)
+    .bytes(IFLA_IFALIAS, Buffer.from(OWNERSHIP.linkAlias, "utf8"))
+    .finish();
+  return { family: "route", type: RTM_SETLINK, flags: 0, body };
+}
+
+function changesInPlace(link: Link, previous: Link): boolean {
+  const to = link.link;
+  const from = previous.link;
+  if (to.type === "sit" && from.type === "sit") return (to.remote === undefined) === (from.remote === undefined);
+  if (to.type === "ip6tnl" && from.type === "ip6tnl") {
+    return to.external ? JSON.stringify(to) === JSON.stringify(from) : !from.external;
+  }
+  return to.type === from.type;
+}
+
+function writeKind(writer: AttributeWriter, link: Link, names: KernelNames): void {
+  const kind = link.link;
+  writer.nested(IFLA_LINKINFO, (info) => {
+    info.string(IFLA_INFO_KIND, kind.type);
+    if (kind.type === "sit") info.nested(IFLA_INFO_DATA, (data) => writeSit(data, kind, names));
+    if (kind.type === "ip6tnl") info.nested(IFLA_INFO_DATA, (data) => writeIp6Tunnel(data, kind));
+  });
+}
+
+function writeSit(data: AttributeWriter, sit: SitLink, names: KernelNames): void {
+  if (sit.ttl !== 0 && !sit.pathMtuDiscovery) {
+    throw new EncodeError(
+      "pathMtuDiscovery",
+      "a sit device with a fixed TTL always sets DF; the kernel cannot do without",
+    );
+  }
+  data
+    .u32(IFLA_IPTUN_LINK, sit.device === undefined ? 0 : names.interfaceIndex(sit.device))
+    .address(IFLA_IPTUN_LOCAL, sit.local)
+    .address(IFLA_IPTUN_REMOTE, sit.remote ?? IPV4_ANY)
+    .u8(IFLA_IPTUN_TTL, sit.ttl)
+    .u8(IFLA_IPTUN_TOS, sit.trafficClass === "inherit" ? TOS_INHERIT : fixedClass(sit.trafficClass))
+    .u8(IFLA_IPTUN_PMTUDISC, sit.pathMtuDiscovery ? 1 : 0)
+    .u8(IFLA_IPTUN_PROTO, 0)
+    .u16(IFLA_IPTUN_ENCAP_TYPE, sit.udp === undefined ? TUNNEL_ENCAP_NONE : TUNNEL_ENCAP_FOU)
+    .u16(IFLA_IPTUN_ENCAP_FLAGS, 0)
+    .u16be(IFLA_IPTUN_ENCAP_SPORT, sit.udp?.sourcePort ?? 0)
+    .u16be(IFLA_IPTUN_ENCAP_DPORT, sit.udp?.destinationPort ?? 0);
+}
+
+function writeIp6Tunnel(data: AttributeWriter, tunnel: Ip6TunnelLink): void {
+  if (tunnel.external && (tunnel.local !== undefined || tunnel.remote !== undefined)) {
+    throw new EncodeError("external", "an external ip6tnl device has neither local nor remote");
+  }
+  const inherit = tunnel.trafficClass === "inherit";
+  const flowInfo = tunnel.trafficClass === "inherit" ? 0 : fixedClass(tunnel.trafficClass) << FLOWINFO_TCLASS_SHIFT;
+  data
+    .address(IFLA_IPTUN_LOCAL, tunnel.local ?? IPV6_ANY)
+    .address(IFLA_IPTUN_REMOTE, tunnel.remote ?? IPV6_ANY)
+    .u8(IFLA_IPTUN_TTL, tunnel.ttl)
+    .u32be(IFLA_IPTUN_FLOWINFO, flowInfo)
+    .u32(IFLA_IPTUN_FLAGS, IP6_TNL_F_IGN_ENCAP_LIMIT | (inherit ? IP6_TNL_F_USE_ORIG_TCLASS : 0))
+    .u8(IFLA_IPTUN_PROTO, 0);
+  if (tunnel.external) data.flag(IFLA_IPTUN_COLLECT_METADATA);
+}
+
+function fixedClass(value: number): number {
+  if ((value & ECN_BITS) !== 0)
+    throw new EncodeError("trafficClass", `${value}: the two ECN bits are not the operator's to set`);
+  return value;
+}
+
+function decodeKind(attributes: AttributeMap, names: KernelNames): Link["link"] | undefined {
+  const info = attributes.get(IFLA_LINKINFO)?.nested();
+  const data = info?.get(IFLA_INFO_DATA)?.nested();
+  switch (info?.get(IFLA_INFO_KIND)?.string()) {
+    case "sit":
+      return data && decodeSit(data, names);
+    case "ip6tnl":
+      return data && decodeIp6Tunnel(data);
+    case "dummy":
+      return { type: "dummy" };
+    case "tun":
+      return { type: "tun" };
+    default:
+      return undefined;
+  }
+}
+
+function decodeSit(data: AttributeMap, names: KernelNames): SitLink {
+  const remote = ipv4At(data, IFLA_IPTUN_REMOTE);
+  const bound = data.get(IFLA_IPTUN_LINK)?.u32() ?? 0;
+  const tos = data.get(IFLA_IPTUN_TOS)?.u8() ?? 0;
+  const udp = data.get(IFLA_IPTUN_ENCAP_TYPE)?.u16() === TUNNEL_ENCAP_FOU;
+  return {
+    type: "sit",
+    local: ipv4At(data, IFLA_IPTUN_LOCAL),
+    ...(remote === IPV4_ANY ? {} : { remote }),
+    ...(bound === 0 ? {} : { device: names.interfaceName(bound) ?? `index ${bound}` }),
+    ...(udp
+      ? { udp: { sourcePort: port(data, IFLA_IPTUN_ENCAP_SPORT), destinationPort: port(data, IFLA_IPTUN_ENCAP_DPORT) } }
+      : {}),
+    pathMtuDiscovery: data.get(IFLA_IPTUN_PMTUDISC)?.u8() === 1,
+    ttl: data.get(IFLA_IPTUN_TTL)?.u8() ?? 0,
+    trafficClass: (tos & TOS_INHERIT) !== 0 ? "inherit" : tos,
+  };
+}
+
+function decodeIp6Tunnel(data: AttributeMap): Ip6TunnelLink {
+  const external = data.has(IFLA_IPTUN_COLLECT_METADATA);
+  const local = ipv6At(data, IFLA_IPTUN_LOCAL);
+  const remote = ipv6At(data, IFLA_IPTUN_REMOTE);
+  const inherit = ((data.get(IFLA_IPTUN_FLAGS)?.u32() ?? 0) & IP6_TNL_F_USE_ORIG_TCLASS) !== 0;
+  const flowInfo = data.get(IFLA_IPTUN_FLOWINFO)?.u32be() ?? 0;
+  return {
+    type: "ip6tnl",
+    external,
+    ...(external || local === IPV6_ANY ? {} : { local }),
+    ...(external || remote === IPV6_ANY ? {} : { remote }),
+    ttl: data.get(IFLA_IPTUN_TTL)?.u8() ?? 0,
+    trafficClass: inherit ? "inherit" : (flowInfo >>> FLOWINFO_TCLASS_SHIFT) & 0xff,
+  };
+}
+
+function ipv4At(data: AttributeMap, type: number): Ipv4Address {
+  const address = data.get(type)?.address() ?? IPV4_ANY;
+  return isIpv4(address) ? address : IPV4_ANY;
+}
+
+function ipv6At(data: AttributeMap, type: number): Ipv6Address {
+  const address = data.get(type)?.address() ?? IPV6_ANY;
+  return isIpv6(address) ? address : IPV6_ANY;
+}
+
+const port = (data: AttributeMap, type: number): number => data.get(type)?.u16be() ?? 0;
+
+/** The kernel refuses a second tunnel of a kind with the same end points; of external devices it allows one. */
+function sameEndPoints(a: Link, b: Link): boolean {
+  if (a.link.type === "sit" && b.link.type === "sit")
+    return a.link.local === b.link.local && a.link.remote === b.link.remote && a.link.device === b.link.device;
+  if (a.link.type !== "ip6tnl" || b.link.type !== "ip6tnl" || a.link.external !== b.link.external) return false;
+  return a.link.local === b.link.local && a.link.remote === b.link.remote;
+}

@@ -1,0 +1,79 @@
+/** What the firewalls of both roles do for payload in ESP: which state a packet meets, and the outer header of what leaves. */
+
+import type { NftChain, NftRule } from "../objects/firewall.js";
+import {
+  accept,
+  type Clause,
+  icmpv6,
+  jump,
+  l4proto,
+  l4protoFrom,
+  markIs,
+  mobilityHeader,
+  rule,
+  setIpv4Dscp,
+  setIpv4Ttl,
+  setIpv6Dscp,
+  setIpv6HopLimit,
+  setMarkBit,
+  ttlIsNot,
+  udpPort,
+} from "../objects/nft-clauses.js";
+import { TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "../security/marks.js";
+import { MOBILE_PREFIX_ADVERTISEMENT, MOBILE_PREFIX_SOLICITATION } from "../security/prefix-discovery-protection.js";
+import { HOME_TEST, HOME_TEST_INIT } from "../security/return-routability-protection.js";
+import { ICMPV6, MOBILITY_HEADER } from "../security/transport-associations.js";
+import { ESP_CLASS_BIT, ESP_UDP_PORT, espClassMark, type TunnelClass } from "../site.js";
+
+const markTyped = setMarkBit(TYPED_MESSAGE_MARK_BIT);
+
+/** ESP in UDP meets the receiving state for that encapsulation. `ends`: by what it is ours; `then`: what becomes of it. */
+export function markEspInUdp(ends: readonly Clause[], then: readonly Clause[] = []): NftRule {
+  return rule(...ends, udpPort("dport", ESP_UDP_PORT), setMarkBit(UDP_MARK_BIT), ...then);
+}
+
+/** Marks messages whose type has policies of its own; two rules lead there. */
+export const TYPED_MESSAGES_CHAIN: NftChain = {
+  name: "typed-messages",
+  rules: [
+    ...[HOME_TEST_INIT, HOME_TEST].map((type) => rule(mobilityHeader(type), markTyped)),
+    ...[MOBILE_PREFIX_SOLICITATION, MOBILE_PREFIX_ADVERTISEMENT].map((type) => rule(icmpv6(type), markTyped)),
+  ],
+};
+export const toTypedMessages: readonly NftRule[] = [MOBILITY_HEADER, ICMPV6].map((protocol) =>
+  rule(l4proto(protocol), jump(TYPED_MESSAGES_CHAIN.name)),
+);
+
+/**
+ * What is neither TCP, UDP nor a tunnel: ESP goes its way at once, and typed messages are marked. One comparison keeps all other payload
+ * out of here.
+ */
+export function rareProtocols(options: { readonly esp: boolean; readonly typed: boolean }): readonly NftChain[] {
+  const rules = [...(options.esp ? [rule(l4proto(ESP), accept)] : []), ...(options.typed ? toTypedMessages : [])];
+  return rules.length === 0 ? [] : [{ name: RARE_PROTOCOLS, rules }];
+}
+const RARE_PROTOCOLS = "rare-protocols";
+const ESP = 50;
+/** ESP has the lowest number of them. */
+export const toRareProtocols: NftRule = rule(l4protoFrom(ESP), jump(RARE_PROTOCOLS));
+
+/** ESP that a sending state of ours has made. */
+export const sentEsp: Clause = markIs({ value: ESP_CLASS_BIT, mask: ESP_CLASS_BIT });
+
+/**
+ * TTL and DSCP of each class, for packets of one family. Where a class copies the DSCP, XFRM has done so, and where the kernel's own TTL is
+ * the right one there is nothing to write: in a packet of 100 octets even the write of one costs. `first` stands before every rule.
+ */
+export function dressEsp(
+  version: 4 | 6,
+  classes: readonly TunnelClass[],
+  ...first: readonly Clause[]
+): readonly NftRule[] {
+  return classes.flatMap(({ dscp, ttl }) => {
+    const ours = [...first, markIs(espClassMark({ dscp, ttl }))];
+    return [
+      ...(dscp === "copy" ? [] : [rule(...ours, version === 4 ? setIpv4Dscp(dscp) : setIpv6Dscp(dscp))]),
+      rule(...ours, ttlIsNot(version, ttl), version === 4 ? setIpv4Ttl(ttl) : setIpv6HopLimit(ttl)),
+    ];
+  });
+}

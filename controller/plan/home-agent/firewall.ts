@@ -1,0 +1,202 @@
+/**
+ * The home agent's nftables table: signalling steered to us, spoofed payload dropped before decapsulation, outer headers completed.
+ * KERNEL.md tells the reason of every chain.
+ */
+
+import type { NftChain, NftSet, NftTable } from "../objects/firewall.js";
+import {
+  accept,
+  clearUdpChecksum,
+  count,
+  drop,
+  hasTransportHeader,
+  innerAddress,
+  innerField,
+  innerOctetIn,
+  innerVersion,
+  inputDevices,
+  ipField,
+  jump,
+  KEY,
+  keyIn,
+  l4proto,
+  notrack,
+  rule,
+  setUdpPort,
+  toInternalAddresses,
+  udpPort,
+} from "../objects/nft-clauses.js";
+import { OWNERSHIP } from "../objects/objects.js";
+import {
+  DEVICE,
+  DSMIP_PORT,
+  type HomeAgentPlanSite,
+  SIGNALLING_PORT,
+  usesEspTunnels,
+  usesPlainTunnels,
+} from "../site.js";
+import { markEspInUdp, rareProtocols, TYPED_MESSAGES_CHAIN, toRareProtocols } from "./esp-firewall.js";
+import { outputIpv4, outputIpv6, outputOfEspAlone } from "./output.js";
+import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./sets.js";
+
+/** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
+const SIGNALLING_HEADERS = [43, 50, 60, 135];
+
+const COUNTERS = [
+  "spoofed-udp",
+  "spoofed-ipv4",
+  "spoofed-ipv6",
+  "bad-version",
+  "send-only",
+  "tunnelled-signalling",
+  "signalling",
+  "no-port",
+] as const;
+
+const SIGNALLING_SET: NftSet = {
+  name: "signalling-headers",
+  key: ["integer"],
+  integerLength: 1,
+  elements: SIGNALLING_HEADERS.map((header) => ({ key: header.toString(16).padStart(2, "0") })),
+};
+
+export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
+  const plain = usesPlainTunnels(site);
+  const chains = [
+    ...prerouting(site),
+    ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
+    ...(site.addresses.ipv4 === undefined ? [] : [steer(site)]),
+    ...(plain ? [...input(site), ...inputChains(), ...outputIpv4(site), ...outputIpv6(site)] : outputOfEspAlone(site)),
+  ];
+  return {
+    kind: "nft-table",
+    family: "inet",
+    name: OWNERSHIP.nftTable,
+    counters: COUNTERS.filter((name) => chains.some((chain) => counts(chain, name))),
+    sets: [...(plain ? [...Object.values(SETS), CLASS_MAP] : []), SIGNALLING_SET],
+    chains,
+  };
+}
+
+const counts = ({ rules }: NftChain, name: string): boolean =>
+  rules.some(({ expressions }) => expressions.some((one) => one.type === "count" && one.counter === name));
+
+/** Every packet that is forwarded comes here, one out of a tunnel twice, so those that are not for ourselves meet a few rules only. */
+function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
+  const { ipv4, ipv6 } = site.addresses;
+  const plain = usesPlainTunnels(site);
+  const rare = rareProtocols({ esp: usesEspTunnels(site), typed: site.negotiated !== undefined });
+  const untracked = plain ? [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(l4proto(protocol), notrack)) : [];
+  return [
+    {
+      name: "prerouting",
+      base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
+      rules: [
+        ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
+        ...(rare.length === 0 ? [] : [toRareProtocols]),
+        ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
+        ...(plain ? [rule(ipField("daddr", ipv6), jump("to-ipv6"))] : []),
+      ],
+    },
+    ...rare,
+    ...(ipv4 === undefined
+      ? []
+      : [
+          {
+            name: "to-ipv4",
+            rules: [
+              ...(usesEspTunnels(site) ? [markEspInUdp([], [accept])] : []),
+              rule(udpPort("dport", DSMIP_PORT), jump("steer")),
+              ...untracked,
+            ],
+          },
+        ]),
+    ...(plain ? [{ name: "to-ipv6", rules: untracked }] : []),
+  ];
+}
+
+/** A mobility message to ourselves goes to the signalling port; everything else on the DSMIPv6 port is payload. */
+function steer({ addresses }: HomeAgentPlanSite): NftChain {
+  return {
+    name: "steer",
+    rules: [
+      rule(
+        innerVersion(UDP_HEADER, 6),
+        innerAddress(UDP_HEADER + 24, addresses.ipv6),
+        innerOctetIn(UDP_HEADER + 6, SIGNALLING_SET.name),
+        setUdpPort("dport", SIGNALLING_PORT),
+        clearUdpChecksum,
+        count("signalling"),
+      ),
+      rule(notrack),
+    ],
+  };
+}
+
+function input({ addresses }: HomeAgentPlanSite): readonly NftChain[] {
+  const { ipv4, ipv6 } = addresses;
+  return [
+    {
+      name: "input",
+      base: { type: "filter", hook: "input", priority: 0, policy: "accept" },
+      rules: [
+        // Whose it is, ESP says itself.
+        rule(l4proto(PROTOCOL.esp), accept),
+        rule(l4proto(PROTOCOL.mobility), inputDevices(DEVICE.receivePrefix), count("tunnelled-signalling"), drop),
+        ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("in-ipv4"))]),
+        rule(toInternalAddresses, count("spoofed-ipv4"), drop),
+        rule(ipField("daddr", ipv6), jump("in-ipv6")),
+      ],
+    },
+    ...(ipv4 === undefined
+      ? []
+      : [
+          {
+            name: "in-ipv4",
+            rules: [
+              rule(udpPort("dport", DSMIP_PORT), jump("in-udp")),
+              rule(l4proto(PROTOCOL.ipv6), jump("in-ipv4-6")),
+              rule(l4proto(PROTOCOL.ipv4), jump("in-ipv4-4")),
+            ],
+          },
+        ]),
+    {
+      name: "in-ipv6",
+      rules: [rule(l4proto(PROTOCOL.ipv6), jump("in-ipv6-6")), rule(l4proto(PROTOCOL.ipv4), jump("in-ipv6-4"))],
+    },
+  ];
+}
+
+/** Outer source (and port) must be the registered one of the inner source. Inner source: octet 8 of an IPv6 header, 12 of an IPv4 one. */
+function inputChains(): readonly NftChain[] {
+  const inner6 = innerField(8, 16);
+  const inner4 = innerField(12, 4);
+  const inUdp6 = [KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 8, 16)];
+  const inUdp4 = [KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 12, 4)];
+  const strict = (name: string, fields: Parameters<typeof keyIn>[0], set: string, counter: string): NftChain => ({
+    name,
+    rules: [rule(keyIn(fields, set), accept), rule(count(counter), drop)],
+  });
+  // IPv6 fragments are reassembled after this hook. The first one is judged; a later one has no transport header to judge and is
+  // nothing without its first one.
+  const fragmentTolerant = (name: string, fields: Parameters<typeof keyIn>[0], set: string): NftChain => ({
+    name,
+    rules: [rule(keyIn(fields, set), accept), rule(hasTransportHeader, count("spoofed-ipv6"), drop)],
+  });
+  return [
+    {
+      name: "in-udp",
+      rules: [
+        rule(innerVersion(UDP_HEADER, 6), keyIn(inUdp6, SETS.udp6.name), accept),
+        rule(innerVersion(UDP_HEADER, 6), count("spoofed-udp"), drop),
+        rule(innerVersion(UDP_HEADER, 4), keyIn(inUdp4, SETS.udp4.name), accept),
+        rule(innerVersion(UDP_HEADER, 4), count("spoofed-udp"), drop),
+        rule(count("bad-version"), drop),
+      ],
+    },
+    strict("in-ipv4-6", [KEY.ip4Source, inner6], SETS.ipv4_6.name, "spoofed-ipv4"),
+    strict("in-ipv4-4", [KEY.ip4Source, inner4], SETS.ipv4_4.name, "spoofed-ipv4"),
+    fragmentTolerant("in-ipv6-6", [KEY.ip6Source, inner6], SETS.ipv6_6.name),
+    fragmentTolerant("in-ipv6-4", [KEY.ip6Source, inner4], SETS.ipv6_4.name),
+  ];
+}

@@ -1,0 +1,145 @@
+/** What leaves the home agent in a tunnel: its outer header is completed in the output hook. KERNEL.md tells the reason of every chain. */
+import type { Ipv4Address } from "../../base/ip.js";
+import type { NftChain, NftRule } from "../objects/firewall.js";
+import {
+  accept,
+  clearUdpChecksum,
+  copyClassFromIpv4,
+  copyClassFromIpv6,
+  count,
+  drop,
+  family,
+  innerField,
+  innerVersion,
+  ipField,
+  jump,
+  KEY,
+  keyIn,
+  l4proto,
+  notrack,
+  rule,
+  setDestinationPortFrom,
+  setIpv4Source,
+  setIpv4Ttl,
+  setUdpPort,
+  udpPort,
+} from "../objects/nft-clauses.js";
+import {
+  DSMIP_PORT,
+  type HomeAgentPlanSite,
+  internalAddress,
+  SIGNALLING_PORT,
+  tunnelClasses,
+  usesEspTunnels,
+} from "../site.js";
+import { dressEsp, sentEsp } from "./esp-firewall.js";
+import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./sets.js";
+
+/**
+ * Every NBMA device sends from an internal address; here the packet gets the home agent's, its TTL, and for UDP the node's port. The chain
+ * is of type route: a sit device without a remote keeps one outer route for the IPv6 packets of all its nodes, and only a new look-up after
+ * the change of address finds each node's own.
+ */
+export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
+  const { ipv4 } = site.addresses;
+  if (ipv4 === undefined) return [];
+  const perDevice = tunnelClasses(site).flatMap((one) => [
+    rule(ipField("saddr", internalAddress("udp", one)), setIpv4Ttl(one.ttl), jump("out-udp")),
+    rule(ipField("saddr", internalAddress("ipv4", one)), setIpv4Ttl(one.ttl), jump("out-ipv4")),
+  ]);
+  return [
+    {
+      name: "output-ipv4",
+      base: { type: "route", hook: "output", priority: FIRST, policy: "accept" },
+      rules: [
+        rule(family(6), accept),
+        ...(usesEspTunnels(site) ? [rule(sentEsp, jump("esp-4"))] : []),
+        ...perDevice,
+        signallingPort(ipv4),
+      ],
+    },
+    ...espChain(site, 4),
+    ...outputUdp(ipv4),
+    { name: "out-ipv4", rules: [rule(setIpv4Source(ipv4), notrack)] },
+  ];
+}
+
+/** Without plain tunnels one chain is enough, and no route changes with it. */
+export function outputOfEspAlone(site: HomeAgentPlanSite): readonly NftChain[] {
+  const { ipv4 } = site.addresses;
+  const versions = ipv4 === undefined ? ([6] as const) : ([6, 4] as const);
+  const classes = tunnelClasses(site);
+  const few = classes.length === 1; // then looking at once is shorter than a way to a chain
+  return [
+    {
+      name: "output",
+      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      rules: [
+        ...versions.flatMap((version) =>
+          few ? dressEsp(version, classes, family(version)) : [rule(family(version), sentEsp, jump(`esp-${version}`))],
+        ),
+        ...(ipv4 === undefined ? [] : [signallingPort(ipv4)]),
+      ],
+    },
+    ...(few ? [] : versions.flatMap((version) => espChain(site, version))),
+  ];
+}
+
+/** Answers leave from the port that the updates came to. */
+function signallingPort(ipv4: Ipv4Address): NftRule {
+  return rule(
+    ipField("saddr", ipv4),
+    udpPort("sport", SIGNALLING_PORT),
+    setUdpPort("sport", DSMIP_PORT),
+    clearUdpChecksum,
+    notrack,
+  );
+}
+
+/** The outer header of protected payload, which has no further business in the chain. */
+function espChain(site: HomeAgentPlanSite, version: 4 | 6): readonly NftChain[] {
+  if (!usesEspTunnels(site)) return [];
+  return [{ name: `esp-${version}`, rules: [...dressEsp(version, tunnelClasses(site)), rule(accept)] }];
+}
+
+function outputUdp(ipv4: Ipv4Address): readonly NftChain[] {
+  const toPort6 = setDestinationPortFrom([KEY.ip4Destination, innerField(UDP_HEADER + 24, 16)], SETS.port6.name);
+  const toPort4 = setDestinationPortFrom([KEY.ip4Destination, innerField(UDP_HEADER + 16, 4)], SETS.port4.name);
+  return [
+    {
+      name: "out-udp",
+      rules: [
+        rule(setIpv4Source(ipv4)),
+        rule(innerVersion(UDP_HEADER, 6), toPort6, clearUdpChecksum, notrack, accept),
+        rule(innerVersion(UDP_HEADER, 4), toPort4, clearUdpChecksum, notrack, accept),
+        rule(count("no-port"), drop),
+      ],
+    },
+  ];
+}
+
+/** The kernel takes the traffic class of lightweight tunnels from the route; where a profile says "copy" it is the inner packet's. */
+export function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
+  const { ipv6 } = site.addresses;
+  const anyFixed = tunnelClasses(site).some(({ dscp }) => dscp !== "copy");
+  const unlessFixed = (offset: number, length: number, set: string): NftChain["rules"] =>
+    anyFixed ? [rule(keyIn([innerField(offset, length)], set), accept)] : [];
+  return [
+    {
+      name: "output-ipv6",
+      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      rules: [
+        rule(family(4), accept),
+        ...(usesEspTunnels(site) ? [rule(sentEsp, jump("esp-6"))] : []),
+        rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv6), jump("out-ipv6-6")),
+        rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv4), jump("out-ipv6-4")),
+      ],
+    },
+    ...espChain(site, 6),
+    { name: "out-ipv6-6", rules: [rule(notrack), ...unlessFixed(24, 16, SETS.fixed6.name), rule(copyClassFromIpv6)] },
+    {
+      name: "out-ipv6-4",
+      rules: [rule(notrack), ...unlessFixed(16, 4, SETS.fixed4.name), rule(copyClassFromIpv4(CLASS_MAP.name))],
+    },
+  ];
+}

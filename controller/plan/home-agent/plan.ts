@@ -1,0 +1,248 @@
+/**
+ * What the kernel of a home agent holds: for the site (shared devices, firewall, signalling path), and for each binding (routes, set
+ * elements, proxy neighbours). A binding touches nothing but its own objects, whatever their number.
+ */
+import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
+import { hostPrefix, ipv6, isIpv4 } from "../../base/ip.js";
+import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
+import { defaultMetric, homesOf } from "../endpoints.js";
+import type { NftElement } from "../objects/firewall.js";
+import type { Link, Route } from "../objects/forwarding.js";
+import type { KernelObject } from "../objects/objects.js";
+import { protectedBinding } from "../security/payload-protection.js";
+import { returnRoutabilityBinding } from "../security/return-routability-protection.js";
+import { homeAgentSecuritySite } from "../security/subscriber.js";
+import type { NodeProtection } from "../security/tunnel-associations.js";
+import { deviceObjects, SIGNALLING_DEVICE, sysctl } from "../shared-objects.js";
+import {
+  DEVICE,
+  DSMIP_PORT,
+  type HomeAgentPlanSite,
+  INTERNAL_ADDRESS,
+  internalAddress,
+  MAIN_TABLE,
+  profileOf,
+  protectsPayload,
+  sendDevice,
+  TUN_DEVICE,
+  type TunnelClass,
+  tunnelClasses,
+  usesPlainTunnels,
+} from "../site.js";
+import { homeAgentFirewall } from "./firewall.js";
+import { SETS } from "./sets.js";
+
+/** DSCP stands in the upper six bits of the traffic class octet. */
+export const octetOfDscp = (dscp: number): number => dscp << 2;
+
+export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObject[] {
+  return [
+    sysctl("net/ipv6/conf/all/forwarding", 1),
+    sysctl("net/ipv4/ip_forward", 1),
+    // IPv4 packets without DF in IPv6: the kernel fragments by the path MTU it has learnt only with this.
+    sysctl("net/ipv4/ip_forward_use_pmtu", 1),
+    ...homeLinkSwitches(site.homeDevice),
+    ...(usesPlainTunnels(site) ? plainTunnels(site) : []),
+    ...(protectsPayload(site) ? [protectedDevice(deviceMtu(site))] : []),
+    SIGNALLING_DEVICE,
+    ...site.homePrefixes.flatMap(signallingRoutes),
+    ...homeAgentSecuritySite(site),
+    homeAgentFirewall(site),
+  ];
+}
+
+/** The kernel answers for home addresses at once instead of after a random pause of up to 0.8 s. */
+function homeLinkSwitches(device: string | undefined): readonly KernelObject[] {
+  if (device === undefined) return [];
+  return [
+    // A node that comes home sends directly before its route into the tunnel is gone; a strict filter would drop that.
+    sysctl(`net/ipv4/conf/${device}/rp_filter`, 2),
+    // Forwarding looks at the switch of "all" when a neighbour asks one of the proxied addresses whether it is still there.
+    sysctl("net/ipv6/conf/all/proxy_ndp", 1),
+    sysctl(`net/ipv6/conf/${device}/proxy_ndp`, 1),
+    sysctl(`net/ipv6/neigh/${device}/proxy_delay`, 0),
+    sysctl(`net/ipv4/neigh/${device}/proxy_delay`, 0),
+  ];
+}
+
+/** The devices of unprotected payload. */
+function plainTunnels(site: HomeAgentPlanSite): readonly KernelObject[] {
+  const { ipv4, ipv6: local } = site.addresses;
+  return [
+    ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
+    ...deviceObjects(ip6Device(site, DEVICE.receiveIpv6, { external: false, local }), INTERNAL_ADDRESS.receiveIpv6),
+    ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
+  ];
+}
+
+function ipv4Objects(site: HomeAgentPlanSite, local: Ipv4Address): readonly KernelObject[] {
+  const receiver: Link = {
+    kind: "link",
+    name: DEVICE.receiveIpv4,
+    mtu: deviceMtu(site),
+    up: true,
+    link: { type: "sit", local, ttl: 0, trafficClass: "inherit", pathMtuDiscovery: false },
+  };
+  return [
+    { kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" },
+    ...deviceObjects(receiver, INTERNAL_ADDRESS.receiveIpv4),
+    ...tunnelClasses(site).flatMap((one) => [...sendObjects(site, "ipv4", one), ...sendObjects(site, "udp", one)]),
+    // The kernel gives each sit device a route for ::/96, through which anybody could send IPv4 packets in our name.
+    { kind: "route", destination: { address: ipv6("::"), length: 96 }, table: MAIN_TABLE, metric: 1, device: "lo" },
+  ];
+}
+
+function sendObjects(site: HomeAgentPlanSite, format: "ipv4" | "udp", one: TunnelClass): readonly KernelObject[] {
+  const local = internalAddress(format, one);
+  const trafficClass = one.dscp === "copy" ? "inherit" : octetOfDscp(one.dscp);
+  // The TTL is written by the firewall: a fixed one on the device would force DF on packets that allow fragments.
+  const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
+  const udp = format === "udp" ? { udp: { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT } } : {};
+  return deviceObjects(
+    {
+      kind: "link",
+      name: sendDevice(format, one),
+      mtu: deviceMtu(site),
+      up: true,
+      link: { type: "sit", local, ...header, ...udp },
+    },
+    local,
+  );
+}
+
+function ip6Device(
+  site: HomeAgentPlanSite,
+  name: string,
+  ends: { readonly external: boolean; readonly local?: Ipv6Address },
+): Link {
+  return {
+    kind: "link",
+    name,
+    mtu: deviceMtu(site),
+    up: true,
+    link: { type: "ip6tnl", ttl: ends.external ? 0 : 64, trafficClass: ends.external ? 0 : "inherit", ...ends },
+  };
+}
+
+const LAST_METRIC = 0xffffffff;
+
+/**
+ * A socket that is bound to the TUN device finds its way to any home address, whatever other routes there are. For nobody else: the kernel
+ * asks the first route before the second, and it refuses, so that what is for no registered node never comes to us. A rule with a mark
+ * would do the same, but from the first IPv6 rule on every packet costs a walk through all rules.
+ */
+function signallingRoutes(destination: Prefix): readonly Route[] {
+  if (isIpv4(destination.address)) return [];
+  const route = { kind: "route", destination, table: MAIN_TABLE } as const;
+  return [
+    { ...route, metric: LAST_METRIC - 1, device: "lo" },
+    { ...route, metric: LAST_METRIC, device: TUN_DEVICE },
+  ];
+}
+
+function protectedDevice(mtu: number): Link {
+  return { kind: "link", name: DEVICE.protectedPayload, mtu, up: true, link: { type: "dummy" } };
+}
+
+/** The shared devices take the largest packets of any profile; whoever's profile says less has it locked in its routes. */
+function deviceMtu({ mtu, profiles }: HomeAgentPlanSite): number {
+  return Math.max(mtu, ...[...profiles.values()].map((profile) => profile.mtu ?? mtu));
+}
+
+/** The objects of one binding, in a fixed order. */
+export function planBinding(
+  path: DataPath,
+  site: HomeAgentPlanSite,
+  protection: NodeProtection = { associations: {} },
+): readonly KernelObject[] {
+  const profile = profileOf(site, path.profile);
+  const esp = profile.protection === "esp";
+  const tunnel = (home: IpAddress): readonly KernelObject[] => [
+    ...path.ingress.map((endpoint) => ingressElement(home, endpoint)),
+    ...egressElements(home, path.egress, profile.dscp),
+  ];
+  return [
+    ...(esp ? protectedBinding(path, protection, site) : []),
+    ...(site.negotiated === undefined ? [] : returnRoutabilityBinding(path, protection, site)),
+    ...homesOf(path).flatMap((home) => [
+      ...(esp ? [] : tunnel(home)),
+      esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),
+      ...(site.homeDevice === undefined
+        ? []
+        : [{ kind: "proxy-neighbour", device: site.homeDevice, address: home, router: false } as const]),
+    ]),
+  ];
+}
+
+function ingressElement(home: IpAddress, endpoint: Endpoint): NftElement {
+  const four = isIpv4(home);
+  switch (endpoint.format) {
+    case "ipv6":
+      return element(four ? SETS.ipv6_4.name : SETS.ipv6_6.name, [endpoint.address, home]);
+    case "ipv4":
+      return element(four ? SETS.ipv4_4.name : SETS.ipv4_6.name, [endpoint.address, home]);
+    case "udp":
+      return element(four ? SETS.udp4.name : SETS.udp6.name, [endpoint.address, endpoint.port, home]);
+  }
+}
+
+/** The port of a node behind a NAT, by its outer and inner address: two ways to one node stand side by side during a handover. */
+function egressElements(home: IpAddress, egress: Endpoint, dscp: "copy" | number): readonly NftElement[] {
+  const four = isIpv4(home);
+  if (egress.format === "udp")
+    return [{ ...element(four ? SETS.port4.name : SETS.port6.name, [egress.address, home]), value: egress.port }];
+  if (egress.format === "ipv6" && dscp !== "copy") return [element(four ? SETS.fixed4.name : SETS.fixed6.name, [home])];
+  return [];
+}
+
+function element(set: string, key: NftElement["key"]): NftElement {
+  return { kind: "nft-element", set, key };
+}
+
+/**
+ * The next hop of every route into the device for IPv6 care-of addresses, which takes no notice of it. Without one each home address is a
+ * neighbour of its own, and from some hundreds on the kernel does little else than to clear its neighbour table (measured with 10,000).
+ */
+const ONE_NEXT_HOP = ipv6("fe80::1");
+
+/** What the routes of a node have in common; `mtu`: its profile's. */
+function hostRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Omit<Route, "device"> {
+  const locked = mtu ?? site.mtu;
+  return {
+    kind: "route",
+    destination: hostPrefix(home),
+    table: MAIN_TABLE,
+    metric: defaultMetric(home),
+    ...(locked < deviceMtu(site) && { mtu: locked }),
+    // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
+    // and its routes would go with the preferred address.
+    ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
+  };
+}
+
+/** A policy takes the packet before it gets to the device, where what has no policy ends. */
+function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Route {
+  return { ...hostRoute(home, mtu, site), device: DEVICE.protectedPayload };
+}
+
+function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
+  const { dscp, ttl, mtu } = profileOf(site, profile);
+  const common = hostRoute(home, mtu, site);
+  if (egress.format === "ipv6") {
+    const encapsulation = {
+      source: site.addresses.ipv6,
+      destination: egress.address,
+      hopLimit: ttl,
+      trafficClass: dscp === "copy" ? 0 : octetOfDscp(dscp),
+    };
+    return { ...common, device: DEVICE.sendIpv6, via: ONE_NEXT_HOP, encapsulation };
+  }
+  const device = sendDevice(egress.format, { dscp, ttl });
+  // sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d).
+  const via = isIpv4(home) ? egress.address : compatibleAddress(egress.address);
+  return { ...common, device, via, onlink: true };
+}
+
+function compatibleAddress(address: Ipv4Address): Ipv6Address {
+  return ipv6(`::${address}`);
+}

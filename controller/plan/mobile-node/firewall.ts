@@ -1,0 +1,186 @@
+/**
+ * The mobile node's nftables table: acknowledgements over UDP steered to us, payload accepted from the home agent for our home addresses
+ * only, and the outer TTL. KERNEL.md tells the reasons.
+ */
+import { dressEsp, markEspInUdp, sentEsp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "../home-agent/esp-firewall.js";
+import type { NftChain, NftSet, NftTable } from "../objects/firewall.js";
+import {
+  accept,
+  type Clause,
+  clearUdpChecksum,
+  count,
+  drop,
+  family,
+  hasTransportHeader,
+  innerAddress,
+  innerOctetIn,
+  innerVersion,
+  inputDevices,
+  ipField,
+  jump,
+  l4proto,
+  notrack,
+  rule,
+  setIpv4Ttl,
+  setUdpPort,
+  udpPort,
+} from "../objects/nft-clauses.js";
+import { OWNERSHIP } from "../objects/objects.js";
+import { DSMIP_PORT, type MobileNodePlanSite, SIGNALLING_PORT } from "../site.js";
+
+const FIRST = -350;
+const UDP_HEADER = 8;
+const PROTOCOL = { ipv4: 4, ipv6: 41, mobility: 135 } as const;
+/** Where the destination stands in an inner IPv6 and IPv4 header, and the source in an IPv6 one. */
+const INNER = { destination6: 24, destination4: 16, source6: 8, nextHeader: 6 } as const;
+
+/** Routing header, ESP, destination options, Mobility Header. */
+const SIGNALLING_SET: NftSet = {
+  name: "signalling-headers",
+  key: ["integer"],
+  integerLength: 1,
+  elements: ["2b", "32", "3c", "87"].map((key) => ({ key })),
+};
+
+/** Names of tunnel devices start so (plan.ts). */
+export const TUNNEL_PREFIX = "dsmip-t";
+
+export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
+  return {
+    kind: "nft-table",
+    family: "inet",
+    name: OWNERSHIP.nftTable,
+    counters: ["spoofed-udp", "spoofed-ipv4", "spoofed-ipv6", "tunnelled-signalling", "signalling"],
+    sets: [SIGNALLING_SET],
+    chains: [...ipv4Chains(site), ...espChains(site), input(site), ...ipv6Chains(site)],
+  };
+}
+
+function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): Clause | undefined {
+  if (family === 6) return innerAddress(outer + INNER.destination6, site.homeAddress);
+  return site.ipv4HomeAddress === undefined
+    ? undefined
+    : innerAddress(outer + INNER.destination4, site.ipv4HomeAddress);
+}
+
+function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
+  const { ipv4, ipv6 } = site.homeAgent;
+  if (ipv4 === undefined) return [];
+  const from = ipField("saddr", ipv4);
+  const to = ipField("daddr", ipv4);
+  const ttl = setIpv4Ttl(site.profile.ttl);
+  const esp = usesEsp(site);
+  return [
+    {
+      name: "prerouting",
+      base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
+      rules: [
+        ...(esp ? [markEspInUdp([from])] : []),
+        rule(from, udpPort("dport", DSMIP_PORT), jump("steer")),
+        rule(from, l4proto(PROTOCOL.ipv4), notrack),
+        rule(from, l4proto(PROTOCOL.ipv6), notrack),
+      ],
+    },
+    {
+      name: "steer",
+      rules: [
+        rule(
+          innerVersion(UDP_HEADER, 6),
+          innerAddress(UDP_HEADER + INNER.source6, ipv6),
+          innerAddress(UDP_HEADER + INNER.destination6, site.homeAddress),
+          innerOctetIn(UDP_HEADER + INNER.nextHeader, SIGNALLING_SET.name),
+          setUdpPort("dport", SIGNALLING_PORT),
+          clearUdpChecksum,
+          count("signalling"),
+        ),
+        rule(notrack),
+      ],
+    },
+    {
+      name: "output",
+      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      rules: [
+        rule(to, udpPort("sport", SIGNALLING_PORT), setUdpPort("sport", DSMIP_PORT), clearUdpChecksum, notrack),
+        // A fixed TTL on the device would force DF on packets that allow fragments.
+        rule(to, udpPort("sport", DSMIP_PORT), ttl, notrack),
+        rule(to, l4proto(PROTOCOL.ipv4), ttl, notrack),
+        rule(to, l4proto(PROTOCOL.ipv6), ttl, notrack),
+      ],
+    },
+  ];
+}
+
+const usesEsp = ({ negotiated, profile }: MobileNodePlanSite): boolean =>
+  negotiated === true || profile.protection === "esp";
+
+/** The outer header of what is sent in ESP tunnels, and what is told apart when it comes in. */
+function espChains(site: MobileNodePlanSite): readonly NftChain[] {
+  if (!usesEsp(site)) return [];
+  const { profile } = site;
+  return [
+    TYPED_MESSAGES_CHAIN,
+    {
+      name: "prerouting-ipv6",
+      base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
+      rules: toTypedMessages,
+    },
+    {
+      name: "output-esp",
+      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      rules: [rule(sentEsp, family(4), jump("esp-4")), rule(sentEsp, family(6), jump("esp-6"))],
+    },
+    { name: "esp-4", rules: dressEsp(4, [profile]) },
+    { name: "esp-6", rules: dressEsp(6, [profile]) },
+  ];
+}
+
+/** Only the home agent sends us payload (RFC 6275 §11.3.3), and only for our home addresses. */
+function input(site: MobileNodePlanSite): NftChain {
+  const { ipv4, ipv6 } = site.homeAgent;
+  return {
+    name: "input",
+    base: { type: "filter", hook: "input", priority: 0, policy: "accept" },
+    rules: [
+      rule(inputDevices(TUNNEL_PREFIX), l4proto(PROTOCOL.mobility), count("tunnelled-signalling"), drop),
+      ...(ipv4 === undefined
+        ? []
+        : [
+            rule(ipField("saddr", ipv4), udpPort("dport", DSMIP_PORT), udpPort("sport", DSMIP_PORT), jump("in-udp")),
+            rule(udpPort("dport", DSMIP_PORT), count("spoofed-udp"), drop),
+            rule(ipField("saddr", ipv4), l4proto(PROTOCOL.ipv6), jump("in-ipv4-6")),
+            rule(ipField("saddr", ipv4), l4proto(PROTOCOL.ipv4), jump("in-ipv4-4")),
+          ]),
+      rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv6), jump("in-ipv6-6")),
+      rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv4), jump("in-ipv6-4")),
+    ],
+  };
+}
+
+function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
+  const accepting = (outer: number, family: 4 | 6): NftChain["rules"] => {
+    const clause = toUs(site, outer, family);
+    return clause === undefined ? [] : [rule(clause, accept)];
+  };
+  const strict = (name: string, family: 4 | 6, counter: string): NftChain => ({
+    name,
+    rules: [...accepting(0, family), rule(count(counter), drop)],
+  });
+  // Later IPv6 fragments have no transport header to judge and are nothing without their first one.
+  const tolerant = (name: string, family: 4 | 6): NftChain => ({
+    name,
+    rules: [...accepting(0, family), rule(hasTransportHeader, count("spoofed-ipv6"), drop)],
+  });
+  const udp = ([6, 4] as const).flatMap((family) => {
+    const clause = toUs(site, UDP_HEADER, family);
+    return clause === undefined ? [] : [rule(innerVersion(UDP_HEADER, family), clause, accept)];
+  });
+  const overIpv4: NftChain[] =
+    site.homeAgent.ipv4 === undefined
+      ? []
+      : [
+          { name: "in-udp", rules: [...udp, rule(count("spoofed-udp"), drop)] },
+          strict("in-ipv4-6", 6, "spoofed-ipv4"),
+          strict("in-ipv4-4", 4, "spoofed-ipv4"),
+        ];
+  return [...overIpv4, tolerant("in-ipv6-6", 6), tolerant("in-ipv6-4", 4)];
+}

@@ -1,0 +1,231 @@
+/**
+ * What the kernel of a mobile node holds. The home addresses live on a device of their own, so that they outlast every link; a rule
+ * leads packets from them into a table of ours, whose routes say where payload goes now. Each care-of address has tunnel devices of its
+ * own, named after it, which never change: an IPv4 one has two, one that sends plain and one that sends UDP. Either receives both.
+ */
+import {
+  hostPrefix,
+  IPV4_ANY,
+  type IpAddress,
+  type Ipv4Address,
+  ipv4 as ipv4Of,
+  isIpv4,
+  prefixContains,
+} from "../../base/ip.js";
+import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/model.js";
+import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
+import type { Address, Link, Route } from "../objects/forwarding.js";
+import { fnv1a } from "../objects/hash.js";
+import type { KernelObject } from "../objects/objects.js";
+import { ikeRules } from "../security/ike-way.js";
+import { protectedNode } from "../security/payload-protection.js";
+import { returnRoutabilityNode } from "../security/return-routability-protection.js";
+import { homeAddressOptionState, mobileNodeSecuritySite } from "../security/subscriber.js";
+import { deviceObjects, markedSignalling } from "../shared-objects.js";
+import {
+  type Associations,
+  CARE_OF_TABLE_BASE,
+  DEFAULT_MTU,
+  DEVICE,
+  DSMIP_PORT,
+  HOME_TABLE,
+  INTERNAL_ADDRESS,
+  MAIN_TABLE,
+  type MobileNodePlanSite,
+  type NodeSecurity,
+  RULE_PRIORITY,
+} from "../site.js";
+import { mobileNodeFirewall, TUNNEL_PREFIX } from "./firewall.js";
+
+/** 224.0.0.0 up to 255.255.255.255. */
+const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as const;
+const LINK_LOCAL = { address: ipv4Of("169.254.0.0"), length: 16 } as const;
+const DHCP_SERVER_PORT = 67;
+/** Of a route behind all others of its table. */
+const LAST_METRIC = 0xffff;
+
+/** Without static keys the associations are negotiated and planned for on their own. */
+export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity | undefined): readonly KernelObject[] {
+  return [
+    ...(site.homeAgent.ipv4 === undefined
+      ? []
+      : [{ kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" } as const]),
+    { kind: "link", name: DEVICE.homeAddresses, mtu: 1500, up: true, link: { type: "dummy" } },
+    homeAddress(DEVICE.homeAddresses, site.homeAddress),
+    {
+      kind: "rule",
+      family: 6,
+      priority: RULE_PRIORITY.home,
+      table: HOME_TABLE,
+      from: hostPrefix(site.homeAddress),
+      findSource: true,
+    },
+    ...markedSignalling(),
+    ...ikeRules(site),
+    ...mobileNodeSecuritySite(site, keys),
+    mobileNodeFirewall(site),
+  ];
+}
+
+/** The objects of the data path, in a fixed order. */
+export function planMobileNode(
+  path: MobileNodeDataPath,
+  site: MobileNodePlanSite,
+  associations: Associations = {},
+): readonly KernelObject[] {
+  const ipv4 = path.ipv4HomeAddress;
+  const homes = homesOf(path);
+  const tunnels = new Map<string, LocalEndpoint>();
+  for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])]) {
+    tunnels.set(`${endpoint.address} ${endpoint.device}`, endpoint);
+  }
+  const esp = site.profile.protection === "esp";
+  return [
+    ...[...tunnels.values()].flatMap((endpoint) =>
+      esp ? uplinkObjects(endpoint, site) : tunnelObjects(endpoint, site),
+    ),
+    ...(esp ? protectedNode(path, associations, site) : []),
+    ...(site.negotiated === true ? returnRoutabilityNode(path, associations, site) : []),
+    ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
+    ...(path.mode === "home" && path.homeDevice !== undefined
+      ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
+      : []),
+    ...(path.updateFrom === undefined ? [] : [homeAddressOptionState(site, path.updateFrom)]),
+    ...homes.flatMap((home) => routes(home, path, site)),
+  ];
+}
+
+/** IFA_F_HOMEADDRESS makes the kernel prefer it as a source, and take it in a type 2 routing header. */
+function homeAddress(device: string, address: IpAddress): Address {
+  const four = isIpv4(address);
+  return { kind: "address", device, address, prefixLength: four ? 32 : 128, home: !four, noPrefixRoute: false };
+}
+
+/**
+ * A packet whose source is not chosen yet looks into our table too, and takes the home address from the route it finds there. What
+ * belongs to the visited link stays with the main table even when the socket names no device: multicast and broadcast, link-local
+ * addresses (RFC 3927), and the renewal of a DHCP lease.
+ */
+function ipv4Objects(address: Ipv4Address): readonly KernelObject[] {
+  const rule = { kind: "rule", family: 4, table: HOME_TABLE } as const;
+  const unspecified = hostPrefix(IPV4_ANY);
+  const local = { ...rule, priority: RULE_PRIORITY.local, table: MAIN_TABLE, from: unspecified } as const;
+  return [
+    homeAddress(DEVICE.homeAddresses, address),
+    { ...local, to: MULTICAST_AND_BROADCAST },
+    { ...local, to: LINK_LOCAL },
+    { ...local, udpDestinationPort: DHCP_SERVER_PORT },
+    { ...rule, priority: RULE_PRIORITY.home, from: hostPrefix(address) },
+    { ...rule, priority: RULE_PRIORITY.unspecified, from: unspecified },
+  ];
+}
+
+/**
+ * The device that sends in the endpoint's format. At most 15 octets: the care-of address as a hash, the same for the same address
+ * whatever came before, and a letter for the format.
+ */
+export function tunnelName(endpoint: LocalEndpoint): string {
+  const digits = (hashOf(endpoint) & 0xfffffff).toString(16).padStart(7, "0");
+  return `${TUNNEL_PREFIX}${{ ipv6: "s", ipv4: "p", udp: "u" }[endpoint.format]}${digits}`;
+}
+
+function hashOf({ address, device }: LocalEndpoint): number {
+  return fnv1a([...`${address}%${device}`].map((letter) => letter.codePointAt(0) ?? 0));
+}
+
+function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
+  const { homeAgent, profile } = site;
+  const name = tunnelName(endpoint.format === "ipv6" ? endpoint : { ...endpoint, format: "udp" });
+  const common = { kind: "link", name, mtu: profile.mtu ?? DEFAULT_MTU, up: true } as const;
+  const trafficClass = profile.dscp === "copy" ? "inherit" : profile.dscp << 2;
+  if (endpoint.format === "ipv6") {
+    const link: Link = {
+      ...common,
+      link: {
+        type: "ip6tnl",
+        external: false,
+        local: endpoint.address,
+        remote: homeAgent.ipv6,
+        ttl: profile.ttl,
+        trafficClass,
+      },
+    };
+    return [...deviceObjects(link, INTERNAL_ADDRESS.mobileNode), ...uplink(endpoint, homeAgent.ipv6)];
+  }
+  const { ipv4 } = homeAgent;
+  if (ipv4 === undefined) return [];
+  const ends = { type: "sit", local: endpoint.address, remote: ipv4 } as const;
+  const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
+  const udp = { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT };
+  // The kernel takes a second device with the same ends only if one of the two is bound to a device.
+  const links: readonly Link[] = [
+    { ...common, link: { ...ends, ...header, udp } },
+    {
+      ...common,
+      name: tunnelName({ ...endpoint, format: "ipv4" }),
+      link: { ...ends, ...header, device: endpoint.device },
+    },
+  ];
+  return [...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)), ...uplink(endpoint, ipv4)];
+}
+
+function uplinkObjects(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): readonly KernelObject[] {
+  const remote = homeAgentEnd(endpoint, homeAgent);
+  return remote === undefined ? [] : uplink(endpoint, remote);
+}
+
+/**
+ * From a care-of address the home agent is reached through the link that the address belongs to, whatever other uplinks there are and
+ * whichever of them the main table prefers: updates from a new address, the tunnel, and what strict rp_filter lets in.
+ */
+function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelObject[] {
+  const { address, device, gateway } = endpoint;
+  const four = isIpv4(address);
+  const table = CARE_OF_TABLE_BASE + (hashOf(endpoint) & 0xffffff);
+  const via = gateway === undefined ? {} : { via: gateway, onlink: true };
+  return [
+    { kind: "rule", family: four ? 4 : 6, priority: RULE_PRIORITY.careOf, table, from: hostPrefix(address) },
+    { kind: "route", destination: hostPrefix(homeAgent), table, metric: defaultMetric(address), device, ...via },
+  ];
+}
+
+/**
+ * Where packets from this home address go. Without any way they go nowhere (into the device of the home addresses) rather than out of
+ * the tunnel or with another source. The home link's routes are here too: were they the main table's, packets would go on over another
+ * link, in clear, from the moment in which the home link is down or another one preferred. With the link the kernel takes its routes
+ * away; what is behind them stays.
+ */
+function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanSite): readonly Route[] {
+  const four = isIpv4(home);
+  const base = { kind: "route", table: HOME_TABLE, metric: defaultMetric(home), preferredSource: home } as const;
+  const all = { ...base, destination: everywhere(home) };
+  if (path.egress !== undefined) {
+    // Protected payload is taken by a policy before it gets to a device; what no policy takes goes nowhere.
+    const device = site.profile.protection === "esp" ? DEVICE.homeAddresses : tunnelName(path.egress);
+    return [{ ...all, device }];
+  }
+  const nowhere = { ...all, device: DEVICE.homeAddresses };
+  if (path.homeDevice === undefined) return [nowhere];
+  const device = path.homeDevice;
+  const overHome = (four ? ipv4HomeRoutes(home, path, site) : (path.homeRoutes ?? [])).map(
+    ({ destination, gateway }): Route => ({
+      ...base,
+      destination,
+      device,
+      ...(gateway !== undefined && { via: gateway, onlink: true }),
+    }),
+  );
+  return [...overHome, { ...nowhere, metric: LAST_METRIC }];
+}
+
+function ipv4HomeRoutes(
+  home: IpAddress,
+  { homeIpv4Gateway }: MobileNodeDataPath,
+  { homePrefixes }: MobileNodePlanSite,
+): readonly HomeRoute[] {
+  const onLink = homePrefixes.filter((prefix) => isIpv4(prefix.address) && prefixContains(prefix, home));
+  return [
+    ...onLink.map((destination) => ({ destination })),
+    ...(homeIpv4Gateway === undefined ? [] : [{ destination: everywhere(home), gateway: homeIpv4Gateway }]),
+  ];
+}

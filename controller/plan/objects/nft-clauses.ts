@@ -1,0 +1,364 @@
+/**
+ * The vocabulary of our nftables rules: each clause is its wording for people and the kernel's expressions, so that a rule's text and
+ * its meaning are written in one place. Offsets in octets. Register 1 is for comparisons; 8 and up, of 4 octets, are for set keys.
+ */
+import { toHex } from "../../base/bytes.js";
+import { type IpAddress, ipToBytes, isIpv4 } from "../../base/ip.js";
+import type { Hex, NftBase, NftExpression, NftRule } from "./firewall.js";
+import type { XfrmMark } from "./security.js";
+
+export interface Clause {
+  readonly text: string;
+  readonly expressions: readonly NftExpression[];
+}
+
+const REGISTER = 1;
+const KEY_REGISTER = 8;
+const NFPROTO = { 4: "02", 6: "0a" } as const;
+const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 17: "udp" };
+
+export function rule(...clauses: readonly Clause[]): NftRule {
+  return {
+    text: clauses.map((clause) => clause.text).join(" "),
+    expressions: clauses.flatMap((clause) => clause.expressions),
+  };
+}
+
+const octet = (value: number): Hex => value.toString(16).padStart(2, "0");
+const word = (value: number): Hex => value.toString(16).padStart(4, "0");
+const hexOf = (address: IpAddress): Hex => toHex(ipToBytes(address));
+
+const load = (base: NftBase, offset: number, length: number, register = REGISTER): NftExpression => ({
+  type: "payload",
+  base,
+  offset,
+  length,
+  register,
+});
+const equals = (value: Hex, register = REGISTER): NftExpression => ({ type: "compare", op: "eq", register, value });
+
+const FIELD = { saddr: { 4: 12, 6: 8 }, daddr: { 4: 16, 6: 24 } } as const;
+
+/** ip saddr / ip6 daddr …, by the address's family. */
+export function ipField(field: "saddr" | "daddr", address: IpAddress): Clause {
+  const family = isIpv4(address) ? 4 : 6;
+  return {
+    text: `${family === 4 ? "ip" : "ip6"} ${field} ${address}`,
+    expressions: [
+      { type: "meta", key: "nfproto", register: REGISTER },
+      equals(NFPROTO[family]),
+      load("network", FIELD[field][family], family === 4 ? 4 : 16),
+      equals(hexOf(address)),
+    ],
+  };
+}
+
+/** All of 240.0.0.0/8. */
+export const toInternalAddresses: Clause = {
+  text: "ip daddr 240.0.0.0/8",
+  expressions: [
+    { type: "meta", key: "nfproto", register: REGISTER },
+    equals(NFPROTO[4]),
+    load("network", 16, 1),
+    equals("f0"),
+  ],
+};
+
+export function l4proto(protocol: number): Clause {
+  return {
+    text: `meta l4proto ${PROTOCOL_NAMES[protocol] ?? protocol}`,
+    expressions: [{ type: "meta", key: "l4proto", register: REGISTER }, equals(octet(protocol))],
+  };
+}
+
+/** This protocol number or a higher one. */
+export function l4protoFrom(protocol: number): Clause {
+  return {
+    text: `meta l4proto >= ${protocol}`,
+    expressions: [
+      { type: "meta", key: "l4proto", register: REGISTER },
+      { type: "compare", op: "gte", register: REGISTER, value: octet(protocol) },
+    ],
+  };
+}
+
+export function udpPort(end: "sport" | "dport", port: number): Clause {
+  const { expressions } = l4proto(17);
+  return {
+    text: `udp ${end} ${port}`,
+    expressions: [...expressions, load("transport", end === "sport" ? 0 : 2, 2), equals(word(port))],
+  };
+}
+
+/** A Mobility Header of this type (RFC 6275 §6.1.1). */
+export function mobilityHeader(type: number): Clause {
+  return {
+    text: `mh type ${type}`,
+    expressions: [...l4proto(135).expressions, load("transport", 2, 1), equals(octet(type))],
+  };
+}
+
+/** An ICMPv6 message of this type (RFC 4443 §2.1). */
+export function icmpv6(type: number): Clause {
+  return {
+    text: `icmpv6 type ${type}`,
+    expressions: [...l4proto(58).expressions, load("transport", 0, 1), equals(octet(type))],
+  };
+}
+
+/** Devices whose names start with `prefix`. */
+export function inputDevices(prefix: string): Clause {
+  const value = toHex(Uint8Array.from(prefix, (letter) => letter.charCodeAt(0)));
+  return {
+    text: `iifname "${prefix}*"`,
+    expressions: [{ type: "meta", key: "iifname", register: REGISTER }, equals(value)],
+  };
+}
+
+/** The version nibble of an inner packet at this offset of the transport header. */
+export function innerVersion(offset: number, version: 4 | 6): Clause {
+  return {
+    text: `@th,${8 * offset},4 ${version}`,
+    expressions: [
+      load("transport", offset, 1),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "f0", xor: "00" },
+      equals(version === 4 ? "40" : "60"),
+    ],
+  };
+}
+
+/** Octets of the transport header that equal an address. */
+export function innerAddress(offset: number, address: IpAddress): Clause {
+  const length = isIpv4(address) ? 4 : 16;
+  return {
+    text: `@th,${8 * offset},${8 * length} 0x${hexOf(address)}`,
+    expressions: [load("transport", offset, length), equals(hexOf(address))],
+  };
+}
+
+/** One octet of the transport header in a constant set. */
+export function innerOctetIn(offset: number, set: string): Clause {
+  return {
+    text: `@th,${8 * offset},8 @${set}`,
+    expressions: [load("transport", offset, 1), { type: "lookup", set, register: REGISTER, negate: false }],
+  };
+}
+
+/**
+ * The transport header can be read: true for all but the later fragments of an IPv6 packet. Three octets on purpose: the kernel's fast
+ * path for 1, 2 and 4 octets does not know of fragments and reads what stands there instead.
+ */
+export const hasTransportHeader: Clause = {
+  text: "@th,0,24 >= 0",
+  expressions: [load("transport", 0, 3), { type: "compare", op: "gte", register: REGISTER, value: "000000" }],
+};
+
+/** One field of a set's key. */
+export interface KeyField {
+  readonly text: string;
+  readonly base: NftBase;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export const KEY = {
+  ip4Source: { text: "ip saddr", base: "network", offset: 12, length: 4 },
+  ip4Destination: { text: "ip daddr", base: "network", offset: 16, length: 4 },
+  ip6Source: { text: "ip6 saddr", base: "network", offset: 8, length: 16 },
+  udpSource: { text: "udp sport", base: "transport", offset: 0, length: 2 },
+} as const satisfies Record<string, KeyField>;
+
+export function innerField(offset: number, length: number): KeyField {
+  return { text: `@th,${8 * offset},${8 * length}`, base: "transport", offset, length };
+}
+
+/** The fields one after the other, each padded to 4 octets, are in the set. */
+export function keyIn(fields: readonly KeyField[], set: string): Clause {
+  return {
+    text: `${fields.map((field) => field.text).join(" . ")} @${set}`,
+    expressions: [...loadKey(fields), { type: "lookup", set, register: KEY_REGISTER, negate: false }],
+  };
+}
+
+function loadKey(fields: readonly KeyField[]): NftExpression[] {
+  let register = KEY_REGISTER;
+  return fields.map(({ base, offset, length }) => {
+    const expression = load(base, offset, length, register);
+    register += Math.ceil(length / 4);
+    return expression;
+  });
+}
+
+/** Writes what the map gives for the key into the UDP destination port. The checksum must be cleared after it. */
+export function setDestinationPortFrom(fields: readonly KeyField[], map: string): Clause {
+  return {
+    text: `udp dport set ${fields.map((field) => field.text).join(" . ")} map @${map}`,
+    expressions: [
+      ...loadKey(fields),
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      write("transport", 2, 2),
+    ],
+  };
+}
+
+function write(base: NftBase, offset: number, length: number, checksumOffset?: number): NftExpression {
+  const checksum = checksumOffset === undefined ? "none" : "inet";
+  return {
+    type: "payload-set",
+    base,
+    offset,
+    length,
+    register: REGISTER,
+    checksum,
+    checksumOffset: checksumOffset ?? 0,
+    pseudoHeader: false,
+  };
+}
+
+export function setUdpPort(end: "sport" | "dport", port: number): Clause {
+  return {
+    text: `udp ${end} set ${port}`,
+    expressions: [
+      { type: "immediate", register: REGISTER, value: word(port) },
+      write("transport", end === "sport" ? 0 : 2, 2),
+    ],
+  };
+}
+
+/** No checksum at all, which UDP over IPv4 allows: a corrected one of zero would be a wrong one. */
+export const clearUdpChecksum: Clause = {
+  text: "udp checksum set 0",
+  expressions: [{ type: "immediate", register: REGISTER, value: "0000" }, write("transport", 6, 2)],
+};
+
+const IPV4_CHECKSUM = 10;
+
+export function setIpv4Source(address: IpAddress): Clause {
+  return {
+    text: `ip saddr set ${address}`,
+    expressions: [
+      { type: "immediate", register: REGISTER, value: hexOf(address) },
+      write("network", 12, 4, IPV4_CHECKSUM),
+    ],
+  };
+}
+
+/** TTL and protocol share a 16-bit word of the header checksum. */
+export function setIpv4Ttl(ttl: number): Clause {
+  return {
+    text: `ip ttl set ${ttl}`,
+    expressions: [
+      load("network", 8, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "00ff", xor: `${octet(ttl)}00` },
+      write("network", 8, 2, IPV4_CHECKSUM),
+    ],
+  };
+}
+
+export function ttlIsNot(version: 4 | 6, ttl: number): Clause {
+  return {
+    text: version === 4 ? `ip ttl != ${ttl}` : `ip6 hoplimit != ${ttl}`,
+    expressions: [
+      load("network", version === 4 ? 8 : 7, 1),
+      { type: "compare", op: "neq", register: REGISTER, value: octet(ttl) },
+    ],
+  };
+}
+
+/** The upper six bits of the second octet; ECN stays. */
+export function setIpv4Dscp(dscp: number): Clause {
+  return {
+    text: `ip dscp set ${dscp}`,
+    expressions: [
+      load("network", 0, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "ff03", xor: word(dscp << 2) },
+      write("network", 0, 2, IPV4_CHECKSUM),
+    ],
+  };
+}
+
+export function setIpv6Dscp(dscp: number): Clause {
+  return {
+    text: `ip6 dscp set ${dscp}`,
+    expressions: [
+      load("network", 0, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "f03f", xor: word(dscp << 6) },
+      write("network", 0, 2),
+    ],
+  };
+}
+
+export function setIpv6HopLimit(limit: number): Clause {
+  return {
+    text: `ip6 hoplimit set ${limit}`,
+    expressions: [{ type: "immediate", register: REGISTER, value: octet(limit) }, write("network", 7, 1)],
+  };
+}
+
+export function family(version: 4 | 6): Clause {
+  return {
+    text: `meta nfproto ipv${version}`,
+    expressions: [{ type: "meta", key: "nfproto", register: REGISTER }, equals(NFPROTO[version])],
+  };
+}
+
+/** A mark stands in a register in the machine's order; all machines we run on are little-endian. */
+const markHex = (value: number): Hex =>
+  toHex(Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24));
+
+export function markIs({ value, mask }: XfrmMark): Clause {
+  return {
+    text: `meta mark & 0x${mask.toString(16)} == 0x${value.toString(16)}`,
+    expressions: [
+      { type: "meta", key: "mark", register: REGISTER },
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: markHex(mask), xor: "00000000" },
+      equals(markHex(value)),
+    ],
+  };
+}
+
+export function setMarkBit(bit: number): Clause {
+  return {
+    text: `meta mark set meta mark | 0x${bit.toString(16)}`,
+    expressions: [
+      { type: "meta", key: "mark", register: REGISTER },
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: markHex(~bit), xor: markHex(bit) },
+      { type: "meta-set", key: "mark", register: REGISTER },
+    ],
+  };
+}
+
+/** The outer traffic class becomes the inner one's; four bits of the flow label go with it. The IPv6 header has no checksum. */
+export const copyClassFromIpv6: Clause = {
+  text: "@nh,0,16 set @th,0,16 & 0x0ff0 ^ 0x6000",
+  expressions: [
+    load("transport", 0, 2),
+    { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "0ff0", xor: "6000" },
+    write("network", 0, 2),
+  ],
+};
+
+/** The same from an inner IPv4 header, whose octet stands four bits further on: a map of all 256. */
+export function copyClassFromIpv4(map: string): Clause {
+  return {
+    text: `@nh,0,16 set @th,0,16 & 0x00ff map @${map}`,
+    expressions: [
+      load("transport", 0, 2, KEY_REGISTER),
+      { type: "bitwise", source: KEY_REGISTER, destination: KEY_REGISTER, mask: "00ff", xor: "0000" },
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      write("network", 0, 2),
+    ],
+  };
+}
+
+export const notrack: Clause = { text: "notrack", expressions: [{ type: "notrack" }] };
+export const accept: Clause = { text: "accept", expressions: [{ type: "verdict", verdict: "accept" }] };
+export const drop: Clause = { text: "drop", expressions: [{ type: "verdict", verdict: "drop" }] };
+export const jump = (chain: string): Clause => ({
+  text: `jump ${chain}`,
+  expressions: [{ type: "verdict", verdict: "jump", chain }],
+});
+export const count = (counter: string): Clause => ({
+  text: `counter name ${counter}`,
+  expressions: [{ type: "count", counter }],
+});

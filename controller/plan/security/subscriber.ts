@@ -1,0 +1,225 @@
+/**
+ * XFRM for the signalling of both roles: ESP in transport mode for Mobility Header messages between home address and home agent, and
+ * the kernel's own Mobile IPv6 transformations around it (RFC 4877 §4, RFC 6275 §5.1). Which templates stand in which order and which
+ * policy is of type sub is what the kernels accept (KERNEL.md).
+ */
+import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../../base/ip.js";
+import type { KernelObject } from "../objects/objects.js";
+import { OWNERSHIP } from "../objects/objects.js";
+import type { PolicyHash, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "../objects/security.js";
+import {
+  type Association,
+  type Associations,
+  ESP_ONLY_MARK,
+  type HomeAgentPlanSite,
+  type MobileNodePlanSite,
+  type NodeSecurity,
+  POLICY_PRIORITY,
+} from "../site.js";
+import { TYPED_MESSAGE_MARK } from "./marks.js";
+import {
+  blockedPrefixDiscovery,
+  prefixDiscoveryNode,
+  prefixDiscoveryPolicies,
+  prefixDiscoverySubscriber,
+} from "./prefix-discovery-protection.js";
+import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
+import {
+  ANYBODY,
+  between,
+  ESP,
+  ICMPV6,
+  MOBILITY_HEADER,
+  policy,
+  transportState,
+  transportStates,
+  transportTemplate,
+} from "./transport-associations.js";
+
+const AEAD = "rfc4106(gcm(aes))";
+const ICV_OCTETS = 16;
+const UPDATES = { protocol: MOBILITY_HEADER } as const;
+const REQID = { wildcard: 0, homeAddressOption: 1 } as const;
+
+/** Both static associations of a node, as either end has them. */
+function staticStates(
+  homeAddress: Ipv6Address,
+  homeAgent: Ipv6Address,
+  { update, acknowledgement }: NodeSecurity,
+): readonly XfrmState[] {
+  const reqid = reqidOf(homeAddress);
+  const association = ({ spi, key }: NodeSecurity["update"]): Association => ({
+    spi,
+    aead: { algorithm: AEAD, key, icvLength: ICV_OCTETS },
+  });
+  return [
+    transportState({ source: homeAddress, destination: homeAgent, reqid, ...UPDATES }, association(update)),
+    transportState({ source: homeAgent, destination: homeAddress, reqid, ...UPDATES }, association(acknowledgement)),
+  ];
+}
+
+/**
+ * Accepts Home Address options or type 2 routing headers of anybody before ESP and the messages it protects; ESP policies and the machine decide what
+ * follows from them. The kernel looks twice, first at the ESP header and then at what was in it. Before any other protocol nothing allows
+ * them, so the kernel drops the packet (RFC 6275 §9.3.1).
+ */
+function wildcard(
+  type: "home-address-option" | "type2-routing-header",
+  prefixDiscovery: boolean,
+): readonly KernelObject[] {
+  const reqid = OWNERSHIP.reqidBase + REQID.wildcard;
+  return [
+    {
+      kind: "xfrm-state",
+      source: IPV6_ANY,
+      destination: IPV6_ANY,
+      reqid,
+      transform: { type, careOfAddress: IPV6_ANY, wildcard: true },
+    },
+    ...[ESP, MOBILITY_HEADER, ...(prefixDiscovery ? [ICMPV6] : [])].map((protocol) =>
+      policy("in", { source: ANYBODY, destination: ANYBODY, protocol }, POLICY_PRIORITY.wildcard, {
+        ...(protocol === ICMPV6 && { mark: TYPED_MESSAGE_MARK }),
+        policyType: "sub",
+        templates: [
+          {
+            protocol: type,
+            mode: "route-optimisation",
+            source: IPV6_ANY,
+            destination: IPV6_ANY,
+            reqid,
+            optional: true,
+          },
+        ],
+      }),
+    ),
+  ];
+}
+
+/** charon sets the thresholds to its own at its start, by default the kernel's (kernel-netlink.spdh_thresh), and nobody announces it. */
+export const HOME_AGENT_POLICY_HASH: PolicyHash = { kind: "policy-hash", ...OWNERSHIP.policyHash };
+
+/** What all subscribers share at the home agent: Home Address options are understood, unprotected mobility messages die. */
+export function homeAgentSecuritySite({ addresses, negotiated }: HomeAgentPlanSite): readonly KernelObject[] {
+  const homeAgent = addresses.ipv6;
+  const unprotected = { source: ANYBODY, destination: hostPrefix(homeAgent), protocol: MOBILITY_HEADER };
+  return [
+    HOME_AGENT_POLICY_HASH,
+    ...wildcard("home-address-option", negotiated !== undefined),
+    policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" }),
+    ...(negotiated === undefined ? [] : blockedPrefixDiscovery(homeAgent)),
+  ];
+}
+
+/** A subscriber with static keys at the home agent. */
+export function planSubscriberSecurity(
+  homeAddress: Ipv6Address,
+  keys: NodeSecurity,
+  site: HomeAgentPlanSite,
+): readonly KernelObject[] {
+  const homeAgent = site.addresses.ipv6;
+  return [
+    ...staticStates(homeAddress, homeAgent, keys),
+    ...signallingPolicies(homeAddress, homeAgent, reqidOf(homeAddress)),
+  ];
+}
+
+/** A subscriber whose keys are negotiated, at the home agent: its policies always, and what there is of associations. */
+export function planNegotiatedSubscriber(
+  homeAddress: Ipv6Address,
+  associations: Associations,
+  site: HomeAgentPlanSite,
+): readonly KernelObject[] {
+  const homeAgent = site.addresses.ipv6;
+  const slots = site.negotiated?.slots;
+  const reqid = reqidOf(homeAddress, "signalling", slots);
+  return [
+    ...transportStates({ self: homeAgent, peer: homeAddress, reqid, ...UPDATES }, associations.signalling),
+    ...signallingPolicies(homeAddress, homeAgent, reqid),
+    ...prefixDiscoverySubscriber(homeAddress, associations.prefix, site),
+    announcementPolicy(
+      homeAddress,
+      PURPOSES.map((purpose) => reqidOf(homeAddress, purpose, slots)),
+    ),
+  ];
+}
+
+function signallingPolicies(homeAddress: Ipv6Address, homeAgent: Ipv6Address, reqid: number): readonly KernelObject[] {
+  return [
+    policy("in", between(homeAddress, homeAgent), POLICY_PRIORITY.signalling, {
+      templates: [transportTemplate(reqid)],
+    }),
+    policy("out", between(homeAgent, homeAddress), POLICY_PRIORITY.signalling, {
+      templates: [transportTemplate(reqid)],
+    }),
+  ];
+}
+
+/**
+ * Meets no packet: its selector leads from the home address to itself. XFRM_MSG_MIGRATE needs a policy to speak of, and by that message
+ * the IKE daemon learns that its SA has moved; the templates bear the request ids under which it knows its children.
+ */
+export function announcementSelector(homeAddress: Ipv6Address): XfrmSelector {
+  return between(homeAddress, homeAddress);
+}
+
+function announcementPolicy(homeAddress: Ipv6Address, reqids: readonly number[]): XfrmPolicy {
+  return policy("out", announcementSelector(homeAddress), POLICY_PRIORITY.signalling, {
+    templates: reqids.map((reqid) => transportTemplate(negotiatedReqid(reqid))),
+  });
+}
+
+/** The mobile node's side. Updates with one of our marks get ESP alone; all others the Home Address option too. Without static keys the associations are negotiated. */
+export function mobileNodeSecuritySite(
+  site: MobileNodePlanSite,
+  keys: NodeSecurity | undefined,
+): readonly KernelObject[] {
+  const { homeAddress, homeAgent } = site;
+  const reqid = reqidOf(homeAddress);
+  const out = between(homeAddress, homeAgent.ipv6);
+  const option: XfrmTemplate = {
+    protocol: "home-address-option",
+    mode: "route-optimisation",
+    source: homeAddress,
+    destination: homeAgent.ipv6,
+    reqid: OWNERSHIP.reqidBase + REQID.homeAddressOption,
+    optional: false,
+  };
+  return [
+    ...(keys === undefined
+      ? [
+          announcementPolicy(
+            homeAddress,
+            PURPOSES.map((purpose) => reqidOf(homeAddress, purpose)),
+          ),
+          ...prefixDiscoveryPolicies(site, option),
+        ]
+      : staticStates(homeAddress, homeAgent.ipv6, keys)),
+    policy("in", between(homeAgent.ipv6, homeAddress), POLICY_PRIORITY.signalling, {
+      templates: [transportTemplate(reqid)],
+    }),
+    policy("out", out, POLICY_PRIORITY.signalling, { mark: ESP_ONLY_MARK, templates: [transportTemplate(reqid)] }),
+    policy("out", out, POLICY_PRIORITY.signallingWithOption, { templates: [option, transportTemplate(reqid)] }),
+    ...wildcard("type2-routing-header", keys === undefined),
+  ];
+}
+
+/** The mobile node's negotiated associations for what it says to its home agent itself. */
+export function planNegotiatedNode(site: MobileNodePlanSite, associations: Associations): readonly KernelObject[] {
+  const { homeAddress, homeAgent } = site;
+  const ends = { self: homeAddress, peer: homeAgent.ipv6, reqid: reqidOf(homeAddress), ...UPDATES };
+  return [...transportStates(ends, associations.signalling), ...prefixDiscoveryNode(site, associations.prefix)];
+}
+
+/** The care-of address that the kernel writes into updates over IPv6; changed in place at a move. */
+export function homeAddressOptionState(
+  { homeAddress, homeAgent }: MobileNodePlanSite,
+  careOfAddress: Ipv6Address,
+): XfrmState {
+  return {
+    kind: "xfrm-state",
+    source: homeAddress,
+    destination: homeAgent.ipv6,
+    reqid: OWNERSHIP.reqidBase + REQID.homeAddressOption,
+    transform: { type: "home-address-option", careOfAddress, wildcard: false },
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * The home agent's answers: binding acknowledgement and binding error. An answer goes to where the message it answers came from,
+ * whatever that message says about care-of addresses (RFC 6275 §9.5.4, RFC 5555 §5.1).
+ */
+import { IPV6_ANY, type Ipv6Address, ipToBytes } from "../../../base/ip.js";
+import type { Seq16 } from "../../../base/seq16.js";
+import { elapsed, type Instant } from "../../../base/time.js";
+import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
+import { bindingAcknowledgementFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
+import { findOption, findOptions, type MobilityOption } from "../../../wire/mip6/options/mobility.js";
+import { BindingErrorStatus } from "../../../wire/mip6/registry.js";
+import type { Arrival, Departure, SendEffect } from "../inputs.js";
+import { type NatPolicy, natDetectionOption, type ObservedSource } from "../nat-detection.js";
+import { LIMITS } from "../timers.js";
+import type { Ipv4AcknowledgementOption, Ipv4HomeAddressOption } from "./ipv4-home-address.js";
+
+/** BindingStatus from here on says no. */
+const FIRST_REFUSAL = 128;
+
+/** What an answer to one binding update needs to know of it. */
+export interface Reply {
+  readonly arrival: Arrival;
+  readonly sequence: Seq16;
+  /** Over UDP. */
+  readonly source: ObservedSource | undefined;
+  readonly ipv4Options: readonly Ipv4HomeAddressOption[];
+  /** K: the node's IKE SA moves along with its binding. */
+  readonly keyManagementMobility: boolean;
+}
+
+export function replyTo(arrival: Arrival, message: BindingUpdate): Reply {
+  return {
+    arrival,
+    sequence: message.sequence,
+    source: observedSource(arrival, message.options),
+    ipv4Options: findOptions(message.options, "ipv4-home-address"),
+    keyManagementMobility: message.flags.keyManagementMobility,
+  };
+}
+
+function observedSource(arrival: Arrival, options: readonly MobilityOption[]): ObservedSource | undefined {
+  if (arrival.path.type !== "udp") return undefined;
+  const { outerSource, outerPort } = arrival.path;
+  return { address: outerSource, port: outerPort, claimed: findOption(options, "ipv4-care-of-address")?.address };
+}
+
+export interface Answer {
+  /** BindingStatus. */
+  readonly status: number;
+  /** That of the update, except with status 135. */
+  readonly sequence: Seq16;
+  /** Granted, in units of 4 seconds; 0 in refusals and de-registrations. */
+  readonly lifetimeUnits: number;
+  readonly acknowledgements: readonly Ipv4AcknowledgementOption[];
+  /** Whether UDP is used because the F flag asked for it. */
+  readonly forcedUdp: boolean;
+}
+
+export interface AnswerPolicy extends NatPolicy {
+  readonly refreshAdviceSeconds?: number | undefined;
+  readonly keyManagementMobility?: boolean | undefined;
+}
+
+/**
+ * The acknowledgement. K is set if the node has set it and our IKE daemon can follow; static keys can't (RFC 6275 §10.3.1). R is never set: no mobile routers. With a
+ * Home Address option in the update a type 2 routing header goes out, without one none (C-11); over UDP a NAT Detection option goes
+ * along whatever the status is (C-06, C-12).
+ */
+export function acknowledgement(reply: Reply, answer: Answer, policy: AnswerPolicy): SendEffect {
+  const options: MobilityOption[] = [...answer.acknowledgements];
+  if (reply.source !== undefined) options.push(natDetectionOption(reply.source, answer.forcedUdp, policy));
+  const adviceUnits = Math.floor((policy.refreshAdviceSeconds ?? 0) / LIFETIME_UNIT_SECONDS);
+  if (adviceUnits > 0 && adviceUnits < answer.lifetimeUnits) {
+    options.push({ kind: "binding-refresh-advice", intervalUnits: adviceUnits });
+  }
+  return {
+    kind: "send",
+    message: {
+      type: "binding-acknowledgement",
+      status: answer.status,
+      flags: bindingAcknowledgementFlags({
+        keyManagementMobility:
+          reply.keyManagementMobility && policy.keyManagementMobility === true && answer.status < FIRST_REFUSAL,
+      }),
+      sequence: answer.sequence,
+      lifetimeUnits: answer.lifetimeUnits,
+      options,
+    },
+    source: reply.arrival.destination,
+    destination: reply.arrival.source,
+    departure: departureOf(reply.arrival),
+  };
+}
+
+function departureOf({ path }: Arrival): Departure {
+  if (path.type === "udp") {
+    const { outerSource: remoteAddress, outerPort: remotePort, outerDestination: localAddress } = path;
+    return { type: "udp", localAddress, remoteAddress, remotePort };
+  }
+  return path.homeAddressOptionCareOf === undefined
+    ? { type: "native-direct", device: path.device }
+    : { type: "native-routed", careOf: path.homeAddressOptionCareOf };
+}
+
+/**
+ * The binding error for a message of unknown type (RFC 6275 §9.2, §9.3.3): to the address on the wire, never through a routing header,
+ * with the address of the Home Address option in it. Undefined if that address is none to answer to.
+ */
+export function unknownTypeError(arrival: Arrival): SendEffect | undefined {
+  const careOf = arrival.path.type === "native" ? arrival.path.homeAddressOptionCareOf : undefined;
+  const destination = careOf ?? arrival.source;
+  if (!isUnicast(destination)) return undefined;
+  return {
+    kind: "send",
+    message: {
+      type: "binding-error",
+      status: BindingErrorStatus.unknownMessageType,
+      homeAddress: careOf === undefined ? IPV6_ANY : arrival.source,
+      options: [],
+    },
+    source: arrival.destination,
+    destination,
+    departure:
+      arrival.path.type === "udp" ? departureOf(arrival) : { type: "native-direct", device: arrival.path.device },
+  };
+}
+
+const isUnicast = (address: Ipv6Address): boolean => address !== IPV6_ANY && ipToBytes(address)[0] !== 0xff;
+
+/** A token bucket: at most LIMITS.bindingErrorRate in any second on average, and as many at once. */
+export class BindingErrorLimit {
+  #tokens = LIMITS.bindingErrorRate.default;
+  #filledAt: Instant | undefined;
+
+  /** Whether one more may go now; counts it if so. */
+  take(now: Instant): boolean {
+    const rate = LIMITS.bindingErrorRate.default;
+    const gained = this.#filledAt === undefined ? 0 : Math.max(0, elapsed(this.#filledAt, now)) * rate;
+    this.#tokens = Math.min(rate, this.#tokens + gained);
+    this.#filledAt = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

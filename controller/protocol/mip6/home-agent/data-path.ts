@@ -1,0 +1,219 @@
+/**
+ * Between the machine and the kernel: asks for a data path, and acknowledges or refuses when the answer is there. A new path takes the
+ * old endpoint along, so that packets on their way are not lost (make before break); a refused one puts the old path back.
+ */
+import type { IpAddress } from "../../../base/ip.js";
+import { after, seconds } from "../../../base/time.js";
+import { BindingStatus } from "../../../wire/mip6/registry.js";
+import {
+  type DataPath,
+  type Endpoint,
+  formatEndpoint,
+  type ProgrammedInput,
+  type ProtocolEvent,
+  sameEndpoint,
+} from "../inputs.js";
+import { LIMITS, TIMERS } from "../timers.js";
+import {
+  type BindingEntry,
+  type Established,
+  expiryOf,
+  type FormerEndpoint,
+  lifetimeOf,
+  type PendingRegistration,
+  type Registration,
+} from "./binding-cache.js";
+import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "./turn.js";
+
+/** An accepted registration that nobody has been asked about yet. */
+export type Candidate = Pick<PendingRegistration, "registration" | "reply" | "acknowledgements">;
+
+/** Whether the registration needs nothing that the path does not have: then the kernel is left alone. */
+export function fits(path: DataPath, registration: Registration): boolean {
+  return (
+    sameEndpoint(path.egress, registration.endpoint) &&
+    path.ipv4HomeAddress === registration.ipv4HomeAddress &&
+    path.linkLocalAddress === registration.linkLocalAddress
+  );
+}
+
+/** The next revision of the entry's data path. */
+export function pathFor(
+  turn: Turn,
+  entry: BindingEntry,
+  registration: Registration,
+  former: readonly Endpoint[],
+): DataPath {
+  entry.revision = turn.state.cache.nextRevision();
+  const { endpoint, ipv4HomeAddress, linkLocalAddress } = registration;
+  const others = former.filter(
+    (candidate, i) =>
+      !sameEndpoint(candidate, endpoint) && former.findIndex((other) => sameEndpoint(other, candidate)) === i,
+  );
+  return {
+    homeAddress: entry.homeAddress,
+    ...(ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress }),
+    ...(linkLocalAddress === undefined ? {} : { linkLocalAddress }),
+    egress: endpoint,
+    ingress: [endpoint, ...others.slice(0, LIMITS.formerEndpoints.default)],
+    profile: entry.subscriber.profile,
+    revision: entry.revision,
+  };
+}
+
+/** Asks the kernel for the data path of a registration; the answer comes as `programmed` or not at all. */
+export function program(turn: Turn, entry: BindingEntry, { registration, reply, acknowledgements }: Candidate): void {
+  const graceful = turn.state.site.previousCareOfGraceSeconds > 0 && entry.established !== undefined;
+  const former = graceful ? [entry.established?.path.egress, ...entry.former.map(({ endpoint }) => endpoint)] : [];
+  const path = pathFor(
+    turn,
+    entry,
+    registration,
+    former.filter((endpoint) => endpoint !== undefined),
+  );
+  turn.state.cache.transition(entry, "program");
+  const deadline = after(turn.now, TIMERS.dataPath.default);
+  entry.pending = { registration, reply, acknowledgements, deadline, path, probing: new Set() };
+  turn.effects.push({ kind: "data-path", path });
+}
+
+/** The kernel has answered; answers about paths that are not asked for any more are nothing. */
+export function programmed(turn: Turn, input: ProgrammedInput): void {
+  const { cache } = turn.state;
+  const entry = cache.get(input.homeAddress);
+  if (entry === undefined || entry.revision !== input.revision) return;
+  const { pending } = entry;
+  if (pending?.path !== undefined) {
+    if (input.failure !== undefined) {
+      giveUp(turn, entry, { status: BindingStatus.insufficientResources, reason: input.failure });
+      return;
+    }
+    cache.transition(entry, "programmed");
+    entry.pending = undefined;
+    establish(turn, entry, pending, pending.path);
+    releaseUnusedLease(turn, entry);
+    cache.schedule(entry);
+  } else if (input.failure !== undefined && entry.state === "established") {
+    // Nobody waits for an answer: the path was narrowed, put back or restored. The reconciler goes on trying.
+    notify(turn, "binding.failed", entry, { reason: input.failure, revision: input.revision });
+  }
+}
+
+/** Makes the registration the one that counts, and says so to the node, to the home link, to the journal and to people. */
+export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate, path: DataPath): void {
+  const { registration, reply, acknowledgements } = candidate;
+  const before = entry.established;
+  entry.former = formerAfter(turn, entry, path);
+  entry.established = { registration, path, expiresAt: expiryOf(registration, turn.now) };
+  entry.rememberedUntil = undefined;
+  journal(turn, entry);
+  const addresses = interceptedAnew(before?.path, path);
+  if (addresses.length > 0) turn.effects.push({ kind: "announce", addresses, router: false });
+  moveKeyManagement(turn, entry, before, candidate);
+  const { lifetimeUnits, forcedUdp } = registration;
+  answer(turn, reply, { status: BindingStatus.accepted, lifetimeUnits, acknowledgements, forcedUdp });
+  notify(turn, eventFor(before, registration), entry, {
+    endpoint: formatEndpoint(registration.endpoint),
+    sequence: reply.sequence,
+    lifetimeSeconds: lifetimeOf(registration),
+    ...(registration.ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress: registration.ipv4HomeAddress }),
+  });
+}
+
+/** A first registration comes from where the IKE SA was made; after that the SA follows the node, if the node has asked for it. */
+function moveKeyManagement(
+  turn: Turn,
+  { homeAddress }: BindingEntry,
+  before: Established | undefined,
+  { registration, reply }: Candidate,
+): void {
+  const { addresses, keyManagementMobility } = turn.state.site;
+  if (keyManagementMobility !== true || !reply.keyManagementMobility || before === undefined) return;
+  const remote = registration.signalling.address;
+  const local = registration.signalling.format === "ipv6" ? addresses.ipv6 : addresses.ipv4;
+  if (local === undefined || before.registration.signalling.address === remote) return;
+  turn.effects.push({ kind: "key-management-moved", homeAddress, local, remote });
+}
+
+/** The endpoints of `path` other than the present one, with the time they are left. */
+function formerAfter(turn: Turn, entry: BindingEntry, path: DataPath): readonly FormerEndpoint[] {
+  const until = after(turn.now, seconds(turn.state.site.previousCareOfGraceSeconds));
+  const egress = entry.established?.path.egress;
+  const left: FormerEndpoint[] = egress === undefined ? [] : [{ endpoint: egress, until }];
+  return path.ingress.flatMap((endpoint) => {
+    if (sameEndpoint(endpoint, path.egress)) return [];
+    return [left, entry.former]
+      .flatMap((list) => list.filter((former) => sameEndpoint(former.endpoint, endpoint)))
+      .slice(0, 1);
+  });
+}
+
+/** Home addresses that packets on the home link have to be drawn to from now on (RFC 6275 §10.4.1); none after a mere move. */
+function interceptedAnew(before: DataPath | undefined, path: DataPath): readonly IpAddress[] {
+  const addressesOf = (one: DataPath | undefined): readonly (IpAddress | undefined)[] =>
+    one === undefined ? [] : [one.homeAddress, one.ipv4HomeAddress, one.linkLocalAddress];
+  const known = addressesOf(before);
+  return addressesOf(path).filter((address) => address !== undefined && !known.includes(address)) as IpAddress[];
+}
+
+function eventFor(before: Established | undefined, registration: Registration): ProtocolEvent["event"] {
+  if (before === undefined) return "binding.accepted";
+  const { endpoint, careOfAddress } = before.registration;
+  if (sameEndpoint(endpoint, registration.endpoint)) return "binding.refreshed";
+  const bothUdp = endpoint.format === "udp" && registration.endpoint.format === "udp";
+  return bothUdp && careOfAddress === registration.careOfAddress ? "nat.changed" : "binding.moved";
+}
+
+export interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+}
+
+/**
+ * An accepted update comes to nothing: a new binding is dropped, a binding that was to change stays what it was, in the kernel too
+ * (RFC 6275 §10.3.1).
+ */
+export function giveUp(turn: Turn, entry: BindingEntry, { status, reason }: Refusal): void {
+  const { cache } = turn.state;
+  const { pending, established } = entry;
+  if (pending === undefined) return;
+  entry.pending = undefined;
+  cache.transition(entry, "refused");
+  if (established === undefined) {
+    if (pending.path !== undefined) dropPath(turn, entry);
+  } else {
+    const path = pathFor(
+      turn,
+      entry,
+      established.registration,
+      entry.former.map(({ endpoint }) => endpoint),
+    );
+    entry.established = { ...established, path };
+    turn.effects.push({ kind: "data-path", path });
+    journal(turn, entry);
+  }
+  refuse(turn, pending.reply, status, reason);
+  releaseUnusedLease(turn, entry);
+  if (entry.state === "invalidated" && entry.rememberedUntil === undefined) cache.transition(entry, "forget");
+  cache.schedule(entry);
+}
+
+/** Tells the kernel that the entry has no data path any more. */
+export function dropPath(turn: Turn, entry: BindingEntry): void {
+  entry.revision = turn.state.cache.nextRevision();
+  turn.effects.push({ kind: "data-path-removed", homeAddress: entry.homeAddress, revision: entry.revision });
+}
+
+/** Payload from endpoints whose grace time is over is not accepted any more. */
+export function narrow(turn: Turn, entry: BindingEntry, established: Established): void {
+  turn.state.cache.transition(entry, "narrow");
+  entry.former = entry.former.filter(({ until }) => until > turn.now);
+  const path = pathFor(
+    turn,
+    entry,
+    established.registration,
+    entry.former.map(({ endpoint }) => endpoint),
+  );
+  entry.established = { ...established, path };
+  turn.effects.push({ kind: "data-path", path });
+}

@@ -1,0 +1,217 @@
+/**
+ * The home agent (RFC 6275 §10, RFC 5555 §4.5) as a pure machine: `step` takes one input at one moment and gives the effects. Must not
+ * know sockets, kernel objects, files or clocks. The life of a binding is in states.ts, the checks of an update in
+ * update.ts.
+ */
+import { type IpAddress, type Ipv6Address, isIpv4, parseIpv6 } from "../../../base/ip.js";
+import { exhaustive } from "../../../base/result.js";
+import { after, type Instant, seconds } from "../../../base/time.js";
+import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
+import { BindingStatus } from "../../../wire/mip6/registry.js";
+import type { Arrival, DataPath, DropReason } from "../inputs.js";
+import { LIMITS } from "../timers.js";
+import { unknownTypeError } from "./acknowledgement.js";
+import {
+  type BindingEntry,
+  type BindingView,
+  deadlineOf,
+  desiredPath,
+  type Registration,
+  viewOf,
+} from "./binding-cache.js";
+import { parseRecord, type StoredBinding } from "./binding-record.js";
+import { giveUp, narrow, pathFor, programmed } from "./data-path.js";
+import type { HomeAgentEffect, HomeAgentInput, MessageInput } from "./inputs.js";
+import { dadCompleted, register } from "./registration.js";
+import { deregister, expire, finishRemoval, forget, removalProgrammed, revoke } from "./removal.js";
+import { isBound } from "./states.js";
+import { type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
+import { judgeUpdate, readUpdate, storesSequence } from "./update.js";
+
+export { HomeAgentState } from "./turn.js";
+
+/** The effects of one input, in the order in which they are to be performed. `now` never goes back. */
+export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant): readonly HomeAgentEffect[] {
+  const turn: Turn = { state, now, effects: [] };
+  switch (input.kind) {
+    case "message":
+      receive(turn, input);
+      break;
+    case "programmed":
+      if (!removalProgrammed(turn, input)) programmed(turn, input);
+      break;
+    case "dad-completed":
+      dadCompleted(turn, input);
+      break;
+    case "timer":
+      runDeadlines(turn);
+      break;
+    case "remove": {
+      const entry = state.cache.get(input.homeAddress);
+      if (entry !== undefined && isBound(entry.state)) revoke(turn, entry);
+      break;
+    }
+    case "restore":
+      for (const stored of input.bindings) restore(turn, stored);
+      break;
+    default:
+      exhaustive(input);
+  }
+  return turn.effects;
+}
+
+/** When the next timer input is due. May change with every step. */
+export function nextDeadline(state: HomeAgentState): Instant | undefined {
+  return state.cache.nextDeadline;
+}
+
+/** All data paths that should be there: what the plan is made of. */
+export function* dataPaths(state: HomeAgentState): Generator<DataPath, void> {
+  for (const entry of state.cache.entries()) {
+    const path = desiredPath(entry);
+    if (path !== undefined) yield path;
+  }
+}
+
+/** The node that has bound this home address of either family. */
+export function lookup(state: HomeAgentState, address: IpAddress): BindingEntry | undefined {
+  const homeAddress = isIpv4(address) ? state.ipv4.ownerOf(address) : address;
+  const entry = homeAddress === undefined ? undefined : state.cache.get(homeAddress);
+  const registration = entry?.established?.registration;
+  if (registration === undefined) return undefined;
+  return isIpv4(address) && registration.ipv4HomeAddress !== address ? undefined : entry;
+}
+
+/** All entries as people see them. */
+export function* bindingViews(state: HomeAgentState, now: Instant): Generator<BindingView, void> {
+  for (const entry of state.cache.entries()) yield viewOf(entry, now);
+}
+
+function drop(turn: Turn, reason: DropReason, detail: string): void {
+  turn.effects.push({ kind: "drop", reason, detail });
+}
+
+function receive(turn: Turn, { arrival, message }: MessageInput): void {
+  if (arrival.destination !== turn.state.site.addresses.ipv6) {
+    drop(turn, "wrong-destination", `sent to ${arrival.destination}`);
+  } else if (message.type === "binding-update") {
+    receiveUpdate(turn, arrival, message);
+  } else if (message.type === "unknown") {
+    const error = unknownTypeError(arrival);
+    const allowed = error !== undefined && turn.state.bindingErrors.take(turn.now);
+    if (allowed) turn.effects.push(error);
+    drop(turn, error === undefined || allowed ? "unexpected-type" : "rate-limited", `MH type ${message.mhType}`);
+  } else {
+    drop(turn, "unexpected-type", message.type);
+  }
+}
+
+function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): void {
+  const { site, ipv4, cache } = turn.state;
+  const request = readUpdate(arrival, message);
+  if (arrival.protection === "esp") settle(turn, request.homeAddress);
+  const entry = cache.get(request.homeAddress);
+  const verdict = judgeUpdate(request, { site, ipv4, entry });
+  if (verdict.kind === "drop") {
+    drop(turn, verdict.reason, verdict.detail);
+  } else if (verdict.kind === "reject") {
+    if (entry !== undefined && storesSequence(verdict.status)) {
+      entry.sequence = message.sequence;
+      journal(turn, entry);
+    }
+    refuse(turn, request.reply, verdict.status, verdict.reason, verdict.lastSequence);
+  } else {
+    const subscriber = site.subscribers.get(request.homeAddress);
+    if (!request.deregistration && subscriber !== undefined) register(turn, request, subscriber);
+    else if (entry !== undefined) deregister(turn, request, entry);
+  }
+}
+
+/** Lets happen to the entry what its deadlines say should have happened by now. */
+function settle(turn: Turn, homeAddress: Ipv6Address): void {
+  for (;;) {
+    const entry = turn.state.cache.get(homeAddress);
+    const deadline = entry === undefined ? undefined : deadlineOf(entry);
+    if (entry === undefined || deadline === undefined || deadline > turn.now) return;
+    runDeadline(turn, entry);
+  }
+}
+
+function runDeadlines(turn: Turn): void {
+  for (let count = 0; count < LIMITS.deadlinesPerStep.default; count++) {
+    const entry = turn.state.cache.takeDue(turn.now);
+    if (entry === undefined) return;
+    runDeadline(turn, entry);
+  }
+}
+
+function runDeadline(turn: Turn, entry: BindingEntry): void {
+  switch (entry.state) {
+    case "awaiting-dad":
+      giveUp(turn, entry, { status: BindingStatus.reasonUnspecified, reason: "no end of duplicate address detection" });
+      break;
+    case "awaiting-data-path":
+    case "updating":
+      giveUp(turn, entry, { status: BindingStatus.insufficientResources, reason: "no answer from the kernel in time" });
+      break;
+    case "removing":
+      finishRemoval(turn, entry, "no answer from the kernel in time");
+      break;
+    case "invalidated":
+      forget(turn, entry);
+      break;
+    case "established":
+      if (entry.established === undefined || entry.established.expiresAt <= turn.now) expire(turn, entry);
+      else narrow(turn, entry, entry.established);
+      break;
+    case "absent":
+      break;
+    default:
+      exhaustive(entry.state);
+  }
+  turn.state.cache.schedule(entry);
+}
+
+/**
+ * Takes up one binding of an earlier life if the node is still a subscriber, with its IPv4 home address if that is still its own. Else
+ * it is forgotten, and whatever the kernel still has of it is not planned for any more.
+ */
+function restore(turn: Turn, stored: StoredBinding): void {
+  const { cache, site } = turn.state;
+  const record = parseRecord(stored);
+  const subscriber = record === undefined ? undefined : site.subscribers.get(record.homeAddress);
+  if (record === undefined || subscriber === undefined) {
+    forgetRecord(turn, stored);
+    return;
+  }
+  if (cache.get(record.homeAddress) !== undefined) return;
+  const entry = cache.open(subscriber, record.sequence);
+  const until = after(turn.now, seconds(record.remainingSeconds));
+  if (record.kind === "bound") {
+    restoreBinding(turn, entry, record.registration, until);
+  } else {
+    cache.transition(entry, "restore-invalidated");
+    entry.rememberedUntil = until;
+  }
+  cache.schedule(entry);
+}
+
+function restoreBinding(turn: Turn, entry: BindingEntry, stored: Registration, expiresAt: Instant): void {
+  const { cache, ipv4 } = turn.state;
+  const had = stored.ipv4HomeAddress;
+  const ipv4HomeAddress = had !== undefined && ipv4.canRestore(entry.homeAddress, had) ? had : undefined;
+  if (ipv4HomeAddress !== undefined) ipv4.lease(entry.homeAddress, ipv4HomeAddress);
+  const registration = { ...stored, ipv4HomeAddress };
+  cache.transition(entry, "restore");
+  const path = pathFor(turn, entry, registration, []);
+  entry.established = { registration, path, expiresAt };
+  turn.effects.push({ kind: "data-path", path });
+}
+
+/** A record that is of no use any more. */
+function forgetRecord(turn: Turn, { record }: StoredBinding): void {
+  const { homeAddress } = record;
+  const key = typeof homeAddress === "string" ? parseIpv6(homeAddress) : undefined;
+  if (key === undefined) drop(turn, "malformed", "journal record without home address");
+  else turn.effects.push({ kind: "journal", key, record: null });
+}

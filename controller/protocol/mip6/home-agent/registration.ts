@@ -1,0 +1,127 @@
+/**
+ * Takes in registrations that passed all checks, up to the point where the kernel is asked (data-path.ts): the IPv4 home
+ * address, the lifetime, duplicate address detection. The rules are in states.ts.
+ */
+import { type Ipv6Address, ipToBytes, ipv6FromBytes } from "../../../base/ip.js";
+import { after } from "../../../base/time.js";
+import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
+import { BindingStatus } from "../../../wire/mip6/registry.js";
+import { TIMERS } from "../timers.js";
+import type { BindingEntry, Registration } from "./binding-cache.js";
+import { type Candidate, establish, fits, giveUp, program } from "./data-path.js";
+import type { DadCompletedInput, HomeSubscriber } from "./inputs.js";
+import { decideIpv4, type Ipv4Decision } from "./ipv4-home-address.js";
+import { isBound } from "./states.js";
+import type { Turn } from "./turn.js";
+import { isForcedUdp, isNatted, type UpdateRequest } from "./update.js";
+
+export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSubscriber): void {
+  const { cache, ipv4 } = turn.state;
+  const entry = cache.open(subscriber, request.message.sequence);
+  const decision = decideIpv4(request.reply.ipv4Options, {
+    homeAddress: entry.homeAddress,
+    bound: entry.established?.registration.ipv4HomeAddress,
+    addresses: ipv4,
+    homePrefixes: turn.state.site.homePrefixes,
+    mayAllocate: true,
+  });
+  if (decision.address !== undefined) ipv4.lease(entry.homeAddress, decision.address);
+  entry.sequence = request.message.sequence;
+  const registration = registrationOf(turn, request, decision);
+  takeIn(turn, entry, { registration, reply: request.reply, acknowledgements: decision.acknowledgements });
+  cache.schedule(entry);
+}
+
+function takeIn(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
+  const { state, pending, established } = entry;
+  if (!isBound(state)) {
+    startAnew(turn, entry, candidate);
+  } else if (state === "awaiting-dad") {
+    turn.state.cache.transition(entry, "refresh");
+    continueProbing(turn, entry, candidate);
+  } else if (pending?.path !== undefined && fits(pending.path, candidate.registration)) {
+    // A repetition, most often: the kernel is at it already, and its answer will be told to the latest of them.
+    turn.state.cache.transition(entry, "refresh");
+    entry.pending = { ...pending, ...candidate };
+  } else if (pending === undefined && established !== undefined && fits(established.path, candidate.registration)) {
+    turn.state.cache.transition(entry, "refresh");
+    establish(turn, entry, candidate, established.path);
+  } else {
+    program(turn, entry, candidate);
+  }
+}
+
+function registrationOf(turn: Turn, request: UpdateRequest, ipv4: Ipv4Decision): Registration {
+  const { site, ipv4: addresses } = turn.state;
+  const lent = ipv4.address !== undefined && addresses.leaseOf(request.homeAddress) === ipv4.address;
+  const longest = Math.min(site.maxLifetimeSeconds, lent ? (site.ipv4Pool?.leaseSeconds ?? Infinity) : Infinity);
+  const longestUnits = Math.max(1, Math.floor(longest / LIFETIME_UNIT_SECONDS));
+  const { linkLocalCompatibility } = request.message.flags;
+  return {
+    careOfAddress: request.careOfAddress,
+    endpoint: request.endpoint,
+    signalling: request.signalling,
+    natDetected: isNatted(request),
+    forcedUdp: isForcedUdp(request),
+    ipv4HomeAddress: ipv4.address,
+    linkLocalAddress: linkLocalCompatibility ? linkLocalOf(request.homeAddress) : undefined,
+    lifetimeUnits: Math.min(request.message.lifetimeUnits, longestUnits),
+  };
+}
+
+/** fe80::/64 with the interface identifier of the home address (L flag, RFC 6275 §6.1.7). */
+function linkLocalOf(homeAddress: Ipv6Address): Ipv6Address {
+  return ipv6FromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...ipToBytes(homeAddress).subarray(8)));
+}
+
+/** A first registration, or one after the end of an earlier binding, of which nothing is taken over. */
+function startAnew(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
+  entry.removal = undefined;
+  if (turn.state.site.duplicateAddressDetection) startProbing(turn, entry, candidate);
+  else program(turn, entry, candidate);
+}
+
+function startProbing(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
+  turn.state.cache.transition(entry, "probe");
+  const { linkLocalAddress } = candidate.registration;
+  const addresses = [entry.homeAddress, ...(linkLocalAddress === undefined ? [] : [linkLocalAddress])];
+  const deadline = after(turn.now, TIMERS.duplicateAddressDetection.default);
+  entry.pending = { ...candidate, deadline, path: undefined, probing: new Set(addresses) };
+  for (const address of addresses) probe(turn, entry, address);
+}
+
+/** A newer update while the addresses are being probed: only the link-local one can come or go. */
+function continueProbing(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
+  const { pending } = entry;
+  if (pending === undefined) return;
+  const before = pending.registration.linkLocalAddress;
+  const wanted = candidate.registration.linkLocalAddress;
+  const probing = new Set(pending.probing);
+  if (before !== undefined && wanted === undefined) probing.delete(before);
+  if (before === undefined && wanted !== undefined) {
+    probing.add(wanted);
+    probe(turn, entry, wanted);
+  }
+  entry.pending = { ...pending, ...candidate, probing };
+  if (probing.size === 0) program(turn, entry, candidate);
+}
+
+function probe(turn: Turn, { homeAddress }: BindingEntry, address: Ipv6Address): void {
+  turn.effects.push({ kind: "dad", homeAddress, address });
+}
+
+/** The home link has answered for one address (RFC 6275 §10.3.1); an answer that nobody waits for any more is nothing. */
+export function dadCompleted(turn: Turn, input: DadCompletedInput): void {
+  const entry = turn.state.cache.get(input.homeAddress);
+  const pending = entry?.pending;
+  if (entry?.state !== "awaiting-dad" || pending === undefined || !pending.probing.has(input.address)) return;
+  if (input.conflict) {
+    giveUp(turn, entry, { status: BindingStatus.dadFailed, reason: `${input.address} is in use on the home link` });
+    return;
+  }
+  const probing = new Set(pending.probing);
+  probing.delete(input.address);
+  entry.pending = { ...pending, probing };
+  if (probing.size === 0) program(turn, entry, pending);
+  turn.state.cache.schedule(entry);
+}

@@ -1,0 +1,108 @@
+/** The ends of a binding: by the node, by its lifetime, by an operator (RFC 6275 §10.3.2, §9.5.2; RFC 5555 §4.4.2.1). */
+import { after } from "../../../base/time.js";
+import { BindingStatus } from "../../../wire/mip6/registry.js";
+import type { ProgrammedInput, ProtocolEvent } from "../inputs.js";
+import { TIMERS } from "../timers.js";
+import type { BindingEntry } from "./binding-cache.js";
+import { dropPath } from "./data-path.js";
+import { decideIpv4 } from "./ipv4-home-address.js";
+import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "./turn.js";
+import type { UpdateRequest } from "./update.js";
+
+/**
+ * The node is done, or at home: every home address of it is let go, whatever the update says about them. The answer waits for the
+ * kernel where the kernel has something. A repetition is answered again.
+ */
+export function deregister(turn: Turn, request: UpdateRequest, entry: BindingEntry): void {
+  const { cache, ipv4, site } = turn.state;
+  const { homeAddress } = entry;
+  const bound = entry.established?.registration.ipv4HomeAddress;
+  const { acknowledgements } = decideIpv4(request.reply.ipv4Options, {
+    ...{ homeAddress, bound, addresses: ipv4, homePrefixes: site.homePrefixes, mayAllocate: false },
+  });
+  const { reply } = request;
+  const inKernel = entry.established !== undefined || entry.pending?.path !== undefined;
+  entry.sequence = request.message.sequence;
+  entry.pending = undefined;
+  cache.transition(entry, "deregister");
+  if (entry.state === "removing") {
+    const deadline = after(turn.now, TIMERS.dataPath.default);
+    if (inKernel) dropPath(turn, entry);
+    endBinding(entry);
+    remember(turn, entry);
+    const revision = entry.removal?.revision ?? entry.revision;
+    entry.removal = { reply, acknowledgements, revision, deadline: entry.removal?.deadline ?? deadline };
+  } else {
+    remember(turn, entry);
+    releaseUnusedLease(turn, entry);
+    answer(turn, reply, { status: BindingStatus.accepted, acknowledgements });
+  }
+  cache.schedule(entry);
+}
+
+/** The kernel has let go, or did not say so in time: either way the binding is over, and the node is told. */
+export function finishRemoval(turn: Turn, entry: BindingEntry, failure?: string): void {
+  const { removal } = entry;
+  if (removal === undefined) return;
+  turn.state.cache.transition(entry, "removed");
+  entry.removal = undefined;
+  entry.rememberedUntil = after(turn.now, TIMERS.deletedBinding.default);
+  releaseUnusedLease(turn, entry);
+  answer(turn, removal.reply, { status: BindingStatus.accepted, acknowledgements: removal.acknowledgements });
+  if (failure !== undefined) notify(turn, "binding.failed", entry, { reason: failure, revision: removal.revision });
+  notify(turn, "binding.removed", entry, { reason: "deregistration", sequence: removal.reply.sequence });
+  turn.state.cache.schedule(entry);
+}
+
+/** The kernel's answer to a removal; false if the answer is about something else. */
+export function removalProgrammed(turn: Turn, input: ProgrammedInput): boolean {
+  const entry = turn.state.cache.get(input.homeAddress);
+  if (entry?.state !== "removing" || entry.removal?.revision !== input.revision) return false;
+  finishRemoval(turn, entry, input.failure);
+  return true;
+}
+
+/** The lifetime is over. */
+export function expire(turn: Turn, entry: BindingEntry): void {
+  turn.state.cache.transition(entry, "expire");
+  end(turn, entry, "binding.expired", {});
+}
+
+/** An operator ends the binding; an update on its way is refused with status 129. Nothing happens if there is none. */
+export function revoke(turn: Turn, entry: BindingEntry): void {
+  const { pending } = entry;
+  turn.state.cache.transition(entry, "revoke");
+  end(turn, entry, "binding.removed", { reason: "operator" });
+  if (pending !== undefined) {
+    refuse(turn, pending.reply, BindingStatus.administrativelyProhibited, "ended by an operator");
+  }
+}
+
+function end(turn: Turn, entry: BindingEntry, event: ProtocolEvent["event"], detail: ProtocolEvent["detail"]): void {
+  const inKernel = entry.established !== undefined || entry.pending?.path !== undefined;
+  if (inKernel) dropPath(turn, entry);
+  endBinding(entry);
+  remember(turn, entry);
+  releaseUnusedLease(turn, entry);
+  notify(turn, event, entry, { ...detail, sequence: entry.sequence });
+  turn.state.cache.schedule(entry);
+}
+
+/** A binding that is over leaves the cache and the journal: its sequence number need not be known any more. */
+export function forget(turn: Turn, entry: BindingEntry): void {
+  turn.state.cache.transition(entry, "forget");
+  turn.effects.push({ kind: "journal", key: entry.homeAddress, record: null });
+}
+
+/** What ends leaves nothing behind that a later registration could take over. */
+function endBinding(entry: BindingEntry): void {
+  entry.pending = undefined;
+  entry.established = undefined;
+  entry.former = [];
+}
+
+/** Keeps the sequence number, and nothing else, for MAX_DELETE_BCE_TIMEOUT (RFC 6275 §10.3.2). */
+function remember(turn: Turn, entry: BindingEntry): void {
+  entry.rememberedUntil = after(turn.now, TIMERS.deletedBinding.default);
+  journal(turn, entry);
+}

@@ -1,0 +1,222 @@
+/**
+ * Whether a binding update is accepted: the checks of RFC 6275 §9.5.1, §10.3.1 and §10.3.2, RFC 3963 §6.2 and RFC 5555 §4.5, in that
+ * order. Each check lets the update pass, drops it without an answer, or refuses it with a status. Nothing is changed here.
+ */
+import { type IpAddress, type Ipv6Address, isIpv6, isRoutableUnicast, prefixContains } from "../../../base/ip.js";
+import { isAfter, type Seq16 } from "../../../base/seq16.js";
+import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
+import { findOption } from "../../../wire/mip6/options/mobility.js";
+import { BindingStatus } from "../../../wire/mip6/registry.js";
+import type { Arrival, DropReason, Endpoint } from "../inputs.js";
+import { isUsableSource, natDetected, payloadEndpoint } from "../nat-detection.js";
+import { type Reply, replyTo } from "./acknowledgement.js";
+import type { BindingEntry } from "./binding-cache.js";
+import type { HomeAgentSite } from "./inputs.js";
+import type { Ipv4HomeAddresses } from "./ipv4-home-address.js";
+import { isBound, isWaiting } from "./states.js";
+
+/** A binding update with what follows from how it came. */
+export interface UpdateRequest {
+  readonly arrival: Arrival;
+  readonly message: BindingUpdate;
+  readonly reply: Reply;
+  /** From the Home Address option or the inner source: the kernel shows both in the same place (RFC 6275 §9.5.1, C-10). */
+  readonly homeAddress: Ipv6Address;
+  /** As the node claims it. */
+  readonly careOfAddress: IpAddress;
+  /** Where its signalling comes from. */
+  readonly signalling: Endpoint;
+  /** Where payload is to go. */
+  readonly endpoint: Endpoint;
+  /** Lifetime 0, or the care-of address is the home address (RFC 6275 §9.5.1). */
+  readonly deregistration: boolean;
+}
+
+export function readUpdate(arrival: Arrival, message: BindingUpdate): UpdateRequest {
+  const reply = replyTo(arrival, message);
+  const shared = { arrival, message, reply, homeAddress: arrival.source };
+  if (arrival.path.type === "udp" && reply.source !== undefined) {
+    const { address, port, claimed } = reply.source;
+    return {
+      ...shared,
+      careOfAddress: claimed ?? address,
+      signalling: { format: "udp", address, port },
+      endpoint: payloadEndpoint(reply.source, message.flags.forceUdp),
+      deregistration: message.lifetimeUnits === 0, // an IPv4 link is never home (C-22)
+    };
+  }
+  const wireSource = wireSourceOf(arrival);
+  const address = findOption(message.options, "alternate-care-of-address")?.address ?? wireSource;
+  return {
+    ...shared,
+    careOfAddress: address,
+    signalling: { format: "ipv6", address: wireSource },
+    endpoint: { format: "ipv6", address },
+    deregistration: message.lifetimeUnits === 0 || address === arrival.source,
+  };
+}
+
+/** The IPv6 source on the wire. */
+function wireSourceOf({ path, source }: Arrival): Ipv6Address {
+  return (path.type === "native" ? path.homeAddressOptionCareOf : undefined) ?? source;
+}
+
+export type Verdict =
+  | { readonly kind: "accept" }
+  | { readonly kind: "drop"; readonly reason: DropReason; readonly detail: string }
+  | {
+      readonly kind: "reject";
+      readonly status: number;
+      readonly reason: string;
+      /** With status 135: the last one accepted. */
+      readonly lastSequence?: Seq16;
+    };
+
+export interface UpdateContext {
+  readonly site: HomeAgentSite;
+  readonly ipv4: Ipv4HomeAddresses;
+  /** The node's entry, if there is one. */
+  readonly entry: BindingEntry | undefined;
+}
+
+const drop = (reason: DropReason, detail: string): Verdict => ({ kind: "drop", reason, detail });
+const reject = (status: number, reason: string): Verdict => ({ kind: "reject", status, reason });
+
+interface Check {
+  readonly source: string;
+  /** "registration" and "deregistration" checks are left out for the other kind. */
+  readonly applies: "always" | "registration" | "deregistration";
+  readonly judge: (request: UpdateRequest, context: UpdateContext) => Verdict | undefined;
+}
+
+/** In the order in which they are made. */
+export const UPDATE_CHECKS: readonly Check[] = [
+  { source: "RFC 6275 §5.1", applies: "always", judge: checkProtection },
+  { source: "RFC 6275 §9.5.1", applies: "always", judge: checkHomeAddress },
+  { source: "RFC 6275 §6.1.7", applies: "always", judge: checkCareOf },
+  { source: "RFC 6275 §9.5.1", applies: "always", judge: checkSequence },
+  { source: "RFC 6275 §9.5.1, RFC 3963 §6.2", applies: "always", judge: checkRegistrationType },
+  { source: "RFC 6275 §10.3.2", applies: "deregistration", judge: checkBindingThere },
+  { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkServed },
+  { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkHomeAddressOption },
+  { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkLoop },
+  { source: "RFC 3963 §6.2", applies: "registration", judge: checkMobileRouter },
+  { source: "RFC 5555 §4.5", applies: "registration", judge: checkForcedUdp },
+];
+
+export function judgeUpdate(request: UpdateRequest, context: UpdateContext): Verdict {
+  for (const { applies, judge } of UPDATE_CHECKS) {
+    if (applies !== "always" && (applies === "deregistration") !== request.deregistration) continue;
+    const verdict = judge(request, context);
+    if (verdict !== undefined) return verdict;
+  }
+  return { kind: "accept" };
+}
+
+function checkProtection({ arrival }: UpdateRequest): Verdict | undefined {
+  return arrival.protection === "esp" ? undefined : drop("unprotected", "binding update without ESP");
+}
+
+function checkHomeAddress({ homeAddress }: UpdateRequest): Verdict | undefined {
+  return isRoutableUnicast(homeAddress) ? undefined : drop("home-address-mismatch", `home address ${homeAddress}`);
+}
+
+/** A care-of address that no packet could be sent to is met with silence, and so is one that is only claimed. */
+function checkCareOf({ arrival, reply, careOfAddress }: UpdateRequest): Verdict | undefined {
+  const usable =
+    reply.source === undefined
+      ? isRoutableUnicast(careOfAddress) && isRoutableUnicast(wireSourceOf(arrival))
+      : isUsableSource(reply.source);
+  return usable ? undefined : drop("care-of-not-unicast", `care-of address ${careOfAddress}`);
+}
+
+/** Any number is good without an entry; while an update is being worked on, its exact copies are not worth an answer. */
+function checkSequence({ message }: UpdateRequest, { entry }: UpdateContext): Verdict | undefined {
+  if (entry === undefined || isAfter(message.sequence, entry.sequence)) return undefined;
+  if (message.sequence === entry.sequence && isWaiting(entry.state)) {
+    return drop("duplicate", `sequence number ${message.sequence} is being worked on`);
+  }
+  return {
+    ...{ kind: "reject", status: BindingStatus.sequenceOutOfWindow, reason: "sequence number out of window" },
+    lastSequence: entry.sequence,
+  };
+}
+
+function checkRegistrationType({ message }: UpdateRequest, { entry }: UpdateContext): Verdict | undefined {
+  const { homeRegistration, mobileRouter } = message.flags;
+  if (homeRegistration) {
+    const nonces = findOption(message.options, "nonce-indices");
+    return nonces === undefined ? undefined : drop("malformed", "nonce indices in a home registration");
+  }
+  if (entry !== undefined && isBound(entry.state)) {
+    return reject(BindingStatus.registrationTypeChange, "the binding is a home registration");
+  }
+  if (mobileRouter) return reject(BindingStatus.mobileRouterNotPermitted, "R flag without H flag");
+  return drop("not-home-registration", "H flag clear: no bindings of correspondent nodes here");
+}
+
+function checkBindingThere(_request: UpdateRequest, { entry }: UpdateContext): Verdict | undefined {
+  return entry === undefined ? reject(BindingStatus.notHomeAgent, "no binding to remove") : undefined;
+}
+
+function checkServed({ homeAddress, message }: UpdateRequest, { site }: UpdateContext): Verdict | undefined {
+  const prefixes = site.homePrefixes.filter(({ address }) => isIpv6(address));
+  const { mapRegistration, proxyRegistration } = message.flags;
+  if (prefixes.length === 0 || mapRegistration || proxyRegistration) {
+    return reject(BindingStatus.homeRegistrationNotSupported, "this kind of registration is not offered");
+  }
+  if (!prefixes.some((prefix) => prefixContains(prefix, homeAddress))) {
+    return reject(BindingStatus.notHomeSubnet, "home address outside the home prefixes");
+  }
+  if (!site.subscribers.has(homeAddress)) return reject(BindingStatus.notHomeAgent, "not a subscriber");
+  return undefined;
+}
+
+/** Away on IPv6 the option is a must; over IPv4 the inner source is the home address itself (C-10). */
+function checkHomeAddressOption({ arrival }: UpdateRequest): Verdict | undefined {
+  const { path } = arrival;
+  if (path.type === "udp" || path.homeAddressOptionCareOf !== undefined) return undefined;
+  return drop("home-address-option-missing", "registration of a care-of address without Home Address option");
+}
+
+/** A tunnel that ends at this home agent, or in another of its tunnels, would run in circles. */
+function checkLoop({ endpoint }: UpdateRequest, { site, ipv4 }: UpdateContext): Verdict | undefined {
+  const loops =
+    endpoint.format === "ipv6"
+      ? endpoint.address === site.addresses.ipv6 || site.subscribers.has(endpoint.address)
+      : endpoint.address === site.addresses.ipv4 || ipv4.ownerOf(endpoint.address) !== undefined;
+  return loops ? reject(BindingStatus.invalidCareOfAddress, `${endpoint.address} is served here`) : undefined;
+}
+
+/** Mobile routers are not offered: a first registration is refused as such, a binding of a host can't become one. */
+function checkMobileRouter({ message }: UpdateRequest, { entry }: UpdateContext): Verdict | undefined {
+  if (!message.flags.mobileRouter) return undefined;
+  return entry !== undefined && isBound(entry.state)
+    ? reject(BindingStatus.registrationTypeChange, "the binding is that of a host")
+    : reject(BindingStatus.mobileRouterNotPermitted, "mobile routers are not served");
+}
+
+/** Over IPv6 UDP is not to be used (RFC 5555 §4.1, §4.5), so it can't be forced there. */
+function checkForcedUdp({ message, reply }: UpdateRequest, { site }: UpdateContext): Verdict | undefined {
+  if (!message.flags.forceUdp) return undefined;
+  if (reply.source === undefined) return reject(BindingStatus.forcedUdpNotSupported, "UDP can't be forced over IPv6");
+  return site.forceUdp === "grant" ? undefined : reject(BindingStatus.forcedUdpNotSupported, "UDP is not forced here");
+}
+
+/**
+ * Whether the sequence number of an update refused with this status is kept in the entry: all those that passed the tests of RFC 6275
+ * §9.5.1, so that a refused update can't be played back later and be accepted.
+ */
+export function storesSequence(status: number): boolean {
+  return status !== BindingStatus.sequenceOutOfWindow && status !== BindingStatus.registrationTypeChange;
+}
+
+/** Whether UDP is used because the node asked for it; only after the update was accepted. */
+export function isForcedUdp({ message, reply }: UpdateRequest): boolean {
+  return reply.source !== undefined && message.flags.forceUdp;
+}
+
+/** Whether a NAT changed the source of the update. */
+export function isNatted({ reply }: UpdateRequest): boolean {
+  return reply.source !== undefined && natDetected(reply.source);
+}

@@ -1,0 +1,176 @@
+/**
+ * What moves the state machines and what they ask for: closed unions, plain data. `step(state, input, now)` is the only way in,
+ * effects the only way out besides the binding cache / binding update list itself, which the plan turns into kernel objects.
+ * Nothing here knows sockets, interfaces' indices, timers or keys.
+ */
+import type { IpAddress, Ipv4Address, Ipv6Address } from "../../base/ip.js";
+import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
+
+/**
+ * Where a mobile node is reached, and in which of the formats of RFC 5555 §4.1 payload travels:
+ * ipv6: IPv6 or IPv4 in IPv6; ipv4: protocol 41 / 4 in IPv4; udp: either of them in UDP in IPv4 (the mobile node's end is address and port).
+ */
+export type Endpoint =
+  | { readonly format: "ipv6"; readonly address: Ipv6Address }
+  | { readonly format: "ipv4"; readonly address: Ipv4Address }
+  | { readonly format: "udp"; readonly address: Ipv4Address; readonly port: number };
+
+export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  if (a.format !== b.format || a.address !== b.address) return false;
+  return a.format !== "udp" || (b.format === "udp" && a.port === b.port);
+}
+
+export function formatEndpoint(endpoint: Endpoint): string {
+  return endpoint.format === "udp"
+    ? `${endpoint.address}:${endpoint.port}/udp`
+    : `${endpoint.address}/${endpoint.format}`;
+}
+
+/**
+ * How a mobility message came in. Every message reported here has passed the kernel's ESP check for the pair (source, destination),
+ * unless `protection` says otherwise.
+ */
+export interface Arrival {
+  /**
+   * native: over IPv6. udp: inside UDP and IPv4 (RFC 5555 §4.1), with the outer source as observed, after any NAT.
+   */
+  readonly path:
+    | {
+        readonly type: "native";
+        readonly device: string;
+        /** From the Home Address option (HA); absent without one: the wire source was the home address itself. */
+        readonly homeAddressOptionCareOf?: Ipv6Address;
+        /** From the type 2 routing header (MN). */
+        readonly routingHeaderHomeAddress?: Ipv6Address;
+      }
+    | {
+        readonly type: "udp";
+        readonly outerSource: Ipv4Address;
+        readonly outerPort: number;
+        /** The IPv4 address of ours it was sent to. */
+        readonly outerDestination: Ipv4Address;
+      };
+  /** Inner IPv6 addresses as the upper layer sees them: the home address stands in the place of the care-of address. */
+  readonly source: Ipv6Address;
+  readonly destination: Ipv6Address;
+  readonly protection: "esp" | "none";
+}
+
+/** How a mobility message goes out. Source and destination are the inner, upper-layer addresses (home address, home agent). */
+export type Departure =
+  /** Home agent to a mobile node away on IPv6: type 2 routing header, wire destination the care-of address. */
+  | { readonly type: "native-routed"; readonly careOf: Ipv6Address }
+  /** Straight to the destination (mobile node at home; home agent to a node whose BU had no Home Address option). `device` pins the link. */
+  | { readonly type: "native-direct"; readonly device?: string }
+  /** Mobile node away on IPv6: the kernel adds the Home Address option and puts this care-of address into the source. */
+  | { readonly type: "native-home-address-option"; readonly careOf: Ipv6Address }
+  /** In UDP and IPv4. `localAddress`: the outer source. */
+  | {
+      readonly type: "udp";
+      readonly localAddress: Ipv4Address;
+      readonly remoteAddress: Ipv4Address;
+      readonly remotePort: number;
+    };
+
+export interface SendEffect {
+  readonly kind: "send";
+  readonly message: MobilityMessage;
+  readonly source: Ipv6Address;
+  readonly destination: Ipv6Address;
+  readonly departure: Departure;
+}
+
+/** What operators see (`dsmipctl events`, the log). Names are noun.verb and stable. */
+export interface ProtocolEvent {
+  readonly event:
+    | "binding.accepted"
+    | "binding.refreshed"
+    | "binding.moved"
+    | "binding.removed"
+    | "binding.expired"
+    | "binding.rejected"
+    | "binding.failed"
+    | "message.dropped"
+    | "registration.started"
+    | "registration.completed"
+    | "registration.failed"
+    | "registration.lost"
+    | "negotiation.failed"
+    | "negotiation.lost"
+    | "keys.lost"
+    | "attachment.changed"
+    | "home.returned"
+    | "home.left"
+    | "nat.changed";
+  readonly homeAddress?: Ipv6Address;
+  readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface NotifyEffect {
+  readonly kind: "notify";
+  readonly event: ProtocolEvent;
+}
+
+/** Take the addresses over on (or give them back to) the home link: unsolicited neighbour advertisement and gratuitous ARP (RFC 6275 §10.4.1). */
+export interface AnnounceEffect {
+  readonly kind: "announce";
+  readonly addresses: readonly IpAddress[];
+  readonly router: boolean;
+  /** Absent: the home link of the site. */
+  readonly device?: string;
+}
+
+/** Duplicate address detection on the home link; answered by the input `dad-completed` (RFC 6275 §10.3.1). */
+export interface DadEffect {
+  readonly kind: "dad";
+  readonly homeAddress: Ipv6Address;
+  readonly address: Ipv6Address;
+}
+
+/** What the data path of a binding needs; the plan turns it into kernel objects. A change of `revision` means the content changed. */
+export interface DataPath {
+  readonly homeAddress: Ipv6Address;
+  readonly ipv4HomeAddress?: Ipv4Address;
+  /** Also defended on the home link, but nothing sent to it is tunnelled (L flag, RFC 6275 §10.4.1, §10.4.2). */
+  readonly linkLocalAddress?: Ipv6Address;
+  /** Where payload for the home addresses is sent. */
+  readonly egress: Endpoint;
+  /** From where payload of the home addresses is accepted: the present endpoint, and former ones during their grace time. */
+  readonly ingress: readonly Endpoint[];
+  readonly profile: string;
+  readonly revision: number;
+}
+
+/** The kernel's answer for revision `revision` of a home address's data path. */
+export interface ProgrammedInput {
+  readonly kind: "programmed";
+  readonly homeAddress: Ipv6Address;
+  readonly revision: number;
+  /** Absent: realised. */
+  readonly failure?: string;
+}
+
+/** Reasons for which a message is dropped without an answer; each is counted by this name. */
+export type DropReason =
+  | "unprotected"
+  | "malformed"
+  | "not-a-subscriber"
+  | "wrong-destination"
+  | "wrong-source"
+  | "care-of-not-unicast"
+  | "home-address-mismatch"
+  | "rate-limited"
+  | "no-outstanding-update"
+  | "sequence-mismatch"
+  | "unexpected-type"
+  | "not-home-registration"
+  | "home-address-option-missing"
+  | "duplicate"
+  | "queue-full"
+  | "refused-by-kernel";
+
+export interface DropEffect {
+  readonly kind: "drop";
+  readonly reason: DropReason;
+  readonly detail: string;
+}

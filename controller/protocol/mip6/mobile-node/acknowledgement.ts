@@ -1,0 +1,143 @@
+/**
+ * What a binding acknowledgement means to the mobile node that waits for one (RFC 6275 §11.7.3, RFC 5555 §4.4.2; C-01, C-02, C-05,
+ * C-06). Only reads; the machine acts on the verdict.
+ */
+import { isAfter, type Seq16 } from "../../../base/seq16.js";
+import { type Seconds, seconds } from "../../../base/time.js";
+import type { BindingAcknowledgement } from "../../../wire/mip6/messages/mobility-header.js";
+import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
+import { NO_REFRESH_NEEDED } from "../../../wire/mip6/options/dsmip.js";
+import { findOption } from "../../../wire/mip6/options/mobility.js";
+import { BindingStatus } from "../../../wire/mip6/registry.js";
+import type { CareOf, MobileNodeSite } from "../../movement/attachment.js";
+import type { DropReason, Endpoint } from "../inputs.js";
+import type { SentUpdate } from "./binding-update-list.js";
+
+/** From this status on an update was refused (RFC 6275 §6.1.8, RFC 5555 §3.2.1). */
+const FIRST_FAILURE = 128;
+
+/** Refusals that asking again does not change: somebody has to configure something. */
+const PROHIBITED: ReadonlySet<number> = new Set([
+  BindingStatus.administrativelyProhibited,
+  BindingStatus.homeRegistrationNotSupported,
+  BindingStatus.notHomeSubnet,
+  BindingStatus.notHomeAgent,
+  BindingStatus.registrationTypeChange,
+  BindingStatus.mobileRouterNotPermitted,
+  BindingStatus.invalidPrefix,
+  BindingStatus.notAuthorizedForPrefix,
+  BindingStatus.messageIdRequired,
+  BindingStatus.authenticationFailed,
+  BindingStatus.serviceAuthorizationFailed,
+]);
+
+export type Ipv4Answer =
+  | { readonly kind: "not-asked" }
+  | { readonly kind: "accepted" }
+  /** No option 30 at all: the home agent does not know DSMIPv6 (RFC 5555 §2.3.1). */
+  | { readonly kind: "unsupported" }
+  | { readonly kind: "refused"; readonly status: number };
+
+/** The content of an acceptance. */
+export interface Terms {
+  readonly granted: Seconds;
+  readonly format: Endpoint["format"];
+  readonly keepalive: Seconds | undefined;
+  readonly advice: Seconds | undefined;
+  readonly ipv4: Ipv4Answer;
+  /** K: the home agent's end of the IKE SA has followed us. */
+  readonly keyManagementMoved: boolean;
+}
+
+export type Verdict =
+  | { readonly kind: "accepted"; readonly sent: SentUpdate; readonly terms: Terms }
+  | { readonly kind: "deregistered"; readonly sent: SentUpdate }
+  /** 135: go on after this number. */
+  | { readonly kind: "adopt-sequence"; readonly sequence: Seq16 }
+  /** 144 to an update with F: ask again without (RFC 5555 §4.4.2). */
+  | { readonly kind: "without-force-udp" }
+  | { readonly kind: "refused"; readonly status: number; readonly prohibited: boolean }
+  | { readonly kind: "ignored"; readonly reason: DropReason; readonly detail: string };
+
+export interface Expectation {
+  readonly site: MobileNodeSite;
+  readonly outstanding: readonly SentUpdate[];
+  readonly lastSequence: Seq16;
+  /** Where the updates came from; absent: from home. */
+  readonly careOf: CareOf | undefined;
+}
+
+export function judge(message: BindingAcknowledgement, expected: Expectation): Verdict {
+  const { outstanding, lastSequence } = expected;
+  const { sequence, status } = message;
+  if (outstanding.length === 0) {
+    return { kind: "ignored", reason: "no-outstanding-update", detail: `sequence ${sequence}, status ${status}` };
+  }
+  if (status === BindingStatus.sequenceOutOfWindow) {
+    // The number in it is the last one the home agent accepted. If ours come after that one, the refusal is for an update that a
+    // later one of ours has overtaken on the way, and the later one has been or will be answered.
+    return isAfter(lastSequence, sequence)
+      ? {
+          kind: "ignored",
+          reason: "sequence-mismatch",
+          detail: `status 135 with ${sequence}, which is behind ${lastSequence}`,
+        }
+      : { kind: "adopt-sequence", sequence };
+  }
+  const sent = outstanding.find((update) => update.sequence === sequence);
+  if (sent === undefined) {
+    const waiting = outstanding.map((update) => update.sequence).join(" ");
+    return { kind: "ignored", reason: "sequence-mismatch", detail: `sequence ${sequence}, waiting for ${waiting}` };
+  }
+  if (sent.lifetime === 0 && (status < FIRST_FAILURE || status === BindingStatus.notHomeAgent)) {
+    return { kind: "deregistered", sent };
+  }
+  // 144 is also MIPV6-ID-MISMATCH (RFC 4285); then a Message Identification option tells so (C-02).
+  const mismatch = findOption(message.options, "message-identification") !== undefined;
+  if (status === BindingStatus.forcedUdpNotSupported && sent.forceUdp && !mismatch)
+    return { kind: "without-force-udp" };
+  if (status >= FIRST_FAILURE) return { kind: "refused", status, prohibited: PROHIBITED.has(status) };
+  if (message.lifetimeUnits === 0) return { kind: "refused", status, prohibited: false };
+  return { kind: "accepted", sent, terms: terms(message, sent, expected) };
+}
+
+function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expectation): Terms {
+  const granted = seconds(message.lifetimeUnits * LIFETIME_UNIT_SECONDS);
+  const advised = findOption(message.options, "binding-refresh-advice")?.intervalUnits ?? 0;
+  const advice = advised > 0 ? seconds(advised * LIFETIME_UNIT_SECONDS) : undefined;
+  const way = expected.careOf?.family === 4 ? ipv4Way(message, sent, expected.site) : IPV6_WAY;
+  return {
+    granted,
+    advice,
+    ...way,
+    ipv4: ipv4Answer(message, sent, expected.site),
+    keyManagementMoved: message.flags.keyManagementMobility,
+  };
+}
+
+const IPV6_WAY = { format: "ipv6", keepalive: undefined } as const;
+
+/** UDP if the option says F or that there is a NAT; without the option only if our own F was accepted (C-06). */
+function ipv4Way(
+  message: BindingAcknowledgement,
+  sent: SentUpdate,
+  site: MobileNodeSite,
+): { readonly format: "ipv4" | "udp"; readonly keepalive: Seconds | undefined } {
+  const own = seconds(site.natKeepaliveSeconds);
+  const option = findOption(message.options, "nat-detection");
+  if (option === undefined)
+    return sent.forceUdp ? { format: "udp", keepalive: own } : { format: "ipv4", keepalive: undefined };
+  const nat = option.refreshSeconds !== NO_REFRESH_NEEDED;
+  const suggested = option.refreshSeconds === 0 ? own : seconds(option.refreshSeconds);
+  return { format: option.forceUdp || nat ? "udp" : "ipv4", keepalive: nat ? suggested : undefined };
+}
+
+function ipv4Answer(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): Ipv4Answer {
+  if (!sent.ipv4Requested) return { kind: "not-asked" };
+  const option = findOption(message.options, "ipv4-address-acknowledgement");
+  if (option === undefined) return { kind: "unsupported" };
+  const { status, address } = option;
+  return status < FIRST_FAILURE && address === site.ipv4HomeAddress
+    ? { kind: "accepted" }
+    : { kind: "refused", status };
+}

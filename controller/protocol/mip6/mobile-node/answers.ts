@@ -1,0 +1,198 @@
+/** Mobility messages coming in to the mobile node (RFC 6275 §11.3.6, §11.7.3, §11.7.4). */
+import { exhaustive } from "../../../base/result.js";
+import { after, elapsed } from "../../../base/time.js";
+import type {
+  BindingAcknowledgement,
+  BindingError,
+  MobilityMessage,
+} from "../../../wire/mip6/messages/mobility-header.js";
+import { BindingErrorStatus } from "../../../wire/mip6/registry.js";
+import { type CareOf, formatAttachment, ipv6Links, sameCareOf } from "../../movement/attachment.js";
+import type { Arrival, DropReason } from "../inputs.js";
+import { judge, type Terms } from "./acknowledgement.js";
+import { type Registration, refreshTime, registrationEnd, type SentUpdate } from "./binding-update-list.js";
+import { beginExchange, journal, notify, restartExchange, type Turn } from "./exchange.js";
+import type { MobileNodeState } from "./model.js";
+import { arriveHome, endStop, graceOthers } from "./moves.js";
+import { backOff, PROHIBITED_RETRY, REFUSED_RETRY_FIRST, REFUSED_RETRY_MAX } from "./timers.js";
+
+export function receive(
+  state: MobileNodeState,
+  arrival: Arrival,
+  message: MobilityMessage,
+  turn: Turn,
+): MobileNodeState {
+  const drop = (reason: DropReason, detail: string): MobileNodeState => {
+    turn.effects.push({ kind: "drop", reason, detail });
+    return state;
+  };
+  const { site } = state;
+  if (arrival.source !== site.homeAgent.ipv6) return drop("wrong-source", arrival.source);
+  if (arrival.destination !== site.homeAddress) return drop("wrong-destination", arrival.destination);
+  const { path } = arrival;
+  if (path.type === "udp" && path.outerSource !== site.homeAgent.ipv4) return drop("wrong-source", path.outerSource);
+  const routed = path.type === "native" ? path.routingHeaderHomeAddress : undefined;
+  if (routed !== undefined && routed !== site.homeAddress) return drop("home-address-mismatch", routed);
+
+  switch (message.type) {
+    case "binding-acknowledgement":
+      if (arrival.protection !== "esp") return drop("unprotected", message.type);
+      return acknowledged(state, message, turn);
+    case "binding-error":
+      return bindingError(state, message, turn);
+    case "binding-refresh-request":
+      if (state.phase !== "registered") return drop("unexpected-type", `${message.type} in phase ${state.phase}`);
+      return beginExchange(state, turn);
+    default:
+      return drop("unexpected-type", message.type === "unknown" ? `MH type ${message.mhType}` : message.type);
+  }
+}
+
+/**
+ * "No binding for this home address" from the home agent: register again (RFC 6275 §11.3.6). Nothing protects this message, so it only
+ * makes an update earlier; what the node believes changes with the acknowledgement.
+ */
+function bindingError(state: MobileNodeState, message: BindingError, turn: Turn): MobileNodeState {
+  const ours = message.status === BindingErrorStatus.unknownBinding && message.homeAddress === state.site.homeAddress;
+  if (ours && state.phase === "registered") {
+    notify(state, turn, "registration.lost", { reason: "the home agent has no binding" });
+    return beginExchange(state, turn);
+  }
+  const detail = `binding error ${message.status} for ${message.homeAddress} in phase ${state.phase}`;
+  turn.effects.push({ kind: "drop", reason: "unexpected-type", detail });
+  return state;
+}
+
+function acknowledged(state: MobileNodeState, message: BindingAcknowledgement, turn: Turn): MobileNodeState {
+  const { site, lastSequence, target } = state;
+  const careOf = target?.kind === "away" ? target.careOf : undefined;
+  const verdict = judge(message, { site, lastSequence, careOf, outstanding: state.exchange?.sent ?? [] });
+  switch (verdict.kind) {
+    case "ignored":
+      turn.effects.push({ kind: "drop", reason: verdict.reason, detail: verdict.detail });
+      return state;
+    case "adopt-sequence":
+      return restartExchange({ ...state, lastSequence: verdict.sequence }, turn);
+    case "without-force-udp":
+      notify(state, turn, "registration.failed", { status: message.status, retry: "without F" });
+      return restartExchange({ ...state, forceUdp: false }, turn);
+    case "refused":
+      return refused(state, verdict, turn);
+    case "deregistered": {
+      const unbound: MobileNodeState = { ...state, boundUntil: undefined };
+      if (state.phase === "stopping") return endStop(unbound, turn);
+      return target?.kind === "home" ? arriveHome(unbound, target.device, turn, verdict.sent) : unbound;
+    }
+    case "accepted":
+      return careOf === undefined ? state : accepted(state, { careOf, sent: verdict.sent, terms: verdict.terms }, turn);
+    default:
+      return exhaustive(verdict);
+  }
+}
+
+interface Acceptance {
+  readonly careOf: CareOf;
+  readonly sent: SentUpdate;
+  readonly terms: Terms;
+}
+
+function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): MobileNodeState {
+  const { careOf, sent, terms } = acceptance;
+  const registration = registrationOf(state, acceptance, turn);
+  const next: MobileNodeState = {
+    ...state,
+    phase: "registered",
+    registration,
+    exchange: undefined,
+    refusals: 0,
+    homeDevice: undefined,
+    ipv4Bound: terms.ipv4.kind === "accepted",
+    ipv4Unsupported: state.ipv4Unsupported || terms.ipv4.kind === "unsupported",
+    receptions: graceOthers(state, { kind: "away", careOf }, turn.now),
+    ...familyLearnt(state, careOf),
+  };
+  tellAcceptance(state, next, registration, { sent, terms }, turn);
+  if (state.site.negotiatesKeys === true)
+    turn.effects.push({ kind: "key-management", careOf, moved: terms.keyManagementMoved });
+  journal(next, turn);
+  return next;
+}
+
+function registrationOf(state: MobileNodeState, { careOf, sent, terms }: Acceptance, turn: Turn): Registration {
+  const { now } = turn;
+  const end = registrationEnd(sent, terms.granted, now);
+  return {
+    careOf,
+    format: terms.format,
+    sequence: sent.sequence,
+    acceptedAt: now,
+    lifetime: terms.granted,
+    expiresAt: end,
+    refreshAt: refreshTime(sent, { ...terms, now, end }),
+    keepalive: terms.keepalive,
+    ipv4HomeAddress: terms.ipv4.kind === "accepted" ? state.site.ipv4HomeAddress : undefined,
+  };
+}
+
+/**
+ * An answer over IPv4 after silence over IPv6: keep to IPv4 on the links that are there now, also after a move (RFC 5555 §4.4.1).
+ * An answer over IPv6 clears its link.
+ */
+function familyLearnt(
+  state: MobileNodeState,
+  careOf: CareOf,
+): Pick<MobileNodeState, "avoid" | "familySwitches" | "ipv6Silent"> {
+  const { ipv6Silent, avoid, view, site } = state;
+  const cleared = { avoid: undefined, familySwitches: 0 };
+  if (careOf.family === 6) return { ...cleared, ipv6Silent: ipv6Silent.filter((device) => device !== careOf.device) };
+  if (avoid !== 6 || view === undefined) return { ...cleared, ipv6Silent };
+  return { ...cleared, ipv6Silent: [...new Set([...ipv6Silent, ...ipv6Links(view, site)])] };
+}
+
+function tellAcceptance(
+  before: MobileNodeState,
+  present: MobileNodeState,
+  registration: Registration,
+  { sent, terms }: { sent: SentUpdate; terms: Terms },
+  turn: Turn,
+): void {
+  const { careOf, keepalive } = registration;
+  notify(present, turn, "registration.completed", {
+    careOf: formatAttachment({ kind: "away", careOf }),
+    format: registration.format,
+    sequence: registration.sequence,
+    lifetimeSeconds: registration.lifetime,
+    nat: keepalive !== undefined,
+    refreshed: before.phase === "refreshing",
+    buToBaMs: elapsed(sent.sentAt, turn.now) * 1000,
+  });
+  const former = before.registration;
+  if (
+    former !== undefined &&
+    sameCareOf(former.careOf, careOf) &&
+    (former.keepalive === undefined) !== (keepalive === undefined)
+  ) {
+    notify(present, turn, "nat.changed", { nat: keepalive !== undefined, format: registration.format });
+  }
+  const { ipv4 } = terms;
+  if (ipv4.kind === "unsupported" || ipv4.kind === "refused") {
+    const answer = ipv4.kind === "refused" ? { status: ipv4.status } : {};
+    notify(present, turn, "registration.failed", { reason: `IPv4 home address ${ipv4.kind}`, ...answer });
+  }
+}
+
+function refused(
+  state: MobileNodeState,
+  { status, prohibited }: { status: number; prohibited: boolean },
+  turn: Turn,
+): MobileNodeState {
+  if (state.phase === "stopping") return endStop(state, turn);
+  const wait = prohibited ? PROHIBITED_RETRY : backOff(REFUSED_RETRY_FIRST, state.refusals, REFUSED_RETRY_MAX);
+  const retryAt = after(turn.now, wait);
+  notify(state, turn, "registration.failed", { status, retrySeconds: wait });
+  const refusals = state.refusals + 1;
+  if (state.phase === "deregistering" && state.exchange !== undefined) {
+    return { ...state, refusals, exchange: { ...state.exchange, sent: [], attempts: 0, sendAt: retryAt } };
+  }
+  return { ...state, phase: "refused", refusals, exchange: undefined, retryAt };
+}

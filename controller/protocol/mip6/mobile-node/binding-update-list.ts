@@ -1,0 +1,96 @@
+/**
+ * What a mobile node has told its home agent and what came back (RFC 6275 §11.1, RFC 5555 §4.4.2): the updates that wait for an
+ * answer, and the registration that holds. The registration's facts are stored once; `listEntries` gives the entry per home address.
+ */
+import type { IpAddress, Ipv4Address } from "../../../base/ip.js";
+import type { Seq16 } from "../../../base/seq16.js";
+import { after, earliest, type Instant, type Seconds, seconds } from "../../../base/time.js";
+import type { CareOf, MobileNodeSite } from "../../movement/attachment.js";
+import type { Endpoint } from "../inputs.js";
+import { REFRESH_FRACTION } from "./timers.js";
+
+/** An update that waits for its acknowledgement. */
+export interface SentUpdate {
+  readonly sequence: Seq16;
+  readonly sentAt: Instant;
+  /** Asked for; 0 de-registers. */
+  readonly lifetime: Seconds;
+  /** F was set. */
+  readonly forceUdp: boolean;
+  /** The IPv4 Home Address option was in it. */
+  readonly ipv4Requested: boolean;
+}
+
+/** Updates remembered for late answers. At the longest back-off this is more than eight minutes. */
+export const OUTSTANDING_MAX = 16;
+
+export function remember(outstanding: readonly SentUpdate[], update: SentUpdate): readonly SentUpdate[] {
+  return [...outstanding, update].slice(-OUTSTANDING_MAX);
+}
+
+export interface Registration {
+  readonly careOf: CareOf;
+  /** How payload travels: always "ipv6" from an IPv6 care-of address; from an IPv4 one as the home agent said (RFC 5555 §4.4.2). */
+  readonly format: Endpoint["format"];
+  readonly sequence: Seq16;
+  readonly acceptedAt: Instant;
+  /** Granted. */
+  readonly lifetime: Seconds;
+  readonly expiresAt: Instant;
+  /** When the next update is due: the earliest of lifetime, advice and NAT keepalive (C-21). */
+  readonly refreshAt: Instant;
+  /** Present if there is a NAT on the way: the interval at which its mapping is kept. */
+  readonly keepalive: Seconds | undefined;
+  /** Present if the home agent accepted it. */
+  readonly ipv4HomeAddress: Ipv4Address | undefined;
+}
+
+/**
+ * The end of an accepted binding as the mobile node counts it, from the moment the update left: what remains of the lifetime asked
+ * for, less what the home agent took off (RFC 6275 §11.7.3).
+ */
+export function registrationEnd(sent: SentUpdate, granted: Seconds, now: Instant): Instant {
+  const remaining = sent.lifetime - (now - sent.sentAt) / 1000;
+  return after(now, seconds(Math.max(remaining - (sent.lifetime - granted), 0)));
+}
+
+/** When to send the next update for a registration; never later than its end. */
+export function refreshTime(
+  sent: SentUpdate,
+  terms: { granted: Seconds; advice: Seconds | undefined; keepalive: Seconds | undefined; now: Instant; end: Instant },
+): Instant {
+  const { granted, advice, keepalive, now, end } = terms;
+  return (
+    earliest(
+      end,
+      after(sent.sentAt, seconds(granted * REFRESH_FRACTION)),
+      advice === undefined ? undefined : after(now, advice),
+      // The mapping lives from the packet that made it, which is the update.
+      keepalive === undefined ? undefined : after(sent.sentAt, keepalive),
+    ) ?? end
+  );
+}
+
+/** One entry of the binding update list. */
+export interface BindingUpdateListEntry {
+  readonly homeAddress: IpAddress;
+  readonly careOf: CareOf;
+  readonly sequence: Seq16;
+  readonly lifetime: Seconds;
+  readonly expiresAt: Instant;
+  /** Packets to the home agent are in UDP and IPv4. */
+  readonly udpEncapsulation: boolean;
+}
+
+/** The entries of a registration: one for the IPv6 home address, one for the IPv4 home address if that was accepted. */
+export function listEntries(
+  site: MobileNodeSite,
+  registration: Registration | undefined,
+): readonly BindingUpdateListEntry[] {
+  if (registration === undefined) return [];
+  const { careOf, sequence, lifetime, expiresAt, format, ipv4HomeAddress } = registration;
+  const facts = { careOf, sequence, lifetime, expiresAt, udpEncapsulation: format === "udp" };
+  const entries: BindingUpdateListEntry[] = [{ homeAddress: site.homeAddress, ...facts }];
+  if (ipv4HomeAddress !== undefined) entries.push({ homeAddress: ipv4HomeAddress, ...facts });
+  return entries;
+}

@@ -1,0 +1,65 @@
+/**
+ * Every protocol timer and rate that dsmipd uses: its name in the source, default, unit and where it comes from. Code reads its
+ * numbers from here; what an operator may change is in schemas/config.ts and overrides the default.
+ */
+import { type Seconds, seconds } from "../../base/time.js";
+
+export interface TimerEntry {
+  /** As the source spells it; our own ones say what they are for. */
+  readonly name: string;
+  readonly default: Seconds;
+  readonly unit: "seconds";
+  /** `RFC nnnn §section`, or "dsmipd" with the reason in the comment beside it. */
+  readonly source: string;
+}
+
+const timer = (name: string, value: number, source: string): TimerEntry => ({
+  name,
+  default: seconds(value),
+  unit: "seconds",
+  source,
+});
+
+export const TIMERS = {
+  /** Mobile node: first wait for an acknowledgement, doubled up to the maximum. */
+  initialBindingAcknowledgement: timer("INITIAL_BINDACK_TIMEOUT", 1, "RFC 6275 §12"),
+  /** The same before the first registration, longer because the home agent does duplicate address detection. */
+  initialBindingAcknowledgementFirst: timer("InitialBindackTimeoutFirstReg", 1.5, "RFC 6275 §13"),
+  maxBindingAcknowledgement: timer("MAX_BINDACK_TIMEOUT", 32, "RFC 6275 §12"),
+  natKeepalive: timer("NATKATIMEOUT", 110, "RFC 5555 §6"),
+  /** Home agent: how long a removed binding is remembered, so that a delayed update is seen to be old. */
+  deletedBinding: timer("MAX_DELETE_BCE_TIMEOUT", 10, "RFC 6275 §12"),
+  /**
+   * Home agent: wait for the kernel before the update is refused with status 130. Longer than the first two waits of a mobile node
+   * (1 s and 2 s, both repetitions are absorbed), shorter than its third, so that it never falls back to IPv4 without an answer.
+   */
+  dataPath: timer("data path timeout", 3, "dsmipd"),
+  /** Home agent: wait for the end of duplicate address detection, which itself takes RetransTimer (1 s) for its one probe. */
+  duplicateAddressDetection: timer("duplicate address detection timeout", 3, "dsmipd"),
+} as const satisfies { readonly [key: string]: TimerEntry };
+
+export interface LimitEntry {
+  readonly name: string;
+  readonly default: number;
+  readonly unit: "per second" | "messages" | "entries";
+  readonly source: string;
+}
+
+const limit = (name: string, value: number, unit: LimitEntry["unit"], source: string): LimitEntry => ({
+  name,
+  default: value,
+  unit,
+  source,
+});
+
+export const LIMITS = {
+  updateRate: limit("MAX_UPDATE_RATE", 3, "per second", "RFC 6275 §12"),
+  /** Updates over IPv6 without an answer, after which the IPv4 care-of address is tried. */
+  ipv6Attempts: limit("attempts over IPv6", 3, "messages", "RFC 5555 §4.4.1"),
+  /** Binding errors are answers to packets that nobody vouches for (RFC 6275 §9.3.3 asks for a limit as RFC 4443 §2.4 (f) has it). */
+  bindingErrorRate: limit("binding error rate", 10, "per second", "RFC 6275 §9.3.3"),
+  /** Former care-of endpoints of one node from which payload is still taken; 3 updates a second for 3 s are at most 9. */
+  formerEndpoints: limit("former endpoints", 8, "entries", "dsmipd"),
+  /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop. */
+  deadlinesPerStep: limit("deadlines per step", 1000, "entries", "dsmipd"),
+} as const satisfies { readonly [key: string]: LimitEntry };

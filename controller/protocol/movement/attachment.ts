@@ -1,0 +1,216 @@
+/**
+ * Where a mobile node attaches: the home link, or a care-of address, chosen from a view of the network. One order for all candidates:
+ * home before an IPv6 care-of address before an IPv4 one (RFC 5555 §4.4.1), links in the operator's order or by route metric, and the
+ * present attachment among equals. A deprecated address is a last resort: a present one makes the node move while it still works.
+ *
+ * Must not know: bindings, messages, time.
+ */
+import type { MobileNodeConfig } from "../../../schemas/config.js";
+import {
+  type Family,
+  familyOf,
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  isRoutableUnicast,
+  prefixContains,
+} from "../../base/ip.js";
+import { linkUsable, type NetworkAddress, type NetworkView } from "./network-view.js";
+
+/** What the operator says about this mobile node. */
+export type MobileNodeSite = MobileNodeConfig["mobileNode"] & {
+  /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */
+  readonly negotiatesKeys?: boolean;
+  /** MOBIKE does that where the home agent has it too: IKE is told where to speak from. */
+  readonly mobike?: boolean;
+};
+
+export type CareOf =
+  | { readonly family: 6; readonly address: Ipv6Address; readonly device: string }
+  | { readonly family: 4; readonly address: Ipv4Address; readonly device: string };
+
+export type Attachment =
+  | { readonly kind: "home"; readonly device: string }
+  | { readonly kind: "away"; readonly careOf: CareOf };
+
+/** What earlier choices and their outcome mean for the next one. */
+export interface AttachmentMemory {
+  readonly present: Attachment | undefined;
+  /** Links on which IPv6 updates stayed unanswered while IPv4 ones were answered: there IPv4 goes first (RFC 5555 §4.4.1). */
+  readonly ipv6Silent: readonly string[];
+  /** The family whose updates are staying unanswered just now. */
+  readonly avoid: Family | undefined;
+}
+
+export const NO_MEMORY: AttachmentMemory = { present: undefined, ipv6Silent: [], avoid: undefined };
+
+export function sameCareOf(a: CareOf, b: CareOf): boolean {
+  return a.address === b.address && a.device === b.device;
+}
+
+export function sameAttachment(a: Attachment | undefined, b: Attachment | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a.kind === "home") return b.kind === "home" && a.device === b.device;
+  return b.kind === "away" && sameCareOf(a.careOf, b.careOf);
+}
+
+/** Whether the care-of address is on a usable link, in whatever state the address is. */
+export function careOfPresent(view: NetworkView, careOf: CareOf): boolean {
+  return (
+    linkUsable(view, careOf.device) &&
+    view.addresses.some((one) => one.device === careOf.device && one.address === careOf.address)
+  );
+}
+
+export function formatAttachment(attachment: Attachment | undefined): string {
+  if (attachment === undefined) return "none";
+  if (attachment.kind === "home") return `home on ${attachment.device}`;
+  return `${attachment.careOf.address} on ${attachment.careOf.device}`;
+}
+
+/** The best attachment, or undefined if there is none. */
+export function chooseAttachment(
+  view: NetworkView,
+  site: MobileNodeSite,
+  memory: AttachmentMemory,
+): Attachment | undefined {
+  let best: Candidate | undefined;
+  for (const candidate of [...homeLinks(view, site, memory), ...careOfAddresses(view, site, memory)]) {
+    if (best === undefined || compareRank(candidate.rank, best.rank) < 0) best = candidate;
+  }
+  return best?.attachment;
+}
+
+/** The links that offer an IPv6 care-of address. */
+export function ipv6Links(view: NetworkView, site: MobileNodeSite): ReadonlySet<string> {
+  const devices = new Set<string>();
+  for (const { attachment } of careOfAddresses(view, site, NO_MEMORY)) {
+    if (attachment.kind === "away" && attachment.careOf.family === 6) devices.add(attachment.careOf.device);
+  }
+  return devices;
+}
+
+/** Compared from the left; the lower one is better. */
+type Rank = readonly (number | string)[];
+
+interface Candidate {
+  readonly attachment: Attachment;
+  readonly rank: Rank;
+}
+
+function compareRank(a: Rank, b: Rank): number {
+  for (const [i, left] of a.entries()) {
+    const right = b[i] ?? left;
+    if (left !== right) return left < right ? -1 : 1;
+  }
+  return 0;
+}
+
+const HOME_ORDER = 0;
+const FAMILY_ORDER = { 6: 1, 4: 2 } as const;
+
+function homeLinks(view: NetworkView, site: MobileNodeSite, memory: AttachmentMemory): readonly Candidate[] {
+  return foreignLinks(view).flatMap((link): Candidate[] => {
+    const evidence = homeEvidence(view, site, link.name);
+    if (evidence === "none") return [];
+    const attachment = { kind: "home", device: link.name } as const;
+    const deprecated = Number(evidence === "deprecated");
+    const order = Math.max(0, site.interfaces?.indexOf(link.name) ?? 0);
+    return [{ attachment, rank: [0, deprecated, HOME_ORDER, order, 0, changes(memory, attachment), link.index] }];
+  });
+}
+
+/** Whether a link is the home link, perhaps one that is about to be left. */
+export function isHomeLink(view: NetworkView, site: MobileNodeSite, device: string): boolean {
+  return linkUsable(view, device) && homeEvidence(view, site, device) !== "none";
+}
+
+/**
+ * What makes a link the home link: an address or an on-link route within the IPv6 home prefix (RFC 6275 §11.5.5; an IPv4 link is never
+ * home, RFC 5555 §4.4.4). Host routes and our own home address say nothing about the link.
+ */
+function homeEvidence(view: NetworkView, site: MobileNodeSite, device: string): "none" | "deprecated" | "present" {
+  const within = (address: IpAddress, length: number): boolean =>
+    familyOf(address) === 6 &&
+    site.homePrefixes.some((prefix) => length >= prefix.length && prefixContains(prefix, address));
+  const addresses = view.addresses.filter((one) => one.device === device && !one.ours && within(one.address, 128));
+  if (addresses.length > 0) return addresses.every((one) => one.deprecated) ? "deprecated" : "present";
+  const onLink = view.routes.some(
+    ({ ours, via, destination, ...route }) =>
+      route.device === device &&
+      !ours &&
+      via === undefined &&
+      destination.length < 128 &&
+      within(destination.address, destination.length),
+  );
+  return onLink ? "present" : "none";
+}
+
+function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: AttachmentMemory): readonly Candidate[] {
+  return foreignLinks(view).flatMap((link): Candidate[] => {
+    const order = site.interfaces === undefined ? 0 : site.interfaces.indexOf(link.name);
+    if (order < 0) return [];
+    const metrics = {
+      6: metricTo(view, link.name, site.homeAgent.ipv6),
+      4: metricTo(view, link.name, site.homeAgent.ipv4),
+    };
+    return view.addresses
+      .filter((one) => one.device === link.name && usableCareOf(one, site))
+      .flatMap((one): Candidate[] => {
+        const careOf = careOfOf(one);
+        const metric = metrics[careOf.family];
+        if (metric === undefined) return [];
+        const attachment = { kind: "away", careOf } as const;
+        const silent = careOf.family === 6 && memory.ipv6Silent.includes(link.name);
+        return [
+          {
+            attachment,
+            rank: [
+              Number(silent || careOf.family === memory.avoid),
+              Number(one.deprecated),
+              FAMILY_ORDER[careOf.family],
+              order,
+              metric,
+              changes(memory, attachment),
+              Number(one.temporary),
+              link.index,
+              one.address,
+            ],
+          },
+        ];
+      });
+  });
+}
+
+function foreignLinks(view: NetworkView) {
+  return view.links.filter((link) => !link.ours && linkUsable(view, link.name));
+}
+
+function careOfOf(one: NetworkAddress): CareOf {
+  const { address, device } = one;
+  return familyOf(address) === 6
+    ? { family: 6, address: address as Ipv6Address, device }
+    : { family: 4, address: address as Ipv4Address, device };
+}
+
+function usableCareOf(one: NetworkAddress, site: MobileNodeSite): boolean {
+  if (one.ours || one.tentative || one.scope !== "global" || !isRoutableUnicast(one.address)) return false;
+  if (one.address === site.homeAddress || one.address === site.ipv4HomeAddress) return false;
+  // An IPv6 address within the home prefix means being at home; within the IPv4 one it may well be a visited network's (C-22).
+  return familyOf(one.address) === 4 || !site.homePrefixes.some((prefix) => prefixContains(prefix, one.address));
+}
+
+/** The lowest metric of the routes to the home agent through a link; undefined without a route, or without such an address. */
+function metricTo(view: NetworkView, device: string, homeAgent: IpAddress | undefined): number | undefined {
+  if (homeAgent === undefined) return undefined;
+  let best: number | undefined;
+  for (const route of view.routes) {
+    if (route.ours || route.device !== device || !prefixContains(route.destination, homeAgent)) continue;
+    if (best === undefined || route.metric < best) best = route.metric;
+  }
+  return best;
+}
+
+function changes(memory: AttachmentMemory, attachment: Attachment): number {
+  return sameAttachment(memory.present, attachment) ? 0 : 1;
+}

@@ -1,0 +1,59 @@
+/**
+ * The machine's network as the mobile node's choice sees it: links, addresses and routes, ours and others', at one moment.
+ * Made of what the kernel reported; plain data, complete, in no particular order.
+ */
+import type { Family, IpAddress, Prefix } from "../../base/ip.js";
+
+export interface NetworkLink {
+  readonly index: number;
+  readonly name: string;
+  /** Administratively up. */
+  readonly up: boolean;
+  /** Has carrier and may carry packets (IFF_RUNNING). */
+  readonly running: boolean;
+  /** IFLA_INFO_KIND, for example "veth"; absent for hardware and the loopback link. */
+  readonly kind?: string;
+  /** Made by this program. */
+  readonly ours: boolean;
+}
+
+export interface NetworkAddress {
+  readonly device: string;
+  readonly address: IpAddress;
+  readonly prefixLength: number;
+  readonly scope: "global" | "site" | "link" | "host";
+  /** Duplicate address detection is not over, or has failed. */
+  readonly tentative: boolean;
+  /** Its preferred lifetime is over. */
+  readonly deprecated: boolean;
+  /** A privacy address (RFC 8981). */
+  readonly temporary: boolean;
+  readonly ours: boolean;
+}
+
+/** A unicast route through a device. */
+export interface NetworkRoute {
+  readonly family: Family;
+  readonly destination: Prefix;
+  readonly device: string;
+  /** The gateway; absent: on the link. */
+  readonly via?: IpAddress;
+  readonly metric: number;
+  readonly table: number;
+  /** RTPROT_*. */
+  readonly protocol: number;
+  readonly ours: boolean;
+}
+
+export interface NetworkView {
+  readonly links: readonly NetworkLink[];
+  readonly addresses: readonly NetworkAddress[];
+  readonly routes: readonly NetworkRoute[];
+}
+
+export const EMPTY_NETWORK: NetworkView = { links: [], addresses: [], routes: [] };
+
+/** Whether packets can pass a link of this name. */
+export function linkUsable(view: NetworkView, device: string): boolean {
+  return view.links.some((link) => link.name === device && link.up && link.running);
+}

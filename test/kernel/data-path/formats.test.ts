@@ -1,0 +1,177 @@
+/**
+ * The six tunnel formats of RFC 5555 §4.1 with real daemons, both directions, as the home agent's wire shows them; two nodes behind one
+ * NAT address; and what becomes of the fields that a tunnel must carry over: DSCP, ECN, hop limits.
+ */
+import assert from "node:assert/strict";
+import test, { type TestContext } from "node:test";
+import { type Crossing, cross, DIRECTIONS, type Direction, freshText, send } from "../lib/exchange.js";
+import { describeFrame } from "../lib/frames.js";
+import {
+  type Access,
+  CORRESPONDENT,
+  FAMILIES,
+  FORMAT_OF,
+  HOME_AGENT,
+  type Mobile,
+  NAT_ADDRESS,
+  type PayloadFamily,
+  Scene,
+} from "../lib/scene.js";
+
+type Abroad = Exclude<Access, "home">;
+const DSCP_AND_ECN = 0xb9; // EF and ECT(1)
+const NOT_ECT = 0xb8;
+const CE = 3;
+const WAYS = FAMILIES.flatMap((family) => DIRECTIONS.map((direction) => ({ family, direction })));
+
+/** Requirements about the format of payload in one access. */
+const FORMAT_IDS: Readonly<Record<Abroad, string>> = {
+  six: "R5555-2.3.1-03 R5555-4.4.3-01 R5555-4.4.3-02 R5555-4.5.1-01 R5555-4.5.1-02 F2473-3.1-01",
+  four: "R5555-2.3.2.1-07 R5555-4.4.3-03 R5555-4.4.3-05 R5555-4.5-20 R5555-4.5-24 R5555-4.2-11 R5555-4.5.1-03 R5555-4.5.1-05",
+  nat: "R5555-2.3.2.2-06 R5555-4.4.3-03 R5555-4.4.3-05 R5555-4.5-24 R5555-2.3.2.2-07 R5555-4.1-02 R5555-4.2-04 R5555-4.2-05 R5555-4.2-07 R5555-4.5.1-04",
+};
+
+/** What the wire must show, outermost header first. */
+async function expected(scene: Scene, mobile: Mobile, access: Abroad, way: (typeof WAYS)[number]): Promise<string> {
+  const format = FORMAT_OF[access];
+  const agent = format === "ipv6" ? HOME_AGENT.ipv6 : HOME_AGENT.ipv4;
+  const node = access === "nat" ? NAT_ADDRESS : mobile.careOf[access];
+  const home = way.family === 6 ? mobile.home6 : mobile.home4;
+  const correspondent = way.family === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
+  const down = way.direction === "down";
+  const pair = (from: unknown, to: unknown): string => (down ? `${from}>${to}` : `${to}>${from}`);
+  const port = format === "udp" ? `udp ${pair(4191, await scene.natPort(mobile))} / ` : "";
+  const outer = `${format === "ipv6" ? "ipv6" : "ipv4"} ${pair(agent, node)}`;
+  return `${outer} / ${port}ipv${way.family} ${pair(correspondent, home)} / udp 7000>7000`;
+}
+
+async function checkFormats(scene: Scene, mobile: Mobile, access: Abroad): Promise<void> {
+  for (const way of WAYS) {
+    const crossing = await cross(scene, mobile, way);
+    assert.equal(describeFrame(crossing.frame), await expected(scene, mobile, access, way));
+  }
+}
+
+/** The header fields of one crossing that the tunnel or a router may have changed. */
+function fields({ outer, inner, received }: Crossing): Record<string, number | undefined> {
+  const { hopLimit, trafficClass } = received;
+  return {
+    outerClass: outer.trafficClass,
+    innerClass: inner.trafficClass,
+    receivedClass: trafficClass,
+    innerHops: inner.hopLimit,
+    receivedHops: hopLimit,
+  };
+}
+
+async function checkClassAndHops(scene: Scene, mobile: Mobile, access: Abroad): Promise<void> {
+  for (const way of WAYS) {
+    const crossing = await cross(scene, mobile, way, { trafficClass: DSCP_AND_ECN, hopLimit: 50 });
+    const down = way.direction === "down";
+    assert.deepEqual(
+      fields(crossing),
+      {
+        outerClass: DSCP_AND_ECN,
+        innerClass: DSCP_AND_ECN,
+        receivedClass: DSCP_AND_ECN,
+        // Down: the core router and the home agent forward it before the tunnel. Up: they do after it.
+        innerHops: down ? 48 : 50,
+        receivedHops: 48,
+      },
+      `${way.direction}, IPv${way.family}`,
+    );
+    // RFC 2003 §3.1: DF inside (Linux sets it on what it sends) is DF outside.
+    const { outer, inner } = crossing;
+    if (outer.kind === "ipv4" && inner.kind === "ipv4")
+      assert.deepEqual([inner.dontFragment, outer.dontFragment], [true, true]);
+    // The tunnel's own hop limit: as configured when it leaves, less one for each router between.
+    const routers = access === "nat" ? 2 : 1;
+    assert.equal(crossing.outer.hopLimit, down ? 64 : 64 - routers);
+  }
+}
+
+/** A router on the way marks everything tunnelled; payload on its way to and from the correspondent keeps its field. */
+function congest(scene: Scene, on: boolean): void {
+  const rules = [
+    `ip saddr ${HOME_AGENT.ipv4} ip ecn set ce`,
+    `ip daddr ${HOME_AGENT.ipv4} ip ecn set ce`,
+    "ip6 nexthdr { 4, 41 } ip6 ecn set ce",
+  ];
+  const chain = `chain forward { type filter hook forward priority 0; ${rules.join("; ")}; }`;
+  scene.core.nft(on ? `table inet congestion { ${chain}; }` : "delete table inet congestion");
+}
+
+async function checkCongestion(scene: Scene, mobile: Mobile): Promise<void> {
+  congest(scene, true);
+  try {
+    const lost: { readonly text: string; readonly family: PayloadFamily; readonly direction: Direction }[] = [];
+    for (const way of WAYS) {
+      const text = freshText("not ECT");
+      send(scene, mobile, way, text, { trafficClass: NOT_ECT });
+      lost.push({ text, ...way });
+    }
+    for (const way of WAYS) {
+      const { received } = await cross(scene, mobile, way, { trafficClass: DSCP_AND_ECN });
+      assert.equal(received.trafficClass, NOT_ECT | CE, `${way.direction}, IPv${way.family}: outer CE became inner CE`);
+    }
+    // What was sent before on the same way would have come before.
+    for (const { text, family, direction } of lost) {
+      const there = direction === "down" ? mobile.stations[family] : scene.correspondents[family];
+      assert.equal(there.count(text), 0, `${direction}, IPv${family}: CE on a not-ECT packet is dropped`);
+    }
+  } finally {
+    congest(scene, false);
+  }
+}
+
+const TITLES: Readonly<Record<Abroad, string>> = {
+  six: "IPv6 access: IPv6/IPv6 and IPv4/IPv6",
+  four: "public IPv4 access: protocols 41 and 4",
+  nat: "behind a NAT: UDP port 4191",
+};
+
+test("payload in every tunnel format", async (t: TestContext) => {
+  const scene = await Scene.start(t, { mobiles: 2 });
+  const [first, second] = scene.mobiles as [Mobile, Mobile];
+  const beyond = await scene.net.capture(scene.cn, "eth0");
+  scene.attach(first, "six");
+  scene.attach(second, "nat");
+  await Promise.all([first.daemon.start(), second.daemon.start()]);
+
+  for (const access of ["six", "four", "nat"] as const) {
+    await scene.move(first, access);
+    await t.test(
+      `R5555-4.1-01 R5555-4.2-08 R5555-4.2-09 R5555-4.2-10 F6275-11.3.1-01 ${FORMAT_IDS[access]}: ${TITLES[access]}, both directions`,
+      () => checkFormats(scene, first, access),
+    );
+    await t.test(
+      `${access === "four" ? "F2003-3.1-01 " : ""}R5555-4.1.1-02 R5555-4.1.1-05 F2983-3-01: ${TITLES[access]}: the class octet is copied, the inner hop limit falls by one per forwarding node, the outer one is 64`,
+      () => checkClassAndHops(scene, first, access),
+    );
+    await t.test(
+      `R5555-4.1.1-03 R5555-4.1.1-04 F6040-4.1-01: ${TITLES[access]}: outer CE becomes inner CE, and a not-ECT packet with it is dropped`,
+      () => checkCongestion(scene, first),
+    );
+  }
+
+  await t.test("R5555-2.3.2.2-08 R5555-4.2-06: two nodes behind one NAT address, each by its own port", async () => {
+    await scene.settled(second, "nat");
+    const ports = await Promise.all([scene.natPort(first), scene.natPort(second)]);
+    assert.notEqual(ports[0], ports[1]);
+    for (const mobile of [first, second, first]) await checkFormats(scene, mobile, "nat");
+  });
+
+  await t.test("R5555-2.4-03 R5555-4.6-01: the correspondent's link has seen no tunnel and no UDP of ours", () => {
+    const frames = beyond.frames();
+    const plain = frames.filter((frame) => describeFrame(frame).endsWith("udp 7000>7000"));
+    assert.ok(plain.length > 0);
+    const strange = frames.map(describeFrame).filter((text) => /udp (4191>|\d+>4191)|ip.*\/ ip/.test(text));
+    assert.deepEqual(strange, []);
+  });
+
+  await t.test("F6275-10.4.5-01: the kernel took no packet of all these for a spoofed one", async () => {
+    const counters = await scene.homeAgent.kernelCounters();
+    const { "spoofed-udp": udp, "spoofed-ipv4": plain, "spoofed-ipv6": six, "bad-version": version } = counters;
+    assert.deepEqual([udp, plain, six, version], [0, 0, 0, 0]);
+  });
+});

@@ -1,0 +1,109 @@
+/** Payload in ESP with keys by IKEv2: every access, every family and direction, and nothing of it in clear on the wire. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { type KernelAssociation, kernelAssociations } from "../lib/associations.js";
+import { DIRECTIONS } from "../lib/exchange.js";
+import { espForms, NAT_PORT, payloadForm } from "../lib/ike-wire.js";
+import { InClear } from "../lib/in-clear.js";
+import { type Abroad, begin, crossAll, spis, spisOf, TOUR, withoutAnswer } from "../lib/keys.js";
+import { HOME_AGENT, outerAddress, Scene } from "../lib/scene.js";
+import { waitFor } from "../lib/wait.js";
+
+const ABROAD: readonly Abroad[] = ["six", "four", "nat"];
+
+test("protected payload", async (t) => {
+  const scene = await Scene.start(t, { ike: {}, profile: { protection: "esp" } });
+  const { mobile, ha } = scene;
+  const inClear = await InClear.watch(scene);
+  await begin(scene, mobile, "six");
+  const before = await spis(mobile);
+  assert.equal(before.length, 2, "updates and payload");
+  const spi = await spisOf(mobile, "payload");
+
+  /** The port behind which the NAT has the node's ESP at the moment. */
+  const natPort = (): string | undefined => {
+    const up = espForms(scene.wire.frames(), spi.up).filter((text) => payloadForm(mobile, "nat", "up").test(text));
+    return / udp (\d+)>/.exec(up.at(-1) ?? "")?.[1];
+  };
+  const sending = (associations: readonly KernelAssociation[], number: number): string[] =>
+    associations
+      .filter((one) => one.spi === number)
+      .map(({ source, destination, mode, udp = "no UDP" }) => `${mode} ${source}>${destination} ${udp}`);
+  const atHomeAgent = (): string[] => sending(kernelAssociations(ha), spi.down);
+  const atNode = (): string[] => sending(kernelAssociations(mobile.node), spi.up);
+  /** How either end sends to or from there. */
+  const ends = (access: Abroad) => {
+    const agent = access === "six" ? HOME_AGENT.ipv6 : HOME_AGENT.ipv4;
+    const [outer, careOf] = [outerAddress(mobile, access), mobile.careOf[access]];
+    const ports = access === "nat" ? [`${NAT_PORT}>${natPort()}`, `${NAT_PORT}>${NAT_PORT}`] : ["no UDP", "no UDP"];
+    return { agent: [`tunnel ${agent}>${outer} ${ports[0]}`], node: [`tunnel ${careOf}>${agent} ${ports[1]}`] };
+  };
+  const settled = (access: Abroad): Promise<true> =>
+    waitFor(
+      () => {
+        const { agent, node } = ends(access);
+        assert.deepEqual([atHomeAgent(), atNode()], [agent, node]);
+        return true;
+      },
+      { what: `associations at ${access}`, interval: 100 },
+    );
+
+  await t.test(
+    "R5555-5.1-09 R5555-5.1-10 R5555-5.1-19 F4877-4.3-02: associations in tunnel mode follow the node at both ends, in UDP behind a NAT alone, with their keys",
+    async () => {
+      for (const access of TOUR) {
+        const from = scene.wire.frames().length;
+        await scene.move(mobile, access);
+        await crossAll(scene, mobile);
+        assert.deepEqual(await spis(mobile), before, `no new keys at ${access}`);
+        await settled(access);
+        for (const direction of DIRECTIONS) {
+          const form = payloadForm(mobile, access, direction);
+          const seen = espForms(scene.wire.frames().slice(from), spi[direction]);
+          assert.ok(
+            seen.some((text) => form.test(text)),
+            `${direction} at ${access}: ${seen}`,
+          );
+        }
+      }
+    },
+  );
+
+  await t.test("R5555-5.1-19: the node's end stays until the acknowledgement is there", async () => {
+    const { node } = ends("four");
+    await withoutAnswer(scene, mobile, async () => {
+      await crossAll(scene, mobile);
+      assert.deepEqual(atNode(), node);
+    });
+    await crossAll(scene, mobile);
+    await settled("six");
+  });
+
+  await t.test(
+    "R5555-5.2.2-02 R5555-5.2.2-03 R5555-5-06 R5555-4.1-06: payload is in ESP as it is without a NAT, in UDP port 4500 behind one, and never in clear",
+    () => {
+      const frames = scene.wire.frames();
+      for (const direction of DIRECTIONS) {
+        const forms = ABROAD.map((access) => payloadForm(mobile, access, direction));
+        const strange = espForms(frames, spi[direction]).filter((text) => !forms.some((form) => form.test(text)));
+        assert.deepEqual(strange, []);
+      }
+      assert.deepEqual(inClear.seen(), []);
+    },
+  );
+
+  const [node] = (await scene.homeAgent.security()).nodes;
+  assert.equal(node?.ike?.remoteIdentity, "node1@example.org");
+  const carried = node?.associations.filter(({ purpose, packets }) => purpose === "payload" && packets > 0) ?? [];
+  assert.deepEqual(
+    carried.map(({ direction }) => direction).sort(),
+    ["receive", "send"],
+    "a line for each association",
+  );
+  for (const one of carried) assert.ok(one.keysAgeSeconds !== null && one.ends.length > 0, JSON.stringify(one));
+  assert.ok(
+    node?.policies.some(({ purpose, demand, direction }) => `${purpose} ${direction} ${demand}` === "payload out esp"),
+  );
+  assert.deepEqual((await scene.homeAgent.audit()).differences, []);
+  assert.deepEqual((await mobile.daemon.audit()).differences, []);
+});

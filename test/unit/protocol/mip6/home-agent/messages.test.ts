@@ -1,0 +1,109 @@
+/** Messages other than binding updates. */
+import t from "tap";
+import { ipv6 } from "../../../../../controller/base/ip.js";
+import { seq16 } from "../../../../../controller/base/seq16.js";
+import type { MobilityMessage } from "../../../../../controller/wire/mip6/messages/mobility-message.js";
+import { bindingAcknowledgementFlags } from "../../../../../controller/wire/mip6/messages/registration.js";
+import {
+  atHome,
+  COA,
+  HA,
+  HA4,
+  HOA,
+  HomeAgentHarness,
+  NAT_PORT,
+  NAT4,
+  native,
+  udp,
+} from "../../../../sim/home-agent-harness.js";
+
+const UNKNOWN: MobilityMessage = { type: "unknown", mhType: 99, body: new Uint8Array(2) };
+
+t.test(
+  "F6275-9.2-02 F6275-9.3.3-01: an unknown MH type: binding error status 2 to the wire source, with the address of the Home Address option",
+  async (test) => {
+    const harness = new HomeAgentHarness();
+    harness.deliver(native(COA), UNKNOWN);
+    test.match(harness.sends(), [
+      {
+        message: { type: "binding-error", status: 2, homeAddress: HOA, options: [] },
+        source: HA,
+        destination: COA,
+        departure: { type: "native-direct", device: "up0" },
+      },
+    ]);
+    harness.take();
+    harness.deliver(atHome(), UNKNOWN);
+    test.match(harness.sends(), [{ message: { homeAddress: "::" }, destination: HOA, departure: { device: "home0" } }]);
+    harness.take();
+    harness.deliver(udp(NAT4, NAT_PORT), UNKNOWN);
+    test.match(harness.sends(), [
+      {
+        message: { homeAddress: "::" },
+        destination: HOA,
+        departure: { type: "udp", localAddress: HA4, remoteAddress: NAT4, remotePort: NAT_PORT },
+      },
+    ]);
+  },
+);
+
+t.test("F6275-9.3.3-01: not to sources that are not unicast", async (test) => {
+  const harness = new HomeAgentHarness();
+  for (const source of ["::", "ff02::1"].map(ipv6)) {
+    harness.deliver({ ...atHome(), source }, UNKNOWN);
+    harness.deliver(native(source), UNKNOWN);
+  }
+  test.strictSame(harness.sends(), []);
+  test.strictSame(harness.drops(), Array(4).fill("unexpected-type"));
+});
+
+t.test("F6275-9.2-02: binding errors are rate limited: 10 at once, then 10 a second", async (test) => {
+  const harness = new HomeAgentHarness();
+  const flood = (count: number): number => {
+    harness.take();
+    for (let i = 0; i < count; i++) harness.deliver({ ...native(COA), protection: "none" }, UNKNOWN);
+    return harness.sends().length;
+  };
+  test.equal(flood(1000), 10);
+  test.equal(harness.drops().filter((reason) => reason === "rate-limited").length, 990);
+  harness.advance(0.05);
+  test.equal(flood(10), 0);
+  harness.advance(0.05);
+  test.equal(flood(10), 1);
+  harness.advance(0.5);
+  test.equal(flood(10), 5);
+  harness.advance(3600);
+  test.equal(flood(1000), 10);
+  test.equal(harness.state.cache.size, 0, "nothing is kept of them");
+});
+
+t.test("messages that a home agent does not expect are dropped and counted", async (test) => {
+  const harness = new HomeAgentHarness();
+  const cookie = new Uint8Array(8);
+  const messages: readonly MobilityMessage[] = [
+    { type: "binding-refresh-request", options: [] },
+    { type: "home-test-init", cookie, options: [] },
+    { type: "care-of-test-init", cookie, options: [] },
+    { type: "home-test", nonceIndex: 1, cookie, keygenToken: cookie, options: [] },
+    { type: "binding-error", status: 1, homeAddress: HOA, options: [] },
+    {
+      type: "binding-acknowledgement",
+      status: 0,
+      flags: bindingAcknowledgementFlags(),
+      sequence: seq16(1),
+      lifetimeUnits: 1,
+      options: [],
+    },
+  ];
+  for (const message of messages) {
+    const effects = harness.deliver(native(COA), message);
+    test.match(effects, [{ kind: "drop", reason: "unexpected-type", detail: message.type }]);
+    test.equal(effects.length, 1);
+  }
+});
+
+t.test("an unknown type that was sent to somebody else is not ours to answer", async (test) => {
+  const harness = new HomeAgentHarness();
+  harness.deliver(native(COA, HOA, { destination: ipv6("ff02::1") }), UNKNOWN);
+  test.strictSame(harness.take(), [{ kind: "drop", reason: "wrong-destination", detail: "sent to ff02::1" }]);
+});

@@ -1,0 +1,330 @@
+/**
+ * Any order of updates, answers of the kernel, ends of probes, timers, operators and restarts: never an exception, and after each input
+ * the rules hold that make the rest of the program safe.
+ */
+import fc from "fast-check";
+import t from "tap";
+import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
+import { isAfter, type Seq16, seq16 } from "../../../../../controller/base/seq16.js";
+import { dataPaths, nextDeadline } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
+import { BINDING_STATES, isBound } from "../../../../../controller/protocol/mip6/home-agent/states.js";
+import { type DataPath, sameEndpoint } from "../../../../../controller/protocol/mip6/inputs.js";
+import { messages } from "../../../../lib/wire-arbitraries.js";
+import {
+  alternateCareOf,
+  atHome,
+  bindingUpdate,
+  HOA,
+  HOA_B,
+  HOA_C,
+  HOA4,
+  HOA4_B,
+  HomeAgentHarness,
+  native,
+  option29,
+  option32,
+  prefix,
+  SILENT,
+  subscribers,
+  udp,
+} from "../../../../sim/home-agent-harness.js";
+
+const NODES = [HOA, HOA_B, HOA_C, ipv6("2001:db8:1::13")];
+const STRANGER = ipv6("2001:db8:1::99");
+const CARE_OF = ["2001:db8:2::20", "2001:db8:3::20", "fe80::1"].map(ipv6);
+const OUTER = ["198.51.100.7", "198.51.100.8", "203.0.113.1"].map(ipv4);
+const POOL = { prefixes: [prefix("192.0.2.128/31")], leaseSeconds: 100 };
+
+const update = fc.record({
+  kind: fc.constant("update" as const),
+  node: fc.constantFrom(...NODES, ...NODES, STRANGER),
+  via: fc.constantFrom("native", "udp", "home"),
+  careOf: fc.constantFrom(...CARE_OF),
+  alternate: fc.option(fc.constantFrom(...CARE_OF)),
+  outer: fc.constantFrom(...OUTER),
+  port: fc.constantFrom(4191, 40000),
+  claimed: fc.option(fc.constantFrom(...OUTER)),
+  ipv4Homes: fc.array(fc.constantFrom(HOA4, HOA4_B, "0.0.0.0", "192.0.2.128", "192.0.2.129", "224.0.0.1"), {
+    maxLength: 2,
+  }),
+  /** Added to the last number sent: mostly forward. */
+  ahead: fc.constantFrom(1, 1, 1, 2, 0, -1, 32768, 40000),
+  lifetimeUnits: fc.constantFrom(0, 1, 5, 150, 0xffff),
+  flags: fc.constantFrom(
+    {},
+    {},
+    {},
+    { forceUdp: true },
+    { linkLocalCompatibility: true },
+    { mobileRouter: true },
+    { homeRegistration: false },
+  ),
+  protection: fc.constantFrom("esp" as const, "esp" as const, "esp" as const, "none" as const),
+});
+const command = fc.oneof(
+  { weight: 6, arbitrary: update },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("kernel" as const),
+      which: fc.nat(5),
+      failure: fc.constantFrom(undefined, undefined, "EIO"),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("dad" as const),
+      node: fc.constantFrom(...NODES),
+      conflict: fc.boolean(),
+      linkLocal: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant("advance" as const), by: fc.constantFrom(0, 0.5, 1, 3, 10, 100, 700) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), node: fc.constantFrom(...NODES) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), down: fc.constantFrom(0, 1, 50) }) },
+);
+type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+type Update = Extract<Command, { readonly kind: "update" }>;
+
+/** What the runs came by: a property over inputs that lead nowhere would say nothing. */
+const seenStates = new Set<string>();
+const seenStatuses = new Set<number>();
+
+class Run {
+  harness: HomeAgentHarness;
+  readonly #changes: ConstructorParameters<typeof HomeAgentHarness>[0];
+  /** The plan as the effects tell it. */
+  #plan = new Map<Ipv6Address, DataPath>();
+  #revision = 0;
+  /** What each node sent: the longest lifetime requested by sequence number. */
+  readonly #requested = new Map<Ipv6Address, Map<Seq16, number>>();
+  readonly #sequence = new Map<Ipv6Address, Seq16>();
+
+  constructor(duplicateAddressDetection: boolean) {
+    this.#changes = {
+      duplicateAddressDetection,
+      ipv4Pool: POOL,
+      subscribers: subscribers([
+        { homeAddress: HOA, ipv4HomeAddress: HOA4, profile: "default" },
+        { homeAddress: HOA_B, ipv4HomeAddress: HOA4_B, profile: "gold" },
+        ...NODES.slice(2).map((homeAddress) => ({ homeAddress, profile: "default" })),
+      ]),
+    };
+    this.harness = this.#silent(new HomeAgentHarness(this.#changes));
+  }
+
+  #silent(harness: HomeAgentHarness): HomeAgentHarness {
+    harness.kernelMood = SILENT;
+    harness.dadMood = () => "silent";
+    return harness;
+  }
+
+  do(one: Command): void {
+    switch (one.kind) {
+      case "update":
+        this.#send(one);
+        break;
+      case "kernel": {
+        const effect = this.harness.asked[one.which % Math.max(1, this.harness.asked.length)];
+        if (effect !== undefined) this.harness.answerKernel(one.failure, effect);
+        break;
+      }
+      case "dad": {
+        const linkLocal = ipv6(`fe80::${one.node.slice(one.node.lastIndexOf(":") + 1)}`);
+        this.harness.answerDad(one.linkLocal ? linkLocal : one.node, one.conflict, one.node);
+        break;
+      }
+      case "advance":
+        this.harness.advance(one.by);
+        break;
+      case "remove":
+        this.harness.step({ kind: "remove", homeAddress: one.node });
+        break;
+      case "restart":
+        this.harness = this.#silent(this.harness.restart(one.down, this.#changes));
+        this.#plan = new Map();
+        this.#revision = 0;
+        break;
+    }
+    this.check();
+  }
+
+  #send(one: Update): void {
+    const sequence = seq16((this.#sequence.get(one.node) ?? 0) + one.ahead);
+    this.#sequence.set(one.node, sequence);
+    const requested = this.#requested.get(one.node) ?? new Map<Seq16, number>();
+    this.#requested.set(one.node, requested.set(sequence, Math.max(one.lifetimeUnits, requested.get(sequence) ?? 0)));
+    const arrival =
+      one.via === "udp"
+        ? udp(one.outer, one.port, one.node)
+        : one.via === "home"
+          ? atHome(one.node)
+          : native(one.careOf, one.node);
+    const options = [
+      ...(one.alternate === null ? [] : [alternateCareOf(one.alternate)]),
+      ...one.ipv4Homes.map((address) => option29(address)),
+      ...(one.claimed === null ? [] : [option32(one.claimed)]),
+    ];
+    const { lifetimeUnits, flags, protection } = one;
+    this.harness.deliver({ ...arrival, protection }, bindingUpdate({ sequence, lifetimeUnits, flags, options }));
+  }
+
+  check(): void {
+    for (const effect of this.harness.take()) {
+      if (effect.kind === "data-path") {
+        this.#newRevision(effect.path.revision);
+        this.#plan.set(effect.path.homeAddress, effect.path);
+        this.#checkPath(effect.path);
+        this.#checkIpv4Owners();
+      } else if (effect.kind === "data-path-removed") {
+        this.#newRevision(effect.revision);
+        this.#plan.delete(effect.homeAddress);
+      } else if (effect.kind === "send" && effect.message.type === "binding-acknowledgement") {
+        const { status, sequence, lifetimeUnits } = effect.message;
+        seenStatuses.add(status);
+        const requested = this.#requested.get(effect.destination)?.get(sequence);
+        require(requested !== undefined, `sequence ${sequence} was never sent`);
+        require(lifetimeUnits <= (requested ?? 0), `granted ${lifetimeUnits}, requested ${requested}`);
+        require(status < 128 || lifetimeUnits === 0, "a refusal grants nothing");
+        require(effect.destination !== STRANGER || status >= 128, "strangers are refused");
+      }
+    }
+    const wanted = [...dataPaths(this.harness.state)].sort(byHomeAddress);
+    const told = [...this.#plan.values()].sort(byHomeAddress);
+    require(JSON.stringify(wanted) === JSON.stringify(told), "the effects tell the same paths as the state");
+    this.#checkEntries();
+  }
+
+  #newRevision(revision: number): void {
+    require(revision > this.#revision, "revisions only grow");
+    this.#revision = revision;
+  }
+
+  #checkPath(path: DataPath): void {
+    require(path.ingress.length >= 1 && path.ingress.length <= 9, "bounded ingress");
+    const [first] = path.ingress;
+    require(first !== undefined && sameEndpoint(first, path.egress), "payload is accepted from where it is sent to");
+    path.ingress.forEach((one, i) => {
+      require(path.ingress.findIndex((other) => sameEndpoint(one, other)) === i, "no endpoint twice");
+    });
+  }
+
+  #checkIpv4Owners(): void {
+    const addresses = [...this.#plan.values()].map((path) => path.ipv4HomeAddress).filter((one) => one !== undefined);
+    require(new Set<Ipv4Address>(addresses).size === addresses.length, "no IPv4 home address twice");
+  }
+
+  #checkEntries(): void {
+    const { state, now, journal } = this.harness;
+    require(state.cache.size <= NODES.length, "entries are bounded by subscribers");
+    for (const entry of state.cache.entries()) {
+      seenStates.add(entry.state);
+      const record = journal.get(entry.homeAddress)?.record;
+      if (entry.state === "established") {
+        require(record?.["kind"] === "bound" &&
+          record["sequence"] === entry.sequence, "what is bound is in the journal");
+      }
+      if (!isBound(entry.state)) require(record?.["kind"] === "invalidated", "what is over is over in the journal");
+      if (entry.state === "invalidated") require(state.ipv4.leaseOf(entry.homeAddress) === undefined, "no lease left");
+      require(nextDeadline(state) !== undefined, "every entry ends some day");
+    }
+    for (const key of journal.keys()) require(state.cache.get(key as Ipv6Address) !== undefined, "no record too many");
+    for (const homeAddress of NODES) {
+      const lent = state.ipv4.leaseOf(homeAddress);
+      if (lent !== undefined) require(state.ipv4.ownerOf(lent) === homeAddress, "leases and owners agree");
+    }
+    require(Number.isFinite(now), "time goes on");
+  }
+
+  /** Everybody answers, time passes: nothing may be left. */
+  settle(): void {
+    while (this.harness.asked.length > 0) this.harness.answerKernel();
+    this.harness.kernelMood = () => undefined;
+    this.harness.advance(0xffff * 4 + 100);
+    this.check();
+    require(this.harness.state.cache.size === 0, "the cache is empty");
+    require(this.harness.journal.size === 0, "the journal is empty");
+    require(this.harness.deadline === undefined, "nothing is due");
+    require(this.#plan.size === 0, "the plan is empty");
+    require(NODES.every((node) => this.harness.state.ipv4.leaseOf(node) === undefined), "nothing is lent");
+  }
+}
+
+const byHomeAddress = (a: DataPath, b: DataPath): number => (a.homeAddress < b.homeAddress ? -1 : 1);
+
+function require(condition: boolean, what: string): void {
+  if (!condition) throw new Error(what);
+}
+
+t.test(
+  "F6275-9.5.2-01 R5555-4.5-11: any sequence of inputs keeps the rules, and nothing is left at the end",
+  async (test) => {
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(command, { maxLength: 60, size: "max" }), (probes, commands) => {
+        const run = new Run(probes);
+        for (const one of commands) run.do(one);
+        run.settle();
+      }),
+      { numRuns: 2000 },
+    );
+    test.strictSame(
+      [...seenStates].sort(),
+      Object.keys(BINDING_STATES)
+        .filter((state) => state !== "absent")
+        .sort(),
+    );
+    test.strictSame([...seenStatuses].sort(), [0, 128, 129, 130, 133, 134, 135, 139, 140, 144, 174]);
+  },
+);
+
+t.test("the same inputs at the same times give the same effects", async (test) => {
+  fc.assert(
+    fc.property(fc.boolean(), fc.array(command, { maxLength: 40, size: "max" }), (probes, commands) => {
+      const effects = () => {
+        const run = new Run(probes);
+        return commands.map((one) => {
+          run.do(one);
+          return JSON.stringify([...dataPaths(run.harness.state)]);
+        });
+      };
+      const first = effects();
+      return JSON.stringify(first) === JSON.stringify(effects());
+    }),
+    { numRuns: 100 },
+  );
+  test.pass();
+});
+
+t.test("any message from anywhere: never an exception, never an entry for strangers", async (test) => {
+  const arrivals = [native(CARE_OF[0] ?? HOA, STRANGER), udp(OUTER[0] ?? HOA4, 1, STRANGER), atHome(STRANGER)];
+  fc.assert(
+    fc.property(messages(), fc.constantFrom(...arrivals), (message, arrival) => {
+      const harness = new HomeAgentHarness();
+      harness.deliver(arrival, message);
+      return harness.state.cache.size === 0 && harness.journal.size === 0 && harness.asked.length === 0;
+    }),
+  );
+  test.pass();
+});
+
+t.test("accepted numbers of one node only grow as long as it is bound", async (test) => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(65535), { maxLength: 30 }), (sequences) => {
+      const harness = new HomeAgentHarness();
+      let last: Seq16 | undefined;
+      for (const sequence of sequences) {
+        const answer = harness.update(native(ipv6("2001:db8:2::20")), { sequence });
+        const fresh = last === undefined || isAfter(seq16(sequence), last);
+        if ((answer?.status === 0) !== fresh) return false;
+        if (fresh) last = seq16(sequence);
+        if (answer?.sequence !== last) return false;
+      }
+      return true;
+    }),
+  );
+  test.pass();
+});
