@@ -89,7 +89,7 @@ function rawTerminal(raw: boolean): void {
 }
 
 async function runKernelTests(): Promise<number> {
-  const { outcomes, machine } = await runKernel([]);
+  const { outcomes, machine } = await runKernel();
   await machine?.shutdown();
   return summarise(outcomes);
 }

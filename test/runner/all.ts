@@ -36,7 +36,7 @@ async function runDemo(machine: Machine): Promise<FileOutcome> {
 }
 
 const unit = await runUnit([]);
-const { outcomes: kernel, machine } = await runKernel([]);
+const { outcomes: kernel, machine } = await runKernel();
 const demo: FileOutcome[] = [];
 const skippedDemo = (detail: string): FileOutcome => ({
   file: "test/demo",

@@ -1,13 +1,13 @@
 /**
  * `make test-kernel`: the kernel test files in a bench.
- * usage: kernel.js [WORD ...]   (only files whose path contains one of the words)
+ * usage: kernel.js [--full] [WORD ...]   (only files whose path contains one of the words; with --full those named *.full.test.ts too)
  */
 import { join } from "node:path";
 import { keepArtifacts } from "../bench/artifacts.js";
 import { chooseKind, openMachine } from "../bench/choose.js";
 import { jobScript } from "../bench/job.js";
 import { BenchUnavailable, guestDirectory, type Machine } from "../bench/machine.js";
-import { type TestFile, testFiles } from "./files.js";
+import { type Selection, type TestFile, testFiles } from "./files.js";
 import { printFile, saveTap, summarise } from "./report.js";
 import { type FileOutcome, type FileRun, judge } from "./results.js";
 
@@ -23,8 +23,8 @@ export interface KernelSuite {
 }
 
 /** Opens the bench that the environment asks for; every test counts as skipped, with the reason, when there is none. */
-export async function runKernel(words: readonly string[]): Promise<KernelSuite> {
-  const files = testFiles("kernel", words);
+export async function runKernel(selection: Selection = {}): Promise<KernelSuite> {
+  const files = testFiles("kernel", selection);
   let machine: Machine;
   try {
     machine = await openMachine(chooseKind(process.env["BENCH"]));
@@ -38,8 +38,10 @@ export async function runKernel(words: readonly string[]): Promise<KernelSuite> 
   console.log(`bench: ${machine.description}`);
   const first = await runFiles(machine, files);
   const { outcomes, runs } = machine.slow > 1 ? await secondAttempt(machine, files, first) : first;
-  if (words.length === 0)
-    saveTap(`kernel-${machine.kind}${machine.kind === "vm" ? process.env["KERNEL"] || "6.1" : ""}`, runs);
+  if (!selection.words?.length) {
+    const series = machine.kind === "vm" ? process.env["KERNEL"] || "6.1" : "";
+    saveTap(`kernel-${selection.full ? "full-" : ""}${machine.kind}${series}`, runs);
+  }
   return { outcomes, machine };
 }
 
@@ -143,7 +145,9 @@ function otherLines(output: string): string {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { outcomes, machine } = await runKernel(process.argv.slice(2));
+  const words = process.argv.slice(2);
+  const full = words.includes("--full");
+  const { outcomes, machine } = await runKernel({ full, words: words.filter((word) => word !== "--full") });
   await machine?.shutdown();
   process.exitCode = summarise(outcomes);
 }

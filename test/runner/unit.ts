@@ -37,7 +37,7 @@ function runFile(file: TestFile): Promise<FileRun> {
 }
 
 export async function runUnit(words: readonly string[]): Promise<FileOutcome[]> {
-  const files = testFiles("unit", words);
+  const files = testFiles("unit", { words });
   const runs: FileRun[] = [];
   const outcomes: FileOutcome[] = [];
   const queue = files.values();

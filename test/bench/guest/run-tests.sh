@@ -8,7 +8,8 @@ all_artifacts=$DSMIPD_ARTIFACTS; export all_artifacts
 
 one() {
   local file=$1 name started=${EPOCHREALTIME/./} status
-  name=$(basename "$file" .test.js); export DSMIPD_ARTIFACTS=$all_artifacts/$name
+  name=${file##*test/kernel/} name=${name%.test.js} name=${name//\//-}   # two folders may have files of one name
+  export DSMIPD_ARTIFACTS=$all_artifacts/$name
   timeout -s KILL "$limit" "$here/cell.sh" "$NODE" --enable-source-maps "$file" > "$scratch/$name.out" 2>&1 < /dev/null
   status=$?
   {
