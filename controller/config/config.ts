@@ -4,7 +4,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { type Config, configFile, type HomeAgentConfig, type MobileNodeConfig } from "../../schemas/config.js";
-import { type KeyEntry, keyFile } from "../../schemas/keys.js";
+import { type EspAlgorithm, type KeyEntry, keyFile } from "../../schemas/keys.js";
 import { fromHex } from "../base/bytes.js";
 import { ConfigError } from "../base/errors.js";
 import {
@@ -22,16 +22,24 @@ import { Secret } from "../base/secret.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
 import { readYamlFile } from "./yaml-file.js";
 
-export interface EspKey {
-  readonly spi: number;
-  readonly key: Secret;
-}
+export type EspKey = { readonly spi: number } & (
+  | { readonly algorithm: "aes-gcm"; readonly key: Secret }
+  | {
+      readonly algorithm: Exclude<EspAlgorithm, "aes-gcm">;
+      readonly encryptionKey: Secret;
+      readonly integrityKey: Secret;
+    }
+);
 
 /** The static security associations of one mobile node. */
 export interface NodeKeys {
   readonly homeAddress: Ipv6Address;
   readonly update: EspKey;
   readonly acknowledgement: EspKey;
+  /** Packets; 0: none. */
+  readonly replayWindow: number;
+  /** The file names no algorithm: AES-GCM, which manual keying should not have (RFC 8221 §3). */
+  readonly algorithmByDefault: boolean;
 }
 
 export interface LoadedConfig<C extends Config = Config> {
@@ -81,7 +89,7 @@ function homeAddresses(config: Config): readonly Ipv6Address[] {
 }
 
 function loadKeys(path: string): ReadonlyMap<Ipv6Address, NodeKeys> {
-  const { keys } = readYamlFile(path, keyFile, { secret: true });
+  const { keys, algorithm } = readYamlFile(path, keyFile, { secret: true });
   const table = new Map<Ipv6Address, NodeKeys>();
   const updateSpis = new Set<number>();
   for (const entry of keys) {
@@ -94,15 +102,28 @@ function loadKeys(path: string): ReadonlyMap<Ipv6Address, NodeKeys> {
       );
     }
     updateSpis.add(entry.update.spi);
-    table.set(entry.homeAddress, nodeKeys(entry));
+    table.set(entry.homeAddress, nodeKeys(entry, entry.algorithm ?? algorithm));
   }
   return table;
 }
 
-function nodeKeys(entry: KeyEntry): NodeKeys {
-  const sa = (one: KeyEntry["update"]): EspKey => ({ spi: one.spi, key: new Secret(fromHex(one.key)) });
-  return { homeAddress: entry.homeAddress, update: sa(entry.update), acknowledgement: sa(entry.acknowledgement) };
+function nodeKeys(entry: KeyEntry, algorithm: EspAlgorithm | undefined): NodeKeys {
+  const secret = (hex = ""): Secret => new Secret(fromHex(hex)); // the schema has seen to it that it is there
+  const sa = ({ spi, key, encryptionKey, integrityKey }: KeyEntry["update"]): EspKey =>
+    algorithm === undefined || algorithm === "aes-gcm"
+      ? { spi, algorithm: "aes-gcm", key: secret(key) }
+      : { spi, algorithm, encryptionKey: secret(encryptionKey), integrityKey: secret(integrityKey) };
+  return {
+    homeAddress: entry.homeAddress,
+    update: sa(entry.update),
+    acknowledgement: sa(entry.acknowledgement),
+    replayWindow: entry.replayWindow ?? (algorithm === undefined ? FORMER_REPLAY_WINDOW : 0),
+    algorithmByDefault: algorithm === undefined,
+  };
 }
+
+/** Of key files from before there was a choice of algorithms. */
+const FORMER_REPLAY_WINDOW = 64;
 
 type Complain = (message: string) => never;
 

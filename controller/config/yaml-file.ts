@@ -1,6 +1,6 @@
 /** Reading a YAML file that people write: every complaint is one sentence that names the file, the line, the key, what was found and what is wanted. */
 import { readFileSync, statSync } from "node:fs";
-import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import type { z } from "zod";
 import { ConfigError } from "../base/errors.js";
 
@@ -80,7 +80,9 @@ function describe(path: string, issue: Issue, document: Document, lines: LineCou
   const key = keyText(issue.path);
   const found = document.getIn(issue.path);
   if (found === undefined) return `${where}: ${key} is missing; ${wanted(issue)}`;
-  return `${where}: ${key} is ${secret ? "wrong" : show(found)}; ${wanted(issue)}`;
+  // Digits alone, or digits about an e, are a number to YAML.
+  const misread = issue.code === "invalid_type" && issue.expected === "string" && !isMap(found) && !isSeq(found);
+  return `${where}: ${key} is ${secret ? "wrong" : show(found)}; ${wanted(issue)}${misread ? "; put it in quotes" : ""}`;
 }
 
 function wanted(issue: Issue): string {

@@ -1,5 +1,5 @@
 /** From a loaded configuration to a running role. */
-import type { LoadedConfig } from "../config/config.js";
+import type { LoadedConfig, NodeKeys } from "../config/config.js";
 import type { Logger } from "../log.js";
 import { startHomeAgent } from "./home-agent/role.js";
 import { startMobileNode } from "./mobile-node/role.js";
@@ -17,11 +17,7 @@ export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Da
     config.role === "home-agent"
       ? await startHomeAgent(config, { keys, credentials }, log)
       : await startMobileNode(config, { keys, credentials }, log);
-  if (config.security.method === "static-keys")
-    log.warn(
-      { event: "security.static-keys" },
-      "static keys are for labs: they never change; security.method ikev2 negotiates",
-    );
+  if (config.security.method === "static-keys") warnOfStaticKeys([...keys.values()], log);
   log.info({ event: "daemon.ready", role: config.role });
   notifySupervisor("READY=1");
   return {
@@ -30,4 +26,23 @@ export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Da
       return daemon.stop();
     },
   };
+}
+
+function warnOfStaticKeys(keys: readonly NodeKeys[], log: Logger): void {
+  log.warn(
+    { event: "security.static-keys" },
+    "static keys are for labs: they never change; security.method ikev2 negotiates",
+  );
+  const gcm = keys.filter(({ update }) => update.algorithm === "aes-gcm");
+  if (gcm.length === 0) return;
+  const why = gcm.some(({ algorithmByDefault }) => algorithmByDefault)
+    ? "keyFile names no algorithm, which means aes-gcm"
+    : "keyFile has algorithm aes-gcm";
+  const locked = gcm.some(({ replayWindow }) => replayWindow > 0)
+    ? " and, with a replay window, its messages are dropped until they have passed the old numbers"
+    : "";
+  log.warn(
+    { event: "security.aes-gcm", subscribers: gcm.length },
+    `${why}: an end that starts anew uses its sequence numbers again, which breaks AES-GCM (RFC 8221 §3)${locked}; choose algorithm aes-cbc-hmac-sha256 at both ends`,
+  );
 }

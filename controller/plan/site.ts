@@ -5,7 +5,7 @@
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { ipv4 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
-import type { AeadKey, XfrmMark } from "./objects/security.js";
+import type { EspKeys, XfrmMark } from "./objects/security.js";
 import type { Purpose, Slots } from "./security/request-ids.js";
 
 /** RFC 5555 §8; the kernel's GUE port holds it, so signalling is steered to the next one. */
@@ -94,11 +94,8 @@ export interface MobileNodePlanSite {
   readonly mobike?: boolean | undefined;
 }
 
-/** One direction of what was negotiated. */
-export interface Association {
-  readonly spi: number;
-  readonly aead: AeadKey;
-}
+/** One direction of what was negotiated, or of static keys. */
+export type Association = EspKeys & { readonly spi: number };
 
 /** Between which ends the IKE daemon has its original; with the ports where it is in UDP. */
 export interface AssociationEnds {
@@ -119,9 +116,22 @@ export type Associations = { readonly [P in Purpose]?: ChildAssociations };
 
 /** The two static security associations of one mobile node. */
 export interface NodeSecurity {
-  readonly update: { readonly spi: number; readonly key: Secret };
-  readonly acknowledgement: { readonly spi: number; readonly key: Secret };
+  readonly update: StaticAssociation;
+  readonly acknowledgement: StaticAssociation;
+  /** Packets; 0 takes any number, as manual keying has it (RFC 4303 §5). */
+  readonly replayWindow: number;
 }
+
+export type StaticAssociation = StaticKeys & { readonly spi: number };
+
+export type StaticKeys =
+  /** With its salt (RFC 4106 §8.1). */
+  | { readonly algorithm: "aes-gcm"; readonly key: Secret }
+  | {
+      readonly algorithm: "aes-cbc-hmac-sha256" | "aes-cbc-hmac-sha1";
+      readonly encryptionKey: Secret;
+      readonly integrityKey: Secret;
+    };
 
 /** The MTU of tunnel devices where nothing else is said: 1500 less UDP and IPv4 headers, and room for another tunnel underneath. */
 export const DEFAULT_MTU = 1400;

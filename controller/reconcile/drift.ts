@@ -71,9 +71,11 @@ function takeLoss(key: string, ledger: Ledger, drift: Drift): void {
   if (groups.length > 0) drift.lost.push({ object, groups });
 }
 
-/** Static keys, which nobody can renew, are put back; their numbers begin anew (RFC 6275 §15.3: replay protection takes dynamic keys). */
+/** Static keys, which nobody can renew, are put back; their numbers begin anew (RFC 4303 §5: replay protection takes negotiated keys). */
 function consequenceFor(object: KernelObject): string {
   if (object.kind !== "xfrm-state" || object.transform.type !== "esp") return "";
+  // Without a window no number matters here, and the sequence numbers of Mobile IPv6 refuse old messages (RFC 6275 §15.3).
+  if (object.transform.replayWindow === 0) return "";
   return (
     `: static keys are put back with their sequence numbers at 0, so of what goes from ${object.source} to ${object.destination} ` +
     "new messages may be dropped as replays and old ones taken once more; security.method ikev2 renews the keys instead"

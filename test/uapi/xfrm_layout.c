@@ -72,6 +72,15 @@ int main(void) {
   FIELD(xfrm_user_tmpl, aalgos);
   FIELD(xfrm_user_tmpl, ealgos);
   FIELD(xfrm_user_tmpl, calgos);
+  SIZE(xfrm_algo);
+  FIELD(xfrm_algo, alg_name);
+  FIELD(xfrm_algo, alg_key_len);
+  FIELD(xfrm_algo, alg_key);
+  SIZE(xfrm_algo_auth);
+  FIELD(xfrm_algo_auth, alg_name);
+  FIELD(xfrm_algo_auth, alg_key_len);
+  FIELD(xfrm_algo_auth, alg_trunc_len);
+  FIELD(xfrm_algo_auth, alg_key);
   SIZE(xfrm_algo_aead);
   FIELD(xfrm_algo_aead, alg_name);
   FIELD(xfrm_algo_aead, alg_key_len);

@@ -28,6 +28,7 @@ export const XFRM_MSG_MAPPING = 0x26;
 export const XFRMA_SPD_IPV4_HTHRESH = 3;
 export const XFRMA_SPD_IPV6_HTHRESH = 4;
 
+export const XFRMA_ALG_CRYPT = 2;
 export const XFRMA_ENCAP = 4;
 export const XFRMA_TMPL = 5;
 export const XFRMA_SA = 6;
@@ -40,6 +41,7 @@ export const XFRMA_POLICY_TYPE = 16;
 export const XFRMA_MIGRATE = 17;
 export const XFRMA_ALG_AEAD = 18;
 export const XFRMA_KMADDRESS = 19;
+export const XFRMA_ALG_AUTH_TRUNC = 20;
 export const XFRMA_MARK = 21;
 export const XFRMA_REPLAY_ESN_VAL = 23;
 export const XFRMA_SA_EXTRA_FLAGS = 24;

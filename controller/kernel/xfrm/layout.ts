@@ -79,6 +79,8 @@ export const XFRM_STRUCTS = {
     ealgos: 56,
     calgos: 60,
   },
+  xfrm_algo: { size: 68, alg_name: 0, alg_key_len: 64, alg_key: 68 },
+  xfrm_algo_auth: { size: 72, alg_name: 0, alg_key_len: 64, alg_trunc_len: 68, alg_key: 72 },
   xfrm_algo_aead: { size: 72, alg_name: 0, alg_key_len: 64, alg_icv_len: 68, alg_key: 72 },
   xfrm_replay_state_esn: { size: 24, bmp_len: 0, oseq: 4, seq: 8, oseq_hi: 12, seq_hi: 16, replay_window: 20, bmp: 24 },
   xfrm_mark: { size: 8, v: 0, m: 4 },

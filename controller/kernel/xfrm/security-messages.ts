@@ -107,6 +107,7 @@ export function negotiatedState(message: NetlinkMessage): NegotiatedState | unde
   if (state === undefined || state.transform.type !== "esp") return undefined;
   const { source, destination, transform } = state;
   const { spi, mode, aead, encapsulation } = transform;
+  if (aead === undefined) return undefined;
   return { source, destination, reqid, spi, mode, aead, ...(encapsulation !== undefined && { encapsulation }) };
 }
 

@@ -8,7 +8,7 @@ import { exhaustive } from "../../base/result.js";
 import type { NftElement, NftSet, NftTable } from "./firewall.js";
 import type { Address, FouPort, Link, ProxyNeighbour, Route, Rule, Sysctl, TunnelHeaderSpec } from "./forwarding.js";
 import { type KernelObject, OWNERSHIP } from "./objects.js";
-import type { PolicyHash, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security.js";
+import type { EspKeys, PolicyHash, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security.js";
 
 /** Ends without a line break; only links and nftables tables need more than one line. */
 export function formatObject(object: KernelObject): string {
@@ -167,17 +167,25 @@ function formatXfrmState(state: XfrmState): string {
     const flag = transform.wildcard ? "flag wildrecv" : undefined;
     return words(head, "mode ro reqid", reqid, flag, "coa", transform.careOfAddress, tail);
   }
-  const { aead, mark, setMark, encapsulation: udp } = transform;
+  const { mark, setMark, encapsulation: udp } = transform;
   return words(
     head,
     `spi ${hex(transform.spi)} mode ${transform.mode} reqid ${reqid} replay-window ${transform.replayWindow}`,
     mark && `mark ${hex(mark.value)} mask ${hex(mark.mask)}`,
     transform.decapsulateDscp === true ? "flag decap-dscp" : undefined,
     transform.hideDscp === true ? "extra-flag dont-encap-dscp" : undefined,
-    `aead '${aead.algorithm}' ${aead.key} ${8 * aead.icvLength}`,
+    formatKeys(transform),
     udp && `encap espinudp ${udp.sourcePort} ${udp.destinationPort} 0.0.0.0`,
     setMark && `output-mark ${hex(setMark.value)} mask ${hex(setMark.mask)}`,
     tail,
+  );
+}
+
+function formatKeys({ aead, encryption, integrity }: EspKeys): string {
+  if (aead !== undefined) return `aead '${aead.algorithm}' ${aead.key} ${8 * aead.icvLength}`;
+  return words(
+    `auth-trunc '${integrity.algorithm}' ${integrity.key} ${8 * integrity.icvLength}`,
+    `enc '${encryption.algorithm}' ${encryption.key}`,
   );
 }
 

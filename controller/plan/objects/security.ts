@@ -20,11 +20,11 @@ export interface XfrmMark {
   readonly mask: number;
 }
 
-export interface EspState {
+export type EspState = EspKeys & {
   readonly type: "esp";
   readonly spi: number;
   readonly mode: "transport" | "tunnel";
-  readonly aead: AeadKey;
+  /** Packets; 0: any number is taken. */
   readonly replayWindow: number;
   /** ESP in UDP (RFC 3948); the ports in the direction of the packets. */
   readonly encapsulation?: { readonly sourcePort: number; readonly destinationPort: number };
@@ -36,6 +36,25 @@ export interface EspState {
   readonly decapsulateDscp?: boolean;
   /** Tunnel mode, sending: the outer DSCP is 0 and not the inner one (XFRM_SA_XFLAG_DONT_ENCAP_DSCP). */
   readonly hideDscp?: boolean;
+};
+
+/** With negotiated keys there are no others. */
+export type AeadState = Extract<EspState, { readonly aead: AeadKey }>;
+
+/** Either of an algorithm that does both at once, or of a cipher and of a keyed hash beside it (static keys alone). */
+export type EspKeys =
+  | { readonly aead: AeadKey; readonly encryption?: undefined; readonly integrity?: undefined }
+  | { readonly aead?: undefined; readonly encryption: CipherKey; readonly integrity: IntegrityKey };
+
+/** Under the kernel's name of the algorithm. */
+export interface CipherKey {
+  readonly algorithm: string;
+  readonly key: Secret;
+}
+
+/** Under the kernel's name of the algorithm; `icvLength` in octets. */
+export interface IntegrityKey extends CipherKey {
+  readonly icvLength: number;
 }
 
 /** An AEAD's key (with its salt) under the kernel's name of the algorithm; `icvLength` in octets. */

@@ -15,6 +15,7 @@ import {
   type MobileNodePlanSite,
   type NodeSecurity,
   POLICY_PRIORITY,
+  type StaticAssociation,
 } from "../site.js";
 import { TYPED_MESSAGE_MARK } from "./marks.js";
 import {
@@ -36,8 +37,13 @@ import {
   transportTemplate,
 } from "./transport-associations.js";
 
-const AEAD = "rfc4106(gcm(aes))";
-const ICV_OCTETS = 16;
+const GCM = { algorithm: "rfc4106(gcm(aes))", icvLength: 16 } as const;
+const CBC = "cbc(aes)";
+/** ICVs of RFC 4868 §2.6 and RFC 2404 §3. */
+const HMAC = {
+  "aes-cbc-hmac-sha256": { algorithm: "hmac(sha256)", icvLength: 16 },
+  "aes-cbc-hmac-sha1": { algorithm: "hmac(sha1)", icvLength: 12 },
+} as const;
 const UPDATES = { protocol: MOBILITY_HEADER } as const;
 const REQID = { wildcard: 0, homeAddressOption: 1 } as const;
 
@@ -45,17 +51,25 @@ const REQID = { wildcard: 0, homeAddressOption: 1 } as const;
 function staticStates(
   homeAddress: Ipv6Address,
   homeAgent: Ipv6Address,
-  { update, acknowledgement }: NodeSecurity,
+  { update, acknowledgement, replayWindow }: NodeSecurity,
 ): readonly XfrmState[] {
   const reqid = reqidOf(homeAddress);
-  const association = ({ spi, key }: NodeSecurity["update"]): Association => ({
-    spi,
-    aead: { algorithm: AEAD, key, icvLength: ICV_OCTETS },
-  });
+  const inward = { source: homeAddress, destination: homeAgent, reqid, ...UPDATES };
+  const outward = { source: homeAgent, destination: homeAddress, reqid, ...UPDATES };
   return [
-    transportState({ source: homeAddress, destination: homeAgent, reqid, ...UPDATES }, association(update)),
-    transportState({ source: homeAgent, destination: homeAddress, reqid, ...UPDATES }, association(acknowledgement)),
+    transportState(inward, staticAssociation(update), { replayWindow }),
+    transportState(outward, staticAssociation(acknowledgement), { replayWindow }),
   ];
+}
+
+function staticAssociation(keys: StaticAssociation): Association {
+  const { spi } = keys;
+  if (keys.algorithm === "aes-gcm") return { spi, aead: { ...GCM, key: keys.key } };
+  return {
+    spi,
+    encryption: { algorithm: CBC, key: keys.encryptionKey },
+    integrity: { ...HMAC[keys.algorithm], key: keys.integrityKey },
+  };
 }
 
 /**

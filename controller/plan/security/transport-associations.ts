@@ -64,8 +64,8 @@ export function transportStates(
   const inward = { source: peer, destination: self, reqid, protocol };
   const outward = { source: self, destination: peer, reqid, protocol };
   return [
-    ...child.receive.map((one) => transportState(inward, one, RECEIVING_PLAIN_MARK)),
-    ...(child.send === undefined ? [] : [transportState(outward, child.send, SENDING_MARK)]),
+    ...child.receive.map((one) => transportState(inward, one, { mark: RECEIVING_PLAIN_MARK })),
+    ...(child.send === undefined ? [] : [transportState(outward, child.send, { mark: SENDING_MARK })]),
   ];
 }
 
@@ -81,8 +81,8 @@ export interface TransportDirection {
 /** Absent `mark`: packets with any mark meet it, and it takes on from no other (succession.ts). */
 export function transportState(
   { source, destination, reqid, protocol }: TransportDirection,
-  { spi, aead }: Association,
-  mark?: XfrmMark,
+  association: Association,
+  { mark, replayWindow = TRANSPORT_REPLAY_WINDOW }: { readonly mark?: XfrmMark; readonly replayWindow?: number } = {},
 ): XfrmState {
   return {
     kind: "xfrm-state",
@@ -92,10 +92,9 @@ export function transportState(
     selector: between(source, destination, protocol),
     transform: {
       type: "esp",
-      spi,
       mode: "transport",
-      aead,
-      replayWindow: TRANSPORT_REPLAY_WINDOW,
+      ...association,
+      replayWindow,
       ...(mark !== undefined && { mark }),
     },
   };

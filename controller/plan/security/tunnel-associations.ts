@@ -214,8 +214,8 @@ function sendingState(
   };
 }
 
-function tunnelState({ spi, aead }: Association): EspState {
-  return { type: "esp", spi, mode: "tunnel", aead, replayWindow: REPLAY_WINDOW };
+function tunnelState(association: Association): EspState {
+  return { type: "esp", mode: "tunnel", ...association, replayWindow: REPLAY_WINDOW };
 }
 
 /** Asks for ESP in tunnel mode on this way. */

@@ -182,14 +182,15 @@ test("an ESP state does not change in place: the kernel ignores selector, reqid 
 }, async (t) => {
   const kernel = new CodecKernel(t, "xfrm", namespace(t, "fixed"));
   const esp = VECTORS.find(({ name }) => name === "esp transport for the Mobility Header")?.object;
-  assert.ok(esp?.kind === "xfrm-state" && esp.transform.type === "esp");
+  assert.ok(esp?.kind === "xfrm-state" && esp.transform.type === "esp" && esp.transform.aead !== undefined);
+  const { aead } = esp.transform;
   await kernel.execute(create(esp));
   const { selector: _, ...open } = esp;
   for (const changed of [
     open,
     { ...esp, reqid: esp.reqid + 1 },
     { ...esp, transform: { ...esp.transform, replayWindow: 32 } },
-    { ...esp, transform: { ...esp.transform, aead: { ...esp.transform.aead, key: new Secret(new Uint8Array(20)) } } },
+    { ...esp, transform: { ...esp.transform, aead: { ...aead, key: new Secret(new Uint8Array(20)) } } },
   ]) {
     assert.equal(xfrmStateCodec.update(changed, esp, NAMES), undefined);
     const [request] = create(changed);

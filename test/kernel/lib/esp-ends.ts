@@ -17,7 +17,7 @@ import { StructView, XFRM_STRUCTS } from "../../../controller/kernel/xfrm/layout
 import { type ReplayHistory, readReplay } from "../../../controller/kernel/xfrm/replay.js";
 import { stateBody, xfrmStateCodec } from "../../../controller/kernel/xfrm/state.js";
 import { type KernelObject, OWNERSHIP } from "../../../controller/plan/objects/objects.js";
-import type { EspState, XfrmPolicy, XfrmState, XfrmTemplate } from "../../../controller/plan/objects/security.js";
+import type { AeadState, XfrmPolicy, XfrmState, XfrmTemplate } from "../../../controller/plan/objects/security.js";
 import { RECEIVING_PLAIN_MARK, SENDING_MARK } from "../../../controller/plan/security/marks.js";
 import type { Operation } from "../../../controller/reconcile/kernel-port.js";
 import { CodecKernel, NAMES } from "../codecs/codec-kernel.js";
@@ -124,7 +124,7 @@ export function state(
   spi: number,
   source: Ipv4Address,
   destination: Ipv4Address,
-  transform: Partial<EspState> = {},
+  transform: Partial<AeadState> = {},
 ): XfrmState {
   const key = new Secret(new Uint8Array(20).fill(spi >> 8));
   return {
@@ -147,9 +147,9 @@ export const sending = (
   spi: number,
   from: Ipv4Address,
   to: Ipv4Address,
-  transform: Partial<EspState> = {},
+  transform: Partial<AeadState> = {},
 ): XfrmState => state(spi, from, to, { mark: SENDING_MARK, ...transform });
-export const receiving = (spi: number, at: Ipv4Address, transform: Partial<EspState> = {}): XfrmState =>
+export const receiving = (spi: number, at: Ipv4Address, transform: Partial<AeadState> = {}): XfrmState =>
   state(spi, IPV4_ANY, at, { mark: RECEIVING_PLAIN_MARK, ...transform });
 
 type End = Pick<typeof A, "inner">;

@@ -11,6 +11,14 @@ const KEYS = `keys:
     acknowledgement: { spi: 4097, key: 0102030405060708090a0b0c0d0e0f1011121315 }
 `;
 
+const [CIPHER, HASH] = ["0f".repeat(16), "0e".repeat(32)];
+const BY_HAND = `algorithm: aes-cbc-hmac-sha256
+keys:
+  - homeAddress: 2001:db8:1::100
+    update: { spi: 4096, encryptionKey: "0x${CIPHER}", integrityKey: ${HASH} }
+    acknowledgement: { spi: 4097, encryptionKey: ${CIPHER}, integrityKey: ${HASH} }
+`;
+
 const HOME_AGENT = `role: home-agent
 keyFile: keys.yaml
 homeAgent:
@@ -45,6 +53,22 @@ t.test("a home agent's file with defaults filled in and addresses in canonical t
   test.equal(config.homeAgent.natRefreshSeconds, 110, "R5555-3.2.2-10: the default refresh time");
   test.equal(keys.get(ipv6("2001:db8:1::100"))?.update.spi, 4096);
   test.notMatch(JSON.stringify([...keys.values()]), /0102030405/, "keys do not print");
+  test.end();
+});
+
+t.test("keys by hand: no replay window unless asked for; without an algorithm AES-GCM as ever", (test) => {
+  const load = (text: string) => loadConfig(directory(test, HOME_AGENT, text)).keys.get(ipv6("2001:db8:1::100"));
+  const cipher = load(BY_HAND);
+  test.match(cipher, { replayWindow: 0, algorithmByDefault: false, update: { algorithm: "aes-cbc-hmac-sha256" } });
+  const update = cipher?.update;
+  test.equal(update?.algorithm !== "aes-gcm" && update?.encryptionKey.length, 16);
+  test.equal(update?.algorithm !== "aes-gcm" && update?.integrityKey.length, 32);
+  test.match(load(BY_HAND.replace("    update", "    replayWindow: 32\n    update")), { replayWindow: 32 });
+  test.match(load(KEYS), { replayWindow: 64, algorithmByDefault: true, update: { algorithm: "aes-gcm" } });
+  const asked = load(
+    `algorithm: aes-cbc-hmac-sha1\n${KEYS.replace("    update", "    algorithm: aes-gcm\n    update")}`,
+  );
+  test.match(asked, { replayWindow: 0, algorithmByDefault: false, update: { algorithm: "aes-gcm" } });
   test.end();
 });
 
@@ -139,6 +163,31 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     says: /keys\.yaml: has no keys for 2001:db8:1::100; add an entry/,
   },
   {
+    name: "a cipher's key that is missing",
+    keys: KEYS.replace("keys:", "algorithm: aes-cbc-hmac-sha1\nkeys:").replaceAll(/, key: \w+/g, ""),
+    says: /keys\[0\]\.update\.encryptionKey is missing; for algorithm aes-cbc-hmac-sha1 an AES key is wanted: 32, 48 or 64 hex/,
+  },
+  {
+    name: "the key of another algorithm",
+    keys: KEYS.replace("    update", "    algorithm: aes-cbc-hmac-sha256\n    update"),
+    says: /keys\[0\]\.update\.key is wrong; algorithm aes-cbc-hmac-sha256 has none, but encryptionKey and integrityKey; remove it/,
+  },
+  {
+    name: "an integrity key of the other hash",
+    keys: BY_HAND.replace("sha256", "sha1"),
+    says: /integrityKey is wrong; for algorithm aes-cbc-hmac-sha1 an HMAC-SHA-1 key is wanted: 40 hexadecimal digits/,
+  },
+  {
+    name: "an algorithm nobody knows",
+    keys: BY_HAND.replace("sha256", "md5"),
+    says: /algorithm is wrong; one of "aes-cbc-hmac-sha256", "aes-cbc-hmac-sha1", "aes-gcm" is wanted/,
+  },
+  {
+    name: "a key that YAML reads as a number",
+    keys: KEYS.replace("0102030405060708090a0b0c0d0e0f1011121314", "0102030405060708090001020304050607080900"),
+    says: /update\.key is wrong; a string is wanted; put it in quotes$/,
+  },
+  {
     name: "reserved SPI",
     keys: KEYS.replace("4096", "255"),
     says: /keys\[0\]\.update\.spi is wrong; at least 256 is wanted/,
@@ -158,7 +207,10 @@ t.test("a key never stands in a message about the key file", (test) => {
     loadConfig(directory(test, HOME_AGENT, bad));
     test.fail("accepted");
   } catch (error) {
-    test.match((error as Error).message, /update\.key is wrong; an AES-GCM key/);
+    test.match(
+      (error as Error).message,
+      /update\.key is wrong; for algorithm aes-gcm an AES-GCM key with its salt is wanted: 40, 56 or 72/,
+    );
     test.notMatch((error as Error).message, /c0ffee/);
   }
   test.end();

@@ -82,6 +82,20 @@ def esp(spi, mode="transport", window=0, **more):
             "transform": {"type": "esp", "spi": spi, "mode": mode, "aead": aead, "replayWindow": window}}
 
 
+def by_hand(spi, algorithm, icv, integrity, encryption):
+    """A cipher and a keyed hash beside it, as hand-keyed peers have them."""
+    state = esp(spi, selector=MH_SELECTOR)
+    del state["transform"]["aead"]
+    state["transform"]["encryption"] = {"algorithm": "cbc(aes)", "key": {"$secret": encryption}}
+    state["transform"]["integrity"] = {"algorithm": algorithm, "key": {"$secret": integrity}, "icvLength": icv // 8}
+    return state
+
+
+def by_hand_command(spi, algorithm, icv, integrity, encryption):
+    keys = f"auth-trunc {algorithm} 0x{integrity} {icv} enc cbc(aes) 0x{encryption}"
+    return f"state add src {HOA} dst {HA} proto esp spi {spi:#x} reqid {REQID + 1} mode transport {keys} sel src {HOA}/128 dst {HA}/128 proto 135"
+
+
 def between(source, destination, spi, mode="tunnel", window=0, **transform):
     """ESP between other ends than the home address and the home agent."""
     state = esp(spi, mode, window, source=source, destination=destination)
@@ -158,6 +172,8 @@ XFRM_ENDS = [
 ]
 MH_SELECTOR = selector(f"{HOA}/128", f"{HA}/128", 135)
 ANY = selector("::/0", "::/0", 0)
+SHA256 = (0x1020, "hmac(sha256)", 128, KEY[:32] * 2, KEY[:32])
+SHA1 = (0x1021, "hmac(sha1)", 96, KEY, KEY[:32] * 2)
 XFRM = [
     ("esp transport for the Mobility Header", "create",
      f"state add src {HOA} dst {HA} proto esp spi 0x1000 reqid {REQID + 1} mode transport {AEAD} sel src {HOA}/128 dst {HA}/128 proto 135",
@@ -171,6 +187,8 @@ XFRM = [
     ("esp tunnel for both families", "create",
      f"state add src {HOA} dst {HA} proto esp spi 0x1003 reqid {REQID + 1} mode tunnel flag af-unspec {AEAD}",
      esp(0x1003, mode="tunnel")),
+    ("esp with AES-CBC and HMAC-SHA-256", "create", by_hand_command(*SHA256), by_hand(*SHA256)),
+    ("esp with AES-CBC and HMAC-SHA-1", "create", by_hand_command(*SHA1), by_hand(*SHA1)),
     ("home address option of a mobile node", "create",
      f"state add src {HOA} dst {HA} proto hao mode ro coa {COA} reqid {REQID + 2}",
      mobility("home-address-option", HOA, HA, COA, False)),

@@ -119,7 +119,11 @@ t.test("parked, without charon, and with static keys", async (test) => {
   test.match(view({ ike }), { ikeDaemon: "down", nodes: [{ ike: null, associations: [{ keysAgeSeconds: null }] }] });
 
   const secret = new Secret(new Uint8Array(20));
-  const keys = { update: { spi: 5, key: secret }, acknowledgement: { spi: 6, key: secret } };
+  const keys = {
+    update: { spi: 5, algorithm: "aes-gcm", key: secret },
+    acknowledgement: { spi: 6, algorithm: "aes-gcm", key: secret },
+    replayWindow: 64,
+  } as const;
   const objects = () => planSubscriberSecurity(HOA, keys, { ...SITE, negotiated: undefined });
   const lab = view({ method: "static-keys", objects, ike: undefined, own: new Set([HA6]) });
   test.equal(lab.ikeDaemon, null);

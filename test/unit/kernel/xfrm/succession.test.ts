@@ -14,7 +14,7 @@ import { NLM_F_DUMP } from "../../../../controller/netlink/constants.js";
 import { ESRCH } from "../../../../controller/netlink/errno.js";
 import type { ReceivedMessage } from "../../../../controller/netlink/message.js";
 import { OWNERSHIP } from "../../../../controller/plan/objects/objects.js";
-import type { EspState, XfrmPolicy, XfrmState } from "../../../../controller/plan/objects/security.js";
+import type { AeadState, XfrmPolicy, XfrmState } from "../../../../controller/plan/objects/security.js";
 import { RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "../../../../controller/plan/security/marks.js";
 import type { Operation } from "../../../../controller/reconcile/kernel-port.js";
 import { type Answer, FakeNetlink, FakeTimers } from "../../../lib/netlink-fake.js";
@@ -23,7 +23,7 @@ const NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => undef
 const { xfrm_usersa_info: INFO, xfrm_replay_state_esn: LARGE, xfrm_replay_state: SMALL } = XFRM_STRUCTS;
 const [HERE, THERE, ELSEWHERE] = [ipv6("2001:db8:a::11"), ipv4("203.0.114.11"), ipv4("10.0.0.2")];
 
-function state(destination: IpAddress, transform: Partial<EspState> = {}): XfrmState {
+function state(destination: IpAddress, transform: Partial<AeadState> = {}): XfrmState {
   return {
     kind: "xfrm-state",
     source: destination,
@@ -40,7 +40,7 @@ function state(destination: IpAddress, transform: Partial<EspState> = {}): XfrmS
     },
   };
 }
-const receiving = (destination: IpAddress, transform: Partial<EspState> = {}): XfrmState =>
+const receiving = (destination: IpAddress, transform: Partial<AeadState> = {}): XfrmState =>
   state(destination, { mark: RECEIVING_PLAIN_MARK, ...transform });
 
 interface Numbers {

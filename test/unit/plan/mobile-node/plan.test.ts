@@ -28,8 +28,8 @@ const SITE: MobileNodePlanSite = {
   homeAgent: { ipv6: ipv6("2001:db8:1::1"), ipv4: ipv4("203.0.113.1") },
   profile: { dscp: "copy", ttl: 64 },
 };
-const KEY = { spi: 0x1000, key: new Secret(new Uint8Array(20)) };
-const KEYS = { update: KEY, acknowledgement: KEY };
+const KEY = { spi: 0x1000, algorithm: "aes-gcm" as const, key: new Secret(new Uint8Array(20)) };
+const KEYS = { update: KEY, acknowledgement: KEY, replayWindow: 64 };
 
 const path = (changes: Partial<MobileNodeDataPath>): MobileNodeDataPath => ({
   homeAddress: HOA6,

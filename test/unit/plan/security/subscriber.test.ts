@@ -16,8 +16,9 @@ import type { HomeAgentPlanSite, MobileNodePlanSite, NodeSecurity } from "../../
 const HA = ipv6("2001:db8:1::1");
 const HOA = ipv6("2001:db8:1::100");
 const KEYS: NodeSecurity = {
-  update: { spi: 0x1000, key: new Secret(new Uint8Array(20).fill(0xaa)) },
-  acknowledgement: { spi: 0x1001, key: new Secret(new Uint8Array(20).fill(0xbb)) },
+  update: { spi: 0x1000, algorithm: "aes-gcm", key: new Secret(new Uint8Array(20).fill(0xaa)) },
+  acknowledgement: { spi: 0x1001, algorithm: "aes-gcm", key: new Secret(new Uint8Array(20).fill(0xbb)) },
+  replayWindow: 64,
 };
 const PROFILE = { dscp: "copy", ttl: 64 } as const;
 const HOME_AGENT: HomeAgentPlanSite = {
@@ -64,6 +65,25 @@ t.test("R5555-5.2.1-02 R5555-5.2.1-03: ESP in transport mode for mobility messag
     `ip xfrm policy add ${UP} dir out mark 0x4191 mask 0xefff ptype main ${priority(0x100)} ${ESP}`,
     `ip xfrm policy add ${UP} dir out ptype main ${priority(0x200)} ${option} ${ESP}`,
     ...wildcard("route2"),
+  ]);
+  test.end();
+});
+
+t.test("keys by hand have no replay window; the ICV has the length of the RFC, not the kernel's own", (test) => {
+  const [encryptionKey, integrityKey] = [new Secret(new Uint8Array(16)), new Secret(new Uint8Array(32))];
+  const keysOf = (algorithm: "aes-cbc-hmac-sha256" | "aes-cbc-hmac-sha1") => ({
+    algorithm,
+    encryptionKey,
+    integrityKey,
+  });
+  const keys: NodeSecurity = {
+    update: { spi: 0x1000, ...keysOf("aes-cbc-hmac-sha256") },
+    acknowledgement: { spi: 0x1001, ...keysOf("aes-cbc-hmac-sha1") },
+    replayWindow: 0,
+  };
+  test.strictSame(commands(planSubscriberSecurity(HOA, keys, HOME_AGENT)).slice(0, 2), [
+    `ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto esp spi 0x1000 mode transport reqid ${REQID} replay-window 0 auth-trunc 'hmac(sha256)' [secret] 128 enc 'cbc(aes)' [secret] sel ${UP}`,
+    `ip xfrm state add src 2001:db8:1::1 dst 2001:db8:1::100 proto esp spi 0x1001 mode transport reqid ${REQID} replay-window 0 auth-trunc 'hmac(sha1)' [secret] 96 enc 'cbc(aes)' [secret] sel ${DOWN}`,
   ]);
   test.end();
 });

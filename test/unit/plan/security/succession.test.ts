@@ -3,7 +3,7 @@ import t from "tap";
 import { type IpAddress, ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import { Secret } from "../../../../controller/base/secret.js";
 import { type KernelObject, OWNERSHIP } from "../../../../controller/plan/objects/objects.js";
-import type { EspState, XfrmState } from "../../../../controller/plan/objects/security.js";
+import type { AeadState, XfrmState } from "../../../../controller/plan/objects/security.js";
 import { RECEIVING_PLAIN_MARK, RECEIVING_UDP_MARK, SENDING_MARK } from "../../../../controller/plan/security/marks.js";
 import {
   isSending,
@@ -15,7 +15,11 @@ import {
 const [HOME_AGENT, NODE, MOVED] = [ipv6("2001:db8:1::1"), ipv6("2001:db8:a::11"), ipv4("203.0.114.11")];
 const key = (last: number): Secret => new Secret(new Uint8Array(20).fill(1).fill(last, 19));
 
-function state(destination: IpAddress, transform: Partial<EspState> = {}, changes: Partial<XfrmState> = {}): XfrmState {
+function state(
+  destination: IpAddress,
+  transform: Partial<AeadState> = {},
+  changes: Partial<XfrmState> = {},
+): XfrmState {
   return {
     kind: "xfrm-state",
     source: HOME_AGENT,
@@ -71,7 +75,7 @@ t.test("others do not", (t) => {
 });
 
 t.test("static keys have no mark, no direction and no successor", (t) => {
-  const { mark: _, ...unmarked } = PRESENT.transform as EspState;
+  const { mark: _, ...unmarked } = PRESENT.transform as AeadState;
   const [here, there] = [NODE, MOVED].map((end): XfrmState => ({ ...state(end), transform: unmarked }));
   if (here === undefined || there === undefined) throw new TypeError("two ends");
   t.strictSame(found(there, here), []);
