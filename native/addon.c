@@ -13,7 +13,7 @@ static const struct {
 
 NAPI_MODULE_INIT() {
   napi_value function;
-  if (poller_create(env) == NULL) {
+  if (poller_create(env, &HANDLE_OPERATIONS) == NULL) {
     napi_throw_error(env, NULL, "dsmipd_native cannot poll in this Node");
     return NULL;
   }

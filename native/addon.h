@@ -19,6 +19,14 @@ enum {
 };
 
 struct batch;
+struct handle;
+
+/* What the poller does with what it watches. */
+struct watched_operations {
+  void (*retain)(struct handle *watched);
+  void (*release)(struct handle *watched);
+  void (*dispatch)(struct handle *watched, uint32_t ready); /* EPOLL* */
+};
 
 /* One per environment (main thread or worker): our epoll descriptor, polled by libuv, and the receive buffers all sockets share. */
 struct poller {
@@ -29,17 +37,23 @@ struct poller {
   napi_async_context context;
   napi_async_cleanup_hook_handle cleanup;
   uv_handle_t *watcher;
+  const struct watched_operations *watched;
   struct batch *batch; /* made with the first watched handle */
+};
+
+/* Where messages come from and go to. */
+struct source {
+  int fd;              /* -1 when closed */
+  bool device;         /* read and write instead of recvmmsg and sendmmsg (TUN) */
+  bool wipe;           /* zero the receive buffer after each delivery */
+  uint32_t limit;      /* messages per wake-up */
 };
 
 /* An open descriptor. JavaScript holds it through an object that wraps it; the descriptor closes with close() or with that object. */
 struct handle {
   unsigned references; /* the JavaScript object, and the poller while it dispatches */
-  int fd;              /* -1 when closed */
-  bool device;         /* read and write instead of recvmmsg and sendmmsg (TUN) */
-  bool wipe;           /* zero the receive buffer after each delivery */
+  struct source source;
   uint32_t events;     /* EPOLLIN and EPOLLOUT as armed, 0 outside the epoll set */
-  uint32_t limit;      /* messages per wake-up */
   struct poller *poller;
   napi_ref self;       /* strong while watched: the callback must find its object */
   napi_ref callback;
@@ -58,7 +72,8 @@ struct outcome {
   bool stopped;        /* the descriptor cannot deliver any more: it leaves the epoll set */
 };
 
-/* error.c: exceptions, and arguments that throw a TypeError and return false when they are wrong. */
+/* In the order of who may call whom: each file the ones before it.
+   error.c: exceptions, and arguments that throw a TypeError and return false when they are wrong. */
 napi_value errno_value(napi_env env, int error, const char *syscall);
 napi_value throw_errno(napi_env env, int error, const char *syscall);
 bool get_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values);
@@ -68,27 +83,28 @@ bool get_text(napi_env env, napi_value value, const char *name, char *out, size_
 bool is_undefined(napi_env env, napi_value value);
 void set_number(napi_env env, napi_value object, const char *name, double number);
 
+/* receive.c */
+struct batch *batch_create(void);
+void batch_free(struct batch *batch);
+struct outcome batch_receive(struct batch *batch, const struct source *source, uint32_t events);
+napi_value batch_records(napi_env env, struct batch *batch, const struct source *source, unsigned count);
+
+/* poller.c */
+struct poller *poller_create(napi_env env, const struct watched_operations *watched);
+struct poller *poller_of(napi_env env);
+void poller_retain(struct poller *poller);
+void poller_release(struct poller *poller);
+int poller_arm(struct poller *poller, int fd, struct handle *watched, uint32_t before, uint32_t events);
+
 /* handle.c */
+extern const struct watched_operations HANDLE_OPERATIONS;
 napi_value handle_create(napi_env env, int fd, bool device);
 struct handle *get_handle(napi_env env, napi_callback_info info, size_t count, napi_value *arguments);
-void handle_retain(struct handle *handle);
-void handle_release(struct handle *handle);
-int handle_arm(struct handle *handle, uint32_t events);
 napi_value js_watch(napi_env env, napi_callback_info info);
 napi_value js_arm(napi_env env, napi_callback_info info);
 napi_value js_close(napi_env env, napi_callback_info info);
 
-/* poller.c */
-struct poller *poller_create(napi_env env);
-struct poller *poller_of(napi_env env);
-void poller_retain(struct poller *poller);
-void poller_release(struct poller *poller);
-
 /* message.c */
-struct batch *batch_create(void);
-void batch_free(struct batch *batch);
-struct outcome batch_receive(struct handle *handle, uint32_t events);
-napi_value batch_records(struct handle *handle, unsigned count);
 napi_value js_send(napi_env env, napi_callback_info info);
 
 /* socket.c */

@@ -1,4 +1,4 @@
-/* The object behind every descriptor: life time, the callback, and membership in the poller's epoll set. */
+/* The object behind every descriptor: life time, membership in the poller's epoll set, and the callback with what arrived. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -8,39 +8,75 @@
 
 static const napi_type_tag HANDLE_TAG = {0x6d1cfe0b5a4f4c2eULL, 0x9b7c35d2a8e14f60ULL};
 
-void handle_retain(struct handle *handle) { handle->references++; }
+static void handle_retain(struct handle *handle) { handle->references++; }
 
-void handle_release(struct handle *handle) {
+static void handle_release(struct handle *handle) {
   if (--handle->references > 0) return;
   poller_release(handle->poller);
   free(handle);
 }
 
-/* Sets the events waited for; 0 leaves the epoll set, so that not even errors are reported. Returns an errno. */
-int handle_arm(struct handle *handle, uint32_t events) {
-  struct poller *poller = handle->poller;
-  struct epoll_event event = {.events = events, .data.ptr = handle};
-  if (events == handle->events) return 0;
-  int operation = handle->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
-  if (poller->epoll_fd >= 0) {
-    if (epoll_ctl(poller->epoll_fd, operation, handle->fd, &event) != 0) return errno;
-    if (operation == EPOLL_CTL_ADD && poller->armed++ == 0) uv_ref(poller->watcher);
-    if (operation == EPOLL_CTL_DEL && --poller->armed == 0) uv_unref(poller->watcher);
-  }
-  handle->events = events;
-  return 0;
+/* As poller_arm. */
+static int handle_arm(struct handle *handle, uint32_t events) {
+  int error = poller_arm(handle->poller, handle->source.fd, handle, handle->events, events);
+  if (error == 0) handle->events = events;
+  return error;
 }
 
 static void handle_close(napi_env env, struct handle *handle) {
-  if (handle->fd >= 0) {
+  if (handle->source.fd >= 0) {
     handle_arm(handle, 0);
-    close(handle->fd);
-    handle->fd = -1;
+    close(handle->source.fd);
+    handle->source.fd = -1;
   }
   if (handle->callback != NULL) napi_delete_reference(env, handle->callback);
   if (handle->self != NULL) napi_delete_reference(env, handle->self);
   handle->callback = handle->self = NULL;
 }
+
+/* An exception out of a callback is nobody's to catch here: it becomes Node's uncaughtException, and the loop goes on. */
+static void report_exception(napi_env env) {
+  napi_value exception;
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending && napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+}
+
+static void call_back(struct handle *handle, const struct outcome *outcome, bool writable) {
+  napi_env env = handle->poller->env;
+  napi_value self, callback, arguments[3];
+  napi_get_reference_value(env, handle->self, &self);
+  napi_get_reference_value(env, handle->callback, &callback);
+  arguments[0] = batch_records(env, handle->poller->batch, &handle->source, outcome->count);
+  if (arguments[0] != NULL) {
+    napi_get_undefined(env, &arguments[1]);
+    if (outcome->error != 0) {
+      arguments[1] = errno_value(env, outcome->error, outcome->syscall);
+      napi_value stopped;
+      napi_get_boolean(env, outcome->stopped, &stopped);
+      napi_set_named_property(env, arguments[1], "stopped", stopped);
+    }
+    napi_get_boolean(env, writable, &arguments[2]);
+    napi_make_callback(env, handle->poller->context, self, callback, 3, arguments, NULL);
+  }
+  report_exception(env);
+}
+
+static void dispatch(struct handle *handle, uint32_t ready) {
+  struct outcome outcome = {0};
+  napi_handle_scope scope;
+  uint32_t events = handle->events == 0 ? 0 : ready & (handle->events | EPOLLERR | EPOLLHUP);
+  if (events == 0) return;
+  if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) outcome = batch_receive(handle->poller->batch, &handle->source, events);
+  if (outcome.stopped) handle_arm(handle, 0);
+  bool writable = (events & EPOLLOUT) != 0;
+  if (outcome.count == 0 && outcome.error == 0 && !writable) return;
+  if (napi_open_handle_scope(handle->poller->env, &scope) != napi_ok) return;
+  call_back(handle, &outcome, writable);
+  napi_close_handle_scope(handle->poller->env, scope);
+}
+
+const struct watched_operations HANDLE_OPERATIONS = {.retain = handle_retain, .release = handle_release, .dispatch = dispatch};
 
 static void finalize(napi_env env, void *data, void *hint) {
   (void)hint;
@@ -57,8 +93,8 @@ napi_value handle_create(napi_env env, int fd, bool device) {
     return throw_errno(env, ENOMEM, "calloc");
   }
   handle->references = 1;
-  handle->fd = fd;
-  handle->device = device;
+  handle->source.fd = fd;
+  handle->source.device = device;
   handle->poller = poller_of(env);
   poller_retain(handle->poller);
   if (napi_create_object(env, &object) == napi_ok && napi_type_tag_object(env, object, &HANDLE_TAG) == napi_ok &&
@@ -84,7 +120,7 @@ static struct handle *unwrap(napi_env env, napi_value value) {
 /* Reads `count` arguments, the first an open handle; NULL with a pending TypeError (no handle) or EBADF (closed). */
 struct handle *get_handle(napi_env env, napi_callback_info info, size_t count, napi_value *arguments) {
   struct handle *handle = get_arguments(env, info, count, arguments) ? unwrap(env, arguments[0]) : NULL;
-  if (handle != NULL && handle->fd < 0) {
+  if (handle != NULL && handle->source.fd < 0) {
     throw_errno(env, EBADF, "handle");
     return NULL;
   }
@@ -108,8 +144,8 @@ napi_value js_watch(napi_env env, napi_callback_info info) {
   if (handle->poller->batch == NULL && (handle->poller->batch = batch_create()) == NULL) {
     return throw_errno(env, ENOMEM, "malloc");
   }
-  handle->limit = (uint32_t)limit;
-  handle->wipe = wipe;
+  handle->source.limit = (uint32_t)limit;
+  handle->source.wipe = wipe;
   napi_create_reference(env, arguments[0], 1, &handle->self);
   napi_create_reference(env, arguments[3], 1, &handle->callback);
   return NULL;

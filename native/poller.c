@@ -4,6 +4,7 @@
  * Level-triggered: what a bounded wake-up leaves is reported again after the rest of the event loop had its turn, and epoll moves a
  * reported descriptor behind the others, so a flooded socket cannot starve its neighbours.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -27,44 +28,15 @@ struct poller *poller_of(napi_env env) {
   return data;
 }
 
-/* An exception out of a callback is nobody's to catch here: it becomes Node's uncaughtException, and the loop goes on. */
-static void report_exception(napi_env env) {
-  napi_value exception;
-  bool pending = false;
-  napi_is_exception_pending(env, &pending);
-  if (pending && napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
-}
-
-static void call_back(struct handle *handle, const struct outcome *outcome, bool writable) {
-  napi_env env = handle->poller->env;
-  napi_value self, callback, arguments[3];
-  napi_get_reference_value(env, handle->self, &self);
-  napi_get_reference_value(env, handle->callback, &callback);
-  arguments[0] = batch_records(handle, outcome->count);
-  if (arguments[0] != NULL) {
-    napi_get_undefined(env, &arguments[1]);
-    if (outcome->error != 0) {
-      arguments[1] = errno_value(env, outcome->error, outcome->syscall);
-      napi_value stopped;
-      napi_get_boolean(env, outcome->stopped, &stopped);
-      napi_set_named_property(env, arguments[1], "stopped", stopped);
-    }
-    napi_get_boolean(env, writable, &arguments[2]);
-    napi_make_callback(env, handle->poller->context, self, callback, 3, arguments, NULL);
-  }
-  report_exception(env);
-}
-
-static void dispatch(struct handle *handle, uint32_t events) {
-  struct outcome outcome = {0};
-  napi_handle_scope scope;
-  if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) outcome = batch_receive(handle, events);
-  if (outcome.stopped) handle_arm(handle, 0);
-  bool writable = (events & EPOLLOUT) != 0;
-  if (outcome.count == 0 && outcome.error == 0 && !writable) return;
-  if (napi_open_handle_scope(handle->poller->env, &scope) != napi_ok) return;
-  call_back(handle, &outcome, writable);
-  napi_close_handle_scope(handle->poller->env, scope);
+/* Sets the events waited for at `fd`, which `watched` stands for; 0 leaves the epoll set, so that not even errors are reported. Returns an errno. */
+int poller_arm(struct poller *poller, int fd, struct handle *watched, uint32_t before, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.ptr = watched};
+  if (events == before || poller->epoll_fd < 0) return 0;
+  int operation = before == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+  if (epoll_ctl(poller->epoll_fd, operation, fd, &event) != 0) return errno;
+  if (operation == EPOLL_CTL_ADD && poller->armed++ == 0) uv_ref(poller->watcher);
+  if (operation == EPOLL_CTL_DEL && --poller->armed == 0) uv_unref(poller->watcher);
+  return 0;
 }
 
 static void on_ready(uv_handle_t *watcher, int status, int events) {
@@ -74,12 +46,10 @@ static void on_ready(uv_handle_t *watcher, int status, int events) {
   struct epoll_event ready[MAX_READY];
   int count = epoll_wait(poller->epoll_fd, ready, MAX_READY, 0);
   /* A callback may close, and the collector free, any handle of this round: keep them all until it is over. */
-  for (int i = 0; i < count; i++) handle_retain(ready[i].data.ptr);
+  for (int i = 0; i < count; i++) poller->watched->retain(ready[i].data.ptr);
   for (int i = 0; i < count; i++) {
-    struct handle *handle = ready[i].data.ptr;
-    uint32_t wanted = handle->events == 0 ? 0 : handle->events | EPOLLERR | EPOLLHUP;
-    if (ready[i].events & wanted) dispatch(handle, ready[i].events & wanted);
-    handle_release(handle);
+    poller->watched->dispatch(ready[i].data.ptr, ready[i].events);
+    poller->watched->release(ready[i].data.ptr);
   }
 }
 
@@ -113,12 +83,13 @@ static bool start_polling(struct poller *poller) {
 }
 
 /* The poller of this environment, kept as its instance data; NULL when anything is missing (an exception may be pending). */
-struct poller *poller_create(napi_env env) {
+struct poller *poller_create(napi_env env, const struct watched_operations *watched) {
   napi_value name, resource;
   struct poller *poller = calloc(1, sizeof *poller);
   if (poller == NULL) return NULL;
   poller->references = 1;
   poller->env = env;
+  poller->watched = watched;
   poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   napi_create_string_utf8(env, "DSMIPD", NAPI_AUTO_LENGTH, &name);
   napi_create_object(env, &resource);

@@ -33,7 +33,7 @@ static napi_value with_address(napi_env env, napi_callback_info info, address_ca
   if (handle == NULL || !get_bytes(env, arguments[1], "address", &address)) return NULL;
   if (address.length > sizeof storage) return throw_errno(env, EINVAL, syscall);
   if (address.length > 0) memcpy(&storage, address.data, address.length);
-  if (call(handle->fd, (struct sockaddr *)&storage, (socklen_t)address.length) == 0) return NULL;
+  if (call(handle->source.fd, (struct sockaddr *)&storage, (socklen_t)address.length) == 0) return NULL;
   return throw_errno(env, errno, syscall);
 }
 
@@ -47,7 +47,7 @@ napi_value js_getsockname(napi_env env, napi_callback_info info) {
   socklen_t length = sizeof storage;
   struct handle *handle = get_handle(env, info, 1, &argument);
   if (handle == NULL) return NULL;
-  if (getsockname(handle->fd, (struct sockaddr *)&storage, &length) != 0) return throw_errno(env, errno, "getsockname");
+  if (getsockname(handle->source.fd, (struct sockaddr *)&storage, &length) != 0) return throw_errno(env, errno, "getsockname");
   if (length > sizeof storage) length = sizeof storage;
   napi_create_buffer_copy(env, length, &storage, NULL, &result);
   return result;
@@ -73,7 +73,7 @@ napi_value js_setsockopt(napi_env env, napi_callback_info info) {
   } else if (!get_bytes(env, arguments[3], "value", &value)) {
     return NULL;
   }
-  if (setsockopt(handle->fd, (int)level, (int)name, value.data, (socklen_t)value.length) == 0) return NULL;
+  if (setsockopt(handle->source.fd, (int)level, (int)name, value.data, (socklen_t)value.length) == 0) return NULL;
   return throw_errno(env, errno, "setsockopt");
 }
 
@@ -90,7 +90,7 @@ napi_value js_getsockopt(napi_env env, napi_callback_info info) {
   }
   socklen_t size = (socklen_t)length;
   memset(value, 0, size);
-  if (getsockopt(handle->fd, (int)level, (int)name, value, &size) != 0) return throw_errno(env, errno, "getsockopt");
+  if (getsockopt(handle->source.fd, (int)level, (int)name, value, &size) != 0) return throw_errno(env, errno, "getsockopt");
   napi_create_buffer_copy(env, size < (socklen_t)length ? size : (socklen_t)length, value, NULL, &result);
   return result;
 }

@@ -1,8 +1,10 @@
 /** Reading a YAML file that people write: every complaint is one sentence that names the file, the line, the key, what was found and what is wanted. */
+
 import { readFileSync, statSync } from "node:fs";
 import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import type { z } from "zod";
 import { ConfigError } from "../base/errors.js";
+import { largest } from "../base/lists.js";
 
 /** The file's content, checked against the schema. Throws ConfigError. `secret`: values are never repeated in messages and the mode must be 0600. */
 export function readYamlFile<S extends z.ZodType>(
@@ -63,7 +65,11 @@ function sentence(
 /** Of a union's complaints the branch that got furthest is the one the author meant. */
 function deepest(issue: Issue): Issue {
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
-  const depth = (list: readonly Issue[]): number => Math.max(0, ...list.map((entry) => entry.path.length));
+  const depth = (list: readonly Issue[]): number =>
+    largest(
+      list.map((entry) => entry.path.length),
+      0,
+    );
   const best = [...issue.errors].sort((a, b) => depth(b) - depth(a))[0];
   const [inner] = best ?? [];
   if (inner === undefined || (inner.path.length === 0 && issue.errors.length > 1)) return issue;

@@ -1,4 +1,5 @@
 /** The running kernel, opened over real sockets. */
+import { append } from "../base/lists.js";
 import { netlinkTransports } from "../io/netlink/transport.js";
 import { NetlinkKernel, type OpenTransport } from "../kernel/netlink-kernel.js";
 import { type CounterValue, counterDumps, decodeCounters } from "../kernel/nftables/counter.js";
@@ -21,7 +22,7 @@ export class PacketCounters {
   async read(): Promise<ReadonlyMap<string, CounterValue>> {
     try {
       const replies: NetlinkMessage[] = [];
-      for (const request of counterDumps()) replies.push(...(await this.#session.dump(request)));
+      for (const request of counterDumps()) append(replies, await this.#session.dump(request));
       return decodeCounters(replies);
     } catch (error) {
       if (error instanceof KernelError && error.isNotFound) return new Map();

@@ -2,7 +2,7 @@
 import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
 import { assignSlots } from "../plan/security/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
-import type { HomeAgentSite, HomeSubscriber } from "../protocol/mip6/home-agent/inputs.js";
+import type { HomeAgentSite, HomeSubscriber } from "../protocol/mip6/home-agent/site.js";
 import type { MobileNodeSite } from "../protocol/movement/attachment.js";
 
 export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {

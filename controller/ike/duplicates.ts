@@ -2,6 +2,7 @@
  * At the home agent: ends IKE SAs of a node that it has given up. A node whose answer was lost or late begins again, and what it began
  * before may still come up here; it has no keys of that any more. Only nodes begin, so the SA begun last is the one it has.
  */
+import { largest } from "../base/lists.js";
 import { isSection, type ViciSection } from "../vici/message.js";
 import { numberAt, sectionsOf, textAt } from "../vici/section.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
@@ -18,7 +19,7 @@ export async function endOlderSas(daemon: IkeDaemonPort, name: string): Promise<
     .flatMap((event) => Object.values(event).filter(isSection))
     .filter((sa) => textAt(sa, "state") === "ESTABLISHED")
     .flatMap((sa) => numberAt(sa, "uniqueid") ?? []);
-  const latest = Math.max(...ids);
+  const latest = largest(ids);
   for (const id of ids) {
     if (id !== latest) await daemon.command("terminate", { "ike-id": String(id), force: "yes", timeout: "-1" });
   }

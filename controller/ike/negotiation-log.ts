@@ -58,7 +58,8 @@ const NOISE = new Set(["NET", "ENC", "JOB", "KNL", "MGR"]);
 
 /** A `log` event that tells nothing here, seen before its message is decoded: a dead peer detection is four such lines. */
 export function isNoise(event: string, message: Uint8Array): boolean {
-  return event === "log" && NOISE.has(String.fromCharCode(...message.subarray(GROUP_AT, GROUP_AT + 3)));
+  const [a = 0, b = 0, c = 0] = message.subarray(GROUP_AT, GROUP_AT + 3);
+  return event === "log" && NOISE.has(String.fromCharCode(a, b, c));
 }
 
 /** The line of an event; undefined if it belongs to no IKE SA. */

@@ -2,6 +2,7 @@
  * New keys in the place of associations that must not be used again: the IKE daemon is asked to rekey their children, again and again
  * until it has let them go. What it does not know (any more) needs nobody's help: a new negotiation is on its way.
  */
+import { append } from "../base/lists.js";
 import type { SetTimer } from "../netlink/transport.js";
 import type { ViciSection } from "../vici/message.js";
 import { textAt } from "../vici/section.js";
@@ -72,7 +73,7 @@ export class ChildRenewal {
     const asking = [...this.#wanted];
     const connections = new Set(asking.map(({ homeAddress }) => connectionName(homeAddress)));
     const sas: ViciSection[] = [];
-    for (const one of connections.size <= FEW ? connections : [undefined]) sas.push(...(await listSas(daemon, one)));
+    for (const one of connections.size <= FEW ? connections : [undefined]) append(sas, await listSas(daemon, one));
     const children = childrenOf(sas).filter(({ state }) => ALIVE.includes(String(state)));
     const bySpi = new Map<string, ViciSection>();
     for (const child of children)

@@ -3,6 +3,7 @@
  * of one kind their options and their meaning.
  */
 
+import { append } from "../base/lists.js";
 import { EPOLLIN, EPOLLOUT, MSG_CTRUNC, MSG_ERRQUEUE, MSG_TRUNC, SOL_SOCKET } from "./constants.js";
 import { decodeSocketAddress, encodeSocketAddress, LITTLE, type SocketAddress } from "./ip/address.js";
 import { type ControlMessage, decodeControl, encodeControl } from "./ip/ancillary.js";
@@ -170,7 +171,7 @@ export class Socket {
     const room = this.#maxQueued * 3 - this.#queue.length;
     const kept = parts.slice(0, room);
     const dropped = (parts.length - kept.length) / 3;
-    this.#queue.push(...kept);
+    append(this.#queue, kept);
     this.#arm();
     const error = before.error ?? (dropped > 0 ? sendBufferFull() : undefined);
     return { sent: before.sent, queued: kept.length / 3, dropped: before.dropped + dropped, ...(error && { error }) };

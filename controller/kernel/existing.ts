@@ -1,4 +1,5 @@
 /** What the kernel has already, anybody's: looked up when a creation meets something, and whose it is. */
+import { append } from "../base/lists.js";
 import type { NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import type { RequestOutcome } from "../netlink/session.js";
 import { type KernelObject, objectKey } from "../plan/objects/objects.js";
@@ -69,7 +70,7 @@ async function askEach(lookup: Lookup, codec: AnyCodec, objects: readonly Kernel
   const requests: NetlinkRequest[] = [];
   for (const object of objects) {
     try {
-      requests.push(...(codec.find?.(object, lookup.names) ?? []));
+      append(requests, codec.find?.(object, lookup.names) ?? []);
     } catch {
       // ignored: on a device that is not there nothing can be, and what cannot be encoded will say so when it is created
     }

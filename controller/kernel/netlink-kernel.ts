@@ -2,7 +2,9 @@
  * The kernel behind the reconciler's KernelPort. Composes the codecs with one request socket and one notification socket per netlink
  * family: what arrives as announcements never mixes with answers. It decides nothing about what should exist.
  */
+
 import { MissingError, type MobilityError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
 import { ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
@@ -74,7 +76,7 @@ export class NetlinkKernel implements KernelPort {
     return this.#inTurn(async () => {
       await this.#refreshNames();
       const objects: KernelObject[] = [];
-      for (const kind of kinds) objects.push(...(await this.#dumpKind(kind)));
+      for (const kind of kinds) append(objects, await this.#dumpKind(kind));
       return objects;
     });
   }
@@ -235,11 +237,11 @@ export class NetlinkKernel implements KernelPort {
     const messages: NetlinkMessage[] = [];
     try {
       for (const request of codec.dump(ownOnly)) {
-        if (codec.single === true) messages.push(...(await this.#answer(session, request)));
-        else messages.push(...(await session.dump(request)));
+        if (codec.single === true) append(messages, await this.#answer(session, request));
+        else append(messages, await session.dump(request));
       }
       const more = codec.dumpMore?.(messages) ?? [];
-      for (const request of more) messages.push(...(await session.dump(request)));
+      for (const request of more) append(messages, await session.dump(request));
     } catch (error) {
       const absent = error instanceof MissingError || (error instanceof KernelError && error.errno === ENOENT);
       if (!absent) throw error;

@@ -2,8 +2,10 @@
  * The kernel's announcements as changes of our objects. What it does not announce, or not in full, becomes "resync": IPv4 routes that
  * go with their device or with their source address, flushed XFRM databases, and a table of ours whose shape somebody else changed.
  */
+
 import { DecodeError } from "../base/errors.js";
 import { isIpv4 } from "../base/ip.js";
+import { append } from "../base/lists.js";
 import { readAttributes } from "../netlink/attribute.js";
 import { NLM_F_REPLACE } from "../netlink/constants.js";
 import type { NetlinkFamily, ReceivedMessage } from "../netlink/message.js";
@@ -56,7 +58,7 @@ function decodeOne(context: NotificationContext, message: ReceivedMessage): (Ker
       for (const object of decodeWith(codec, message, names))
         changes.push({ verb, object, ...(ours && { own: true }) });
   }
-  if (changes.length === 0) changes.push(...displaced(context, message));
+  if (changes.length === 0) append(changes, displaced(context, message));
   for (const change of changes) if (change !== "resync") noteDevice(names, change.object);
   if (!ours && changes.some((change) => change !== "resync" && takesRoutesAlong(message, change.object)))
     changes.push("resync");

@@ -7,8 +7,7 @@ import { AttributeWriter, readAttributes } from "./attribute.js";
 import { CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, CTRL_CMD_GETFAMILY, GENL_ID_CTRL } from "./constants.js";
 import { EINVAL } from "./errno.js";
 import { KernelError } from "./errors.js";
-import type { NetlinkRequest } from "./message.js";
-import type { NetlinkSession } from "./session.js";
+import type { NetlinkMessage, NetlinkRequest } from "./message.js";
 
 /** sizeof(struct genlmsghdr): command, version, two reserved octets. */
 export const GENERIC_HEADER_LENGTH = 4;
@@ -17,12 +16,17 @@ export function genericHeader(command: number, version: number): Uint8Array {
   return Uint8Array.of(command, version, 0, 0);
 }
 
+/** Sends requests and gives one outcome each: a session. */
+type Execute = (
+  requests: readonly NetlinkRequest[],
+) => Promise<readonly { readonly error?: KernelError; readonly replies: readonly NetlinkMessage[] }[]>;
+
 export class GenericFamilies {
-  readonly #session: Pick<NetlinkSession, "execute">;
+  readonly #execute: Execute;
   readonly #numbers = new Map<string, number>();
 
-  constructor(session: Pick<NetlinkSession, "execute">) {
-    this.#session = session;
+  constructor(execute: Execute) {
+    this.#execute = execute;
   }
 
   /** nlmsg_type of the request. Throws MissingError for a family that this kernel does not have, else KernelError. */
@@ -40,7 +44,7 @@ export class GenericFamilies {
       .raw(genericHeader(CTRL_CMD_GETFAMILY, 1))
       .string(CTRL_ATTR_FAMILY_NAME, name)
       .finish();
-    const [outcome] = await this.#session.execute([{ family: "generic", type: GENL_ID_CTRL, flags: 0, body }]);
+    const [outcome] = await this.#execute([{ family: "generic", type: GENL_ID_CTRL, flags: 0, body }]);
     if (outcome?.error?.isNotFound) {
       throw new MissingError(`this kernel has no generic netlink family "${name}"; try: modprobe ${name}`, {
         cause: outcome.error,

@@ -8,7 +8,9 @@
  * - An overrun (ENOBUFS) or a missing answer fails the exchange with `outcomeUnknown`: the caller looks at the kernel again.
  * Notifications belong on another socket. Knows no object kinds. The clock and the socket are given.
  */
+
 import { MobilityError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import {
   NFNL_MSG_BATCH_BEGIN,
   NFNL_MSG_BATCH_END,
@@ -112,7 +114,7 @@ export class NetlinkSession {
   readonly #timeoutMs: number;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
-  readonly #families = new GenericFamilies(this);
+  readonly #families = new GenericFamilies((requests) => this.execute(requests));
   #sequence = 1;
   #current: Exchange | undefined;
   #tail: Promise<unknown> = Promise.resolve();
@@ -134,7 +136,7 @@ export class NetlinkSession {
    */
   async execute(requests: readonly NetlinkRequest[]): Promise<readonly RequestOutcome[]> {
     const outcomes: RequestOutcome[] = [];
-    for (const chunk of this.#chunks(requests)) outcomes.push(...(await this.#executeChunk(chunk)));
+    for (const chunk of this.#chunks(requests)) append(outcomes, await this.#executeChunk(chunk));
     return outcomes;
   }
 

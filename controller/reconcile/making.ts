@@ -3,7 +3,9 @@
  * was made for it is taken back. An association that sends may have sent a few packets by then, whose numbers must not be used again: what
  * it was to replace leaps ahead of it, and whichever of the two knows the numbers is kept until the group has got something.
  */
+
 import { MobilityError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { objectsEqual } from "../plan/objects/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects/objects.js";
 import { isIrreplaceable, isSending } from "../plan/security/succession.js";
@@ -148,7 +150,7 @@ export class Maker {
     for (const { operation, error } of outcomes) {
       const groups = owners.get(operation) ?? [];
       if (error !== undefined || !groups.every((group) => failures.has(group))) continue;
-      undo.push(...(this.#undoOfSender(operation, groups) ?? [inverse(operation)]));
+      append(undo, this.#undoOfSender(operation, groups) ?? [inverse(operation)]);
     }
     if (undo.length === 0) return;
     for (const { operation, error } of await this.#options.apply(inRemovalOrder(undo)))

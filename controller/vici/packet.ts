@@ -64,7 +64,7 @@ export function decodePacket(octets: Uint8Array): ViciPacket<Uint8Array> {
 function readName(reader: ByteReader): string {
   const octets = reader.bytes(reader.u8("name"), "name");
   if (octets.some((octet) => octet < 0x20 || octet > 0x7e)) throw reader.error("a name that is no ASCII", "name", 1);
-  return String.fromCharCode(...octets);
+  return octets.reduce((name, octet) => name + String.fromCharCode(octet), "");
 }
 
 function ending(reader: ByteReader, packet: ViciPacket<Uint8Array>): ViciPacket<Uint8Array> {

@@ -6,8 +6,8 @@ import { ByteReader } from "../../controller/base/bytes.js";
 import type { Family, IpAddress } from "../../controller/base/ip.js";
 import { decodeIpv4Packet } from "../../controller/wire/ip/ipv4.js";
 import { decodeIpv6Packet, ipVersionOf } from "../../controller/wire/ip/ipv6.js";
+import { Protocol } from "../../controller/wire/ip/registry.js";
 import { decodeUdp } from "../../controller/wire/ip/udp.js";
-import { Protocol } from "../../controller/wire/mip6/registry.js";
 import { decodeFlowPacket, type FlowPacket } from "./flow-record.js";
 
 /** direct: no tunnel. ipv6 and ipv4: the inner packet directly in that header. udp: in UDP in IPv4. */

@@ -6,6 +6,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import type { Ipv6Address } from "../../controller/base/ip.js";
 import { type Seq16, seq16 } from "../../controller/base/seq16.js";
 import { encodeIpv6Packet } from "../../controller/wire/ip/ipv6.js";
+import { Protocol } from "../../controller/wire/ip/registry.js";
 import {
   encodeMobilityMessage,
   type MobilityMessage,
@@ -13,7 +14,6 @@ import {
 } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { type BindingUpdateFlags, bindingUpdateFlags } from "../../controller/wire/mip6/messages/registration.js";
 import type { MobilityOption } from "../../controller/wire/mip6/options/mobility.js";
-import { Protocol } from "../../controller/wire/mip6/registry.js";
 
 const SALT_OCTETS = 4;
 const IV_OCTETS = 8;

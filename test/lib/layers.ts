@@ -1,5 +1,6 @@
 /** Who may import whom in controller/, and what the pure layers may not touch; read from the syntax tree, so that comments don't count. */
 import ts from "typescript";
+import { moduleOf, resolveModule } from "./imports.js";
 
 export interface LayerRule {
   /** Layers whose values and types may be imported. */
@@ -80,16 +81,6 @@ export function violations(path: string, text: string): string[] {
   return found;
 }
 
-function moduleOf(node: ts.Node): string | undefined {
-  const literal =
-    ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
-      ? node.moduleSpecifier
-      : ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
-        ? node.arguments[0]
-        : undefined;
-  return literal && ts.isStringLiteral(literal) ? literal.text : undefined;
-}
-
 function namesOf(node: ts.Node): ImportedName[] {
   if (ts.isExportDeclaration(node)) {
     const elements = node.exportClause && ts.isNamedExports(node.exportClause) ? node.exportClause.elements : undefined;
@@ -97,7 +88,7 @@ function namesOf(node: ts.Node): ImportedName[] {
     return elements.map(({ name, isTypeOnly }) => ({ name: name.text, typeOnly: node.isTypeOnly || isTypeOnly }));
   }
   const clause = ts.isImportDeclaration(node) ? node.importClause : undefined;
-  if (!clause) return [{ name: "*", typeOnly: false }];
+  if (!clause) return [{ name: "*", typeOnly: ts.isImportTypeNode(node) }];
   const typeOnly = clause.phaseModifier === ts.SyntaxKind.TypeKeyword;
   const whole: ImportedName[] = clause.name ? [{ name: clause.name.text, typeOnly }] : [];
   const bindings = clause.namedBindings;
@@ -123,7 +114,7 @@ function importFaults(
     const allowed = rule.packages?.some((name) => name === "*" || name === specifier) ?? false;
     return allowed ? [] : [`${layer} must not import ${specifier}`];
   }
-  const target = resolve(path, specifier);
+  const target = resolveModule(path, specifier);
   const targetLayer = layerOf(target);
   if (targetLayer === layer || permits(rule.values, target, targetLayer)) {
     const foreign =
@@ -139,16 +130,6 @@ function importFaults(
 function permits(allowed: readonly string[], target: string, targetLayer: string): boolean {
   const bare = target.replace(/^controller\//, "").replace(/\.ts$/, "");
   return allowed.some((entry) => entry === "*" || entry === targetLayer || entry === bare);
-}
-
-/** controller/wire/a.ts + "../base/ip.js" → controller/base/ip.ts */
-function resolve(path: string, specifier: string): string {
-  const parts = path.split("/").slice(0, -1);
-  for (const part of specifier.replace(/\.js$/, ".ts").split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== ".") parts.push(part);
-  }
-  return parts.join("/");
 }
 
 /** The ambient thing that this node uses, if it does: a global's name in an expression, or Math.random. */

@@ -9,20 +9,15 @@ import {
   isRoutableUnicast,
 } from "../../controller/base/ip.js";
 import { seq16 } from "../../controller/base/seq16.js";
-import type { Icmpv6Message } from "../../controller/wire/ip/icmpv6.js";
+import type { Icmpv6Message } from "../../controller/wire/icmpv6.js";
 import type { Ipv4Packet } from "../../controller/wire/ip/ipv4.js";
 import type { Ipv6Packet } from "../../controller/wire/ip/ipv6.js";
 import type { NdOption } from "../../controller/wire/ip/nd-options.js";
+import { Icmpv6Type, NdOptionType } from "../../controller/wire/ip/registry.js";
 import { MESSAGE_CODECS, type MobilityMessage } from "../../controller/wire/mip6/messages/mobility-message.js";
 import type { DestinationOption, DestinationOptions } from "../../controller/wire/mip6/options/destination.js";
 import { type MobilityOption, OPTION_CODECS, type OptionKind } from "../../controller/wire/mip6/options/mobility.js";
-import {
-  BindingAcknowledgementFlag,
-  BindingUpdateFlag,
-  Icmpv6Type,
-  NdOptionType,
-  RevocationFlag,
-} from "../../controller/wire/mip6/registry.js";
+import { BindingAcknowledgementFlag, BindingUpdateFlag, RevocationFlag } from "../../controller/wire/mip6/registry.js";
 
 type Arb<T> = fc.Arbitrary<T>;
 

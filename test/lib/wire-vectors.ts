@@ -7,14 +7,14 @@ import { fromHex, toHex } from "../../controller/base/bytes.js";
 import type { DecodeError } from "../../controller/base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIp } from "../../controller/base/ip.js";
 import { ok, type Result } from "../../controller/base/result.js";
-import { type ArpPacket, decodeArp, encodeArp } from "../../controller/wire/ip/arp.js";
 import {
   decodeIcmpv6,
   encodeIcmpv6,
   type Icmpv6Message,
   verifyIcmpv6Checksum,
   withIcmpv6Checksum,
-} from "../../controller/wire/ip/icmpv6.js";
+} from "../../controller/wire/icmpv6.js";
+import { type ArpPacket, decodeArp, encodeArp } from "../../controller/wire/ip/arp.js";
 import { decodeIpv4Packet, encodeIpv4Packet, type Ipv4Packet } from "../../controller/wire/ip/ipv4.js";
 import { decodeIpv6Packet, encodeIpv6Packet, type Ipv6Packet } from "../../controller/wire/ip/ipv6.js";
 import { decodeUdp, encodeUdp, type UdpDatagram } from "../../controller/wire/ip/udp.js";

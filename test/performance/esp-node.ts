@@ -7,6 +7,7 @@ import { fromHex } from "../../controller/base/bytes.js";
 import type { Ipv4Address } from "../../controller/base/ip.js";
 import { seq16 } from "../../controller/base/seq16.js";
 import { decodeIpv6Packet, encodeIpv6Packet } from "../../controller/wire/ip/ipv6.js";
+import { Protocol } from "../../controller/wire/ip/registry.js";
 import {
   type BindingAcknowledgement,
   decodeMobilityMessage,
@@ -15,7 +16,6 @@ import {
   withChecksum,
 } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { bindingUpdateFlags } from "../../controller/wire/mip6/messages/registration.js";
-import { Protocol } from "../../controller/wire/mip6/registry.js";
 import { HOME_AGENT, type MobileNode } from "./places.js";
 
 const KEY_OCTETS = 16;

@@ -4,8 +4,9 @@ import { isIpv4, isIpv6 } from "../../controller/base/ip.js";
 import type { Endpoint } from "../../controller/protocol/mip6/inputs.js";
 import { encodeIpv4Packet, ipv4Header } from "../../controller/wire/ip/ipv4.js";
 import { encodeIpv6Packet } from "../../controller/wire/ip/ipv6.js";
+import { Protocol } from "../../controller/wire/ip/registry.js";
 import { encodeUdp } from "../../controller/wire/ip/udp.js";
-import { DSMIP6_PORT, Protocol } from "../../controller/wire/mip6/registry.js";
+import { DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
 import { CORRESPONDENT, HOME_AGENT, type InnerFamily, mobileNode } from "./places.js";
 
 export type Direction = "decapsulation" | "encapsulation";

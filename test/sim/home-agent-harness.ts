@@ -16,10 +16,9 @@ import type {
   DataPathRemovedEffect,
   HomeAgentEffect,
   HomeAgentInput,
-  HomeAgentSite,
-  HomeSubscriber,
 } from "../../controller/protocol/mip6/home-agent/inputs.js";
 import { HomeAgentState, nextDeadline, step } from "../../controller/protocol/mip6/home-agent/machine.js";
+import type { HomeAgentSite, HomeSubscriber } from "../../controller/protocol/mip6/home-agent/site.js";
 import type { Arrival, DataPath, ProtocolEvent, SendEffect } from "../../controller/protocol/mip6/inputs.js";
 import { decodeMobilityMessage, encodeMobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
 import type {

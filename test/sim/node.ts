@@ -2,6 +2,7 @@
 import type { Ipv4Address, Ipv6Address } from "../../controller/base/ip.js";
 import type { Instant } from "../../controller/base/time.js";
 import type { Arrival, SendEffect } from "../../controller/protocol/mip6/inputs.js";
+import type { MobileNodeRecord } from "../../controller/protocol/mip6/mobile-node/inputs.js";
 import {
   initialMobileNode,
   type LocalEndpoint,
@@ -12,7 +13,6 @@ import {
   nextDeadline,
   step,
 } from "../../controller/protocol/mip6/mobile-node/machine.js";
-import type { MobileNodeRecord } from "../../controller/protocol/mip6/mobile-node/record.js";
 import type { MobileNodeSite } from "../../controller/protocol/movement/attachment.js";
 import type { MobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";

@@ -5,17 +5,14 @@
  */
 import { type Ipv6Address, ipv6 } from "../../controller/base/ip.js";
 import type { Instant } from "../../controller/base/time.js";
-import type {
-  HomeAgentEffect,
-  HomeAgentInput,
-  HomeAgentSite,
-} from "../../controller/protocol/mip6/home-agent/inputs.js";
+import type { HomeAgentEffect, HomeAgentInput } from "../../controller/protocol/mip6/home-agent/inputs.js";
 import {
   dataPaths,
   HomeAgentState,
   nextDeadline as homeAgentDeadline,
   step as homeAgentStep,
 } from "../../controller/protocol/mip6/home-agent/machine.js";
+import type { HomeAgentSite } from "../../controller/protocol/mip6/home-agent/site.js";
 import {
   type Arrival,
   type DataPath,

@@ -4,8 +4,6 @@ import type { HomeAgentConfig } from "../../../schemas/config.js";
 import type { BindingDocument } from "../../../schemas/control.js";
 import { formatPrefix, type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
-import type { NodeKeys } from "../../config/config.js";
-import type { IkeCredentials } from "../../config/credentials.js";
 import type { Logger } from "../../log.js";
 import { planBinding, planHomeAgentSite } from "../../plan/home-agent/plan.js";
 import type { KernelObject } from "../../plan/objects/objects.js";
@@ -24,20 +22,15 @@ import {
   step,
 } from "../../protocol/mip6/home-agent/machine.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
+import { openHomeLink } from "../home-link/sockets.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
 import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
+import type { RoleKeys } from "../role-keys.js";
 import { staticSecurity } from "../security/static-keys.js";
 import { homeAgentPlanSite, homeAgentSite } from "../sites.js";
-import { openHomeLink } from "./home-link-sockets.js";
 import { HomeAgentKeys, securityGroup } from "./keys.js";
 import { ParkedNodes } from "./parked-nodes.js";
-
-/** Static keys, or what IKE proves identities with. */
-export interface RoleKeys {
-  readonly keys: ReadonlyMap<Ipv6Address, NodeKeys>;
-  readonly credentials?: IkeCredentials | undefined;
-}
 
 export async function startHomeAgent(
   config: HomeAgentConfig,

@@ -20,7 +20,7 @@ import {
 } from "../../plan/security/request-ids.js";
 import { announcementSelector, planNegotiatedNode } from "../../plan/security/subscriber.js";
 import type { Associations, MobileNodePlanSite } from "../../plan/site.js";
-import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/model.js";
+import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import type { CareOf } from "../../protocol/movement/attachment.js";
 import { textAt } from "../../vici/section.js";
 import { setTimer } from "../kernel.js";

@@ -21,11 +21,11 @@ import {
   nextDeadline,
   step,
 } from "../../protocol/mip6/mobile-node/machine.js";
-import { openHomeLink } from "../home-agent/home-link-sockets.js";
-import type { RoleKeys } from "../home-agent/role.js";
+import { openHomeLink } from "../home-link/sockets.js";
 import { openTransport, setTimer } from "../kernel.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
 import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "../platform.js";
+import type { RoleKeys } from "../role-keys.js";
 import { staticSecurity } from "../security/static-keys.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";

@@ -1,6 +1,8 @@
 /** Security associations as people see them: the plan, the kernel's counters and the IKE daemon's word, joined. Never a key. */
+
 import type { SecurityDocument } from "../../../schemas/control.js";
 import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";
+import { largest } from "../../base/lists.js";
 import { connectionName } from "../../ike/connections.js";
 import type { IkeDaemonPort } from "../../ike/daemon-port.js";
 import type { StateCounters } from "../../kernel/xfrm/security-watch.js";
@@ -135,7 +137,7 @@ function associationOf(
     rekeyInSeconds: (child && numberAt(child, "rekey-time")) ?? null,
     packets: sum("packets"),
     octets: sum("octets"),
-    lastUsedSeconds: used.length === 0 ? null : Math.max(0, now - Math.max(...used)),
+    lastUsedSeconds: used.length === 0 ? null : Math.max(0, now - largest(used)),
     replayed: sum("replayed"),
     integrityFailures: sum("integrityFailures"),
   };

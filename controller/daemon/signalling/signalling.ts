@@ -11,10 +11,10 @@ import { MobilityError } from "../../base/errors.js";
 import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
 import type { Arrival, Departure, DropReason, SendEffect } from "../../protocol/mip6/inputs.js";
 import { decodeIpv6Packet, flowLabelOf, setFlowLabel } from "../../wire/ip/ipv6.js";
+import { Protocol } from "../../wire/ip/registry.js";
 import { decodeMobilityMessage, encodeMobilityMessage } from "../../wire/mip6/messages/mobility-header.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
 import { decodeDestinationOptions, homeAddressOf } from "../../wire/mip6/options/destination.js";
-import { Protocol } from "../../wire/mip6/registry.js";
 import { encodeType2RoutingHeader } from "../../wire/mip6/routing-header.js";
 import { Correlation } from "./correlation.js";
 

@@ -11,7 +11,9 @@
  * Kernel order within the transaction: a constant set that a rule refers to takes no more elements (EBUSY), so these come before the
  * rules; all chains come before the rules that jump to them.
  */
+
 import { toHex } from "../../base/bytes.js";
+import { append } from "../../base/lists.js";
 import type { AttributeMap } from "../../netlink/attribute.js";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/constants.js";
 import type { NftChain, NftRule, NftSet, NftTable } from "../../plan/objects/firewall.js";
@@ -221,14 +223,16 @@ function inTable(replies: readonly NetlinkMessage[], type: number, tableAttribut
 
 /** With the elements of the constant ones as far as the replies hold them. A set that the plan has no words for has no key fields. */
 function setsOf(replies: readonly NetlinkMessage[]): NftSet[] {
-  const elements = new Map<string, NonNullable<NftSet["elements"]>>();
+  const elements = new Map<string, NonNullable<NftSet["elements"]>[number][]>();
   for (const found of replies.map(elementOctets)) {
     if (found === undefined) continue;
     const more = found.elements.map(({ key, value }) => ({
       key: toHex(key),
       ...(value === undefined ? {} : { value: toHex(value) }),
     }));
-    elements.set(found.set, [...(elements.get(found.set) ?? []), ...more]);
+    const known = elements.get(found.set);
+    if (known === undefined) elements.set(found.set, more);
+    else append(known, more);
   }
   return inTable(replies, nft.NFT_MSG_NEWSET, nft.NFTA_SET_TABLE).map((attributes) => {
     const set = decodeSet(attributes) ?? { name: attributes.get(nft.NFTA_SET_NAME)?.string() ?? "", key: [] };

@@ -27,6 +27,7 @@ import {
   udpPort,
 } from "../objects/nft-clauses.js";
 import { OWNERSHIP } from "../objects/objects.js";
+import { markEspInUdp, rareProtocols, TYPED_MESSAGES_CHAIN, toRareProtocols } from "../security/esp-firewall.js";
 import {
   DEVICE,
   DSMIP_PORT,
@@ -35,7 +36,6 @@ import {
   usesEspTunnels,
   usesPlainTunnels,
 } from "../site.js";
-import { markEspInUdp, rareProtocols, TYPED_MESSAGES_CHAIN, toRareProtocols } from "./esp-firewall.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone } from "./output.js";
 import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./sets.js";
 

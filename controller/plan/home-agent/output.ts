@@ -24,6 +24,7 @@ import {
   setUdpPort,
   udpPort,
 } from "../objects/nft-clauses.js";
+import { dressEsp, sentEsp } from "../security/esp-firewall.js";
 import {
   DSMIP_PORT,
   type HomeAgentPlanSite,
@@ -32,7 +33,6 @@ import {
   tunnelClasses,
   usesEspTunnels,
 } from "../site.js";
-import { dressEsp, sentEsp } from "./esp-firewall.js";
 import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./sets.js";
 
 /**

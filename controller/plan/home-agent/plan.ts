@@ -2,8 +2,10 @@
  * What the kernel of a home agent holds: for the site (shared devices, firewall, signalling path), and for each binding (routes, set
  * elements, proxy neighbours). A binding touches nothing but its own objects, whatever their number.
  */
+
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
 import { hostPrefix, ipv6, isIpv4 } from "../../base/ip.js";
+import { largest } from "../../base/lists.js";
 import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
 import { defaultMetric, homesOf } from "../endpoints.js";
 import type { NftElement } from "../objects/firewall.js";
@@ -146,7 +148,10 @@ function protectedDevice(mtu: number): Link {
 
 /** The shared devices take the largest packets of any profile; whoever's profile says less has it locked in its routes. */
 function deviceMtu({ mtu, profiles }: HomeAgentPlanSite): number {
-  return Math.max(mtu, ...[...profiles.values()].map((profile) => profile.mtu ?? mtu));
+  return largest(
+    [...profiles.values()].map((profile) => profile.mtu ?? mtu),
+    mtu,
+  );
 }
 
 /** The objects of one binding, in a fixed order. */

@@ -2,7 +2,7 @@
  * The mobile node's nftables table: acknowledgements over UDP steered to us, payload accepted from the home agent for our home addresses
  * only, and the outer TTL. KERNEL.md tells the reasons.
  */
-import { dressEsp, markEspInUdp, sentEsp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "../home-agent/esp-firewall.js";
+
 import type { NftChain, NftSet, NftTable } from "../objects/firewall.js";
 import {
   accept,
@@ -26,6 +26,7 @@ import {
   udpPort,
 } from "../objects/nft-clauses.js";
 import { OWNERSHIP } from "../objects/objects.js";
+import { dressEsp, markEspInUdp, sentEsp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "../security/esp-firewall.js";
 import { DSMIP_PORT, type MobileNodePlanSite, SIGNALLING_PORT } from "../site.js";
 
 const FIRST = -350;

@@ -12,7 +12,7 @@ import {
   isIpv4,
   prefixContains,
 } from "../../base/ip.js";
-import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/model.js";
+import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
 import type { Address, Link, Route } from "../objects/forwarding.js";
 import { fnv1a } from "../objects/hash.js";

@@ -4,7 +4,7 @@
  * Everything else is unreachable there, for charon would also try the home agent's other addresses.
  */
 import { hostPrefix } from "../../base/ip.js";
-import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/model.js";
+import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric, homeAgentEnd } from "../endpoints.js";
 import type { Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";

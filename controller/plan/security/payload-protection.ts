@@ -4,7 +4,7 @@
  */
 import { hostPrefix, type IpAddress, type Ipv6Address, ipv6, type Prefix } from "../../base/ip.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
-import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/model.js";
+import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import { everywhere, homesOf } from "../endpoints.js";
 import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmSelector } from "../objects/security.js";

@@ -5,7 +5,7 @@
  */
 import { hostPrefix, type Ipv6Address } from "../../base/ip.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
-import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/model.js";
+import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmSelector } from "../objects/security.js";
 import { type Associations, type HomeAgentPlanSite, type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";

@@ -5,7 +5,7 @@
  */
 import { IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4 } from "../../base/ip.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
-import type { LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/model.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import { homeAgentEnd, homesOf, sameEndpoint } from "../endpoints.js";
 import type { EspState, XfrmState, XfrmTemplate } from "../objects/security.js";
 import {

@@ -1,7 +1,7 @@
 /** ICMPv6 error messages (RFC 4443 §3). `packet` is as much of the packet in error as fits. */
 import { reserved, rest, u32 } from "../codec.js";
-import { Icmpv6Type } from "../mip6/registry.js";
 import { coded, icmpv6 } from "./icmpv6-codec.js";
+import { Icmpv6Type } from "./registry.js";
 
 /** Codes of a parameter problem (RFC 4443 §3.4). */
 export const ParameterProblemCode = { erroneousField: 0, unrecognizedNextHeader: 1, unrecognizedOption: 2 } as const;

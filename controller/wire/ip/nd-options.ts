@@ -18,7 +18,7 @@ import {
   u16,
   u32,
 } from "../codec.js";
-import { NdOptionType } from "../mip6/registry.js";
+import { NdOptionType } from "./registry.js";
 
 interface NdOptionCodec<K extends string, V> {
   readonly kind: K;

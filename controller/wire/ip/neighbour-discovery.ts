@@ -5,9 +5,9 @@
  */
 import { IPV6_ANY, type Ipv6Address, ipToBytes, ipv6, ipv6FromBytes } from "../../base/ip.js";
 import { bits, ipv6Address, reserved, u8, u16, u32 } from "../codec.js";
-import { Icmpv6Type } from "../mip6/registry.js";
 import { type Icmpv6MessageOf, icmpv6, uncoded } from "./icmpv6-codec.js";
 import { ndOptions } from "./nd-options.js";
+import { Icmpv6Type } from "./registry.js";
 
 /** Hop limit of every neighbour discovery packet; another one is not accepted. */
 export const ND_HOP_LIMIT = 255;

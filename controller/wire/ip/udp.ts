@@ -4,8 +4,8 @@ import { DecodeError } from "../../base/errors.js";
 import { type IpAddress, isIpv6 } from "../../base/ip.js";
 import type { Result } from "../../base/result.js";
 import { decoding, type StructValue, struct, u16 } from "../codec.js";
-import { Protocol } from "../mip6/registry.js";
 import { upperLayerChecksum } from "./checksum.js";
+import { Protocol } from "./registry.js";
 
 export const UDP_HEADER_OCTETS = 8;
 const CHECKSUM_OFFSET = 6;

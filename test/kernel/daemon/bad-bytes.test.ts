@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import test from "node:test";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { homeAddressHeader } from "../../../controller/wire/mip6/options/destination.js";
-import { BindingStatus, Protocol } from "../../../controller/wire/mip6/registry.js";
+import { BindingStatus } from "../../../controller/wire/mip6/registry.js";
 import { encodeType2RoutingHeader } from "../../../controller/wire/mip6/routing-header.js";
 import { bindingUpdate, espPacket } from "../../lib/esp.js";
 import {

@@ -5,9 +5,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { type BindingError, withChecksum } from "../../../controller/wire/mip6/messages/mobility-header.js";
 import type { MobilityOption } from "../../../controller/wire/mip6/options/mobility.js";
-import { BindingStatus, Ipv4AckStatus, Protocol } from "../../../controller/wire/mip6/registry.js";
+import { BindingStatus, Ipv4AckStatus } from "../../../controller/wire/mip6/registry.js";
 import { bindingUpdate, type EspSender, espPacket, type UpdateFields } from "../../lib/esp.js";
 import { type IcmpLayer, layersOf } from "../lib/frame.js";
 import {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { Ipv6Address } from "../../../controller/base/ip.js";
-import { Protocol } from "../../../controller/wire/mip6/registry.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { bindingUpdate } from "../../lib/esp.js";
 import { kernelAssociations } from "../lib/associations.js";
 import type { Frame } from "../lib/capture.js";

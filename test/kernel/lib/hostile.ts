@@ -13,6 +13,7 @@ import { fetchDocument } from "../../../controller/control/client.js";
 import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
 import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ip/ipv4.js";
 import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { encodeUdp } from "../../../controller/wire/ip/udp.js";
 import type {
   BindingAcknowledgement,
@@ -21,7 +22,6 @@ import type {
 import { decodeMobilityMessage, verifyChecksum } from "../../../controller/wire/mip6/messages/mobility-header.js";
 import { homeAddressHeader } from "../../../controller/wire/mip6/options/destination.js";
 import type { MobilityOption } from "../../../controller/wire/mip6/options/mobility.js";
-import { Protocol } from "../../../controller/wire/mip6/registry.js";
 import {
   auditDocument,
   type BindingDocument,

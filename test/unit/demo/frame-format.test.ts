@@ -2,8 +2,8 @@ import t from "tap";
 import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ip/ipv4.js";
 import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { encodeUdp } from "../../../controller/wire/ip/udp.js";
-import { Protocol } from "../../../controller/wire/mip6/registry.js";
 import { encodeFlowPacket } from "../../demo/flow-record.js";
 import { classifyFrame, undoGuePull } from "../../demo/frame-format.js";
 

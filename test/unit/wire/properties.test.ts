@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { DecodeError } from "../../../controller/base/errors.js";
-import { decodeIcmpv6, encodeIcmpv6 } from "../../../controller/wire/ip/icmpv6.js";
+import { decodeIcmpv6, encodeIcmpv6 } from "../../../controller/wire/icmpv6.js";
 import { decodeIpv4Packet, encodeIpv4Packet } from "../../../controller/wire/ip/ipv4.js";
 import { decodeIpv6Packet, encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
 import { decodeUdp, encodeUdp } from "../../../controller/wire/ip/udp.js";

@@ -10,8 +10,8 @@ import { after, earliest, elapsed, type Instant, type Seconds, seconds } from ".
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import type { DataPath, Endpoint } from "../inputs.js";
 import type { Reply } from "./acknowledgement.js";
-import type { HomeSubscriber } from "./inputs.js";
 import type { Ipv4AcknowledgementOption } from "./ipv4-home-address.js";
+import type { HomeSubscriber } from "./site.js";
 import { type BindingEvent, type BindingState, nextBindingState } from "./states.js";
 
 /** What one accepted update says; nothing in it changes later. */

@@ -7,13 +7,7 @@ import { type Seq16, seq16 } from "../../../base/seq16.js";
 import { elapsed, type Instant } from "../../../base/time.js";
 import type { Endpoint } from "../inputs.js";
 import { type BindingEntry, lifetimeOf, type Registration } from "./binding-cache.js";
-
-/** A record as the journal gives it back. */
-export interface StoredBinding {
-  readonly record: Readonly<Record<string, unknown>>;
-  /** Seconds since it was written. */
-  readonly ageSeconds: number;
-}
+import type { StoredBinding } from "./inputs.js";
 
 export interface BoundRecord {
   readonly kind: "bound";

@@ -2,7 +2,7 @@
  * What goes into the home agent's machine and what comes out of it. Everything here is plain data; `step` (machine.ts) is the only
  * function that turns one into the other.
  */
-import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../../base/ip.js";
+import type { IpAddress, Ipv6Address } from "../../../base/ip.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
 import type {
   AnnounceEffect,
@@ -14,45 +14,12 @@ import type {
   ProgrammedInput,
   SendEffect,
 } from "../inputs.js";
-import type { StoredBinding } from "./binding-record.js";
 
-/** A mobile node that this home agent serves. */
-export interface HomeSubscriber {
-  readonly homeAddress: Ipv6Address;
-  /** Its own for ever; without one, and with a pool, an address is lent to it (RFC 5555 §2.5). */
-  readonly ipv4HomeAddress?: Ipv4Address | undefined;
-  /** Name of a tunnel profile. */
-  readonly profile: string;
-}
-
-/** IPv4 home addresses to lend to nodes that ask for one with 0.0.0.0. */
-export interface Ipv4Pool {
-  readonly prefixes: readonly Prefix[];
-  /** A binding with a lent address lasts at most this long at a time (RFC 5555 §2.5). */
-  readonly leaseSeconds: number;
-}
-
-/** What the operator decided. */
-export interface HomeAgentSite {
-  readonly addresses: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
-  /** Both families. */
-  readonly homePrefixes: readonly Prefix[];
-  readonly maxLifetimeSeconds: number;
-  /** Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2). */
-  readonly natRefreshSeconds: number;
-  /** Answer to the F flag over IPv4. */
-  readonly forceUdp: "grant" | "refuse";
-  /** On the home link before a first registration; false where the home link is virtual. */
-  readonly duplicateAddressDetection: boolean;
-  /** How long payload from a former care-of address is accepted after a move. */
-  readonly previousCareOfGraceSeconds: number;
-  /** By home address. */
-  readonly subscribers: ReadonlyMap<Ipv6Address, HomeSubscriber>;
-  readonly ipv4Pool?: Ipv4Pool | undefined;
-  /** Suggested to nodes as the time of their next update, where it is shorter than the lifetime granted (RFC 6275 §6.2.4). */
-  readonly refreshAdviceSeconds?: number | undefined;
-  /** Keys are negotiated, and the IKE SA can follow a node (K flag). */
-  readonly keyManagementMobility?: boolean | undefined;
+/** A record of a binding as the journal gives it back. */
+export interface StoredBinding {
+  readonly record: Readonly<Record<string, unknown>>;
+  /** Seconds since it was written. */
+  readonly ageSeconds: number;
 }
 
 export interface MessageInput {

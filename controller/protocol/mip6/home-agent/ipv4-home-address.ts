@@ -16,7 +16,7 @@ import {
 } from "../../../base/ip.js";
 import type { OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { Ipv4AckStatus } from "../../../wire/mip6/registry.js";
-import type { HomeAgentSite } from "./inputs.js";
+import type { HomeAgentSite } from "./site.js";
 
 export type Ipv4HomeAddressOption = OptionOfKind<"ipv4-home-address">;
 export type Ipv4AcknowledgementOption = OptionOfKind<"ipv4-address-acknowledgement">;

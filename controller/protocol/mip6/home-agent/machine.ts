@@ -19,9 +19,9 @@ import {
   type Registration,
   viewOf,
 } from "./binding-cache.js";
-import { parseRecord, type StoredBinding } from "./binding-record.js";
+import { parseRecord } from "./binding-record.js";
 import { giveUp, narrow, pathFor, programmed } from "./data-path.js";
-import type { HomeAgentEffect, HomeAgentInput, MessageInput } from "./inputs.js";
+import type { HomeAgentEffect, HomeAgentInput, MessageInput, StoredBinding } from "./inputs.js";
 import { dadCompleted, register } from "./registration.js";
 import { deregister, expire, finishRemoval, forget, removalProgrammed, revoke } from "./removal.js";
 import { isBound } from "./states.js";

@@ -5,8 +5,9 @@ import type { ProtocolEvent } from "../inputs.js";
 import { type Answer, acknowledgement, BindingErrorLimit, type Reply } from "./acknowledgement.js";
 import { BindingCache, type BindingEntry } from "./binding-cache.js";
 import { recordOf } from "./binding-record.js";
-import type { HomeAgentEffect, HomeAgentSite } from "./inputs.js";
+import type { HomeAgentEffect } from "./inputs.js";
 import { Ipv4HomeAddresses, refuseIpv4 } from "./ipv4-home-address.js";
+import type { HomeAgentSite } from "./site.js";
 
 /** Everything the home agent knows. Changed by `step` only. */
 export class HomeAgentState {

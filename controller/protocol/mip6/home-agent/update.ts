@@ -11,8 +11,8 @@ import type { Arrival, DropReason, Endpoint } from "../inputs.js";
 import { isUsableSource, natDetected, payloadEndpoint } from "../nat-detection.js";
 import { type Reply, replyTo } from "./acknowledgement.js";
 import type { BindingEntry } from "./binding-cache.js";
-import type { HomeAgentSite } from "./inputs.js";
 import type { Ipv4HomeAddresses } from "./ipv4-home-address.js";
+import type { HomeAgentSite } from "./site.js";
 import { isBound, isWaiting } from "./states.js";
 
 /** A binding update with what follows from how it came. */

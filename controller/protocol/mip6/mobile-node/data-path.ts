@@ -2,7 +2,8 @@
 import { formatPrefix, type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../../../base/ip.js";
 import { type CareOf, careOfPresent, sameCareOf } from "../../movement/attachment.js";
 import type { NetworkView } from "../../movement/network-view.js";
-import type { HomeRoute, LocalEndpoint, MobileNodeDataPath, MobileNodeState } from "./model.js";
+import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "./inputs.js";
+import type { MobileNodeState } from "./model.js";
 
 export type DataPathContent = Omit<MobileNodeDataPath, "revision">;
 

@@ -20,7 +20,8 @@ import { LIMITS } from "../timers.js";
 import { receive } from "./answers.js";
 import { sameContent, wantedPath } from "./data-path.js";
 import { beginExchange, journal, notify, possiblyBound, restartExchange, sendUpdate, type Turn } from "./exchange.js";
-import type { MobileNodeEffect, MobileNodeInput, MobileNodeState, PathStatus } from "./model.js";
+import type { MobileNodeEffect, MobileNodeInput } from "./inputs.js";
+import type { MobileNodeState, PathStatus } from "./model.js";
 import { arriveHome, endStop, memoryOf, seeNetwork, startMove, startStop } from "./moves.js";
 import { restoredFacts } from "./record.js";
 import { checkTransition } from "./states.js";
@@ -33,9 +34,9 @@ export type {
   MobileNodeDataPath,
   MobileNodeEffect,
   MobileNodeInput,
-  MobileNodeState,
   StoppedEffect,
-} from "./model.js";
+} from "./inputs.js";
+export type { MobileNodeState } from "./model.js";
 
 /** A node that knows nothing yet. Without a journal its first update has the number after `lastSequence`. */
 export function initialMobileNode(site: MobileNodeSite, lastSequence: Seq16 = seq16(0)): MobileNodeState {

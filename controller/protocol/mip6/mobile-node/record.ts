@@ -7,10 +7,8 @@ import { seq16 } from "../../../base/seq16.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { CareOf } from "../../movement/attachment.js";
 import type { Registration } from "./binding-update-list.js";
+import type { MobileNodeRecord } from "./inputs.js";
 import type { MobileNodeState } from "./model.js";
-
-/** JSON. */
-export type MobileNodeRecord = Readonly<Record<string, unknown>>;
 
 export function recordOf(state: MobileNodeState, now: Instant): MobileNodeRecord {
   const { registration, boundUntil } = state;

@@ -3,7 +3,7 @@
  * that is not here is a bug of the machine and ends in an InvariantError; an input that is not listed for a phase must not be given.
  */
 import { InvariantError } from "../../../base/errors.js";
-import type { MobileNodeInput } from "./model.js";
+import type { MobileNodeInput } from "./inputs.js";
 
 /**
  * detached       no attachment; payload has no way

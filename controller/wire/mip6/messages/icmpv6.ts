@@ -6,7 +6,7 @@ import { type Ipv6Address, ipToBytes, ipv6, ipv6FromBytes } from "../../../base/
 import { bits, ipv6Address, listToEnd, reserved, u16 } from "../../codec.js";
 import { icmpv6, uncoded } from "../../ip/icmpv6-codec.js";
 import { ndOptions } from "../../ip/nd-options.js";
-import { Icmpv6Type } from "../registry.js";
+import { Icmpv6Type } from "../../ip/registry.js";
 
 const discoveryFlags = bits(2, {
   /** R: home agents that serve mobile routers are wanted, or at least one of those listed does (RFC 3963 §7). */

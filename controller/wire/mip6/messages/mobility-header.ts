@@ -10,9 +10,9 @@ import type { Ipv6Address } from "../../../base/ip.js";
 import type { Result } from "../../../base/result.js";
 import { decoding } from "../../codec.js";
 import { upperLayerChecksum, withUpperLayerChecksum } from "../../ip/checksum.js";
+import { Protocol } from "../../ip/registry.js";
 import { decodeOptionSpans, encodeOptions, type OptionSpan } from "../options/mobility.js";
 import type { CodecContext } from "../profile.js";
-import { Protocol } from "../registry.js";
 import type { MessageCodec } from "./codec.js";
 import { MESSAGE_CODECS, type MobilityMessage } from "./mobility-message.js";
 

@@ -7,7 +7,7 @@ import { planMobileNode, planMobileNodeSite, tunnelName } from "../../../../cont
 import { formatObject } from "../../../../controller/plan/objects/format.js";
 import { type KernelObject, objectKey } from "../../../../controller/plan/objects/objects.js";
 import type { MobileNodePlanSite } from "../../../../controller/plan/site.js";
-import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/model.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/inputs.js";
 
 const prefix = (text: string) => parsePrefix(text) ?? { address: ipv6("::"), length: 0 };
 const HOA6 = ipv6("2001:db8:1::100");

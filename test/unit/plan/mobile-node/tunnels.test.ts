@@ -6,7 +6,7 @@ import type { Link, Route, Rule } from "../../../../controller/plan/objects/forw
 import type { KernelObject } from "../../../../controller/plan/objects/objects.js";
 import { objectKey } from "../../../../controller/plan/objects/objects.js";
 import type { MobileNodePlanSite } from "../../../../controller/plan/site.js";
-import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/model.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/inputs.js";
 
 const HOME4 = ipv4("198.51.100.100");
 const SITE: MobileNodePlanSite = {

@@ -10,7 +10,7 @@ import { NO_SLOTS } from "../../../../controller/plan/security/request-ids.js";
 import { planNegotiatedNode, planNegotiatedSubscriber } from "../../../../controller/plan/security/subscriber.js";
 import type { Associations, HomeAgentPlanSite, MobileNodePlanSite } from "../../../../controller/plan/site.js";
 import type { Endpoint } from "../../../../controller/protocol/mip6/inputs.js";
-import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/model.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/inputs.js";
 import { type Fate, fateOf, type PolicyPacket } from "../../../lib/policies.js";
 
 const HOA = ipv6("2001:db8:1::100");

@@ -18,7 +18,7 @@ import {
 } from "../../../../controller/plan/security/subscriber.js";
 import { type HomeAgentPlanSite, type MobileNodePlanSite, POLICY_PRIORITY } from "../../../../controller/plan/site.js";
 import type { DataPath } from "../../../../controller/protocol/mip6/inputs.js";
-import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/model.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/inputs.js";
 
 const HOA = ipv6("2001:db8:1::100");
 const HA6 = ipv6("2001:db8:1::1");

@@ -3,9 +3,9 @@ import t from "tap";
 import { fromHex, toHex } from "../../../../controller/base/bytes.js";
 import { EncodeError } from "../../../../controller/base/errors.js";
 import { type IpAddress, ipv4, ipv6 } from "../../../../controller/base/ip.js";
+import { encodeIcmpv6, verifyIcmpv6Checksum, withIcmpv6Checksum } from "../../../../controller/wire/icmpv6.js";
 import { decodeArp, decodeEthernet, encodeEthernet, gratuitousArp } from "../../../../controller/wire/ip/arp.js";
 import { checksum, onesSum, pseudoHeaderSum, withUpperLayerChecksum } from "../../../../controller/wire/ip/checksum.js";
-import { encodeIcmpv6, verifyIcmpv6Checksum, withIcmpv6Checksum } from "../../../../controller/wire/ip/icmpv6.js";
 import { decodeIpv4Packet, encodeIpv4Packet, ipv4Header } from "../../../../controller/wire/ip/ipv4.js";
 import {
   decodeIpv6Packet,

@@ -2,8 +2,9 @@
 import t from "tap";
 import { type Ipv6Address, ipToBytes, ipv4FromBytes, ipv6FromBytes } from "../../../../../controller/base/ip.js";
 import { after, type Instant, instant, seconds } from "../../../../../controller/base/time.js";
-import type { HomeAgentEffect, HomeSubscriber } from "../../../../../controller/protocol/mip6/home-agent/inputs.js";
+import type { HomeAgentEffect } from "../../../../../controller/protocol/mip6/home-agent/inputs.js";
 import { HomeAgentState, nextDeadline, step } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
+import type { HomeSubscriber } from "../../../../../controller/protocol/mip6/home-agent/site.js";
 import { bindingUpdate, native, option29, prefix, site } from "../../../../sim/home-agent-harness.js";
 
 const COUNT = 100_000;

@@ -4,8 +4,8 @@
  * work (proxy neighbour entries). RFC 6275 §10.3.1, §10.4.1; RFC 4862 §5.4; RFC 5944 §4.6.
  */
 import { IPV6_ANY, type IpAddress, type Ipv4Address, type Ipv6Address, ipToBytes, isIpv4 } from "../../base/ip.js";
+import { decodeIcmpv6, encodeIcmpv6, withIcmpv6Checksum } from "../../wire/icmpv6.js";
 import { ARP_OPERATION, ETHERTYPE, encodeArp } from "../../wire/ip/arp.js";
-import { decodeIcmpv6, encodeIcmpv6, withIcmpv6Checksum } from "../../wire/ip/icmpv6.js";
 import { encodeIpv6Packet } from "../../wire/ip/ipv6.js";
 import {
   type AddressedNd,
@@ -13,7 +13,7 @@ import {
   ND_HOP_LIMIT,
   unsolicitedAdvertisement,
 } from "../../wire/ip/neighbour-discovery.js";
-import { Protocol } from "../../wire/mip6/registry.js";
+import { Protocol } from "../../wire/ip/registry.js";
 
 export interface LinkIdentity {
   readonly index: number;

@@ -1,9 +1,9 @@
 import t from "tap";
 import { toHex } from "../../../../controller/base/bytes.js";
 import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
-import { HomeLink } from "../../../../controller/daemon/home-agent/home-link.js";
+import { HomeLink } from "../../../../controller/daemon/home-link/link.js";
+import { decodeIcmpv6, encodeIcmpv6, verifyIcmpv6Checksum } from "../../../../controller/wire/icmpv6.js";
 import { decodeArp } from "../../../../controller/wire/ip/arp.js";
-import { decodeIcmpv6, encodeIcmpv6, verifyIcmpv6Checksum } from "../../../../controller/wire/ip/icmpv6.js";
 import { decodeIpv6Packet } from "../../../../controller/wire/ip/ipv6.js";
 
 const HOME_ADDRESS = ipv6("2001:db8:1::100");

@@ -19,11 +19,11 @@ import {
   ttlIsNot,
   udpPort,
 } from "../objects/nft-clauses.js";
-import { TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "../security/marks.js";
-import { MOBILE_PREFIX_ADVERTISEMENT, MOBILE_PREFIX_SOLICITATION } from "../security/prefix-discovery-protection.js";
-import { HOME_TEST, HOME_TEST_INIT } from "../security/return-routability-protection.js";
-import { ICMPV6, MOBILITY_HEADER } from "../security/transport-associations.js";
 import { ESP_CLASS_BIT, ESP_UDP_PORT, espClassMark, type TunnelClass } from "../site.js";
+import { TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "./marks.js";
+import { MOBILE_PREFIX_ADVERTISEMENT, MOBILE_PREFIX_SOLICITATION } from "./prefix-discovery-protection.js";
+import { HOME_TEST, HOME_TEST_INIT } from "./return-routability-protection.js";
+import { ICMPV6, MOBILITY_HEADER } from "./transport-associations.js";
 
 const markTyped = setMarkBit(TYPED_MESSAGE_MARK_BIT);
 

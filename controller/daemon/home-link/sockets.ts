@@ -3,9 +3,9 @@ import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
 import { PacketSocket } from "../../io/ip/packet-socket.js";
 import type { InterfaceNames } from "../../kernel/names.js";
 import { MAC_OCTETS } from "../../wire/ip/arp.js";
-import { Icmpv6Type } from "../../wire/mip6/registry.js";
+import { Icmpv6Type } from "../../wire/ip/registry.js";
 import { setTimer } from "../kernel.js";
-import { HomeLink } from "./home-link.js";
+import { HomeLink } from "./link.js";
 
 export interface OpenHomeLink {
   readonly link: HomeLink;

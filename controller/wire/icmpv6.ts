@@ -1,15 +1,15 @@
 /** ICMPv6 messages: dispatch by type, checksum (RFC 4443 §2). An unknown type is a value, kept as it is. */
-import { ByteReader, ByteWriter } from "../../base/bytes.js";
-import { type DecodeError, EncodeError } from "../../base/errors.js";
-import type { Ipv6Address } from "../../base/ip.js";
-import type { Result } from "../../base/result.js";
-import { decoding } from "../codec.js";
-import { ICMPV6_MOBILITY } from "../mip6/messages/icmpv6.js";
-import { Protocol } from "../mip6/registry.js";
-import { upperLayerChecksum, withUpperLayerChecksum } from "./checksum.js";
-import type { Icmpv6Codec, Icmpv6MessageOf } from "./icmpv6-codec.js";
-import { ICMPV6_ERRORS } from "./icmpv6-errors.js";
-import { NEIGHBOUR_DISCOVERY } from "./neighbour-discovery.js";
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { type DecodeError, EncodeError } from "../base/errors.js";
+import type { Ipv6Address } from "../base/ip.js";
+import type { Result } from "../base/result.js";
+import { decoding } from "./codec.js";
+import { upperLayerChecksum, withUpperLayerChecksum } from "./ip/checksum.js";
+import type { Icmpv6Codec, Icmpv6MessageOf } from "./ip/icmpv6-codec.js";
+import { ICMPV6_ERRORS } from "./ip/icmpv6-errors.js";
+import { NEIGHBOUR_DISCOVERY } from "./ip/neighbour-discovery.js";
+import { Protocol } from "./ip/registry.js";
+import { ICMPV6_MOBILITY } from "./mip6/messages/icmpv6.js";
 
 export const ICMPV6_CODECS = [...ICMPV6_ERRORS, ...NEIGHBOUR_DISCOVERY, ...ICMPV6_MOBILITY] as const;
 

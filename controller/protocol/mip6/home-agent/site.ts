@@ -1,0 +1,41 @@
+/** What the operator decided about a home agent: whom it serves and how. Plain data, the same for its whole life. */
+import type { Ipv4Address, Ipv6Address, Prefix } from "../../../base/ip.js";
+
+/** A mobile node that this home agent serves. */
+export interface HomeSubscriber {
+  readonly homeAddress: Ipv6Address;
+  /** Its own for ever; without one, and with a pool, an address is lent to it (RFC 5555 §2.5). */
+  readonly ipv4HomeAddress?: Ipv4Address | undefined;
+  /** Name of a tunnel profile. */
+  readonly profile: string;
+}
+
+/** IPv4 home addresses to lend to nodes that ask for one with 0.0.0.0. */
+export interface Ipv4Pool {
+  readonly prefixes: readonly Prefix[];
+  /** A binding with a lent address lasts at most this long at a time (RFC 5555 §2.5). */
+  readonly leaseSeconds: number;
+}
+
+/** What the operator decided. */
+export interface HomeAgentSite {
+  readonly addresses: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
+  /** Both families. */
+  readonly homePrefixes: readonly Prefix[];
+  readonly maxLifetimeSeconds: number;
+  /** Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2). */
+  readonly natRefreshSeconds: number;
+  /** Answer to the F flag over IPv4. */
+  readonly forceUdp: "grant" | "refuse";
+  /** On the home link before a first registration; false where the home link is virtual. */
+  readonly duplicateAddressDetection: boolean;
+  /** How long payload from a former care-of address is accepted after a move. */
+  readonly previousCareOfGraceSeconds: number;
+  /** By home address. */
+  readonly subscribers: ReadonlyMap<Ipv6Address, HomeSubscriber>;
+  readonly ipv4Pool?: Ipv4Pool | undefined;
+  /** Suggested to nodes as the time of their next update, where it is shorter than the lifetime granted (RFC 6275 §6.2.4). */
+  readonly refreshAdviceSeconds?: number | undefined;
+  /** Keys are negotiated, and the IKE SA can follow a node (K flag). */
+  readonly keyManagementMobility?: boolean | undefined;
+}
