@@ -20,6 +20,11 @@ interface Interface {
   readonly announced: boolean;
 }
 
+interface Announced {
+  readonly link: Omit<Interface, "announced">;
+  readonly gone: boolean;
+}
+
 /** A device that objects of ours stood on went down, or away: the kernel removes IPv4 routes then without telling anybody. */
 export interface DeviceLoss {
   readonly device: string;
@@ -34,6 +39,8 @@ export class InterfaceNames implements KernelNames {
   /** Indices that some object of ours stood on. */
   readonly #used = new Set<number>();
   #missed = false;
+  /** While a dump runs: what was announced meanwhile. */
+  #meanwhile: Announced[] | undefined;
 
   interfaceIndex(name: string): number {
     const found = this.#byName.get(name);
@@ -76,8 +83,31 @@ export class InterfaceNames implements KernelNames {
     return missed;
   }
 
-  /** All links there are, in the place of what was known. */
-  replace(messages: readonly NetlinkMessage[]): void {
+  /**
+   * Asks with `dump` for all links there are, in the place of what was known. What is announced until the answer is there may be newer
+   * than it, and is taken in after it once more.
+   */
+  async relearn(dump: () => Promise<readonly NetlinkMessage[]>): Promise<void> {
+    const meanwhile: Announced[] = [];
+    this.#meanwhile = meanwhile;
+    try {
+      this.#replace(await dump());
+      for (const announced of meanwhile) this.#take(announced);
+    } finally {
+      this.#meanwhile = undefined;
+    }
+  }
+
+  /** Takes an announcement in. */
+  learn(message: NetlinkMessage): DeviceLoss | undefined {
+    const link = decodeLink(message);
+    if (link === undefined) return undefined;
+    const announced = { link, gone: message.type === RTM_DELLINK };
+    this.#meanwhile?.push(announced);
+    return this.#take(announced);
+  }
+
+  #replace(messages: readonly NetlinkMessage[]): void {
     const before = new Map(this.#byIndex);
     this.#byIndex.clear();
     this.#byName.clear();
@@ -87,15 +117,12 @@ export class InterfaceNames implements KernelNames {
     }
   }
 
-  /** Takes an announcement in. */
-  learn(message: NetlinkMessage): DeviceLoss | undefined {
-    const link = decodeLink(message);
-    if (link === undefined) return undefined;
+  #take({ link, gone }: Announced): DeviceLoss | undefined {
     const { index } = link;
     const known = this.#byIndex.get(index);
     this.#forget(known);
     const used = this.#used.has(index);
-    if (message.type === RTM_DELLINK) {
+    if (gone) {
       this.#used.delete(index);
       return known !== undefined && used ? { device: known.name, gone: true, doubtful: false } : undefined;
     }
@@ -117,7 +144,7 @@ export class InterfaceNames implements KernelNames {
   }
 }
 
-function decodeLink(message: NetlinkMessage): Omit<Interface, "announced"> | undefined {
+function decodeLink(message: NetlinkMessage): Announced["link"] | undefined {
   if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined;
   const { family, index, flags } = decodeLinkHeader(message.body);
   const attributes = readAttributes(message.body.subarray(LINK_HEADER_LENGTH), LINK_HEADER_LENGTH);

@@ -14,6 +14,7 @@ import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
 import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
+import { Follower } from "./follower.js";
 import { type DeviceLoss, InterfaceNames } from "./names.js";
 import { applyTransaction } from "./nftables/batch.js";
 import { probeNftFeatures } from "./nftables/features.js";
@@ -48,6 +49,7 @@ export class NetlinkKernel implements KernelPort {
   readonly #sessions = new Map<NetlinkFamily, NetlinkSession>();
   readonly #ownPorts = new Map<NetlinkFamily, number | undefined>();
   readonly #announcements: NetlinkTransport[] = [];
+  readonly #followers: Follower<KernelChange | "resync">[] = [];
   readonly #listeners: Listener[] = [];
   readonly #sysctls: SysctlStore;
   /** Devices that we are taking away or down ourselves. */
@@ -111,6 +113,7 @@ export class NetlinkKernel implements KernelPort {
 
   close(): void {
     for (const session of this.#sessions.values()) session.close();
+    for (const follower of this.#followers.splice(0)) follower.close();
     for (const transport of this.#announcements.splice(0)) transport.close();
     this.#listeners.length = 0;
   }
@@ -166,12 +169,31 @@ export class NetlinkKernel implements KernelPort {
     if (groups.length === 0 || (codecs.length === 0 && family !== "route")) return;
     const transport = this.#options.openTransport(family, groups);
     this.#announcements.push(transport);
-    transport.onOverrun(() => this.#resync());
+    const follower = this.#follow();
+    transport.onOverrun(() => follower.lose());
     transport.onDatagram((datagram) => {
       const matters = (loss: DeviceLoss): boolean => this.#matters(loss);
       const context = { family, codecs, names: this.names, matters, ownPort: this.#ownPorts.get(family) };
-      for (const change of decodeNotifications(context, datagram)) this.#emit(change);
+      follower.hear(decodeNotifications(context, datagram));
     });
+  }
+
+  /** The picture is the listener's: when announcements were lost it is told to ask anew, as soon as what is older than the loss has been passed over. */
+  #follow(): Follower<KernelChange | "resync"> {
+    const follower = new Follower<KernelChange | "resync">(
+      {
+        read: async () => {
+          await this.#inTurn(() => this.#refreshNames());
+          return () => undefined;
+        },
+        take: (change) => this.#emit(change),
+        onFresh: () => this.#emit("resync"),
+        onError: () => undefined, // ignored: it is tried again
+      },
+      this.#options.setTimer,
+    );
+    this.#followers.push(follower);
+    return follower;
   }
 
   #emit(change: KernelChange | "resync"): void {
@@ -193,13 +215,8 @@ export class NetlinkKernel implements KernelPort {
     return false;
   }
 
-  #resync(): void {
-    void this.#inTurn(() => this.#refreshNames()).catch(() => undefined); // ignored: the listener's dump will say it again
-    this.#emit("resync");
-  }
-
-  async #refreshNames(): Promise<void> {
-    this.names.replace(await this.#session("route").dump(dumpLinks()));
+  #refreshNames(): Promise<void> {
+    return this.names.relearn(() => this.#session("route").dump(dumpLinks()));
   }
 
   /** Calls of the port do not overlap. */

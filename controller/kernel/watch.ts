@@ -1,10 +1,10 @@
 /**
  * Watches the machine's links, addresses and main-table routes for the mobile node: a complete snapshot at the start and after every
- * batch of announcements that changed something. Lost announcements (ENOBUFS) lead to new dumps, so no change is missed for good.
+ * batch of announcements that changed something. How dumps and announcements go together: follower.ts.
  */
 import { EINVAL, ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
-import { splitMessages } from "../netlink/message.js";
+import { type NetlinkMessage, splitMessages } from "../netlink/message.js";
 import {
   RT_TABLE_MAIN,
   RTM_GETADDR,
@@ -17,6 +17,7 @@ import {
 import { NetlinkSession } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
 import type { NetworkView } from "../protocol/movement/network-view.js";
+import { Follower } from "./follower.js";
 import type { OpenTransport } from "./netlink-kernel.js";
 import { encodeAddressHeader } from "./route/headers.js";
 import { dumpLinks } from "./route/link.js";
@@ -30,7 +31,7 @@ type What = "everything" | "routes";
 export interface WatchOptions {
   readonly openTransport: OpenTransport;
   readonly setTimer: SetTimer;
-  /** A dump after lost announcements failed too; the picture is old until the next change. */
+  /** A dump failed; the picture is old until the next try, a second later. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -38,12 +39,11 @@ export class NetworkWatcher {
   readonly #picture = new NetworkPicture();
   readonly #session: NetlinkSession;
   readonly #announcements: NetlinkTransport;
-  readonly #onError: WatchOptions["onError"];
+  readonly #follower: Follower<NetlinkMessage>;
   readonly #listeners: ((view: NetworkView) => void)[] = [];
   #view: NetworkView = this.#picture.view();
-  /** What has to be dumped again; while a dump runs, more may come. */
-  #wanted: What | undefined;
-  #dumping: Promise<void> | undefined;
+  /** What the next dump is about. */
+  #wanted: What = "everything";
   #publishing = false;
   #closed = false;
 
@@ -51,7 +51,7 @@ export class NetworkWatcher {
   static async open(options: WatchOptions): Promise<NetworkWatcher> {
     const watcher = new NetworkWatcher(options);
     try {
-      await watcher.#dump("everything");
+      await watcher.#follower.begin();
       watcher.#view = watcher.#picture.view();
       return watcher;
     } catch (error) {
@@ -60,12 +60,22 @@ export class NetworkWatcher {
     }
   }
 
-  private constructor(options: WatchOptions) {
-    this.#onError = options.onError;
+  private constructor({ openTransport, setTimer, onError }: WatchOptions) {
     // Announcements first: what changes between the dump and the subscription would be missed otherwise.
-    this.#announcements = options.openTransport("route", GROUPS);
-    this.#session = new NetlinkSession(options.openTransport("route", []), { setTimer: options.setTimer });
-    this.#announcements.onOverrun(() => this.#want("everything"));
+    this.#announcements = openTransport("route", GROUPS);
+    this.#session = new NetlinkSession(openTransport("route", []), { setTimer });
+    this.#follower = new Follower(
+      {
+        read: (doubtful) => this.#read(doubtful ? "everything" : this.#wanted),
+        take: (message) => {
+          if (this.#picture.apply(message) === "routes") this.#follower.refresh();
+        },
+        onFresh: () => this.#publishSoon(),
+        onError,
+      },
+      setTimer,
+    );
+    this.#announcements.onOverrun(() => this.#follower.lose());
     this.#announcements.onDatagram((datagram) => this.#onDatagram(datagram));
   }
 
@@ -82,53 +92,39 @@ export class NetworkWatcher {
   close(): void {
     this.#closed = true;
     this.#listeners.length = 0;
+    this.#follower.close();
     this.#announcements.close();
     this.#session.close();
   }
 
   #onDatagram(datagram: Uint8Array): void {
     try {
-      for (const message of splitMessages(datagram)) {
-        if (this.#picture.apply(message) === "routes") this.#want("routes");
-      }
+      // Copies: what is said during a dump is looked at after it, when the octets are another datagram's.
+      this.#follower.hear(
+        splitMessages(datagram).map(({ type, flags, body }) => ({ type, flags, body: body.slice() })),
+      );
     } catch {
-      this.#want("everything"); // ignored: whatever it was, a dump says how things are
+      this.#follower.lose(); // ignored: whatever it was, a dump says how things are
     }
     this.#publishSoon();
   }
 
-  #want(what: What): void {
-    if (this.#wanted !== "everything") this.#wanted = what;
-    this.#dumping ??= this.#dumpWanted();
-  }
-
-  async #dumpWanted(): Promise<void> {
-    try {
-      while (this.#wanted !== undefined && !this.#closed) {
-        const what = this.#wanted;
-        this.#wanted = undefined;
-        await this.#dump(what);
-      }
-    } catch (error) {
-      if (!this.#closed) this.#onError(error);
-    } finally {
-      this.#dumping = undefined;
-      this.#publishSoon();
-    }
-  }
-
-  /** Asks first and then replaces in one go, so that no snapshot shows half a network. */
-  async #dump(what: What): Promise<void> {
-    const routes = [...(await this.#routesOf(4)), ...(await this.#routesOf(6))];
+  /** Asks first; the answer is put in place in one go, so that no snapshot shows half a network. */
+  async #read(what: What): Promise<() => void> {
+    this.#wanted = "everything"; // if this dump fails
+    const messages: NetlinkMessage[] = [];
     if (what === "everything") {
-      const links = await this.#session.dump(dumpLinks());
-      const body = encodeAddressHeader({});
-      const addresses = await this.#session.dump({ family: "route", type: RTM_GETADDR, flags: 0, body });
-      this.#picture.clear();
-      for (const message of [...links, ...addresses]) this.#picture.apply(message);
+      const addresses = { family: "route", type: RTM_GETADDR, flags: 0, body: encodeAddressHeader({}) } as const;
+      for (const request of [dumpLinks(), addresses])
+        for (const message of await this.#session.dump(request)) messages.push(message);
     }
-    this.#picture.clearRoutes();
-    for (const message of routes) this.#picture.apply(message);
+    for (const family of [4, 6] as const) for (const message of await this.#routesOf(family)) messages.push(message);
+    return () => {
+      if (what === "everything") this.#picture.clear();
+      this.#picture.clearRoutes();
+      for (const message of messages) this.#picture.apply(message);
+      this.#wanted = "routes";
+    };
   }
 
   async #routesOf(family: 4 | 6): ReturnType<NetlinkSession["dump"]> {
@@ -147,7 +143,7 @@ export class NetworkWatcher {
     this.#publishing = true;
     queueMicrotask(() => {
       this.#publishing = false;
-      if (this.#dumping === undefined && !this.#closed) this.#publish();
+      if (!this.#follower.reading && !this.#closed) this.#publish();
     });
   }
 

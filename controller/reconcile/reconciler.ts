@@ -9,7 +9,7 @@
  * Objects found at the start that no group claims are removed, but only after `declareComplete`: before that the plan is not whole.
  */
 import type { MobilityError } from "../base/errors.js";
-import { type KernelObject, objectKey } from "../plan/objects/objects.js";
+import { type KernelObject, type KernelObjectKind, objectKey } from "../plan/objects/objects.js";
 import { type AuditDifference, compare } from "./audit.js";
 import { byKey, diff, inRemovalOrder, type ObjectMap } from "./diff.js";
 import { takeIn } from "./drift.js";
@@ -64,8 +64,8 @@ export class Reconciler {
   readonly #unrepaired = new Set<string>();
   /** Those of them whose turn it is to be tried again. What they want by then, the next round sees. */
   readonly #hurt = new Set<string>();
-  /** For each audit that is reading the kernel: what was worked on meanwhile. */
-  readonly #auditing = new Set<Set<string>>();
+  /** For each one who is reading the kernel: what was worked on or announced meanwhile, of which the answer may be older. */
+  readonly #readers = new Set<Set<string>>();
   #retryMs = FIRST_RETRY_MS;
   #retryArmed = false;
   #closed = false;
@@ -82,13 +82,22 @@ export class Reconciler {
     });
     kernel.onChange((change) => {
       this.#changes.push(change);
-      if (this.#running === undefined) this.commit();
+      if (change !== "resync") this.#touch([change]);
+      this.commit();
     });
   }
 
-  /** Learns what an earlier life left in the kernel; to be called before anything is wanted. */
+  /** Learns what an earlier life left in the kernel; to be called before anything is wanted. What is announced meanwhile is taken in afterwards. */
   async start(): Promise<void> {
-    this.#ledger.replaceObserved(await this.#kernel.dump(KIND_ORDER));
+    this.#running = this.#kernel.dump(KIND_ORDER).then((objects) => {
+      this.#ledger.replaceObserved(objects);
+    });
+    try {
+      await this.#running;
+    } finally {
+      this.#running = undefined;
+    }
+    this.commit();
   }
 
   /** The group shall consist of these objects. An earlier wish that was not tried yet is superseded and gets no answer. */
@@ -139,30 +148,29 @@ export class Reconciler {
   async audit(): Promise<{ readonly checked: number; readonly differences: readonly AuditDifference[] }> {
     await this.settled();
     // A round may begin while the kernel is read: a grace time ends, a node moves.
-    const touched = new Set<string>();
-    this.#auditing.add(touched);
-    try {
-      const found = byKey(await this.#kernel.dump(KIND_ORDER));
+    return this.#read(KIND_ORDER, (found, touched) => {
       const desired = this.#ledger.desired();
       return { checked: desired.size, differences: compare(desired, found, touched) };
-    } finally {
-      this.#auditing.delete(touched);
-    }
+    });
   }
 
   /** Learns anew what the kernel has and mends what differs: some things go without a word (proxy neighbours, GUE ports, switches). */
   refresh(why: string): void {
     this.#staleBecause = why;
     this.#changes.push("resync");
-    if (this.#running === undefined) this.commit();
+    this.commit();
   }
 
   /** Looks at one object that others change without a word, and mends it. Whether it was there. Rejects if the kernel cannot be read. */
   async recheck(object: KernelObject): Promise<boolean> {
-    const found = byKey(await this.#kernel.dump([object.kind])).get(objectKey(object));
-    this.#changes.push(found === undefined ? { verb: "removed", object } : { verb: "changed", object: found });
-    if (this.#running === undefined) this.commit();
-    return found !== undefined;
+    return this.#read([object.kind], (found, touched) => {
+      const present = found.get(objectKey(object));
+      // What was announced meanwhile is newer, and is taken in anyway.
+      if (!touched.has(objectKey(object)))
+        this.#changes.push(present === undefined ? { verb: "removed", object } : { verb: "changed", object: present });
+      this.commit();
+      return present !== undefined;
+    });
   }
 
   /** Takes everything of ours out of the kernel, known or not, and ends. Returns what the kernel would not let go. */
@@ -222,8 +230,26 @@ export class Reconciler {
   }
 
   #apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {
-    for (const touched of this.#auditing) for (const { object } of operations) touched.add(objectKey(object));
+    this.#touch(operations);
     return this.#kernel.apply(operations);
+  }
+
+  /** Has the answer used at once: what the kernel has of these kinds, and the keys of which something newer may be known by now. */
+  async #read<T>(
+    kinds: readonly KernelObjectKind[],
+    use: (found: ObjectMap, touched: ReadonlySet<string>) => T,
+  ): Promise<T> {
+    const touched = new Set<string>();
+    this.#readers.add(touched);
+    try {
+      return use(byKey(await this.#kernel.dump(kinds)), touched);
+    } finally {
+      this.#readers.delete(touched);
+    }
+  }
+
+  #touch(touching: readonly { readonly object: KernelObject }[]): void {
+    for (const touched of this.#readers) for (const { object } of touching) touched.add(objectKey(object));
   }
 
   async #remove(objects: ReadonlyMap<string, KernelObject>): Promise<void> {

@@ -1,13 +1,14 @@
 /**
  * What key managers do to the kernel's security associations, and what the kernel asks of them: the associations that the IKE daemon has
  * negotiated (their keys are what ours are made from), packets that found none, and senders of ESP in UDP that a NAT has given another
- * port. A complete picture at the start; lost announcements (ENOBUFS) lead to a new one.
+ * port. A complete picture at the start; how dumps and announcements go together: follower.ts.
  */
 import type { IpAddress } from "../../base/ip.js";
 import { NLM_F_DUMP } from "../../netlink/constants.js";
 import { type NetlinkMessage, splitMessages } from "../../netlink/message.js";
 import { NetlinkSession } from "../../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../../netlink/transport.js";
+import { Follower } from "../follower.js";
 import type { OpenTransport } from "../netlink-kernel.js";
 import { XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING, XFRMNLGRP_SA } from "../notification-constants.js";
 import { XFRM_MSG_GETSA } from "./constants.js";
@@ -24,12 +25,6 @@ import {
 export type { NegotiatedState, StateCounters } from "./security-messages.js";
 
 const GROUPS = [XFRMNLGRP_SA, XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING];
-const RETRY_MS = 1000;
-/** Between two dumps that end one after the other the event loop has looked at the announcements at least once. */
-const QUIET_DUMPS = 2;
-/** Under announcements without end the picture is as good as it gets. */
-const MAX_DUMPS = 10;
-
 export type SecurityChange =
   | { readonly kind: "added" | "removed"; readonly state: NegotiatedState }
   /** Announcements were lost: `states()` is the truth. */
@@ -38,6 +33,9 @@ export type SecurityChange =
   | { readonly kind: "acquire"; readonly reqid: number }
   /** Authentic ESP in UDP for one of our associations came from another address or port than its state names. */
   | { readonly kind: "mapping"; readonly reqid: number; readonly address: IpAddress; readonly port: number };
+
+/** What changes the picture. */
+type StateNews = Exclude<SecurityNews, { readonly kind: "acquire" | "mapping" }>;
 
 export interface SecurityWatchOptions {
   readonly openTransport: OpenTransport;
@@ -49,27 +47,15 @@ export interface SecurityWatchOptions {
 export class SecurityWatch {
   readonly #session: NetlinkSession;
   readonly #announcements: NetlinkTransport;
-  readonly #setTimer: SetTimer;
-  readonly #onError: (error: unknown) => void;
+  readonly #follower: Follower<StateNews>;
   readonly #listeners: ((change: SecurityChange) => void)[] = [];
   #states = new Map<string, NegotiatedState>();
-  /** While a dump runs: what was announced meanwhile, which the dump may have missed. */
-  #meanwhile: SecurityNews[] | undefined;
-  #stale = true;
-  /** Announcements were lost, and older ones may still be in the socket, which what was lost has made wrong. */
-  #doubtful = false;
-  /** Dumps in a row during which nothing was announced, not even what does not concern us. */
-  #quiet = 0;
-  #disturbed = false;
-  #dumping = false;
-  #cancelRetry: (() => void) | undefined;
-  #closed = false;
 
   /** Resolves when the first picture is complete. Throws KernelError or the addon's system error. */
   static async open(options: SecurityWatchOptions): Promise<SecurityWatch> {
     const watch = new SecurityWatch(options);
     try {
-      await watch.#dumpUntilFresh();
+      await watch.#follower.begin();
       return watch;
     } catch (error) {
       watch.close();
@@ -78,12 +64,24 @@ export class SecurityWatch {
   }
 
   private constructor({ openTransport, setTimer, onError }: SecurityWatchOptions) {
-    this.#setTimer = setTimer;
-    this.#onError = onError;
     // Announcements first: what changes between the dump and the subscription would be missed otherwise.
     this.#announcements = openTransport("xfrm", GROUPS);
     this.#session = new NetlinkSession(openTransport("xfrm", []), { setTimer });
-    this.#announcements.onOverrun(() => this.#doubt());
+    this.#follower = new Follower(
+      {
+        read: async () => {
+          const states = decodeAndWipe(await this.#session.dump(DUMP_STATES), negotiatedState);
+          return () => {
+            this.#states = new Map(states.map((state) => [keyOf(state), state]));
+          };
+        },
+        take: (news) => this.#take(news),
+        onFresh: () => this.#emit({ kind: "resynchronised" }),
+        onError,
+      },
+      setTimer,
+    );
+    this.#announcements.onOverrun(() => this.#follower.lose());
     this.#announcements.onDatagram((datagram) => this.#hear(datagram));
   }
 
@@ -102,9 +100,8 @@ export class SecurityWatch {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#cancelRetry?.();
     this.#listeners.length = 0;
+    this.#follower.close();
     this.#announcements.close();
     this.#session.close();
   }
@@ -115,96 +112,26 @@ export class SecurityWatch {
 
   #hear(datagram: Uint8Array): void {
     let news: SecurityNews[];
-    this.#disturbed = true;
     try {
       news = decodeAndWipe(splitMessages(datagram), decodeNews);
     } catch {
-      return this.#doubt(); // ignored: whatever it was, a dump says how things are
+      return this.#follower.lose(); // ignored: whatever it was, a dump says how things are
     }
-    for (const one of news) this.#take(one);
+    // What the kernel asks for and where a sender is now is no part of the picture.
+    for (const one of news) if (one.kind === "acquire" || one.kind === "mapping") this.#emit(one);
+    this.#follower.hear(news.filter((one) => one.kind !== "acquire" && one.kind !== "mapping"));
   }
 
-  #take(news: SecurityNews): void {
-    switch (news.kind) {
-      case "acquire":
-      case "mapping":
-        return this.#emit(news);
-      case "flushed":
-        return this.#learnAnew();
-      default:
-        if (this.#meanwhile !== undefined) this.#meanwhile.push(news);
-        else this.#change(news);
-    }
-  }
-
-  #change(news: SecurityNews): void {
+  #take(news: StateNews): void {
+    if (news.kind === "flushed") return this.#follower.refresh();
     if (news.kind === "there") {
       this.#states.set(keyOf(news.state), news.state);
-      this.#emit({ kind: "added", state: news.state });
-    } else if (news.kind === "gone") {
-      const key = keyOf(news.identity);
-      const state = this.#states.get(key);
-      this.#states.delete(key);
-      if (state !== undefined) this.#emit({ kind: "removed", state });
+      return this.#emit({ kind: "added", state: news.state });
     }
-  }
-
-  #doubt(): void {
-    this.#doubtful = true;
-    this.#quiet = 0;
-    this.#learnAnew();
-  }
-
-  #learnAnew(): void {
-    this.#stale = true;
-    if (!this.#dumping && !this.#closed) void this.#learn();
-  }
-
-  async #learn(): Promise<void> {
-    this.#cancelRetry?.();
-    try {
-      await this.#dumpUntilFresh();
-    } catch (error) {
-      if (this.#closed) return;
-      this.#quiet = 0;
-      this.#cancelRetry = this.#setTimer(RETRY_MS, () => this.#learnAnew());
-      return this.#onError(error);
-    }
-    if (!this.#closed) this.#emit({ kind: "resynchronised" });
-  }
-
-  async #dumpUntilFresh(): Promise<void> {
-    this.#dumping = true;
-    try {
-      for (let dumps = 1; this.#stale && !this.#closed; dumps++) {
-        this.#stale = false;
-        if (dumps === MAX_DUMPS) this.#doubtful = false;
-        await this.#dump();
-      }
-    } finally {
-      this.#dumping = false;
-    }
-  }
-
-  async #dump(): Promise<void> {
-    this.#meanwhile = [];
-    this.#disturbed = false;
-    try {
-      const states = decodeAndWipe(await this.#session.dump(DUMP_STATES), negotiatedState);
-      this.#states = new Map(states.map((state) => [keyOf(state), state]));
-    } finally {
-      const later = this.#meanwhile;
-      this.#meanwhile = undefined;
-      if (this.#doubtful) this.#drain();
-      else for (const news of later) this.#change(news);
-    }
-  }
-
-  /** While older announcements come in they are not believed, and another dump says how things are. */
-  #drain(): void {
-    this.#quiet = this.#disturbed ? 0 : this.#quiet + 1;
-    if (this.#quiet < QUIET_DUMPS) this.#stale = true;
-    else this.#doubtful = false;
+    const key = keyOf(news.identity);
+    const state = this.#states.get(key);
+    this.#states.delete(key);
+    if (state !== undefined) this.#emit({ kind: "removed", state });
   }
 }
 

@@ -4,9 +4,11 @@ import { ipv4, ipv6, parsePrefix } from "../../../controller/base/ip.js";
 import type { KernelNames } from "../../../controller/kernel/codec.js";
 import { NetlinkKernel } from "../../../controller/kernel/netlink-kernel.js";
 import { fouCodec } from "../../../controller/kernel/route/fou.js";
+import { encodeLinkHeader } from "../../../controller/kernel/route/headers.js";
 import { linkCodec } from "../../../controller/kernel/route/link.js";
 import { proxyNeighbourCodec } from "../../../controller/kernel/route/neighbour.js";
 import { routeCodec } from "../../../controller/kernel/route/route.js";
+import { AttributeWriter } from "../../../controller/netlink/attribute.js";
 import { NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
 import { EEXIST, EINVAL, ENODEV, ENOMEM, errnoName } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
@@ -297,9 +299,15 @@ t.test("a stranger that replaces our route has taken it away", async (t) => {
 
 t.test("lost announcements, and announcements that are no netlink", async (t) => {
   const { fake, changes } = await setup();
-  fake.announcements.get("route")?.overrun();
   fake.announcements.get("route")?.deliver(Uint8Array.of(1, 2, 3));
-  t.strictSame(changes, ["resync", "resync"]);
+  t.strictSame(changes, ["resync"]);
+  const gone = { type: rt.RTM_DELROUTE, body: body(route(1)) };
+  fake.announcements.get("route")?.overrun();
+  fake.announcements.get("route")?.announce(gone);
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+  t.strictSame(changes, ["resync", "resync"], "what is older than the loss is passed over");
+  fake.announcements.get("route")?.announce(gone);
+  t.match(changes[2], { verb: "removed" }, "and what is newer is not");
 });
 
 t.test("a device that goes takes IPv4 routes along without a word", async (t) => {
@@ -342,6 +350,26 @@ t.test("the loss of a device that we took away ourselves is no news", async (t) 
   await kernel.apply([remove(sit("dsmip0"))]);
   announce?.announce(fake.linkMessage({ ...link, up: false }), fake.linkMessage(link, rt.RTM_DELLINK));
   t.notOk(changes.includes("resync"));
+});
+
+t.test("a device that comes while the names are read is known, and one that went is not", async (t) => {
+  const { fake, kernel } = await setup();
+  const link = (type: number, index: number, name: string) => ({
+    type,
+    body: new AttributeWriter()
+      .raw(encodeLinkHeader({ index, flags: rt.IFF_UP }))
+      .string(rt.IFLA_IFNAME, name)
+      .finish(),
+  });
+  fake.intercept = (message) => {
+    if (message.type !== rt.RTM_GETLINK) return undefined;
+    fake.intercept = () => undefined;
+    fake.announcements.get("route")?.announce(link(rt.RTM_NEWLINK, 77, "late"), link(rt.RTM_DELLINK, 2, "wan"));
+    return undefined;
+  };
+  await kernel.dump(["link"]);
+  t.equal(kernel.names.interfaceName(77), "late");
+  t.equal(kernel.names.isUp("wan"), false);
 });
 
 t.test("a kernel that refuses to list its links cannot be opened", async (t) => {

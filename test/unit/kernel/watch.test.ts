@@ -4,7 +4,7 @@ import { fromHex } from "../../../controller/base/bytes.js";
 import { encodeAddressHeader, encodeLinkHeader, encodeRouteHeader } from "../../../controller/kernel/route/headers.js";
 import { NetworkWatcher } from "../../../controller/kernel/watch.js";
 import { AttributeWriter } from "../../../controller/netlink/attribute.js";
-import { NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
+import { NLM_F_DUMP_INTR, NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
 import { EINVAL, ENOENT, EPERM } from "../../../controller/netlink/errno.js";
 import type { ReceivedMessage } from "../../../controller/netlink/message.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
@@ -337,4 +337,120 @@ t.test("a kernel without the table or the family has no routes there; any other 
   network.refuse = ({ type }) => (type === rt.RTM_GETADDR ? { errno: EPERM, text: "no" } : undefined);
   await t.rejects(NetworkWatcher.open(options), /no \(EPERM\)/);
   t.equal(network.announcements.closed, true);
+});
+
+/** The network changes, and says so, after the kernel has answered the `nth` request of that type and before the answer is read. */
+function changeBehind(network: FakeNetwork, type: number, nth: number, change: () => void): void {
+  let seen = 0;
+  network.refuse = (message) => {
+    if (message.type !== type || ++seen !== nth) return undefined;
+    const family = message.body[0];
+    const replies = network.state.filter((one) => one.type === type - 2 && (family === 0 || one.body[0] === family));
+    change();
+    return { dump: true, replies };
+  };
+}
+
+const sorted = (view: NetworkView): string[] =>
+  [...view.links, ...view.addresses, ...view.routes].map((one) => JSON.stringify(one)).sort();
+
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+};
+
+t.test("what is announced behind the answer of a dump is newer than the answer, whichever dump it is", async (t) => {
+  const eth = link(3, "eth0");
+  const v4 = address(2, "c6336402");
+  const whole = [LO, WLAN, v4, ADDRESS, DEFAULT, route(2, "00".repeat(4), { via: "c6336401" })];
+  const cases: readonly (readonly [string, number, number, Message, Message[]])[] = [
+    ["a link comes", rt.RTM_GETLINK, 1, eth, [...whole, eth]],
+    ["an address comes", rt.RTM_GETADDR, 1, address(2, "c6336403"), [...whole, address(2, "c6336403")]],
+    [
+      "an address goes",
+      rt.RTM_GETADDR,
+      1,
+      { ...ADDRESS, type: rt.RTM_DELADDR },
+      whole.filter((one) => one !== ADDRESS),
+    ],
+    [
+      "an IPv6 route goes",
+      rt.RTM_GETROUTE,
+      2,
+      { ...DEFAULT, type: rt.RTM_DELROUTE },
+      whole.filter((one) => one !== DEFAULT),
+    ],
+    [
+      "an IPv4 route comes while IPv6's are read",
+      rt.RTM_GETROUTE,
+      2,
+      route(2, "cb007100"),
+      [...whole, route(2, "cb007100")],
+    ],
+    ["an IPv4 route comes", rt.RTM_GETROUTE, 1, route(2, "cb007100"), [...whole, route(2, "cb007100")]],
+  ];
+  for (const [why, type, nth, message, after] of cases) {
+    const { network, watcher } = await setup(whole);
+    changeBehind(network, type, nth, () => {
+      network.state = after;
+      network.announcements.announce(message);
+    });
+    network.announcements.announce(link(2, "wlan0", 0), WLAN); // the routes are asked for
+    if (type !== rt.RTM_GETROUTE) network.announcements.deliver(Uint8Array.of(1)); // everything is
+    await settle();
+    const expected = await setup(after);
+    t.strictSame(sorted(watcher.view), sorted(expected.watcher.view), why);
+  }
+});
+
+t.test("an address that is taken away and given again while the routes are read keeps its route", async (t) => {
+  const v4 = address(2, "c6336402");
+  const gateway = route(2, "00".repeat(4), { via: "c6336401" });
+  const { network, watcher, announce } = await setup([LO, WLAN, v4, gateway]);
+  changeBehind(network, rt.RTM_GETROUTE, 1, () => {
+    network.state = [LO, WLAN, v4, gateway];
+    network.announcements.announce(v4, gateway);
+  });
+  network.state = [LO, WLAN];
+  await announce({ ...v4, type: rt.RTM_DELADDR });
+  await settle();
+  t.match(watcher.view.routes, [{ via: "198.51.100.1" }]);
+});
+
+t.test("an interrupted dump is asked for again", async (t) => {
+  const { network, watcher, announce } = await setup([LO, WLAN, DEFAULT]);
+  let torn = 1;
+  network.refuse = ({ type }) =>
+    type === rt.RTM_GETROUTE && torn-- > 0
+      ? { dump: true, replies: [{ ...route(2, "00".repeat(4)), flags: NLM_F_DUMP_INTR }] }
+      : undefined;
+  await announce(link(2, "wlan0", 0), WLAN);
+  await settle();
+  t.strictSame(
+    watcher.view.routes.map(({ via }) => via),
+    ["fe80::1"],
+  );
+});
+
+t.test("announcements that are older than a loss are passed over", async (t) => {
+  const { network, watcher } = await setup([LO, WLAN, ADDRESS]);
+  // The address has gone and come back; of that only the first half still stands in the socket.
+  network.announcements.overrun();
+  network.announcements.announce({ ...ADDRESS, type: rt.RTM_DELADDR });
+  await settle();
+  t.equal(watcher.view.addresses.length, 1);
+});
+
+t.test("a dump that failed is tried again without another announcement", async (t) => {
+  const network = new FakeNetwork();
+  const timers = new FakeTimers();
+  network.state = [LO];
+  const watcher = await NetworkWatcher.open({ openTransport: network.open, setTimer: timers.set, onError: () => {} });
+  network.state = [LO, WLAN];
+  network.refuse = () => ({ errno: EPERM });
+  network.announcements.overrun();
+  await settle();
+  network.refuse = () => undefined;
+  timers.tick();
+  await settle();
+  t.equal(watcher.view.links.length, 2);
 });

@@ -415,6 +415,50 @@ t.test("what others change without a word is mended when one asks for it, and no
   test.strictSame(repairs, ["drift: policy-hash of site was removed"]);
 });
 
+t.test("what is announced while the kernel is read is newer than the answer", async (test) => {
+  const kernel = new FakeKernel();
+  kernel.objects.set(objectKey(route(1)), route(1));
+  const repairs: string[] = [];
+  const listener = {
+    onResult: () => undefined,
+    onRepair: (what: string, detail: string) => void repairs.push(`${what}: ${detail}`),
+    onLoss: () => undefined,
+  };
+  const reconciler = new Reconciler(kernel, listener, { schedule: () => undefined });
+  const read = kernel.dump.bind(kernel);
+  const readThen = (change: () => void): void => {
+    kernel.dump = async (kinds) => {
+      kernel.dump = read;
+      const found = await read(kinds);
+      change();
+      return found;
+    };
+  };
+  // At the start: what the answer has is gone by then.
+  readThen(() => kernel.interfere({ verb: "removed", object: route(1) }));
+  await reconciler.start();
+  reconciler.setGroup("node", [route(1)], 1);
+  reconciler.commit();
+  await reconciler.settled();
+  test.ok(kernel.holds([route(1)]), "it is not believed to be there still");
+  // One thing is looked at: the answer has not got it, and it is back by then.
+  const there = kernel.objects.get(objectKey(route(1)));
+  kernel.objects.delete(objectKey(route(1)));
+  readThen(() => {
+    if (there !== undefined) kernel.interfere({ verb: "changed", object: there });
+  });
+  const batches = kernel.batches.length;
+  await reconciler.recheck(route(1));
+  await reconciler.settled();
+  test.strictSame(kernel.batches.slice(batches), [], "nothing is to be mended");
+  test.strictSame(repairs, []);
+  // All is looked at.
+  readThen(() => kernel.interfere({ verb: "removed", object: route(1) }));
+  reconciler.refresh("asked");
+  await reconciler.settled();
+  test.ok(kernel.holds([route(1)]), "what goes behind the answer is put back");
+});
+
 t.test("a home address comes after its protection and goes before it", async (test) => {
   const { kernel, reconciler, go } = await bench();
   const home: KernelObject = {
