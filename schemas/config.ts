@@ -173,6 +173,18 @@ export const mobileNodeConfig = z.strictObject({
       .describe(
         "Links that may carry a care-of address, best first. Absent: every link that is not ours, by route metric.",
       ),
+    localNetworks: z
+      .enum(["own", "own-and-visited", "none"])
+      .default("own")
+      .describe(
+        "Connected networks that stay out of the tunnel: those of links that are no uplink (containers, tethering, a VPN's network), the visited link's too, or none.",
+      ),
+    exclude: z
+      .array(prefixText)
+      .default([])
+      .describe(
+        "Further prefixes that stay out of the tunnel, as the main table's routes lead there; never for packets from a home address.",
+      ),
     previousCareOfGraceSeconds: z
       .number()
       .min(0)

@@ -28,6 +28,9 @@ export const HOME_TABLE = 4191;
 export const SIGNALLING_TABLE = 4192;
 /** With MOBIKE: one route, the way of IKE to the home agent. */
 export const IKE_TABLE = 4193;
+/** What stays out of the tunnel: behind links that are no uplink, and on or behind uplinks. */
+export const OWN_NETWORKS_TABLE = 4194;
+export const VISITED_NETWORKS_TABLE = 4195;
 /** The mobile node's care-of addresses have a table each, out of 2^24 from here on: the way to the home agent through their own uplink. */
 export const CARE_OF_TABLE_BASE = 0x41000000;
 export const RULE_PRIORITY = {
@@ -37,7 +40,8 @@ export const RULE_PRIORITY = {
   careOf: 4189,
   signalling: 4190,
   home: 4191,
-  unspecified: 4192,
+  visited: 4192,
+  unspecified: 4193,
 } as const;
 
 /** Smaller is matched first (XFRM). Offsets to OWNERSHIP.policyPriorityBase. */

@@ -29,6 +29,7 @@ import type { RoleKeys } from "../role-keys.js";
 import { staticSecurity } from "../security/static-keys.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
+import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
 
 export async function startMobileNode(
   config: MobileNodeConfig,
@@ -48,7 +49,7 @@ export async function startMobileNode(
       ...(homeAgent.ipv4 !== undefined && { signallingAddress: IPV4_ANY }),
       tunDevice: TUN_DEVICE,
       bindsToTun: false,
-      securityGroups: () => [NODE_SECURITY_GROUP],
+      securityGroups: () => [NODE_SECURITY_GROUP, NETWORKS_GROUP],
     },
     log,
   );
@@ -80,7 +81,15 @@ async function run(
   const planSite = mobileNodePlanSite(config);
   const home = openHomeLink(platform.kernel.names, { hears: false });
   const group = bindingGroup(homeAddress);
-  let state = initialMobileNode(mobileNodeSite(config));
+  const site = mobileNodeSite(config);
+  const networks = new LocalNetworksKeeper({
+    site,
+    planSite,
+    view: watcher.view,
+    reconciler: platform.reconciler,
+    later: (wait, run) => void setTimer(wait * 1000, run),
+  });
+  let state = initialMobileNode(site);
   let path: MobileNodeDataPath | undefined;
   const { security } = config;
   const ikeKeys =
@@ -126,6 +135,7 @@ async function run(
       case "data-path":
         path = effect.path;
         if (path.mode === "home") ikeKeys?.rest();
+        networks.follow(effect.path);
         return plan(effect.path);
       case "secure":
         return ikeKeys?.secure(effect.careOf);
@@ -143,6 +153,10 @@ async function run(
     if (result.group === NODE_SECURITY_GROUP && ikeKeys !== undefined) {
       if (failure !== undefined) platform.log.error({ event: "object.failed", reason: failure.message });
       loop.push({ kind: "security", ready: failure === undefined && ikeKeys.complete });
+    }
+    if (result.group === NETWORKS_GROUP) {
+      if (failure !== undefined) platform.log.warn({ event: "object.failed", reason: failure.message });
+      networks.answered(revision, failure !== undefined);
     }
     if (homeAddressOfGroup(result.group) === undefined) return;
     if (failure !== undefined)
@@ -181,7 +195,10 @@ async function run(
       onDrop: (reason, detail) => platform.drop(reason, detail),
     },
   );
-  watcher.onView((view) => loop.push({ kind: "network", view }));
+  watcher.onView((view) => {
+    networks.see(view);
+    loop.push({ kind: "network", view });
+  });
   await platform.serve(
     {
       nodes: () => [homeAddress],

@@ -14,7 +14,7 @@ import {
 } from "../../base/ip.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
-import type { Address, Link, Route } from "../objects/forwarding.js";
+import type { Address, Link, Route, Rule } from "../objects/forwarding.js";
 import { fnv1a } from "../objects/hash.js";
 import type { KernelObject } from "../objects/objects.js";
 import { ikeRules } from "../security/ike-way.js";
@@ -46,20 +46,21 @@ const LAST_METRIC = 0xffff;
 
 /** Without static keys the associations are negotiated and planned for on their own. */
 export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity | undefined): readonly KernelObject[] {
+  const homeRule: Rule = {
+    kind: "rule",
+    family: 6,
+    priority: RULE_PRIORITY.home,
+    table: HOME_TABLE,
+    from: hostPrefix(site.homeAddress),
+  };
   return [
     ...(site.homeAgent.ipv4 === undefined
       ? []
       : [{ kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" } as const]),
     { kind: "link", name: DEVICE.homeAddresses, mtu: 1500, up: true, link: { type: "dummy" } },
     homeAddress(DEVICE.homeAddresses, site.homeAddress),
-    {
-      kind: "rule",
-      family: 6,
-      priority: RULE_PRIORITY.home,
-      table: HOME_TABLE,
-      from: hostPrefix(site.homeAddress),
-      findSource: true,
-    },
+    homeRule,
+    { ...homeRule, priority: RULE_PRIORITY.unspecified, findSource: true },
     ...markedSignalling(),
     ...ikeRules(site),
     ...mobileNodeSecuritySite(site, keys),

@@ -90,6 +90,15 @@ export function ipv6Links(view: NetworkView, site: MobileNodeSite): ReadonlySet<
   return devices;
 }
 
+/** Links by which the home agent can be reached from an address of theirs, and home links: all that may carry the tunnel or be home. */
+export function uplinkDevices(view: NetworkView, site: MobileNodeSite): ReadonlySet<string> {
+  const candidates = [...homeLinks(view, site, NO_MEMORY), ...careOfAddresses(view, site, NO_MEMORY)];
+  return new Set(candidates.map(({ attachment }) => deviceOf(attachment)));
+}
+
+const deviceOf = (attachment: Attachment): string =>
+  attachment.kind === "home" ? attachment.device : attachment.careOf.device;
+
 /** Compared from the left; the lower one is better. */
 type Rank = readonly (number | string)[];
 

@@ -78,7 +78,7 @@ test("a home agent's life and end", async (t) => {
   });
 
   await t.test("SIGTERM takes everything out; SIGTERM during the start is obeyed too", async () => {
-    const nothing = ["dsmip", "4191", "4192"];
+    const nothing = ["dsmip", "4191", "4192", "4193"];
     const clean = (): void => {
       const left = inventory()
         .split("\n")

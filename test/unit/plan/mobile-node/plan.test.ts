@@ -49,7 +49,7 @@ const IPV4 = [
   "ip rule add priority 4188 from 0.0.0.0/32 to 169.254.0.0/16 table 254 proto 155",
   "ip rule add priority 4188 from 0.0.0.0/32 ipproto udp dport 67 table 254 proto 155",
   "ip rule add priority 4191 from 198.51.100.100/32 table 4191 proto 155",
-  "ip rule add priority 4192 from 0.0.0.0/32 table 4191 proto 155",
+  "ip rule add priority 4193 from 0.0.0.0/32 table 4191 proto 155",
 ];
 const out = (device: string): string[] => [
   `ip -6 route add ::/0 dev ${device} table 4191 proto 155 metric 1024 src 2001:db8:1::100`,
@@ -185,7 +185,8 @@ t.test("the site: home addresses on a device of their own, packets without a sou
     "ip fou add port 4191 gue",
     "ip link add dsmip-hoa mtu 1500 type dummy\nip link set dev dsmip-hoa mtu 1500 alias dsmipd up",
     "ip address add 2001:db8:1::100/128 dev dsmip-hoa proto 155 home nodad",
-    "ip -6 rule add priority 4191 from 2001:db8:1::100/128 table 4191 proto 155 # with FIB_RULE_FIND_SADDR, which ip has no word for",
+    "ip -6 rule add priority 4191 from 2001:db8:1::100/128 table 4191 proto 155",
+    "ip -6 rule add priority 4193 from 2001:db8:1::100/128 table 4191 proto 155 # with FIB_RULE_FIND_SADDR, which ip has no word for",
     "ip tuntap add dev dsmip-sig mode tun\nip link set dev dsmip-sig mtu 1400 alias dsmipd up",
     "ip -6 route add ::/0 dev dsmip-sig table 4192 proto 155 metric 1024",
     "ip -6 rule add priority 4190 from all fwmark 0x4191 table 4192 proto 155",

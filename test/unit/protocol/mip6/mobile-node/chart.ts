@@ -71,6 +71,8 @@ export const SITE: MobileNodeSite = {
   lifetimeSeconds: 600,
   forceUdp: false,
   natKeepaliveSeconds: 110,
+  localNetworks: "own",
+  exclude: [],
   previousCareOfGraceSeconds: 3,
 };
 

@@ -1,0 +1,74 @@
+/** Keeps the kernel's local networks as the machine's own routes have them, in a group of its own: what fails here holds up no handover. */
+import type { Seconds } from "../../base/time.js";
+import { planLocalNetworks } from "../../plan/mobile-node/local-networks.js";
+import type { MobileNodePlanSite } from "../../plan/site.js";
+import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/machine.js";
+import { backOff, PATH_RETRY_FIRST, PATH_RETRY_MAX } from "../../protocol/mip6/mobile-node/timers.js";
+import type { MobileNodeSite } from "../../protocol/movement/attachment.js";
+import { localNetworks } from "../../protocol/movement/local-networks.js";
+import type { NetworkView } from "../../protocol/movement/network-view.js";
+import type { Reconciler } from "../../reconcile/reconciler.js";
+
+export const NETWORKS_GROUP = "local networks";
+
+export class LocalNetworksKeeper {
+  readonly #site: MobileNodeSite;
+  readonly #planSite: MobileNodePlanSite;
+  readonly #reconciler: Pick<Reconciler, "setGroup" | "commit">;
+  readonly #later: (wait: Seconds, run: () => void) => void;
+  #view: NetworkView;
+  #busy: readonly string[] = [];
+  /** What was last asked for. */
+  #wanted = "";
+  #revision = 0;
+  #failures = 0;
+
+  constructor(parts: {
+    site: MobileNodeSite;
+    planSite: MobileNodePlanSite;
+    view: NetworkView;
+    reconciler: Pick<Reconciler, "setGroup" | "commit">;
+    later: (wait: Seconds, run: () => void) => void;
+  }) {
+    this.#site = parts.site;
+    this.#planSite = parts.planSite;
+    this.#view = parts.view;
+    this.#reconciler = parts.reconciler;
+    this.#later = parts.later;
+  }
+
+  /** The commit is the caller's. */
+  see(view: NetworkView): void {
+    this.#view = view;
+    this.#update();
+  }
+
+  /** The commit is the caller's. */
+  follow({ ingress, egress, homeDevice }: MobileNodeDataPath): void {
+    const ways = [...ingress, ...(egress === undefined ? [] : [egress])].map(({ device }) => device);
+    this.#busy = homeDevice === undefined ? ways : [...ways, homeDevice];
+    this.#update();
+  }
+
+  /** The kernel's answer; a refusal is tried again, unless the network has changed by then. */
+  answered(revision: number, failed: boolean): void {
+    if (revision !== this.#revision) return;
+    this.#failures = failed ? this.#failures + 1 : 0;
+    if (!failed) return;
+    this.#later(backOff(PATH_RETRY_FIRST, this.#failures - 1, PATH_RETRY_MAX), () => {
+      if (revision !== this.#revision) return;
+      this.#wanted = "";
+      this.#update();
+      this.#reconciler.commit();
+    });
+  }
+
+  #update(): void {
+    const networks = localNetworks(this.#view, this.#site, this.#busy);
+    const wanted = JSON.stringify(networks);
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    this.#revision += 1;
+    this.#reconciler.setGroup(NETWORKS_GROUP, planLocalNetworks(networks, this.#planSite), this.#revision);
+  }
+}
