@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { type KernelAssociation, kernelAssociations } from "../lib/associations.js";
+import { answers, CONTAINER, plugContainer, unplugContainer } from "../lib/containers.js";
 import { DIRECTIONS } from "../lib/exchange.js";
+import { describeFrame, ipLayersOf } from "../lib/frames.js";
 import { espForms, NAT_PORT, payloadForm } from "../lib/ike-wire.js";
 import { InClear } from "../lib/in-clear.js";
 import { type Abroad, begin, crossAll, spis, spisOf, TOUR, withoutAnswer } from "../lib/keys.js";
@@ -12,7 +14,11 @@ import { waitFor } from "../lib/wait.js";
 const ABROAD: readonly Abroad[] = ["six", "four", "nat"];
 
 test("protected payload", async (t) => {
-  const scene = await Scene.start(t, { ike: {}, profile: { protection: "esp" } });
+  const scene = await Scene.start(t, {
+    ike: {},
+    profile: { protection: "esp" },
+    mobileNode: { localNetworks: "own-and-visited", exclude: ["100.64.0.0/10", "2001:db8:77::/48"] },
+  });
   const { mobile, ha } = scene;
   const inClear = await InClear.watch(scene);
   await begin(scene, mobile, "six");
@@ -91,6 +97,26 @@ test("protected payload", async (t) => {
       assert.deepEqual(inClear.seen(), []);
     },
   );
+
+  await t.test("local networks are reached in clear, but never with a home address", async () => {
+    const here = mobile.node;
+    await scene.move(mobile, "six");
+    await plugContainer(t, mobile);
+    const container = await scene.net.capture(here, "br9");
+    for (const target of [CONTAINER[4], CONTAINER[6], "2001:db8:a::1"]) assert.ok(answers(here, target), target);
+    for (const target of [CONTAINER[6], "2001:db8:a::1", "2001:db8:77::1"])
+      answers(here, `-I ${mobile.home6} ${target}`);
+    for (const target of [CONTAINER[4], "100.64.7.1"]) answers(here, `-I ${mobile.home4} ${target}`);
+    answers(here, "2001:db8:77::1");
+    await scene.move(mobile, "four");
+    assert.ok(answers(here, "203.0.114.1"));
+    for (const target of ["203.0.114.1", "100.64.7.1"]) answers(here, `-I ${mobile.home4} ${target}`);
+    const homes: readonly string[] = [mobile.home4, mobile.home6];
+    const leaked = container.frames().filter((frame) => homes.includes(ipLayersOf(frame)[0]?.source ?? ""));
+    assert.deepEqual([...inClear.fromHome(mobile), ...leaked.map(describeFrame)], []);
+    await unplugContainer(mobile);
+    await crossAll(scene, mobile);
+  });
 
   const [node] = (await scene.homeAgent.security()).nodes;
   assert.equal(node?.ike?.remoteIdentity, "node1@example.org");

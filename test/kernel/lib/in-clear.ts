@@ -1,7 +1,7 @@
 /** Payload where none may be seen: watched on both sides of the home agent's tunnel. */
 import type { Capture, Frame } from "./capture.js";
 import { describeFrame, ipLayersOf } from "./frames.js";
-import type { Scene } from "./scene.js";
+import type { Mobile, Scene } from "./scene.js";
 import { STATION_PORT } from "./station.js";
 
 const carriesPayload = ({ layers }: Frame): boolean =>
@@ -20,6 +20,13 @@ export class InClear {
   private constructor(scene: Scene, accesses: readonly Capture[]) {
     this.#scene = scene;
     this.#accesses = accesses;
+  }
+
+  /** One line for each packet so far that left for an access with a home address as its source, whatever it carried. */
+  fromHome({ home4, home6 }: Mobile): readonly string[] {
+    const homes: readonly string[] = [home4, home6];
+    const frames = this.#accesses.flatMap((capture) => capture.frames());
+    return frames.filter((frame) => homes.includes(ipLayersOf(frame)[0]?.source ?? "")).map(describeFrame);
   }
 
   /** One line for each such packet so far. */

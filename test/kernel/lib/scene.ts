@@ -87,6 +87,8 @@ export interface SceneOptions {
   readonly ike?: IkeOptions;
   /** Further keys of the configuration's homeAgent section. */
   readonly homeAgent?: Readonly<Record<string, unknown>>;
+  /** Further keys of the configuration's mobileNode section. */
+  readonly mobileNode?: Readonly<Record<string, unknown>>;
   /** How the home agent's daemon is started. */
   readonly start?: StartOptions;
 }
@@ -274,7 +276,13 @@ function makeMobile(node: Node, number: number, files: DaemonFiles, options: Sce
         ...options.ike?.mobileNode,
       },
     }),
-    mobileNode: { homeAddress: home6, ipv4HomeAddress: home4, homePrefixes: HOME_PREFIXES, homeAgent: HOME_AGENT },
+    mobileNode: {
+      homeAddress: home6,
+      ipv4HomeAddress: home4,
+      homePrefixes: HOME_PREFIXES,
+      homeAgent: HOME_AGENT,
+      ...options.mobileNode,
+    },
     ...(options.profile && { tunnelProfile: options.profile }),
   });
   const careOf = {

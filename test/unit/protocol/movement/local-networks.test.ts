@@ -34,21 +34,24 @@ const given = (view: NetworkView, changes: Partial<typeof SITE> = {}, busy: read
 };
 const OWN = ["172.17.0.0/16 dev br9 src 172.17.0.1", "fd00:17::/64 dev br9 src fd00:17::1"];
 
-t.test("networks of links that are no uplink are local in both families, with their own source; an uplink's are not", (t) => {
-  const view = seen({ eth0: WIFI, br9: CONTAINERS }, ...TABLE);
-  t.strictSame(given(view), { own: OWN, visited: [] });
-  t.strictSame(given(view, { localNetworks: "none" }), { own: [], visited: [] });
-  t.strictSame(given(view, { localNetworks: "own-and-visited" }), {
-    own: OWN,
-    visited: ["2001:db8:a::/64 dev eth0 src 2001:db8:a::10", "203.0.113.0/24 dev eth0 src 203.0.113.10"],
-  });
-  t.strictSame(given(view, {}, ["br9"]).own, [], "a link that carries the tunnel is an uplink, chosen or not");
-  t.strictSame(given(view, { interfaces: ["br9"] }).own, [
-    "2001:db8:a::/64 dev eth0 src 2001:db8:a::10",
-    "203.0.113.0/24 dev eth0 src 203.0.113.10",
-  ]);
-  t.end();
-});
+t.test(
+  "networks of links that are no uplink are local in both families, with their own source; an uplink's are not",
+  (t) => {
+    const view = seen({ eth0: WIFI, br9: CONTAINERS }, ...TABLE);
+    t.strictSame(given(view), { own: OWN, visited: [] });
+    t.strictSame(given(view, { localNetworks: "none" }), { own: [], visited: [] });
+    t.strictSame(given(view, { localNetworks: "own-and-visited" }), {
+      own: OWN,
+      visited: ["2001:db8:a::/64 dev eth0 src 2001:db8:a::10", "203.0.113.0/24 dev eth0 src 203.0.113.10"],
+    });
+    t.strictSame(given(view, {}, ["br9"]).own, [], "a link that carries the tunnel is an uplink, chosen or not");
+    t.strictSame(given(view, { interfaces: ["br9"] }).own, [
+      "2001:db8:a::/64 dev eth0 src 2001:db8:a::10",
+      "203.0.113.0/24 dev eth0 src 203.0.113.10",
+    ]);
+    t.end();
+  },
+);
 
 t.test("default routes in disguise, the home agent's network, down links and our own are no local networks", (t) => {
   const tun = [onLink("0.0.0.0/1", "tun0"), onLink("128.0.0.0/1", "tun0"), onLink("2000::/3", "tun0")];
@@ -71,12 +74,15 @@ t.test("default routes in disguise, the home agent's network, down links and our
   t.end();
 });
 
-t.test("a visited network of the home network's numbers, and the home link's, go through the tunnel all the same", (t) => {
-  const site = { localNetworks: "own-and-visited" } as const;
-  t.strictSame(given(seen({ eth0: ["192.0.2.7/24"] }), site).visited, []);
-  t.strictSame(given(seen({ eth0: ["2001:db8:1::aa/64", "10.1.0.7/24"] }), site), { own: [], visited: [] });
-  t.end();
-});
+t.test(
+  "a visited network of the home network's numbers, and the home link's, go through the tunnel all the same",
+  (t) => {
+    const site = { localNetworks: "own-and-visited" } as const;
+    t.strictSame(given(seen({ eth0: ["192.0.2.7/24"] }), site).visited, []);
+    t.strictSame(given(seen({ eth0: ["2001:db8:1::aa/64", "10.1.0.7/24"] }), site), { own: [], visited: [] });
+    t.end();
+  },
+);
 
 t.test("what is excluded goes as the main table's routes do: those within it, and the narrowest around it", (t) => {
   const view = seen(
