@@ -11,6 +11,20 @@ import type { Purpose, Slots } from "./security/request-ids.js";
 /** RFC 5555 §8; the kernel's GUE port holds it, so signalling is steered to the next one. */
 export const DSMIP_PORT = 4191;
 export const SIGNALLING_PORT = 4192;
+/** Octets before the inner packet of a UDP tunnel. */
+export const UDP_HEADER = 8;
+
+/** Where our chains stand among everybody's (NF_IP_PRI_*). */
+export const HOOK_PRIORITY = {
+  /** Before connection tracking (-200) and before anybody's filter. */
+  first: -350,
+  /**
+   * In the input hook behind everybody's filter, which so sees packets as they were on the wire, and before connection tracking confirms
+   * an entry (2^31 - 1): what is dropped there leaves none.
+   */
+  last: 1000,
+} as const;
+
 export const TUN_DEVICE = "dsmip-sig";
 /** Socket mark of messages that go into the TUN device. */
 export const TUN_MARK = 0x4191;

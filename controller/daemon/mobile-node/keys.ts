@@ -1,9 +1,8 @@
 /** Key management of the mobile node: one home agent, one IKE SA that follows the care-of address. */
-import { createSocket } from "node:dgram";
 import type { MobileNodeConfig } from "../../../schemas/config.js";
 import type { MobileNodeIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
-import { type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
+import { type IpAddress, isIpv6 } from "../../base/ip.js";
 import { isComplete } from "../../ike/associations.js";
 import { connectionName, type IkePeers, mobileNodeConnection } from "../../ike/connections.js";
 import { type Credentials, loadCredentials } from "../../ike/credentials.js";
@@ -27,9 +26,9 @@ import { setTimer } from "../kernel.js";
 import type { Platform } from "../platform.js";
 import { KeyManagement, lossOf } from "../security/key-management.js";
 import { listIkeSas } from "../security/view.js";
+import { sendNothing } from "./opening.js";
 
 export const NODE_SECURITY_GROUP = "security";
-const DISCARD_PORT = 9;
 /** Time enough for charon's MOBIKE exchange and some repetitions. */
 const MOBIKE_MS = 5000;
 const NO_MOBIKE =
@@ -234,14 +233,6 @@ export class MobileNodeKeys {
     const prefix = this.#site.homePrefixes.find(({ address }) => isIpv6(address));
     if (prefix !== undefined) sendNothing(this.#site.homeAddress, prefix.address);
   }
-}
-
-function sendNothing(source: Ipv6Address, destination: IpAddress): void {
-  const socket = createSocket("udp6");
-  socket.on("error", () => socket.close()); // ignored: the way is not there just now, and the next acceptance tries again
-  socket.bind(0, source, () => {
-    socket.send(new Uint8Array(0), DISCARD_PORT, destination, () => socket.close());
-  });
 }
 
 function peersOf(config: MobileNodeConfig, ike: MobileNodeIke, site: MobileNodePlanSite): IkePeers {

@@ -30,6 +30,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
 import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
+import { sendNothing } from "./opening.js";
 
 export async function startMobileNode(
   config: MobileNodeConfig,
@@ -102,6 +103,8 @@ async function run(
         })
       : undefined;
   let stopped: (() => void) | undefined;
+  /** An acceptance of this turn has nobody shown yet where its way leads. */
+  let opening = false;
   const stepped = (input: MobileNodeInput, now = monotonicNow()): readonly MobileNodeEffect[] => {
     const next = step(state, input, now);
     state = next.state;
@@ -110,7 +113,7 @@ async function run(
   const loop = new MachineLoop<MobileNodeInput, MobileNodeEffect>(
     { step: stepped, nextDeadline: () => nextDeadline(state) },
     { kind: "timer" },
-    { perform, flush: () => platform.flush(), turnEnded: () => platform.reconciler.commit() },
+    { perform, flush: () => platform.flush(), turnEnded },
   );
 
   function plan(wanted: MobileNodeDataPath): void {
@@ -118,11 +121,29 @@ async function run(
     platform.reconciler.setGroup(group, objects, wanted.revision);
   }
 
+  function turnEnded(): void {
+    platform.reconciler.commit();
+    if (!opening) return;
+    opening = false;
+    void platform.reconciler.settled().then(openWay);
+  }
+
+  /** A stateful firewall lets protocols 4 and 41 in when it has seen them go out; UDP and ESP it has seen by the update. */
+  function openWay(): void {
+    const { registration, site } = state;
+    if (registration === undefined || registration.format === "udp" || planSite.profile.protection === "esp") return;
+    const { ipv4, ipv6 } = planSite.homeAgent;
+    sendNothing(site.homeAddress, ipv6);
+    if (registration.ipv4HomeAddress !== undefined && ipv4 !== undefined)
+      sendNothing(registration.ipv4HomeAddress, ipv4);
+  }
+
   function perform(effect: MobileNodeEffect): void {
     switch (effect.kind) {
       case "send":
         return platform.send(effect);
       case "notify":
+        opening ||= effect.event.event === "registration.completed";
         return platform.notify(effect);
       case "drop":
         return platform.drop(effect.reason, effect.detail);

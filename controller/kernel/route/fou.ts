@@ -1,15 +1,19 @@
 /**
  * UDP ports of the kernel's FOU/GUE receiver ⇄ generic netlink family "fou". What is particular:
  * - Ports carry no owner. Ours are those named to the codec (the configuration's) and those it made; others are never listed as ours.
+ * - The kernel tells ports apart by their local address too and FOU_CMD_DEL must name it, but a port for any address excludes all others
+ *   with its number: so identity is family and port, and a change of the address is a removal and a creation.
  * - With GUE the attribute FOU_ATTR_IPPROTO must be absent: newer kernels answer ERANGE to a zero.
  * - An existing one shows as EADDRINUSE (its own socket holds the port) or EALREADY, a missing one as EINVAL.
  * Source: linux/fou.h.
  */
+import { IPV4_ANY, ipToBytes, ipv4FromBytes } from "../../base/ip.js";
 import { AttributeWriter, readAttributes } from "../../netlink/attribute.js";
 import { EADDRINUSE, EALREADY, EINVAL } from "../../netlink/errno.js";
 import { GENERIC_HEADER_LENGTH, genericHeader } from "../../netlink/generic.js";
 import {
   FOU_ATTR_AF,
+  FOU_ATTR_LOCAL_V4,
   FOU_ATTR_PORT,
   FOU_ATTR_TYPE,
   FOU_CMD_ADD,
@@ -45,16 +49,20 @@ export function fouCodec(ports: Iterable<number>): ObjectCodec<FouPort> {
       const family = familyOfNumber(attributes.get(FOU_ATTR_AF)?.u8() ?? 0);
       if (port === undefined || family === undefined || attributes.get(FOU_ATTR_TYPE)?.u8() !== FOU_ENCAP_GUE)
         return undefined;
-      return ownOnly && !ours.has(port) ? undefined : { kind: "fou-port", family, port, encapsulation: "gue" };
+      if (ownOnly && !ours.has(port)) return undefined;
+      const address = attributes.get(FOU_ATTR_LOCAL_V4)?.payload;
+      const local = address === undefined ? IPV4_ANY : ipv4FromBytes(address);
+      return { kind: "fou-port", family, port, encapsulation: "gue", ...(local !== IPV4_ANY && { local }) };
     },
   };
 }
 
-function request(command: number, { family, port }: FouPort, withType: boolean): NetlinkRequest {
-  const writer = new AttributeWriter(48)
+function request(command: number, { family, port, local }: FouPort, withType: boolean): NetlinkRequest {
+  const writer = new AttributeWriter(56)
     .raw(genericHeader(command, VERSION))
     .u16be(FOU_ATTR_PORT, port)
     .u8(FOU_ATTR_AF, familyNumber(family));
+  if (local !== undefined) writer.bytes(FOU_ATTR_LOCAL_V4, ipToBytes(local));
   return fou((withType ? writer.u8(FOU_ATTR_TYPE, FOU_ENCAP_GUE) : writer).finish());
 }
 

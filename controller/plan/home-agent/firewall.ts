@@ -1,9 +1,9 @@
 /**
- * The home agent's nftables table: signalling steered to us, spoofed payload dropped before decapsulation, outer headers completed.
- * KERNEL.md tells the reason of every chain.
+ * The home agent's nftables table: signalling steered to us, spoofed payload dropped before decapsulation, outer headers completed, and
+ * nothing of it tracked. KERNEL.md tells the reason of every chain.
  */
 
-import type { NftChain, NftSet, NftTable } from "../objects/firewall.js";
+import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
 import {
   accept,
   clearUdpChecksum,
@@ -31,13 +31,15 @@ import { markEspInUdp, rareProtocols, TYPED_MESSAGES_CHAIN, toRareProtocols } fr
 import {
   DEVICE,
   DSMIP_PORT,
+  HOOK_PRIORITY,
   type HomeAgentPlanSite,
   SIGNALLING_PORT,
+  UDP_HEADER,
   usesEspTunnels,
   usesPlainTunnels,
 } from "../site.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone } from "./output.js";
-import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./sets.js";
+import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS } from "./sets.js";
 
 /** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
 const SIGNALLING_HEADERS = [43, 50, 60, 135];
@@ -50,6 +52,7 @@ const COUNTERS = [
   "send-only",
   "tunnelled-signalling",
   "signalling",
+  "signalling-port",
   "no-port",
 ] as const;
 
@@ -65,8 +68,9 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
   const chains = [
     ...prerouting(site),
     ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
-    ...(site.addresses.ipv4 === undefined ? [] : [steer(site)]),
-    ...(plain ? [...input(site), ...inputChains(), ...outputIpv4(site), ...outputIpv6(site)] : outputOfEspAlone(site)),
+    ...input(site),
+    ...(site.addresses.ipv4 === undefined ? [] : [STEER]),
+    ...(plain ? [...inputChains(site), ...outputIpv4(site), ...outputIpv6(site)] : outputOfEspAlone(site)),
   ];
   return {
     kind: "nft-table",
@@ -85,17 +89,26 @@ const counts = ({ rules }: NftChain, name: string): boolean =>
 function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv4, ipv6 } = site.addresses;
   const plain = usesPlainTunnels(site);
-  const rare = rareProtocols({ esp: usesEspTunnels(site), typed: site.negotiated !== undefined });
-  const untracked = plain ? [PROTOCOL.ipv4, PROTOCOL.ipv6].map((protocol) => rule(l4proto(protocol), notrack)) : [];
+  const rare = rareProtocols({
+    espTo: usesEspTunnels(site) ? [ipv6, ...(ipv4 === undefined ? [] : [ipv4])] : [],
+    typed: site.negotiated !== undefined,
+  });
+  const untracked = (...protocols: readonly number[]): readonly NftRule[] =>
+    protocols.map((protocol) => rule(l4proto(protocol), notrack, accept));
+  const tunnels = untracked(
+    ...(plain ? [PROTOCOL.ipv4, PROTOCOL.ipv6] : []),
+    ...(usesEspTunnels(site) ? [] : [PROTOCOL.esp]),
+  );
+  const ike = site.negotiated === undefined ? [] : IKE_PORTS.map((port) => rule(udpPort("dport", port), notrack));
   return [
     {
       name: "prerouting",
-      base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
+      base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
         ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
         ...(rare.length === 0 ? [] : [toRareProtocols]),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
-        ...(plain ? [rule(ipField("daddr", ipv6), jump("to-ipv6"))] : []),
+        rule(ipField("daddr", ipv6), jump("to-ipv6")),
       ],
     },
     ...rare,
@@ -105,47 +118,49 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
           {
             name: "to-ipv4",
             rules: [
-              ...(usesEspTunnels(site) ? [markEspInUdp([], [accept])] : []),
-              rule(udpPort("dport", DSMIP_PORT), jump("steer")),
-              ...untracked,
+              ...(usesEspTunnels(site) ? [markEspInUdp([], [notrack, accept])] : []),
+              rule(udpPort("dport", DSMIP_PORT), notrack, accept),
+              ...tunnels,
+              ...ike,
             ],
           },
         ]),
-    ...(plain ? [{ name: "to-ipv6", rules: untracked }] : []),
+    { name: "to-ipv6", rules: [...tunnels, ...untracked(PROTOCOL.mobility), ...ike] },
   ];
 }
 
-/** A mobility message to ourselves goes to the signalling port; everything else on the DSMIPv6 port is payload. */
-function steer({ addresses }: HomeAgentPlanSite): NftChain {
-  return {
-    name: "steer",
-    rules: [
-      rule(
-        innerVersion(UDP_HEADER, 6),
-        innerAddress(UDP_HEADER + 24, addresses.ipv6),
-        innerOctetIn(UDP_HEADER + 6, SIGNALLING_SET.name),
-        setUdpPort("dport", SIGNALLING_PORT),
-        clearUdpChecksum,
-        count("signalling"),
-      ),
-      rule(notrack),
-    ],
-  };
-}
+/** A mobility message to ourselves goes on to the signalling port. */
+const STEER: NftChain = {
+  name: "steer",
+  rules: [rule(setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum, count("signalling"), accept)],
+};
 
-function input({ addresses }: HomeAgentPlanSite): readonly NftChain[] {
-  const { ipv4, ipv6 } = addresses;
+const toSteer = ({ addresses }: HomeAgentPlanSite): NftRule =>
+  rule(
+    innerVersion(UDP_HEADER, 6),
+    innerAddress(UDP_HEADER + 24, addresses.ipv6),
+    innerOctetIn(UDP_HEADER + 6, SIGNALLING_SET.name),
+    jump(STEER.name),
+  );
+
+/** After everybody else's filter, which is to see what was on the wire: what we rewrite, nobody has opened a port for. */
+function input(site: HomeAgentPlanSite): readonly NftChain[] {
+  const { ipv4, ipv6 } = site.addresses;
+  const plain = usesPlainTunnels(site);
   return [
     {
       name: "input",
-      base: { type: "filter", hook: "input", priority: 0, policy: "accept" },
+      base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
       rules: [
         // Whose it is, ESP says itself.
         rule(l4proto(PROTOCOL.esp), accept),
-        rule(l4proto(PROTOCOL.mobility), inputDevices(DEVICE.receivePrefix), count("tunnelled-signalling"), drop),
+        ...(plain
+          ? [rule(l4proto(PROTOCOL.mobility), inputDevices(DEVICE.receivePrefix), count("tunnelled-signalling"), drop)]
+          : []),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("in-ipv4"))]),
-        rule(toInternalAddresses, count("spoofed-ipv4"), drop),
-        rule(ipField("daddr", ipv6), jump("in-ipv6")),
+        ...(plain
+          ? [rule(toInternalAddresses, count("spoofed-ipv4"), drop), rule(ipField("daddr", ipv6), jump("in-ipv6"))]
+          : []),
       ],
     },
     ...(ipv4 === undefined
@@ -155,24 +170,49 @@ function input({ addresses }: HomeAgentPlanSite): readonly NftChain[] {
             name: "in-ipv4",
             rules: [
               rule(udpPort("dport", DSMIP_PORT), jump("in-udp")),
-              rule(l4proto(PROTOCOL.ipv6), jump("in-ipv4-6")),
-              rule(l4proto(PROTOCOL.ipv4), jump("in-ipv4-4")),
+              ...(plain
+                ? [rule(l4proto(PROTOCOL.ipv6), jump("in-ipv4-6")), rule(l4proto(PROTOCOL.ipv4), jump("in-ipv4-4"))]
+                : []),
+              // Only what has been steered may get there: that is past this rule already.
+              rule(udpPort("dport", SIGNALLING_PORT), count("signalling-port"), drop),
             ],
           },
+          { name: "in-udp", rules: [toSteer(site), ...(plain ? FROM_UDP : [])] },
         ]),
-    {
-      name: "in-ipv6",
-      rules: [rule(l4proto(PROTOCOL.ipv6), jump("in-ipv6-6")), rule(l4proto(PROTOCOL.ipv4), jump("in-ipv6-4"))],
-    },
+    ...(plain
+      ? [
+          {
+            name: "in-ipv6",
+            rules: [rule(l4proto(PROTOCOL.ipv6), jump("in-ipv6-6")), rule(l4proto(PROTOCOL.ipv4), jump("in-ipv6-4"))],
+          },
+        ]
+      : []),
   ];
 }
 
-/** Outer source (and port) must be the registered one of the inner source. Inner source: octet 8 of an IPv6 header, 12 of an IPv4 one. */
-function inputChains(): readonly NftChain[] {
-  const inner6 = innerField(8, 16);
-  const inner4 = innerField(12, 4);
-  const inUdp6 = [KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 8, 16)];
-  const inUdp4 = [KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 12, 4)];
+/** Inner source: octet 8 of an IPv6 header, 12 of an IPv4 one. */
+const inner6 = innerField(8, 16);
+const inner4 = innerField(12, 4);
+
+/** GUE has other variants and protocols, and control messages: nothing but an IP header that directly follows UDP is let in. */
+const FROM_UDP: readonly NftRule[] = [
+  rule(
+    innerVersion(UDP_HEADER, 6),
+    keyIn([KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 8, 16)], SETS.udp6.name),
+    accept,
+  ),
+  rule(innerVersion(UDP_HEADER, 6), count("spoofed-udp"), drop),
+  rule(
+    innerVersion(UDP_HEADER, 4),
+    keyIn([KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 12, 4)], SETS.udp4.name),
+    accept,
+  ),
+  rule(innerVersion(UDP_HEADER, 4), count("spoofed-udp"), drop),
+  rule(count("bad-version"), drop),
+];
+
+/** Outer source (and port) must be the registered one of the inner source. */
+function inputChains({ addresses }: HomeAgentPlanSite): readonly NftChain[] {
   const strict = (name: string, fields: Parameters<typeof keyIn>[0], set: string, counter: string): NftChain => ({
     name,
     rules: [rule(keyIn(fields, set), accept), rule(count(counter), drop)],
@@ -184,18 +224,12 @@ function inputChains(): readonly NftChain[] {
     rules: [rule(keyIn(fields, set), accept), rule(hasTransportHeader, count("spoofed-ipv6"), drop)],
   });
   return [
-    {
-      name: "in-udp",
-      rules: [
-        rule(innerVersion(UDP_HEADER, 6), keyIn(inUdp6, SETS.udp6.name), accept),
-        rule(innerVersion(UDP_HEADER, 6), count("spoofed-udp"), drop),
-        rule(innerVersion(UDP_HEADER, 4), keyIn(inUdp4, SETS.udp4.name), accept),
-        rule(innerVersion(UDP_HEADER, 4), count("spoofed-udp"), drop),
-        rule(count("bad-version"), drop),
-      ],
-    },
-    strict("in-ipv4-6", [KEY.ip4Source, inner6], SETS.ipv4_6.name, "spoofed-ipv4"),
-    strict("in-ipv4-4", [KEY.ip4Source, inner4], SETS.ipv4_4.name, "spoofed-ipv4"),
+    ...(addresses.ipv4 === undefined
+      ? []
+      : [
+          strict("in-ipv4-6", [KEY.ip4Source, inner6], SETS.ipv4_6.name, "spoofed-ipv4"),
+          strict("in-ipv4-4", [KEY.ip4Source, inner4], SETS.ipv4_4.name, "spoofed-ipv4"),
+        ]),
     fragmentTolerant("in-ipv6-6", [KEY.ip6Source, inner6], SETS.ipv6_6.name),
     fragmentTolerant("in-ipv6-4", [KEY.ip6Source, inner4], SETS.ipv6_4.name),
   ];

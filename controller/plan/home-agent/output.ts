@@ -1,5 +1,5 @@
 /** What leaves the home agent in a tunnel: its outer header is completed in the output hook. KERNEL.md tells the reason of every chain. */
-import type { Ipv4Address } from "../../base/ip.js";
+import type { IpAddress, Ipv4Address } from "../../base/ip.js";
 import type { NftChain, NftRule } from "../objects/firewall.js";
 import {
   accept,
@@ -27,13 +27,15 @@ import {
 import { dressEsp, sentEsp } from "../security/esp-firewall.js";
 import {
   DSMIP_PORT,
+  HOOK_PRIORITY,
   type HomeAgentPlanSite,
   internalAddress,
   SIGNALLING_PORT,
   tunnelClasses,
+  UDP_HEADER,
   usesEspTunnels,
 } from "../site.js";
-import { CLASS_MAP, FIRST, PROTOCOL, SETS, UDP_HEADER } from "./sets.js";
+import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS } from "./sets.js";
 
 /**
  * Every NBMA device sends from an internal address; here the packet gets the home agent's, its TTL, and for UDP the node's port. The chain
@@ -50,17 +52,18 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
   return [
     {
       name: "output-ipv4",
-      base: { type: "route", hook: "output", priority: FIRST, policy: "accept" },
+      base: { type: "route", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
         rule(family(6), accept),
         ...(usesEspTunnels(site) ? [rule(sentEsp, jump("esp-4"))] : []),
         ...perDevice,
         signallingPort(ipv4),
+        ...untrackedIke(site, ipv4),
       ],
     },
     ...espChain(site, 4),
     ...outputUdp(ipv4),
-    { name: "out-ipv4", rules: [rule(setIpv4Source(ipv4), notrack)] },
+    { name: "out-ipv4", rules: [rule(setIpv4Source(ipv4), notrack, accept)] },
   ];
 }
 
@@ -73,12 +76,17 @@ export function outputOfEspAlone(site: HomeAgentPlanSite): readonly NftChain[] {
   return [
     {
       name: "output",
-      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
         ...versions.flatMap((version) =>
           few ? dressEsp(version, classes, family(version)) : [rule(family(version), sentEsp, jump(`esp-${version}`))],
         ),
+        ...(few ? [rule(sentEsp, notrack, accept)] : []),
         ...(ipv4 === undefined ? [] : [signallingPort(ipv4)]),
+        ...Object.values(site.addresses).flatMap((address) =>
+          address === undefined ? [] : untrackedIke(site, address),
+        ),
+        ...untrackedSignalling(site),
       ],
     },
     ...(few ? [] : versions.flatMap((version) => espChain(site, version))),
@@ -96,10 +104,22 @@ function signallingPort(ipv4: Ipv4Address): NftRule {
   );
 }
 
+/** Signalling over IPv6, before ESP and under it, and on its way into the TUN device. */
+function untrackedSignalling({ addresses: { ipv6 } }: HomeAgentPlanSite): readonly NftRule[] {
+  return [PROTOCOL.esp, PROTOCOL.mobility].map((protocol) =>
+    rule(ipField("saddr", ipv6), l4proto(protocol), notrack, accept),
+  );
+}
+
+function untrackedIke({ negotiated }: HomeAgentPlanSite, address: IpAddress): readonly NftRule[] {
+  if (negotiated === undefined) return [];
+  return IKE_PORTS.map((port) => rule(ipField("saddr", address), udpPort("sport", port), notrack));
+}
+
 /** The outer header of protected payload, which has no further business in the chain. */
 function espChain(site: HomeAgentPlanSite, version: 4 | 6): readonly NftChain[] {
   if (!usesEspTunnels(site)) return [];
-  return [{ name: `esp-${version}`, rules: [...dressEsp(version, tunnelClasses(site)), rule(accept)] }];
+  return [{ name: `esp-${version}`, rules: [...dressEsp(version, tunnelClasses(site)), rule(notrack, accept)] }];
 }
 
 function outputUdp(ipv4: Ipv4Address): readonly NftChain[] {
@@ -127,19 +147,24 @@ export function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
   return [
     {
       name: "output-ipv6",
-      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
         rule(family(4), accept),
         ...(usesEspTunnels(site) ? [rule(sentEsp, jump("esp-6"))] : []),
         rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv6), jump("out-ipv6-6")),
         rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv4), jump("out-ipv6-4")),
+        ...untrackedSignalling(site),
+        ...untrackedIke(site, ipv6),
       ],
     },
     ...espChain(site, 6),
-    { name: "out-ipv6-6", rules: [rule(notrack), ...unlessFixed(24, 16, SETS.fixed6.name), rule(copyClassFromIpv6)] },
+    {
+      name: "out-ipv6-6",
+      rules: [rule(notrack), ...unlessFixed(24, 16, SETS.fixed6.name), rule(copyClassFromIpv6, accept)],
+    },
     {
       name: "out-ipv6-4",
-      rules: [rule(notrack), ...unlessFixed(16, 4, SETS.fixed4.name), rule(copyClassFromIpv4(CLASS_MAP.name))],
+      rules: [rule(notrack), ...unlessFixed(16, 4, SETS.fixed4.name), rule(copyClassFromIpv4(CLASS_MAP.name), accept)],
     },
   ];
 }

@@ -86,7 +86,8 @@ function ipv4Objects(site: HomeAgentPlanSite, local: Ipv4Address): readonly Kern
     link: { type: "sit", local, ttl: 0, trafficClass: "inherit", pathMtuDiscovery: false },
   };
   return [
-    { kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" },
+    // Bound, or GUE to any other address of the machine would come out of UDP past everybody's filter.
+    { kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue", local },
     ...deviceObjects(receiver, INTERNAL_ADDRESS.receiveIpv4),
     ...tunnelClasses(site).flatMap((one) => [...sendObjects(site, "ipv4", one), ...sendObjects(site, "udp", one)]),
     // The kernel gives each sit device a route for ::/96, through which anybody could send IPv4 packets in our name.

@@ -1,10 +1,9 @@
 /** What the home agent's firewall knows of its bindings, and numbers of its chains. Names of sets: outer format and inner family. */
 import type { NftSet } from "../objects/firewall.js";
+import { ESP_UDP_PORT } from "../site.js";
 
-/** Before connection tracking (-200) and before anybody's filter. */
-export const FIRST = -350;
-/** Octets before the inner packet of a UDP tunnel. */
-export const UDP_HEADER = 8;
+/** IKE, and IKE and ESP behind a NAT (RFC 7296 §2.23). */
+export const IKE_PORTS = [500, ESP_UDP_PORT] as const;
 export const PROTOCOL = { ipv4: 4, ipv6: 41, esp: 50, mobility: 135 } as const;
 
 export const SETS = {

@@ -1,8 +1,8 @@
 /**
  * The mobile node's nftables table: acknowledgements over UDP steered to us, payload accepted from the home agent for our home addresses
- * only, and the outer TTL. KERNEL.md tells the reasons.
+ * only, and the outer TTL. What goes to the home agent is tracked if anything is, so that its answers are those of a known connection for
+ * a stateful firewall. KERNEL.md tells the reasons.
  */
-
 import type { NftChain, NftSet, NftTable } from "../objects/firewall.js";
 import {
   accept,
@@ -19,18 +19,16 @@ import {
   ipField,
   jump,
   l4proto,
-  notrack,
   rule,
   setIpv4Ttl,
   setUdpPort,
+  toInternalAddresses,
   udpPort,
 } from "../objects/nft-clauses.js";
 import { OWNERSHIP } from "../objects/objects.js";
 import { dressEsp, markEspInUdp, sentEsp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "../security/esp-firewall.js";
-import { DSMIP_PORT, type MobileNodePlanSite, SIGNALLING_PORT } from "../site.js";
+import { DSMIP_PORT, HOOK_PRIORITY, type MobileNodePlanSite, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
 
-const FIRST = -350;
-const UDP_HEADER = 8;
 const PROTOCOL = { ipv4: 4, ipv6: 41, mobility: 135 } as const;
 /** Where the destination stands in an inner IPv6 and IPv4 header, and the source in an IPv6 one. */
 const INNER = { destination6: 24, destination4: 16, source6: 8, nextHeader: 6 } as const;
@@ -51,7 +49,13 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
     kind: "nft-table",
     family: "inet",
     name: OWNERSHIP.nftTable,
-    counters: ["spoofed-udp", "spoofed-ipv4", "spoofed-ipv6", "tunnelled-signalling", "signalling"],
+    counters: [
+      "spoofed-udp",
+      "spoofed-ipv4",
+      "spoofed-ipv6",
+      "tunnelled-signalling",
+      ...(site.homeAgent.ipv4 === undefined ? [] : ["signalling-arrived", "signalling", "signalling-port"]),
+    ],
     sets: [SIGNALLING_SET],
     chains: [...ipv4Chains(site), ...espChains(site), input(site), ...ipv6Chains(site)],
   };
@@ -65,49 +69,45 @@ function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): Clause | 
 }
 
 function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
-  const { ipv4, ipv6 } = site.homeAgent;
+  const { ipv4 } = site.homeAgent;
   if (ipv4 === undefined) return [];
   const from = ipField("saddr", ipv4);
   const to = ipField("daddr", ipv4);
   const ttl = setIpv4Ttl(site.profile.ttl);
-  const esp = usesEsp(site);
   return [
     {
       name: "prerouting",
-      base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
+      base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
-        ...(esp ? [markEspInUdp([from])] : []),
-        rule(from, udpPort("dport", DSMIP_PORT), jump("steer")),
-        rule(from, l4proto(PROTOCOL.ipv4), notrack),
-        rule(from, l4proto(PROTOCOL.ipv6), notrack),
+        ...(usesEsp(site) ? [markEspInUdp([from])] : []),
+        rule(from, udpPort("dport", DSMIP_PORT), ...ourSignalling(site), count("signalling-arrived")),
       ],
     },
     {
       name: "steer",
-      rules: [
-        rule(
-          innerVersion(UDP_HEADER, 6),
-          innerAddress(UDP_HEADER + INNER.source6, ipv6),
-          innerAddress(UDP_HEADER + INNER.destination6, site.homeAddress),
-          innerOctetIn(UDP_HEADER + INNER.nextHeader, SIGNALLING_SET.name),
-          setUdpPort("dport", SIGNALLING_PORT),
-          clearUdpChecksum,
-          count("signalling"),
-        ),
-        rule(notrack),
-      ],
+      rules: [rule(setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum, count("signalling"), accept)],
     },
     {
       name: "output",
-      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
-        rule(to, udpPort("sport", SIGNALLING_PORT), setUdpPort("sport", DSMIP_PORT), clearUdpChecksum, notrack),
+        rule(to, udpPort("sport", SIGNALLING_PORT), setUdpPort("sport", DSMIP_PORT), clearUdpChecksum),
         // A fixed TTL on the device would force DF on packets that allow fragments.
-        rule(to, udpPort("sport", DSMIP_PORT), ttl, notrack),
-        rule(to, l4proto(PROTOCOL.ipv4), ttl, notrack),
-        rule(to, l4proto(PROTOCOL.ipv6), ttl, notrack),
+        rule(to, udpPort("sport", DSMIP_PORT), ttl),
+        rule(to, l4proto(PROTOCOL.ipv4), ttl),
+        rule(to, l4proto(PROTOCOL.ipv6), ttl),
       ],
     },
+  ];
+}
+
+/** An inner packet of the home agent to us that may hold a mobility message. */
+function ourSignalling({ homeAgent, homeAddress }: MobileNodePlanSite): readonly Clause[] {
+  return [
+    innerVersion(UDP_HEADER, 6),
+    innerAddress(UDP_HEADER + INNER.source6, homeAgent.ipv6),
+    innerAddress(UDP_HEADER + INNER.destination6, homeAddress),
+    innerOctetIn(UDP_HEADER + INNER.nextHeader, SIGNALLING_SET.name),
   ];
 }
 
@@ -122,12 +122,12 @@ function espChains(site: MobileNodePlanSite): readonly NftChain[] {
     TYPED_MESSAGES_CHAIN,
     {
       name: "prerouting-ipv6",
-      base: { type: "filter", hook: "prerouting", priority: FIRST, policy: "accept" },
+      base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: toTypedMessages,
     },
     {
       name: "output-esp",
-      base: { type: "filter", hook: "output", priority: FIRST, policy: "accept" },
+      base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [rule(sentEsp, family(4), jump("esp-4")), rule(sentEsp, family(6), jump("esp-6"))],
     },
     { name: "esp-4", rules: dressEsp(4, [profile]) },
@@ -140,7 +140,7 @@ function input(site: MobileNodePlanSite): NftChain {
   const { ipv4, ipv6 } = site.homeAgent;
   return {
     name: "input",
-    base: { type: "filter", hook: "input", priority: 0, policy: "accept" },
+    base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
     rules: [
       rule(inputDevices(TUNNEL_PREFIX), l4proto(PROTOCOL.mobility), count("tunnelled-signalling"), drop),
       ...(ipv4 === undefined
@@ -148,9 +148,12 @@ function input(site: MobileNodePlanSite): NftChain {
         : [
             rule(ipField("saddr", ipv4), udpPort("dport", DSMIP_PORT), udpPort("sport", DSMIP_PORT), jump("in-udp")),
             rule(udpPort("dport", DSMIP_PORT), count("spoofed-udp"), drop),
+            // Only what has been steered may get there: that is past this rule already.
+            rule(udpPort("dport", SIGNALLING_PORT), count("signalling-port"), drop),
             rule(ipField("saddr", ipv4), l4proto(PROTOCOL.ipv6), jump("in-ipv4-6")),
             rule(ipField("saddr", ipv4), l4proto(PROTOCOL.ipv4), jump("in-ipv4-4")),
           ]),
+      rule(toInternalAddresses, count("spoofed-ipv4"), drop),
       rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv6), jump("in-ipv6-6")),
       rule(ipField("saddr", ipv6), l4proto(PROTOCOL.ipv4), jump("in-ipv6-4")),
     ],
@@ -179,7 +182,10 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
     site.homeAgent.ipv4 === undefined
       ? []
       : [
-          { name: "in-udp", rules: [...udp, rule(count("spoofed-udp"), drop)] },
+          {
+            name: "in-udp",
+            rules: [rule(...ourSignalling(site), jump("steer")), ...udp, rule(count("spoofed-udp"), drop)],
+          },
           strict("in-ipv4-6", 6, "spoofed-ipv4"),
           strict("in-ipv4-4", 4, "spoofed-ipv4"),
         ];

@@ -61,8 +61,8 @@ function option(name: string, value: string | number | undefined): string | unde
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
-function formatFouPort({ family, port, encapsulation }: FouPort): string {
-  return words(family === 6 ? "ip -6 fou add port" : "ip fou add port", port, encapsulation);
+function formatFouPort({ family, port, encapsulation, local }: FouPort): string {
+  return words(family === 6 ? "ip -6 fou add port" : "ip fou add port", port, encapsulation, option("local", local));
 }
 
 function formatLink(link: Link): string {

@@ -10,6 +10,8 @@ export interface FouPort {
   readonly family: 4 | 6;
   readonly port: number;
   readonly encapsulation: "gue";
+  /** Only what is for this address; absent: any address of the machine, broadcast included. */
+  readonly local?: Ipv4Address;
 }
 
 export interface TunnelHeaderSpec {

@@ -1,15 +1,18 @@
 /** What the firewalls of both roles do for payload in ESP: which state a packet meets, and the outer header of what leaves. */
 
+import type { IpAddress } from "../../base/ip.js";
 import type { NftChain, NftRule } from "../objects/firewall.js";
 import {
   accept,
   type Clause,
   icmpv6,
+  ipField,
   jump,
   l4proto,
   l4protoFrom,
   markIs,
   mobilityHeader,
+  notrack,
   rule,
   setIpv4Dscp,
   setIpv4Ttl,
@@ -48,8 +51,16 @@ export const toTypedMessages: readonly NftRule[] = [MOBILITY_HEADER, ICMPV6].map
  * What is neither TCP, UDP nor a tunnel: ESP goes its way at once, and typed messages are marked. One comparison keeps all other payload
  * out of here.
  */
-export function rareProtocols(options: { readonly esp: boolean; readonly typed: boolean }): readonly NftChain[] {
-  const rules = [...(options.esp ? [rule(l4proto(ESP), accept)] : []), ...(options.typed ? toTypedMessages : [])];
+export function rareProtocols(options: {
+  /** Where ESP is ours, which is not tracked; none: ESP is no tunnel here. */
+  readonly espTo: readonly IpAddress[];
+  readonly typed: boolean;
+}): readonly NftChain[] {
+  const rules = [
+    ...options.espTo.map((address) => rule(l4proto(ESP), ipField("daddr", address), notrack, accept)),
+    ...(options.espTo.length === 0 ? [] : [rule(l4proto(ESP), accept)]),
+    ...(options.typed ? toTypedMessages : []),
+  ];
   return rules.length === 0 ? [] : [{ name: RARE_PROTOCOLS, rules }];
 }
 const RARE_PROTOCOLS = "rare-protocols";

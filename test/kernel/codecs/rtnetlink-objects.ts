@@ -178,7 +178,7 @@ export const PLAIN: readonly KernelObject[] = [
 ];
 
 export const TUNNELS: readonly KernelObject[] = [
-  { kind: "fou-port", family: 4, port: 4191, encapsulation: "gue" },
+  { kind: "fou-port", family: 4, port: 4191, encapsulation: "gue", local: ipv4("127.0.0.1") },
   { kind: "fou-port", family: 6, port: 4191, encapsulation: "gue" },
   NBMA,
   OVER_UDP,

@@ -177,7 +177,7 @@ test("tunnels, their routes and FOU ports: ip reads what we write", { skip }, as
       .split("\n")
       .map((line) => line.trim())
       .sort(),
-    ["port 4191 gue", "port 4191 gue -6"],
+    ["port 4191 gue -6", "port 4191 gue local 127.0.0.1"],
   );
 
   assert.deepEqual(errorsOf(await kernel.apply(all.toReversed().map(remove))), []);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { fromHex, toHex } from "../../../../controller/base/bytes.js";
 import { DecodeError, EncodeError } from "../../../../controller/base/errors.js";
-import { type IpAddress, ipv4, ipv6, parsePrefix } from "../../../../controller/base/ip.js";
+import { type IpAddress, ipToBytes, ipv4, ipv6, parsePrefix } from "../../../../controller/base/ip.js";
 import type { KernelNames } from "../../../../controller/kernel/codec.js";
 import { addressCodec } from "../../../../controller/kernel/route/address.js";
 import { fouCodec } from "../../../../controller/kernel/route/fou.js";
@@ -263,6 +263,31 @@ t.test("FOU ports: ours are those that were named or made", (t) => {
     "newer kernels answer ERANGE",
   );
   t.match(codec.decode(answer(5555), NAMES, true), { port: 5555 });
+  t.end();
+});
+
+t.test("a FOU port of one address: named when it is made and when it is removed, and read back", (t) => {
+  const codec = fouCodec([4191]);
+  const local = ipv4("203.0.113.1");
+  const bound = { kind: "fou-port", family: 4, port: 4191, encapsulation: "gue", local } as const;
+  const answer = (address: string) => ({
+    type: 33,
+    flags: 0,
+    body: new AttributeWriter()
+      .raw(Uint8Array.of(rt.FOU_CMD_GET, 1, 0, 0))
+      .u16be(rt.FOU_ATTR_PORT, 4191)
+      .u8(rt.FOU_ATTR_AF, rt.AF_INET)
+      .u8(rt.FOU_ATTR_TYPE, rt.FOU_ENCAP_GUE)
+      .bytes(rt.FOU_ATTR_LOCAL_V4, ipToBytes(ipv4(address)))
+      .finish(),
+  });
+  t.strictSame(codec.decode(answer("203.0.113.1"), NAMES, true), bound);
+  t.notOk("local" in (codec.decode(answer("0.0.0.0"), NAMES, true) ?? {}), "any address");
+  for (const [request] of [codec.create(bound, NAMES), codec.remove(bound, NAMES)]) {
+    const attributes = readAttributes(request?.body.subarray(4) ?? new Uint8Array(0));
+    t.strictSame(Buffer.from(attributes.get(rt.FOU_ATTR_LOCAL_V4)?.payload ?? []), Buffer.from(ipToBytes(local)));
+  }
+  t.equal(codec.update(bound, { ...bound }, NAMES), undefined, "another address is another socket");
   t.end();
 });
 

@@ -179,7 +179,7 @@ t.test("the devices, addresses and switches of a site", (test) => {
     "sysctl -w net/ipv6/conf/home/proxy_ndp=1",
     "sysctl -w net/ipv6/neigh/home/proxy_delay=0",
     "sysctl -w net/ipv4/neigh/home/proxy_delay=0",
-    "ip fou add port 4191 gue",
+    "ip fou add port 4191 gue local 203.0.113.1",
     ...device("dsmip-in4", sit("203.0.113.1", "inherit"), "240.41.65.4"),
     ...device("dsmip-op-c-64", sit("240.41.64.64", "inherit"), "240.41.64.64"),
     ...device("dsmip-ou-c-64", sit("240.91.64.64", "inherit", fou), "240.91.64.64"),
@@ -214,6 +214,11 @@ t.test("a home agent without an IPv4 address has nothing for IPv4 tunnels", (tes
   test.end();
 });
 
+/** Between home agent and node over IPv6, and on the way into the TUN device. */
+const UNTRACKED_SIGNALLING = [50, 135].map(
+  (protocol) => `ip6 saddr 2001:db8:1::1 meta l4proto ${protocol} notrack accept`,
+);
+
 /** The rules of a chain in nft's words. */
 const rules = (name: string, site = SITE): string[] =>
   homeAgentFirewall(site)
@@ -229,15 +234,18 @@ t.test(
       "ip6 daddr 2001:db8:1::1 jump to-ipv6",
     ]);
     test.strictSame(rules("to-ipv4"), [
-      "udp dport 4191 jump steer",
-      "meta l4proto 4 notrack",
-      "meta l4proto 41 notrack",
+      "udp dport 4191 notrack accept",
+      "meta l4proto 4 notrack accept",
+      "meta l4proto 41 notrack accept",
+      "meta l4proto 50 notrack accept",
     ]);
-    test.strictSame(rules("to-ipv6"), ["meta l4proto 4 notrack", "meta l4proto 41 notrack"]);
-    test.strictSame(rules("steer"), [
-      "@th,64,4 6 @th,256,128 0x20010db8000100000000000000000001 @th,112,8 @signalling-headers udp dport set 4192 udp checksum set 0 counter name signalling",
-      "notrack",
+    test.strictSame(rules("to-ipv6"), [
+      "meta l4proto 4 notrack accept",
+      "meta l4proto 41 notrack accept",
+      "meta l4proto 50 notrack accept",
+      "meta l4proto 135 notrack accept",
     ]);
+    test.strictSame(rules("steer"), ["udp dport set 4192 udp checksum set 0 counter name signalling accept"]);
     test.strictSame(rules("input"), [
       "meta l4proto 50 accept",
       'meta l4proto 135 iifname "dsmip-in*" counter name tunnelled-signalling drop',
@@ -249,9 +257,11 @@ t.test(
       "udp dport 4191 jump in-udp",
       "meta l4proto 41 jump in-ipv4-6",
       "meta l4proto 4 jump in-ipv4-4",
+      "udp dport 4192 counter name signalling-port drop",
     ]);
     test.strictSame(rules("in-ipv6"), ["meta l4proto 41 jump in-ipv6-6", "meta l4proto 4 jump in-ipv6-4"]);
     test.strictSame(rules("in-udp"), [
+      "@th,64,4 6 @th,256,128 0x20010db8000100000000000000000001 @th,112,8 @signalling-headers jump steer",
       "@th,64,4 6 ip saddr . udp sport . @th,128,128 @udp-6 accept",
       "@th,64,4 6 counter name spoofed-udp drop",
       "@th,64,4 4 ip saddr . udp sport . @th,160,32 @udp-4 accept",
@@ -281,7 +291,7 @@ t.test(
       "@th,64,4 4 udp dport set ip daddr . @th,192,32 map @port-4 udp checksum set 0 notrack accept",
       "counter name no-port drop",
     ]);
-    test.strictSame(rules("out-ipv4"), ["ip saddr set 203.0.113.1 notrack"]);
+    test.strictSame(rules("out-ipv4"), ["ip saddr set 203.0.113.1 notrack accept"]);
     test.end();
   },
 );
@@ -303,21 +313,29 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
   test.strictSame(rules("prerouting", site), [
     "meta l4proto >= 50 jump rare-protocols",
     "ip daddr 203.0.113.1 jump to-ipv4",
+    "ip6 daddr 2001:db8:1::1 jump to-ipv6",
   ]);
-  test.strictSame(rules("rare-protocols", site), ["meta l4proto 50 accept"]);
+  test.strictSame(rules("rare-protocols", site), [
+    "meta l4proto 50 ip6 daddr 2001:db8:1::1 notrack accept",
+    "meta l4proto 50 ip daddr 203.0.113.1 notrack accept",
+    "meta l4proto 50 accept",
+  ]);
   test.strictSame(rules("to-ipv4", site), [
-    "udp dport 4500 meta mark set meta mark | 0x20000000 accept",
-    "udp dport 4191 jump steer",
+    "udp dport 4500 meta mark set meta mark | 0x20000000 notrack accept",
+    "udp dport 4191 notrack accept",
   ]);
+  test.strictSame(rules("input", site), ["meta l4proto 50 accept", "ip daddr 203.0.113.1 jump in-ipv4"]);
   test.strictSame(rules("output", site), [
     "meta nfproto ipv6 meta mark & 0x10000000 == 0x10000000 jump esp-6",
     "meta nfproto ipv4 meta mark & 0x10000000 == 0x10000000 jump esp-4",
     "ip saddr 203.0.113.1 udp sport 4192 udp sport set 4191 udp checksum set 0 notrack",
+    ...UNTRACKED_SIGNALLING,
   ]);
   const bases = homeAgentFirewall(site).chains.flatMap(({ name, base }) => (base === undefined ? [] : [name]));
-  test.strictSame(bases, ["prerouting", "output"]);
+  test.strictSame(bases, ["prerouting", "input", "output"]);
   test.strictSame(rules("output", { ...site, addresses: { ipv6: HA6 } }), [
     "meta nfproto ipv6 meta mark & 0x10000000 == 0x10000000 jump esp-6",
+    ...UNTRACKED_SIGNALLING,
   ]);
   const [single] = ESP_PROFILES;
   test.strictSame(
@@ -325,7 +343,9 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
     [
       "meta nfproto ipv6 meta mark & 0x107fff00 == 0x10404000 ip6 hoplimit != 64 ip6 hoplimit set 64",
       "meta nfproto ipv4 meta mark & 0x107fff00 == 0x10404000 ip ttl != 64 ip ttl set 64",
+      "meta mark & 0x10000000 == 0x10000000 notrack accept",
       "ip saddr 203.0.113.1 udp sport 4192 udp sport set 4191 udp checksum set 0 notrack",
+      ...UNTRACKED_SIGNALLING,
     ],
     "one outer header for all: no chain of its own",
   );
@@ -340,30 +360,30 @@ t.test("the firewall for payload in ESP: short ways for ESP, and the outer heade
     "ip daddr 203.0.113.1 jump to-ipv4",
     "ip6 daddr 2001:db8:1::1 jump to-ipv6",
   ]);
-  test.equal(rules("to-ipv4", site)[0], "udp dport 4500 meta mark set meta mark | 0x20000000 accept");
+  test.equal(rules("to-ipv4", site)[0], "udp dport 4500 meta mark set meta mark | 0x20000000 notrack accept");
   test.ok(rules("output-ipv4", site).includes("meta mark & 0x10000000 == 0x10000000 jump esp-4"));
   test.ok(rules("output-ipv6", site).includes("meta mark & 0x10000000 == 0x10000000 jump esp-6"));
   test.strictSame(rules("esp-4", site), [
     "meta mark & 0x107fff00 == 0x10404000 ip ttl != 64 ip ttl set 64",
     "meta mark & 0x107fff00 == 0x102e4d00 ip dscp set 46",
     "meta mark & 0x107fff00 == 0x102e4d00 ip ttl != 77 ip ttl set 77",
-    "accept",
+    "notrack accept",
   ]);
   test.strictSame(rules("esp-6", site), [
     "meta mark & 0x107fff00 == 0x10404000 ip6 hoplimit != 64 ip6 hoplimit set 64",
     "meta mark & 0x107fff00 == 0x102e4d00 ip6 dscp set 46",
     "meta mark & 0x107fff00 == 0x102e4d00 ip6 hoplimit != 77 ip6 hoplimit set 77",
-    "accept",
+    "notrack accept",
   ]);
   test.end();
 });
 
 t.test("exceptions from copying are looked up only where some profile has a fixed class", (test) => {
   const copying = { ...SITE, profiles: new Map([["default", { dscp: "copy", ttl: 64 } as const]]) };
-  test.match(rules("out-ipv6-6"), ["notrack", "@th,192,128 @fixed-6 accept", /^@nh,0,16 set/]);
-  test.match(rules("out-ipv6-4"), ["notrack", "@th,128,32 @fixed-4 accept", /^@nh,0,16 set/]);
-  test.match(rules("out-ipv6-6", copying), ["notrack", /^@nh,0,16 set/]);
-  test.match(rules("out-ipv6-4", copying), ["notrack", /^@nh,0,16 set/]);
+  test.match(rules("out-ipv6-6"), ["notrack", "@th,192,128 @fixed-6 accept", /^@nh,0,16 set .* accept$/]);
+  test.match(rules("out-ipv6-4"), ["notrack", "@th,128,32 @fixed-4 accept", /^@nh,0,16 set .* accept$/]);
+  test.match(rules("out-ipv6-6", copying), ["notrack", /^@nh,0,16 set .* accept$/]);
+  test.match(rules("out-ipv6-4", copying), ["notrack", /^@nh,0,16 set .* accept$/]);
   test.end();
 });
 

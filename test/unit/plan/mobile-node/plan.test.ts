@@ -171,9 +171,9 @@ t.test("a profile: fixed class and hop limit, MTU on the device", (test) => {
   test.strictSame(
     ttls.map(({ text }) => text),
     [
-      "ip daddr 203.0.113.1 udp sport 4191 ip ttl set 77 notrack",
-      "ip daddr 203.0.113.1 meta l4proto 4 ip ttl set 77 notrack",
-      "ip daddr 203.0.113.1 meta l4proto 41 ip ttl set 77 notrack",
+      "ip daddr 203.0.113.1 udp sport 4191 ip ttl set 77",
+      "ip daddr 203.0.113.1 meta l4proto 4 ip ttl set 77",
+      "ip daddr 203.0.113.1 meta l4proto 41 ip ttl set 77",
     ],
   );
   test.end();
@@ -200,11 +200,19 @@ t.test("the firewall: from the home agent, for our home addresses, and signallin
       mobileNodeFirewall(site).chains.map(({ name, rules: list }) => [name, list.map(({ text }) => text)]),
     );
   const all = rules(SITE);
-  test.strictSame(all["steer"], [
-    "@th,64,4 6 @th,128,128 0x20010db8000100000000000000000001 @th,256,128 0x20010db8000100000000000000000100 @th,112,8 @signalling-headers udp dport set 4192 udp checksum set 0 counter name signalling",
-    "notrack",
+  const signalling =
+    "@th,64,4 6 @th,128,128 0x20010db8000100000000000000000001 @th,256,128 0x20010db8000100000000000000000100 @th,112,8 @signalling-headers";
+  test.strictSame(all["prerouting"], [
+    `ip saddr 203.0.113.1 udp dport 4191 ${signalling} counter name signalling-arrived`,
+  ]);
+  test.strictSame(all["steer"], ["udp dport set 4192 udp checksum set 0 counter name signalling accept"]);
+  test.strictSame(all["input"]?.slice(1, 4), [
+    "ip saddr 203.0.113.1 udp dport 4191 udp sport 4191 jump in-udp",
+    "udp dport 4191 counter name spoofed-udp drop",
+    "udp dport 4192 counter name signalling-port drop",
   ]);
   test.strictSame(all["in-udp"], [
+    `${signalling} jump steer`,
     "@th,64,4 6 @th,256,128 0x20010db8000100000000000000000100 accept",
     "@th,64,4 4 @th,192,32 0xc6336464 accept",
     "counter name spoofed-udp drop",
