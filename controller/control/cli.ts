@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** dsmipctl: what the daemon knows, as tables for people or JSON for programs. Exit codes: 0 fine, 1 a difference or an error, 2 wrong usage. */
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import {
   auditDocument,
   type BindingDocument,
@@ -14,7 +14,7 @@ import {
   statusDocument,
 } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
-import { fetchDocument, followLines } from "./client.js";
+import { DEFAULT_TIMEOUT_S, fetchDocument, followLines } from "./client.js";
 import { completionScript } from "./completion.js";
 import { securityText } from "./security-text.js";
 import { formatTable } from "./table.js";
@@ -22,6 +22,7 @@ import { formatTable } from "./table.js";
 interface GlobalOptions {
   readonly socket: string;
   readonly output: "table" | "json";
+  readonly timeout?: number;
 }
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -86,6 +87,21 @@ function eventText(event: EventDocument): string {
   return [event.time, event.event.padEnd(22), event.homeAddress ?? "-", ...detail].join(" ");
 }
 
+/** More than setTimeout can wait for is no limit either, and says so less clearly. */
+const LONGEST_TIMEOUT_S = 1_000_000;
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= LONGEST_TIMEOUT_S) return value;
+  throw new InvalidArgumentError(`seconds are wanted, more than 0 and at most ${LONGEST_TIMEOUT_S}.`);
+}
+
+// Who reads our output may have had enough of it (head, less).
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 const program = new Command("dsmipctl")
   .description("Shows what dsmipd knows: bindings, the kernel objects behind them, and events.")
   .option(
@@ -94,6 +110,12 @@ const program = new Command("dsmipctl")
     process.env["DSMIPD_SOCKET"] ?? "/run/dsmipd/control.sock",
   )
   .addOption(new Option("-o, --output <form>", "form of the output").choices(["table", "json"]).default("table"))
+  .addOption(
+    new Option(
+      "-t, --timeout <seconds>",
+      `how long the daemon may be silent (default: ${DEFAULT_TIMEOUT_S.document}; audit and security ${DEFAULT_TIMEOUT_S.costly})`,
+    ).argParser(seconds),
+  )
   .configureHelp({ showGlobalOptions: true })
   .showHelpAfterError("(dsmipctl --help says more)")
   .exitOverride((error) => {
@@ -101,7 +123,8 @@ const program = new Command("dsmipctl")
   });
 
 const options = (): GlobalOptions => program.opts<GlobalOptions>();
-const get = (path: string): Promise<unknown> => fetchDocument(options().socket, path);
+const get = (path: string, silence: number = DEFAULT_TIMEOUT_S.document): Promise<unknown> =>
+  fetchDocument(options().socket, path, { timeoutSeconds: options().timeout ?? silence });
 
 program
   .command("status")
@@ -135,7 +158,7 @@ program
   .description("IKE SAs, security associations and policies of one node or of all; never a key")
   .action(async (homeAddress: string | undefined) => {
     const path = homeAddress === undefined ? "/security" : `/security/${encodeURIComponent(homeAddress)}`;
-    const document = securityDocument.parse(await get(path));
+    const document = securityDocument.parse(await get(path, DEFAULT_TIMEOUT_S.costly));
     show(options(), document, (all) => securityText(all, homeAddress !== undefined));
   });
 
@@ -143,7 +166,7 @@ program
   .command("audit")
   .description("differences between plan and kernel; exit code 1 if there are any")
   .action(async () => {
-    const document = auditDocument.parse(await get("/audit"));
+    const document = auditDocument.parse(await get("/audit", DEFAULT_TIMEOUT_S.costly));
     show(options(), document, ({ checked, differences }) => {
       if (differences.length === 0) return `${checked} objects checked, no difference`;
       const rows = differences.map((one) => [one.difference, one.wanted ?? "-", one.found ?? "-"]);
@@ -161,7 +184,8 @@ program
       const event = eventDocument.parse(JSON.parse(text));
       print(options().output === "json" ? JSON.stringify(event) : eventText(event));
     };
-    await followLines(options().socket, follow ? "/events" : "/events/recent", line);
+    const { timeout: timeoutSeconds = DEFAULT_TIMEOUT_S.document } = options();
+    await followLines(options().socket, follow ? "/events" : "/events/recent", line, { timeoutSeconds });
   });
 
 program

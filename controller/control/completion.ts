@@ -17,7 +17,7 @@ export function completionScript(shell: string, commands: readonly string[]): st
       '    -o|--output) COMPREPLY=($(compgen -W "table json" -- "$word"));;',
       '    -s|--socket) COMPREPLY=($(compgen -f -- "$word"));;',
       '    completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$word"));;',
-      `    *) COMPREPLY=($(compgen -W "${words} --socket --output --help" -- "$word"));;`,
+      `    *) COMPREPLY=($(compgen -W "${words} --socket --output --timeout --help" -- "$word"));;`,
       "  esac",
       "}",
       "complete -F _dsmipctl dsmipctl",
@@ -31,6 +31,7 @@ export function completionScript(shell: string, commands: readonly string[]): st
       `complete -c dsmipctl -n '__fish_seen_subcommand_from ${BY_HOME_ADDRESS.join(" ")}' -a '(${LIST.replace(/'/g, "\\'")})'`,
       "complete -c dsmipctl -s o -l output -x -a 'table json'",
       "complete -c dsmipctl -s s -l socket -r",
+      "complete -c dsmipctl -s t -l timeout -x",
     ].join("\n");
   }
   throw new MobilityError("MIP_USAGE", `no completion for ${shell}; there is one for bash, zsh and fish`);

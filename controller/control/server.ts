@@ -1,11 +1,10 @@
 /**
  * The control interface: HTTP/1.1 on a unix socket, read-only documents of schemas/control.ts under /v1. Whoever may open the
- * socket may read; it is made with mode 0660. Nothing a client sends can grow memory: no bodies, bounded headers, bounded clients.
+ * socket may read; it is made with mode 0660. Nothing a client sends or leaves unread can grow memory: no bodies, bounded headers,
+ * clients and followers; one request at a time on a connection, documents in pieces that wait for their reader, and all with a time limit.
  */
-import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { connect } from "node:net";
-import { dirname } from "node:path";
 import type {
   AuditDocument,
   BindingDocument,
@@ -16,11 +15,15 @@ import type {
 } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIp } from "../base/ip.js";
+import { jsonPieces, linePieces, sent, writePieces } from "./document-stream.js";
+import { clearSocketPath, refusal } from "./socket-path.js";
+import { ConnectionTurns, Turnstile } from "./turns.js";
 
 /** What the daemon shows. `undefined`: no such home address. */
 export interface ControlSource {
   status(): StatusDocument | Promise<StatusDocument>;
-  bindings(): readonly BindingDocument[];
+  /** Made one by one as they are asked for. */
+  bindings(): Iterable<BindingDocument>;
   /** By IPv6 or IPv4 home address. */
   binding(homeAddress: string): BindingDocument | undefined;
   plan(homeAddress: Ipv6Address): PlanDocument | undefined;
@@ -33,30 +36,42 @@ export interface ControlSource {
 }
 
 const MAX_CLIENTS = 64;
+/** Fewer than clients, so that those who follow leave room for those who ask. */
+const MAX_FOLLOWERS = 32;
 const MAX_HEADER_BYTES = 8192;
 /** A follower that reads too slowly is cut off rather than buffered for. */
 const MAX_FOLLOWER_BACKLOG_BYTES = 1 << 20;
-const REQUEST_TIMEOUT_MS = 10_000;
+/** For a request to arrive, and for a client to take a piece of the answer. */
+const CLIENT_TIMEOUT_MS = 10_000;
 
 export interface ControlServer {
   close(): Promise<void>;
 }
 
-/** Listens on `path`. Throws MobilityError (MIP_BUSY) if another daemon answers there; a dead one's socket is replaced. */
-export async function startControlServer(path: string, source: ControlSource): Promise<ControlServer> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-  if (await answers(path)) {
-    throw new MobilityError(
-      "MIP_BUSY",
-      `${path}: another dsmipd answers on this control socket; stop it or set another controlSocket`,
-    );
-  }
-  removeIfThere(path);
+export interface ControlServerOptions {
+  /** How long a client may take to send a request, and to read a piece of the answer. */
+  readonly clientTimeoutMs?: number;
+}
+
+/**
+ * Listens on `path`. Throws MobilityError: MIP_BUSY if another daemon answers there; a dead one's socket is replaced, and nothing else
+ * (`clearSocketPath`).
+ */
+export async function startControlServer(
+  path: string,
+  source: ControlSource,
+  { clientTimeoutMs = CLIENT_TIMEOUT_MS }: ControlServerOptions = {},
+): Promise<ControlServer> {
+  await clearSocketPath(path);
+  const answering = new Answering(source, clientTimeoutMs);
   const server = createServer(
-    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS },
-    (request, response) => {
-      void respond(source, request, response);
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: clientTimeoutMs,
+      headersTimeout: clientTimeoutMs,
+      connectionsCheckingInterval: clientTimeoutMs / 2,
     },
+    (request, response) => answering.receive(request, response),
   );
   server.maxConnections = MAX_CLIENTS;
   server.on("clientError", (_error, socket) => {
@@ -76,89 +91,134 @@ export async function startControlServer(path: string, source: ControlSource): P
 
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (cause: NodeJS.ErrnoException) =>
+      reject(refusal(path, `cannot be listened on (${cause.code}); check its directory`, cause)),
+    );
     server.listen(path, () => {
-      server.off("error", reject);
+      server.removeAllListeners("error");
       resolve();
     });
   });
 }
 
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
-}
+/** From requests to answers. */
+class Answering {
+  readonly #source: ControlSource;
+  readonly #patienceMs: number;
+  readonly #turns = new ConnectionTurns();
+  /** What reads the whole kernel or all of the IKE daemon's SAs. */
+  readonly #costly = new Turnstile();
+  #followers = 0;
 
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+  constructor(source: ControlSource, patienceMs: number) {
+    this.#source = source;
+    this.#patienceMs = patienceMs;
   }
-}
 
-async function respond(source: ControlSource, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  request.resume();
-  response.on("error", () => response.destroy());
-  try {
-    if (request.method !== "GET") return refuse(response, 405, "MIP_METHOD", "only GET is answered here");
-    await route(source, new URL(request.url ?? "/", "http://localhost").pathname, response);
-  } catch (cause) {
-    const known = cause instanceof MobilityError;
-    refuse(
+  receive(request: IncomingMessage, response: ServerResponse): void {
+    response.on("error", () => response.destroy());
+    this.#turns.run(request.socket, () => this.#answer(request, response));
+  }
+
+  /** Ends when the answer has gone, or the connection. Does not reject. */
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      if (request.method !== "GET") await this.#refuse(response, 405, "MIP_METHOD", "only GET is answered here");
+      else await this.#route(new URL(request.url ?? "/", "http://localhost").pathname, response);
+    } catch (cause) {
+      const known = cause instanceof MobilityError;
+      await this.#refuse(
+        response,
+        known ? 503 : 500,
+        known ? cause.code : "MIP_INTERNAL",
+        known ? cause.message : "internal error; see the daemon's log",
+      );
+    }
+  }
+
+  async #route(path: string, response: ServerResponse): Promise<void> {
+    const source = this.#source;
+    const [, version, collection, argument, ...rest] = path.split("/").map(decode);
+    if (version !== "v1" || rest.length > 0)
+      return this.#refuse(response, 404, "MIP_NOT_FOUND", "paths start with /v1");
+    if (argument === undefined) {
+      if (collection === "status") return this.#send(response, 200, await source.status());
+      if (collection === "bindings") return this.#send(response, 200, { bindings: source.bindings() });
+      if (collection === "audit") return this.#send(response, 200, await this.#costly.run(() => source.audit()));
+      if (collection === "security") return this.#send(response, 200, await this.#costly.run(() => source.security()));
+      if (collection === "events") return this.#follow(response);
+    } else if (collection === "events" && argument === "recent") {
+      response.writeHead(200, { "content-type": "application/x-ndjson" });
+      return writePieces(response, linePieces(source.recentEvents()), this.#patienceMs);
+    } else if (collection === "bindings" || collection === "plan" || collection === "security") {
+      return this.#one(collection, argument, response);
+    }
+    return this.#refuse(
       response,
-      known ? 503 : 500,
-      known ? cause.code : "MIP_INTERNAL",
-      known ? cause.message : "internal error; see the daemon's log",
+      404,
+      "MIP_NOT_FOUND",
+      "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/events and /v1/events/recent",
     );
   }
+
+  async #one(collection: "bindings" | "plan" | "security", argument: string, response: ServerResponse): Promise<void> {
+    const address = parseIp(argument);
+    if (address === undefined) return this.#refuse(response, 400, "MIP_ADDRESS", "a home address is wanted");
+    if (collection === "security") {
+      const document = await this.#costly.run(() => this.#source.security(address));
+      if (document !== undefined) return this.#send(response, 200, document);
+      return this.#refuse(response, 404, "MIP_NO_NODE", `${address} is no home address of a node that is known here`);
+    }
+    const binding = this.#source.binding(address);
+    if (binding === undefined) return this.#refuse(response, 404, "MIP_NO_BINDING", `${address} has no binding here`);
+    const homeAddress = binding.homeAddress as Ipv6Address;
+    return this.#send(response, 200, collection === "bindings" ? binding : this.#source.plan(homeAddress));
+  }
+
+  /** Ends with the connection. */
+  async #follow(response: ServerResponse): Promise<void> {
+    if (this.#followers >= MAX_FOLLOWERS)
+      return this.#refuse(response, 503, "MIP_BUSY", `${MAX_FOLLOWERS} clients follow the events already`);
+    const { socket } = response;
+    if (socket === null || response.destroyed) return;
+    this.#followers++;
+    this.#turns.forGood(socket);
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    response.flushHeaders();
+    const stop = this.#source.subscribe((event) => {
+      response.write(`${JSON.stringify(event)}\n`);
+      if (response.writableLength > MAX_FOLLOWER_BACKLOG_BYTES) response.destroy();
+    });
+    await new Promise((resolve) => response.once("close", resolve));
+    stop();
+    this.#followers--;
+  }
+
+  /** A short document with its length, a long one in pieces. */
+  async #send(response: ServerResponse, status: number, document: unknown): Promise<void> {
+    const pieces = jsonPieces(document as Readonly<Record<string, unknown>>);
+    const first = pieces.next().value ?? "";
+    const second = pieces.next();
+    response.setHeader("content-type", "application/json");
+    if (second.done !== true) {
+      response.writeHead(status);
+      return writePieces(response, chain(first, second.value, pieces), this.#patienceMs);
+    }
+    response.writeHead(status, { "content-length": Buffer.byteLength(first) });
+    response.end(first);
+    return sent(response, this.#patienceMs);
+  }
+
+  async #refuse(response: ServerResponse, status: number, code: string, message: string): Promise<void> {
+    if (response.headersSent) response.destroy();
+    else await this.#send(response, status, { error: { code, message } });
+  }
 }
 
-async function route(source: ControlSource, path: string, response: ServerResponse): Promise<void> {
-  const [, version, collection, argument, ...rest] = path.split("/").map(decode);
-  if (version !== "v1" || rest.length > 0) return refuse(response, 404, "MIP_NOT_FOUND", "paths start with /v1");
-  if (argument === undefined) {
-    if (collection === "status") return send(response, 200, await source.status());
-    if (collection === "bindings") return send(response, 200, { bindings: source.bindings() });
-    if (collection === "audit") return send(response, 200, await source.audit());
-    if (collection === "security") return send(response, 200, await source.security());
-    if (collection === "events") return follow(source, response);
-  } else if (collection === "events" && argument === "recent") {
-    return recent(source, response);
-  } else if (collection === "bindings" || collection === "plan" || collection === "security") {
-    return await one(source, collection, argument, response);
-  }
-  refuse(
-    response,
-    404,
-    "MIP_NOT_FOUND",
-    "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/events and /v1/events/recent",
-  );
-}
-
-async function one(
-  source: ControlSource,
-  collection: "bindings" | "plan" | "security",
-  argument: string,
-  response: ServerResponse,
-): Promise<void> {
-  const address = parseIp(argument);
-  if (address === undefined) return refuse(response, 400, "MIP_ADDRESS", "a home address is wanted");
-  if (collection === "security") {
-    const document = await source.security(address);
-    if (document !== undefined) return send(response, 200, document);
-    return refuse(response, 404, "MIP_NO_NODE", `${address} is no home address of a node that is known here`);
-  }
-  const binding = source.binding(address);
-  if (binding === undefined) return refuse(response, 404, "MIP_NO_BINDING", `${address} has no binding here`);
-  const homeAddress = binding.homeAddress as Ipv6Address;
-  send(response, 200, collection === "bindings" ? binding : source.plan(homeAddress));
+function* chain(first: string, second: string, rest: Iterable<string>): Generator<string, void> {
+  yield first;
+  yield second;
+  yield* rest;
 }
 
 function decode(part: string): string {
@@ -167,35 +227,4 @@ function decode(part: string): string {
   } catch {
     return "";
   }
-}
-
-function recent(source: ControlSource, response: ServerResponse): void {
-  response.writeHead(200, { "content-type": "application/x-ndjson" });
-  response.end(
-    source
-      .recentEvents()
-      .map((event) => `${JSON.stringify(event)}\n`)
-      .join(""),
-  );
-}
-
-function follow(source: ControlSource, response: ServerResponse): void {
-  response.writeHead(200, { "content-type": "application/x-ndjson" });
-  response.flushHeaders();
-  const stop = source.subscribe((event) => {
-    response.write(`${JSON.stringify(event)}\n`);
-    if (response.writableLength > MAX_FOLLOWER_BACKLOG_BYTES) response.destroy();
-  });
-  response.on("close", stop);
-}
-
-function send(response: ServerResponse, status: number, document: unknown): void {
-  const body = JSON.stringify(document);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
-  response.end(body);
-}
-
-function refuse(response: ServerResponse, status: number, code: string, message: string): void {
-  if (response.headersSent) response.destroy();
-  else send(response, status, { error: { code, message } });
 }

@@ -7,6 +7,7 @@ import type { BindingDocument, SecurityDocument, StatusDocument } from "../../sc
 import type { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
+import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
 import type { Logger } from "../log.js";
@@ -18,8 +19,9 @@ import { type GroupResult, Reconciler } from "../reconcile/reconciler.js";
 import { Counters, EventLog } from "../store/events.js";
 import { Journal, type JournalRole } from "../store/journal.js";
 import { VERSION } from "../version.js";
+import { holdAddresses } from "./address-lock.js";
 import { openKernel, PacketCounters, setTimer } from "./kernel.js";
-import { checkPrivileges, checkTun, explainRefusal, holdAddresses } from "./preflight.js";
+import { checkPrivileges, checkTun, explainRefusal } from "./preflight.js";
 import { Signalling, type SignallingListener, type SignallingSite, sendFailure } from "./signalling/signalling.js";
 import { SignallingSockets } from "./signalling/sockets.js";
 import { auditDocument, planDocument } from "./views.js";
@@ -84,6 +86,8 @@ export class Platform {
     try {
       const letGo = holdDirectory(options.stateDirectory);
       undo.push(letGo);
+      // Before anything is touched: an end for its sake later on would take out of the kernel what nodes have been using.
+      await clearSocketPath(options.controlSocket);
       const releaseAll = (): void => {
         letGo();
         release();

@@ -1,17 +1,8 @@
-/** What must be there before anything is touched: capabilities, devices, and no second daemon for the same addresses. */
+/** What must be there before anything is touched: capabilities, devices, addresses and links. */
 import { existsSync, readFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { fromHex, toHex } from "../base/bytes.js";
 import { MissingError, MobilityError } from "../base/errors.js";
-import {
-  type IpAddress,
-  type Ipv6Address,
-  ipToBytes,
-  ipv6FromBytes,
-  isIpv4,
-  type Prefix,
-  prefixContains,
-} from "../base/ip.js";
+import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix, prefixContains } from "../base/ip.js";
 import { KernelError } from "../netlink/errors.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 
@@ -107,36 +98,4 @@ export function explainRefusal(object: KernelObject, error: MobilityError, comma
     `the kernel cannot do: ${command}; run: ${remedy} (Debian: the package linux-image-amd64 has it, the cloud kernels do not)`,
     { cause: error },
   );
-}
-
-/**
- * Holds the addresses for this daemon until it ends. Abstract unix sockets live in the network namespace, as the addresses do, and
- * vanish with the process, so there is no stale lock. Throws MobilityError (MIP_BUSY) if another daemon holds one.
- */
-export async function holdAddresses(addresses: readonly IpAddress[]): Promise<() => void> {
-  const held: Server[] = [];
-  const release = (): void => held.forEach((server) => void server.close());
-  for (const address of addresses) {
-    try {
-      held.push(await listen(`\0dsmipd/${address}`));
-    } catch (cause) {
-      release();
-      if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE") throw cause;
-      throw new MobilityError("MIP_BUSY", `another dsmipd serves ${address} in this network namespace; stop it first`, {
-        cause,
-      });
-    }
-  }
-  return release;
-}
-
-function listen(path: string): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy());
-    server.once("error", reject);
-    server.listen(path, () => {
-      server.unref();
-      resolve(server);
-    });
-  });
 }

@@ -101,7 +101,7 @@ export class Daemon {
       this.events.push({ at: performance.now(), document: eventDocument.parse(JSON.parse(line)) });
     };
     // The stream ends with the daemon; `ended` tells.
-    followLines(this.socketPath, "/events", note, signal).catch(() => undefined);
+    followLines(this.socketPath, "/events", note, { signal }).catch(() => undefined);
   }
 
   async status(): Promise<StatusDocument> {

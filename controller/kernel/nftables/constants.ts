@@ -30,7 +30,9 @@ export const NFT_MSG_GETOBJ = 19;
 export const NFTA_LIST_ELEM = 1;
 
 export const NFTA_TABLE_NAME = 1;
+export const NFTA_TABLE_FLAGS = 2;
 export const NFTA_TABLE_USERDATA = 6;
+export const NFT_TABLE_F_OWNER = 0x2;
 
 export const NFTA_CHAIN_TABLE = 1;
 export const NFTA_CHAIN_NAME = 3;

@@ -1,13 +1,17 @@
-import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { connect } from "node:net";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { fetchDocument, followLines } from "../../../controller/control/client.js";
-import { type ControlSource, startControlServer } from "../../../controller/control/server.js";
+import {
+  type ControlServerOptions,
+  type ControlSource,
+  startControlServer,
+} from "../../../controller/control/server.js";
 import { EventLog } from "../../../controller/store/events.js";
 import type { BindingDocument, SecurityDocument, StatusDocument } from "../../../schemas/control.js";
 import { documents } from "../../../schemas/generate.js";
@@ -90,7 +94,11 @@ interface Bench {
   differences: number;
 }
 
-async function bench(test: Test): Promise<Bench> {
+async function bench(
+  test: Test,
+  changes: Partial<ControlSource> = {},
+  options: ControlServerOptions = {},
+): Promise<Bench> {
   const path = mkdtempSync(join(tmpdir(), "dsmipd-control-"));
   const events = new EventLog(() => new Date(0));
   const state: Bench = { socket: join(path, "run", "control.sock"), events, differences: 0 };
@@ -118,8 +126,9 @@ async function bench(test: Test): Promise<Bench> {
         : undefined,
     recentEvents: () => events.recent(),
     subscribe: (listener) => events.subscribe(listener),
+    ...changes,
   };
-  const server = await startControlServer(state.socket, source);
+  const server = await startControlServer(state.socket, source, options);
   test.teardown(async () => {
     await server.close();
     rmSync(path, { recursive: true });
@@ -210,7 +219,7 @@ t.test("events: the last ones, and those to come", async (test) => {
       lines.push(line);
       stop.abort();
     },
-    stop.signal,
+    { signal: stop.signal },
   );
   const unsubscribed = new Promise<void>((resolve) => {
     const poll = (): void => {
@@ -262,7 +271,7 @@ t.test("any bytes on the control socket: an error answer, and the server lives o
   test.strictSame(await fetchDocument(socket, "/status"), STATUS);
 });
 
-t.test("the socket is not for everybody, a second daemon is refused, a dead one's socket is replaced", async (test) => {
+t.test("the socket is not for everybody, a second daemon is refused", async (test) => {
   const { socket } = await bench(test);
   test.equal(statSync(socket).mode & 0o777, 0o660);
   const source = {} as ControlSource;
@@ -270,6 +279,152 @@ t.test("the socket is not for everybody, a second daemon is refused, a dead one'
     code: "MIP_BUSY",
     message: /another dsmipd answers on this control socket/,
   });
+});
+
+t.test("of what is in the way only a socket that nobody listens on is replaced", async (test) => {
+  const directory = mkdtempSync(join(tmpdir(), "dsmipd-socket-"));
+  test.teardown(() => rmSync(directory, { recursive: true }));
+  const at = (name: string): string => join(directory, name);
+  writeFileSync(at("file"), "the operator's");
+  mkdirSync(at("directory"));
+  symlinkSync(at("file"), at("link"));
+  const refused: readonly [string, RegExp][] = [
+    [
+      "file",
+      /^controlSocket: .*file is a regular file, not a socket, and is left alone; move it away or set another path$/,
+    ],
+    ["directory", /is a directory, not a socket/],
+    ["link", /is a symbolic link, not a socket/],
+    [join("file", "below"), /below cannot be made \(E\w+\); check its directory/],
+    ["x".repeat(108), /is longer than the 107 octets/],
+  ];
+  for (const [name, message] of refused)
+    await test.rejects(startControlServer(at(name), {} as ControlSource), { code: "MIP_CONTROL", message });
+  test.equal(readFileSync(at("file"), "utf8"), "the operator's");
+  // As after kill -9: the process is gone, its socket is still in the file system.
+  const leave = `require("net").createServer().listen(${JSON.stringify(at("stale"))}, () => process.kill(process.pid, "SIGKILL"))`;
+  test.equal(spawnSync(process.execPath, ["-e", leave]).signal, "SIGKILL");
+  test.ok(statSync(at("stale")).isSocket());
+  const server = await startControlServer(at("stale"), { status: () => STATUS } as ControlSource);
+  test.strictSame(await fetchDocument(at("stale"), "/status"), STATUS);
+  await server.close();
+});
+
+/** All that the connection says until `enough`, or until it ends. */
+function conversation(socket: string, say: string, enough: (text: string) => boolean): Promise<string> {
+  return new Promise((resolve) => {
+    const client = connect(socket, () => client.write(say));
+    let text = "";
+    client.on("data", (part) => {
+      text += part.toString("latin1");
+      if (enough(text)) client.destroy();
+    });
+    client.on("error", () => undefined);
+    client.on("close", () => resolve(text));
+  });
+}
+
+t.test("1,700 requests at once on a connection: one is answered at a time, all are in the end", async (test) => {
+  const requests = 1700;
+  let running = 0;
+  let most = 0;
+  const { socket } = await bench(test, {
+    status: async () => {
+      most = Math.max(most, ++running);
+      await new Promise(setImmediate);
+      running--;
+      return STATUS;
+    },
+  });
+  const answers = (text: string): number => text.split("HTTP/1.1 200 OK").length - 1;
+  const say = "GET /v1/status HTTP/1.1\r\nhost:x\r\n\r\n".repeat(requests);
+  const text = await conversation(socket, say, (heard) => answers(heard) === requests && heard.endsWith("}"));
+  test.equal(answers(text), requests);
+  test.equal(most, 1);
+});
+
+t.test("a document is made as fast as it is read, and a client that reads nothing is cut off", async (test) => {
+  const bindings = 20_000;
+  let made = 0;
+  let cutOff = (): void => undefined;
+  const over = new Promise<void>((resolve) => {
+    cutOff = resolve;
+  });
+  const { socket } = await bench(
+    test,
+    {
+      *bindings() {
+        try {
+          for (made = 0; made < bindings; made++) yield BINDING;
+        } finally {
+          cutOff();
+        }
+      },
+    },
+    { clientTimeoutMs: 500 },
+  );
+  const client: Socket = connect(socket, () => {
+    client.pause();
+    client.write("GET /v1/bindings HTTP/1.1\r\nhost: x\r\n\r\n");
+  });
+  client.on("error", () => undefined);
+  test.teardown(() => client.destroy());
+  await over;
+  test.ok(made > 0 && made < bindings, `${made} of ${bindings} made for a client that reads nothing`);
+  const document = (await fetchDocument(socket, "/bindings")) as { bindings: unknown[] };
+  test.equal(document.bindings.length, bindings);
+  test.strictSame(document.bindings.at(-1), BINDING);
+});
+
+t.test("silent clients do not keep others out", async (test) => {
+  const { socket } = await bench(test, {}, { clientTimeoutMs: 500 });
+  const silent = Array.from({ length: 64 }, (_, i) =>
+    conversation(socket, i % 2 === 0 ? "" : "GET /v1/st", () => false),
+  );
+  await Promise.all(silent);
+  test.strictSame(await fetchDocument(socket, "/status"), STATUS);
+});
+
+t.test("events are followed by half of the clients at most; a follower that leaves makes room", async (test) => {
+  const { socket } = await bench(test);
+  const ask = (stop: AbortController): Promise<void> =>
+    new Promise((resolve, reject) => {
+      followLines(socket, "/events", () => undefined, { signal: stop.signal, onOpen: resolve }).catch(reject);
+    });
+  const stops = Array.from({ length: 32 }, () => new AbortController());
+  await Promise.all(stops.map(ask));
+  await test.rejects(ask(new AbortController()), { code: "MIP_BUSY", message: /32 clients follow the events already/ });
+  test.strictSame(await fetchDocument(socket, "/status"), STATUS);
+  for (const stop of stops) stop.abort();
+  const again = new AbortController();
+  for (let free = false; !free; ) {
+    free = await ask(again).then(
+      () => true,
+      () => false,
+    );
+  }
+  again.abort();
+});
+
+t.test("dsmipctl ends when the daemon is silent, and says so in one sentence", async (test) => {
+  const directory = mkdtempSync(join(tmpdir(), "dsmipd-silent-"));
+  const socket = join(directory, "control.sock");
+  const server = createServer(() => undefined);
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  test.teardown(() => {
+    server.close();
+    rmSync(directory, { recursive: true });
+  });
+  for (const command of ["status", "events", "audit"]) {
+    const { code, stderr } = await dsmipctl(socket, "--timeout", "0.2", command);
+    test.equal(code, 1, command);
+    test.equal(
+      stderr,
+      `dsmipctl: ${socket}: dsmipd has not answered for 0.2 s; it hangs, is stopped or has much to do (--timeout SECONDS waits longer)\n`,
+    );
+  }
+  for (const wrong of ["0", "-1", "soon", "1e9"])
+    test.equal((await dsmipctl(socket, `--timeout=${wrong}`, "status")).code, 2, wrong);
 });
 
 t.test("completion for three shells, and a sentence for a fourth", async (test) => {

@@ -10,13 +10,13 @@ import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { MissingError } from "../../../controller/base/errors.js";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { lockName } from "../../../controller/daemon/address-lock.js";
 import {
   checkHomeLink,
   checkIpv6Address,
   checkPrivileges,
   checkTun,
   explainRefusal,
-  holdAddresses,
   shorterHomeRoute,
 } from "../../../controller/daemon/preflight.js";
 import { holdDirectory } from "../../../controller/io/directory-lock.js";
@@ -79,7 +79,7 @@ ip address add 203.0.113.1/32 dev lo
 until ip -6 route show table local | grep -q '^anycast 2001:db8:1:: dev home'; do :; done
 `;
 /** What there is of devices, routes, rules, IPsec and nftables. */
-const INVENTORY = `ip -o link | cut -d: -f2; ip route show table all; ip -6 route show table all | sort; ip rule; ip -6 rule; ip xfrm state; ip xfrm policy; nft list tables; cat /proc/net/unix | grep dsmipd || true
+const INVENTORY = `ip -o link | cut -d: -f2; ip route show table all; ip -6 route show table all | sort; ip rule; ip -6 rule; ip xfrm state; ip xfrm policy; nft list tables
 `;
 
 /** Runs the program in network and mount namespaces of its own after \`changes\`. */
@@ -105,8 +105,9 @@ exit $status`;
 }
 
 const namespaces =
-  spawnSync("unshare", ["--net", "--mount", "ip", "link", "add", "probe", "type", "bridge"]).status === 0;
-const needsRoot = namespaces ? false : "needs root and network namespaces";
+  spawnSync("unshare", ["--net", "--mount", "sh", "-c", "ip link add probe type bridge && nft add table inet probe"])
+    .status === 0;
+const needsRoot = namespaces ? false : "needs root, network namespaces and nftables";
 /** Where the kernel has everything the start succeeds; that is the kernel tests' business. */
 const lacksFou =
   namespaces && spawnSync("unshare", ["--net", "ip", "fou", "add", "port", "4191", "gue"]).status !== 0
@@ -177,6 +178,11 @@ const STARTS: readonly {
     name: "state directory that cannot be made",
     prepare: (path) => writeFileSync(join(path, "state"), "a file"),
     says: /state: cannot be used \(E\w+\); check stateDirectory/,
+  },
+  {
+    name: "the name of its lock taken by hand",
+    changes: `nft add table inet ${lockName(ipv6("2001:db8:1::1"))}`,
+    says: /somebody has made the nftables table .* holds 2001:db8:1::1; run: nft delete table inet dsmipd_serves_2001/,
   },
   {
     name: "signalling port taken",
@@ -261,16 +267,41 @@ t.test("capabilities, TUN device, address and link are judged by what the kernel
   test.end();
 });
 
-t.test("a second daemon for one of the addresses is refused, and holds none of its own", async (test) => {
-  const [one, two, three] = [ipv6("2001:db8:ffff::1"), ipv6("2001:db8:ffff::2"), ipv6("2001:db8:ffff::3")];
-  const release = await holdAddresses([one, two]);
-  await test.rejects(holdAddresses([three, two]), {
-    code: "MIP_BUSY",
-    message: /another dsmipd serves 2001:db8:ffff::2 .*; stop it first/,
+t.test("an address is one daemon's in its network namespace, whatever files it sees", { skip: needsRoot }, (test) => {
+  const path = directory(test);
+  const module = new URL("../../../controller/daemon/address-lock.js", import.meta.url).href;
+  const hold = join(path, "hold.mjs");
+  writeFileSync(
+    hold,
+    `import { holdAddresses } from ${JSON.stringify(module)};
+holdAddresses(process.argv.slice(2)).then(() => { console.log("held"); setTimeout(() => {}, 60000); }, (error) => { console.log(error.code, error.message); process.exit(1); });
+`,
+  );
+  const node = `${process.execPath} ${hold}`;
+  const script = `set -u
+nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"; }
+take() { local read; exec {read}< <(exec unshare --mount sh -c "mount -t tmpfs none /run; exec ${node} $*"); holder=$!; IFS= read -r -u $read; echo "$REPLY"; }
+nobody nft add table inet ${lockName(ipv6("2001:db8:ffff::2"))} 2> /dev/null || echo "nobody cannot"
+take 2001:db8:ffff::1 2001:db8:ffff::2; first=$holder
+take 2001:db8:ffff::3 2001:db8:ffff::2
+nft flush ruleset
+take 2001:db8:ffff::1
+nft delete table inet ${lockName(ipv6("2001:db8:ffff::1"))} 2> /dev/null || echo "not even root"
+take 203.0.113.3 2001:db8:ffff::3; kill -KILL $holder; wait $holder 2> /dev/null
+kill -KILL $first; wait $first 2> /dev/null
+take 2001:db8:ffff::1 2001:db8:ffff::2; kill -KILL $holder`;
+  const { stdout, stderr } = spawnSync("unshare", ["--net", "bash", "-c", script], {
+    encoding: "utf8",
+    timeout: 60_000,
   });
-  (await holdAddresses([three]))();
-  release();
-  (await holdAddresses([one, two]))();
+  const busy = (address: string): string =>
+    `MIP_BUSY another dsmipd serves ${address} in this network namespace; stop it first`;
+  test.strictSame(
+    stdout.trim().split("\n"),
+    ["nobody cannot", "held", busy("2001:db8:ffff::2"), busy("2001:db8:ffff::1"), "not even root", "held", "held"],
+    stderr,
+  );
+  test.end();
 });
 
 t.test("a state directory is one daemon's alone; the lock goes with the process, however it ends", (test) => {
