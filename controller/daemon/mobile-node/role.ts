@@ -30,6 +30,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
 import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
+import { openMovement } from "./movement-sockets.js";
 import { sendNothing } from "./opening.js";
 
 export async function startMobileNode(
@@ -81,6 +82,7 @@ async function run(
   const { homeAddress } = config.mobileNode;
   const planSite = mobileNodePlanSite(config);
   const home = openHomeLink(platform.kernel.names, { hears: false });
+  const { movement, close: closeMovement } = await openMovement(platform, watcher, config.mobileNode.homeAgent);
   const group = bindingGroup(homeAddress);
   const site = mobileNodeSite(config);
   const networks = new LocalNetworksKeeper({
@@ -162,6 +164,8 @@ async function run(
         return ikeKeys?.secure(effect.careOf);
       case "key-management":
         return ikeKeys?.accepted(effect.careOf, effect.moved);
+      case "unanswered":
+        return movement.give(effect);
       case "stopped":
         return stopped?.();
       default:
@@ -196,7 +200,7 @@ async function run(
     for (const effect of stepped({ kind: "restore", record: kept.record, ageSeconds })) perform(effect);
   }
   // The first view decides on the first data path; both are wanted together with the site, so that a restart adopts what is there.
-  for (const effect of stepped({ kind: "network", view: watcher.view })) perform(effect);
+  for (const effect of stepped({ kind: "network", view: movement.view })) perform(effect);
   const groups = new Map([[SITE_GROUP, planMobileNodeSite(planSite, nodeKeys)]]);
   if (ikeKeys !== undefined) groups.set(NODE_SECURITY_GROUP, ikeKeys.plan());
   await platform.require(groups);
@@ -216,10 +220,12 @@ async function run(
       onDrop: (reason, detail) => platform.drop(reason, detail),
     },
   );
+  // What is configured on a link decides what is local, whatever network the link is in.
   watcher.onView((view) => {
     networks.see(view);
-    loop.push({ kind: "network", view });
+    platform.reconciler.commit();
   });
+  movement.onView((view) => loop.push({ kind: "network", view }));
   await platform.serve(
     {
       nodes: () => [homeAddress],
@@ -239,7 +245,7 @@ async function run(
     },
     [homeAddress, ...(config.mobileNode.ipv4HomeAddress === undefined ? [] : [config.mobileNode.ipv4HomeAddress])],
   );
-  loop.push({ kind: "network", view: watcher.view });
+  loop.push({ kind: "network", view: movement.view });
   if (ikeKeys?.complete === true) loop.push({ kind: "security", ready: true });
   ikeKeys?.management.start();
   return {
@@ -250,6 +256,7 @@ async function run(
       });
       loop.close();
       await ikeKeys?.close();
+      closeMovement();
       watcher.close();
       home.close();
       await platform.close();

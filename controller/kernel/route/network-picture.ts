@@ -104,6 +104,8 @@ export class NetworkPicture {
       running: (flags & rt.IFF_RUNNING) !== 0,
       ...(kind === undefined ? {} : { kind }),
       ours: name.startsWith(OWNERSHIP.linkPrefix) && attributes.get(rt.IFLA_IFALIAS)?.string() === OWNERSHIP.linkAlias,
+      ...carrierOf(attributes),
+      ...((flags & rt.IFF_NOARP) !== 0 && { resolves: false }),
     });
     return wasUp && !up ? "routes" : undefined;
   }
@@ -129,6 +131,8 @@ export class NetworkPicture {
       deprecated: (flags & rt.IFA_F_DEPRECATED) !== 0,
       temporary: familyOfNumber(header.family) === 6 && (flags & rt.IFA_F_TEMPORARY) !== 0,
       ours: attributes.get(rt.IFA_PROTO)?.u8() === OWNERSHIP.protocol,
+      ...((flags & rt.IFA_F_PERMANENT) !== 0 && { permanent: true }),
+      ...configurationOf(attributes),
     });
     return undefined;
   }
@@ -151,6 +155,18 @@ export class NetworkPicture {
     }
     return undefined;
   }
+}
+
+function carrierOf(attributes: AttributeMap): Pick<NetworkLink, "carrierChanges"> {
+  const carrierChanges = attributes.get(rt.IFLA_CARRIER_CHANGES)?.u32();
+  return carrierChanges === undefined ? {} : { carrierChanges };
+}
+
+/** struct ifa_cacheinfo: preferred and valid lifetime, time of creation, time of the last update. */
+function configurationOf(attributes: AttributeMap): Pick<NetworkAddress, "configuredAt"> {
+  const bytes = attributes.get(rt.IFA_CACHEINFO)?.payload;
+  if (bytes === undefined || bytes.length < 16) return {};
+  return { configuredAt: new DataView(bytes.buffer, bytes.byteOffset, 16).getUint32(12, LITTLE) };
 }
 
 function decodeRoute(

@@ -15,6 +15,10 @@ export interface NetworkLink {
   readonly kind?: string;
   /** Made by this program. */
   readonly ours: boolean;
+  /** How often it has got or lost its carrier; absent where the kernel does not count. A flap too short to be seen otherwise shows here. */
+  readonly carrierChanges?: number;
+  /** False: neighbours are not resolved on it (IFF_NOARP), so none can be asked anything. */
+  readonly resolves?: false;
 }
 
 export interface NetworkAddress {
@@ -29,6 +33,10 @@ export interface NetworkAddress {
   /** A privacy address (RFC 8981). */
   readonly temporary: boolean;
   readonly ours: boolean;
+  /** Without an end of its lifetime: set by hand, or by a manager that takes it away itself. */
+  readonly permanent?: true;
+  /** When it was last set or its lifetime renewed, in hundredths of a second on the kernel's own clock. */
+  readonly configuredAt?: number;
 }
 
 /** A unicast route through a device. */

@@ -73,7 +73,7 @@ export function encodeArp(packet: ArpPacket): Uint8Array {
   return writer.finish();
 }
 
-const BROADCAST = new Uint8Array(MAC_OCTETS).fill(0xff);
+export const BROADCAST_MAC = new Uint8Array(MAC_OCTETS).fill(0xff);
 
 /** The broadcast frame that announces `address` at `mac`: a request whose sender and target address are the same (RFC 5227 §3). */
 export function gratuitousArp(mac: Uint8Array, address: Ipv4Address): Uint8Array {
@@ -84,5 +84,5 @@ export function gratuitousArp(mac: Uint8Array, address: Ipv4Address): Uint8Array
     targetMac: new Uint8Array(MAC_OCTETS),
     targetAddress: address,
   });
-  return encodeEthernet({ destination: BROADCAST, source: mac, etherType: ETHERTYPE.arp, payload });
+  return encodeEthernet({ destination: BROADCAST_MAC, source: mac, etherType: ETHERTYPE.arp, payload });
 }

@@ -12,6 +12,7 @@ import { Icmpv6Type } from "./registry.js";
 /** Hop limit of every neighbour discovery packet; another one is not accepted. */
 export const ND_HOP_LIMIT = 255;
 export const ALL_NODES = ipv6("ff02::1");
+export const ALL_ROUTERS = ipv6("ff02::2");
 const SOLICITED_NODE_PREFIX = ipToBytes(ipv6("ff02::1:ff00:0"));
 
 export const NEIGHBOUR_DISCOVERY = [
@@ -87,4 +88,29 @@ export function unsolicitedAdvertisement(given: {
   const flags = { router, solicited: false, override: true };
   const options = [{ kind: "target-link-layer-address", address: linkLayerAddress }] as const;
   return { source, destination: ALL_NODES, message: { type: "neighbour-advertisement", flags, target, options } };
+}
+
+/** Asks whether a neighbour is there: itself (RFC 4861 §7.3.3), or, where its link-layer address is not known, everybody. */
+export function neighbourQuestion(given: {
+  readonly target: Ipv6Address;
+  readonly source: Ipv6Address;
+  /** Of the sender. */
+  readonly mac: Uint8Array;
+  readonly unicast: boolean;
+}): AddressedNd {
+  const { target, source, mac, unicast } = given;
+  const options = [{ kind: "source-link-layer-address", address: mac }] as const;
+  const destination = unicast ? target : solicitedNodeMulticast(target);
+  return { source, destination, message: { type: "neighbour-solicitation", target, options } };
+}
+
+/** Asks for an advertisement at once (RFC 4861 §4.1); without a source the sender's link-layer address is left out. */
+export function routerSolicitation(source: Ipv6Address | undefined, mac: Uint8Array): AddressedNd {
+  const options = source === undefined ? [] : ([{ kind: "source-link-layer-address", address: mac }] as const);
+  return { source: source ?? IPV6_ANY, destination: ALL_ROUTERS, message: { type: "router-solicitation", options } };
+}
+
+/** The Ethernet address of an IPv6 multicast group (RFC 2464 §7). */
+export function ethernetGroup(group: Ipv6Address): Uint8Array {
+  return Uint8Array.of(0x33, 0x33, ...ipToBytes(group).subarray(12));
 }

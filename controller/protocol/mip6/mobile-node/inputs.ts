@@ -1,5 +1,5 @@
 /** What moves the mobile node's machine and what it asks for. Plain data; `step` (machine.ts) is the only function that turns one into the other. */
-import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../../base/ip.js";
+import type { Family, IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../../base/ip.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-header.js";
 import type { CareOf } from "../../movement/attachment.js";
 import type { NetworkView } from "../../movement/network-view.js";
@@ -118,6 +118,13 @@ export interface KeyManagementEffect {
   readonly moved: boolean;
 }
 
+/** An update that left through this link has not been answered in time: is the link where it was? */
+export interface UnansweredEffect {
+  readonly kind: "unanswered";
+  readonly device: string;
+  readonly family: Family;
+}
+
 export type MobileNodeEffect =
   | SendEffect
   | NotifyEffect
@@ -127,4 +134,5 @@ export type MobileNodeEffect =
   | JournalEffect
   | SecureEffect
   | KeyManagementEffect
+  | UnansweredEffect
   | StoppedEffect;

@@ -267,6 +267,10 @@ function unanswered(state: MobileNodeState, turn: Turn): MobileNodeState {
   const { exchange, target, view } = state;
   const attempts = exchange?.attempts ?? 0;
   if (state.phase === "stopping") return attempts >= STOP_ATTEMPTS ? endStop(state, turn) : sendUpdate(state, turn);
+  if (target !== undefined && attempts > 0) {
+    const { device, family } = target.kind === "home" ? { device: target.device, family: 6 as const } : target.careOf;
+    turn.effects.push({ kind: "unanswered", device, family });
+  }
   if (target?.kind !== "away" || view === undefined || attempts < LIMITS.ipv6Attempts.default)
     return sendUpdate(state, turn);
   const avoid = target.careOf.family;

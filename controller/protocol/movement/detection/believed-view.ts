@@ -1,0 +1,44 @@
+/** The network without what is not believed: addresses and prefixes of networks that a link has left, and routes through their routers. */
+import { familyOf, type IpAddress, prefixContains } from "../../../base/ip.js";
+import type { NetworkAddress, NetworkRoute, NetworkView } from "../network-view.js";
+import type { Doubt, LinkBelief } from "./model.js";
+
+export const addressKey = ({ address, prefixLength }: Pick<NetworkAddress, "address" | "prefixLength">): string =>
+  `${address}/${prefixLength}`;
+
+export const hostLength = (address: IpAddress): number => (familyOf(address) === 6 ? 128 : 32);
+
+/** What the choice of an attachment may see. What only detection needs (carrier counts, times of configuration) is left out. */
+export function believedView(view: NetworkView, links: Iterable<LinkBelief>): NetworkView {
+  const beliefs = new Map([...links].map((link) => [link.device, link]));
+  const addresses = view.addresses.filter((one) => !isDoubted(beliefs.get(one.device), addressKey(one)));
+  return {
+    ...view,
+    links: view.links.map(({ carrierChanges, ...link }) => link),
+    addresses: addresses.map(({ configuredAt, ...address }) => address),
+    routes: view.routes.filter((route) => route.ours || believesRoute(beliefs.get(route.device), route, addresses)),
+  };
+}
+
+function isDoubted(link: LinkBelief | undefined, key: string): boolean {
+  return link?.doubts.some((doubt) => doubt.key === key && !doubt.believed) === true;
+}
+
+function believesRoute(
+  link: LinkBelief | undefined,
+  route: NetworkRoute,
+  believed: readonly NetworkAddress[],
+): boolean {
+  if (link === undefined) return true;
+  const { via, destination, device } = route;
+  if (via !== undefined) return believesRouter(link, via);
+  const within = ({ what, believed: stands }: Doubt): boolean => !stands && prefixContains(destination, what.address);
+  if (destination.length === hostLength(destination.address) || !link.doubts.some(within)) return true;
+  return believed.some((one) => one.device === device && prefixContains(destination, one.address));
+}
+
+/** Whether packets may be given to this next hop. One that nobody has a word about may be used. */
+export function believesRouter({ routers }: LinkBelief, address: IpAddress): boolean {
+  const known = routers.filter((router) => router.address === address);
+  return known.length === 0 || known.some(({ trust }) => trust === "sure" || trust === "asked");
+}
