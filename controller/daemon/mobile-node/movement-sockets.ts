@@ -5,7 +5,7 @@ import { NeighbourWatch } from "../../kernel/route/neighbour-watch.js";
 import type { NetworkWatcher } from "../../kernel/watch.js";
 import type { HomeAgentAddresses } from "../../protocol/movement/detection/model.js";
 import { ETHERTYPE, MAC_OCTETS } from "../../wire/ip/arp.js";
-import { Icmpv6Type } from "../../wire/mip6/registry.js";
+import { Icmpv6Type } from "../../wire/ip/registry.js";
 import { openTransport, setTimer } from "../kernel.js";
 import type { Platform } from "../platform.js";
 import { Movement } from "./movement.js";

@@ -15,8 +15,8 @@ import type {
   RouterAdvertisement,
 } from "../../protocol/movement/detection/model.js";
 import { EMPTY_NETWORK, type NetworkView } from "../../protocol/movement/network-view.js";
+import { decodeIcmpv6, encodeIcmpv6, type Icmpv6OfType, withIcmpv6Checksum } from "../../wire/icmpv6.js";
 import { ARP_OPERATION, BROADCAST_MAC, decodeArp, ETHERTYPE, encodeArp, MAC_OCTETS } from "../../wire/ip/arp.js";
-import { decodeIcmpv6, encodeIcmpv6, type Icmpv6OfType, withIcmpv6Checksum } from "../../wire/ip/icmpv6.js";
 import { encodeIpv6Packet } from "../../wire/ip/ipv6.js";
 import {
   type AddressedNd,
@@ -25,7 +25,7 @@ import {
   neighbourQuestion,
   routerSolicitation,
 } from "../../wire/ip/neighbour-discovery.js";
-import { Protocol } from "../../wire/mip6/registry.js";
+import { Protocol } from "../../wire/ip/registry.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
 
 export interface MovementPorts {
@@ -135,7 +135,7 @@ export class Movement {
         if (held === undefined) continue;
         const next = step(this.#state, { kind: "neighbour", index, address, linkLayerAddress: macText(held) }, now);
         this.#state = next.state;
-        effects.push(...next.effects);
+        for (const effect of next.effects) effects.push(effect);
       }
     }
     return effects;
