@@ -72,6 +72,8 @@ export const POLICY_PRIORITY = {
   payload: 0x600,
   block: 0x800,
   wildcard: 0x900,
+  /** Behind the wildcards: ESP and Mobility Headers come from any care-of address, all else from the bound one. */
+  bound: 0xa00,
 } as const;
 
 /** How a subscriber's payload is dressed on its way to it. */

@@ -11,6 +11,7 @@ import { defaultMetric, homesOf } from "../endpoints.js";
 import type { NftElement } from "../objects/firewall.js";
 import type { Link, Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
+import { boundOption } from "../security/mobility-headers.js";
 import { protectedBinding } from "../security/payload-protection.js";
 import { returnRoutabilityBinding } from "../security/return-routability-protection.js";
 import { homeAgentSecuritySite } from "../security/subscriber.js";
@@ -170,6 +171,7 @@ export function planBinding(
   return [
     ...(esp ? protectedBinding(path, protection, site) : []),
     ...(site.negotiated === undefined ? [] : returnRoutabilityBinding(path, protection, site)),
+    ...(path.egress.format === "ipv6" ? [boundOption(path.homeAddress, path.egress.address, site)] : []),
     ...homesOf(path).flatMap((home) => [
       ...(esp ? [] : tunnel(home)),
       esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),

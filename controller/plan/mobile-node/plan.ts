@@ -8,6 +8,7 @@ import {
   IPV4_ANY,
   type IpAddress,
   type Ipv4Address,
+  type Ipv6Address,
   ipv4 as ipv4Of,
   isIpv4,
   prefixContains,
@@ -18,6 +19,7 @@ import type { Address, Link, Route, Rule } from "../objects/forwarding.js";
 import { fnv1a } from "../objects/hash.js";
 import type { KernelObject } from "../objects/objects.js";
 import { ikeRules } from "../security/ike-way.js";
+import { boundRoutingHeaders } from "../security/mobility-headers.js";
 import { protectedNode } from "../security/payload-protection.js";
 import { returnRoutabilityNode } from "../security/return-routability-protection.js";
 import { homeAddressOptionState, mobileNodeSecuritySite } from "../security/subscriber.js";
@@ -92,8 +94,15 @@ export function planMobileNode(
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
       : []),
     ...(path.updateFrom === undefined ? [] : [homeAddressOptionState(site, path.updateFrom)]),
+    ...boundRoutingHeaders(boundAddresses(path), site),
     ...homes.flatMap((home) => routes(home, path, site)),
   ];
+}
+
+/** IPv6 care-of addresses at which the home agent may reach us: the bound one first. */
+function boundAddresses({ egress, ingress }: MobileNodeDataPath): readonly Ipv6Address[] {
+  const ways = [...(egress === undefined ? [] : [egress]), ...ingress];
+  return [...new Set(ways.flatMap((way) => (way.format === "ipv6" ? [way.address] : [])))];
 }
 
 /** IFA_F_HOMEADDRESS makes the kernel prefer it as a source, and take it in a type 2 routing header. */

@@ -3,7 +3,7 @@
  * the kernel's own Mobile IPv6 transformations around it (RFC 4877 §4, RFC 6275 §5.1). Which templates stand in which order and which
  * policy is of type sub is what the kernels accept (KERNEL.md).
  */
-import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../../base/ip.js";
+import { hostPrefix, type Ipv6Address } from "../../base/ip.js";
 import type { KernelObject } from "../objects/objects.js";
 import { OWNERSHIP } from "../objects/objects.js";
 import type { PolicyHash, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "../objects/security.js";
@@ -17,7 +17,7 @@ import {
   POLICY_PRIORITY,
   type StaticAssociation,
 } from "../site.js";
-import { TYPED_MESSAGE_MARK } from "./marks.js";
+import { acceptsBound, HEADER_REQID, recognised, wildcard } from "./mobility-headers.js";
 import {
   blockedPrefixDiscovery,
   prefixDiscoveryNode,
@@ -28,8 +28,6 @@ import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
 import {
   ANYBODY,
   between,
-  ESP,
-  ICMPV6,
   MOBILITY_HEADER,
   policy,
   transportState,
@@ -45,7 +43,6 @@ const HMAC = {
   "aes-cbc-hmac-sha1": { algorithm: "hmac(sha1)", icvLength: 12 },
 } as const;
 const UPDATES = { protocol: MOBILITY_HEADER } as const;
-const REQID = { wildcard: 0, homeAddressOption: 1 } as const;
 
 /** Both static associations of a node, as either end has them. */
 function staticStates(
@@ -70,43 +67,6 @@ function staticAssociation(keys: StaticAssociation): Association {
     encryption: { algorithm: CBC, key: keys.encryptionKey },
     integrity: { ...HMAC[keys.algorithm], key: keys.integrityKey },
   };
-}
-
-/**
- * Accepts Home Address options or type 2 routing headers of anybody before ESP and the messages it protects; ESP policies and the machine decide what
- * follows from them. The kernel looks twice, first at the ESP header and then at what was in it. Before any other protocol nothing allows
- * them, so the kernel drops the packet (RFC 6275 §9.3.1).
- */
-function wildcard(
-  type: "home-address-option" | "type2-routing-header",
-  prefixDiscovery: boolean,
-): readonly KernelObject[] {
-  const reqid = OWNERSHIP.reqidBase + REQID.wildcard;
-  return [
-    {
-      kind: "xfrm-state",
-      source: IPV6_ANY,
-      destination: IPV6_ANY,
-      reqid,
-      transform: { type, careOfAddress: IPV6_ANY, wildcard: true },
-    },
-    ...[ESP, MOBILITY_HEADER, ...(prefixDiscovery ? [ICMPV6] : [])].map((protocol) =>
-      policy("in", { source: ANYBODY, destination: ANYBODY, protocol }, POLICY_PRIORITY.wildcard, {
-        ...(protocol === ICMPV6 && { mark: TYPED_MESSAGE_MARK }),
-        policyType: "sub",
-        templates: [
-          {
-            protocol: type,
-            mode: "route-optimisation",
-            source: IPV6_ANY,
-            destination: IPV6_ANY,
-            reqid,
-            optional: true,
-          },
-        ],
-      }),
-    ),
-  ];
 }
 
 /** charon sets the thresholds to its own at its start, by default the kernel's (kernel-netlink.spdh_thresh), and nobody announces it. */
@@ -165,6 +125,7 @@ function signallingPolicies(homeAddress: Ipv6Address, homeAgent: Ipv6Address, re
     policy("out", between(homeAgent, homeAddress), POLICY_PRIORITY.signalling, {
       templates: [transportTemplate(reqid)],
     }),
+    acceptsBound("home-address-option", homeAddress, homeAgent),
   ];
 }
 
@@ -195,7 +156,7 @@ export function mobileNodeSecuritySite(
     mode: "route-optimisation",
     source: homeAddress,
     destination: homeAgent.ipv6,
-    reqid: OWNERSHIP.reqidBase + REQID.homeAddressOption,
+    reqid: HEADER_REQID.homeAddressOption,
     optional: false,
   };
   return [
@@ -214,6 +175,9 @@ export function mobileNodeSecuritySite(
     policy("out", out, POLICY_PRIORITY.signalling, { mark: ESP_ONLY_MARK, templates: [transportTemplate(reqid)] }),
     policy("out", out, POLICY_PRIORITY.signallingWithOption, { templates: [option, transportTemplate(reqid)] }),
     ...wildcard("type2-routing-header", keys === undefined),
+    acceptsBound("type2-routing-header", homeAgent.ipv6, homeAddress),
+    // Nobody has a binding here: what has the option is dropped with or without this, but only so the kernel tells (RFC 6275 §9.3.1).
+    recognised("home-address-option"),
   ];
 }
 
@@ -233,7 +197,7 @@ export function homeAddressOptionState(
     kind: "xfrm-state",
     source: homeAddress,
     destination: homeAgent.ipv6,
-    reqid: OWNERSHIP.reqidBase + REQID.homeAddressOption,
+    reqid: HEADER_REQID.homeAddressOption,
     transform: { type: "home-address-option", careOfAddress, wildcard: false },
   };
 }

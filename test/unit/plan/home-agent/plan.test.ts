@@ -86,6 +86,7 @@ t.test("the binding of a node with a public IPv4 address", (test) => {
 t.test("the binding of a node with an IPv6 care-of address", (test) => {
   const outer = "encap ip6 dst 2001:db8:a::2 src 2001:db8:1::1 hoplimit 64 tc 0x0";
   test.strictSame(commands(planBinding(path(SIX), SITE)), [
+    "ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto hao mode ro reqid 1140850690 coa 2001:db8:a::2",
     "nft add element inet dsmipd ipv6-6 { 2001:db8:a::2 . 2001:db8:1::100 }",
     `ip -6 route add 2001:db8:1::100/128 ${outer} via fe80::1 dev dsmip-o6 table 254 proto 155 metric 1024 src 2001:db8:1::1`,
     PROXIES.six,
@@ -100,6 +101,7 @@ t.test("a fixed class: sending devices of its own over IPv4, exceptions from cop
   const [overIpv4, overIpv6] = [FOUR, SIX].map((one) => commands(planBinding(path(one, { profile: "gold" }), SITE)));
   test.match(overIpv4, [/ipv4-6/, /via ::cb00:7202 dev dsmip-op-46-77 /, /./, /ipv4-4/, /dev dsmip-op-46-77 /, /./]);
   test.match(overIpv6, [
+    /proto hao/,
     /ipv6-6/,
     "nft add element inet dsmipd fixed-6 { 2001:db8:1::100 }",
     / hoplimit 77 tc 0xb8 via (inet6 )?fe80::1 dev dsmip-o6 /,
@@ -153,7 +155,7 @@ t.test("without an IPv4 home address, and on a virtual home link, there is less"
   const { ipv4HomeAddress: __, ...sixOnly } = path(SIX);
   test.strictSame(
     planBinding(sixOnly, virtual).map((object) => object.kind),
-    ["nft-element", "route"],
+    ["xfrm-state", "nft-element", "route"],
   );
   test.end();
 });

@@ -94,6 +94,7 @@ t.test("away on IPv6, with the care-of address for updates", (test) => {
     `ip -6 route add 2001:db8:1::1/128 via fe80::1 dev eth6 table ${tableOf(SIX)} proto 155 metric 1024 onlink`,
     ...IPV4,
     "ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto hao mode ro reqid 1140850689 coa 2001:db8:a::2",
+    "ip xfrm state add src 2001:db8:1::1 dst 2001:db8:1::100 proto route2 mode ro reqid 1140850690 coa 2001:db8:a::2",
     ...out(name),
   ]);
   test.end();

@@ -60,7 +60,7 @@ const protection = (observed?: ReadonlyMap<string, number>) => ({
   ...(observed && { observedEsp: observed as never }),
 });
 const states = (objects: readonly KernelObject[]): XfrmState[] =>
-  objects.filter((object): object is XfrmState => object.kind === "xfrm-state");
+  objects.filter((object): object is XfrmState => object.kind === "xfrm-state" && object.transform.type === "esp");
 const endsOf = (objects: readonly KernelObject[]): string[] =>
   states(objects).map(({ source, destination, transform }) => {
     const udp = transform.type === "esp" && transform.encapsulation !== undefined;

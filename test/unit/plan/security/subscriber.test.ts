@@ -48,15 +48,19 @@ const wildcard = (proto: "hao" | "route2"): string[] => [
   `ip xfrm state add src :: dst :: proto ${proto} mode ro reqid ${OWNERSHIP.reqidBase} flag wildrecv coa ::`,
   ...[50, 135].map(
     (protocol) =>
-      `ip xfrm policy add src ::/0 dst ::/0 proto ${protocol} dir in ptype sub ${priority(0x900)} tmpl src :: dst :: proto ${proto} reqid ${OWNERSHIP.reqidBase} mode ro level use`,
+      `ip xfrm policy add src ::/0 dst ::/0 proto ${protocol} dir in ptype sub ${priority(0x900)} tmpl src :: dst :: proto ${proto} reqid 0 mode ro level use`,
   ),
 ];
+const bound = (proto: "hao" | "route2", selector: string): string =>
+  `ip xfrm policy add ${selector} dir in ptype sub ${priority(0xa00)} tmpl src :: dst :: proto ${proto} reqid ${OWNERSHIP.reqidBase + 2} mode ro level use`;
+const [UP_ALL, DOWN_ALL] = [UP, DOWN].map((selector) => selector.replace(" proto 135", "")) as [string, string];
 
 t.test("R5555-5.2.1-02 R5555-5.2.1-03: ESP in transport mode for mobility messages, mirrored on both sides", (test) => {
   test.strictSame(commands(planSubscriberSecurity(HOA, KEYS, HOME_AGENT)), [
     ...STATES,
     `ip xfrm policy add ${UP} dir in ptype main ${priority(0x100)} ${ESP}`,
     `ip xfrm policy add ${DOWN} dir out ptype main ${priority(0x100)} ${ESP}`,
+    bound("hao", UP_ALL),
   ]);
   const option = `tmpl src 2001:db8:1::100 dst 2001:db8:1::1 proto hao reqid ${OWNERSHIP.reqidBase + 1} mode ro`;
   test.strictSame(commands(mobileNodeSecuritySite(NODE, KEYS)), [
@@ -65,6 +69,8 @@ t.test("R5555-5.2.1-02 R5555-5.2.1-03: ESP in transport mode for mobility messag
     `ip xfrm policy add ${UP} dir out mark 0x4191 mask 0xefff ptype main ${priority(0x100)} ${ESP}`,
     `ip xfrm policy add ${UP} dir out ptype main ${priority(0x200)} ${option} ${ESP}`,
     ...wildcard("route2"),
+    bound("route2", DOWN_ALL),
+    ...wildcard("hao").slice(0, 1),
   ]);
   test.end();
 });
@@ -109,7 +115,7 @@ t.test(
       ...mobileNodeSecuritySite(NODE, KEYS),
     ];
     const inbound = all.filter((object) => object.kind === "xfrm-policy" && object.direction === "in");
-    test.equal(inbound.length, 7);
+    test.equal(inbound.length, 9);
     for (const one of inbound) test.equal(one.kind === "xfrm-policy" && one.selector.mobilityHeaderType, undefined);
     test.end();
   },
