@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { type Ipv6Address, ipv6 } from "../../../controller/base/ip.js";
-import { withIcmpv6Checksum } from "../../../controller/wire/ip/icmpv6.js";
+import { withIcmpv6Checksum } from "../../../controller/wire/icmpv6.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { homeAddressHeader } from "../../../controller/wire/mip6/options/destination.js";
-import { Protocol } from "../../../controller/wire/mip6/registry.js";
 import { encodeType2RoutingHeader } from "../../../controller/wire/mip6/routing-header.js";
 import type { Capture, Frame } from "../lib/capture.js";
 import { Injector, ipPacket } from "../lib/craft.js";
