@@ -28,6 +28,12 @@ export const bindingDocument = z.strictObject({
 
 export const bindingsDocument = z.strictObject({ bindings: z.array(bindingDocument) });
 
+export const readiness = z
+  .enum(["detached", "registering", "registered", "refused", "returning", "home", "stopping"])
+  .describe(
+    "Where a mobile node stands with its home agent. registered: accepted from where the node is, and payload goes that way; home: at home.",
+  );
+
 export const statusDocument = z.strictObject({
   version: z.string(),
   role: z.enum(["home-agent", "mobile-node"]),
@@ -35,6 +41,7 @@ export const statusDocument = z.strictObject({
   uptimeSeconds: z.number(),
   addresses: z.array(z.string()).describe("Home agent addresses."),
   bindings: z.int(),
+  readiness: readiness.nullable().describe("null at a home agent."),
   pendingOperations: z.int().describe("Kernel operations not answered yet."),
   failedObjects: z.int(),
   counters: z.strictObject({
@@ -138,6 +145,7 @@ export const securityDocument = z
 
 export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
 
+export type Readiness = z.output<typeof readiness>;
 export type BindingDocument = z.output<typeof bindingDocument>;
 export type StatusDocument = z.output<typeof statusDocument>;
 export type PlanDocument = z.output<typeof planDocument>;

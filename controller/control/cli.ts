@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-/** dsmipctl: what the daemon knows, as tables for people or JSON for programs. Exit codes: 0 fine, 1 a difference or an error, 2 wrong usage. */
-import { Command, InvalidArgumentError, Option } from "commander";
+/** dsmipctl: what the daemon knows, as tables for people or JSON for programs. Exit codes: 0 fine, 1 a difference, an error or the end of a wait, 2 wrong usage. */
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import {
   auditDocument,
   type BindingDocument,
@@ -18,6 +18,7 @@ import { DEFAULT_TIMEOUT_S, fetchDocument, followLines } from "./client.js";
 import { completionScript } from "./completion.js";
 import { securityText } from "./security-text.js";
 import { formatTable } from "./table.js";
+import { waitForReadiness } from "./wait.js";
 
 interface GlobalOptions {
   readonly socket: string;
@@ -73,6 +74,7 @@ function statusText(status: StatusDocument): string {
   const lines = [
     `dsmipd ${status.version}, ${status.role}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s`,
     `addresses: ${status.addresses.join(", ")}`,
+    ...(status.readiness === null ? [] : [`readiness: ${status.readiness}`]),
     `bindings: ${status.bindings}, kernel operations pending: ${status.pendingOperations}, objects failed: ${status.failedObjects}`,
   ];
   for (const [group, counters] of Object.entries(status.counters)) {
@@ -113,7 +115,7 @@ const program = new Command("dsmipctl")
   .addOption(
     new Option(
       "-t, --timeout <seconds>",
-      `how long the daemon may be silent (default: ${DEFAULT_TIMEOUT_S.document}; audit and security ${DEFAULT_TIMEOUT_S.costly})`,
+      `how long the daemon may be silent (default: ${DEFAULT_TIMEOUT_S.document}, for audit and security ${DEFAULT_TIMEOUT_S.costly}); of wait: how long to wait in all (default: for ever)`,
     ).argParser(seconds),
   )
   .configureHelp({ showGlobalOptions: true })
@@ -189,6 +191,23 @@ program
   });
 
 program
+  .command("wait")
+  .addArgument(
+    new Argument("<state>", "registered: away, and reachable there; home: at home").choices(["registered", "home"]),
+  )
+  .description("wait until a mobile node is registered or at home; --timeout ends it, with exit code 1")
+  .action(async (wanted: "registered" | "home") => {
+    const { socket: socketPath, timeout: timeoutSeconds } = options();
+    const { reached, last = "unknown" } = await waitForReadiness(wanted, {
+      socketPath,
+      ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+      onAbsent: (reason) => void process.stderr.write(`dsmipctl: ${reason}; waiting\n`),
+    });
+    if (!reached)
+      throw new MobilityError("MIP_TIMEOUT", `after ${timeoutSeconds} s the node is not ${wanted} but ${last}`);
+  });
+
+program
   .command("completion <shell>")
   .description("completion script for bash, zsh or fish, to be sourced")
   .action((shell: string) => {
@@ -200,5 +219,5 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.stderr.write(`dsmipctl: ${error instanceof MobilityError ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof MobilityError && error.code === "MIP_USAGE" ? 2 : 1;
 }

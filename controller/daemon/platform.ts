@@ -43,13 +43,15 @@ export interface PlatformOptions {
 
 /** What a role shows of its machine. */
 export interface RoleViews {
-  bindings(): readonly BindingDocument[];
+  bindings(): Iterable<BindingDocument>;
   binding(address: IpAddress): BindingDocument | undefined;
   /** Home addresses of all nodes, bound or not. */
   nodes(): readonly Ipv6Address[];
   /** Of the node with this IPv6 or IPv4 home address. */
   nodeAt(address: IpAddress): Ipv6Address | undefined;
   security(nodes: readonly Ipv6Address[]): Promise<SecurityDocument>;
+  /** Of a mobile node; null at a home agent. */
+  readiness(): StatusDocument["readiness"];
 }
 
 /** One in this many drops of a reason is logged, after the first few: a flood must not fill a disk. */
@@ -269,13 +271,16 @@ export class Platform {
 
   async #status(views: RoleViews, addresses: readonly string[]): Promise<StatusDocument> {
     const kernelCounters = await this.#packetCounters.read();
+    let bindings = 0;
+    for (const { endpoint } of views.bindings()) if (endpoint !== null) bindings++;
     return {
       version: VERSION,
       role: this.#options.role,
       pid: process.pid,
       uptimeSeconds: (performance.now() - this.#startedAt) / 1000,
       addresses: [...addresses],
-      bindings: views.bindings().filter((one) => one.endpoint !== null).length,
+      bindings,
+      readiness: views.readiness(),
       pendingOperations: this.reconciler.pending,
       failedObjects: this.reconciler.failedObjects,
       counters: {

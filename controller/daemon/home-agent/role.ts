@@ -23,12 +23,14 @@ import {
 } from "../../protocol/mip6/home-agent/machine.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
 import { openHomeLink } from "../home-link/sockets.js";
+import { setTimer } from "../kernel.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
 import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import { staticSecurity } from "../security/static-keys.js";
 import { homeAgentPlanSite, homeAgentSite } from "../sites.js";
+import { StatusLine } from "../supervisor.js";
 import { HomeAgentKeys, securityGroup } from "./keys.js";
 import { ParkedNodes } from "./parked-nodes.js";
 
@@ -83,6 +85,7 @@ async function run(
   const planSite = homeAgentPlanSite(config);
   const home = openHomeLink(platform.kernel.names, { hears: site.duplicateAddressDetection });
   const state = new HomeAgentState(site);
+  const status = new StatusLine(setTimer);
   /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
   const paths = new Map<Ipv6Address, DataPath>();
   const parked = new ParkedNodes(parkedObjects, (homeAddress, objects) =>
@@ -96,12 +99,17 @@ async function run(
   const loop = new MachineLoop<HomeAgentInput, HomeAgentEffect>(
     { step: (input, now) => step(state, input, now), nextDeadline: () => nextDeadline(state) },
     { kind: "timer" },
-    { perform, flush: () => platform.flush(), turnEnded: () => platform.reconciler.commit() },
+    { perform, flush: () => platform.flush(), turnEnded },
   );
 
   function plan(path: DataPath): void {
     const objects = planBinding(path, planSite, ikeKeys?.protection(path.homeAddress));
     platform.reconciler.setGroup(bindingGroup(path.homeAddress), objects, path.revision);
+  }
+
+  function turnEnded(): void {
+    platform.reconciler.commit();
+    status.tell(`${config.subscribers.length} subscribers, ${state.cache.size} bindings`);
   }
 
   function replan(homeAddress: Ipv6Address): void {
@@ -207,7 +215,10 @@ async function run(
   );
   await platform.serve(
     {
-      bindings: () => [...bindingViews(state, monotonicNow())].map(bindingDocument),
+      *bindings() {
+        for (const view of bindingViews(state, monotonicNow())) yield bindingDocument(view);
+      },
+      readiness: () => null,
       nodes: () => [...site.subscribers.keys()],
       nodeAt: (address) => {
         const subscriber = config.subscribers.find(
@@ -232,6 +243,7 @@ async function run(
   return {
     stop: async () => {
       loop.close();
+      status.close();
       await ikeKeys?.close();
       home.close();
       await platform.close();

@@ -21,6 +21,7 @@ import {
   nextDeadline,
   step,
 } from "../../protocol/mip6/mobile-node/machine.js";
+import { readinessOf } from "../../protocol/mip6/mobile-node/readiness.js";
 import { openHomeLink } from "../home-link/sockets.js";
 import { openTransport, setTimer } from "../kernel.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
@@ -28,10 +29,12 @@ import { bindingGroup, homeAddressOfGroup, Platform, SITE_GROUP } from "../platf
 import type { RoleKeys } from "../role-keys.js";
 import { staticSecurity } from "../security/static-keys.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
+import { StatusLine } from "../supervisor.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
 import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
 import { openMovement } from "./movement-sockets.js";
 import { sendNothing } from "./opening.js";
+import { ReadinessReport } from "./readiness-report.js";
 
 export async function startMobileNode(
   config: MobileNodeConfig,
@@ -92,6 +95,11 @@ async function run(
     reconciler: platform.reconciler,
     later: (wait, run) => void setTimer(wait * 1000, run),
   });
+  const status = new StatusLine(setTimer);
+  const readiness = new ReadinessReport(homeAddress, {
+    note: (event) => platform.note(event),
+    tellSupervisor: (text) => status.tell(text),
+  });
   let state = initialMobileNode(site);
   let path: MobileNodeDataPath | undefined;
   const { security } = config;
@@ -125,6 +133,7 @@ async function run(
 
   function turnEnded(): void {
     platform.reconciler.commit();
+    readiness.look(state);
     if (!opening) return;
     opening = false;
     void platform.reconciler.settled().then(openWay);
@@ -240,6 +249,7 @@ async function run(
         return ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [homeAddress]);
       },
       bindings: () => [bindingDocument(state)],
+      readiness: () => readinessOf(state).state,
       binding: (address) =>
         address === homeAddress || address === config.mobileNode.ipv4HomeAddress ? bindingDocument(state) : undefined,
     },
@@ -255,6 +265,7 @@ async function run(
         loop.push({ kind: "stop" });
       });
       loop.close();
+      status.close();
       await ikeKeys?.close();
       closeMovement();
       watcher.close();

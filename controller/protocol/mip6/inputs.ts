@@ -99,6 +99,7 @@ export interface ProtocolEvent {
     | "negotiation.lost"
     | "keys.lost"
     | "attachment.changed"
+    | "readiness.changed"
     | "home.returned"
     | "home.left"
     | "nat.changed";

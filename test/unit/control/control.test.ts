@@ -36,6 +36,7 @@ const STATUS: StatusDocument = {
   uptimeSeconds: 2,
   addresses: ["2001:db8:1::1"],
   bindings: 1,
+  readiness: null,
   pendingOperations: 0,
   failedObjects: 0,
   counters: { received: { "binding-update": 3 }, sent: {}, dropped: {}, kernel: {}, netlink: {}, negotiation: {} },
@@ -425,6 +426,59 @@ t.test("dsmipctl ends when the daemon is silent, and says so in one sentence", a
   }
   for (const wrong of ["0", "-1", "soon", "1e9"])
     test.equal((await dsmipctl(socket, `--timeout=${wrong}`, "status")).code, 2, wrong);
+});
+
+t.test(
+  "dsmipctl wait ends with the state, with the time, or at once where there is nothing to wait for",
+  async (test) => {
+    let readiness: StatusDocument["readiness"] = "registering";
+    let asked = 0;
+    const { socket, events } = await bench(test, {
+      status: () => {
+        asked++;
+        return { ...STATUS, role: "mobile-node" as const, readiness };
+      },
+    });
+    const timeout = await dsmipctl(socket, "wait", "registered", "--timeout", "1");
+    test.strictSame(timeout, {
+      code: 1,
+      stdout: "",
+      stderr: "dsmipctl: after 1 s the node is not registered but registering\n",
+    });
+    test.equal(asked, 1, "asked once, not again and again");
+    const waiting = dsmipctl(socket, "wait", "registered");
+    while (asked < 2) await new Promise(setImmediate);
+    events.record({ event: "attachment.changed", detail: {} });
+    readiness = "registered";
+    events.record({ event: "readiness.changed", detail: { state: "registered", before: "registering" } });
+    test.strictSame(await waiting, { code: 0, stdout: "", stderr: "" });
+    test.equal((await dsmipctl(socket, "wait", "registered")).code, 0, "it is already");
+    test.equal((await dsmipctl(socket, "wait", "home", "--timeout", "0.1")).code, 1);
+    test.equal((await dsmipctl(socket, "wait", "lunch")).code, 2);
+    test.equal((await dsmipctl(socket, "wait")).code, 2);
+    readiness = null;
+    const homeAgent = await dsmipctl(socket, "wait", "home");
+    test.equal(homeAgent.code, 2);
+    test.match(homeAgent.stderr, /dsmipd is a home agent here; only a mobile node registers/);
+  },
+);
+
+t.test("dsmipctl wait waits for the daemon too", async (test) => {
+  const directory = mkdtempSync(join(tmpdir(), "dsmipd-wait-"));
+  const socket = join(directory, "control.sock");
+  const nobody = await dsmipctl(socket, "wait", "home", "--timeout", "0.2");
+  test.equal(nobody.code, 1);
+  test.match(nobody.stderr, /is dsmipd running.*; waiting\ndsmipctl: after 0.2 s the node is not home but unknown\n$/);
+  const waiting = dsmipctl(socket, "wait", "home");
+  const server = await startControlServer(socket, {
+    status: () => ({ ...STATUS, role: "mobile-node", readiness: "home" }),
+    subscribe: () => () => undefined,
+  } as unknown as ControlSource);
+  test.teardown(async () => {
+    await server.close();
+    rmSync(directory, { recursive: true });
+  });
+  test.equal((await waiting).code, 0);
 });
 
 t.test("completion for three shells, and a sentence for a fourth", async (test) => {

@@ -84,7 +84,8 @@ export function lookup(state: HomeAgentState, address: IpAddress): BindingEntry 
 
 /** All entries as people see them. */
 export function* bindingViews(state: HomeAgentState, now: Instant): Generator<BindingView, void> {
-  for (const entry of state.cache.entries()) yield viewOf(entry, now);
+  // Those that there are now: one that is removed and comes again while they are read is not shown twice.
+  for (const entry of [...state.cache.entries()]) yield viewOf(entry, now);
 }
 
 function drop(turn: Turn, reason: DropReason, detail: string): void {
