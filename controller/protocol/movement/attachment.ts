@@ -7,7 +7,6 @@
  */
 import type { MobileNodeConfig } from "../../../schemas/config.js";
 import {
-  type Family,
   familyOf,
   type IpAddress,
   type Ipv4Address,
@@ -36,13 +35,11 @@ export type Attachment =
 /** What earlier choices and their outcome mean for the next one. */
 export interface AttachmentMemory {
   readonly present: Attachment | undefined;
-  /** Links on which IPv6 updates stayed unanswered while IPv4 ones were answered: there IPv4 goes first (RFC 5555 §4.4.1). */
-  readonly ipv6Silent: readonly string[];
-  /** The family whose updates are staying unanswered just now. */
-  readonly avoid: Family | undefined;
+  /** From where the home agent was not heard; with how many updates in vain since it last was from anywhere. */
+  readonly silent: readonly { readonly careOf: CareOf; readonly unanswered: number }[];
 }
 
-export const NO_MEMORY: AttachmentMemory = { present: undefined, ipv6Silent: [], avoid: undefined };
+export const NO_MEMORY: AttachmentMemory = { present: undefined, silent: [] };
 
 export function sameCareOf(a: CareOf, b: CareOf): boolean {
   return a.address === b.address && a.device === b.device;
@@ -81,13 +78,11 @@ export function chooseAttachment(
   return best?.attachment;
 }
 
-/** The links that offer an IPv6 care-of address. */
-export function ipv6Links(view: NetworkView, site: MobileNodeSite): ReadonlySet<string> {
-  const devices = new Set<string>();
-  for (const { attachment } of careOfAddresses(view, site, NO_MEMORY)) {
-    if (attachment.kind === "away" && attachment.careOf.family === 6) devices.add(attachment.careOf.device);
-  }
-  return devices;
+/** All care-of addresses that could be chosen. */
+export function careOfCandidates(view: NetworkView, site: MobileNodeSite): readonly CareOf[] {
+  return careOfAddresses(view, site, NO_MEMORY).flatMap(({ attachment }) =>
+    attachment.kind === "away" ? [attachment.careOf] : [],
+  );
 }
 
 /** Links by which the home agent can be reached from an address of theirs, and home links: all that may carry the tunnel or be home. */
@@ -125,7 +120,7 @@ function homeLinks(view: NetworkView, site: MobileNodeSite, memory: AttachmentMe
     const attachment = { kind: "home", device: link.name } as const;
     const deprecated = Number(evidence === "deprecated");
     const order = Math.max(0, site.interfaces?.indexOf(link.name) ?? 0);
-    return [{ attachment, rank: [0, deprecated, HOME_ORDER, order, 0, changes(memory, attachment), link.index] }];
+    return [{ attachment, rank: [0, 0, deprecated, HOME_ORDER, order, 0, changes(memory, attachment), link.index] }];
   });
 }
 
@@ -170,12 +165,11 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
         const metric = metrics[careOf.family];
         if (metric === undefined) return [];
         const attachment = { kind: "away", careOf } as const;
-        const silent = careOf.family === 6 && memory.ipv6Silent.includes(link.name);
         return [
           {
             attachment,
             rank: [
-              Number(silent || careOf.family === memory.avoid),
+              ...silenceRank(memory, careOf),
               Number(one.deprecated),
               FAMILY_ORDER[careOf.family],
               order,
@@ -189,6 +183,17 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
         ];
       });
   });
+}
+
+/**
+ * Whoever was not heard comes last, the one that was tried least before the others. Before them, but behind all others, what shares link and
+ * family with such a one: it has the same router. For IPv6 that is also the next address of a link (RFC 5555 §4.4.1).
+ */
+function silenceRank({ silent }: AttachmentMemory, careOf: CareOf): Rank {
+  const itself = silent.find((one) => sameCareOf(one.careOf, careOf));
+  if (itself !== undefined) return [2, itself.unanswered];
+  const alike = silent.some((one) => one.careOf.device === careOf.device && one.careOf.family === careOf.family);
+  return [Number(alike), 0];
 }
 
 function foreignLinks(view: NetworkView) {

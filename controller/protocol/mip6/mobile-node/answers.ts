@@ -7,7 +7,8 @@ import type {
   MobilityMessage,
 } from "../../../wire/mip6/messages/mobility-header.js";
 import { BindingErrorStatus } from "../../../wire/mip6/registry.js";
-import { type CareOf, formatAttachment, ipv6Links, sameCareOf } from "../../movement/attachment.js";
+import { type CareOf, formatAttachment, sameCareOf } from "../../movement/attachment.js";
+import { answered } from "../../movement/silence.js";
 import type { Arrival, DropReason } from "../inputs.js";
 import { judge, type Terms } from "./acknowledgement.js";
 import { type Registration, refreshTime, registrationEnd, type SentUpdate } from "./binding-update-list.js";
@@ -109,7 +110,7 @@ function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): M
     ipv4Bound: terms.ipv4.kind === "accepted",
     ipv4Unsupported: state.ipv4Unsupported || terms.ipv4.kind === "unsupported",
     receptions: graceOthers(state, { kind: "away", careOf }, turn.now),
-    ...familyLearnt(state, careOf),
+    silences: answered(state.silences, careOf, turn.now),
   };
   tellAcceptance(state, next, registration, { sent, terms }, turn);
   if (state.site.negotiatesKeys === true)
@@ -132,21 +133,6 @@ function registrationOf(state: MobileNodeState, { careOf, sent, terms }: Accepta
     keepalive: terms.keepalive,
     ipv4HomeAddress: terms.ipv4.kind === "accepted" ? state.site.ipv4HomeAddress : undefined,
   };
-}
-
-/**
- * An answer over IPv4 after silence over IPv6: keep to IPv4 on the links that are there now, also after a move (RFC 5555 §4.4.1).
- * An answer over IPv6 clears its link.
- */
-function familyLearnt(
-  state: MobileNodeState,
-  careOf: CareOf,
-): Pick<MobileNodeState, "avoid" | "familySwitches" | "ipv6Silent"> {
-  const { ipv6Silent, avoid, view, site } = state;
-  const cleared = { avoid: undefined, familySwitches: 0 };
-  if (careOf.family === 6) return { ...cleared, ipv6Silent: ipv6Silent.filter((device) => device !== careOf.device) };
-  if (avoid !== 6 || view === undefined) return { ...cleared, ipv6Silent };
-  return { ...cleared, ipv6Silent: [...new Set([...ipv6Silent, ...ipv6Links(view, site)])] };
 }
 
 function tellAcceptance(

@@ -4,6 +4,7 @@ import { nextSeq } from "../../../base/seq16.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { type CareOf, careOfPresent, formatAttachment, sameCareOf } from "../../movement/attachment.js";
+import { unansweredOf } from "../../movement/silence.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { LIMITS, TIMERS } from "../timers.js";
 import { bindingUpdate, lifetimeUnits } from "./binding-update.js";
@@ -44,7 +45,8 @@ export function possiblyBound(state: MobileNodeState, now: Instant): boolean {
 export function beginExchange(state: MobileNodeState, turn: Turn): MobileNodeState {
   const { target, registration } = state;
   if (target === undefined) throw new InvariantError("an exchange needs an attachment");
-  const exchange: Exchange = { sent: [], attempts: 0, first: registration === undefined, sendAt: turn.now };
+  const earlier = target.kind === "away" ? unansweredOf(state.silences, target.careOf) : 0;
+  const exchange: Exchange = { sent: [], attempts: 0, earlier, first: registration === undefined, sendAt: turn.now };
   if (target.kind === "home") {
     const draining =
       state.view !== undefined && registration !== undefined && careOfPresent(state.view, registration.careOf);
@@ -88,7 +90,7 @@ export function sendUpdate(state: MobileNodeState, turn: Turn): MobileNodeState 
       ...exchange,
       sent: remember(exchange.sent, update),
       attempts,
-      sendAt: after(now, waitFor(attempts, exchange.first, state.familySwitches)),
+      sendAt: after(now, waitFor(exchange.earlier + attempts, exchange.first)),
     },
     boundUntil: leaving || (state.boundUntil !== undefined && state.boundUntil > end) ? state.boundUntil : end,
     receptions: careOf === undefined || leaving ? state.receptions : withReception(state.receptions, careOf),
@@ -101,14 +103,13 @@ export function sendUpdate(state: MobileNodeState, turn: Turn): MobileNodeState 
 /** The home agent has answered, so the unanswered attempts count no more: asks again at once, waiting only for the new number. */
 export function restartExchange(state: MobileNodeState, turn: Turn): MobileNodeState {
   if (state.exchange === undefined) throw new InvariantError("no exchange to start again");
-  return sendUpdate({ ...state, exchange: { ...state.exchange, sent: [], attempts: 0 } }, turn);
+  return sendUpdate({ ...state, exchange: { ...state.exchange, sent: [], attempts: 0, earlier: 0 } }, turn);
 }
 
-/** How long to wait for an answer to the `attempts`-th update of a family; every return to a family goes on where it stopped. */
-function waitFor(attempts: number, first: boolean, familySwitches: number) {
+/** How long to wait for an answer to the `attempts`-th update from an address; every return to one goes on where it stopped. */
+function waitFor(attempts: number, first: boolean) {
   const start = first ? TIMERS.initialBindingAcknowledgementFirst : TIMERS.initialBindingAcknowledgement;
-  const earlier = LIMITS.ipv6Attempts.default * Math.floor(familySwitches / 2);
-  return backOff(start.default, attempts - 1 + earlier, TIMERS.maxBindingAcknowledgement.default);
+  return backOff(start.default, attempts - 1, TIMERS.maxBindingAcknowledgement.default);
 }
 
 /** MAX_UPDATE_RATE: when the next update may leave. */

@@ -16,7 +16,6 @@ import { type Seq16, seq16 } from "../../../base/seq16.js";
 import { after, earliest, type Instant } from "../../../base/time.js";
 import { chooseAttachment, type MobileNodeSite, sameAttachment, sameCareOf } from "../../movement/attachment.js";
 import type { ProgrammedInput } from "../inputs.js";
-import { LIMITS } from "../timers.js";
 import { receive } from "./answers.js";
 import { sameContent, wantedPath } from "./data-path.js";
 import { beginExchange, journal, notify, possiblyBound, restartExchange, sendUpdate, type Turn } from "./exchange.js";
@@ -26,6 +25,7 @@ import { arriveHome, endStop, memoryOf, seeNetwork, startMove, startStop } from 
 import { restoredFacts } from "./record.js";
 import { checkTransition } from "./states.js";
 import { backOff, PATH_RETRY_FIRST, PATH_RETRY_MAX, STOP_ATTEMPTS } from "./timers.js";
+import { countSilence, leave, leaveSilence, passTrials, trialDeadline } from "./trials.js";
 
 export type {
   DataPathEffect,
@@ -56,9 +56,7 @@ export function initialMobileNode(site: MobileNodeSite, lastSequence: Seq16 = se
     ipv4Bound: false,
     ipv4Unsupported: false,
     forceUdp: site.forceUdp,
-    ipv6Silent: [],
-    avoid: undefined,
-    familySwitches: 0,
+    silences: [],
     recentUpdates: [],
     path: undefined,
     secured: site.negotiatesKeys !== true,
@@ -90,6 +88,7 @@ export function nextDeadline(state: MobileNodeState): Instant | undefined {
     state.phase === "registered" ? state.registration?.refreshAt : undefined,
     state.phase === "deregistering" ? state.boundUntil : undefined,
     state.path?.retryAt,
+    trialDeadline(state),
     ...state.receptions.map((one) => one.until),
   );
 }
@@ -169,12 +168,7 @@ function security(
   };
   if (failure === undefined) return next;
   notify(next, turn, "registration.failed", { reason: failure });
-  const { target, view } = next;
-  if (next.phase !== "preparing" || target?.kind !== "away" || view === undefined) return next;
-  const avoid = target.careOf.family;
-  const other = chooseAttachment(view, next.site, { ...memoryOf(next), avoid });
-  if (other?.kind !== "away" || other.careOf.family === avoid) return next;
-  return startMove({ ...next, avoid, familySwitches: next.familySwitches + 1 }, other, turn);
+  return next.phase === "preparing" ? (leave(next, turn) ?? next) : next;
 }
 
 function programmed(state: MobileNodeState, input: ProgrammedInput, turn: Turn): MobileNodeState {
@@ -206,14 +200,12 @@ function refresh(state: MobileNodeState, forceUdp: boolean | undefined, turn: Tu
   if (state.phase === "stopping" || view === undefined) return state;
   const next: MobileNodeState = {
     ...state,
-    ipv6Silent: [],
-    avoid: undefined,
-    familySwitches: 0,
+    silences: [],
     ipv4Unsupported: false,
     refusals: 0,
     forceUdp: forceUdp ?? state.site.forceUdp,
   };
-  const target = chooseAttachment(view, next.site, memoryOf(next));
+  const target = chooseAttachment(view, next.site, memoryOf(next, turn.now));
   if (!sameAttachment(target, next.target)) return startMove(next, target, turn);
   const talking = next.registration !== undefined || next.exchange !== undefined || next.phase === "refused";
   const waiting = next.phase === "preparing" || next.phase === "returning" || next.phase === "detached";
@@ -235,6 +227,8 @@ function passTime(state: MobileNodeState, turn: Turn): MobileNodeState {
   const refreshDue = next.phase === "registered" && (next.registration?.refreshAt ?? now) <= now;
   const retryDue = next.retryAt !== undefined && next.retryAt <= now;
   if (refreshDue || retryDue) return beginExchange(next, turn);
+  const onTrial = passTrials(next, turn);
+  if (onTrial !== undefined) return onTrial;
   return next.exchange !== undefined && next.exchange.sendAt <= now ? unanswered(next, turn) : next;
 }
 
@@ -262,20 +256,15 @@ function loseRegistration(state: MobileNodeState, turn: Turn): MobileNodeState {
   return next;
 }
 
-/** No answer in time: once more, over the other family after three attempts (RFC 5555 §4.4.1), or not at all when stopping. */
+/** No answer in time: once more, from another care-of address after three attempts, or not at all when stopping. */
 function unanswered(state: MobileNodeState, turn: Turn): MobileNodeState {
-  const { exchange, target, view } = state;
+  const { exchange, target } = state;
   const attempts = exchange?.attempts ?? 0;
   if (state.phase === "stopping") return attempts >= STOP_ATTEMPTS ? endStop(state, turn) : sendUpdate(state, turn);
   if (target !== undefined && attempts > 0) {
     const { device, family } = target.kind === "home" ? { device: target.device, family: 6 as const } : target.careOf;
     turn.effects.push({ kind: "unanswered", device, family });
   }
-  if (target?.kind !== "away" || view === undefined || attempts < LIMITS.ipv6Attempts.default)
-    return sendUpdate(state, turn);
-  const avoid = target.careOf.family;
-  const other = chooseAttachment(view, state.site, { ...memoryOf(state), avoid });
-  if (other?.kind !== "away" || other.careOf.family === avoid) return sendUpdate(state, turn);
-  notify(state, turn, "registration.failed", { reason: `no answer over IPv${avoid}`, attempts });
-  return startMove({ ...state, avoid, familySwitches: state.familySwitches + 1 }, other, turn);
+  const next = countSilence(state, turn.now);
+  return leaveSilence(next, turn) ?? sendUpdate(next, turn);
 }

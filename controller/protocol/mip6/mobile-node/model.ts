@@ -1,9 +1,9 @@
 /** The mobile node's state. Plain data; machine.ts is the machine. */
-import type { Family } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import type { Instant } from "../../../base/time.js";
 import type { Attachment, CareOf, MobileNodeSite } from "../../movement/attachment.js";
 import type { NetworkView } from "../../movement/network-view.js";
+import type { Silence } from "../../movement/silence.js";
 import type { Registration, SentUpdate } from "./binding-update-list.js";
 import type { MobileNodeDataPath } from "./inputs.js";
 import type { Phase } from "./states.js";
@@ -11,8 +11,10 @@ import type { Phase } from "./states.js";
 /** Updates about one attachment, sent until one is answered. */
 export interface Exchange {
   readonly sent: readonly SentUpdate[];
-  /** Unanswered since the family was changed. */
+  /** Unanswered. */
   readonly attempts: number;
+  /** Unanswered before, from the same care-of address, since the home agent was last heard. */
+  readonly earlier: number;
   /** There is no registration yet. */
   readonly first: boolean;
   /** When the next one leaves. */
@@ -58,10 +60,8 @@ export interface MobileNodeState {
   /** The home agent has accepted an update without a word on its IPv4 Home Address option (C-05). */
   readonly ipv4Unsupported: boolean;
   readonly forceUdp: boolean;
-  readonly ipv6Silent: readonly string[];
-  readonly avoid: Family | undefined;
-  /** How often the family was changed since for want of an answer. */
-  readonly familySwitches: number;
+  /** Care-of addresses from which the home agent was not heard. */
+  readonly silences: readonly Silence[];
   /** When the last few updates left, for the rate limit. */
   readonly recentUpdates: readonly Instant[];
   readonly path: PathStatus | undefined;

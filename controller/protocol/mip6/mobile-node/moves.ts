@@ -6,12 +6,12 @@ import {
   careOfPresent,
   chooseAttachment,
   formatAttachment,
-  ipv6Links,
   isHomeLink,
   sameAttachment,
   sameCareOf,
 } from "../../movement/attachment.js";
 import { linkUsable, type NetworkView } from "../../movement/network-view.js";
+import { silentNow, stillKnown } from "../../movement/silence.js";
 import { TIMERS } from "../timers.js";
 import type { SentUpdate } from "./binding-update-list.js";
 import { journal, notify, possiblyBound, type Turn } from "./exchange.js";
@@ -33,8 +33,6 @@ export function startMove(state: MobileNodeState, target: Attachment | undefined
     refusals: 0,
     // Elsewhere nothing is negotiated for it any more.
     securing: staysAway ? state.securing : undefined,
-    avoid: staysAway ? state.avoid : undefined,
-    familySwitches: staysAway ? state.familySwitches : 0,
   };
 }
 
@@ -47,27 +45,15 @@ export function seeNetwork(state: MobileNodeState, view: NetworkView, turn: Turn
     receptions: state.receptions.filter(({ careOf }) => careOfPresent(view, careOf)),
     // Without the home prefix it is another network behind the same device, and payload would leave without a tunnel.
     homeDevice: homeDevice !== undefined && isHomeLink(view, state.site, homeDevice) ? homeDevice : undefined,
-    ...familyMemory(state, view),
+    silences: stillKnown(state.silences, view),
   };
   if (next.phase === "stopping") return canSend(next, view) ? next : endStop(next, turn);
-  const target = chooseAttachment(view, next.site, memoryOf(next));
-  return sameAttachment(target, next.target) ? next : startMove({ ...next, familySwitches: 0 }, target, turn);
+  const target = chooseAttachment(view, next.site, memoryOf(next, turn.now));
+  return sameAttachment(target, next.target) ? next : startMove(next, target, turn);
 }
 
-export function memoryOf(state: MobileNodeState): AttachmentMemory {
-  return { present: state.target, ipv6Silent: state.ipv6Silent, avoid: state.avoid };
-}
-
-/**
- * What is remembered about IPv6 over a change of the network. While it stays unanswered, a link with IPv6 that was not there before is
- * worth an attempt at once; the links tried until now count as silent then. What is known about a link goes with the link.
- */
-function familyMemory(state: MobileNodeState, view: NetworkView): Pick<MobileNodeState, "avoid" | "ipv6Silent"> {
-  const silent = state.ipv6Silent.filter((device) => view.links.some((link) => link.name === device));
-  if (state.avoid !== 6 || state.view === undefined) return { avoid: state.avoid, ipv6Silent: silent };
-  const tried = new Set([...silent, ...ipv6Links(state.view, state.site)]);
-  const fresh = [...ipv6Links(view, state.site)].some((device) => !tried.has(device));
-  return fresh ? { avoid: undefined, ipv6Silent: [...tried] } : { avoid: 6, ipv6Silent: silent };
+export function memoryOf(state: MobileNodeState, now: Instant): AttachmentMemory {
+  return { present: state.target, silent: silentNow(state.silences, now) };
 }
 
 function canSend(state: MobileNodeState, view: NetworkView): boolean {
@@ -129,8 +115,8 @@ export function startStop(state: MobileNodeState, turn: Turn): MobileNodeState {
   const next: MobileNodeState = { ...state, target, retryAt: undefined };
   if (!possiblyBound(next, turn.now) || view === undefined || !canSend(next, view)) return endStop(next, turn);
   const sendAt = after(turn.now, TIMERS.initialBindingAcknowledgement.default);
-  const exchange = { sent: [], attempts: 0, first: false, sendAt };
-  return { ...next, phase: "stopping", exchange, familySwitches: 0 };
+  const exchange = { sent: [], attempts: 0, earlier: 0, first: false, sendAt };
+  return { ...next, phase: "stopping", exchange };
 }
 
 /** The end. What the home agent could not be told stays in the journal for the next start. */

@@ -43,6 +43,8 @@ const MOVE = ["detached", "preparing", "returning"] as const satisfies readonly 
  * back to the registered address while another one was being told.
  */
 const MOVE_ON = [...MOVE, "registering", "refreshing"] as const satisfies readonly Phase[];
+/** Where giving up an address that is not answered can lead. */
+const OTHERWISE = ["preparing", "returning", "registering", "refreshing"] as const satisfies readonly Phase[];
 /** What is forgotten about families on request changes the order of the attachments that are there. */
 const ELSEWHERE = ["preparing", "returning"] as const satisfies readonly Phase[];
 const AGAIN = [...ELSEWHERE, "registering", "refreshing"] as const satisfies readonly Phase[];
@@ -61,11 +63,12 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     stop: ["stopped"],
   },
   preparing: {
-    security: ["registering", "refreshing"],
+    security: ["registering", "refreshing", "returning"],
     network: MOVE,
     message: [],
     programmed: ["registering", "refreshing"],
-    timer: [],
+    // Back to what is registered, whose way in is there.
+    timer: ["returning", "refreshing"],
     refresh: ELSEWHERE,
     stop: STOP,
   },
@@ -74,7 +77,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     network: MOVE_ON,
     message: ["registered", "refused"],
     programmed: [],
-    timer: ["preparing"],
+    timer: OTHERWISE,
     refresh: AGAIN,
     stop: STOP,
   },
@@ -83,7 +86,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     network: MOVE_ON,
     message: ["refreshing"],
     programmed: [],
-    timer: ["refreshing", "registering"],
+    timer: OTHERWISE,
     refresh: AGAIN,
     stop: STOP,
   },
@@ -92,7 +95,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     network: MOVE_ON,
     message: ["registered", "refused"],
     programmed: [],
-    timer: ["registering", "preparing"],
+    timer: OTHERWISE,
     refresh: AGAIN,
     stop: STOP,
   },

@@ -1,12 +1,12 @@
 /** Which attachment a mobile node chooses, one rule a test. */
 import t from "tap";
-import { ipv6 } from "../../../../controller/base/ip.js";
+import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import {
   type Attachment,
   type AttachmentMemory,
+  careOfCandidates,
   chooseAttachment,
   formatAttachment,
-  ipv6Links,
   isHomeLink,
   NO_MEMORY,
 } from "../../../../controller/protocol/movement/attachment.js";
@@ -122,19 +122,40 @@ t.test(
   },
 );
 
-t.test("where IPv6 stayed silent IPv4 goes first, but IPv6 on another link is worth it", (t) => {
-  const ipv6Silent = ["eth0"];
-  t.equal(choice({ eth0: [V6, V4] }, { memory: { ipv6Silent } }), "203.0.113.10 on eth0");
-  t.equal(choice({ eth0: [V6, V4], eth1: [OTHER_V6] }, { memory: { ipv6Silent } }), "2001:db8:b::10 on eth1");
-  t.equal(choice({ eth0: [V6] }, { memory: { ipv6Silent } }), "2001:db8:a::10 on eth0", "better than nothing");
-  t.equal(choice({ eth0: [V6, V4] }, { memory: { avoid: 6 } }), "203.0.113.10 on eth0");
-  t.equal(choice({ eth0: [V6, V4] }, { memory: { avoid: 4 } }), "2001:db8:a::10 on eth0");
+t.test("from where the home agent was not heard comes last, what shares link and family with it just before", (t) => {
+  const silent = (text: string, device: string, unanswered = 3) => {
+    const address = text.split("/")[0] ?? "";
+    const careOf = address.includes(":")
+      ? ({ family: 6, address: ipv6(address), device } as const)
+      : ({ family: 4, address: ipv4(address), device } as const);
+    return { careOf, unanswered };
+  };
+  const six = [silent(V6, "eth0")];
+  t.equal(choice({ eth0: [V6, V4] }, { memory: { silent: six } }), "203.0.113.10 on eth0");
+  t.equal(choice({ eth0: [V6, V4], eth1: [OTHER_V6] }, { memory: { silent: six } }), "2001:db8:b::10 on eth1");
+  t.equal(choice({ eth0: [V6] }, { memory: { silent: six } }), "2001:db8:a::10 on eth0", "better than nothing");
+  t.equal(choice({ eth0: [OTHER_V6, V4] }, { memory: { silent: six } }), "203.0.113.10 on eth0", "the same router");
+  t.equal(choice({ eth0: [V6, OTHER_V6] }, { memory: { silent: six } }), "2001:db8:b::10 on eth0");
+  t.equal(choice({ eth0: [V6, V4] }, { memory: { silent: [silent(V4, "eth0")] } }), "2001:db8:a::10 on eth0");
+  const both = [silent(V6, "eth0", 6), silent(V4, "eth0", 3)];
+  t.equal(choice({ eth0: [V6, V4] }, { memory: { silent: both } }), "203.0.113.10 on eth0", "tried less");
+  t.equal(
+    choice(
+      { eth0: [`${V4} metric=1`], eth1: ["192.168.7.7/24 metric=9"] },
+      { memory: { silent: [silent(V4, "eth0")] } },
+    ),
+    "192.168.7.7 on eth1",
+    "another uplink of the same family",
+  );
   t.end();
 });
 
-t.test("which links offer IPv6, and which are home", (t) => {
+t.test("what could be chosen, and which links are home", (t) => {
   const view = network({ eth0: [V6, V4], eth1: [V4], eth2: [AT_HOME], eth3: ["down", AT_HOME] });
-  t.strictSame([...ipv6Links(view, SITE)], ["eth0"]);
+  t.strictSame(
+    careOfCandidates(view, SITE).map(({ address, device }) => `${address} ${device}`),
+    ["2001:db8:a::10 eth0", "203.0.113.10 eth0", "203.0.113.10 eth1"],
+  );
   t.ok(isHomeLink(view, SITE, "eth2"));
   t.notOk(isHomeLink(view, SITE, "eth0"));
   t.notOk(isHomeLink(view, SITE, "eth3"));
