@@ -3,18 +3,23 @@
  * after (RFC 5555 §5.1: the outer header of a binding update must reach the mobility code). ESP in transport mode leaves the IPv6
  * header as it is. Bounded: the oldest entry makes room, whatever a sender does.
  */
-const CAPACITY = 1 << 16;
 /** Flow labels are 20 bits; 0 means none. */
 const FIRST = 1;
 
 export class Correlation<T> {
   readonly #entries = new Map<number, T>();
+  readonly #capacity: number;
   #next = FIRST;
 
-  /** A label of 1..65536 by which `recall` gives the value back, once. */
+  /** `capacity`: labels at a time, below 2^20. */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** A label of 1 to the capacity by which `recall` gives the value back, once. */
   remember(value: T): number {
     const label = this.#next;
-    this.#next = label === CAPACITY ? FIRST : label + 1;
+    this.#next = label === this.#capacity ? FIRST : label + 1;
     this.#entries.set(label, value);
     return label;
   }

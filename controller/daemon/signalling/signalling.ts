@@ -82,12 +82,18 @@ type UdpDeparture = Extract<Departure, { type: "udp" }>;
 
 const LARGEST_SIGNALLING_PACKET = 1500;
 
+/**
+ * Labels that are under way at a time. Incoming ones are of packets that nobody has proved anything about: as many as a few turns of the
+ * event loop take from the socket, for what comes of them is there in the next turn or never. Outgoing ones are all the answers of a turn.
+ */
+const LABELS = { incoming: 1 << 12, outgoing: 1 << 16 } as const;
+
 export class Signalling {
   readonly #site: SignallingSite;
   readonly #ports: SignallingPorts;
   readonly #listener: SignallingListener;
-  readonly #incoming = new Correlation<OuterHeader>();
-  readonly #outgoing = new Correlation<UdpDeparture>();
+  readonly #incoming = new Correlation<OuterHeader>(LABELS.incoming);
+  readonly #outgoing = new Correlation<UdpDeparture>(LABELS.outgoing);
 
   constructor(site: SignallingSite, ports: SignallingPorts, listener: SignallingListener) {
     this.#site = site;

@@ -49,6 +49,8 @@ export const NFTA_RULE_USERDATA = 7;
 
 export const NFT_SET_CONSTANT = 0x2;
 export const NFT_SET_MAP = 0x8;
+export const NFT_SET_TIMEOUT = 0x10;
+export const NFT_SET_EVAL = 0x20;
 export const NFTA_SET_TABLE = 1;
 export const NFTA_SET_NAME = 2;
 export const NFTA_SET_FLAGS = 3;
@@ -58,6 +60,7 @@ export const NFTA_SET_DATA_TYPE = 6;
 export const NFTA_SET_DATA_LEN = 7;
 export const NFTA_SET_DESC = 9;
 export const NFTA_SET_ID = 10;
+export const NFTA_SET_TIMEOUT = 11;
 export const NFTA_SET_USERDATA = 13;
 export const NFTA_SET_DESC_SIZE = 1;
 
@@ -97,6 +100,7 @@ export const NFT_META_IIFNAME = 6;
 export const NFT_META_OIFNAME = 7;
 export const NFT_META_NFPROTO = 15;
 export const NFT_META_L4PROTO = 16;
+export const NFT_META_SECPATH = 25;
 
 export const NFTA_PAYLOAD_DREG = 1;
 export const NFTA_PAYLOAD_BASE = 2;
@@ -142,3 +146,17 @@ export const NFTA_IMMEDIATE_DATA = 2;
 
 export const NFTA_OBJREF_IMM_TYPE = 1;
 export const NFTA_OBJREF_IMM_NAME = 2;
+
+export const NFTA_DYNSET_SET_NAME = 1;
+export const NFTA_DYNSET_OP = 3;
+export const NFTA_DYNSET_SREG_KEY = 4;
+export const NFTA_DYNSET_EXPR = 7;
+export const NFT_DYNSET_OP_UPDATE = 1;
+
+export const NFTA_LIMIT_RATE = 1;
+export const NFTA_LIMIT_UNIT = 2;
+export const NFTA_LIMIT_BURST = 3;
+export const NFTA_LIMIT_TYPE = 4;
+export const NFTA_LIMIT_FLAGS = 5;
+export const NFT_LIMIT_PKTS = 0;
+export const NFT_LIMIT_F_INV = 1;

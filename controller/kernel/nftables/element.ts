@@ -15,7 +15,7 @@ import { type Attribute, type AttributeWriter, align4 } from "../../netlink/attr
 import { NLM_F_CREATE } from "../../netlink/constants.js";
 import { EBUSY } from "../../netlink/errno.js";
 import type { NftElement, NftSet } from "../../plan/objects/firewall.js";
-import { isConstantSet } from "../../plan/objects/nft-canonical.js";
+import { hasOwnElements } from "../../plan/objects/nft-canonical.js";
 import { OWNERSHIP } from "../../plan/objects/objects.js";
 import type { NetlinkMessage, NetlinkRequest, ObjectCodec } from "../codec.js";
 import {
@@ -91,7 +91,7 @@ export function createNftElementCodec(sets: NftSets, features: Pick<NftFeatures,
     dump: () => [nftDump(NFT_MSG_GETSET)],
     dumpMore: (replies) =>
       ownSets(replies)
-        .filter((set) => !isConstantSet(set))
+        .filter((set) => !hasOwnElements(set))
         .map(({ name }) => elementDump(name)),
     decode: (message) => elementsOf(message, sets)[0],
     assemble(replies) {
@@ -160,7 +160,7 @@ function ownSets(replies: readonly NetlinkMessage[]): NftSet[] {
 function elementsOf(message: NetlinkMessage, sets: NftSets): NftElement[] {
   const found = elementOctets(message);
   const set = found === undefined ? undefined : sets.get(found.set);
-  if (found === undefined || set === undefined || isConstantSet(set)) return [];
+  if (found === undefined || set === undefined || hasOwnElements(set)) return [];
   return found.elements.flatMap((element) => decodeElement(set, element) ?? []);
 }
 
@@ -172,7 +172,7 @@ function decodeElement(set: NftSet, { key, value }: ElementOctets): NftElement |
 }
 
 function encodeElement(set: NftSet, element: NftElement): ElementOctets {
-  if (isConstantSet(set)) throw new EncodeError(`set ${set.name}`, "its elements are constant");
+  if (hasOwnElements(set)) throw new EncodeError(`set ${set.name}`, "its elements are not for us to make");
   if ((element.value === undefined) !== (set.value === undefined)) {
     throw new EncodeError(
       `set ${set.name}`,

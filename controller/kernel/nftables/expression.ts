@@ -9,6 +9,7 @@ import type { Attribute, AttributeMap, AttributeWriter } from "../../netlink/att
 import type { Hex, NftExpression } from "../../plan/objects/firewall.js";
 import { canonicalRegister } from "../../plan/objects/nft-canonical.js";
 import * as nft from "./constants.js";
+import { getKeptLimit, getLimit, LIMIT, putKeptLimit, putLimit } from "./limit.js";
 
 type OfType<T extends NftExpression["type"]> = Extract<NftExpression, { readonly type: T }>;
 
@@ -27,6 +28,7 @@ const META = {
   iifname: nft.NFT_META_IIFNAME,
   oifname: nft.NFT_META_OIFNAME,
   mark: nft.NFT_META_MARK,
+  secpath: nft.NFT_META_SECPATH,
 } as const;
 const BASE = {
   link: nft.NFT_PAYLOAD_LL_HEADER,
@@ -199,6 +201,42 @@ const CODECS: { readonly [T in NftExpression["type"]]: ExpressionCodec<T> } = {
       if (counter === undefined || a.get(nft.NFTA_OBJREF_IMM_TYPE)?.u32be() !== nft.NFT_OBJECT_COUNTER)
         return undefined;
       return { type: "count", counter };
+    },
+  },
+  limit: {
+    name: LIMIT,
+    encode: putLimit,
+    decode(a) {
+      const limit = getLimit(a);
+      return limit && { type: "limit", ...limit };
+    },
+  },
+  meter: {
+    name: "dynset",
+    encode(w, e) {
+      w.string(nft.NFTA_DYNSET_SET_NAME, e.set).u32be(nft.NFTA_DYNSET_OP, nft.NFT_DYNSET_OP_UPDATE);
+      w.u32be(nft.NFTA_DYNSET_SREG_KEY, register(e.register));
+      putKeptLimit(w, e);
+    },
+    decode(a) {
+      const [set, key, limit] = [a.get(nft.NFTA_DYNSET_SET_NAME), a.get(nft.NFTA_DYNSET_SREG_KEY), getKeptLimit(a)];
+      if (set === undefined || key === undefined || limit === undefined) return undefined;
+      if (a.get(nft.NFTA_DYNSET_OP)?.u32be() !== nft.NFT_DYNSET_OP_UPDATE) return undefined;
+      return { type: "meter", set: set.string(), register: read(key), ...limit };
+    },
+  },
+  remember: {
+    name: "dynset",
+    encode: (w, e) =>
+      w
+        .string(nft.NFTA_DYNSET_SET_NAME, e.set)
+        .u32be(nft.NFTA_DYNSET_OP, nft.NFT_DYNSET_OP_UPDATE)
+        .u32be(nft.NFTA_DYNSET_SREG_KEY, register(e.register)),
+    decode(a) {
+      const [set, key] = [a.get(nft.NFTA_DYNSET_SET_NAME), a.get(nft.NFTA_DYNSET_SREG_KEY)];
+      const isPlain = a.get(nft.NFTA_DYNSET_OP)?.u32be() === nft.NFT_DYNSET_OP_UPDATE && !a.has(nft.NFTA_DYNSET_EXPR);
+      if (set === undefined || key === undefined || !isPlain) return undefined;
+      return { type: "remember", set: set.string(), register: read(key) };
     },
   },
   notrack: { name: "notrack", decode: () => ({ type: "notrack" }) },

@@ -35,6 +35,8 @@ const FIELDS: { readonly [T in NftFieldType]: { readonly datatype: number; reado
   inet_service: { datatype: 13, length: 2 },
   mark: { datatype: 19, length: 4 },
 };
+/** Rules make its elements, and each has an end. */
+const DYNAMIC = nft.NFT_SET_EVAL | nft.NFT_SET_TIMEOUT;
 const DATATYPE_BITS = 6;
 const MAX_FIELDS = 5;
 const NUMBER_MAX_LENGTH = 6;
@@ -104,7 +106,8 @@ export function setRequest(table: string, set: NftSet, id: number): NetlinkReque
   return nftRequest(nft.NFT_MSG_NEWSET, NLM_F_CREATE, (body) => {
     const constant = isConstantSet(set) ? nft.NFT_SET_CONSTANT : 0;
     body.string(nft.NFTA_SET_TABLE, table).string(nft.NFTA_SET_NAME, set.name);
-    body.u32be(nft.NFTA_SET_FLAGS, constant | (set.value === undefined ? 0 : nft.NFT_SET_MAP));
+    const dynamic = set.dynamicTimeoutMs === undefined ? 0 : DYNAMIC;
+    body.u32be(nft.NFTA_SET_FLAGS, constant | dynamic | (set.value === undefined ? 0 : nft.NFT_SET_MAP));
     body.u32be(nft.NFTA_SET_KEY_TYPE, keyType(set)).u32be(nft.NFTA_SET_KEY_LEN, keyLength(set));
     if (set.value !== undefined) {
       body
@@ -112,6 +115,7 @@ export function setRequest(table: string, set: NftSet, id: number): NetlinkReque
         .u32be(nft.NFTA_SET_DATA_LEN, fieldLength(set.value, set));
     }
     const size = isConstantSet(set) ? (set.elements?.length ?? 0) : set.size;
+    if (set.dynamicTimeoutMs !== undefined) body.u64be(nft.NFTA_SET_TIMEOUT, BigInt(set.dynamicTimeoutMs));
     if (size !== undefined && size > 0)
       body.nested(nft.NFTA_SET_DESC, (desc) => desc.u32be(nft.NFTA_SET_DESC_SIZE, size));
     body.u32be(nft.NFTA_SET_ID, id).bytes(nft.NFTA_SET_USERDATA, encodeUserdata(setUserdata(set)));
@@ -123,8 +127,10 @@ export function decodeSet(attributes: AttributeMap): NftSet | undefined {
   const name = attributes.get(nft.NFTA_SET_NAME)?.string();
   const key = keyFields(attributes.get(nft.NFTA_SET_KEY_TYPE)?.u32be() ?? 0);
   const flags = attributes.get(nft.NFTA_SET_FLAGS)?.u32be() ?? 0;
-  if (name === undefined || key === undefined || (flags & ~(nft.NFT_SET_CONSTANT | nft.NFT_SET_MAP)) !== 0)
+  if (name === undefined || key === undefined || (flags & ~(nft.NFT_SET_CONSTANT | nft.NFT_SET_MAP | DYNAMIC)) !== 0)
     return undefined;
+  const isDynamic = (flags & DYNAMIC) === DYNAMIC;
+  if (!isDynamic && (flags & DYNAMIC) !== 0) return undefined;
   const value =
     (flags & nft.NFT_SET_MAP) === 0 ? undefined : fieldOf(attributes.get(nft.NFTA_SET_DATA_TYPE)?.u32be() ?? 0);
   if ((flags & nft.NFT_SET_MAP) !== 0 && value === undefined) return undefined;
@@ -139,6 +145,7 @@ export function decodeSet(attributes: AttributeMap): NftSet | undefined {
     ...(integerLength === undefined ? {} : { integerLength }),
     ...(constant ? { constant } : {}),
     ...(constant || size === undefined || size === 0 ? {} : { size }),
+    ...(isDynamic ? { dynamicTimeoutMs: Number(attributes.get(nft.NFTA_SET_TIMEOUT)?.u64be() ?? 0n) } : {}),
   };
   const hasInteger = [...key, value].includes("integer");
   return hasInteger === (integerLength !== undefined) &&

@@ -6,7 +6,6 @@
 import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
 import {
   accept,
-  clearUdpChecksum,
   count,
   drop,
   hasTransportHeader,
@@ -22,7 +21,6 @@ import {
   l4proto,
   notrack,
   rule,
-  setUdpPort,
   toInternalAddresses,
   udpPort,
 } from "../objects/nft-clauses.js";
@@ -38,6 +36,7 @@ import {
   usesEspTunnels,
   usesPlainTunnels,
 } from "../site.js";
+import { meters, STEER } from "./meters.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone } from "./output.js";
 import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS } from "./sets.js";
 
@@ -53,6 +52,8 @@ const COUNTERS = [
   "tunnelled-signalling",
   "signalling",
   "signalling-port",
+  "unknown-signalling",
+  "metered",
   "no-port",
 ] as const;
 
@@ -65,11 +66,12 @@ const SIGNALLING_SET: NftSet = {
 
 export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
   const plain = usesPlainTunnels(site);
+  const metering = meters({ udp: site.addresses.ipv4 !== undefined, plain });
   const chains = [
     ...prerouting(site),
     ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
     ...input(site),
-    ...(site.addresses.ipv4 === undefined ? [] : [STEER]),
+    ...metering.chains,
     ...(plain ? [...inputChains(site), ...outputIpv4(site), ...outputIpv6(site)] : outputOfEspAlone(site)),
   ];
   return {
@@ -77,7 +79,7 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     family: "inet",
     name: OWNERSHIP.nftTable,
     counters: COUNTERS.filter((name) => chains.some((chain) => counts(chain, name))),
-    sets: [...(plain ? [...Object.values(SETS), CLASS_MAP] : []), SIGNALLING_SET],
+    sets: [...(plain ? [...Object.values(SETS), CLASS_MAP] : []), SIGNALLING_SET, ...metering.sets],
     chains,
   };
 }
@@ -129,12 +131,6 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
   ];
 }
 
-/** A mobility message to ourselves goes on to the signalling port. */
-const STEER: NftChain = {
-  name: "steer",
-  rules: [rule(setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum, count("signalling"), accept)],
-};
-
 const toSteer = ({ addresses }: HomeAgentPlanSite): NftRule =>
   rule(
     innerVersion(UDP_HEADER, 6),
@@ -154,9 +150,7 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
       rules: [
         // Whose it is, ESP says itself.
         rule(l4proto(PROTOCOL.esp), accept),
-        ...(plain
-          ? [rule(l4proto(PROTOCOL.mobility), inputDevices(DEVICE.receivePrefix), count("tunnelled-signalling"), drop)]
-          : []),
+        rule(l4proto(PROTOCOL.mobility), jump("in-mobility")),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("in-ipv4"))]),
         ...(plain
           ? [rule(toInternalAddresses, count("spoofed-ipv4"), drop), rule(ipField("daddr", ipv6), jump("in-ipv6"))]

@@ -7,11 +7,18 @@ export type NftRegister = number;
 /** Octets in lower-case hexadecimal. */
 export type Hex = string;
 
+/** A token bucket: `perSecond` packets in the long run, `burst` at once. Matches what is within, or with `over` what is beyond. */
+export interface NftLimit {
+  readonly perSecond: number;
+  readonly burst: number;
+  readonly over: boolean;
+}
+
 /** One expression of an nftables rule, as the kernel knows it (linux/netfilter/nf_tables.h). Offsets and lengths in octets. */
 export type NftExpression =
   | {
       readonly type: "meta";
-      readonly key: "l4proto" | "nfproto" | "iifname" | "oifname" | "mark";
+      readonly key: "l4proto" | "nfproto" | "iifname" | "oifname" | "mark" | "secpath";
       readonly register: NftRegister;
     }
   | { readonly type: "meta-set"; readonly key: "mark"; readonly register: NftRegister }
@@ -59,6 +66,11 @@ export type NftExpression =
   | { readonly type: "verdict"; readonly verdict: "accept" | "drop" | "return" | "jump"; readonly chain?: string }
   /** Counts packets and octets in the named counter of the table. */
   | { readonly type: "count"; readonly counter: string }
+  | ({ readonly type: "limit" } & NftLimit)
+  /** One bucket for each key in a dynamic set; a full set has no bucket for a new key, and the rule does not match. */
+  | ({ readonly type: "meter"; readonly set: string; readonly register: NftRegister } & NftLimit)
+  /** Puts the key into a dynamic set, or its end off if it is there; with a full set the rule does not match. */
+  | { readonly type: "remember"; readonly set: string; readonly register: NftRegister }
   | { readonly type: "notrack" };
 
 export interface NftRule {
@@ -93,6 +105,8 @@ export interface NftSet {
   readonly elements?: readonly { readonly key: Hex; readonly value?: Hex }[];
   readonly constant?: boolean;
   readonly size?: number;
+  /** Present: its elements are made by rules as packets come, at most `size`, and go this long after the last packet (milliseconds). */
+  readonly dynamicTimeoutMs?: number;
 }
 
 /** Our whole nftables table but for the elements that bindings bring; made and replaced in one transaction. */

@@ -244,6 +244,7 @@ function formatNftSet(where: string, set: NftSet): string {
   const parts = [
     set.value === undefined ? `type ${key};` : `type ${key} : ${set.value};`,
     set.constant === true ? "flags constant;" : undefined,
+    set.dynamicTimeoutMs === undefined ? undefined : `flags dynamic,timeout; timeout ${set.dynamicTimeoutMs}ms;`,
     set.size === undefined ? undefined : `size ${set.size};`,
     elements === undefined || elements.length === 0 ? undefined : `elements = { ${elements.join(", ")} };`,
   ];

@@ -19,6 +19,11 @@ export function isConstantSet(set: NftSet): boolean {
   return set.constant === true || set.elements !== undefined;
 }
 
+/** Its elements are nobody's objects: made by constant definition, or by packets. */
+export function hasOwnElements(set: NftSet): boolean {
+  return isConstantSet(set) || set.dynamicTimeoutMs !== undefined;
+}
+
 /** The same table in the one form that equal tables have in common, without the texts of its rules. */
 export function canonicalNftTable(table: NftTable): NftTable {
   return {
@@ -55,6 +60,7 @@ function canonicalSet(set: NftSet): NftSet {
     ...(set.integerLength === undefined ? {} : { integerLength: set.integerLength }),
     ...(constant ? { elements: canonicalElements(set.elements ?? []), constant } : {}),
     ...(constant || set.size === undefined ? {} : { size: set.size }),
+    ...(set.dynamicTimeoutMs === undefined ? {} : { dynamicTimeoutMs: set.dynamicTimeoutMs }),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { toHex } from "../../base/bytes.js";
 import { type IpAddress, ipToBytes, isIpv4 } from "../../base/ip.js";
-import type { Hex, NftBase, NftExpression, NftRule } from "./firewall.js";
+import type { Hex, NftBase, NftExpression, NftLimit, NftRule } from "./firewall.js";
 import type { XfrmMark } from "./security.js";
 
 export interface Clause {
@@ -106,6 +106,12 @@ export function icmpv6(type: number): Clause {
   };
 }
 
+/** What IPsec has been taken off, so that it is known who sent it. */
+export const isAuthenticated: Clause = {
+  text: "meta ipsec exists",
+  expressions: [{ type: "meta", key: "secpath", register: REGISTER }, equals("01")],
+};
+
 /** Devices whose names start with `prefix`. */
 export function inputDevices(prefix: string): Clause {
   const value = toHex(Uint8Array.from(prefix, (letter) => letter.charCodeAt(0)));
@@ -134,6 +140,11 @@ export function innerAddress(offset: number, address: IpAddress): Clause {
     text: `@th,${8 * offset},${8 * length} 0x${hexOf(address)}`,
     expressions: [load("transport", offset, length), equals(hexOf(address))],
   };
+}
+
+/** One octet of the transport header. */
+export function innerOctet(offset: number, value: number): Clause {
+  return { text: `@th,${8 * offset},8 ${value}`, expressions: [load("transport", offset, 1), equals(octet(value))] };
 }
 
 /** One octet of the transport header in a constant set. */
@@ -179,6 +190,31 @@ export function keyIn(fields: readonly KeyField[], set: string): Clause {
     expressions: [...loadKey(fields), { type: "lookup", set, register: KEY_REGISTER, negate: false }],
   };
 }
+
+/** A token bucket of its own for each key: what is beyond it matches. */
+export function beyond(fields: readonly KeyField[], set: string, bucket: Bucket): Clause {
+  return {
+    text: `update @${set} { ${fields.map((field) => field.text).join(" . ")} limit rate over ${bucketText(bucket)} }`,
+    expressions: [...loadKey(fields), { type: "meter", set, register: KEY_REGISTER, ...bucket, over: true }],
+  };
+}
+
+/** The key is in the set from now on, for as long as the set keeps it. */
+export function remember(fields: readonly KeyField[], set: string): Clause {
+  return {
+    text: `update @${set} { ${fields.map((field) => field.text).join(" . ")} }`,
+    expressions: [...loadKey(fields), { type: "remember", set, register: KEY_REGISTER }],
+  };
+}
+
+/** One token bucket for all that comes to this rule: what is within matches. */
+export function within(bucket: Bucket): Clause {
+  return { text: `limit rate ${bucketText(bucket)}`, expressions: [{ type: "limit", ...bucket, over: false }] };
+}
+
+/** Packets. */
+export type Bucket = Omit<NftLimit, "over">;
+const bucketText = ({ perSecond, burst }: Bucket): string => `${perSecond}/second burst ${burst} packets`;
 
 function loadKey(fields: readonly KeyField[]): NftExpression[] {
   let register = KEY_REGISTER;

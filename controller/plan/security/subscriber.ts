@@ -25,6 +25,7 @@ import {
   prefixDiscoverySubscriber,
 } from "./prefix-discovery-protection.js";
 import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
+import { signallingKeys } from "./signalling-keys.js";
 import {
   ANYBODY,
   between,
@@ -94,6 +95,7 @@ export function planSubscriberSecurity(
   return [
     ...staticStates(homeAddress, homeAgent, keys),
     ...signallingPolicies(homeAddress, homeAgent, reqidOf(homeAddress)),
+    ...signallingKeys(homeAddress, [keys.update.spi], site),
   ];
 }
 
@@ -109,6 +111,11 @@ export function planNegotiatedSubscriber(
   return [
     ...transportStates({ self: homeAgent, peer: homeAddress, reqid, ...UPDATES }, associations.signalling),
     ...signallingPolicies(homeAddress, homeAgent, reqid),
+    ...signallingKeys(
+      homeAddress,
+      (associations.signalling?.receive ?? []).map(({ spi }) => spi),
+      site,
+    ),
     ...prefixDiscoverySubscriber(homeAddress, associations.prefix, site),
     announcementPolicy(
       homeAddress,

@@ -247,10 +247,27 @@ t.test(
       "meta l4proto 50 notrack accept",
       "meta l4proto 135 notrack accept",
     ]);
-    test.strictSame(rules("steer"), ["udp dport set 4192 udp checksum set 0 counter name signalling accept"]);
+    test.strictSame(rules("steer"), [
+      "@th,112,8 50 @th,128,128 . @th,384,32 @signalling-keys jump steer-known",
+      "limit rate 20/second burst 100 packets jump to-process",
+      "counter name unknown-signalling drop",
+    ]);
+    test.strictSame(rules("steer-known"), [
+      "update @update-sources { ip saddr limit rate over 1000/second burst 2000 packets } counter name metered drop",
+      "update @update-pairs { ip saddr . @th,128,128 limit rate over 20/second burst 100 packets } counter name metered drop",
+      "ip saddr . @th,128,128 @update-pairs-seen jump to-process",
+      "update @update-pairs-seen { ip saddr . @th,128,128 }",
+      "update @update-nodes { @th,128,128 limit rate over 20/second burst 100 packets } counter name metered drop",
+      "jump to-process",
+    ]);
+    test.strictSame(rules("to-process"), ["udp dport set 4192 udp checksum set 0 counter name signalling accept"]);
+    test.strictSame(rules("in-mobility"), [
+      'iifname "dsmip-in*" counter name tunnelled-signalling drop',
+      "meta ipsec exists update @message-nodes { ip6 saddr limit rate over 20/second burst 100 packets } counter name metered drop",
+    ]);
     test.strictSame(rules("input"), [
       "meta l4proto 50 accept",
-      'meta l4proto 135 iifname "dsmip-in*" counter name tunnelled-signalling drop',
+      "meta l4proto 135 jump in-mobility",
       "ip daddr 203.0.113.1 jump in-ipv4",
       "ip daddr 240.0.0.0/8 counter name spoofed-ipv4 drop",
       "ip6 daddr 2001:db8:1::1 jump in-ipv6",
@@ -326,7 +343,11 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
     "udp dport 4500 meta mark set meta mark | 0x20000000 notrack accept",
     "udp dport 4191 notrack accept",
   ]);
-  test.strictSame(rules("input", site), ["meta l4proto 50 accept", "ip daddr 203.0.113.1 jump in-ipv4"]);
+  test.strictSame(rules("input", site), [
+    "meta l4proto 50 accept",
+    "meta l4proto 135 jump in-mobility",
+    "ip daddr 203.0.113.1 jump in-ipv4",
+  ]);
   test.strictSame(rules("output", site), [
     "meta nfproto ipv6 meta mark & 0x10000000 == 0x10000000 jump esp-6",
     "meta nfproto ipv4 meta mark & 0x10000000 == 0x10000000 jump esp-4",
@@ -400,7 +421,7 @@ for (const [kind, profiles] of [
     const used = (pick: (expression: (typeof expressions)[number]) => string | undefined): string[] =>
       [...new Set(expressions.flatMap((expression) => pick(expression) ?? []))].sort();
     test.strictSame(
-      used((expression) => (expression.type === "lookup" ? expression.set : undefined)),
+      used((expression) => ("set" in expression ? expression.set : undefined)),
       table.sets.map(({ name }) => name).sort(),
     );
     test.strictSame(

@@ -1,0 +1,114 @@
+/**
+ * How much signalling over UDP the process is given, before anybody has proved who it is: the kernel's token buckets (nftables) stand in
+ * front of the TUN device and of the Mobility Header socket. A genuine node sends three updates a second at most (RFC 6275 §12,
+ * MAX_UPDATE_RATE) and never meets them; who sends more is slowed down, alone.
+ *
+ * What names a subscriber and one of its SPIs (set `signalling-keys`) may still be forged. Then
+ * - nobody gets more than one bucket by one outer source, whomever it names, nor more than another by one outer and inner source;
+ * - all outer sources that are new to an inner source share a bucket, or a flood with forged ones would have as many as it likes;
+ * - what this drops is remembered for some seconds, and comes through when it comes again: a node repeats its update from where it is
+ *   (RFC 6275 §11.8), a flood from everywhere does not. So nobody is shut out by those who speak in its name.
+ * What names no key of ours is worth a few samples, for the counters and the log.
+ */
+import type { NftChain, NftSet } from "../objects/firewall.js";
+import {
+  accept,
+  type Bucket,
+  beyond,
+  clearUdpChecksum,
+  count,
+  drop,
+  innerField,
+  innerOctet,
+  inputDevices,
+  isAuthenticated,
+  jump,
+  KEY,
+  keyIn,
+  remember,
+  rule,
+  setUdpPort,
+  within,
+} from "../objects/nft-clauses.js";
+import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
+import { DEVICE, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
+import { PROTOCOL } from "./sets.js";
+
+/** Nodes behind one NAT share an outer source. */
+const OUTER_SOURCE: Bucket = { perSecond: 1000, burst: 2000 };
+const NODE: Bucket = { perSecond: 20, burst: 100 };
+const SAMPLES: Bucket = { perSecond: 20, burst: 100 };
+
+/** In which a node repeats an update for the first time (INITIAL_BINDACK_TIMEOUT 1 s, of a first registration 1.5 s), with room. */
+const KEPT_MS = 4000;
+const meter = (name: string, key: NftSet["key"], size: number): NftSet => ({
+  name,
+  key,
+  size,
+  dynamicTimeoutMs: KEPT_MS,
+});
+/** Sizes: entries that a flood may make the kernel keep. A full set lets through what is new. */
+const METERS = {
+  outer: meter("update-sources", ["ipv4_addr"], 16_384),
+  pairs: meter("update-pairs", ["ipv4_addr", "ipv6_addr"], 65_536),
+  seen: meter("update-pairs-seen", ["ipv4_addr", "ipv6_addr"], 65_536),
+  nodes: meter("update-nodes", ["ipv6_addr"], 65_536),
+  messages: meter("message-nodes", ["ipv6_addr"], 65_536),
+} as const;
+
+const innerSource = innerField(UDP_HEADER + 8, 16);
+const PAIR = [KEY.ip4Source, innerSource];
+
+/** From a mobility message in UDP, of which nothing is known yet, to the process. */
+export const STEER: NftChain = {
+  name: "steer",
+  rules: [
+    rule(
+      innerOctet(UDP_HEADER + 6, PROTOCOL.esp),
+      keyIn([innerSource, innerField(UDP_HEADER + 40, 4)], SIGNALLING_KEYS.name),
+      jump("steer-known"),
+    ),
+    rule(within(SAMPLES), jump("to-process")),
+    rule(count("unknown-signalling"), drop),
+  ],
+};
+
+const STEERING: readonly NftChain[] = [
+  STEER,
+  {
+    name: "steer-known",
+    rules: [
+      rule(beyond([KEY.ip4Source], METERS.outer.name, OUTER_SOURCE), count("metered"), drop),
+      rule(beyond(PAIR, METERS.pairs.name, NODE), count("metered"), drop),
+      rule(keyIn(PAIR, METERS.seen.name), jump("to-process")),
+      rule(remember(PAIR, METERS.seen.name)),
+      rule(beyond([innerSource], METERS.nodes.name, NODE), count("metered"), drop),
+      rule(jump("to-process")),
+    ],
+  },
+  {
+    name: "to-process",
+    rules: [rule(setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum, count("signalling"), accept)],
+  },
+];
+
+/** Messages whose sender is known, before they get to the process. Unprotected ones XFRM refuses. */
+const inMobility = (plain: boolean): NftChain => ({
+  name: "in-mobility",
+  rules: [
+    ...(plain ? [rule(inputDevices(DEVICE.receivePrefix), count("tunnelled-signalling"), drop)] : []),
+    rule(isAuthenticated, beyond([KEY.ip6Source], METERS.messages.name, NODE), count("metered"), drop),
+  ],
+});
+
+/** Chains and sets; `udp`: signalling comes over UDP too, `plain`: there are plain tunnels. */
+export function meters({ udp, plain }: { readonly udp: boolean; readonly plain: boolean }): {
+  readonly chains: readonly NftChain[];
+  readonly sets: readonly NftSet[];
+} {
+  const { messages, ...ofUdp } = METERS;
+  return {
+    chains: [inMobility(plain), ...(udp ? STEERING : [])],
+    sets: [messages, ...(udp ? [SIGNALLING_KEYS, ...Object.values(ofUdp)] : [])],
+  };
+}
