@@ -11,7 +11,7 @@ const QUESTIONS = 3;
 /** Then one to everybody, where a router of that address will do whatever its link-layer address. */
 const OPEN_QUESTIONS = 1;
 /** On a link an answer takes milliseconds, with a sleeping radio perhaps a hundred; a later one counts all the same. */
-const QUESTION_INTERVAL = seconds(0.2);
+const QUESTION_INTERVAL = seconds(0.15);
 /** Who has not answered is asked again, more and more seldom. */
 const AGAIN_FIRST = seconds(3);
 const AGAIN_MAX = seconds(30);
@@ -21,15 +21,20 @@ const SOLICITATION_INTERVAL = seconds(4);
 
 /** Sets the time for the questions of a link that can carry them; none while it cannot. */
 export function armed(link: LinkBelief, now: Instant): LinkBelief {
-  if (!link.usable)
-    return { ...link, soliciting: undefined, routers: link.routers.map((one) => ({ ...one, askAt: undefined })) };
-  if (!link.routers.some((router) => router.trust !== "sure" && router.askAt === undefined)) return link;
-  return {
-    ...link,
-    routers: link.routers.map((router) =>
-      router.trust === "sure" || router.askAt !== undefined ? router : { ...router, askAt: now },
-    ),
-  };
+  if (!link.usable) {
+    const routers = link.routers.map((router) => ({ ...router, askAt: undefined }));
+    return { ...link, soliciting: undefined, routers };
+  }
+  if (!link.routers.some(isIdle)) return link;
+  const routers = link.routers.map((router) => (isIdle(router) ? { ...router, askAt: now } : router));
+  return { ...link, routers };
+}
+
+/** To be asked, and nothing says when. One that is gone and used to advertise itself will be heard when it is back. */
+function isIdle({ trust, askAt, advertised }: KnownRouter): boolean {
+  return (
+    askAt === undefined && (trust === "asked" || trust === "unsure" || (trust === "gone" && advertised === undefined))
+  );
 }
 
 export function soliciting(link: LinkBelief, now: Instant, left = SOLICITATIONS): LinkBelief {
@@ -103,14 +108,14 @@ function ask(link: LinkBelief, router: KnownRouter, context: Context): LinkBelie
     sender,
   });
   const attempts = router.attempts + 1;
-  const askAt = after(now, gone ? again(attempts) : QUESTION_INTERVAL);
+  const askAt = gone ? againAt(router, attempts, now) : after(now, QUESTION_INTERVAL);
   return replace(link, router, { ...router, attempts, askAt, askedAt: now });
 }
 
 /** Overdue: what nobody else vouches for belongs to another network. Those who had gone before may be back instead. */
 function giveUp(link: LinkBelief, router: KnownRouter, { now, effects }: Context): LinkBelief {
   const routers = link.routers.map((one): KnownRouter => {
-    if (one === router) return { ...one, trust: "gone", attempts: 0, askAt: after(now, again(0)) };
+    if (one === router) return { ...one, trust: "gone", attempts: 0, askAt: againAt(one, 0, now) };
     return one.trust === "gone" ? { ...one, attempts: 0, askAt: now } : one;
   });
   const left: string[] = [];
@@ -120,16 +125,19 @@ function giveUp(link: LinkBelief, router: KnownRouter, { now, effects }: Context
     left.push(doubt.what.address);
     return { ...doubt, believed: false };
   });
-  effects.push({
-    kind: "report",
-    event: "network.left",
-    detail: { device: link.device, router: router.address, addresses: left.join(" ") },
-  });
+  if (left.length > 0)
+    effects.push({
+      kind: "report",
+      event: "network.left",
+      detail: { device: link.device, router: router.address, addresses: left.join(" ") },
+    });
   return { ...link, routers, doubts };
 }
 
-const again = (rounds: number): ReturnType<typeof seconds> =>
-  seconds(Math.min(AGAIN_MAX, AGAIN_FIRST * 2 ** Math.min(rounds, 8)));
+function againAt({ advertised }: KnownRouter, rounds: number, now: Instant): Instant | undefined {
+  if (advertised !== undefined) return undefined;
+  return after(now, seconds(Math.min(AGAIN_MAX, AGAIN_FIRST * 2 ** Math.min(rounds, 8))));
+}
 
 /** IPv4: the address in question (RFC 4436 §2.1). IPv6: the link-local address, which every network lets us use. */
 function senderFor(

@@ -34,7 +34,8 @@ function believesRoute(
   if (via !== undefined) return believesRouter(link, via);
   const within = ({ what, believed: stands }: Doubt): boolean => !stands && prefixContains(destination, what.address);
   if (destination.length === hostLength(destination.address) || !link.doubts.some(within)) return true;
-  return believed.some((one) => one.device === device && prefixContains(destination, one.address));
+  // Our home address stands on the home link, or where that was a moment ago: it says nothing about the network.
+  return believed.some((one) => !one.ours && one.device === device && prefixContains(destination, one.address));
 }
 
 /** Whether packets may be given to this next hop. One that nobody has a word about may be used. */

@@ -117,10 +117,12 @@ export function takeAddresses(link: LinkBelief, view: NetworkView): LinkBelief {
  * The routers that serve an address just configured, unless one of them is believed already, count as new ones of this network: in two
  * networks they often have the same address. What was known of the former one stays for the addresses that it vouched for.
  */
-function trustConfigured(link: LinkBelief, { address, prefixLength }: NetworkAddress): LinkBelief {
+function trustConfigured(link: LinkBelief, { address, prefixLength, permanent }: NetworkAddress): LinkBelief {
   const claim = claimOf(address, prefixLength, "");
   const serving = link.routers.filter(({ serves }) => serves.includes(claim.family));
   const within = serving.filter((router) => prefixContains(claim.network, router.address));
+  // An IPv6 address that came by an advertisement says nothing of other routers: its own one has spoken, or will be heard in a moment.
+  if (within.length === 0 && claim.family === 6 && permanent !== true) return link;
   const near = within.length > 0 ? within : serving;
   if (near.length === 0 || near.some(isTrusted)) return link;
   const fresh = [...new Set(near.map((router) => router.address))].map((hop) =>
