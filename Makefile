@@ -67,11 +67,13 @@ vm-kernel: | setup ## fetch Debian's stock kernel (KERNEL=6.1|6.12) for the vm b
 	@test/bench/vm-kernel $(KERNEL)
 
 ##@ Measurements and reports
-.PHONY: bench requirements fuzz uapi-check
+.PHONY: bench requirements mutants fuzz uapi-check
 bench: build ## measurements in the bench; options through ARGS
 	@$(BENCH_RUN) --timeout 0 -- $(NODE) build/test/performance/main.js $(ARGS)
 requirements: build ## which requirements have a passing test in the last `make test`
 	@$(NODE) build/test/requirements/report.js
+mutants: build ## small changes of the pure layers, and how many of them the unit tests notice; options through ARGS: --count, --seed, --files, --help
+	@$(NODE) build/test/mutants/main.js $(ARGS)
 fuzz: build ## fuzz the wire codecs; options through ARGS, e.g. ARGS='--seconds 300'
 	@$(NODE) build/test/fuzz/wire.js $(ARGS)
 uapi-check: build ## our constants and layouts against the system's kernel headers

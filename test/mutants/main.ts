@@ -1,0 +1,108 @@
+/**
+ * `make mutants`: changes the pure layers in small ways, one at a time, and counts how many of the changes a unit test notices. What
+ * nobody notices is a rule without a test, and is printed. Last line: "mutants: K killed of N".
+ */
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { buildDirectory, repository } from "../runner/files.js";
+import { ImportGraph } from "./imports.js";
+import { mutationsOf } from "./operators.js";
+import { Laboratory, type Mutant, type Verdict } from "./run.js";
+import { sample } from "./sample.js";
+
+const PURE_LAYERS = ["base", "wire", "protocol", "plan", "reconcile"];
+
+const USAGE = `usage: make mutants [ARGS='OPTION ...']
+
+  --count N      mutants (100)
+  --seed N       of the sample (1)
+  --files WORD   only files whose path contains the word; may be repeated
+  --base REV     half of the sample comes from files that have changed since (HEAD~10, and what is not committed)
+  --at-least P   exit status 1 if fewer than P percent are killed
+  --jobs N       at a time (as many as there are processors)`;
+
+const { values } = parseArgs({
+  options: {
+    count: { type: "string", default: "100" },
+    seed: { type: "string", default: "1" },
+    files: { type: "string", multiple: true, default: [] },
+    base: { type: "string", default: "HEAD~10" },
+    "at-least": { type: "string" },
+    jobs: { type: "string", default: String(availableParallelism()) },
+    help: { type: "boolean", default: false },
+  },
+});
+
+function sourceFiles(): string[] {
+  return PURE_LAYERS.flatMap((layer) =>
+    readdirSync(join(repository, "controller", layer), { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".ts"))
+      .map((path) => join("controller", layer, path)),
+  ).sort();
+}
+
+/** Empty where git cannot tell: the sample is then drawn from all files alike. */
+function changedFiles(base: string): ReadonlySet<string> {
+  try {
+    const names = execFileSync("git", ["diff", "--name-only", base, "--"], {
+      cwd: repository,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return new Set(names.split("\n"));
+  } catch {
+    return new Set();
+  }
+}
+
+const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);
+
+function describe({ mutant, killedBy }: Verdict): string {
+  const text = readFileSync(join(repository, mutant.file), "utf8");
+  const before = text.slice(mutant.start, mutant.end).replaceAll(/\s+/g, " ");
+  const change =
+    mutant.replacement === ";" ? `without ${before}` : `${before} → ${mutant.replacement.replaceAll(/\s+/g, " ")}`;
+  return `${killedBy === undefined ? "SURVIVED" : "killed  "} ${mutant.file}:${mutant.line}: ${change}${killedBy === undefined ? "" : `   (${killedBy})`}`;
+}
+
+async function main(): Promise<number> {
+  const { files, base } = values;
+  const all = sourceFiles()
+    .filter((file) => files.length === 0 || files.some((word) => file.includes(word)))
+    .flatMap((file): Mutant[] =>
+      mutationsOf(file, readFileSync(join(repository, file), "utf8")).map((mutation) => ({ ...mutation, file })),
+    );
+  const chosen = sample(all, changedFiles(base), Number(values.count), Number(values.seed));
+  console.log(`${chosen.length} of ${all.length} mutants, seed ${values.seed}`);
+  const graph = new ImportGraph(buildDirectory);
+  const usual = new Map<string, number>();
+  const queue = chosen.values();
+  const verdicts: Verdict[] = [];
+  const work = async (number: number): Promise<void> => {
+    const laboratory = new Laboratory(number, graph, usual);
+    try {
+      for (const mutant of queue) {
+        const started = performance.now();
+        const verdict = await laboratory.judge(mutant);
+        verdicts.push(verdict);
+        console.log(`${describe(verdict)}   ${seconds(started)} s`);
+      }
+    } finally {
+      laboratory.close();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, (_, number) => work(number)));
+  const survivors = verdicts.filter(({ killedBy }) => killedBy === undefined);
+  if (survivors.length > 0) console.log("\nWhat no test notices:");
+  for (const survivor of survivors) console.log(describe(survivor));
+  const killed = verdicts.length - survivors.length;
+  console.log(`mutants: ${killed} killed of ${verdicts.length}`);
+  const wanted = values["at-least"];
+  return wanted !== undefined && killed * 100 < Number(wanted) * verdicts.length ? 1 : 0;
+}
+
+if (values.help) console.log(USAGE);
+else process.exitCode = await main();
