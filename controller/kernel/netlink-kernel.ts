@@ -6,7 +6,7 @@
 import { MissingError, type MobilityError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
-import { ENOENT } from "../netlink/errno.js";
+import { ECANCELED, ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
@@ -90,7 +90,12 @@ export class NetlinkKernel implements KernelPort {
         const errors = await this.#applyRun(run);
         run.forEach((operation, i) => {
           const error = errors[i];
-          outcomes.push(error === undefined ? { operation } : { operation, error });
+          const collateral = error instanceof KernelError && error.errno === ECANCELED;
+          outcomes.push(
+            error === undefined
+              ? { operation }
+              : { operation, error, ...(collateral && { collateral: true as const }) },
+          );
         });
       }
       return outcomes;

@@ -12,13 +12,22 @@ export interface Drift extends Damage {
   readonly lost: Loss[];
   /** Made by somebody else under our marks: nobody knows where their numbers are. */
   readonly changelings: KernelObject[];
+  /** Keys of what somebody else has made or taken away under our marks, and that nobody here wants. */
+  readonly foreign: { readonly appeared: string[]; readonly vanished: string[] };
   /** Only a full dump tells the truth, because of this. */
   stale: string | undefined;
 }
 
 /** Brings the ledger up to what was announced; only the last word on each object counts, but what has vanished once is lost. */
 export function takeIn(changes: readonly (KernelChange | "resync")[], ledger: Ledger): Drift {
-  const drift: Drift = { told: [], hurt: new Set(), lost: [], changelings: [], stale: undefined };
+  const drift: Drift = {
+    told: [],
+    hurt: new Set(),
+    lost: [],
+    changelings: [],
+    foreign: { appeared: [], vanished: [] },
+    stale: undefined,
+  };
   const last = new Map<string, KernelChange>();
   const vanished = new Set<string>();
   for (const change of changes) {
@@ -41,15 +50,13 @@ export function takeIn(changes: readonly (KernelChange | "resync")[], ledger: Le
   return drift;
 }
 
-function takeOne(key: string, { verb, object }: KernelChange, ledger: Ledger, drift: Drift): void {
+function takeOne(key: string, { verb, object, own }: KernelChange, ledger: Ledger, drift: Drift): void {
+  // The outcome has been told and is in the ledger: what we took back because its group failed, for one, is nobody's fault.
+  if (own === true) return;
   const believed = ledger.believed(key);
-  if (believed === undefined) {
-    if (verb === "removed" || !isIrreplaceable(object)) return;
-    ledger.note(object);
-    drift.changelings.push(object);
-    return;
-  }
-  if (verb === "changed" && objectsEqual(believed, object)) return;
+  if (believed === undefined) return takeUnknown(key, { verb, object }, ledger, drift);
+  if (verb === "removed" && ledger.isMissing(key)) return;
+  if (verb === "changed" && objectsEqual(believed, object)) return ledger.note(object);
   const owners = ledger.owners(key);
   if (owners.size === 0) {
     if (verb === "removed") ledger.forget(key);
@@ -62,6 +69,20 @@ function takeOne(key: string, { verb, object }: KernelChange, ledger: Ledger, dr
   if (verb === "removed") ledger.forget(key);
   else ledger.note(object);
   for (const owner of owners) drift.hurt.add(owner);
+}
+
+function takeUnknown(key: string, { verb, object }: KernelChange, ledger: Ledger, drift: Drift): void {
+  if (isIrreplaceable(object)) {
+    if (verb === "removed") return;
+    ledger.note(object);
+    drift.changelings.push(object);
+  } else if (verb === "removed") drift.foreign.vanished.push(key);
+  else if (tellsItsMaker(object)) drift.foreign.appeared.push(key);
+}
+
+/** The kernel does not say of links and IPv6 addresses who has made them: of one that we have just removed only the creation may have been read yet. */
+function tellsItsMaker(object: KernelObject): boolean {
+  return object.kind === "route" || object.kind === "rule";
 }
 
 function takeLoss(key: string, ledger: Ledger, drift: Drift): void {

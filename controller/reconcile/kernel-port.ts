@@ -19,6 +19,8 @@ export type Operation =
 export interface Outcome {
   readonly operation: Operation;
   readonly error?: MobilityError;
+  /** The kernel had nothing against this operation, but against another one of the same transaction. */
+  readonly collateral?: true;
 }
 
 export interface KernelChange {

@@ -148,7 +148,7 @@ export class Ledger {
       this.#missing.delete(key);
     }
     for (const [key, entry] of this.#kernel) {
-      if (seen.has(key) || entry.object.kind === "sysctl") continue;
+      if (seen.has(key)) continue;
       if (isIrreplaceable(entry.object) && entry.owners.size > 0) {
         lost.push({ object: entry.object, groups: this.lose(key) });
         continue;

@@ -1,6 +1,9 @@
 /**
  * Makes what groups want, all groups' operations in one batch. A group is all or nothing: if the kernel refuses one of its objects, what
- * was made for it is taken back. An association that sends may have sent a few packets by then, whose numbers must not be used again: what
+ * was made for it is taken back. Only when a group that was whole is being mended, what could be put back stays, unless what is missing
+ * protects or selects it. The first refusal is the group's cause: what is refused later may be so because of what was taken back.
+ *
+ * An association that sends may have sent a few packets by then, whose numbers must not be used again: what
  * it was to replace leaps ahead of it, and whichever of the two knows the numbers is kept until the group has got something.
  */
 
@@ -36,6 +39,16 @@ interface Claim {
 
 const CLASH = "MIP_CLASH";
 
+interface Failure {
+  /** The first. */
+  readonly error: MobilityError;
+  /** It is about an nftables transaction, which may have failed because of others; `collateral`: it has. */
+  readonly inCompany: boolean;
+  readonly collateral: boolean;
+  /** What was refused protects or selects payload: what it is for must not be there without it. */
+  exposed: boolean;
+}
+
 export class Maker {
   readonly #options: MakerOptions;
   /** What must not be removed, by the groups that have failed. */
@@ -45,8 +58,14 @@ export class Maker {
     this.#options = options;
   }
 
-  /** Gives the groups these objects, and tells the ledger what the kernel has; returns why for the groups that failed. Nothing is removed. */
-  async make(wishes: ReadonlyMap<string, ObjectMap>): Promise<Map<string, MobilityError>> {
+  /**
+   * Gives the groups these objects, and tells the ledger what the kernel has; returns why for the groups that failed. Nothing is removed.
+   * `repairs`: those of the groups that had all this before.
+   */
+  async make(
+    wishes: ReadonlyMap<string, ObjectMap>,
+    repairs: ReadonlySet<string> = new Set(),
+  ): Promise<Map<string, MobilityError>> {
     const rebuilt = [...wishes.values()].some((objects) => this.#replacesTable(objects));
     const failures = new Map<string, MobilityError>();
     const ready: GroupWork[] = [];
@@ -57,15 +76,17 @@ export class Maker {
       if (clash === undefined) ready.push(one);
       else failures.set(group, clash);
     }
-    const together = await this.#attempt(ready);
+    const together = await this.#attempt(ready, repairs);
+    for (const [group, { error }] of together) failures.set(group, error);
     // An nftables transaction fails whole: groups that were only in bad company get a try of their own.
-    const unlucky = ({ group }: GroupWork): boolean => together.has(group) && together.get(group)?.code !== CLASH;
-    const alone = ready.length > 1 ? ready.filter(unlucky) : [];
-    for (const one of alone) {
-      together.delete(one.group);
-      for (const [group, error] of await this.#attempt([one])) together.set(group, error);
+    const alone = ready.length > 1 ? ready.filter(({ group }) => together.get(group)?.inCompany === true) : [];
+    for (const { group, objects } of alone) {
+      // Worked out anew: what others have got meanwhile is not made for this group, and so not taken back with it.
+      const second = await this.#attempt([this.#workOf(group, objects, rebuilt)], repairs);
+      const failure = second.get(group);
+      if (failure === undefined) failures.delete(group);
+      else if (together.get(group)?.collateral === true) failures.set(group, failure.error);
     }
-    for (const [group, error] of together) failures.set(group, error);
     return failures;
   }
 
@@ -118,9 +139,9 @@ export class Maker {
   }
 
   /** Applies the operations of the groups; returns those that failed, each taken back. */
-  async #attempt(work: readonly GroupWork[]): Promise<Map<string, MobilityError>> {
+  async #attempt(work: readonly GroupWork[], repairs: ReadonlySet<string>): Promise<Map<string, Failure>> {
     const { ledger, apply } = this.#options;
-    const failures = new Map<string, MobilityError>();
+    const failures = new Map<string, Failure>();
     const owners = new Map<Operation, string[]>();
     const first = new Map<string, Operation>();
     for (const { group, operations } of work) {
@@ -133,23 +154,26 @@ export class Maker {
     }
     const batch = [...owners.keys()];
     const outcomes = batch.length === 0 ? [] : await apply(inMakingOrder(batch));
-    for (const { operation, error } of outcomes) {
-      if (error === undefined) ledger.note(operation.object);
-      else for (const group of owners.get(operation) ?? []) if (!failures.has(group)) failures.set(group, error);
+    for (const outcome of outcomes) {
+      if (outcome.error === undefined) ledger.note(outcome.operation.object);
+      else
+        for (const group of owners.get(outcome.operation) ?? []) noteFailure(failures, group, outcome, outcome.error);
     }
-    await this.#takeBack(outcomes, owners, failures);
+    const undone = new Set<string>();
+    for (const [group, { exposed }] of failures) if (exposed || !repairs.has(group)) undone.add(group);
+    await this.#takeBack(outcomes, owners, undone);
     return failures;
   }
 
   async #takeBack(
     outcomes: readonly Outcome[],
     owners: ReadonlyMap<Operation, readonly string[]>,
-    failures: ReadonlyMap<string, MobilityError>,
+    undone: ReadonlySet<string>,
   ): Promise<void> {
     const undo: Operation[] = [];
     for (const { operation, error } of outcomes) {
       const groups = owners.get(operation) ?? [];
-      if (error !== undefined || !groups.every((group) => failures.has(group))) continue;
+      if (error !== undefined || isLentDevice(operation) || !groups.every((group) => undone.has(group))) continue;
       append(undo, this.#undoOfSender(operation, groups) ?? [inverse(operation)]);
     }
     if (undo.length === 0) return;
@@ -180,9 +204,23 @@ export class Maker {
     if (verb === "update") ledger.note(object);
     else if (verb === "create" && error !== undefined) onLoss({ object, groups: ledger.lose(key) });
     else if (verb === "create") ledger.note(object);
-    else if (error === undefined && ledger.owners(key).size === 0) ledger.forget(key);
+    else if (error === undefined) ledger.forget(key);
   }
 }
+
+const isNft = ({ kind }: KernelObject): boolean => kind === "nft-table" || kind === "nft-element";
+
+function noteFailure(failures: Map<string, Failure>, group: string, outcome: Outcome, error: MobilityError): void {
+  const { object } = outcome.operation;
+  const inCompany = isNft(object);
+  const failure = failures.get(group) ?? { error, inCompany, collateral: outcome.collateral === true, exposed: false };
+  failures.set(group, failure);
+  failure.exposed ||= inCompany || object.kind === "xfrm-state" || object.kind === "xfrm-policy";
+}
+
+/** The device of a TUN is made and kept by whoever has it open; taking back our mark would be its end. */
+const isLentDevice = ({ verb, object }: Operation): boolean =>
+  verb === "create" && object.kind === "link" && object.link.type === "tun";
 
 const isSender = (object: KernelObject): boolean =>
   isIrreplaceable(object) &&

@@ -8,15 +8,16 @@
  * A security association that somebody else has taken out cannot be made again, for its sequence numbers are gone: its owner is told.
  * Objects found at the start that no group claims are removed, but only after `declareComplete`: before that the plan is not whole.
  */
-import type { MobilityError } from "../base/errors.js";
+import { MobilityError } from "../base/errors.js";
 import { type KernelObject, type KernelObjectKind, objectKey } from "../plan/objects/objects.js";
 import { type AuditDifference, compare } from "./audit.js";
 import { byKey, diff, inRemovalOrder, type ObjectMap } from "./diff.js";
-import { takeIn } from "./drift.js";
+import { type Drift, takeIn } from "./drift.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "./kernel-port.js";
 import { type Damage, Ledger, type Loss } from "./ledger.js";
 import { Maker } from "./making.js";
 import { KIND_ORDER } from "./order.js";
+import { Pauses } from "./pauses.js";
 
 export interface GroupResult {
   readonly group: string;
@@ -25,10 +26,12 @@ export interface GroupResult {
   readonly failure?: MobilityError;
 }
 
+export type Repair = "drift" | "resync" | "resync-failed" | "removal-failed" | "repair-failed" | "foreign";
+
 export interface ReconcilerListener {
   onResult(result: GroupResult): void;
-  /** Something was not as it should be and has been or will be mended: for the log. */
-  onRepair(what: "drift" | "resync" | "removal-failed" | "repair-failed", detail: string): void;
+  /** Something was not as it should be and has been or will be mended: for the log. `foreign` is nobody's business but its maker's. */
+  onRepair(what: Repair, detail: string): void;
   /** Vanished, and not to be made again: the owners have to want something in its place. */
   onLoss(loss: Loss): void;
 }
@@ -44,13 +47,15 @@ interface Wish {
   readonly silent: boolean;
 }
 
-const FIRST_RETRY_MS = 500;
-const LONGEST_RETRY_MS = 30_000;
+/** Names of pauses that are no group's. */
+const RESYNC = "\0resync";
+const REMOVALS = "\0removals";
+/** So many foreign objects are remembered, to be told once each. */
+const MAX_FOREIGN = 1000;
 
 export class Reconciler {
   readonly #kernel: KernelPort;
   readonly #listener: ReconcilerListener;
-  readonly #clock: ReconcilerClock;
   readonly #ledger = new Ledger();
   readonly #maker: Maker;
   #wishes = new Map<string, Wish>();
@@ -62,18 +67,22 @@ export class Reconciler {
   #running: Promise<void> | undefined;
   /** Groups whose repair has failed and that have got no other form since. */
   readonly #unrepaired = new Set<string>();
-  /** Those of them whose turn it is to be tried again. What they want by then, the next round sees. */
+  /** Groups that are to be mended, in the next round, which sees what they want by then. */
   readonly #hurt = new Set<string>();
   /** For each one who is reading the kernel: what was worked on or announced meanwhile, of which the answer may be older. */
   readonly #readers = new Set<Set<string>>();
-  #retryMs = FIRST_RETRY_MS;
-  #retryArmed = false;
+  readonly #pauses: Pauses;
+  /** Told already. */
+  readonly #foreign = new Set<string>();
   #closed = false;
 
   constructor(kernel: KernelPort, listener: ReconcilerListener, clock: ReconcilerClock) {
     this.#kernel = kernel;
     this.#listener = listener;
-    this.#clock = clock;
+    this.#pauses = new Pauses(
+      (delayMs, run) => clock.schedule(delayMs, run),
+      (name) => this.#due(name),
+    );
     this.#maker = new Maker({
       ledger: this.#ledger,
       apply: (operations) => this.#apply(operations),
@@ -154,10 +163,11 @@ export class Reconciler {
     });
   }
 
-  /** Learns anew what the kernel has and mends what differs: some things go without a word (proxy neighbours, GUE ports, switches). */
+  /** Learns anew what the kernel has and mends what differs, at once: also what waits because it has failed. */
   refresh(why: string): void {
     this.#staleBecause = why;
     this.#changes.push("resync");
+    this.#pauses.end();
     this.commit();
   }
 
@@ -189,7 +199,7 @@ export class Reconciler {
 
   #hasWork(): boolean {
     const due = this.#wishes.size + this.#changes.length + this.#hurt.size;
-    return due > 0 || (this.#leftovers.size > 0 && !this.#retryArmed);
+    return due > 0 || (this.#leftovers.size > 0 && this.#pauses.admits(REMOVALS));
   }
 
   #wished(key: string): boolean {
@@ -200,8 +210,9 @@ export class Reconciler {
   async #rounds(): Promise<void> {
     while (!this.#closed && this.#hasWork()) {
       await this.#absorbChanges();
-      this.#repair(this.#hurt);
+      const hurt = new Set(this.#hurt);
       this.#hurt.clear();
+      this.#repair(hurt);
       const wishes = this.#wishes;
       this.#wishes = new Map();
       const removals = new Map(this.#leftovers);
@@ -211,7 +222,9 @@ export class Reconciler {
   }
 
   async #round(wishes: ReadonlyMap<string, Wish>, leftovers: Map<string, KernelObject>): Promise<void> {
-    const failures = await this.#maker.make(new Map([...wishes].map(([group, { objects }]) => [group, objects])));
+    const repairs = new Set([...wishes].filter(([, { silent }]) => silent).map(([group]) => group));
+    const wanted = new Map([...wishes].map(([group, { objects }]) => [group, objects]));
+    const failures = await this.#maker.make(wanted, repairs);
     const gone: GroupResult[] = [];
     for (const [group, wish] of wishes) {
       const failure = failures.get(group);
@@ -221,8 +234,10 @@ export class Reconciler {
         const left = [...this.#ledger.assign(group, wish.objects), ...this.#maker.release(group)];
         for (const object of left) leftovers.set(objectKey(object), object);
       }
-      if (wish.silent) this.#reportRepair(group, failure);
-      else if (wish.objects.size === 0) gone.push(result);
+      if (wish.silent) this.#settleRepair(group, failure);
+      else if (failure === undefined) this.#pauses.forget(group);
+      if (wish.silent) continue;
+      if (wish.objects.size === 0) gone.push(result);
       else this.#listener.onResult(result);
     }
     await this.#remove(leftovers);
@@ -264,13 +279,13 @@ export class Reconciler {
       const key = objectKey(operation.object);
       if (error === undefined) {
         this.#ledger.forget(key);
-        this.#retryMs = FIRST_RETRY_MS;
         continue;
       }
       this.#listener.onRepair("removal-failed", error.message);
       this.#leftovers.set(key, operation.object);
     }
-    if (this.#leftovers.size > 0) this.#retryLater();
+    if (this.#leftovers.size > 0) this.#pauses.failed(REMOVALS);
+    else this.#pauses.forget(REMOVALS);
   }
 
   /** What others changed behind the ledger's back. */
@@ -280,14 +295,33 @@ export class Reconciler {
     const drift = takeIn(changes, this.#ledger);
     for (const what of drift.told) this.#listener.onRepair("drift", what);
     for (const object of drift.changelings) this.#leftovers.set(objectKey(object), object);
+    this.#tellForeign(drift.foreign);
     this.#mend(drift);
-    if (drift.stale !== undefined) await this.#resync(this.#staleBecause ?? drift.stale);
+    if (drift.stale !== undefined && this.#pauses.admits(RESYNC)) await this.#resync(this.#staleBecause ?? drift.stale);
   }
 
   async #resync(why: string): Promise<void> {
-    this.#staleBecause = undefined;
     this.#listener.onRepair("resync", why);
-    this.#mend(this.#ledger.replaceObserved(await this.#kernel.dump(KIND_ORDER)));
+    try {
+      const objects = await this.#kernel.dump(KIND_ORDER);
+      this.#staleBecause = undefined;
+      this.#pauses.mended(RESYNC);
+      this.#mend(this.#ledger.replaceObserved(objects));
+    } catch (error) {
+      if (!(error instanceof MobilityError)) throw error;
+      this.#listener.onRepair("resync-failed", error.message);
+      this.#pauses.failed(RESYNC);
+    }
+  }
+
+  /** What others make under our marks is theirs to take away; it is told once. */
+  #tellForeign({ appeared, vanished }: Drift["foreign"]): void {
+    for (const key of vanished) this.#foreign.delete(key);
+    for (const key of appeared) {
+      if (this.#foreign.has(key) || this.#foreign.size >= MAX_FOREIGN) continue;
+      this.#foreign.add(key);
+      this.#listener.onRepair("foreign", `${key} has our mark, but is none of ours: it is left alone`);
+    }
   }
 
   /** What is lost, its owners make up for, at once: they know it before the round begins. */
@@ -299,36 +333,22 @@ export class Reconciler {
   /** At the beginning of a round only: while one is at work, a group's realised form may be on its way out. */
   #repair(groups: ReadonlySet<string>): void {
     for (const group of groups) {
-      if (!this.#wishes.has(group))
-        this.#wishes.set(group, { objects: new Map(this.#ledger.groupObjects(group)), revision: 0, silent: true });
+      if (this.#wishes.has(group) || !this.#pauses.admits(group)) continue;
+      this.#wishes.set(group, { objects: new Map(this.#ledger.groupObjects(group)), revision: 0, silent: true });
     }
   }
 
-  #reportRepair(group: string, failure: MobilityError | undefined): void {
-    if (failure === undefined) {
-      this.#retryMs = FIRST_RETRY_MS;
-      return;
-    }
+  #settleRepair(group: string, failure: MobilityError | undefined): void {
+    if (failure === undefined) return this.#pauses.mended(group);
     this.#unrepaired.add(group);
+    this.#pauses.failed(group);
     this.#listener.onRepair("repair-failed", `${group}: ${failure.message}`);
-    this.#clock.schedule(this.#nextRetry(), () => {
-      if (this.#unrepaired.has(group)) this.#hurt.add(group);
-      this.commit();
-    });
   }
 
-  #retryLater(): void {
-    if (this.#retryArmed) return;
-    this.#retryArmed = true;
-    this.#clock.schedule(this.#nextRetry(), () => {
-      this.#retryArmed = false;
-      this.commit();
-    });
-  }
-
-  #nextRetry(): number {
-    const delay = this.#retryMs;
-    this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * delay);
-    return delay;
+  /** A pause is over. */
+  #due(name: string): void {
+    if (name === RESYNC) this.#changes.push("resync");
+    else if (name !== REMOVALS) this.#hurt.add(name);
+    this.commit();
   }
 }

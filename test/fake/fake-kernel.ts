@@ -71,7 +71,9 @@ export class FakeKernel implements KernelPort {
     if (failed === undefined) return outcomes;
     this.objects.clear();
     for (const [key, object] of before) this.objects.set(key, object);
-    return run.map((operation) => ({ operation, error: failed }));
+    return outcomes.map(({ operation, error }) =>
+      error === undefined ? { operation, error: failed, collateral: true } : { operation, error },
+    );
   }
 
   #one(operation: Operation): Outcome {

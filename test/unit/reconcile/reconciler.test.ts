@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
+import { MobilityError } from "../../../controller/base/errors.js";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { type KernelObject, objectKey } from "../../../controller/plan/objects/objects.js";
 import { HOME_AGENT_POLICY_HASH } from "../../../controller/plan/security/subscriber.js";
@@ -189,11 +190,14 @@ t.test("an object wanted in two forms is refused to the second", async (test) =>
 });
 
 t.test("what somebody takes away or changes is made again", async (test) => {
-  const { kernel, repairs, reconciler, go } = await bench();
+  const { kernel, repairs, timers, reconciler, go } = await bench();
   reconciler.setGroup("node", [route(1), element(1)], 1);
   await go();
   kernel.interfere({ verb: "removed", object: route(1) });
   kernel.interfere({ verb: "changed", object: element(1, 9) });
+  await reconciler.settled();
+  test.ok(kernel.objects.has(objectKey(route(1))), "the first at once");
+  timers.shift()?.run();
   await reconciler.settled();
   test.ok(kernel.holds([route(1), element(1)]));
   test.match(repairs, [/drift: route 254.* of node was removed/, /drift: nft-element.* of node was changed/]);
@@ -229,6 +233,182 @@ t.test("a repair that the kernel refuses is tried again with a growing pause", a
   await reconciler.settled();
   test.ok(kernel.holds([route(1)]));
   test.equal(reconciler.failedObjects, 0);
+});
+
+t.test(
+  "what we take back ourselves is nobody's drift, and a repair that fails waits whatever is announced",
+  async (test) => {
+    const { kernel, timers, repairs, reconciler, go } = await bench();
+    reconciler.setGroup("node", [link("dsmip0"), route(1), element(1)], 1);
+    await go();
+    // An element that is refused takes the others back with it; of links the kernel does not say who did it.
+    const announce = kernel.announce.bind(kernel);
+    kernel.announce = (change) =>
+      announce(
+        change === "resync" || change.object.kind !== "link" ? change : { verb: change.verb, object: change.object },
+      );
+    kernel.refuse = ({ object }) => (object.kind === "nft-element" ? "Operation not permitted" : undefined);
+    const batches = kernel.batches.length;
+    for (const object of [link("dsmip0"), route(1), element(1)]) kernel.objects.delete(objectKey(object));
+    announce("resync");
+    await reconciler.settled();
+    test.equal(kernel.batches.length - batches, 2, "made, and taken back");
+    test.equal(timers.length, 2, "after the look and after the failure");
+    for (let i = 0; i < 20; i++) {
+      kernel.interfere({ verb: "removed", object: route(1) });
+      kernel.announce({ verb: "removed", object: link("dsmip0") });
+      await reconciler.settled();
+    }
+    test.equal(kernel.batches.length - batches, 2, "nothing before the pause is over");
+    test.equal(repairs.filter((line) => line.startsWith("drift")).length, 0);
+    test.equal(repairs.filter((line) => line.startsWith("repair-failed")).length, 1);
+    kernel.refuse = () => undefined;
+    for (const { run } of timers.splice(0)) run();
+    await reconciler.settled();
+    test.ok(kernel.holds([link("dsmip0"), route(1), element(1)]));
+  },
+);
+
+t.test(
+  "of a group that was whole what can be put back is put back, unless what is missing protects it",
+  async (test) => {
+    const { kernel, reconciler, go } = await bench();
+    reconciler.setGroup("site", [link("dsmip0"), route(1), proxy(1), element(1)], 1);
+    await go();
+    kernel.refuse = ({ object }) => (object.kind === "proxy-neighbour" ? "No such device" : undefined);
+    for (const object of [route(1), proxy(1)]) kernel.objects.delete(objectKey(object));
+    kernel.announce("resync");
+    await reconciler.settled();
+    test.ok(kernel.holds([link("dsmip0"), route(1), element(1)]), "the home link is gone, and the rest need not be");
+    const other = await bench();
+    other.reconciler.setGroup("site", [route(1), element(1)], 1);
+    await other.go();
+    other.kernel.refuse = ({ object }) => (object.kind === "nft-element" ? "No such file or directory" : undefined);
+    for (const object of [route(1), element(1)]) other.kernel.objects.delete(objectKey(object));
+    other.kernel.announce("resync");
+    await other.reconciler.settled();
+    test.ok(other.kernel.holds([]), "no way without its firewall");
+  },
+);
+
+t.test(
+  "somebody who undoes each repair is answered with growing pauses, and once he rests all is well",
+  async (test) => {
+    const { kernel, timers, repairs, reconciler, go } = await bench();
+    reconciler.setGroup("node", [route(1)], 1);
+    await go();
+    const pauses: number[] = [];
+    for (let i = 0; i < 12; i++) {
+      kernel.interfere({ verb: "removed", object: route(1) });
+      await reconciler.settled();
+      const pause = timers.shift();
+      pauses.push(pause?.delayMs ?? 0);
+      if (i % 2 === 1) pause?.run();
+      await reconciler.settled();
+      if (i % 2 === 0 && pause !== undefined) timers.unshift(pause);
+    }
+    test.strictSame([...new Set(pauses)], [20, 40, 80, 160, 320, 640]);
+    test.ok(repairs.length <= 12);
+    for (let i = 0; i < 3; i++) timers.shift()?.run();
+    await reconciler.settled();
+    test.ok(kernel.holds([route(1)]));
+    timers.length = 0;
+    kernel.interfere({ verb: "removed", object: route(1) });
+    await reconciler.settled();
+    test.ok(kernel.holds([route(1)]), "at once again");
+  },
+);
+
+t.test(
+  "what a stranger makes under our mark is told once, left alone, and no reason to look at everything",
+  async (test) => {
+    const { kernel, repairs, reconciler, go } = await bench();
+    reconciler.setGroup("node", [route(1)], 1);
+    await go();
+    const dumps = kernel.dumps;
+    for (let i = 0; i < 5; i++) kernel.interfere({ verb: "changed", object: route(9, i) });
+    for (let i = 0; i < 5; i++) kernel.interfere({ verb: "changed", object: route(9) });
+    await reconciler.settled();
+    test.equal(
+      repairs.filter(
+        (line) => line === "foreign: route 254 198.51.100.9/32 0 has our mark, but is none of ours: it is left alone",
+      ).length,
+      1,
+    );
+    test.equal(repairs.length, 5);
+    test.equal(kernel.dumps, dumps);
+    test.equal(kernel.objects.size, 6);
+  },
+);
+
+t.test(
+  "groups that share a new object: the one that fails does not take the other's back, and tells its own cause",
+  async (test) => {
+    const { kernel, results, reconciler, go } = await bench();
+    kernel.refuse = ({ object }) =>
+      objectKey(object) === objectKey(element(2)) ? "No space left on device" : undefined;
+    reconciler.setGroup("a", [link("dsmip0"), element(1)], 1);
+    reconciler.setGroup("b", [link("dsmip0"), element(2)], 1);
+    reconciler.setGroup("c", [link("dsmip0"), element(3)], 1);
+    await go();
+    test.match(
+      results.map(({ group, failure }) => [group, failure?.message]),
+      [
+        ["a", undefined],
+        ["b", "No space left on device"],
+        ["c", undefined],
+      ],
+    );
+    test.ok(kernel.holds([link("dsmip0"), element(1), element(3)]));
+  },
+);
+
+t.test("the first refusal is the cause, and the device of a TUN is not taken away with its group", async (test) => {
+  const { kernel, results, reconciler, go } = await bench();
+  const tun: KernelObject = { kind: "link", name: "dsmip-sig", mtu: 1400, up: true, link: { type: "tun" } };
+  const forwarding: KernelObject = { kind: "sysctl", path: "net/ipv4/ip_forward", value: "1" };
+  const removed: string[] = [];
+  kernel.refuse = ({ verb, object }) => {
+    if (verb === "remove") removed.push(objectKey(object));
+    if (object.kind === "sysctl") return "Read-only file system";
+    return removed.includes(objectKey(object)) ? "No such device" : undefined;
+  };
+  reconciler.setGroup("site", [tun, forwarding, link("dsmip0"), element(1)], 1);
+  reconciler.setGroup("node", [element(2)], 1);
+  await go();
+  test.equal(results.find(({ group }) => group === "site")?.failure?.message, "Read-only file system");
+  test.notOk(removed.includes(objectKey(tun)));
+  test.equal(results.find(({ group }) => group === "node")?.failure, undefined);
+});
+
+t.test("a look at the kernel that fails is taken again after a pause, and ends nothing", async (test) => {
+  const { kernel, repairs, timers, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1)], 1);
+  await go();
+  const read = kernel.dump.bind(kernel);
+  kernel.dump = async () => {
+    throw new MobilityError("MIP_KERNEL", "the table changed during each of 10 dumps");
+  };
+  kernel.objects.delete(objectKey(route(1)));
+  kernel.announce("resync");
+  kernel.announce("resync");
+  await reconciler.settled();
+  test.strictSame(repairs.slice(1), ["resync-failed: the table changed during each of 10 dumps"]);
+  kernel.dump = read;
+  timers.shift()?.run();
+  await reconciler.settled();
+  test.ok(kernel.holds([route(1)]));
+});
+
+t.test("a switch that went with its device is set again when the device is back", async (test) => {
+  const { kernel, reconciler, go } = await bench();
+  const filter: KernelObject = { kind: "sysctl", path: "net/ipv4/conf/dsmip0/rp_filter", value: "2" };
+  reconciler.setGroup("site", [link("dsmip0"), filter], 1);
+  await go();
+  for (const object of [link("dsmip0"), filter]) kernel.objects.delete(objectKey(object));
+  kernel.announce({ verb: "removed", object: link("dsmip0") });
+  await reconciler.settled();
+  test.ok(kernel.holds([link("dsmip0"), filter]));
 });
 
 t.test("what has failed is counted by objects, each once", async (test) => {
