@@ -269,6 +269,19 @@ t.test(
   },
 );
 
+t.test("what we have done ourselves is no news, however late it is announced", async (test) => {
+  const { kernel, repairs, reconciler, go } = await bench();
+  reconciler.setGroup("node", [route(1, 0, "first")], 1);
+  await go();
+  reconciler.setGroup("node", [route(1, 0, "second")], 2);
+  await go();
+  const batches = kernel.batches.length;
+  kernel.announce({ verb: "changed", object: route(1, 0, "first"), own: true });
+  await reconciler.settled();
+  test.strictSame(repairs, []);
+  test.equal(kernel.batches.length, batches);
+});
+
 t.test(
   "of a group that was whole what can be put back is put back, unless what is missing protects it",
   async (test) => {
@@ -348,15 +361,15 @@ t.test(
     kernel.refuse = ({ object }) =>
       objectKey(object) === objectKey(element(2)) ? "No space left on device" : undefined;
     reconciler.setGroup("a", [link("dsmip0"), element(1)], 1);
-    reconciler.setGroup("b", [link("dsmip0"), element(2)], 1);
     reconciler.setGroup("c", [link("dsmip0"), element(3)], 1);
+    reconciler.setGroup("b", [link("dsmip0"), element(2)], 1);
     await go();
     test.match(
       results.map(({ group, failure }) => [group, failure?.message]),
       [
         ["a", undefined],
-        ["b", "No space left on device"],
         ["c", undefined],
+        ["b", "No space left on device"],
       ],
     );
     test.ok(kernel.holds([link("dsmip0"), element(1), element(3)]));
