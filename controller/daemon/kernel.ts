@@ -15,6 +15,12 @@ export const setTimer: SetTimer = (delayMs, callback) => {
   return () => clearTimeout(timer);
 };
 
+/** For what is no reason to keep the process running. */
+export const setBackgroundTimer: SetTimer = (delayMs, callback) => {
+  const timer = setTimeout(callback, delayMs).unref();
+  return () => clearTimeout(timer);
+};
+
 /** Reads the named counters of our nftables table; none without a table. */
 export class PacketCounters {
   readonly #session = new NetlinkSession(openTransport("netfilter", []), { setTimer });

@@ -15,12 +15,13 @@ import { KernelError } from "../netlink/errors.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
-import { type GroupResult, Reconciler } from "../reconcile/reconciler.js";
+import { type GroupResult, Reconciler, type Repair } from "../reconcile/reconciler.js";
 import { Counters, EventLog } from "../store/events.js";
 import { Journal, type JournalRole } from "../store/journal.js";
+import { LogLimit } from "../store/log-limit.js";
 import { VERSION } from "../version.js";
 import { holdAddresses } from "./address-lock.js";
-import { openKernel, PacketCounters, setTimer } from "./kernel.js";
+import { openKernel, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
 import { checkPrivileges, checkTun, explainRefusal } from "./preflight.js";
 import { Signalling, type SignallingListener, type SignallingSite, sendFailure } from "./signalling/signalling.js";
 import { SignallingSockets } from "./signalling/sockets.js";
@@ -57,6 +58,8 @@ export interface RoleViews {
 /** One in this many drops of a reason is logged, after the first few: a flood must not fill a disk. */
 const LOGGED_DROPS = 10;
 const LOGGED_DROP_INTERVAL = 1000;
+/** How often we look at what nobody announces: such a change is mended that soon. */
+const QUIET_LOOK_MS = 9_000;
 
 export class Platform {
   readonly log: Logger;
@@ -78,6 +81,9 @@ export class Platform {
   #onLoss: (object: KernelObject) => void = () => undefined;
   #signalling: Signalling | undefined;
   #control: ControlServer | undefined;
+  readonly #limit: LogLimit;
+  #cancelLook: () => void = () => undefined;
+  #closing = false;
 
   /** Throws MobilityError with the sentence for the operator; what was opened before is closed again. */
   static async open(options: PlatformOptions, log: Logger): Promise<Platform> {
@@ -114,6 +120,7 @@ export class Platform {
       undo.push(() => sockets.close());
       const platform = new Platform({ options, log, journal, kernel, sockets, release: releaseAll });
       await platform.reconciler.start();
+      platform.#watchQuietly();
       return platform;
     } catch (error) {
       for (const step of undo.reverse()) step();
@@ -135,11 +142,16 @@ export class Platform {
     this.kernel = parts.kernel;
     this.sockets = parts.sockets;
     this.#release = parts.release;
+    this.#limit = new LogLimit({
+      setTimer: setBackgroundTimer,
+      onPassedOver: (cause, count) =>
+        this.log.warn({ event: "log.passed-over", cause, count }, `${count} more lines of this cause within a minute`),
+    });
     this.reconciler = new Reconciler(
       parts.kernel,
       {
         onResult: (result) => (this.#results.get(result.group) ?? this.#onResult)(result),
-        onRepair: (what, detail) => this.log.warn({ event: `kernel.${what}`, detail }),
+        onRepair: (what, detail) => this.#onRepair(what, detail),
         onLoss: ({ object }) => this.#onLoss(object),
       },
       { schedule: (delayMs, run) => void setTimer(delayMs, run) },
@@ -192,7 +204,7 @@ export class Platform {
       this.sent.add(effect.message.type);
     } catch (cause) {
       this.sent.add("failed");
-      this.log.warn({ event: "message.unsent", reason: sendFailure(effect, cause).message });
+      this.#warn("message.unsent", { event: "message.unsent", reason: sendFailure(effect, cause).message });
     }
   }
 
@@ -237,7 +249,9 @@ export class Platform {
       plan: (homeAddress) => planDocument(homeAddress, this.groupObjects(homeAddress)),
       audit: async () => {
         const { checked, differences } = await this.reconciler.audit();
-        if (differences.length > 0) this.reconciler.refresh(`audit found ${differences.length} differences`);
+        // What others have made under our marks stays; looking again and again would not change it.
+        const lacking = differences.filter(({ wanted }) => wanted !== undefined);
+        if (lacking.length > 0) this.reconciler.refresh(`audit found ${lacking.length} differences`);
         return auditDocument(checked, differences);
       },
       security: (address) => {
@@ -257,6 +271,8 @@ export class Platform {
 
   /** Takes everything out of the kernel and closes. */
   async close(): Promise<void> {
+    this.#closing = true;
+    this.#cancelLook();
     await this.#control?.close();
     this.sockets.close();
     const left = await this.reconciler.removeAll();
@@ -267,6 +283,31 @@ export class Platform {
     this.kernel.close();
     this.journal.close();
     this.#release();
+  }
+
+  /** One line in a few of the same cause: which kind of object it is about is part of the cause. */
+  #onRepair(what: Repair, detail: string): void {
+    const [about = ""] = detail.split(" ");
+    this.#warn(`kernel.${what} ${about}`, { event: `kernel.${what}`, detail });
+  }
+
+  #warn(cause: string, line: { readonly event: string; readonly [detail: string]: string }): void {
+    if (this.#limit.admits(cause)) this.log.warn(line);
+  }
+
+  /** Looks at what the kernel announces to nobody, for as long as the platform is open. */
+  #watchQuietly(delayMs = QUIET_LOOK_MS): void {
+    this.#cancelLook = setTimer(delayMs, () => void this.#lookQuietly());
+  }
+
+  async #lookQuietly(): Promise<void> {
+    let more = false;
+    try {
+      more = await this.reconciler.look();
+    } catch (error) {
+      this.#warn("kernel.unread", { event: "kernel.unread", reason: (error as Error).message });
+    }
+    if (!this.#closing) this.#watchQuietly(more ? 0 : QUIET_LOOK_MS);
   }
 
   async #status(views: RoleViews, addresses: readonly string[]): Promise<StatusDocument> {

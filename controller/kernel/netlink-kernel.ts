@@ -14,11 +14,12 @@ import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
 import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
+import { findExisting } from "./existing.js";
 import { Follower } from "./follower.js";
 import { type DeviceLoss, InterfaceNames } from "./names.js";
 import { applyTransaction } from "./nftables/batch.js";
 import { probeNftFeatures } from "./nftables/features.js";
-import { decodeNotifications } from "./notifications.js";
+import { decodeNotifications, tellsOfSwitches } from "./notifications.js";
 import { applyBatch, type BatchContext } from "./operation-batch.js";
 import { NOTIFICATION_GROUPS, standardCodecs } from "./registry.js";
 import { dumpLinks } from "./route/link.js";
@@ -80,6 +81,20 @@ export class NetlinkKernel implements KernelPort {
       const objects: KernelObject[] = [];
       for (const kind of kinds) append(objects, await this.#dumpKind(kind));
       return objects;
+    });
+  }
+
+  lookUp(objects: readonly KernelObject[]): Promise<readonly (KernelObject | undefined)[]> {
+    return this.#inTurn(async () => {
+      const found = new Map<KernelObject, KernelObject>();
+      for (const family of FAMILIES) {
+        const wanted = objects.filter(({ kind }) => kind !== "sysctl" && this.#codec(kind).family === family);
+        if (wanted.length === 0) continue;
+        const asked = wanted.map((object) => ({ object, codec: this.#codec(object.kind) }));
+        for (const [object, { object: present, ours }] of await findExisting(this.#batchContext(family), asked))
+          if (ours) found.set(object, present);
+      }
+      return objects.map((object) => (object.kind === "sysctl" ? this.#sysctls.read(object) : found.get(object)));
     });
   }
 
@@ -179,7 +194,9 @@ export class NetlinkKernel implements KernelPort {
     transport.onDatagram((datagram) => {
       const matters = (loss: DeviceLoss): boolean => this.#matters(loss);
       const context = { family, codecs, names: this.names, matters, ownPort: this.#ownPorts.get(family) };
-      follower.hear(decodeNotifications(context, datagram));
+      const changes = decodeNotifications(context, datagram);
+      if (tellsOfSwitches(family, datagram)) changes.push(...this.#sysctls.changes());
+      follower.hear(changes);
     });
   }
 
@@ -296,12 +313,7 @@ export class NetlinkKernel implements KernelPort {
     if (kind === "sysctl") return run.map((operation) => this.#applySysctl(operation));
     const { family } = this.#codec(kind);
     const session = this.#session(family);
-    const context: BatchContext = {
-      names: this.names,
-      execute: (requests) => session.execute(requests),
-      dumpAll: (codec) => this.#replies(codec, false),
-      refreshNames: () => this.#refreshNames(),
-    };
+    const context = this.#batchContext(family);
     if (family === "netfilter") {
       const transact = session.transaction.bind(session);
       return applyTransaction(
@@ -316,6 +328,16 @@ export class NetlinkKernel implements KernelPort {
       if (errors[i] !== undefined && object.kind === "link") this.#leaving.delete(object.name);
     });
     return errors;
+  }
+
+  #batchContext(family: NetlinkFamily): BatchContext {
+    const session = this.#session(family);
+    return {
+      names: this.names,
+      execute: (requests) => session.execute(requests),
+      dumpAll: (codec) => this.#replies(codec, false),
+      refreshNames: () => this.#refreshNames(),
+    };
   }
 
   /** The loss of routes that our own change brings is no news. */

@@ -10,7 +10,7 @@ import { readAttributes } from "../netlink/attribute.js";
 import { NLM_F_REPLACE } from "../netlink/constants.js";
 import type { NetlinkFamily, ReceivedMessage } from "../netlink/message.js";
 import { splitMessages } from "../netlink/message.js";
-import { RTM_DELADDR, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
+import { RTM_DELADDR, RTM_DELNETCONF, RTM_NEWNETCONF, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
 import { type KernelObject, OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelChange } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
@@ -41,6 +41,16 @@ export function decodeNotifications(context: NotificationContext, datagram: Uint
   } catch (error) {
     if (error instanceof DecodeError) return ["resync"];
     throw error;
+  }
+}
+
+/** Whether a switch of IP forwarding, of reverse path filtering or of proxies was turned, somewhere. Which, its file says. */
+export function tellsOfSwitches(family: NetlinkFamily, datagram: Uint8Array): boolean {
+  if (family !== "route") return false;
+  try {
+    return splitMessages(datagram).some(({ type }) => type === RTM_NEWNETCONF || type === RTM_DELNETCONF);
+  } catch {
+    return true; // ignored: looking costs little
   }
 }
 

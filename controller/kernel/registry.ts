@@ -8,9 +8,11 @@ import {
   RTM_DELROUTE,
   RTM_DELRULE,
   RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_NETCONF,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV4_RULE,
   RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_NETCONF,
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_IPV6_RULE,
   RTNLGRP_LINK,
@@ -62,7 +64,10 @@ export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
   ];
 }
 
-/** Multicast groups by family. FOU ports are announced nowhere, and the kernel keeps silent about proxy neighbours. */
+/**
+ * Multicast groups by family. FOU ports, thresholds of the policies' hash and most switches are announced nowhere, and the kernel keeps
+ * silent about proxy neighbours: those the reconciler looks at (reconcile/quiet-kinds.ts).
+ */
 export const NOTIFICATION_GROUPS: Readonly<Record<NetlinkFamily, readonly number[]>> = {
   route: [
     RTNLGRP_LINK,
@@ -73,6 +78,8 @@ export const NOTIFICATION_GROUPS: Readonly<Record<NetlinkFamily, readonly number
     RTNLGRP_IPV6_IFADDR,
     RTNLGRP_IPV6_ROUTE,
     RTNLGRP_IPV6_RULE,
+    RTNLGRP_IPV4_NETCONF,
+    RTNLGRP_IPV6_NETCONF,
   ],
   xfrm: [XFRMNLGRP_SA, XFRMNLGRP_POLICY],
   netfilter: [NFNLGRP_NFTABLES],

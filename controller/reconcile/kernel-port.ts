@@ -34,6 +34,11 @@ export interface KernelPort {
   /** All objects with our mark, of the kinds given. */
   dump(kinds: readonly KernelObjectKind[]): Promise<readonly KernelObject[]>;
   /**
+   * What the kernel has now under the keys of these objects, one entry each, in order; undefined: nothing, or nothing of ours. In few
+   * messages, also where the kernel has many others of these kinds.
+   */
+  lookUp(objects: readonly KernelObject[]): Promise<readonly (KernelObject | undefined)[]>;
+  /**
    * Applies in order, in as few netlink messages as possible; consecutive nftables operations are one atomic transaction.
    * One outcome per operation, in order. A failed operation does not stop the ones after it, except that an nftables transaction fails whole.
    */

@@ -5,6 +5,7 @@
 import { objectsEqual } from "../plan/objects/equal.js";
 import { type KernelObject, objectKey } from "../plan/objects/objects.js";
 import { isIrreplaceable, predecessorsOf, successionKey } from "../plan/security/succession.js";
+import { QuietObjects } from "./quiet-kinds.js";
 
 interface Believed {
   object: KernelObject;
@@ -32,6 +33,9 @@ export class Ledger {
   readonly #groups = new Map<string, Map<string, KernelObject>>();
   /** Keys that groups hold but the kernel lacks. */
   readonly #missing = new Set<string>();
+
+  /** Of what groups hold: what the kernel does not announce. */
+  readonly quiet = new QuietObjects();
 
   /** The object that is believed to be in the kernel. */
   believed(key: string): KernelObject | undefined {
@@ -105,6 +109,7 @@ export class Ledger {
       const entry = this.#kernel.get(key);
       entry?.owners.delete(group);
       if (entry !== undefined && entry.owners.size === 0) {
+        this.quiet.forget(key);
         if (this.#missing.delete(key)) this.#drop(key);
         else orphans.push(entry.object);
       }
@@ -113,6 +118,7 @@ export class Ledger {
       const entry = this.#kernel.get(key) ?? this.#put(key, object);
       entry.object = object;
       entry.owners.add(group);
+      this.quiet.note(object);
       this.#missing.delete(key);
     }
     if (objects.size === 0) this.#groups.delete(group);
@@ -181,6 +187,7 @@ export class Ledger {
   #drop(key: string): void {
     const object = this.#kernel.get(key)?.object;
     this.#kernel.delete(key);
+    this.quiet.forget(key);
     const kinship = object === undefined ? undefined : successionKey(object);
     if (kinship === undefined) return;
     const kin = this.#kin.get(kinship);

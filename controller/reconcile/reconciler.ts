@@ -9,6 +9,7 @@
  * Objects found at the start that no group claims are removed, but only after `declareComplete`: before that the plan is not whole.
  */
 import { MobilityError } from "../base/errors.js";
+import { objectsEqual } from "../plan/objects/equal.js";
 import { type KernelObject, type KernelObjectKind, objectKey } from "../plan/objects/objects.js";
 import { type AuditDifference, compare } from "./audit.js";
 import { byKey, diff, inRemovalOrder, type ObjectMap } from "./diff.js";
@@ -72,6 +73,8 @@ export class Reconciler {
   /** For each one who is reading the kernel: what was worked on or announced meanwhile, of which the answer may be older. */
   readonly #readers = new Set<Set<string>>();
   readonly #pauses: Pauses;
+  /** Slices of what nobody announces that are to be looked at before the next pause. */
+  #slicesDue = 0;
   /** Told already. */
   readonly #foreign = new Set<string>();
   #closed = false;
@@ -173,14 +176,40 @@ export class Reconciler {
 
   /** Looks at one object that others change without a word, and mends it. Whether it was there. Rejects if the kernel cannot be read. */
   async recheck(object: KernelObject): Promise<boolean> {
-    return this.#read([object.kind], (found, touched) => {
-      const present = found.get(objectKey(object));
-      // What was announced meanwhile is newer, and is taken in anyway.
-      if (!touched.has(objectKey(object)))
+    return (await this.#lookAt([object])) === 0 && !this.#ledger.isMissing(objectKey(object));
+  }
+
+  /**
+   * Looks at objects whose change nobody announces, so many at a time, and mends them. Rejects if the kernel cannot be read. Resolves to
+   * whether some were missing and others have not had their turn yet: then it is best called again at once.
+   */
+  async look(): Promise<boolean> {
+    const { quiet } = this.#ledger;
+    const missing = await this.#lookAt(quiet.next());
+    if (missing > 0 && this.#slicesDue === 0) this.#slicesDue = quiet.slices;
+    this.#slicesDue = Math.max(0, this.#slicesDue - 1);
+    return this.#slicesDue > 0 && !this.#closed;
+  }
+
+  /** How many of them are missing, and were not known to be. */
+  async #lookAt(objects: readonly KernelObject[]): Promise<number> {
+    const touched = new Set<string>();
+    this.#readers.add(touched);
+    try {
+      const found = await this.#kernel.lookUp(objects);
+      let missing = 0;
+      objects.forEach((object, i) => {
+        const present = found[i];
+        // What was announced meanwhile is newer, and is taken in anyway.
+        if (touched.has(objectKey(object)) || (present !== undefined && objectsEqual(object, present))) return;
+        if (present === undefined && !this.#ledger.isMissing(objectKey(object))) missing++;
         this.#changes.push(present === undefined ? { verb: "removed", object } : { verb: "changed", object: present });
+      });
       this.commit();
-      return present !== undefined;
-    });
+      return missing;
+    } finally {
+      this.#readers.delete(touched);
+    }
   }
 
   /** Takes everything of ours out of the kernel, known or not, and ends. Returns what the kernel would not let go. */

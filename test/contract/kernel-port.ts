@@ -129,6 +129,29 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
     },
   },
   {
+    name: "what is looked up by its key is what the kernel has now, or nothing, a stranger's too",
+    async run(bench) {
+      const proxy = (host: number): KernelObject => ({
+        kind: "proxy-neighbour",
+        device: DEVICE.name,
+        address: ipv6(`2001:db8:5::${host.toString(16)}`),
+        router: false,
+      });
+      const narrow = route(1, { mtu: 1300 });
+      await accepted(bench, create(DEVICE), create(narrow), create(proxy(1)), create(TABLE), create(element(1)));
+      const asked = [proxy(2), route(1), proxy(1), route(2), element(1), DEVICE];
+      const found = await bench.port.lookUp(asked);
+      assert.deepEqual(
+        found.map((object) => object && objectKey(object)),
+        [undefined, route(1), proxy(1), undefined, element(1), DEVICE].map((object) => object && objectKey(object)),
+      );
+      assert.ok(found[1] !== undefined && objectsEqual(found[1], narrow), "as it is, not as it was asked for");
+      await bench.strangerMakes(route(2));
+      assert.deepEqual(await bench.port.lookUp([route(2)]), [undefined]);
+      assert.deepEqual(await bench.port.lookUp([]), []);
+    },
+  },
+  {
     name: "making what is there already in the same form is a success, removing what is gone too",
     async run(bench) {
       await accepted(bench, create(DEVICE), create(route(1)), create(TABLE), create(element(1)));

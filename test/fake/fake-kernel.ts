@@ -12,6 +12,8 @@ export class FakeKernel implements KernelPort {
   /** Of each object that was created: the keys of its predecessors that were there then. */
   readonly heritage = new Map<string, readonly string[]>();
   dumps = 0;
+  /** Keys that were asked for one by one. */
+  readonly lookedUp: string[] = [];
   /** A sentence makes the kernel refuse the operation. */
   refuse: (operation: Operation) => string | undefined = () => undefined;
   /** What there was when the batch began: predecessors are asked for their history then. */
@@ -22,6 +24,12 @@ export class FakeKernel implements KernelPort {
     this.dumps++;
     await Promise.resolve();
     return [...this.objects.values()].filter((object) => kinds.includes(object.kind));
+  }
+
+  async lookUp(objects: readonly KernelObject[]): Promise<readonly (KernelObject | undefined)[]> {
+    this.lookedUp.push(...objects.map(objectKey));
+    await Promise.resolve();
+    return objects.map((object) => this.objects.get(objectKey(object)));
   }
 
   async apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {

@@ -7,6 +7,7 @@ import { EINVAL, ENOENT } from "../../netlink/errno.js";
 import { KernelError } from "../../netlink/errors.js";
 import { formatObjectShort } from "../../plan/objects/format.js";
 import type { Sysctl } from "../../plan/objects/forwarding.js";
+import type { KernelChange } from "../../reconcile/kernel-port.js";
 
 /** The seam for tests. Both throw Node's system errors. */
 export interface SysctlFiles {
@@ -21,8 +22,10 @@ export const procSysctlFiles: SysctlFiles = {
 
 export class SysctlStore {
   readonly #files: SysctlFiles;
-  /** What we were asked to set: only these are ours to report. */
-  readonly #known = new Set<string>();
+  /** What we were asked to set, by path: only these are ours to report. */
+  readonly #known = new Map<string, Sysctl>();
+  /** Paths that could not be written, and what stands there serves as well. */
+  readonly #refused = new Set<string>();
 
   constructor(files: SysctlFiles = procSysctlFiles) {
     this.#files = files;
@@ -37,10 +40,42 @@ export class SysctlStore {
       if (canonical(this.#files.read(sysctl.path)) !== canonical(sysctl.value))
         this.#files.write(sysctl.path, sysctl.value);
     } catch (error) {
-      return asKernelError(error).about(subject);
+      if (!this.#serves(sysctl)) return asKernelError(error).about(subject);
+      this.#refused.add(sysctl.path);
     }
-    this.#known.add(sysctl.path);
+    this.#known.set(sysctl.path, sysctl);
     return undefined;
+  }
+
+  /** The present value; undefined: there is no such switch (any more). */
+  read({ path }: Sysctl): Sysctl | undefined {
+    try {
+      const value = canonical(this.#files.read(path));
+      const wanted = this.#known.get(path);
+      return wanted !== undefined && this.#refused.has(path) && this.#serves(wanted)
+        ? wanted
+        : { kind: "sysctl", path, value };
+    } catch {
+      return undefined; // ignored: a switch of a device that is gone is not there any more
+    }
+  }
+
+  /** What stands otherwise than we have set it, or is gone. */
+  changes(): KernelChange[] {
+    return [...this.#known.values()].flatMap((wanted): KernelChange[] => {
+      const present = this.read(wanted);
+      if (present === undefined) return [{ verb: "removed", object: wanted }];
+      return present.value === canonical(wanted.value) ? [] : [{ verb: "changed", object: present }];
+    });
+  }
+
+  /** Stands as wanted, or, where it cannot be written, in a way that comes to the same. */
+  #serves({ path, value }: Sysctl): boolean {
+    try {
+      return servesAsWell(path, value, (other) => canonical(this.#files.read(other)));
+    } catch {
+      return false; // ignored: what cannot be read is not as wanted
+    }
   }
 
   /** It keeps its value: others may have come to rely on it. */
@@ -50,14 +85,17 @@ export class SysctlStore {
 
   /** The present values of what was applied and is still there. */
   dump(): Sysctl[] {
-    return [...this.#known].flatMap((path) => {
-      try {
-        return [{ kind: "sysctl" as const, path, value: canonical(this.#files.read(path)) }];
-      } catch {
-        return []; // ignored: a switch of a device that is gone is not there any more
-      }
-    });
+    return [...this.#known.values()].flatMap((sysctl) => this.read(sysctl) ?? []);
   }
+}
+
+const RP_FILTER = /^net\/ipv4\/conf\/[^/]+\/rp_filter$/;
+
+/** Whether the switch does what `wanted` is to do. The kernel filters by the stricter of a device's rp_filter and that of all: none is as loose as "loose". */
+export function servesAsWell(path: string, wanted: string, read: (path: string) => string): boolean {
+  const present = read(path);
+  if (present === canonical(wanted)) return true;
+  return RP_FILTER.test(path) && wanted === "2" && present === "0" && read("net/ipv4/conf/all/rp_filter") === "0";
 }
 
 /** The kernel separates several numbers with tabs and ends with a line break. */

@@ -277,6 +277,60 @@ t.test("sysctls are read, written when they differ, and never restored", async (
   t.strictSame(await kernel.dump(["sysctl"]), [sysctl("net/b", "1 2")]);
 });
 
+t.test(
+  "switches: what the kernel announces is looked up; what cannot be written serves if it comes to the same",
+  async (t) => {
+    const files = new Map([
+      ["net/ipv4/ip_forward", "1\n"],
+      ["net/ipv4/conf/all/rp_filter", "0\n"],
+      ["net/ipv4/conf/dsmip0/rp_filter", "0\n"],
+      ["net/ipv4/conf/eth1/rp_filter", "1\n"],
+    ]);
+    const fake = new FakeRtnetlink();
+    const kernel = await NetlinkKernel.open({
+      openTransport: fake.open,
+      setTimer: new FakeTimers().set,
+      codecs: [linkCodec],
+      sysctlFiles: {
+        read: (path) => files.get(path) ?? raise(2 /* ENOENT */),
+        write: () => raise(30 /* EROFS */),
+      },
+    });
+    const changes: (KernelChange | "resync")[] = [];
+    kernel.onChange((change) => changes.push(change));
+    const sysctl = (path: string, value: string) => ({ kind: "sysctl" as const, path, value });
+    const wanted = [
+      sysctl("net/ipv4/ip_forward", "1"),
+      sysctl("net/ipv4/conf/dsmip0/rp_filter", "2"),
+      sysctl("net/ipv4/conf/eth1/rp_filter", "2"),
+    ];
+    const outcomes = await kernel.apply(wanted.map(create));
+    t.match(
+      outcomes.map(({ error }) => error?.message),
+      [undefined, undefined, "sysctl -w net/ipv4/conf/eth1/rp_filter=2: the kernel answers EROFS"],
+    );
+    t.strictSame(await kernel.lookUp(wanted.slice(0, 2)), wanted.slice(0, 2));
+    const netconf = { type: rt.RTM_NEWNETCONF, body: Uint8Array.of(2, 0, 0, 0) };
+    fake.announcements.get("route")?.announce(netconf);
+    t.strictSame(changes, [], "nothing of ours");
+    files.set("net/ipv4/ip_forward", "0\n");
+    files.set("net/ipv4/conf/all/rp_filter", "1\n");
+    fake.announcements.get("route")?.announce(netconf);
+    files.delete("net/ipv4/conf/dsmip0/rp_filter");
+    fake.announcements.get("route")?.announce(netconf);
+    t.strictSame(changes, [
+      { verb: "changed", object: sysctl("net/ipv4/ip_forward", "0") },
+      { verb: "changed", object: sysctl("net/ipv4/conf/dsmip0/rp_filter", "0") },
+      { verb: "changed", object: sysctl("net/ipv4/ip_forward", "0") },
+      { verb: "removed", object: sysctl("net/ipv4/conf/dsmip0/rp_filter", "2") },
+    ]);
+  },
+);
+
+function raise(errno: number): never {
+  throw Object.assign(new Error(errnoName(errno)), { errno: -errno, code: errnoName(errno) });
+}
+
 t.test("announcements of our objects", async (t) => {
   const { fake, changes } = await setup();
   const announce = fake.announcements.get("route");

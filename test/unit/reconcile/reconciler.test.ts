@@ -619,7 +619,14 @@ t.test("what is announced while the kernel is read is newer than the answer", as
   };
   const reconciler = new Reconciler(kernel, listener, { schedule: () => undefined });
   const read = kernel.dump.bind(kernel);
+  const lookUp = kernel.lookUp.bind(kernel);
   const readThen = (change: () => void): void => {
+    kernel.lookUp = async (objects) => {
+      kernel.lookUp = lookUp;
+      const found = await lookUp(objects);
+      change();
+      return found;
+    };
     kernel.dump = async (kinds) => {
       kernel.dump = read;
       const found = await read(kinds);
@@ -651,6 +658,42 @@ t.test("what is announced while the kernel is read is newer than the answer", as
   await reconciler.settled();
   test.ok(kernel.holds([route(1)]), "what goes behind the answer is put back");
 });
+
+t.test(
+  "what nobody announces is looked at, few at a time, and mended; more at once when some are missing",
+  async (test) => {
+    const { kernel, repairs, reconciler, timers, go } = await bench();
+    const many = Array.from({ length: 1200 }, (_, i) => proxy(i + 1));
+    const port: KernelObject = { kind: "fou-port", family: 4, port: 4191, encapsulation: "gue" };
+    reconciler.setGroup("site", [port, HOME_AGENT_POLICY_HASH, route(1)], 1);
+    for (const [i, one] of many.entries()) reconciler.setGroup(`binding ${i}`, [one], 1);
+    await go();
+    const batches = kernel.batches.length;
+    test.equal(await reconciler.look(), false);
+    await reconciler.settled();
+    test.ok(kernel.lookedUp.length <= 512);
+    test.ok(kernel.lookedUp.includes(objectKey(port)));
+    test.equal(kernel.batches.length, batches, "all is well, and nothing is done");
+    test.equal(kernel.dumps, 1);
+    // All proxies go with a flap of the link; only a few are in the slice.
+    for (const one of many) kernel.objects.delete(objectKey(one));
+    kernel.objects.delete(objectKey(port));
+    let looks = 1;
+    while (await reconciler.look()) looks++;
+    await reconciler.settled();
+    for (const { run } of timers.splice(0)) run();
+    await reconciler.settled();
+    test.ok(looks <= 4, `${looks} looks`);
+    test.ok(kernel.holds([port, HOME_AGENT_POLICY_HASH, route(1), ...many]));
+    test.equal(repairs.filter((line) => /fou-port/.test(line)).length, 1);
+    reconciler.removeGroup("site", 2);
+    await go();
+    kernel.lookedUp.length = 0;
+    for (let i = 0; i < 3; i++) await reconciler.look();
+    test.notOk(kernel.lookedUp.includes(objectKey(port)), "what nobody wants is not looked at");
+    test.equal(new Set(kernel.lookedUp).size, 1200, "each has its turn");
+  },
+);
 
 t.test("a home address comes after its protection and goes before it", async (test) => {
   const { kernel, reconciler, go } = await bench();
