@@ -11,6 +11,7 @@ import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
 import type { Logger } from "../log.js";
+import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import type { KernelObject } from "../plan/objects/objects.js";
@@ -22,7 +23,7 @@ import { LogLimit } from "../store/log-limit.js";
 import { VERSION } from "../version.js";
 import { holdAddresses } from "./address-lock.js";
 import { openKernel, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
-import { checkPrivileges, checkTun, explainRefusal } from "./preflight.js";
+import { checkPrivileges, checkTun, deviceExists, explainRefusal } from "./preflight.js";
 import { Signalling, type SignallingListener, type SignallingSite, sendFailure } from "./signalling/signalling.js";
 import { SignallingSockets } from "./signalling/sockets.js";
 import { auditDocument, planDocument } from "./views.js";
@@ -109,6 +110,7 @@ export class Platform {
         );
       const kernel = await openKernel();
       undo.push(() => kernel.close());
+      let reopened: (what: string, reason: string, device: boolean) => void = () => undefined;
       const sockets = new SignallingSockets({
         tunDevice: options.tunDevice,
         bindsToTun: options.bindsToTun,
@@ -116,9 +118,11 @@ export class Platform {
         ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
         names: kernel.names,
         onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
+        onReopened: (what, reason, device) => reopened(what, reason, device),
       });
       undo.push(() => sockets.close());
       const platform = new Platform({ options, log, journal, kernel, sockets, release: releaseAll });
+      reopened = (what, reason, device) => platform.#onReopened(what, reason, device);
       await platform.reconciler.start();
       platform.#watchQuietly();
       return platform;
@@ -142,6 +146,10 @@ export class Platform {
     this.kernel = parts.kernel;
     this.sockets = parts.sockets;
     this.#release = parts.release;
+    parts.kernel.onChange((change) => {
+      if (change !== "resync" && change.verb === "removed" && change.object.kind === "link")
+        if (change.object.name === this.#options.tunDevice) this.#onDeviceLost();
+    });
     this.#limit = new LogLimit({
       setTimer: setBackgroundTimer,
       onPassedOver: (cause, count) =>
@@ -293,6 +301,20 @@ export class Platform {
 
   #warn(cause: string, line: { readonly event: string; readonly [detail: string]: string }): void {
     if (this.#limit.admits(cause)) this.log.warn(line);
+  }
+
+  #onReopened(what: string, reason: string, device: boolean): void {
+    this.#warn(`socket.reopened ${what}`, { event: "socket.reopened", what, reason });
+    // Its state, its alias and all that stood on it are missing; what has failed for want of it need not wait.
+    if (device) this.reconciler.refresh(`${what} was made anew`);
+  }
+
+  /** Deleted, renamed or moved to another network namespace: its descriptor may live on, but nothing comes out of it any more. */
+  #onDeviceLost(): void {
+    const { tunDevice } = this.#options;
+    if (this.#closing || deviceExists(tunDevice)) return;
+    const why = new Error(`there is no device ${tunDevice} any more`);
+    this.sockets.renewTun(Object.assign(why, { errno: -ENODEV, code: "ENODEV", syscall: "read" }));
   }
 
   /** Looks at what the kernel announces to nobody, for as long as the platform is open. */

@@ -1,5 +1,5 @@
 /** What must be there before anything is touched: capabilities, devices, addresses and links. */
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { fromHex, toHex } from "../base/bytes.js";
 import { MissingError, MobilityError } from "../base/errors.js";
 import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix, prefixContains } from "../base/ip.js";
@@ -21,10 +21,36 @@ export function checkPrivileges(status = readFileSync("/proc/self/status", "utf8
   }
 }
 
+const TUN_PATH = "/dev/net/tun";
+
 /** Throws MissingError if there is no TUN device to be opened. */
-export function checkTun(path = "/dev/net/tun"): void {
-  if (existsSync(path)) return;
-  throw new MissingError(`${path} is missing; run: modprobe tun (in a container: --device ${path})`);
+export function checkTun(path = TUN_PATH): void {
+  let code: string;
+  try {
+    if (!statSync(path).isCharacterDevice())
+      throw new MissingError(`${path} is no device; make it: rm -rf ${path}; mknod ${path} c 10 200`);
+    return accessSync(path, constants.R_OK | constants.W_OK);
+  } catch (cause) {
+    if (cause instanceof MissingError) throw cause;
+    code = (cause as NodeJS.ErrnoException).code ?? String(cause);
+  }
+  throw new MissingError(tunDeviceRefusal(code, path));
+}
+
+/** Why the file cannot be opened, by the C name of the error, and what helps. */
+export function tunDeviceRefusal(code: string, path = TUN_PATH): string {
+  if (code === "ENOENT" || code === "ENODEV" || code === "ENXIO")
+    return `${path} is missing; run: modprobe tun (in a container: --device ${path})`;
+  if (code === "EACCES")
+    return `${path} may not be opened by this user (EACCES); run: chmod 0666 ${path}, or start dsmipd as root`;
+  if (code === "EPERM")
+    return `${path} may not be opened (EPERM): the container's list of devices leaves it out; start it with --device ${path}`;
+  return `${path} cannot be opened (${code})`;
+}
+
+/** Of the machine that this process sees: whether there is a network device of this name. */
+export function deviceExists(name: string, devices = procNet("dev")): boolean {
+  return [...devices.matchAll(/^\s*(\S+):/gm)].some(([, device]) => device === name);
 }
 
 /** Throws MobilityError if this machine does not have the address: nodes could send their updates nowhere. */

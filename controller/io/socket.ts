@@ -1,6 +1,9 @@
 /**
  * A socket over the addon: batches in both directions, errors as events. It knows no protocol; the classes beside it give sockets
  * of one kind their options and their meaning.
+ *
+ * A descriptor can die while its socket is wanted: a TUN device is deleted, `ss -K` ends a socket. Another one takes its place then, with the
+ * same options, bound to the same address; where that is refused it is tried again, in the end every five seconds.
  */
 
 import { append } from "../base/lists.js";
@@ -39,7 +42,7 @@ export interface SendReport {
 export interface SocketListener {
   /** 1 to `limit` messages in order of arrival. */
   onMessages(messages: readonly Message[]): void;
-  /** The socket goes on unless `error.stopped`. ENOBUFS of a netlink socket: messages were lost. Also for messages that were queued. */
+  /** The socket goes on; with `error.stopped` its descriptor was dead, and it is being opened anew. ENOBUFS of a netlink socket: messages were lost. Also for messages that were queued. */
   onError(error: SyscallError): void;
 }
 
@@ -51,6 +54,8 @@ export interface ChannelOptions {
   readonly maxQueued?: number;
   /** Messages per wake-up, then the rest of the event loop has its turn. Default and most: 64. */
   readonly limit?: number;
+  /** Another descriptor has taken the place of the one that died of this; what was on its way is lost. */
+  readonly onReopened?: (why: SyscallError) => void;
   /** The addon's receive buffer is zeroed after each delivery, for messages that hold keys. The delivered octets are the listener's care. */
   readonly wipe?: boolean;
 }
@@ -63,11 +68,23 @@ export interface SocketOptions extends ChannelOptions {
 
 type Parts = (Uint8Array | undefined)[];
 
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5_000;
+const YOUNG_MS = 1_000;
+
 /** Whoever opens it closes it: until then it is not collected. It keeps the process running only while it listens. */
 export class Socket {
   readonly #native: Native = native();
-  readonly #handle: NativeHandle;
+  readonly #open: () => NativeHandle;
+  readonly #options: ChannelOptions;
   readonly #maxQueued: number;
+  /** How the descriptor was set up, for the one that may have to take its place. */
+  readonly #steps = new Map<string, (handle: NativeHandle) => void>();
+  #handle: NativeHandle;
+  /** Why there is no live descriptor just now. */
+  #dead: SyscallError | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #revivedAt = Number.NEGATIVE_INFINITY;
   #queue: Parts = [];
   #listener: SocketListener | undefined;
   #reading = false;
@@ -75,20 +92,26 @@ export class Socket {
 
   /** Throws SyscallError: EPERM without CAP_NET_RAW for raw and packet sockets, EPROTONOSUPPORT for what the kernel was built without. */
   static open(options: SocketOptions): Socket {
-    return new Socket(native().open(options.family, options.type, options.protocol, options.netns), options);
+    return new Socket(() => native().open(options.family, options.type, options.protocol, options.netns), options);
   }
 
-  /** Takes the handle over. */
-  constructor(handle: NativeHandle, options: ChannelOptions) {
-    this.#handle = handle;
+  /** `open` makes the descriptor, now and whenever it has died. Throws what it throws. */
+  constructor(open: () => NativeHandle, options: ChannelOptions) {
+    this.#open = open;
+    this.#options = options;
     this.#maxQueued = options.maxQueued ?? 1024;
-    const { limit = this.#native.maxMessages, wipe = false } = options;
+    this.#handle = open();
     try {
-      this.#native.watch(handle, limit, wipe, (records, error, writable) => this.#wake(records, error, writable));
+      this.#watch();
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** Of a TUN device: the name the kernel gave. */
+  get name(): string | undefined {
+    return this.#handle.name;
   }
 
   get closed(): boolean {
@@ -96,7 +119,8 @@ export class Socket {
   }
 
   setOption(level: number, name: number, value: number | Uint8Array): void {
-    this.#native.setsockopt(this.#handle, level, name, value);
+    const kept = typeof value === "number" ? value : value.slice();
+    this.#step(`option ${level} ${name} ${kept}`, (handle) => this.#native.setsockopt(handle, level, name, kept));
   }
 
   /** At most `length` octets, as the kernel gave them. */
@@ -110,11 +134,11 @@ export class Socket {
   }
 
   bind(address: SocketAddress): void {
-    this.#native.bind(this.#handle, encodeSocketAddress(address));
+    this.#step("bind", (handle) => this.#native.bind(handle, encodeSocketAddress(address)));
   }
 
   connect(address: SocketAddress): void {
-    this.#native.connect(this.#handle, encodeSocketAddress(address));
+    this.#step("connect", (handle) => this.#native.connect(handle, encodeSocketAddress(address)));
   }
 
   localAddress(): SocketAddress | undefined {
@@ -144,6 +168,7 @@ export class Socket {
     for (const { data, to, control } of messages) {
       parts.push(data, to && encodeSocketAddress(to), control && encodeControl(control, this.#native.wordBytes));
     }
+    if (this.#dead !== undefined) return { sent: 0, queued: 0, dropped: messages.length, error: this.#dead };
     // What is queued already goes first.
     if (this.#queue.length > 0) return this.#enqueue(parts, { sent: 0, queued: 0, dropped: 0 });
     const { sent, next, error } = this.#native.send(this.#handle, parts);
@@ -155,7 +180,20 @@ export class Socket {
   close(): void {
     this.#closed = true;
     this.#queue = [];
+    clearTimeout(this.#retry);
     this.#native.close(this.#handle);
+  }
+
+  /** Another descriptor takes the place of this one, at once or as soon as the kernel lets it. */
+  reopen(why: SyscallError): void {
+    if (this.#closed) return;
+    clearTimeout(this.#retry);
+    this.#dead = why;
+    this.#native.close(this.#handle);
+    // One that dies as soon as it lives is given time.
+    const young = performance.now() - this.#revivedAt < YOUNG_MS;
+    if (young) this.#retry = setTimeout(() => this.#revive(why, FIRST_RETRY_MS), YOUNG_MS);
+    else this.#revive(why, FIRST_RETRY_MS);
   }
 
   [Symbol.dispose](): void {
@@ -165,6 +203,38 @@ export class Socket {
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
+  }
+
+  #watch(): void {
+    const { limit = this.#native.maxMessages, wipe = false } = this.#options;
+    const handle = this.#handle;
+    this.#native.watch(handle, limit, wipe, (records, error, writable) => {
+      if (handle === this.#handle) this.#wake(records, error, writable);
+    });
+  }
+
+  #step(name: string, take: (handle: NativeHandle) => void): void {
+    take(this.#handle);
+    this.#steps.delete(name); // the last time counts
+    this.#steps.set(name, take);
+  }
+
+  #revive(why: SyscallError, delayMs: number): void {
+    try {
+      this.#handle = this.#open();
+      for (const take of this.#steps.values()) take(this.#handle);
+      this.#watch();
+      this.#dead = undefined;
+      this.#revivedAt = performance.now();
+      this.#arm();
+    } catch (error) {
+      this.#native.close(this.#handle); // what was half set up
+      this.#dead = error as SyscallError;
+      this.#listener?.onError(this.#dead);
+      this.#retry = setTimeout(() => this.#revive(why, Math.min(LONGEST_RETRY_MS, 2 * delayMs)), delayMs);
+      return;
+    }
+    this.#options.onReopened?.(why);
   }
 
   #enqueue(parts: Parts, before: SendReport): SendReport {
@@ -178,14 +248,17 @@ export class Socket {
   }
 
   #arm(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#dead !== undefined) return;
     this.#native.arm(this.#handle, (this.#reading ? EPOLLIN : 0) | (this.#queue.length > 0 ? EPOLLOUT : 0));
   }
 
   #wake(records: Buffer[], error: SyscallError | undefined, writable: boolean): void {
     const messages = records.map((record) => decodeRecord(record, this.#native.wordBytes));
     if (messages.length > 0) this.#listener?.onMessages(messages);
-    if (error !== undefined && !this.#closed) this.#listener?.onError(error);
+    if (error !== undefined && !this.#closed) {
+      this.#listener?.onError(error);
+      if (isDeath(error)) return this.reopen(error);
+    }
     if (writable && !this.#closed) this.#flush();
   }
 
@@ -212,6 +285,9 @@ function decodeRecord({ buffer, byteOffset, byteLength }: Buffer, wordBytes: num
     fromErrorQueue: (flags & MSG_ERRQUEUE) !== 0,
   };
 }
+
+/** ECONNABORTED: somebody has ended the socket (`ss -K`); a raw one is not given anything any more. */
+const isDeath = (error: SyscallError): boolean => error.stopped === true || error.code === "ECONNABORTED";
 
 function sendBufferFull(): SyscallError {
   const error = new Error("EAGAIN: the send buffer and the queue are full, sendmmsg");

@@ -7,6 +7,7 @@ import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkMessage } from "../netlink/message.js";
 import { IFF_UP, IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, RTM_DELLINK, RTM_NEWLINK } from "../netlink/rtnetlink.js";
+import { OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelNames } from "./codec.js";
 import { decodeLinkHeader, LINK_HEADER_LENGTH } from "./route/headers.js";
 
@@ -61,6 +62,11 @@ export class InterfaceNames implements KernelNames {
     if (found !== undefined) this.#used.add(found.index);
   }
 
+  /** Whether objects of ours stand or stood on the device with this index. */
+  isUsed(index: number): boolean {
+    return this.#used.has(index);
+  }
+
   /** Undefined also for a device that is not there. */
   alias(name: string): string | undefined {
     return this.#byName.get(name)?.alias;
@@ -96,6 +102,14 @@ export class InterfaceNames implements KernelNames {
     } finally {
       this.#meanwhile = undefined;
     }
+  }
+
+  /** The name that our device had so far, if this announcement says that it has another one now. */
+  disowned(message: NetlinkMessage): string | undefined {
+    const link = message.type === RTM_NEWLINK ? decodeLink(message) : undefined;
+    const known = link && this.#byIndex.get(link.index);
+    if (link === undefined || known === undefined || !isOurs(known) || link.name === known.name) return undefined;
+    return known.name;
   }
 
   /** Takes an announcement in. */
@@ -143,6 +157,9 @@ export class InterfaceNames implements KernelNames {
     if (this.#byName.get(known.name)?.index === known.index) this.#byName.delete(known.name);
   }
 }
+
+const isOurs = ({ name, alias }: Pick<Interface, "name" | "alias">): boolean =>
+  name.startsWith(OWNERSHIP.linkPrefix) && alias === OWNERSHIP.linkAlias;
 
 function decodeLink(message: NetlinkMessage): Announced["link"] | undefined {
   if (message.type !== RTM_NEWLINK && message.type !== RTM_DELLINK) return undefined;

@@ -48,7 +48,8 @@ export class NetlinkKernel implements KernelPort {
   readonly names = new InterfaceNames();
   readonly #options: KernelOptions;
   readonly #sessions = new Map<NetlinkFamily, NetlinkSession>();
-  readonly #ownPorts = new Map<NetlinkFamily, number | undefined>();
+  /** Under the requests, whose port changes if it has to be opened anew. */
+  readonly #transports = new Map<NetlinkFamily, NetlinkTransport>();
   readonly #announcements: NetlinkTransport[] = [];
   readonly #followers: Follower<KernelChange | "resync">[] = [];
   readonly #listeners: Listener[] = [];
@@ -180,7 +181,7 @@ export class NetlinkKernel implements KernelPort {
     const transport = this.#options.openTransport(family, []);
     const session = new NetlinkSession(transport, { setTimer: this.#options.setTimer });
     this.#sessions.set(family, session);
-    this.#ownPorts.set(family, transport.portId);
+    this.#transports.set(family, transport);
     return session;
   }
 
@@ -193,10 +194,9 @@ export class NetlinkKernel implements KernelPort {
     transport.onOverrun(() => follower.lose());
     transport.onDatagram((datagram) => {
       const matters = (loss: DeviceLoss): boolean => this.#matters(loss);
-      const context = { family, codecs, names: this.names, matters, ownPort: this.#ownPorts.get(family) };
-      const changes = decodeNotifications(context, datagram);
-      if (tellsOfSwitches(family, datagram)) changes.push(...this.#sysctls.changes());
-      follower.hear(changes);
+      const context = { family, codecs, names: this.names, matters, ownPort: this.#transports.get(family)?.portId };
+      const switches = tellsOfSwitches(family, datagram) ? this.#sysctls.changes() : [];
+      follower.hear([...decodeNotifications(context, datagram), ...switches]);
     });
   }
 

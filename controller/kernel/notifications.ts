@@ -4,19 +4,19 @@
  */
 
 import { DecodeError } from "../base/errors.js";
-import { isIpv4 } from "../base/ip.js";
 import { append } from "../base/lists.js";
 import { readAttributes } from "../netlink/attribute.js";
 import { NLM_F_REPLACE } from "../netlink/constants.js";
 import type { NetlinkFamily, ReceivedMessage } from "../netlink/message.js";
 import { splitMessages } from "../netlink/message.js";
-import { RTM_DELADDR, RTM_DELNETCONF, RTM_NEWNETCONF, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
+import { AF_INET, RTM_DELADDR, RTM_DELNETCONF, RTM_NEWNETCONF, RTM_NEWROUTE } from "../netlink/rtnetlink.js";
 import { type KernelObject, OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelChange } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
 import type { DeviceLoss, InterfaceNames } from "./names.js";
 import { NFPROTO_INET, NFTA_TABLE_NAME } from "./nftables/constants.js";
 import { FLUSHES, isNftElementMessage, REMOVALS } from "./registry.js";
+import { decodeAddressHeader } from "./route/headers.js";
 
 /** sizeof(struct nfgenmsg). */
 const NFGENMSG_LENGTH = 4;
@@ -56,6 +56,7 @@ export function tellsOfSwitches(family: NetlinkFamily, datagram: Uint8Array): bo
 
 function decodeOne(context: NotificationContext, message: ReceivedMessage): (KernelChange | "resync")[] {
   const { family, codecs, names } = context;
+  const disowned = family === "route" ? names.disowned(message) : undefined;
   const lost = family === "route" ? names.learn(message) : undefined;
   const verb = REMOVALS[family].includes(message.type) ? "removed" : "changed";
   const changes: (KernelChange | "resync")[] = [];
@@ -69,9 +70,9 @@ function decodeOne(context: NotificationContext, message: ReceivedMessage): (Ker
         changes.push({ verb, object, ...(ours && { own: true }) });
   }
   if (changes.length === 0) append(changes, displaced(context, message));
+  if (disowned !== undefined) append(changes, lostUnder(disowned, context, message));
   for (const change of changes) if (change !== "resync") noteDevice(names, change.object);
-  if (!ours && changes.some((change) => change !== "resync" && takesRoutesAlong(message, change.object)))
-    changes.push("resync");
+  if (!ours && family === "route" && takesRoutesAlong(context, message)) changes.push("resync");
   if (FLUSHES[family].includes(message.type)) changes.push("resync");
   if (lost !== undefined && context.matters(lost)) changes.push("resync");
   return changes;
@@ -98,9 +99,19 @@ function displaced({ family, codecs, names }: NotificationContext, message: Rece
   });
 }
 
-/** With an IPv4 address go, unannounced, the routes that have it as their preferred source. */
-function takesRoutesAlong(message: ReceivedMessage, object: KernelObject): boolean {
-  return message.type === RTM_DELADDR && object.kind === "address" && isIpv4(object.address);
+/** A device of ours that was renamed is gone as far as we are concerned. */
+function lostUnder(name: string, { codecs, names }: NotificationContext, message: ReceivedMessage): KernelChange[] {
+  return codecs.flatMap((codec) => {
+    const object = codec.kind === "link" ? codec.decode(message, names, false) : undefined;
+    return object?.kind === "link" ? [{ verb: "removed" as const, object: { ...object, name } }] : [];
+  });
+}
+
+/** With an IPv4 address go, unannounced, the routes that have it as their preferred source, and with the last one all of its device. */
+function takesRoutesAlong({ names }: NotificationContext, message: ReceivedMessage): boolean {
+  if (message.type !== RTM_DELADDR) return false;
+  const { family, index } = decodeAddressHeader(message.body);
+  return family === AF_INET && names.isUsed(index);
 }
 
 function noteDevice(names: InterfaceNames, object: KernelObject): void {

@@ -1,13 +1,14 @@
 /** The real sockets behind signalling.ts: Mobility Header, signalling UDP port and TUN device, with their receive paths tied to it. */
-import { MissingError, MobilityError } from "../../base/errors.js";
+import { MobilityError } from "../../base/errors.js";
 import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
 import type { IpSocket } from "../../io/ip/ip-socket.js";
 import { openMobilityHeaderSocket } from "../../io/ip/mobility-header-socket.js";
 import { TunDevice } from "../../io/ip/tun-device.js";
 import { openUdpSocket } from "../../io/ip/udp-socket.js";
-import { isSyscallError } from "../../io/native.js";
+import { isSyscallError, type SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import type { KernelNames } from "../../kernel/codec.js";
+import { tunDeviceRefusal } from "../preflight.js";
 import type { MobilityHeaderOut, Signalling, SignallingPorts, UdpPacket } from "./signalling.js";
 
 export interface SignallingSocketOptions {
@@ -19,6 +20,8 @@ export interface SignallingSocketOptions {
   /** Absent: IPv4 is not served. 0.0.0.0 where care-of addresses come and go. */
   readonly udpAddress?: Ipv4Address;
   readonly names: KernelNames;
+  /** A socket whose descriptor had died has got another one. `device`: it is that of the TUN, which is down and bare. */
+  onReopened(what: string, reason: string, device: boolean): void;
   /** Errors that end nothing (ICMP errors, full buffers), for the log. */
   onError(what: string, error: Error): void;
 }
@@ -37,8 +40,12 @@ export class SignallingSockets implements SignallingPorts {
   /** Opens all of them, or none. Throws MobilityError with a sentence that says what to do. */
   constructor(options: SignallingSocketOptions) {
     this.#options = options;
+    const reopened = (what: string) => (why: SyscallError) => options.onReopened(what, why.message, false);
     const opened: { close(): void }[] = [];
-    const open = <T extends { close(): void }>(make: () => T, explain: (code: string) => string): T => {
+    const open = <T extends { close(): void }>(
+      make: () => T,
+      explain: (code: string, syscall: string) => string,
+    ): T => {
       try {
         const socket = make();
         opened.push(socket);
@@ -46,29 +53,36 @@ export class SignallingSockets implements SignallingPorts {
       } catch (cause) {
         for (const socket of opened) socket.close();
         if (!isSyscallError(cause)) throw cause;
-        throw new MobilityError("MIP_SOCKET", explain(cause.code), { cause });
+        throw new MobilityError("MIP_SOCKET", explain(cause.code, cause.syscall), { cause });
       }
     };
     this.#mobilityHeader = open(
-      () => openMobilityHeaderSocket({ receiveBufferBytes }),
-      (code) => `no raw socket for the Mobility Header (${code}); CAP_NET_RAW is needed`,
+      () => openMobilityHeaderSocket({ receiveBufferBytes, onReopened: reopened("Mobility Header socket") }),
+      (code) => rawRefusal(code, "the Mobility Header"),
     );
     const { udpAddress, udpPort, tunDevice, bindsToTun } = options;
     this.#udp =
       udpAddress === undefined
         ? undefined
         : open(
-            () => openUdpSocket({ family: 4, address: udpAddress, port: udpPort, receiveBufferBytes }),
+            () =>
+              openUdpSocket({
+                family: 4,
+                address: udpAddress,
+                port: udpPort,
+                receiveBufferBytes,
+                onReopened: reopened("signalling port"),
+              }),
             (code) => udpRefusal(code, udpAddress, udpPort),
           );
     this.#tun = open(
-      () => TunDevice.open({ name: tunDevice }),
-      (code) => tunRefusal(code, tunDevice),
+      () => TunDevice.open({ name: tunDevice, onReopened: (why) => this.#onTunReopened(why) }),
+      (code, syscall) => tunRefusal(code, syscall, tunDevice),
     );
     this.#boundToTun = bindsToTun
       ? open(
           () => openMobilityHeaderSocket({ device: tunDevice, receiveBufferBytes: 1 }),
-          (code) => `no raw socket for the Mobility Header on ${tunDevice} (${code}); CAP_NET_RAW is needed`,
+          (code) => rawRefusal(code, `the Mobility Header on ${tunDevice}`),
         )
       : undefined;
   }
@@ -154,6 +168,17 @@ export class SignallingSockets implements SignallingPorts {
     throwIfDropped(this.#tun.write([packet]));
   }
 
+  /** Somebody has taken the TUN device away under its name: it is made anew. */
+  renewTun(why: SyscallError): void {
+    this.#tun.reopen(why);
+  }
+
+  #onTunReopened(why: SyscallError): void {
+    // It is bound to the device that is gone.
+    this.#boundToTun?.reopen(why);
+    this.#options.onReopened(`TUN device ${this.#tun.name}`, why.message, true);
+  }
+
   close(): void {
     this.#mobilityHeader.close();
     this.#udp?.close();
@@ -174,10 +199,18 @@ function udpRefusal(code: string, address: Ipv4Address, port: number): string {
   return `UDP port ${port} of ${address} cannot be opened (${code})`;
 }
 
-function tunRefusal(code: string, name: string): string {
+/** Of a raw IPv6 socket; what is missing is said only where the kernel has said it. */
+function rawRefusal(code: string, what: string): string {
+  if (code === "EPERM") return `no raw socket for ${what} (EPERM); CAP_NET_RAW is needed`;
+  if (code === "EAFNOSUPPORT")
+    return `no raw socket for ${what}: this kernel was started without IPv6; take ipv6.disable=1 off its command line`;
+  return `no raw socket for ${what} (${code})`;
+}
+
+function tunRefusal(code: string, syscall: string, name: string): string {
   if (code === "EBUSY")
     return `the device ${name} exists already; another dsmipd runs in this network namespace, stop it first`;
-  if (code === "ENOENT" || code === "ENODEV")
-    throw new MissingError("/dev/net/tun cannot be opened; run: modprobe tun");
-  return `the TUN device ${name} cannot be made (${code}); CAP_NET_ADMIN is needed`;
+  if (syscall === "open") return tunDeviceRefusal(code);
+  if (code === "EPERM") return `the TUN device ${name} cannot be made (EPERM); CAP_NET_ADMIN is needed`;
+  return `the TUN device ${name} cannot be made (${code})`;
 }

@@ -134,6 +134,11 @@ export class IpSocket<A extends IpAddress = IpAddress> {
     return this.socket.send(packets.map((packet) => this.#outgoing(packet)));
   }
 
+  /** Opens it anew: what it was bound to is not what it was. */
+  reopen(why: SyscallError): void {
+    this.socket.reopen(why);
+  }
+
   close(): void {
     this.socket.close();
   }

@@ -14,7 +14,7 @@ export interface TunOptions extends ChannelOptions {
 export interface TunListener {
   /** 1 to 64 packets, each from its IP header on. */
   onPackets(packets: readonly Uint8Array[]): void;
-  /** `error.stopped`: the device was deleted. */
+  /** `error.stopped`: the device was deleted, and is made anew, down and without anything. */
   onError(error: SyscallError): void;
 }
 
@@ -24,8 +24,8 @@ export class TunDevice {
 
   /** Throws SyscallError: EPERM without CAP_NET_ADMIN, ENOENT without the tun module, EBUSY when a device of the name exists. */
   static open(options: TunOptions): TunDevice {
-    const handle = native().openTun(options.name, IFF_TUN_EXCL, options.netns);
-    return new TunDevice(new Socket(handle, options), handle.name ?? options.name);
+    const channel = new Socket(() => native().openTun(options.name, IFF_TUN_EXCL, options.netns), options);
+    return new TunDevice(channel, channel.name ?? options.name);
   }
 
   private constructor(channel: Socket, name: string) {
@@ -43,6 +43,11 @@ export class TunDevice {
   /** Hands packets to the kernel; EIO in the report while the device is down, EINVAL for what is no IP packet. */
   write(packets: readonly Uint8Array[]): SendReport {
     return this.#channel.send(packets.map((data) => ({ data })));
+  }
+
+  /** Makes the device anew: somebody has renamed it or taken it away. */
+  reopen(why: SyscallError): void {
+    this.#channel.reopen(why);
   }
 
   close(): void {

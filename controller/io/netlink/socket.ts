@@ -28,13 +28,14 @@ export class NetlinkSocket {
   #datagram: ((bytes: Uint8Array) => void) | undefined;
   #overrun: (() => void) | undefined;
   #error: ((error: SyscallError) => void) | undefined;
-  /** Identifies this socket in nlmsg_pid. */
-  readonly portId: number;
+  #portId: number;
 
   /** Throws SyscallError. Extended ACK and strict checking are on, ACKs do not repeat the request. */
   static open(options: NetlinkOptions): NetlinkSocket {
     const { protocol, netns, wipe = false } = options;
+    let reopened: () => void = () => undefined;
     const socket = Socket.open({
+      onReopened: () => reopened(),
       family: c.AF_NETLINK,
       type: c.SOCK_RAW,
       protocol,
@@ -51,6 +52,7 @@ export class NetlinkSocket {
       socket.bind({ family: "netlink", portId: 0, groups: 0 });
       const result = new NetlinkSocket(socket, wipe);
       for (const group of options.groups ?? []) result.join(group);
+      reopened = () => result.#begin();
       return result;
     } catch (error) {
       socket.close();
@@ -61,8 +63,12 @@ export class NetlinkSocket {
   private constructor(socket: Socket, wipe: boolean) {
     this.#socket = socket;
     this.#wipe = wipe;
-    const address = socket.localAddress();
-    this.portId = address?.family === "netlink" ? address.portId : 0;
+    this.#portId = portOf(socket);
+  }
+
+  /** Identifies this socket in nlmsg_pid. Another one after the socket had to be opened anew. */
+  get portId(): number {
+    return this.#portId;
   }
 
   join(group: number): void {
@@ -111,6 +117,12 @@ export class NetlinkSocket {
     return Promise.resolve();
   }
 
+  /** Of another descriptor: what was said in between, and what was to be answered, is lost. */
+  #begin(): void {
+    this.#portId = portOf(this.#socket);
+    this.#overrun?.();
+  }
+
   #deliver(messages: readonly Message[]): void {
     try {
       for (const { data, source, truncated } of messages) {
@@ -129,4 +141,9 @@ export class NetlinkSocket {
     if (error.code === "ENOBUFS" || this.#error === undefined) this.#overrun?.();
     else this.#error(error);
   }
+}
+
+function portOf(socket: Socket): number {
+  const address = socket.localAddress();
+  return address?.family === "netlink" ? address.portId : 0;
 }

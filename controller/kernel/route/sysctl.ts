@@ -26,6 +26,8 @@ export class SysctlStore {
   readonly #known = new Map<string, Sysctl>();
   /** Paths that could not be written, and what stands there serves as well. */
   readonly #refused = new Set<string>();
+  /** What `changes` has told and has not been set since: while that is on its way, the same is no news. */
+  readonly #told = new Map<string, string | undefined>();
 
   constructor(files: SysctlFiles = procSysctlFiles) {
     this.#files = files;
@@ -44,6 +46,7 @@ export class SysctlStore {
       this.#refused.add(sysctl.path);
     }
     this.#known.set(sysctl.path, sysctl);
+    this.#told.delete(sysctl.path);
     return undefined;
   }
 
@@ -60,10 +63,14 @@ export class SysctlStore {
     }
   }
 
-  /** What stands otherwise than we have set it, or is gone. */
+  /** What stands otherwise than we have set it, or is gone; each only once. */
   changes(): KernelChange[] {
     return [...this.#known.values()].flatMap((wanted): KernelChange[] => {
       const present = this.read(wanted);
+      const told = this.#told.has(wanted.path) && this.#told.get(wanted.path) === present?.value;
+      if (told) return [];
+      if (present?.value === canonical(wanted.value)) this.#told.delete(wanted.path);
+      else this.#told.set(wanted.path, present?.value);
       if (present === undefined) return [{ verb: "removed", object: wanted }];
       return present.value === canonical(wanted.value) ? [] : [{ verb: "changed", object: present }];
     });

@@ -61,7 +61,7 @@ test("a home agent whose kernel is turned by others without a word", async (t) =
   await t.test("the device of the signalling is deleted, renamed, moved away", async (nested) => {
     const ways = [
       ["deleted", "ip link del dsmip-sig"],
-      ["renamed", "ip link set dsmip-sig down; ip link set dsmip-sig name lost0"],
+      ["renamed", "printf 'link set dsmip-sig down\\nlink set dsmip-sig name lost0\\n' | ip -batch -"],
       ["moved", "ip netns add elsewhere-$$; ip link set dsmip-sig netns elsewhere-$$; ip netns del elsewhere-$$"],
     ] as const;
     for (const [what, command] of ways) {

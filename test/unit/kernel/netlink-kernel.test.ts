@@ -321,7 +321,6 @@ t.test(
     t.strictSame(changes, [
       { verb: "changed", object: sysctl("net/ipv4/ip_forward", "0") },
       { verb: "changed", object: sysctl("net/ipv4/conf/dsmip0/rp_filter", "0") },
-      { verb: "changed", object: sysctl("net/ipv4/ip_forward", "0") },
       { verb: "removed", object: sysctl("net/ipv4/conf/dsmip0/rp_filter", "2") },
     ]);
   },
