@@ -52,7 +52,12 @@ export const statusDocument = z.strictObject({
     netlink: counters.describe("Transactions and messages."),
     negotiation: counters.describe("Failed negotiations of keys: all, and those that events leave out."),
   }),
-  payloadOctetsThroughProcess: z.literal(0).describe("By construction: the process holds no payload socket."),
+  payloadOctetsThroughProcess: z
+    .int()
+    .min(0)
+    .describe(
+      "Octets of packets that came to the process, by its signalling port or device, and were no signalling. The kernel should carry them all.",
+    ),
 });
 
 export const planDocument = z.strictObject({

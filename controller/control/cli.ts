@@ -77,6 +77,7 @@ function statusText(status: StatusDocument): string {
     ...(status.readiness === null ? [] : [`readiness: ${status.readiness}`]),
     `bindings: ${status.bindings}, kernel operations pending: ${status.pendingOperations}, objects failed: ${status.failedObjects}`,
   ];
+  lines.push(`payload through the process: ${status.payloadOctetsThroughProcess} octets`);
   for (const [group, counters] of Object.entries(status.counters)) {
     const parts = Object.entries(counters).map(([name, count]) => `${name} ${count}`);
     lines.push(`${group}: ${parts.join(", ") || "none"}`);

@@ -354,7 +354,7 @@ export class Platform {
         netlink: { ...this.kernel.counters() },
         negotiation: this.negotiation.toJSON(),
       },
-      payloadOctetsThroughProcess: 0,
+      payloadOctetsThroughProcess: this.#signalling?.payloadOctets ?? 0,
     };
   }
 }

@@ -4,12 +4,16 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type JobResult, repository } from "./machine.js";
 
-/** Unpacks a job's artifacts, by default under artifacts/ with the time and this word in the name; the directory, if there were any. */
-export function keepArtifacts({ artifacts }: JobResult, word: string, directory?: string): string | undefined {
-  if (!artifacts) return undefined;
+/** Where a job's artifacts will be on this machine: under artifacts/, with the time and this word in the name. */
+export function artifactsPlace(word: string): string {
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "");
-  const target = directory ?? join(repository, "artifacts", `${stamp}-${word}`);
-  mkdirSync(target, { recursive: true });
-  execFileSync("tar", ["-C", target, "-xz", "--no-same-owner"], { input: artifacts });
-  return target;
+  return join(repository, "artifacts", `${stamp}-${word}`);
+}
+
+/** Unpacks a job's artifacts in the directory, which it makes; the directory, if there were any. */
+export function keepArtifacts({ artifacts }: JobResult, directory: string): string | undefined {
+  if (!artifacts) return undefined;
+  mkdirSync(directory, { recursive: true });
+  execFileSync("tar", ["-C", directory, "-xz", "--no-same-owner"], { input: artifacts });
+  return directory;
 }

@@ -1,10 +1,18 @@
 /** What User Mode Linux and QEMU have in common: a child process with a console and a line to the agent inside. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { Bus } from "./bus.js";
-import { type Machine, type MachineFacts, machineDirectory } from "./machine.js";
+import {
+  cacheDirectory,
+  type Job,
+  type JobResult,
+  type Machine,
+  type MachineFacts,
+  machineDirectory,
+} from "./machine.js";
 
 export interface BootPlan extends MachineFacts {
   readonly program: string;
@@ -60,7 +68,7 @@ function booted(facts: MachineFacts, child: ChildProcess, bus: Bus, ended: Promi
   const { kind, slow, processors, description } = facts;
   return {
     ...{ kind, slow, processors, description },
-    run: (job, output) => bus.run(job, output),
+    run: (job, output) => runByFile(job, (short) => bus.run(short, output)),
     interrupt: () => bus.kill(),
     shutdown: async () => {
       bus.halt();
@@ -69,6 +77,23 @@ function booted(facts: MachineFacts, child: ChildProcess, bus: Bus, ended: Promi
       clearTimeout(timer);
     },
   };
+}
+
+/** Of what a terminal's line takes, which is 4095 octets, base64 makes so many of a script. */
+const LONGEST_SCRIPT = 2000;
+
+/** A script that is too long for the machine's line is told by a file of the repository, which the machine sees as it is now. */
+async function runByFile(job: Job, run: (job: Job) => Promise<JobResult>): Promise<JobResult> {
+  if (Buffer.byteLength(job.script) <= LONGEST_SCRIPT) return run(job);
+  const directory = join(cacheDirectory, "bench", "jobs");
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, randomBytes(8).toString("hex"));
+  writeFileSync(path, job.script);
+  try {
+    return await run({ ...job, script: `. '${path}'` });
+  } finally {
+    rmSync(path, { force: true });
+  }
 }
 
 function whenEnded(child: ChildProcess): Promise<string> {

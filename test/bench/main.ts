@@ -1,11 +1,11 @@
 /** `test/bench/run`: the command line of the bench. */
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { runKernel } from "../runner/kernel.js";
 import { summarise } from "../runner/report.js";
-import { keepArtifacts } from "./artifacts.js";
+import { artifactsPlace, keepArtifacts } from "./artifacts.js";
 import { chooseKind, openMachine } from "./choose.js";
 import { jobScript } from "./job.js";
 import { BenchUnavailable, cacheDirectory, type JobMode, type Machine, type MachineFacts } from "./machine.js";
@@ -54,9 +54,10 @@ async function runCommand(): Promise<number> {
   const terminal = mode === "shell" && facts.kind !== "native";
   if (terminal) rawTerminal(true);
   try {
-    const job = { script: jobScript(command, facts), mode, ...(terminal ? { input: process.stdin } : {}) };
+    const artifacts = resolve(options.artifacts ?? artifactsPlace(facts.kind));
+    const job = { script: jobScript(command, facts, artifacts), mode, ...(terminal ? { input: process.stdin } : {}) };
     const result = await target.run(job, (chunk) => process.stdout.write(chunk));
-    const kept = keepArtifacts(result, facts.kind, options.artifacts);
+    const kept = keepArtifacts(result, artifacts);
     if (kept !== undefined) console.error(`artifacts: ${kept}`);
     return result.status;
   } finally {

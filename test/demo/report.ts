@@ -68,6 +68,9 @@ export const demoReport = z.strictObject({
   bench: z.string().describe("Where it ran: native, um or vm."),
   kernel: z.string(),
   slow: z.number().describe("How many times slower than hardware; deadlines are multiplied by it."),
+  load: z
+    .number()
+    .describe("How many times slower than its kind the machine was at the start, because it had other work."),
   rate: z.number().describe("Packets a second of each of the eight flows."),
   steps: z.array(stepReport),
   frozen: frozenReport.nullable(),

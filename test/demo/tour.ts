@@ -1,6 +1,6 @@
 /** The tour: each step moves both mobile nodes at once, waits for conditions only, and gives a line for each of them. */
 import { performance } from "node:perf_hooks";
-import { SLOW } from "../kernel/lib/surroundings.js";
+import { LOAD, SLOW } from "../kernel/lib/surroundings.js";
 import { type Capture, capturedBuToBaMs, type Sighting } from "./capture.js";
 import { inNamespace } from "./commands.js";
 import type { Daemon, TimedEvent } from "./daemons.js";
@@ -19,13 +19,13 @@ const STEADY_PACKETS = 10;
 /** Frames of every flow that say in which format it travels. */
 const FORMAT_FRAMES = 5;
 /** What was on its way when a cable was pulled was sent this much earlier; and an event takes this long to reach us. */
-const IN_FLIGHT_MS = 40 * SLOW;
+const IN_FLIGHT_MS = 40 * SLOW * LOAD;
 
 /**
  * ESP has a port of its own at a NAT (RFC 5555 §5.1), and the home agent learns it from the node's first packet after the registration.
  * Until then it goes on sending to where the node was before; a node that comes from home was nowhere.
  */
-const ESP_PORT_UNKNOWN_MS = 250 * SLOW;
+const ESP_PORT_UNKNOWN_MS = 250 * SLOW * LOAD;
 
 /** Everything that runs. */
 export interface Stage {

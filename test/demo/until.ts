@@ -1,6 +1,6 @@
-/** Waiting for conditions instead of for time. Deadlines are for a machine at full speed; a slow bench ($DSMIPD_SLOW) gets more. */
+/** Waiting for conditions instead of for time. Deadlines are for a machine at full speed; a slow bench ($DSMIPD_SLOW) or a busy one ($DSMIPD_LOAD) gets more. */
 import { setTimeout as delay } from "node:timers/promises";
-import { SLOW } from "../kernel/lib/surroundings.js";
+import { LOAD, SLOW } from "../kernel/lib/surroundings.js";
 
 const POLL_MS = 10;
 
@@ -18,11 +18,12 @@ export async function until<T>(
   { seconds }: Wait,
   condition: () => T | Promise<T>,
 ): Promise<Exclude<T, undefined | false>> {
-  const deadline = performance.now() + seconds * SLOW * 1000;
+  const deadline = performance.now() + seconds * SLOW * LOAD * 1000;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>;
-    if (performance.now() > deadline) throw new Error(`after ${seconds * SLOW} s there was still no ${what}`);
+    if (performance.now() > deadline)
+      throw new Error(`after ${Math.round(seconds * SLOW * LOAD)} s there was still no ${what}`);
     await delay(POLL_MS);
   }
 }

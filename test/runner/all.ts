@@ -1,7 +1,7 @@
 /** `make test`: unit tests, kernel tests in the bench, the demo as a smoke test; at the very end one line with the totals. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { keepArtifacts } from "../bench/artifacts.js";
+import { artifactsPlace, keepArtifacts } from "../bench/artifacts.js";
 import { jobScript } from "../bench/job.js";
 import type { Machine } from "../bench/machine.js";
 import { buildDirectory, resultsDirectory } from "./files.js";
@@ -16,14 +16,15 @@ const DEMO_LIMIT_S = 600;
 async function runDemo(machine: Machine): Promise<FileOutcome> {
   const started = Date.now();
   const command = [process.execPath, join(buildDirectory, "test/demo/main.js"), "--json"];
+  const artifacts = artifactsPlace("demo");
   let output = "";
   const timer = setTimeout(() => machine.interrupt(), DEMO_LIMIT_S * 1000);
-  const job = { script: jobScript(command, machine), mode: "cell" } as const;
+  const job = { script: jobScript(command, machine, artifacts), mode: "cell" } as const;
   const result = await machine.run(job, (chunk) => {
     output += chunk.toString();
   });
   clearTimeout(timer);
-  const kept = keepArtifacts(result, "demo");
+  const kept = keepArtifacts(result, artifacts);
   if (kept !== undefined) output += `\nartifacts: ${kept}\n`;
   const tap = `TAP version 13\n# Subtest: make demo\n${result.status === 0 ? "ok" : "not ok"} 1 - make demo\n1..1\n`;
   const run = { file: "test/demo", tap, status: 0, stderr: "", timedOut: false };
@@ -43,13 +44,7 @@ const skippedDemo = (detail: string): FileOutcome => ({
   tests: [{ path: ["make demo"], verdict: "skipped", detail }],
 });
 if (machine === undefined) demo.push(skippedDemo("no bench"));
-else {
-  const first = await runDemo(machine);
-  // As with kernel tests: on a busy host an emulated processor may stand still for a second.
-  const again = machine.slow > 1 && count([first]).failed > 0;
-  if (again) console.log("second attempt, because the bench is emulated: test/demo");
-  demo.push(again ? { ...(await runDemo(machine)), secondAttempt: true } : first);
-}
+else demo.push(await runDemo(machine));
 await machine?.shutdown();
 const noKernelTest = count(kernel).passed === 0;
 if (noKernelTest) console.log("No kernel test ran: this run proves nothing about the kernel and counts as failed.");

@@ -3,7 +3,7 @@
  * usage: kernel.js [--full] [WORD ...]   (only files whose path contains one of the words; with --full those named *.full.test.ts too)
  */
 import { join } from "node:path";
-import { keepArtifacts } from "../bench/artifacts.js";
+import { artifactsPlace, keepArtifacts } from "../bench/artifacts.js";
 import { chooseKind, openMachine } from "../bench/choose.js";
 import { jobScript } from "../bench/job.js";
 import { BenchUnavailable, guestDirectory, type Machine } from "../bench/machine.js";
@@ -15,6 +15,8 @@ import { type FileOutcome, type FileRun, judge } from "./results.js";
 const FILE_LIMIT_S = 120;
 const FILE_LIMIT_EMULATED_S = 600;
 const KILLED = 137;
+/** From here on it is worth a line. */
+const TOO_SLOW = 2;
 
 export interface KernelSuite {
   readonly outcomes: FileOutcome[];
@@ -36,8 +38,7 @@ export async function runKernel(selection: Selection = {}): Promise<KernelSuite>
     };
   }
   console.log(`bench: ${machine.description}`);
-  const first = await runFiles(machine, files);
-  const { outcomes, runs } = machine.slow > 1 ? await secondAttempt(machine, files, first) : first;
+  const { outcomes, runs } = await runFiles(machine, files);
   if (!selection.words?.length) {
     const series = machine.kind === "vm" ? process.env["KERNEL"] || "6.1" : "";
     saveTap(`kernel-${selection.full ? "full-" : ""}${machine.kind}${series}`, runs);
@@ -48,33 +49,6 @@ export async function runKernel(selection: Selection = {}): Promise<KernelSuite>
 interface Finished {
   readonly outcomes: FileOutcome[];
   readonly runs: readonly FileRun[];
-}
-
-const failed = (outcome: FileOutcome): boolean => outcome.tests.some(({ verdict }) => verdict === "failed");
-
-/**
- * Under emulation on a busy host a second can pass without one instruction in the guest, and a test that measures a deadline sees it as
- * the daemon's fault. So what failed there runs once more; the output says so at the end too, and what fails twice has failed. A file
- * that hung does not get the time to hang again.
- */
-async function secondAttempt(machine: Machine, files: readonly TestFile[], first: Finished): Promise<Finished> {
-  const hung = new Set(first.runs.filter(({ timedOut }) => timedOut).map(({ file }) => file));
-  const names = new Set(
-    first.outcomes.filter((outcome) => failed(outcome) && !hung.has(outcome.file)).map(({ file }) => file),
-  );
-  if (names.size === 0) return first;
-  console.log(`second attempt, because the bench is emulated: ${[...names].join(" ")}`);
-  const second = await runFiles(
-    machine,
-    files.filter(({ name }) => names.has(name)),
-  );
-  return {
-    outcomes: [
-      ...first.outcomes.filter(({ file }) => !names.has(file)),
-      ...second.outcomes.map((outcome) => ({ ...outcome, secondAttempt: true as const })),
-    ],
-    runs: [...first.runs.filter(({ file }) => !names.has(file)), ...second.runs],
-  };
 }
 
 async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<Finished> {
@@ -88,20 +62,31 @@ async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<F
     outcomes.push(outcome);
     printFile(outcome, milliseconds);
   };
-  const split = new BlockReader((compiled, tap, status, milliseconds) => {
+  const slower = (load: number): void => {
+    if (load >= TOO_SLOW)
+      console.log(`this machine has other work and is ${load} times slower than it should be: so are all time limits`);
+    watchdog = watch(limit * load);
+  };
+  const split = new BlockReader(slower, (compiled, tap, status, milliseconds) => {
     const name = waiting.get(compiled)?.name ?? compiled;
     waiting.delete(compiled);
-    watchdog.refresh();
+    watchdog?.refresh();
     const timedOut = status === KILLED && milliseconds >= limit * 1000;
     record({ file: name, tap, status, stderr: otherLines(tap), timedOut }, milliseconds);
   });
   const command = [join(guestDirectory, "run-tests.sh"), String(machine.processors), String(limit), ...waiting.keys()];
   // The limit within the machine ends a file that hangs; this ends a machine that hangs.
-  const watchdog = setTimeout(() => void machine.shutdown(), (limit * 1.5 + 60) * 1000);
+  const watch = (seconds: number): NodeJS.Timeout => {
+    clearTimeout(watchdog);
+    return setTimeout(() => void machine.shutdown(), (seconds * 1.5 + 60) * 1000);
+  };
+  let watchdog: NodeJS.Timeout | undefined;
+  watchdog = watch(limit);
   try {
-    const job = { script: jobScript(command, machine), mode: "open" } as const;
+    const artifacts = artifactsPlace(machine.kind);
+    const job = { script: jobScript(command, machine, artifacts), mode: "open" } as const;
     const result = await machine.run(job, (chunk) => split.push(chunk));
-    const kept = keepArtifacts(result, machine.kind);
+    const kept = keepArtifacts(result, artifacts);
     if (kept !== undefined) console.log(`artifacts of failed tests: ${kept}`);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
@@ -120,14 +105,21 @@ type BlockHandler = (file: string, output: string, status: number, milliseconds:
 class BlockReader {
   private text = "";
   private readonly decoder = new TextDecoder();
+  private readonly load: (factor: number) => void;
   private readonly done: BlockHandler;
 
-  constructor(done: BlockHandler) {
+  constructor(load: (factor: number) => void, done: BlockHandler) {
+    this.load = load;
     this.done = done;
   }
 
   push(chunk: Buffer): void {
     this.text += this.decoder.decode(chunk, { stream: true });
+    const load = /^# bench-load (\S+)\n/m.exec(this.text);
+    if (load !== null) {
+      this.text = this.text.slice(load.index + load[0].length);
+      this.load(Number(load[1]));
+    }
     const block = /^# bench-begin (\S+)\n([\s\S]*?)\n# bench-end (\d+) (\d+)\n/m;
     for (let match = block.exec(this.text); match; match = block.exec(this.text)) {
       this.text = this.text.slice(match.index + match[0].length);

@@ -27,10 +27,6 @@ export function summarise(files: readonly FileOutcome[]): number {
     console.log(`skipped, ${reason}:`);
     for (const name of names) console.log(`  ${name}`);
   }
-  for (const file of files) {
-    if (file.secondAttempt && count([file]).failed === 0)
-      console.log(`passed at the second attempt only: ${file.file}`);
-  }
   const totals = count(files);
   console.log(formatTotals(totals));
   return totals.failed > 0 || totals.passed === 0 ? 1 : 0;

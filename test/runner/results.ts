@@ -12,8 +12,6 @@ export interface TestOutcome {
 export interface FileOutcome {
   readonly file: string;
   readonly tests: readonly TestOutcome[];
-  /** It failed before, and this is what the second attempt gave. */
-  readonly secondAttempt?: true;
 }
 
 /** How the process of a test file ended. */

@@ -8,7 +8,7 @@
  * Nothing leaves unprotected: what reaches the TUN device without ESP is dropped.
  */
 import { MobilityError } from "../../base/errors.js";
-import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
+import { type Ipv4Address, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
 import type { Arrival, Departure, DropReason, SendEffect } from "../../protocol/mip6/inputs.js";
 import { decodeIpv6Packet, flowLabelOf, setFlowLabel } from "../../wire/ip/ipv6.js";
 import { Protocol } from "../../wire/ip/registry.js";
@@ -78,6 +78,17 @@ interface OuterHeader {
   readonly outerDestination: Ipv4Address;
 }
 
+/** What the firewall takes for signalling, and steers to the port. */
+const SIGNALLING_HEADERS: ReadonlySet<number> = new Set([
+  Protocol.esp,
+  Protocol.mobility,
+  Protocol.routing,
+  Protocol.destinationOptions,
+]);
+
+/** Sent by the kernel about the device itself: never with a global source address. */
+const isOwnNoise = ({ source }: { readonly source: Ipv6Address }): boolean => !isRoutableUnicast(source);
+
 type UdpDeparture = Extract<Departure, { type: "udp" }>;
 
 const LARGEST_SIGNALLING_PACKET = 1500;
@@ -94,11 +105,17 @@ export class Signalling {
   readonly #listener: SignallingListener;
   readonly #incoming = new Correlation<OuterHeader>(LABELS.incoming);
   readonly #outgoing = new Correlation<UdpDeparture>(LABELS.outgoing);
+  #payloadOctets = 0;
 
   constructor(site: SignallingSite, ports: SignallingPorts, listener: SignallingListener) {
     this.#site = site;
     this.#ports = ports;
     this.#listener = listener;
+  }
+
+  /** Of packets that came to the signalling port or device and were no signalling: what the kernel should have carried past us. */
+  get payloadOctets(): number {
+    return this.#payloadOctets;
   }
 
   /** Sends a machine's message the way its departure says. Throws what the socket throws. */
@@ -130,6 +147,7 @@ export class Signalling {
   receiveUdp({ bytes, localAddress, remoteAddress, remotePort }: UdpPacket): void {
     const from = `${remoteAddress}:${remotePort}`;
     const inner = decodeIpv6Packet(bytes);
+    if (!inner.ok || !SIGNALLING_HEADERS.has(inner.value.header.nextHeader)) this.#payloadOctets += bytes.length;
     if (!inner.ok || bytes.length > LARGEST_SIGNALLING_PACKET) {
       return this.#listener.onDrop(
         "malformed",
@@ -157,8 +175,11 @@ export class Signalling {
   /** A packet that the kernel sent into the TUN device: a message of ours, now under ESP, on its way to UDP. */
   receiveTun(packet: Uint8Array): void {
     const inner = decodeIpv6Packet(packet);
-    // The kernel's own noise on a new device (router solicitations, multicast listener reports) is none of ours and not worth a count.
-    if (!inner.ok || inner.value.header.source !== this.#site.self) return;
+    if (!inner.ok || inner.value.header.source !== this.#site.self) {
+      // The kernel's own noise on a new device (router solicitations, multicast listener reports) is none of ours and not worth a count.
+      if (!inner.ok || !isOwnNoise(inner.value.header)) this.#payloadOctets += packet.length;
+      return;
+    }
     if (inner.value.header.nextHeader !== Protocol.esp) {
       return this.#listener.onDrop(
         "unprotected",

@@ -48,7 +48,11 @@ export function missingDevices(): string | false {
   const script =
     "ip link add dsmipy type dummy && ip link add dsmipx type sit local 192.0.2.1 && ip link del dsmipx && ip link add dsmipx type ip6tnl external && ip fou add port 4190 gue";
   const { status, stderr } = spawnSync("unshare", ["--net", "bash", "-c", script], { encoding: "utf8" });
-  return status === 0 ? false : `no dummy, sit, ip6tnl or fou in this kernel, or not root: ${stderr.trim()}`;
+  if (status === 0) return false;
+  const what = `no dummy, sit, ip6tnl or fou in this kernel, or not root: ${stderr.trim()}`;
+  // A bench has them all, or these tests prove nothing.
+  if (process.env["DSMIPD_BENCH"] !== undefined) throw new Error(what);
+  return what;
 }
 
 export const prefix = (text: string): Prefix => {

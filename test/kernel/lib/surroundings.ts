@@ -2,13 +2,17 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { load } from "./yardstick.js";
 
 /** How many times slower than hardware this machine is. */
 export const SLOW = Number(process.env["DSMIPD_SLOW"] ?? "1");
 
+/** How many times slower than its kind this machine was when the bench began, because it has other work: from 1 to 10. */
+export const LOAD = Number(process.env["DSMIPD_LOAD"] ?? load(SLOW));
+
 /** A timeout that is right on hardware, made right for this machine. Milliseconds in and out. */
 export function scaled(milliseconds: number): number {
-  return milliseconds * SLOW;
+  return milliseconds * SLOW * LOAD;
 }
 
 /** Files that are worth nothing after a test that passed. */

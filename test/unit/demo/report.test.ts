@@ -50,6 +50,7 @@ const REPORT: DemoReport = {
   bench: "um",
   kernel: "6.1",
   slow: 1,
+  load: 1,
   rate: 50,
   steps: [STEP],
   frozen: FROZEN,

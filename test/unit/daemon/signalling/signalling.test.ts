@@ -220,6 +220,46 @@ for (const { name, bytes, reason } of DROPS) {
   });
 }
 
+t.test("what comes to the process and is no signalling is measured, the kernel's own messages left out", (test) => {
+  const { signalling } = bench();
+  const UDP = 17;
+  const counted = (receive: () => void): number => {
+    const before = signalling.payloadOctets;
+    receive();
+    return signalling.payloadOctets - before;
+  };
+  for (const header of [50, 135, 60, 43])
+    test.equal(
+      counted(() => signalling.receiveUdp(datagram(inner(header)))),
+      0,
+    );
+  test.equal(
+    counted(() => signalling.receiveUdp(datagram(inner(UDP)))),
+    56,
+  );
+  test.equal(
+    counted(() => signalling.receiveUdp(datagram(new Uint8Array(84).fill(0x45)))),
+    84,
+    "IPv4 inside",
+  );
+  const ends = { source: HOME_AGENT, destination: HOME_ADDRESS };
+  test.equal(
+    counted(() => signalling.receiveTun(inner(50, ends))),
+    0,
+  );
+  test.equal(
+    counted(() => signalling.receiveTun(inner(UDP, { ...ends, source: CARE_OF }))),
+    56,
+    "a packet gone astray",
+  );
+  for (const source of [ipv6("fe80::1"), ipv6("::")])
+    test.equal(
+      counted(() => signalling.receiveTun(inner(58, { ...ends, source }))),
+      0,
+    );
+  test.end();
+});
+
 t.test("rubbish from the Mobility Header socket is a counted drop", (test) => {
   const { signalling, log } = bench();
   const base = {
