@@ -20,6 +20,7 @@ import {
   type RouteHeader,
 } from "./headers.js";
 import { gatewayOfOtherFamily } from "./route.js";
+import { tunnelEnds } from "./tunnel-ends.js";
 
 /** What an announcement leaves open: "routes" must be dumped again, because the kernel removes or replaces some without a word. */
 export type Doubt = "routes" | undefined;
@@ -105,6 +106,7 @@ export class NetworkPicture {
       ...(kind === undefined ? {} : { kind }),
       ours: name.startsWith(OWNERSHIP.linkPrefix) && attributes.get(rt.IFLA_IFALIAS)?.string() === OWNERSHIP.linkAlias,
       ...carrierOf(attributes),
+      ...tunnelEnds(attributes),
       ...((flags & rt.IFF_NOARP) !== 0 && { resolves: false }),
     });
     return wasUp && !up ? "routes" : undefined;

@@ -15,6 +15,7 @@ import {
   prefixContains,
 } from "../../base/ip.js";
 import { linkUsable, type NetworkAddress, type NetworkView } from "./network-view.js";
+import { throughUs } from "./recursion.js";
 
 /** What the operator says about this mobile node. */
 export type MobileNodeSite = MobileNodeConfig["mobileNode"] & {
@@ -80,15 +81,15 @@ export function chooseAttachment(
 
 /** All care-of addresses that could be chosen. */
 export function careOfCandidates(view: NetworkView, site: MobileNodeSite): readonly CareOf[] {
-  return careOfAddresses(view, site, NO_MEMORY).flatMap(({ attachment }) =>
-    attachment.kind === "away" ? [attachment.careOf] : [],
+  return careOfAddresses(view, site, NO_MEMORY).flatMap(({ attachment, doubtful }) =>
+    attachment.kind === "away" && !doubtful ? [attachment.careOf] : [],
   );
 }
 
 /** Links by which the home agent can be reached from an address of theirs, and home links: all that may carry the tunnel or be home. */
 export function uplinkDevices(view: NetworkView, site: MobileNodeSite): ReadonlySet<string> {
   const candidates = [...homeLinks(view, site, NO_MEMORY), ...careOfAddresses(view, site, NO_MEMORY)];
-  return new Set(candidates.map(({ attachment }) => deviceOf(attachment)));
+  return new Set(candidates.flatMap(({ attachment, doubtful }) => (doubtful ? [] : [deviceOf(attachment)])));
 }
 
 const deviceOf = (attachment: Attachment): string =>
@@ -99,6 +100,8 @@ type Rank = readonly (number | string)[];
 
 interface Candidate {
   readonly attachment: Attachment;
+  /** Perhaps a tunnel over ourselves. */
+  readonly doubtful: boolean;
   readonly rank: Rank;
 }
 
@@ -120,7 +123,13 @@ function homeLinks(view: NetworkView, site: MobileNodeSite, memory: AttachmentMe
     const attachment = { kind: "home", device: link.name } as const;
     const deprecated = Number(evidence === "deprecated");
     const order = Math.max(0, site.interfaces?.indexOf(link.name) ?? 0);
-    return [{ attachment, rank: [0, 0, deprecated, HOME_ORDER, order, 0, changes(memory, attachment), link.index] }];
+    return [
+      {
+        attachment,
+        doubtful: false,
+        rank: [0, 0, 0, deprecated, HOME_ORDER, order, 0, changes(memory, attachment), link.index],
+      },
+    ];
   });
 }
 
@@ -154,6 +163,10 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
   return foreignLinks(view).flatMap((link): Candidate[] => {
     const order = site.interfaces === undefined ? 0 : site.interfaces.indexOf(link.name);
     if (order < 0) return [];
+    const recursive = throughUs(view, link.name, [site.homeAddress, site.ipv4HomeAddress]);
+    if (recursive === "yes") return [];
+    // Who names it knows what is underneath; else it is for want of anything better, for without another way it is not over ours.
+    const doubtful = recursive === "perhaps" && site.interfaces === undefined;
     const metrics = {
       6: metricTo(view, link.name, site.homeAgent.ipv6),
       4: metricTo(view, link.name, site.homeAgent.ipv4),
@@ -168,7 +181,9 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
         return [
           {
             attachment,
+            doubtful,
             rank: [
+              Number(doubtful),
               ...silenceRank(memory, careOf),
               Number(one.deprecated),
               FAMILY_ORDER[careOf.family],

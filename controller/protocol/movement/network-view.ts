@@ -17,6 +17,10 @@ export interface NetworkLink {
   readonly ours: boolean;
   /** How often it has got or lost its carrier; absent where the kernel does not count. A flap too short to be seen otherwise shows here. */
   readonly carrierChanges?: number;
+  /** Present: a tunnel device; without `local` its packets leave with whatever source is chosen for them. */
+  readonly tunnel?: { readonly local?: IpAddress };
+  /** The interface on which it stands, or to which its packets are bound. */
+  readonly lower?: number;
   /** False: neighbours are not resolved on it (IFF_NOARP), so none can be asked anything. */
   readonly resolves?: false;
 }
