@@ -3,9 +3,9 @@
  * order in which they need each other and closed in the reverse one.
  */
 
-import type { BindingDocument, SecurityDocument, StatusDocument } from "../../schemas/control.js";
-import type { MobilityError } from "../base/errors.js";
-import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
+import type { StatusDocument } from "../../schemas/control.js";
+import { InvariantError, type MobilityError } from "../base/errors.js";
+import { type IpAddress, type Ipv4Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
@@ -16,17 +16,26 @@ import { KernelError } from "../netlink/errors.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
+import type { KernelPort } from "../reconcile/kernel-port.js";
 import { type GroupResult, Reconciler, type Repair } from "../reconcile/reconciler.js";
 import { Counters, EventLog } from "../store/events.js";
 import { Journal, type JournalRole } from "../store/journal.js";
 import { LogLimit } from "../store/log-limit.js";
 import { VERSION } from "../version.js";
 import { holdAddresses } from "./address-lock.js";
+import { ServiceGroups, serviceOfGroup } from "./groups.js";
 import { openKernel, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
 import { checkPrivileges, checkTun, deviceExists, explainRefusal } from "./preflight.js";
-import { Signalling, type SignallingListener, type SignallingSite, sendFailure } from "./signalling/signalling.js";
+import type { Service, ServiceGround, ServiceRecords, ServiceViews } from "./service.js";
+import { SignallingRouter } from "./signalling/router.js";
+import {
+  type SignallingListener,
+  type SignallingPorts,
+  type SignallingSite,
+  sendFailure,
+} from "./signalling/signalling.js";
 import { SignallingSockets } from "./signalling/sockets.js";
-import { auditDocument, planDocument } from "./views.js";
+import { auditDocument, mergedViews, planDocument } from "./views.js";
 
 export interface PlatformOptions {
   readonly role: JournalRole;
@@ -39,21 +48,18 @@ export interface PlatformOptions {
   readonly tunDevice: string;
   /** Whether messages into the TUN device go there by their socket and not by their mark. */
   readonly bindsToTun: boolean;
-  /** Groups that belong to a node besides its binding. */
-  readonly securityGroups: (homeAddress: Ipv6Address) => readonly string[];
 }
 
-/** What a role shows of its machine. */
-export interface RoleViews {
-  bindings(): Iterable<BindingDocument>;
-  binding(address: IpAddress): BindingDocument | undefined;
-  /** Home addresses of all nodes, bound or not. */
-  nodes(): readonly Ipv6Address[];
-  /** Of the node with this IPv6 or IPv4 home address. */
-  nodeAt(address: IpAddress): Ipv6Address | undefined;
-  security(nodes: readonly Ipv6Address[]): Promise<SecurityDocument>;
-  /** Of a mobile node; null at a home agent. */
-  readiness(): StatusDocument["readiness"];
+/** What the platform opens; a fake of each will do. */
+export interface PlatformParts {
+  readonly options: Pick<PlatformOptions, "role" | "controlSocket" | "tunDevice">;
+  readonly log: Logger;
+  readonly journal: Journal;
+  readonly kernel: KernelPort & Pick<NetlinkKernel, "names" | "counters" | "announceMove">;
+  readonly sockets: SignallingPorts & Pick<SignallingSockets, "listen" | "renewTun" | "close">;
+  readonly packetCounters: Pick<PacketCounters, "read" | "close">;
+  /** Lets go of what was held for this daemon alone. */
+  readonly release: () => void;
 }
 
 /** One in this many drops of a reason is logged, after the first few: a flood must not fill a disk. */
@@ -70,17 +76,18 @@ export class Platform {
   readonly sent = new Counters();
   readonly negotiation = new Counters();
   readonly journal: Journal;
-  readonly kernel: NetlinkKernel;
+  readonly kernel: PlatformParts["kernel"];
   readonly reconciler: Reconciler;
-  readonly sockets: SignallingSockets;
-  readonly #options: PlatformOptions;
+  readonly sockets: PlatformParts["sockets"];
+  readonly #options: PlatformParts["options"];
   readonly #release: () => void;
-  readonly #packetCounters = new PacketCounters();
+  readonly #packetCounters: PlatformParts["packetCounters"];
   readonly #startedAt = performance.now();
   readonly #results = new Map<string, (result: GroupResult) => void>();
-  #onResult: (result: GroupResult) => void = () => undefined;
-  #onLoss: (object: KernelObject) => void = () => undefined;
-  #signalling: Signalling | undefined;
+  readonly #grounds = new Map<string, ServiceGroups>();
+  readonly #services = new Map<string, { readonly service: Service; readonly groups: ServiceGroups }>();
+  readonly #router: SignallingRouter;
+  #listening = false;
   #control: ControlServer | undefined;
   readonly #limit: LogLimit;
   #cancelLook: () => void = () => undefined;
@@ -121,7 +128,9 @@ export class Platform {
         onReopened: (what, reason, device) => reopened(what, reason, device),
       });
       undo.push(() => sockets.close());
-      const platform = new Platform({ options, log, journal, kernel, sockets, release: releaseAll });
+      const packetCounters = new PacketCounters();
+      undo.push(() => packetCounters.close());
+      const platform = new Platform({ options, log, journal, kernel, sockets, packetCounters, release: releaseAll });
       reopened = (what, reason, device) => platform.#onReopened(what, reason, device);
       await platform.reconciler.start();
       platform.#watchQuietly();
@@ -132,20 +141,16 @@ export class Platform {
     }
   }
 
-  private constructor(parts: {
-    options: PlatformOptions;
-    log: Logger;
-    journal: Journal;
-    kernel: NetlinkKernel;
-    sockets: SignallingSockets;
-    release: () => void;
-  }) {
+  /** To be started (`reconciler.start`) before anything is wanted of it. */
+  constructor(parts: PlatformParts) {
     this.#options = parts.options;
     this.log = parts.log;
     this.journal = parts.journal;
     this.kernel = parts.kernel;
     this.sockets = parts.sockets;
     this.#release = parts.release;
+    this.#packetCounters = parts.packetCounters;
+    this.#router = new SignallingRouter(parts.sockets);
     parts.kernel.onChange((change) => {
       if (change !== "resync" && change.verb === "removed" && change.object.kind === "link")
         if (change.object.name === this.#options.tunDevice) this.#onDeviceLost();
@@ -158,57 +163,111 @@ export class Platform {
     this.reconciler = new Reconciler(
       parts.kernel,
       {
-        onResult: (result) => (this.#results.get(result.group) ?? this.#onResult)(result),
+        onResult: (result) => this.#answered(result),
         onRepair: (what, detail) => this.#onRepair(what, detail),
-        onLoss: ({ object }) => this.#onLoss(object),
+        onLoss: ({ object }) => this.#lost(object),
       },
       { schedule: (delayMs, run) => void setTimer(delayMs, run) },
     );
   }
 
-  /** Results of groups that are not waited for with `require`. */
-  onGroupResult(listener: (result: GroupResult) => void): void {
-    this.#onResult = listener;
+  /** What the service of this name stands on. The keys of its journal records bear `recordPrefix`, which no other service's begin with. */
+  ground(name: string, recordPrefix = ""): ServiceGround {
+    const groups = new ServiceGroups(name, this.reconciler);
+    this.#grounds.set(name, groups);
+    return {
+      log: this.log,
+      names: this.kernel.names,
+      negotiation: this.negotiation,
+      groups,
+      records: this.#records(recordPrefix),
+      announceMove: (moves) => this.kernel.announceMove(moves),
+      listen: (site, listener) => this.listen(site, listener),
+      send: (effect) => this.send(effect),
+      notify: (effect) => this.notify(effect),
+      note: (event) => this.note(event),
+      drop: (reason, detail) => this.drop(reason, detail),
+      flush: () => this.flush(),
+    };
   }
 
-  /** Somebody else has taken something out of the kernel that cannot be made again. */
-  onLoss(listener: (object: KernelObject) => void): void {
-    this.#onLoss = listener;
+  #records(prefix: string): ServiceRecords {
+    const { journal } = this;
+    return {
+      *entries() {
+        for (const [key, entry] of journal.entries)
+          if (key.startsWith(prefix) && (prefix !== "" || !key.includes(" "))) yield [key.slice(prefix.length), entry];
+      },
+      append: (key, record) => journal.append(`${prefix}${key}`, record),
+    };
   }
 
-  /** Wants the groups and waits until the kernel has them all. Throws MobilityError that says which module or change is needed. */
-  async require(groups: ReadonlyMap<string, readonly KernelObject[]>): Promise<void> {
+  /** From here on what is the service's comes to it. */
+  attach(service: Service): void {
+    const groups = this.#grounds.get(service.name);
+    if (groups === undefined) throw new InvariantError(`service ${service.name} stands on no ground of this platform`);
+    this.#services.set(service.name, { service, groups });
+  }
+
+  #answered(result: GroupResult): void {
+    const owner = this.#services.get(serviceOfGroup(result.group));
+    const answer = owner?.groups.answered(result);
+    const waiting = this.#results.get(result.group);
+    if (waiting !== undefined) waiting(result);
+    else if (answer !== undefined) owner?.service.onGroupResult(answer);
+  }
+
+  #lost(object: KernelObject): void {
+    for (const { service } of this.#services.values()) {
+      if (service.ownerOf(object) === undefined) continue;
+      service.onLoss(object);
+      return;
+    }
+  }
+
+  /**
+   * Has every service take up what it kept, wants what they cannot do without, and waits until the kernel has it all. Throws MobilityError
+   * that says which module or change is needed.
+   */
+  async require(): Promise<void> {
+    const wanted = new Map<string, readonly KernelObject[]>();
     const failures: GroupResult[] = [];
-    for (const [group, objects] of groups) {
-      this.#results.set(group, (result) => {
-        if (result.failure !== undefined) failures.push(result);
-      });
-      this.reconciler.setGroup(group, objects, 1);
+    for (const { service, groups } of this.#services.values()) {
+      for (const [group, objects] of service.prepare()) {
+        const name = groups.nameOf(group);
+        wanted.set(name, objects);
+        this.#results.set(name, (result) => {
+          if (result.failure !== undefined) failures.push(result);
+        });
+        groups.setGroup(group, objects, 1);
+      }
     }
     this.reconciler.commit();
     await this.reconciler.settled();
-    for (const group of groups.keys()) this.#results.delete(group);
+    this.#results.clear();
     const [first] = failures;
     if (first?.failure === undefined) return;
-    const object = failedObject(first.failure, groups.get(first.group) ?? []);
+    const object = failedObject(first.failure, wanted.get(first.group) ?? []);
     throw object === undefined ? first.failure : explainRefusal(object, first.failure, formatObjectShort(object));
   }
 
   /** From here on messages come in. */
   listen(site: SignallingSite, listener: SignallingListener): void {
-    this.#signalling = new Signalling(site, this.sockets, {
+    this.#router.add(site, {
+      ...listener,
       onMessage: (message, arrival) => {
         this.received.add(message.type);
         listener.onMessage(message, arrival);
       },
-      onDrop: listener.onDrop,
     });
-    this.sockets.listen(this.#signalling);
+    if (this.#listening) return;
+    this.#listening = true;
+    this.sockets.listen(this.#router);
   }
 
   send(effect: SendEffect): void {
     try {
-      this.#signalling?.send(effect);
+      this.#router.send(effect);
       this.sent.add(effect.message.type);
     } catch (cause) {
       this.sent.add("failed");
@@ -246,7 +305,11 @@ export class Platform {
     });
   }
 
-  async serve(views: RoleViews, addresses: readonly string[]): Promise<void> {
+  /** Opens the control socket, behind which all services are one. */
+  async serve(): Promise<void> {
+    const services = [...this.#services.values()].map(({ service }) => service);
+    const views = mergedViews(services.map((service) => service.views));
+    const addresses = services.flatMap((service) => service.addresses);
     this.#control = await startControlServer(this.#options.controlSocket, {
       status: () => this.#status(views, addresses),
       bindings: () => views.bindings(),
@@ -254,7 +317,7 @@ export class Platform {
         const address = parseIp(text);
         return address === undefined ? undefined : views.binding(address);
       },
-      plan: (homeAddress) => planDocument(homeAddress, this.groupObjects(homeAddress)),
+      plan: (homeAddress) => planDocument(homeAddress, views.plan(homeAddress)),
       audit: async () => {
         const { checked, differences } = await this.reconciler.audit();
         // What others have made under our marks stays; looking again and again would not change it.
@@ -263,18 +326,13 @@ export class Platform {
         return auditDocument(checked, differences);
       },
       security: (address) => {
-        if (address === undefined) return views.security(views.nodes());
+        if (address === undefined) return views.security([...views.nodes()]);
         const node = views.nodeAt(address);
         return node && views.security([node]);
       },
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),
     });
-  }
-
-  groupObjects(homeAddress: Ipv6Address): readonly KernelObject[] {
-    const groups = [bindingGroup(homeAddress), ...this.#options.securityGroups(homeAddress)];
-    return groups.flatMap((group) => this.reconciler.groupObjects(group));
   }
 
   /** Takes everything out of the kernel and closes. */
@@ -332,7 +390,7 @@ export class Platform {
     if (!this.#closing) this.#watchQuietly(more ? 0 : QUIET_LOOK_MS);
   }
 
-  async #status(views: RoleViews, addresses: readonly string[]): Promise<StatusDocument> {
+  async #status(views: ServiceViews, addresses: readonly string[]): Promise<StatusDocument> {
     const kernelCounters = await this.#packetCounters.read();
     let bindings = 0;
     for (const { endpoint } of views.bindings()) if (endpoint !== null) bindings++;
@@ -354,18 +412,9 @@ export class Platform {
         netlink: { ...this.kernel.counters() },
         negotiation: this.negotiation.toJSON(),
       },
-      payloadOctetsThroughProcess: this.#signalling?.payloadOctets ?? 0,
+      payloadOctetsThroughProcess: this.#router.payloadOctets,
     };
   }
-}
-
-/** What all nodes share. */
-export const SITE_GROUP = "site";
-export const bindingGroup = (homeAddress: Ipv6Address): string => `binding ${homeAddress}`;
-
-/** The home address of a binding's group; undefined for other groups. */
-export function homeAddressOfGroup(group: string): Ipv6Address | undefined {
-  return group.startsWith("binding ") ? (group.slice("binding ".length) as Ipv6Address) : undefined;
 }
 
 /** The object that a kernel error is about, found again by the text it carries. */

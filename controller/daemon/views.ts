@@ -2,18 +2,51 @@
 
 import type { AuditDocument, PlanDocument } from "../../schemas/control.js";
 import { formatObject } from "../plan/objects/format.js";
-import { type KernelObject, objectKey } from "../plan/objects/objects.js";
+import { objectKey } from "../plan/objects/objects.js";
 import type { AuditDifference } from "../reconcile/audit.js";
+import type { PlannedGroup, ServiceViews } from "./service.js";
 
-export function planDocument(homeAddress: string, objects: readonly KernelObject[]): PlanDocument {
+export function planDocument(homeAddress: string, groups: readonly PlannedGroup[]): PlanDocument {
   return {
     homeAddress,
-    objects: objects.map((object) => ({
-      key: objectKey(object),
-      kind: object.kind,
-      command: formatObject(object),
-      state: "realised",
-    })),
+    objects: groups.flatMap(({ objects, state }) =>
+      objects.map((object) => ({
+        key: objectKey(object),
+        kind: object.kind,
+        command: formatObject(object),
+        state,
+      })),
+    ),
+  };
+}
+
+/** Several services as one. */
+export function mergedViews(all: readonly ServiceViews[]): ServiceViews {
+  const [only] = all;
+  if (only !== undefined && all.length === 1) return only;
+  const firstOf = <T>(ask: (views: ServiceViews) => T | undefined): T | undefined => {
+    for (const views of all) {
+      const found = ask(views);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return {
+    *bindings() {
+      for (const views of all) yield* views.bindings();
+    },
+    readiness: () => firstOf((views) => views.readiness() ?? undefined) ?? null,
+    binding: (address) => firstOf((views) => views.binding(address)),
+    plan: (homeAddress) => all.flatMap((views) => views.plan(homeAddress)),
+    nodes: () => new Set(all.flatMap((views) => [...views.nodes()])),
+    nodeAt: (address) => firstOf((views) => views.nodeAt(address)),
+    security: async (nodes) => {
+      const documents = await Promise.all(
+        all.map((views) => views.security(nodes.filter((node) => views.nodeAt(node) === node))),
+      );
+      const { method = "static-keys", ikeDaemon = null } = documents[0] ?? {};
+      return { method, ikeDaemon, nodes: documents.flatMap((document) => document.nodes) };
+    },
   };
 }
 

@@ -20,15 +20,15 @@ import {
 import type { NodeProtection } from "../../plan/security/tunnel-associations.js";
 import { type HomeAgentPlanSite, profileOf } from "../../plan/site.js";
 import type { KeyManagementMovedEffect } from "../../protocol/mip6/home-agent/inputs.js";
-import type { Platform } from "../platform.js";
 import { KeyManagement, lossOf } from "../security/key-management.js";
+import type { ServiceGround } from "../service.js";
 
 export const securityGroup = (homeAddress: Ipv6Address): string => `security ${homeAddress}`;
 
 export class HomeAgentKeys {
   readonly #config: HomeAgentConfig;
   readonly #site: HomeAgentPlanSite;
-  readonly #platform: Platform;
+  readonly #ground: ServiceGround;
   readonly #log: Logger;
   readonly #observed = new Map<Ipv6Address, Map<IpAddress, number>>();
   /** Nodes whose payload is protected. */
@@ -43,10 +43,10 @@ export class HomeAgentKeys {
     ike: HomeAgentIke,
     credentials: Credentials,
     site: HomeAgentPlanSite,
-    platform: Platform,
+    ground: ServiceGround,
     replan: (homeAddress: Ipv6Address) => void,
   ): Promise<HomeAgentKeys> {
-    const keys = new HomeAgentKeys(config, site, platform);
+    const keys = new HomeAgentKeys(config, site, ground);
     const { ipv6, ipv4 } = site.addresses;
     const addresses: readonly IpAddress[] = ipv4 === undefined ? [ipv6] : [ipv6, ipv4];
     const nodes = config.subscribers.map(({ homeAddress }) => homeAddress);
@@ -56,7 +56,7 @@ export class HomeAgentKeys {
         role: "home-agent",
         viciSocket: ike.viciSocket,
         negotiationLog: ike.negotiationLog,
-        negotiationCounters: platform.negotiation,
+        negotiationCounters: ground.negotiation,
         ids,
         subscribers: nodes.length,
         homeAgentAddresses: new Set(addresses),
@@ -64,20 +64,20 @@ export class HomeAgentKeys {
       },
       {
         onAssociations: (homeAddress) => {
-          platform.reconciler.setGroup(securityGroup(homeAddress), keys.planSubscriber(homeAddress), ++keys.#revision);
+          ground.groups.setGroup(securityGroup(homeAddress), keys.planSubscriber(homeAddress), ++keys.#revision);
           replan(homeAddress);
-          platform.reconciler.commit();
+          ground.groups.commit();
         },
         onMapping: (homeAddress, { address, port }) => {
           keys.#observe(homeAddress, address, port);
           replan(homeAddress);
-          platform.reconciler.commit();
+          ground.groups.commit();
         },
         // Only a node can start anything: it knows from where it speaks.
         onAcquire: (homeAddress, purpose) => keys.#log.debug({ event: "keys.missing", hoa: homeAddress, purpose }),
-        onLost: (spent) => platform.note(lossOf(spent)),
+        onLost: (spent) => ground.note(lossOf(spent)),
         onUp: async (daemon) => {
-          if (!(await platform.reconciler.recheck(HOME_AGENT_POLICY_HASH)))
+          if (!(await ground.groups.recheck(HOME_AGENT_POLICY_HASH)))
             keys.#log.warn(
               { event: "charon.policy-hash" },
               "charon has set the thresholds of the policies' hash to its own, and with many subscribers the kernel stands still meanwhile; give it the spdh_thresh of the README in strongswan.conf",
@@ -92,17 +92,16 @@ export class HomeAgentKeys {
           );
         },
       },
-      platform.log,
+      ground.log,
     );
-    platform.onLoss((object) => keys.management.lost(object));
     return keys;
   }
 
-  private constructor(config: HomeAgentConfig, site: HomeAgentPlanSite, platform: Platform) {
+  private constructor(config: HomeAgentConfig, site: HomeAgentPlanSite, ground: ServiceGround) {
     this.#config = config;
     this.#site = site;
-    this.#platform = platform;
-    this.#log = platform.log;
+    this.#ground = ground;
+    this.#log = ground.log;
     const wanted = config.subscribers.filter(({ profile }) => profileOf(site, profile).protection === "esp");
     this.#protected = new Set(wanted.map(({ homeAddress }) => homeAddress));
     this.#byIdentity = new Map(config.subscribers.map(({ identity = "", homeAddress }) => [identity, homeAddress]));
@@ -140,7 +139,7 @@ export class HomeAgentKeys {
       local,
       remote,
     }));
-    this.#platform.kernel.announceMove(moves).then(
+    this.#ground.announceMove(moves).then(
       () => this.#log.info({ event: "keys.moved", hoa: homeAddress, local, remote }),
       (error: Error) => this.#log.error({ event: "keys.unmoved", hoa: homeAddress, reason: error.message }),
     );
@@ -165,7 +164,7 @@ export class HomeAgentKeys {
   #tell(failure: NegotiationFailure, leftOut: number): void {
     const { connection, identity, lost } = failure;
     const homeAddress = connection === undefined ? this.#byIdentity.get(identity ?? "") : homeAddressOf(connection);
-    this.#platform.note({
+    this.#ground.note({
       event: lost ? "negotiation.lost" : "negotiation.failed",
       ...(homeAddress !== undefined && { homeAddress }),
       detail: { reason: failureSentence(failure, homeAddress), ...(leftOut > 0 && { leftOut }) },

@@ -20,6 +20,11 @@ export class ParkedNodes {
     this.#want = want;
   }
 
+  /** What is parked of the node. */
+  objects(homeAddress: Ipv6Address): readonly KernelObject[] {
+    return this.#bound.has(homeAddress) ? [] : this.#objects(homeAddress);
+  }
+
   /** The kernel holds the binding's objects. */
   bound(homeAddress: Ipv6Address): void {
     this.#bound.add(homeAddress);
@@ -34,7 +39,7 @@ export class ParkedNodes {
 
   /** The node's associations may be others, or become known. */
   update(homeAddress: Ipv6Address): void {
-    const objects = this.#bound.has(homeAddress) ? [] : this.#objects(homeAddress);
+    const objects = this.objects(homeAddress);
     if (objects.length > 0) this.#parked.add(homeAddress);
     else if (!this.#parked.delete(homeAddress)) return;
     this.#want(homeAddress, objects);

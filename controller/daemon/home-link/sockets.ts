@@ -13,7 +13,10 @@ export interface OpenHomeLink {
 }
 
 /** `hears`: also receives neighbour discovery, which duplicate address detection needs. Throws SyscallError. */
-export function openHomeLink(names: InterfaceNames, options: { readonly hears: boolean }): OpenHomeLink {
+export function openHomeLink(
+  names: Pick<InterfaceNames, "identity" | "interfaceName">,
+  options: { readonly hears: boolean },
+): OpenHomeLink {
   const frames = PacketSocket.open({ type: "dgram" });
   const link = new HomeLink({
     identify: (device) => {

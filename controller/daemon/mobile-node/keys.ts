@@ -23,9 +23,9 @@ import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.
 import type { CareOf } from "../../protocol/movement/attachment.js";
 import { textAt } from "../../vici/section.js";
 import { setTimer } from "../kernel.js";
-import type { Platform } from "../platform.js";
 import { KeyManagement, lossOf } from "../security/key-management.js";
 import { listIkeSas } from "../security/view.js";
+import type { ServiceGround } from "../service.js";
 import { sendNothing } from "./opening.js";
 
 export const NODE_SECURITY_GROUP = "security";
@@ -42,7 +42,7 @@ export interface MobileNodeKeysListener {
 
 export class MobileNodeKeys {
   readonly #site: MobileNodePlanSite;
-  readonly #platform: Platform;
+  readonly #ground: ServiceGround;
   readonly #purposes: readonly Purpose[];
   #management: KeyManagement | undefined;
   #initiator: IkeInitiator | undefined;
@@ -56,10 +56,10 @@ export class MobileNodeKeys {
     ike: MobileNodeIke,
     credentials: Credentials,
     site: MobileNodePlanSite,
-    platform: Platform,
+    ground: ServiceGround,
     listener: MobileNodeKeysListener,
   ): Promise<MobileNodeKeys> {
-    const keys = new MobileNodeKeys(site, platform);
+    const keys = new MobileNodeKeys(site, ground);
     const { homeAddress, homeAgent } = config.mobileNode;
     const addresses = new Set<IpAddress>(
       homeAgent.ipv4 === undefined ? [homeAgent.ipv6] : [homeAgent.ipv6, homeAgent.ipv4],
@@ -69,7 +69,7 @@ export class MobileNodeKeys {
         role: "mobile-node",
         viciSocket: ike.viciSocket,
         negotiationLog: ike.negotiationLog,
-        negotiationCounters: platform.negotiation,
+        negotiationCounters: ground.negotiation,
         ids: new RequestIds([homeAddress], NO_SLOTS),
         subscribers: 1,
         homeAgentAddresses: addresses,
@@ -78,14 +78,14 @@ export class MobileNodeKeys {
       {
         onAssociations: () => keys.#associationsChanged(listener),
         onMapping: () => undefined,
-        onLost: (spent) => platform.note(lossOf(spent)),
+        onLost: (spent) => ground.note(lossOf(spent)),
         onAcquire: (_, purpose) => keys.#initiator?.demand(purpose),
         onFailure: ({ proved, lost, reason, remedy }) => {
           // What goes wrong before, the initiator tells, with the same words.
           if (!proved) return;
           const event = lost ? "negotiation.lost" : "negotiation.failed";
           const sentence = `IKE with ${ike.homeAgentIdentity} as ${ike.identity} ${lost ? "is over" : "failed"}: ${reason}; ${remedy}`;
-          platform.note({ event, homeAddress, detail: { reason: sentence } });
+          ground.note({ event, homeAddress, detail: { reason: sentence } });
         },
         onUp: async (daemon) => {
           await loadCredentials(daemon, credentials);
@@ -94,13 +94,12 @@ export class MobileNodeKeys {
         },
         onDown: ({ message }) => {
           keys.#initiator?.daemonDown();
-          platform.note({ event: "registration.failed", homeAddress, detail: { reason: message } });
+          ground.note({ event: "registration.failed", homeAddress, detail: { reason: message } });
         },
       },
-      platform.log,
+      ground.log,
     );
     keys.#management = management;
-    platform.onLoss((object) => management.lost(object));
     const peers = peersOf(config, ike, site);
     const terms = { ...ike, certificate: credentials.certificate };
     keys.#initiator = new IkeInitiator({
@@ -114,14 +113,14 @@ export class MobileNodeKeys {
       onFailure: (reason) =>
         listener.onFailure(`IKE with ${ike.homeAgentIdentity} as ${ike.identity} failed: ${reason}`),
       onRefusal: (purpose, reason) =>
-        platform.log.warn({ event: "keys.refused", hoa: homeAddress, purpose, peer: ike.homeAgentIdentity, reason }),
+        ground.log.warn({ event: "keys.refused", hoa: homeAddress, purpose, peer: ike.homeAgentIdentity, reason }),
     });
     return keys;
   }
 
-  private constructor(site: MobileNodePlanSite, platform: Platform) {
+  private constructor(site: MobileNodePlanSite, ground: ServiceGround) {
     this.#site = site;
-    this.#platform = platform;
+    this.#ground = ground;
     this.#purposes = site.profile.protection === "esp" ? ["signalling", "payload"] : ["signalling"];
   }
 
@@ -177,7 +176,7 @@ export class MobileNodeKeys {
     }
     if (before === undefined) return;
     if (this.#site.mobike === true)
-      this.#platform.log.warn({ event: "keys.mobike", hoa: this.#site.homeAddress, reason: NO_MOBIKE });
+      this.#ground.log.warn({ event: "keys.mobike", hoa: this.#site.homeAddress, reason: NO_MOBIKE });
     if (!moved) {
       this.#initiator?.renegotiate(ends);
       return;
@@ -190,8 +189,8 @@ export class MobileNodeKeys {
       local: ends.careOf,
       remote: ends.homeAgent,
     }));
-    const { log } = this.#platform;
-    this.#platform.kernel.announceMove(moves).then(
+    const { log } = this.#ground;
+    this.#ground.announceMove(moves).then(
       () => log.info({ event: "keys.moved", hoa: homeAddress, local: ends.careOf, remote: ends.homeAgent }),
       (error: Error) => log.error({ event: "keys.unmoved", hoa: homeAddress, reason: error.message }),
     );
@@ -210,7 +209,7 @@ export class MobileNodeKeys {
     const local = textAt({ ...sas?.get(connectionName(homeAddress)) }, "local-host");
     if (local === undefined || local === careOf || this.#ikeEnd !== careOf) return;
     const reason = `charon has not moved its IKE SA from ${local} to ${careOf}: give it the settings for security.movement "mobike" (README), or choose "migrate"`;
-    this.#platform.log.error({ event: "keys.unmoved", hoa: homeAddress, reason });
+    this.#ground.log.error({ event: "keys.unmoved", hoa: homeAddress, reason });
   }
 
   #endsFrom({ address, family }: CareOf): Wanted | undefined {
@@ -219,9 +218,9 @@ export class MobileNodeKeys {
   }
 
   #associationsChanged({ replan }: MobileNodeKeysListener): void {
-    this.#platform.reconciler.setGroup(NODE_SECURITY_GROUP, this.plan(), ++this.#revision);
+    this.#ground.groups.setGroup(NODE_SECURITY_GROUP, this.plan(), ++this.#revision);
     replan();
-    this.#platform.reconciler.commit();
+    this.#ground.groups.commit();
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Keeps the kernel's local networks as the machine's own routes have them, in a group of its own: what fails here holds up no handover. */
 import type { Seconds } from "../../base/time.js";
 import { planLocalNetworks } from "../../plan/mobile-node/local-networks.js";
+import type { KernelObject } from "../../plan/objects/objects.js";
 import type { MobileNodePlanSite } from "../../plan/site.js";
 import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/machine.js";
 import { backOff, PATH_RETRY_FIRST, PATH_RETRY_MAX } from "../../protocol/mip6/mobile-node/timers.js";
@@ -20,6 +21,7 @@ export class LocalNetworksKeeper {
   #busy: readonly string[] = [];
   /** What was last asked for. */
   #wanted = "";
+  #objects: readonly KernelObject[] = [];
   #revision = 0;
   #failures = 0;
 
@@ -35,6 +37,11 @@ export class LocalNetworksKeeper {
     this.#view = parts.view;
     this.#reconciler = parts.reconciler;
     this.#later = parts.later;
+  }
+
+  /** What was last asked for. */
+  get objects(): readonly KernelObject[] {
+    return this.#objects;
   }
 
   /** The commit is the caller's. */
@@ -69,6 +76,7 @@ export class LocalNetworksKeeper {
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
     this.#revision += 1;
-    this.#reconciler.setGroup(NETWORKS_GROUP, planLocalNetworks(networks, this.#planSite), this.#revision);
+    this.#objects = planLocalNetworks(networks, this.#planSite);
+    this.#reconciler.setGroup(NETWORKS_GROUP, this.#objects, this.#revision);
   }
 }

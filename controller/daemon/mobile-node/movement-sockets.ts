@@ -7,7 +7,7 @@ import type { HomeAgentAddresses } from "../../protocol/movement/detection/model
 import { ETHERTYPE, MAC_OCTETS } from "../../wire/ip/arp.js";
 import { Icmpv6Type } from "../../wire/ip/registry.js";
 import { openTransport, setTimer } from "../kernel.js";
-import type { Platform } from "../platform.js";
+import type { ServiceGround } from "../service.js";
 import { Movement } from "./movement.js";
 
 export interface OpenMovement {
@@ -17,11 +17,11 @@ export interface OpenMovement {
 
 /** Follows the watcher from here on. Throws SyscallError or KernelError; nothing stays open then. */
 export async function openMovement(
-  platform: Platform,
+  ground: Pick<ServiceGround, "names" | "log" | "drop">,
   watcher: NetworkWatcher,
   homeAgent: HomeAgentAddresses,
 ): Promise<OpenMovement> {
-  const { names } = platform.kernel;
+  const { names } = ground;
   const opened: { close(): void }[] = [];
   const closeAll = (): void => {
     for (const one of opened.splice(0)) one.close();
@@ -30,7 +30,7 @@ export async function openMovement(
     const neighbours = await NeighbourWatch.open({
       openTransport,
       setTimer,
-      onError: (error) => platform.log.warn({ event: "neighbours.unread", reason: String(error) }),
+      onError: (error) => ground.log.warn({ event: "neighbours.unread", reason: String(error) }),
     });
     opened.push(neighbours);
     const frames = PacketSocket.open({ type: "dgram" });
@@ -57,7 +57,7 @@ export async function openMovement(
             onError: () => undefined, // ignored: an answer that was lost is asked for again
           });
         } catch (error) {
-          platform.log.debug({ event: "socket.error", what: "ARP", reason: String(error) });
+          ground.log.debug({ event: "socket.error", what: "ARP", reason: String(error) });
         }
       }
     };
@@ -75,8 +75,8 @@ export async function openMovement(
         },
         hearArp,
         linkLayerAddress: (index, address) => neighbours.linkLayerAddress(index, address),
-        drop: (detail) => platform.drop("malformed", detail),
-        report: ({ event, detail }) => platform.log.info({ event, ...detail }),
+        drop: (detail) => ground.drop("malformed", detail),
+        report: ({ event, detail }) => ground.log.info({ event, ...detail }),
       },
       homeAgent,
       watcher.view,

@@ -54,6 +54,13 @@ export interface SignallingPorts {
   injectIntoTun(packet: Uint8Array): void;
 }
 
+/** Where the sockets bring what they receive. */
+export interface SignallingReceiver {
+  receiveUdp(packet: UdpPacket): void;
+  receiveTun(packet: Uint8Array): void;
+  receiveMobilityHeader(packet: MobilityHeaderIn): void;
+}
+
 export interface SignallingSite {
   /** Our own inner address: the home agent's address, or the mobile node's home address. */
   readonly self: Ipv6Address;
@@ -68,6 +75,8 @@ export interface SignallingSite {
 }
 
 export interface SignallingListener {
+  /** Where several listen for one address: whether this message is for it. Absent: all are. */
+  takes?(message: MobilityMessage): boolean;
   onMessage(message: MobilityMessage, arrival: Arrival): void;
   onDrop(reason: DropReason, detail: string): void;
 }
@@ -99,7 +108,7 @@ const LARGEST_SIGNALLING_PACKET = 1500;
  */
 const LABELS = { incoming: 1 << 12, outgoing: 1 << 16 } as const;
 
-export class Signalling {
+export class Signalling implements SignallingReceiver {
   readonly #site: SignallingSite;
   readonly #ports: SignallingPorts;
   readonly #listener: SignallingListener;

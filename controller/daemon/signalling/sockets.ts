@@ -9,7 +9,7 @@ import { isSyscallError, type SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import type { KernelNames } from "../../kernel/codec.js";
 import { tunDeviceRefusal } from "../preflight.js";
-import type { MobilityHeaderOut, Signalling, SignallingPorts, UdpPacket } from "./signalling.js";
+import type { MobilityHeaderOut, SignallingPorts, SignallingReceiver, UdpPacket } from "./signalling.js";
 
 export interface SignallingSocketOptions {
   readonly tunDevice: string;
@@ -88,7 +88,7 @@ export class SignallingSockets implements SignallingPorts {
   }
 
   /** Starts receiving. The TUN device must be up, or what is injected is lost. */
-  listen(signalling: Signalling): void {
+  listen(signalling: SignallingReceiver): void {
     const { onError } = this.#options;
     this.#mobilityHeader.listen({
       onPackets: (packets) => {

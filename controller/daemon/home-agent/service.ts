@@ -1,0 +1,335 @@
+/** The home agent at work: its machine, its plan and its home link tied together. All decisions are the machine's. */
+import type { HomeAgentConfig } from "../../../schemas/config.js";
+import type { BindingDocument } from "../../../schemas/control.js";
+import { type IpAddress, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
+import { exhaustive } from "../../base/result.js";
+import { homeAgentOwner } from "../../plan/home-agent/owner.js";
+import { planBinding, planHomeAgentSite } from "../../plan/home-agent/plan.js";
+import { type KernelObject, objectKey } from "../../plan/objects/objects.js";
+import type { ObjectOwner } from "../../plan/owner.js";
+import { RequestIds, TUNNEL_PURPOSES } from "../../plan/security/request-ids.js";
+import { planSubscriberSecurity } from "../../plan/security/subscriber.js";
+import { parkedAssociations } from "../../plan/security/tunnel-associations.js";
+import { DIRECT_MARK, type HomeAgentPlanSite, TUN_DEVICE } from "../../plan/site.js";
+import { viewOf } from "../../protocol/mip6/home-agent/binding-cache.js";
+import type { HomeAgentEffect, HomeAgentInput } from "../../protocol/mip6/home-agent/inputs.js";
+import {
+  bindingViews,
+  dataPaths,
+  HomeAgentState,
+  lookup,
+  nextDeadline,
+  step,
+} from "../../protocol/mip6/home-agent/machine.js";
+import type { HomeAgentSite } from "../../protocol/mip6/home-agent/site.js";
+import type { DataPath } from "../../protocol/mip6/inputs.js";
+import type { GroupResult } from "../../reconcile/reconciler.js";
+import type { OpenHomeLink } from "../home-link/sockets.js";
+import { setTimer } from "../kernel.js";
+import { MachineLoop, monotonicNow } from "../machine-loop.js";
+import type { RoleKeys } from "../role-keys.js";
+import { staticSecurity } from "../security/static-keys.js";
+import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
+import { homeAgentPlanSite, homeAgentSite } from "../sites.js";
+import { StatusLine } from "../supervisor.js";
+import { HomeAgentKeys, securityGroup } from "./keys.js";
+import { ParkedNodes } from "./parked-nodes.js";
+
+export interface HomeAgentParts {
+  readonly config: HomeAgentConfig;
+  readonly keys: RoleKeys;
+  readonly ground: ServiceGround;
+  readonly home: OpenHomeLink;
+}
+
+export class HomeAgentService implements Service {
+  static readonly serviceName = "home-agent";
+  readonly name = HomeAgentService.serviceName;
+  readonly addresses: readonly IpAddress[];
+  readonly views: ServiceViews;
+  readonly #config: HomeAgentConfig;
+  readonly #keys: RoleKeys["keys"];
+  readonly #ground: ServiceGround;
+  readonly #home: OpenHomeLink;
+  readonly #site: HomeAgentSite;
+  readonly #planSite: HomeAgentPlanSite;
+  readonly #state: HomeAgentState;
+  readonly #loop: MachineLoop<HomeAgentInput, HomeAgentEffect>;
+  readonly #parked: ParkedNodes;
+  readonly #status = new StatusLine(setTimer);
+  readonly #ids: RequestIds;
+  /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
+  readonly #paths = new Map<Ipv6Address, DataPath>();
+  readonly #ownIpv4 = new Map<IpAddress, Ipv6Address>();
+  #siteObjects: readonly KernelObject[] = [];
+  #siteKeys: ReadonlySet<string> = new Set();
+  #ikeKeys: HomeAgentKeys | undefined;
+
+  /** Throws MobilityError. */
+  static async open(parts: HomeAgentParts): Promise<HomeAgentService> {
+    const service = new HomeAgentService(parts);
+    const { config, keys, ground } = parts;
+    if (config.security.method === "ikev2" && keys.credentials !== undefined)
+      service.#ikeKeys = await HomeAgentKeys.open(
+        config,
+        config.security,
+        keys.credentials,
+        service.#planSite,
+        ground,
+        (homeAddress) => service.#replan(homeAddress),
+      );
+    return service;
+  }
+
+  private constructor({ config, keys, ground, home }: HomeAgentParts) {
+    this.#config = config;
+    this.#keys = keys.keys;
+    this.#ground = ground;
+    this.#home = home;
+    this.#site = homeAgentSite(config);
+    this.#planSite = homeAgentPlanSite(config);
+    this.#state = new HomeAgentState(this.#site);
+    this.#ids = new RequestIds(this.#site.subscribers.keys(), this.#planSite.negotiated?.slots ?? new Map());
+    for (const { homeAddress, ipv4HomeAddress } of config.subscribers)
+      if (ipv4HomeAddress !== undefined) this.#ownIpv4.set(ipv4HomeAddress, homeAddress);
+    this.addresses = Object.values(this.#site.addresses).filter((address) => address !== undefined);
+    this.#parked = new ParkedNodes(
+      (homeAddress) => this.#parkedObjects(homeAddress),
+      (homeAddress, objects) => ground.groups.setGroup(parkedGroup(homeAddress), objects, 1),
+    );
+    this.#loop = new MachineLoop<HomeAgentInput, HomeAgentEffect>(
+      { step: (input, now) => step(this.#state, input, now), nextDeadline: () => nextDeadline(this.#state) },
+      { kind: "timer" },
+      {
+        perform: (effect) => this.#perform(effect),
+        flush: () => ground.flush(),
+        turnEnded: () => this.#turnEnded(),
+      },
+    );
+    this.views = this.#viewsOf();
+  }
+
+  prepare(): ReadonlyMap<string, readonly KernelObject[]> {
+    this.#siteObjects = planHomeAgentSite(this.#planSite);
+    this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
+    const groups = new Map<string, readonly KernelObject[]>([[SITE_GROUP, this.#siteObjects]]);
+    for (const homeAddress of this.#site.subscribers.keys()) {
+      const objects = this.#securityObjects(homeAddress);
+      if (objects !== undefined) groups.set(securityGroup(homeAddress), objects);
+    }
+    // What was bound before a restart is wanted together with the site, so that its objects are adopted and not made anew.
+    const bindings = [...this.#ground.records.entries()].map(([, { record, writtenAt }]) => ({
+      record,
+      ageSeconds: Math.max(0, Date.now() - writtenAt) / 1000,
+    }));
+    for (const effect of step(this.#state, { kind: "restore", bindings }, monotonicNow())) this.#perform(effect);
+    // So are the numbers of associations of nodes that are at home.
+    for (const homeAddress of this.#site.subscribers.keys())
+      if (!this.#paths.has(homeAddress)) this.#parked.update(homeAddress);
+    return groups;
+  }
+
+  listen(): void {
+    this.#ground.listen(
+      {
+        self: this.#site.addresses.ipv6,
+        // The policies of every subscriber want ESP, whoever has given the keys.
+        isProtected: (source) =>
+          this.#site.subscribers.has(source) && (this.#ikeKeys !== undefined || this.#keys.has(source)),
+        tunDevice: TUN_DEVICE,
+        directMark: DIRECT_MARK,
+      },
+      {
+        onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),
+        onDrop: (reason, detail) => this.#ground.drop(reason, detail),
+      },
+    );
+  }
+
+  begin(): void {
+    this.#ikeKeys?.management.start();
+    this.#loop.push({ kind: "timer" });
+    this.#ground.log.info({ event: "bindings.restored", count: [...dataPaths(this.#state)].length });
+  }
+
+  onGroupResult({ group, revision, failure }: GroupResult): void {
+    const homeAddress = homeAddressOfGroup(group);
+    if (homeAddress === undefined) {
+      if (failure !== undefined) this.#ground.log.error({ event: "object.failed", group, reason: failure.message });
+      return;
+    }
+    if (failure !== undefined) {
+      this.#ground.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
+      this.#parked.update(homeAddress);
+    } else if (this.#paths.get(homeAddress)?.revision === revision) {
+      this.#parked.bound(homeAddress);
+    }
+    this.#loop.push({
+      kind: "programmed",
+      homeAddress,
+      revision,
+      ...(failure !== undefined && { failure: failure.message }),
+    });
+  }
+
+  onLoss(object: KernelObject): void {
+    this.#ikeKeys?.management.lost(object);
+  }
+
+  objectsOf(homeAddress: Ipv6Address): readonly KernelObject[] {
+    return this.#groupsOf(homeAddress).flatMap(({ objects }) => objects);
+  }
+
+  ownerOf(object: KernelObject): ObjectOwner | undefined {
+    if (this.#siteKeys.has(objectKey(object))) return { kind: "site" };
+    return homeAgentOwner(object, {
+      ids: this.#ids,
+      homePrefixes: this.#site.homePrefixes,
+      nodeAt: (address) => this.views.nodeAt(address),
+    });
+  }
+
+  abandon(): void {
+    this.#loop.close();
+    this.#status.close();
+    this.#ikeKeys?.management.close();
+    this.#home.close();
+  }
+
+  async close(): Promise<void> {
+    this.#loop.close();
+    this.#status.close();
+    await this.#ikeKeys?.close();
+    this.#home.close();
+  }
+
+  #turnEnded(): void {
+    this.#ground.groups.commit();
+    this.#status.tell(`${this.#config.subscribers.length} subscribers, ${this.#state.cache.size} bindings`);
+  }
+
+  #perform(effect: HomeAgentEffect): void {
+    const { groups, records } = this.#ground;
+    switch (effect.kind) {
+      case "send":
+        return this.#ground.send(effect);
+      case "notify":
+        return this.#ground.notify(effect);
+      case "drop":
+        return this.#ground.drop(effect.reason, effect.detail);
+      case "journal":
+        return records.append(effect.key, effect.record);
+      case "announce": {
+        const device = effect.device ?? this.#config.homeAgent.homeLink.interface;
+        return device === undefined ? undefined : this.#home.link.announce(device, effect.addresses, effect.router);
+      }
+      case "dad":
+        return this.#probe(effect.homeAddress, effect.address);
+      case "data-path":
+        // With the first reception of ESP in UDP the kernel tells anew where it comes from.
+        if (!receivesInUdp(this.#paths.get(effect.path.homeAddress)))
+          this.#ikeKeys?.forgetMappings(effect.path.homeAddress);
+        this.#paths.set(effect.path.homeAddress, effect.path);
+        return this.#plan(effect.path);
+      case "key-management-moved":
+        return this.#ikeKeys?.moved(effect);
+      case "data-path-removed":
+        this.#paths.delete(effect.homeAddress);
+        this.#parked.unbound(effect.homeAddress);
+        return groups.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
+      default:
+        return exhaustive(effect);
+    }
+  }
+
+  #probe(homeAddress: Ipv6Address, address: Ipv6Address): void {
+    const device = this.#config.homeAgent.homeLink.interface;
+    const done = (conflict: boolean): void =>
+      this.#loop.push({ kind: "dad-completed", homeAddress, address, conflict });
+    return device === undefined ? done(false) : this.#home.link.probe(device, address, done);
+  }
+
+  #plan(path: DataPath): void {
+    this.#ground.groups.setGroup(bindingGroup(path.homeAddress), this.#bindingObjects(path), path.revision);
+  }
+
+  #replan(homeAddress: Ipv6Address): void {
+    const path = this.#paths.get(homeAddress);
+    if (path !== undefined) this.#plan(path);
+    this.#parked.update(homeAddress);
+  }
+
+  #groupsOf(homeAddress: Ipv6Address): readonly PlannedGroup[] {
+    const { groups } = this.#ground;
+    const path = this.#paths.get(homeAddress);
+    const planned = (group: string, objects: readonly KernelObject[]): PlannedGroup => ({
+      objects,
+      state: groups.stateOf(group),
+    });
+    return [
+      planned(bindingGroup(homeAddress), path === undefined ? [] : this.#bindingObjects(path)),
+      planned(securityGroup(homeAddress), this.#securityObjects(homeAddress) ?? []),
+      planned(parkedGroup(homeAddress), this.#parked.objects(homeAddress)),
+    ];
+  }
+
+  #bindingObjects(path: DataPath): readonly KernelObject[] {
+    return planBinding(path, this.#planSite, this.#ikeKeys?.protection(path.homeAddress));
+  }
+
+  /** Undefined without keys. */
+  #securityObjects(homeAddress: Ipv6Address): readonly KernelObject[] | undefined {
+    if (this.#ikeKeys !== undefined)
+      return this.#site.subscribers.has(homeAddress) ? this.#ikeKeys.planSubscriber(homeAddress) : undefined;
+    const keys = this.#keys.get(homeAddress);
+    return keys && planSubscriberSecurity(homeAddress, keys, this.#planSite);
+  }
+
+  #parkedObjects(homeAddress: Ipv6Address): readonly KernelObject[] {
+    const associations = this.#ikeKeys?.protection(homeAddress).associations ?? {};
+    return TUNNEL_PURPOSES.flatMap((purpose) =>
+      parkedAssociations(homeAddress, purpose, associations[purpose], this.#planSite.negotiated?.slots),
+    );
+  }
+
+  #viewsOf(): ServiceViews {
+    const state = this.#state;
+    const { subscribers, addresses } = this.#site;
+    return {
+      *bindings() {
+        for (const view of bindingViews(state, monotonicNow())) yield bindingDocument(view);
+      },
+      readiness: () => null,
+      binding: (address) => {
+        const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
+        return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));
+      },
+      plan: (homeAddress) => this.#groupsOf(homeAddress),
+      nodes: () => subscribers.keys(),
+      nodeAt: (address) => {
+        const own = isIpv4(address) ? this.#ownIpv4.get(address) : subscribers.get(address)?.homeAddress;
+        return own ?? lookup(state, address)?.homeAddress;
+      },
+      security: (nodes) => {
+        const objects = (node: Ipv6Address) => this.objectsOf(node);
+        return this.#ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [addresses.ipv6]);
+      },
+    };
+  }
+}
+
+const BINDING = "binding ";
+const bindingGroup = (homeAddress: Ipv6Address): string => `${BINDING}${homeAddress}`;
+const parkedGroup = (homeAddress: Ipv6Address): string => `parked ${homeAddress}`;
+
+/** The home address of a binding's group; undefined for other groups. */
+function homeAddressOfGroup(group: string): Ipv6Address | undefined {
+  return group.startsWith(BINDING) ? (group.slice(BINDING.length) as Ipv6Address) : undefined;
+}
+
+const receivesInUdp = (path: DataPath | undefined): boolean =>
+  path?.ingress.some(({ format }) => format === "udp") === true;
+
+function bindingDocument(view: ReturnType<typeof viewOf>): BindingDocument {
+  return { ...view, acceptedFrom: [...view.acceptedFrom] };
+}

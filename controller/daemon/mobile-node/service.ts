@@ -1,0 +1,377 @@
+/** The mobile node at work: its machine, its plan and the network watcher tied together. All decisions are the machine's. */
+import type { MobileNodeConfig } from "../../../schemas/config.js";
+import type { BindingDocument } from "../../../schemas/control.js";
+import { InvariantError } from "../../base/errors.js";
+import type { IpAddress, Ipv6Address } from "../../base/ip.js";
+import { exhaustive } from "../../base/result.js";
+import { elapsed } from "../../base/time.js";
+import type { NodeKeys } from "../../config/config.js";
+import { mobileNodeOwner } from "../../plan/mobile-node/owner.js";
+import { planMobileNode, planMobileNodeSite } from "../../plan/mobile-node/plan.js";
+import { type KernelObject, objectKey } from "../../plan/objects/objects.js";
+import type { ObjectOwner } from "../../plan/owner.js";
+import { DIRECT_MARK, type MobileNodePlanSite, TUN_DEVICE, TUN_MARK } from "../../plan/site.js";
+import {
+  initialMobileNode,
+  type MobileNodeDataPath,
+  type MobileNodeEffect,
+  type MobileNodeInput,
+  type MobileNodeState,
+  nextDeadline,
+  step,
+} from "../../protocol/mip6/mobile-node/machine.js";
+import { readinessOf } from "../../protocol/mip6/mobile-node/readiness.js";
+import type { NetworkView } from "../../protocol/movement/network-view.js";
+import type { GroupResult } from "../../reconcile/reconciler.js";
+import type { OpenHomeLink } from "../home-link/sockets.js";
+import { setTimer } from "../kernel.js";
+import { MachineLoop, monotonicNow } from "../machine-loop.js";
+import type { RoleKeys } from "../role-keys.js";
+import { staticSecurity } from "../security/static-keys.js";
+import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
+import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
+import { StatusLine } from "../supervisor.js";
+import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
+import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
+import type { Movement } from "./movement.js";
+import type { OpenMovement } from "./movement-sockets.js";
+import { sendNothing } from "./opening.js";
+import { ReadinessReport } from "./readiness-report.js";
+
+/** The machine's network: kernel/watch.ts, or one that is played. */
+export interface NetworkSource {
+  readonly view: NetworkView;
+  onView(listener: (view: NetworkView) => void): void;
+  close(): void;
+}
+
+export interface MobileNodeParts {
+  readonly config: MobileNodeConfig;
+  readonly keys: RoleKeys;
+  readonly ground: ServiceGround;
+  readonly home: OpenHomeLink;
+  /** As it is configured. */
+  readonly network: NetworkSource;
+  /** What is believed of it. */
+  readonly movement: Pick<OpenMovement, "close"> & { readonly movement: MovementSource };
+}
+
+/** Movement detection: movement.ts, or one that is played. */
+export type MovementSource = Pick<Movement, "view" | "onView" | "give">;
+
+export class MobileNodeService implements Service {
+  static readonly serviceName = "mobile-node";
+  readonly name = MobileNodeService.serviceName;
+  readonly addresses: readonly IpAddress[];
+  readonly views: ServiceViews;
+  readonly #config: MobileNodeConfig;
+  readonly #homeAddress: Ipv6Address;
+  readonly #keys: NodeKeys | undefined;
+  readonly #ground: ServiceGround;
+  readonly #home: OpenHomeLink;
+  readonly #network: NetworkSource;
+  readonly #movement: MovementSource;
+  readonly #closeMovement: () => void;
+  readonly #networks: LocalNetworksKeeper;
+  readonly #status = new StatusLine(setTimer);
+  readonly #readiness: ReadinessReport;
+  readonly #planSite: MobileNodePlanSite;
+  readonly #siteObjects: readonly KernelObject[];
+  readonly #siteKeys: ReadonlySet<string>;
+  readonly #loop: MachineLoop<MobileNodeInput, MobileNodeEffect>;
+  readonly #group: string;
+  #state: MobileNodeState;
+  #path: MobileNodeDataPath | undefined;
+  #ikeKeys: MobileNodeKeys | undefined;
+  #stopped: (() => void) | undefined;
+  /** An acceptance of this turn has nobody shown yet where its way leads. */
+  #opening = false;
+
+  /** Throws MobilityError. */
+  static async open(parts: MobileNodeParts): Promise<MobileNodeService> {
+    const service = new MobileNodeService(parts);
+    const { config, keys, ground } = parts;
+    if (config.security.method === "ikev2" && keys.credentials !== undefined)
+      service.#ikeKeys = await MobileNodeKeys.open(
+        config,
+        config.security,
+        keys.credentials,
+        service.#planSite,
+        ground,
+        {
+          replan: () => {
+            if (service.#path !== undefined) service.#plan(service.#path);
+          },
+          onFailure: (failure) => service.#loop.push({ kind: "security", ready: false, failure }),
+        },
+      );
+    return service;
+  }
+
+  private constructor({ config, keys, ground, home, network, movement }: MobileNodeParts) {
+    const { homeAddress, ipv4HomeAddress } = config.mobileNode;
+    this.#config = config;
+    this.#homeAddress = homeAddress;
+    this.#keys = keys.keys.get(homeAddress);
+    if (this.#keys === undefined && keys.credentials === undefined)
+      throw new InvariantError(`no keys for ${homeAddress}`);
+    this.#ground = ground;
+    this.#home = home;
+    this.#network = network;
+    this.#movement = movement.movement;
+    this.#closeMovement = () => movement.close();
+    this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
+    this.#group = `binding ${homeAddress}`;
+    const site = mobileNodeSite(config);
+    this.#planSite = mobileNodePlanSite(config);
+    this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
+    this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
+    this.#networks = new LocalNetworksKeeper({
+      site,
+      planSite: this.#planSite,
+      view: network.view,
+      reconciler: ground.groups,
+      later: (wait, run) => void setTimer(wait * 1000, run),
+    });
+    this.#readiness = new ReadinessReport(homeAddress, {
+      note: (event) => ground.note(event),
+      tellSupervisor: (text) => this.#status.tell(text),
+    });
+    this.#state = initialMobileNode(site);
+    this.#loop = new MachineLoop<MobileNodeInput, MobileNodeEffect>(
+      { step: (input, now) => this.#step(input, now), nextDeadline: () => nextDeadline(this.#state) },
+      { kind: "timer" },
+      {
+        perform: (effect) => this.#perform(effect),
+        flush: () => ground.flush(),
+        turnEnded: () => this.#turnEnded(),
+      },
+    );
+    this.views = this.#viewsOf();
+  }
+
+  prepare(): ReadonlyMap<string, readonly KernelObject[]> {
+    for (const [key, { record, writtenAt }] of this.#ground.records.entries()) {
+      if (key !== this.#homeAddress) continue;
+      const ageSeconds = Math.max(0, Date.now() - writtenAt) / 1000;
+      for (const effect of this.#step({ kind: "restore", record, ageSeconds })) this.#perform(effect);
+    }
+    // The first view decides on the first data path; both are wanted together with the site, so that a restart adopts what is there.
+    for (const effect of this.#step({ kind: "network", view: this.#movement.view })) this.#perform(effect);
+    const groups = new Map([[SITE_GROUP, this.#siteObjects]]);
+    if (this.#ikeKeys !== undefined) groups.set(NODE_SECURITY_GROUP, this.#ikeKeys.plan());
+    return groups;
+  }
+
+  listen(): void {
+    const { homeAgent } = this.#config.mobileNode;
+    this.#ground.listen(
+      {
+        self: this.#homeAddress,
+        isProtected: (source) => source === homeAgent.ipv6,
+        tunDevice: TUN_DEVICE,
+        tunMark: TUN_MARK,
+        directMark: DIRECT_MARK,
+      },
+      {
+        onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),
+        onDrop: (reason, detail) => this.#ground.drop(reason, detail),
+      },
+    );
+    // What is configured on a link decides what is local, whatever network the link is in.
+    this.#network.onView((view) => {
+      this.#networks.see(view);
+      this.#ground.groups.commit();
+    });
+    this.#movement.onView((view) => this.#loop.push({ kind: "network", view }));
+  }
+
+  begin(): void {
+    this.#loop.push({ kind: "network", view: this.#movement.view });
+    if (this.#ikeKeys?.complete === true) this.#loop.push({ kind: "security", ready: true });
+    this.#ikeKeys?.management.start();
+  }
+
+  onGroupResult({ group, revision, failure }: GroupResult): void {
+    const { log } = this.#ground;
+    if (group === NODE_SECURITY_GROUP && this.#ikeKeys !== undefined) {
+      if (failure !== undefined) log.error({ event: "object.failed", reason: failure.message });
+      this.#loop.push({ kind: "security", ready: failure === undefined && this.#ikeKeys.complete });
+    }
+    if (group === NETWORKS_GROUP) {
+      if (failure !== undefined) log.warn({ event: "object.failed", reason: failure.message });
+      this.#networks.answered(revision, failure !== undefined);
+    }
+    if (group !== this.#group) return;
+    const homeAddress = this.#homeAddress;
+    if (failure !== undefined) log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
+    this.#loop.push({
+      kind: "programmed",
+      homeAddress,
+      revision,
+      ...(failure !== undefined && { failure: failure.message }),
+    });
+  }
+
+  onLoss(object: KernelObject): void {
+    this.#ikeKeys?.management.lost(object);
+  }
+
+  objectsOf(homeAddress: Ipv6Address): readonly KernelObject[] {
+    return this.#groupsOf(homeAddress).flatMap(({ objects }) => objects);
+  }
+
+  ownerOf(object: KernelObject): ObjectOwner | undefined {
+    if (this.#siteKeys.has(objectKey(object))) return { kind: "site" };
+    return mobileNodeOwner(object, this.#homeAddress);
+  }
+
+  abandon(): void {
+    this.#loop.close();
+    this.#status.close();
+    this.#ikeKeys?.management.close();
+    this.#closeMovement();
+    this.#network.close();
+    this.#home.close();
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+      this.#loop.push({ kind: "stop" });
+    });
+    this.#loop.close();
+    this.#status.close();
+    await this.#ikeKeys?.close();
+    this.#closeMovement();
+    this.#network.close();
+    this.#home.close();
+  }
+
+  #step(input: MobileNodeInput, now = monotonicNow()): readonly MobileNodeEffect[] {
+    const next = step(this.#state, input, now);
+    this.#state = next.state;
+    return next.effects;
+  }
+
+  #perform(effect: MobileNodeEffect): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#ground.send(effect);
+      case "notify":
+        this.#opening ||= effect.event.event === "registration.completed";
+        return this.#ground.notify(effect);
+      case "drop":
+        return this.#ground.drop(effect.reason, effect.detail);
+      case "journal":
+        return this.#ground.records.append(effect.key, effect.record);
+      case "announce":
+        return effect.device === undefined
+          ? undefined
+          : this.#home.link.announce(effect.device, effect.addresses, effect.router);
+      case "data-path":
+        this.#path = effect.path;
+        if (effect.path.mode === "home") this.#ikeKeys?.rest();
+        this.#networks.follow(effect.path);
+        return this.#plan(effect.path);
+      case "secure":
+        return this.#ikeKeys?.secure(effect.careOf);
+      case "key-management":
+        return this.#ikeKeys?.accepted(effect.careOf, effect.moved);
+      case "unanswered":
+        return this.#movement.give(effect);
+      case "stopped":
+        return this.#stopped?.();
+      default:
+        return exhaustive(effect);
+    }
+  }
+
+  #turnEnded(): void {
+    const { groups } = this.#ground;
+    groups.commit();
+    this.#readiness.look(this.#state);
+    if (!this.#opening) return;
+    this.#opening = false;
+    void groups.settled().then(() => this.#openWay());
+  }
+
+  /** A stateful firewall lets protocols 4 and 41 in when it has seen them go out; UDP and ESP it has seen by the update. */
+  #openWay(): void {
+    const { registration, site } = this.#state;
+    const { homeAgent, profile } = this.#planSite;
+    if (registration === undefined || registration.format === "udp" || profile.protection === "esp") return;
+    sendNothing(site.homeAddress, homeAgent.ipv6);
+    if (registration.ipv4HomeAddress !== undefined && homeAgent.ipv4 !== undefined)
+      sendNothing(registration.ipv4HomeAddress, homeAgent.ipv4);
+  }
+
+  #plan(path: MobileNodeDataPath): void {
+    this.#ground.groups.setGroup(this.#group, this.#pathObjects(path), path.revision);
+  }
+
+  #pathObjects(path = this.#path): readonly KernelObject[] {
+    if (path === undefined) return [];
+    return [
+      ...planMobileNode(path, this.#planSite, this.#ikeKeys?.associations),
+      ...(this.#ikeKeys?.ikeWay(path) ?? []),
+    ];
+  }
+
+  #groupsOf(homeAddress: Ipv6Address): readonly PlannedGroup[] {
+    if (homeAddress !== this.#homeAddress) return [];
+    const { groups } = this.#ground;
+    const all = new Map([
+      [this.#group, this.#pathObjects()],
+      [NODE_SECURITY_GROUP, this.#ikeKeys?.plan() ?? []],
+      [NETWORKS_GROUP, this.#networks.objects],
+    ]);
+    return [...all].map(([group, objects]) => ({ objects, state: groups.stateOf(group) }));
+  }
+
+  #viewsOf(): ServiceViews {
+    const homeAddress = this.#homeAddress;
+    const isOurs = (address: IpAddress): boolean => this.addresses.includes(address);
+    return {
+      nodes: () => [homeAddress],
+      nodeAt: (address) => (isOurs(address) ? homeAddress : undefined),
+      bindings: () => [bindingDocument(this.#state)],
+      readiness: () => readinessOf(this.#state).state,
+      binding: (address) => (isOurs(address) ? bindingDocument(this.#state) : undefined),
+      plan: (node) => this.#groupsOf(node),
+      security: (nodes) => {
+        // What protects the node's updates stands in the site.
+        const objects = (node: Ipv6Address) => [...this.objectsOf(node), ...this.#siteObjects];
+        return this.#ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [homeAddress]);
+      },
+    };
+  }
+}
+
+/** The mobile node's registration in the shape of a binding: the endpoint is its own end. */
+function bindingDocument({ site, registration, path, phase }: MobileNodeState): BindingDocument {
+  const endpoint =
+    registration === undefined ? null : { format: registration.format, address: registration.careOf.address };
+  return {
+    homeAddress: site.homeAddress,
+    ipv4HomeAddress: registration?.ipv4HomeAddress ?? null,
+    state: phase,
+    endpoint: endpoint === null ? null : localEndpoint(endpoint),
+    acceptedFrom: (path?.path.ingress ?? []).map(localEndpoint),
+    sequence: registration?.sequence ?? null,
+    lifetimeSeconds: registration?.lifetime ?? null,
+    remainingSeconds: registration === undefined ? null : Math.max(0, elapsed(monotonicNow(), registration.expiresAt)),
+    profile: "default",
+    revision: path?.path.revision ?? 0,
+  };
+}
+
+function localEndpoint({
+  format,
+  address,
+}: {
+  readonly format: "ipv6" | "ipv4" | "udp";
+  readonly address: string;
+}): NonNullable<BindingDocument["endpoint"]> {
+  return format === "udp" ? { format, address, port: 4191 } : { format, address };
+}

@@ -1,0 +1,99 @@
+/**
+ * What stands on a platform: a service is one machine with its plan, its sockets and its views. Several stand side by side (a second
+ * protocol at one home agent, a correspondent in a mobile node); the platform brings each what is addressed to it.
+ */
+import type { BindingDocument, SecurityDocument, StatusDocument } from "../../schemas/control.js";
+import type { IpAddress, Ipv6Address } from "../base/ip.js";
+import type { KernelNames } from "../kernel/codec.js";
+import type { InterfaceNames } from "../kernel/names.js";
+import type { MoveAnnouncement } from "../kernel/xfrm/migrate.js";
+import type { Logger } from "../log.js";
+import type { KernelObject } from "../plan/objects/objects.js";
+import type { ObjectOwner } from "../plan/owner.js";
+import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
+import type { GroupResult } from "../reconcile/reconciler.js";
+import type { Counters } from "../store/events.js";
+import type { JournalEntry, JournalRecord } from "../store/journal.js";
+import type { GroupState, ServiceGroups } from "./groups.js";
+import type { SignallingListener, SignallingSite } from "./signalling/signalling.js";
+
+/** The group of what all of a service's nodes share. */
+export const SITE_GROUP = "site";
+
+/** Objects that stand and fall together, and whether the kernel has them. */
+export interface PlannedGroup {
+  readonly objects: readonly KernelObject[];
+  readonly state: GroupState;
+}
+
+/** What a service shows of its machine. */
+export interface ServiceViews {
+  bindings(): Iterable<BindingDocument>;
+  /** Of the node with this IPv6 or IPv4 home address. */
+  binding(address: IpAddress): BindingDocument | undefined;
+  /** What it wants of the kernel for this node; empty for a node that is not its own. */
+  plan(homeAddress: Ipv6Address): readonly PlannedGroup[];
+  /** Home addresses of all nodes, bound or not. */
+  nodes(): Iterable<Ipv6Address>;
+  /** Of the node with this IPv6 or IPv4 home address. */
+  nodeAt(address: IpAddress): Ipv6Address | undefined;
+  /** Of its own nodes alone. */
+  security(nodes: readonly Ipv6Address[]): Promise<SecurityDocument>;
+  /** Of a mobile node; null at a home agent. */
+  readiness(): StatusDocument["readiness"];
+}
+
+/** In the order of its life; the platform calls, and calls nothing before what stands above it. */
+export interface Service {
+  /** No two on one platform have the same. */
+  readonly name: string;
+  /** Of ours, that it serves: for people. */
+  readonly addresses: readonly IpAddress[];
+  readonly views: ServiceViews;
+  /** Takes up what the journal kept. Returned are the groups without which it cannot work. */
+  prepare(): ReadonlyMap<string, readonly KernelObject[]>;
+  /** The kernel has all that services cannot do without: from here on messages come in. */
+  listen(): void;
+  /** Everything is open, and the machine is set going. */
+  begin(): void;
+  /** The kernel's answer for one of its groups. */
+  onGroupResult(result: GroupResult): void;
+  /** Somebody else has taken an object of its own out of the kernel that cannot be made again. */
+  onLoss(object: KernelObject): void;
+  /** The objects that it wants for this node. */
+  objectsOf(homeAddress: Ipv6Address): readonly KernelObject[];
+  /** Whose the object is; undefined: none that this service would want. */
+  ownerOf(object: KernelObject): ObjectOwner | undefined;
+  /** Closes what it opened, whatever it was about. */
+  abandon(): void;
+  /** Takes leave of its peers where that is the role's duty, and ends the machine. The kernel keeps what it has. */
+  close(): Promise<void>;
+}
+
+/** Its part of the journal. */
+export interface ServiceRecords {
+  /** The last one of each key. */
+  entries(): Iterable<readonly [key: string, entry: JournalEntry]>;
+  /** null forgets the key. Durable after the next `flush`. */
+  append(key: string, record: JournalRecord | null): void;
+}
+
+/** What a service finds under its feet. */
+export interface ServiceGround {
+  readonly log: Logger;
+  readonly names: KernelNames & Pick<InterfaceNames, "identity">;
+  /** Failed negotiations of keys. */
+  readonly negotiation: Counters;
+  readonly groups: ServiceGroups;
+  readonly records: ServiceRecords;
+  /** Tells the IKE daemon where SAs lie now. Rejects with KernelError. */
+  announceMove(moves: readonly MoveAnnouncement[]): Promise<void>;
+  /** Messages to `site.self` come to the listener, unless an earlier one takes them. */
+  listen(site: SignallingSite, listener: SignallingListener): void;
+  send(effect: SendEffect): void;
+  notify(effect: NotifyEffect): void;
+  note(event: ProtocolEvent): void;
+  drop(reason: DropReason, detail: string): void;
+  /** Writes what was appended to the journal; undefined if there is nothing. Never rejects. */
+  flush(): Promise<void> | undefined;
+}

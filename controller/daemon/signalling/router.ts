@@ -1,0 +1,78 @@
+/** Brings messages to whom they are for, where several services share the signalling sockets: by our address, then by who takes it. */
+import type { Ipv6Address } from "../../base/ip.js";
+import type { SendEffect } from "../../protocol/mip6/inputs.js";
+import { decodeIpv6Packet } from "../../wire/ip/ipv6.js";
+import {
+  type MobilityHeaderIn,
+  Signalling,
+  type SignallingListener,
+  type SignallingPorts,
+  type SignallingReceiver,
+  type SignallingSite,
+  type UdpPacket,
+} from "./signalling.js";
+
+interface Addressee {
+  readonly signalling: Signalling;
+  readonly listeners: SignallingListener[];
+}
+
+export class SignallingRouter implements SignallingReceiver {
+  readonly #ports: SignallingPorts;
+  readonly #bySelf = new Map<Ipv6Address, Addressee>();
+  /** Counts what is for none of them. */
+  #first: Signalling | undefined;
+
+  constructor(ports: SignallingPorts) {
+    this.#ports = ports;
+  }
+
+  /** Of several listeners of one address the first one that takes the message gets it, and the first of all what nobody takes. */
+  add(site: SignallingSite, listener: SignallingListener): void {
+    const present = this.#bySelf.get(site.self);
+    if (present !== undefined) {
+      present.listeners.push(listener);
+      return;
+    }
+    const listeners = [listener];
+    const signalling = new Signalling(site, this.#ports, {
+      onMessage: (message, arrival) => {
+        const taker = listeners.find((one) => one.takes?.(message) ?? true) ?? listener;
+        taker.onMessage(message, arrival);
+      },
+      onDrop: (reason, detail) => listener.onDrop(reason, detail),
+    });
+    this.#bySelf.set(site.self, { signalling, listeners });
+    this.#first ??= signalling;
+  }
+
+  /** That came in where only signalling should. */
+  get payloadOctets(): number {
+    let octets = 0;
+    for (const { signalling } of this.#bySelf.values()) octets += signalling.payloadOctets;
+    return octets;
+  }
+
+  /** Throws what the socket throws. Nothing is sent before somebody listens. */
+  send(effect: SendEffect): void {
+    this.#for(effect.source)?.send(effect);
+  }
+
+  receiveUdp(packet: UdpPacket): void {
+    const inner = this.#bySelf.size > 1 ? decodeIpv6Packet(packet.bytes) : undefined;
+    this.#for(inner?.ok === true ? inner.value.header.destination : undefined)?.receiveUdp(packet);
+  }
+
+  receiveTun(packet: Uint8Array): void {
+    const inner = this.#bySelf.size > 1 ? decodeIpv6Packet(packet) : undefined;
+    this.#for(inner?.ok === true ? inner.value.header.source : undefined)?.receiveTun(packet);
+  }
+
+  receiveMobilityHeader(packet: MobilityHeaderIn): void {
+    this.#for(packet.destination)?.receiveMobilityHeader(packet);
+  }
+
+  #for(self: Ipv6Address | undefined): Signalling | undefined {
+    return (self === undefined ? undefined : this.#bySelf.get(self)?.signalling) ?? this.#first;
+  }
+}

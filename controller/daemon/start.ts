@@ -1,0 +1,43 @@
+/** Starts services on a platform, each step for all of them, and ends them in the reverse order. */
+import type { Platform } from "./platform.js";
+import type { Service, ServiceGround } from "./service.js";
+
+/** Opens one service on the ground it is given. */
+export interface ServiceOpener {
+  readonly name: string;
+  /** What the keys of its journal records begin with; absent: nothing. */
+  readonly recordPrefix?: string;
+  open(ground: ServiceGround): Promise<Service>;
+}
+
+export interface Running {
+  stop(): Promise<void>;
+}
+
+/** Resolves when all of them answer. Throws MobilityError; then everything is closed, the platform too. */
+export async function startServices(platform: Platform, openers: readonly ServiceOpener[]): Promise<Running> {
+  const services: Service[] = [];
+  try {
+    for (const { name, recordPrefix, open } of openers) {
+      const service = await open(platform.ground(name, recordPrefix));
+      services.push(service);
+      platform.attach(service);
+    }
+    await platform.require();
+    platform.reconciler.declareComplete();
+    await platform.reconciler.settled();
+    for (const service of services) service.listen();
+    await platform.serve();
+    for (const service of services) service.begin();
+  } catch (error) {
+    for (const service of services.reverse()) service.abandon();
+    await platform.close();
+    throw error;
+  }
+  return {
+    stop: async () => {
+      for (const service of services.reverse()) await service.close();
+      await platform.close();
+    },
+  };
+}

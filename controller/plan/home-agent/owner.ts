@@ -1,0 +1,83 @@
+/** Whose an object of a home agent is, but for what all nodes share: every object of a node names it, by an address or by a request id. */
+import { type IpAddress, type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix } from "../../base/ip.js";
+import type { KernelObject } from "../objects/objects.js";
+import type { XfrmPolicy, XfrmState } from "../objects/security.js";
+import type { ObjectOwner } from "../owner.js";
+import { type RequestIds, TUNNEL_PURPOSES } from "../security/request-ids.js";
+
+export interface NodeDirectory {
+  readonly ids: RequestIds;
+  readonly homePrefixes: readonly Prefix[];
+  /** The node with this home address of either family. */
+  nodeAt(address: IpAddress): Ipv6Address | undefined;
+}
+
+/** Undefined: an object that belongs to no node of the directory. */
+export function homeAgentOwner(object: KernelObject, nodes: NodeDirectory): ObjectOwner | undefined {
+  switch (object.kind) {
+    case "route":
+      return isHost(object.destination) ? binding(nodes.nodeAt(object.destination.address)) : undefined;
+    case "proxy-neighbour":
+      return binding(nodes.nodeAt(object.address) ?? linkLocalNode(object.address, nodes));
+    case "nft-element":
+      // The inner address is the last field of every set that bindings fill.
+      return binding(addressOf(object.key.at(-1), nodes));
+    case "xfrm-state":
+      return stateOwner(object, nodes);
+    case "xfrm-policy":
+      return policyOwner(object, nodes);
+    case "fou-port":
+    case "link":
+    case "address":
+    case "rule":
+    case "policy-hash":
+    case "nft-table":
+    case "sysctl":
+      return undefined;
+  }
+}
+
+const binding = (homeAddress: Ipv6Address | undefined): ObjectOwner | undefined =>
+  homeAddress && { kind: "binding", homeAddress };
+
+const isHost = ({ address, length }: Prefix): boolean => length === (isIpv4(address) ? 32 : 128);
+
+function addressOf(field: IpAddress | number | undefined, nodes: NodeDirectory): Ipv6Address | undefined {
+  return typeof field === "string" ? nodes.nodeAt(field) : undefined;
+}
+
+/** The L flag: the link-local address has the home address's interface identifier (RFC 6275 §6.1.7). */
+function linkLocalNode(address: IpAddress, { homePrefixes, nodeAt }: NodeDirectory): Ipv6Address | undefined {
+  if (isIpv4(address)) return undefined;
+  for (const { address: network } of homePrefixes) {
+    if (isIpv4(network)) continue;
+    const octets = ipToBytes(network).slice();
+    octets.set(ipToBytes(address).subarray(8), 8);
+    const found = nodeAt(ipv6FromBytes(octets));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Tunnels come and go with the binding; what is parked meanwhile counts as its data path too. */
+function byRequestId(reqid: number, { ids }: NodeDirectory): ObjectOwner | undefined {
+  const found = ids.find(reqid);
+  if (found === undefined) return undefined;
+  const { homeAddress, purpose } = found;
+  const isTunnel = TUNNEL_PURPOSES.some((one) => one === purpose);
+  return { kind: isTunnel ? "binding" : "subscriber", homeAddress };
+}
+
+function stateOwner(state: XfrmState, nodes: NodeDirectory): ObjectOwner | undefined {
+  return byRequestId(state.reqid, nodes);
+}
+
+/** Those without templates (bypass, block) are all of a binding. */
+function policyOwner({ templates = [], selector }: XfrmPolicy, nodes: NodeDirectory): ObjectOwner | undefined {
+  for (const { reqid } of templates) {
+    const found = byRequestId(reqid, nodes);
+    if (found !== undefined) return found;
+  }
+  const ends = [selector.source, selector.destination].filter(isHost);
+  return binding(ends.map(({ address }) => nodes.nodeAt(address)).find((node) => node !== undefined));
+}
