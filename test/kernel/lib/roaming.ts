@@ -33,6 +33,14 @@ const NEIGHBOUR_SOLICITATION = 135;
 const ESP = 50;
 const UDP = 17;
 
+/** What Debian's own script does for addresses and routes; it leaves the resolver's configuration and former addresses alone. */
+const CONFIGURE = `#!/bin/sh
+case "$reason" in BOUND|RENEW|REBIND|REBOOT)
+  ip -4 address replace "$new_ip_address/24" dev "$interface" valid_lft "$new_dhcp_lease_time" preferred_lft "$new_dhcp_lease_time"
+  ip -4 route replace default via "\${new_routers%% *}" dev "$interface" ;;
+esac
+`;
+
 export interface RoamingOptions {
   /** Default: IPv6 by SLAAC. */
   readonly ipv4Only?: boolean;
@@ -50,6 +58,8 @@ export class Roaming {
   wire!: Capture;
   /** The advertising daemons by where they run. */
   readonly #advertisers = new Map<string, Background>();
+  #client: Background | undefined;
+  #clients = 0;
 
   static async start(t: TestContext, at: NetworkName, options: RoamingOptions = {}): Promise<Roaming> {
     const roaming = new Roaming(t, at, options);
@@ -120,6 +130,51 @@ export class Roaming {
       const words = ["-n", "-m", "stderr", "-d", "1", "-C", `${file}.conf`, "-p", `${file}.pid`];
       this.#advertisers.set(name, node.spawn(["radvd", ...words], { name: `radvd-${name}` }));
     }
+  }
+
+  /** A DHCP server there. */
+  lease(...names: readonly ("one" | "two")[]): void {
+    const ranges = names.flatMap((name) => {
+      const { ipv4 } = NETWORKS[name];
+      return [`--interface=${name}`, `--dhcp-range=${ipv4}.50,${ipv4}.90,255.255.255.0,1h`];
+    });
+    const quiet = [
+      "-k",
+      "-p",
+      "0",
+      "-C",
+      "/dev/null",
+      "-u",
+      "root",
+      "--pid-file",
+      "--leasefile-ro",
+      "--log-facility=-",
+    ];
+    const words = ["--bind-dynamic", "--dhcp-authoritative", "--no-ping", "--log-dhcp", ...ranges];
+    this.core.spawn(["dnsmasq", ...quiet, ...words], { name: "dnsmasq" });
+  }
+
+  /** A DHCP client asks anew; what it had configured before stays, as some clients and all that are killed leave it. */
+  async configure(): Promise<void> {
+    await this.#client?.stop("SIGKILL");
+    const file = join(this.net.scratch, "dhclient");
+    writeFileSync(`${file}.conf`, "initial-interval 1; backoff-cutoff 2; timeout 15; select-timeout 0;\n");
+    writeFileSync(`${file}.sh`, CONFIGURE, { mode: 0o755 });
+    const leases = `${file}.${this.#clients++}.leases`;
+    const words = ["-4", "-d", "-1", "-cf", `${file}.conf`, "-sf", `${file}.sh`, "-lf", leases, "-pf", `${file}.pid`];
+    this.#client = this.mn.spawn(["dhclient", ...words, "eth0"], { name: `dhclient-${this.#clients}` });
+    await this.#client.waitForLog(/bound to/, 20_000);
+  }
+
+  /** When DHCP has said yes after an instant. */
+  async leasedAt(since: number): Promise<number> {
+    const isAcknowledgement = ({ at, layers }: Frame): boolean => {
+      const last = layers.at(-1);
+      if (at < since || last?.kind !== "udp" || last.sourcePort !== 67) return false;
+      return Buffer.from(last.payload).includes(Buffer.of(53, 1, 5));
+    };
+    const [frame] = await this.wire.waitFor(isAcknowledgement, { what: "a DHCP acknowledgement" });
+    return frame?.at ?? 0;
   }
 
   /** The switch connects the node's cable to another network. `carrier`: the node sees the cable drop and come back. */

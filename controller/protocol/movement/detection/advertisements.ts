@@ -21,7 +21,8 @@ export function hear(
   const changed = forgetReplaced(link, advertisement, view);
   const named = changed.routers.filter((router) => sameRouter(router, from));
   const known = named.find((router) => router.linkLayerAddress !== undefined) ?? named[0];
-  const isNews = known?.trust !== "sure";
+  // The first word of one that the routing table names already, after a start for example, is news as well.
+  const isNews = known?.trust !== "sure" || known.advertised === undefined;
   const until = lifetimeSeconds > 0 ? after(now, seconds(lifetimeSeconds)) : undefined;
   const router: KnownRouter = {
     ...(known ?? newRouter(address, [], linkLayerAddress)),
@@ -35,8 +36,13 @@ export function hear(
   const doubts = heard.doubts.filter(({ what }) => !advertises(prefixes, what));
   const next = { ...heard, doubts, soliciting: undefined };
   if (!isNews) return next;
-  const here = (one: KnownRouter): boolean => one.address === address;
-  return doubtRouters(next, view, (one) => !here(one), { lenient: false, now });
+  const warned = { ...next, doubts: doubts.map(warnedOf) };
+  return doubtRouters(warned, view, (one) => one.address !== address, { silence: false, now });
+}
+
+/** Silence, together with another network's router, is more than silence. */
+function warnedOf(doubt: Doubt): Doubt {
+  return doubt.lastResort ? { ...doubt, lenient: false, lastResort: false } : doubt;
 }
 
 function forgetReplaced(
@@ -55,7 +61,10 @@ function forgetReplaced(
       !others.some(({ advertised }) => advertises(advertised?.prefixes, what)),
   );
   const made = lost.map(
-    ({ key, family, what }): Doubt => ({ key, family, what, vouchers: [], lenient: false, believed: false }),
+    ({ key, family, what }): Doubt => ({
+      ...{ key, family, what, vouchers: [] },
+      ...{ lenient: false, believed: false, lastResort: false },
+    }),
   );
   return { ...link, doubts: [...link.doubts.filter(({ key }) => !lost.some((one) => one.key === key)), ...made] };
 }
@@ -64,7 +73,7 @@ function forgetReplaced(
 export function expire(link: LinkBelief, view: NetworkView, now: Instant): LinkBelief {
   const over = ({ advertised }: KnownRouter): boolean => advertised?.until !== undefined && advertised.until <= now;
   if (!link.routers.some((router) => router.trust === "sure" && over(router))) return link;
-  const asked = doubtRouters(link, view, over, { lenient: false, now });
+  const asked = doubtRouters(link, view, over, { silence: true, now });
   const routers = asked.routers.map((router) =>
     over(router) && router.advertised ? { ...router, advertised: { ...router.advertised, until: undefined } } : router,
   );

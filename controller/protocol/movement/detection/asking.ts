@@ -25,15 +25,17 @@ export function armed(link: LinkBelief, now: Instant): LinkBelief {
     const routers = link.routers.map((router) => ({ ...router, askAt: undefined }));
     return { ...link, soliciting: undefined, routers };
   }
-  if (!link.routers.some(isIdle)) return link;
-  const routers = link.routers.map((router) => (isIdle(router) ? { ...router, askAt: now } : router));
-  return { ...link, routers };
+  const idle = (router: KnownRouter): boolean => router.askAt === undefined && isWanted(link, router);
+  if (!link.routers.some(idle)) return link;
+  return { ...link, routers: link.routers.map((router) => (idle(router) ? { ...router, askAt: now } : router)) };
 }
 
-/** To be asked, and nothing says when. One that is gone and used to advertise itself will be heard when it is back. */
-function isIdle({ trust, askAt, advertised }: KnownRouter): boolean {
+/** One that is gone and used to advertise itself will be heard when it is back; it is asked only where no other one is there. */
+function isWanted({ routers }: LinkBelief, router: KnownRouter): boolean {
+  if (router.trust !== "gone") return router.trust !== "sure";
   return (
-    askAt === undefined && (trust === "asked" || trust === "unsure" || (trust === "gone" && advertised === undefined))
+    router.advertised === undefined ||
+    !routers.some(({ trust, advertised }) => trust === "sure" && advertised !== undefined)
   );
 }
 
@@ -108,14 +110,14 @@ function ask(link: LinkBelief, router: KnownRouter, context: Context): LinkBelie
     sender,
   });
   const attempts = router.attempts + 1;
-  const askAt = gone ? againAt(router, attempts, now) : after(now, QUESTION_INTERVAL);
+  const askAt = gone ? againAt(link, router, attempts, now) : after(now, QUESTION_INTERVAL);
   return replace(link, router, { ...router, attempts, askAt, askedAt: now });
 }
 
 /** Overdue: what nobody else vouches for belongs to another network. Those who had gone before may be back instead. */
 function giveUp(link: LinkBelief, router: KnownRouter, { now, effects }: Context): LinkBelief {
   const routers = link.routers.map((one): KnownRouter => {
-    if (one === router) return { ...one, trust: "gone", attempts: 0, askAt: againAt(one, 0, now) };
+    if (one === router) return { ...one, trust: "gone", attempts: 0, askAt: againAt(link, one, 0, now) };
     return one.trust === "gone" ? { ...one, attempts: 0, askAt: now } : one;
   });
   const left: string[] = [];
@@ -134,8 +136,8 @@ function giveUp(link: LinkBelief, router: KnownRouter, { now, effects }: Context
   return { ...link, routers, doubts };
 }
 
-function againAt({ advertised }: KnownRouter, rounds: number, now: Instant): Instant | undefined {
-  if (advertised !== undefined) return undefined;
+function againAt(link: LinkBelief, router: KnownRouter, rounds: number, now: Instant): Instant | undefined {
+  if (!isWanted(link, { ...router, trust: "gone" })) return undefined;
   return after(now, seconds(Math.min(AGAIN_MAX, AGAIN_FIRST * 2 ** Math.min(rounds, 8))));
 }
 

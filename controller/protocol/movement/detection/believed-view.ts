@@ -11,7 +11,11 @@ export const hostLength = (address: IpAddress): number => (familyOf(address) ===
 /** What the choice of an attachment may see. What only detection needs (carrier counts, times of configuration) is left out. */
 export function believedView(view: NetworkView, links: Iterable<LinkBelief>): NetworkView {
   const beliefs = new Map([...links].map((link) => [link.device, link]));
-  const addresses = view.addresses.filter((one) => !isDoubted(beliefs.get(one.device), addressKey(one)));
+  const addresses = view.addresses.flatMap((one): NetworkAddress[] => {
+    const doubt = overdue(beliefs.get(one.device), addressKey(one));
+    if (doubt === undefined) return [one];
+    return doubt.lastResort ? [{ ...one, deprecated: true }] : [];
+  });
   return {
     ...view,
     links: view.links.map(({ carrierChanges, ...link }) => link),
@@ -20,8 +24,9 @@ export function believedView(view: NetworkView, links: Iterable<LinkBelief>): Ne
   };
 }
 
-function isDoubted(link: LinkBelief | undefined, key: string): boolean {
-  return link?.doubts.some((doubt) => doubt.key === key && !doubt.believed) === true;
+/** The doubt about an address whose router has not answered. */
+function overdue(link: LinkBelief | undefined, key: string): Doubt | undefined {
+  return link?.doubts.find((doubt) => doubt.key === key && !doubt.believed);
 }
 
 function believesRoute(
@@ -32,7 +37,8 @@ function believesRoute(
   if (link === undefined) return true;
   const { via, destination, device } = route;
   if (via !== undefined) return believesRouter(link, via);
-  const within = ({ what, believed: stands }: Doubt): boolean => !stands && prefixContains(destination, what.address);
+  const within = (doubt: Doubt): boolean =>
+    !doubt.believed && !doubt.lastResort && prefixContains(destination, doubt.what.address);
   if (destination.length === hostLength(destination.address) || !link.doubts.some(within)) return true;
   // Our home address stands on the home link, or where that was a moment ago: it says nothing about the network.
   return believed.some((one) => !one.ours && one.device === device && prefixContains(destination, one.address));

@@ -19,6 +19,8 @@ import {
 /** Between two rounds of questions to one router, however many reasons come: a forger must not make us a source of traffic. */
 const PAUSE = seconds(0.1);
 
+const REFUSED = { believed: false, lastResort: false } as const;
+
 /** The addresses of a link that a network has given it. */
 export function networkAddresses(view: NetworkView, device: string): readonly NetworkAddress[] {
   return view.addresses.filter(
@@ -31,23 +33,23 @@ export function loseCarrier(link: LinkBelief, view: NetworkView): LinkBelief {
   const routers = link.routers.map((router) => ({ ...router, ...NEVER_ASKED, trust: "unsure" as const }));
   // What a person has configured for good is no network's gift: there a router that was exchanged with the cable will do.
   const permanent = new Set(view.addresses.filter((one) => one.permanent === true).map(addressKey));
-  const doubts = link.doubts.map((doubt) => ({ ...doubt, lenient: permanent.has(doubt.key), believed: false }));
+  const doubts = link.doubts.map((doubt) => ({ ...doubt, lenient: permanent.has(doubt.key), ...REFUSED }));
   const unsure = { ...link, routers, doubts };
   const made = claims(view, link.device).flatMap((claim) =>
-    doubtAbout(unsure, claim, { lenient: permanent.has(claim.key), believed: false }),
+    doubtAbout(unsure, claim, { lenient: permanent.has(claim.key), ...REFUSED }),
   );
   return { ...unsure, doubts: [...doubts, ...made] };
 }
 
 /**
  * Something speaks against some of the routers, while the carrier has stayed: they are asked, and believed until the answer is overdue.
- * `lenient`: also a router of that address with another link-layer address will do.
+ * `silence`: it is no sign of another network. Then a router of that address with another link-layer address will do, too.
  */
 export function doubtRouters(
   link: LinkBelief,
   view: NetworkView,
   doubted: (router: KnownRouter) => boolean,
-  { lenient, now }: { readonly lenient: boolean; readonly now: Instant },
+  { silence, now }: { readonly silence: boolean; readonly now: Instant },
 ): LinkBelief {
   if (!link.routers.some((router) => router.trust === "sure" && doubted(router))) return link;
   const routers = link.routers.map((router): KnownRouter => {
@@ -56,7 +58,9 @@ export function doubtRouters(
     return { ...router, trust: "asked", attempts: 0, askAt: free > now ? free : now };
   });
   const asked = { ...link, routers };
-  const made = claims(view, link.device).flatMap((claim) => doubtAbout(asked, claim, { lenient, believed: true }));
+  const made = claims(view, link.device).flatMap((claim) =>
+    doubtAbout(asked, claim, { lenient: silence, believed: true, lastResort: silence }),
+  );
   return { ...asked, doubts: [...link.doubts, ...made] };
 }
 
@@ -64,13 +68,13 @@ export function doubtRouters(
 function doubtAbout(
   link: LinkBelief,
   claim: Claim,
-  { lenient, believed }: { readonly lenient: boolean; readonly believed: boolean },
+  manner: Pick<Doubt, "lenient" | "believed" | "lastResort">,
 ): readonly Doubt[] {
   if (link.doubts.some(({ key }) => key === claim.key)) return [];
   const vouchers = vouchersOf(link, claim);
   if (vouchers.length === 0 || vouchers.some(({ trust }) => trust === "sure")) return [];
   const { key, family, what } = claim;
-  return [{ key, family, what, vouchers: vouchers.map(voucher), lenient, believed }];
+  return [{ key, family, what, vouchers: vouchers.map(voucher), ...manner }];
 }
 
 export const voucher = ({ address, linkLayerAddress }: KnownRouter): Doubt["vouchers"][number] =>

@@ -75,13 +75,13 @@ function apply(state: DetectionState, input: DetectionInput, now: Instant): Dete
       return onLink(state, input.index, (link) =>
         view === undefined
           ? link
-          : doubtRouters(link, view, ({ address }) => address === input.address, { lenient: true, now }),
+          : doubtRouters(link, view, ({ address }) => address === input.address, { silence: true, now }),
       );
     case "unanswered": {
       const index = view?.links.find(({ name }) => name === input.device)?.index;
       if (view === undefined || index === undefined) return state;
       return onLink(state, index, (link) => {
-        const doubted = doubtRouters(link, view, ({ serves }) => serves.includes(input.family), { lenient: true, now });
+        const doubted = doubtRouters(link, view, ({ serves }) => serves.includes(input.family), { silence: true, now });
         return input.family === 6 ? soliciting(doubted, now, 1) : doubted;
       });
     }

@@ -103,6 +103,11 @@ export interface Doubt {
   readonly lenient: boolean;
   /** Used until the answer is overdue. */
   readonly believed: boolean;
+  /**
+   * Silence is all that speaks against it: its router may be dead as well, and the link where it was. Then it counts as deprecated, good
+   * enough where nothing better is there: at home the neighbours are still there when the router is not.
+   */
+  readonly lastResort: boolean;
 }
 
 export interface LinkBelief {

@@ -85,7 +85,10 @@ export function vouchersOf({ routers }: LinkBelief, { family, what, network }: C
   if (advertising.length > 0) return advertising;
   const serving = routers.filter(({ serves }) => serves.includes(family));
   const near = serving.filter(({ address }) => isLinkLocal(address) || prefixContains(network, address));
-  return near.length > 0 ? near : serving;
+  const candidates = near.length > 0 ? near : serving;
+  // Who advertises other prefixes speaks for this one only where nobody else could.
+  const silent = candidates.filter(({ advertised }) => advertised === undefined || advertised.prefixes.length === 0);
+  return silent.length > 0 ? silent : candidates;
 }
 
 export function advertises(prefixes: readonly Prefix[] | undefined, { address, length }: Prefix): boolean {

@@ -1,0 +1,405 @@
+/** Movement detection: what is believed of a network, and who is asked, evidence by evidence (RFC 6275 §11.5.1, RFC 6059, RFC 4436). */
+import t from "tap";
+import { type IpAddress, ipv4, ipv6, type Prefix, parseIp, parsePrefix } from "../../../../controller/base/ip.js";
+import { type Instant, instant } from "../../../../controller/base/time.js";
+import {
+  believed,
+  initialDetection,
+  nextAsking,
+  step,
+} from "../../../../controller/protocol/movement/detection/machine.js";
+import type {
+  DetectionEffect,
+  DetectionInput,
+  DetectionState,
+} from "../../../../controller/protocol/movement/detection/model.js";
+import type {
+  NetworkAddress,
+  NetworkRoute,
+  NetworkView,
+} from "../../../../controller/protocol/movement/network-view.js";
+
+const HOME_AGENT = { ipv6: ipv6("2001:db8:1::1"), ipv4: ipv4("203.0.113.1") };
+const INDEX = 2;
+const R1 = "fe80::1";
+const R2 = "fe80::2";
+const MAC1 = "02:00:00:00:00:01";
+const MAC2 = "02:00:00:00:00:02";
+const A = "2001:db8:a::5/64";
+const B = "2001:db8:b::5/64";
+
+interface Port {
+  /** With the word "dynamic", and "@N" for the time of configuration. */
+  readonly addresses: readonly string[];
+  /** Default routes. */
+  readonly via?: readonly string[];
+  readonly carrier?: number;
+  readonly running?: boolean;
+}
+
+function view({ addresses, via = [], carrier = 1, running = true }: Port): NetworkView {
+  const parsed = ["fe80::5/64 link", ...addresses].map((text): NetworkAddress => {
+    const [where = "", ...words] = text.split(" ");
+    const [address = "", bits = ""] = where.split("/");
+    return {
+      device: "eth0",
+      address: parseIp(address) as IpAddress,
+      prefixLength: Number(bits),
+      scope: words.includes("link") ? "link" : "global",
+      tentative: false,
+      deprecated: false,
+      temporary: false,
+      ours: words.includes("ours"),
+      ...(!words.includes("dynamic") && { permanent: true }),
+      configuredAt: Number(words.find((word) => word.startsWith("@"))?.slice(1) ?? 0),
+    };
+  });
+  const route = (destination: string, gateway?: string): NetworkRoute => ({
+    family: destination.includes(":") ? 6 : 4,
+    destination: parsePrefix(destination) as Prefix,
+    device: "eth0",
+    ...(gateway !== undefined && { via: parseIp(gateway) as IpAddress }),
+    metric: 1024,
+    table: 254,
+    protocol: 9,
+    ours: false,
+  });
+  const onLink = addresses.flatMap((text) => {
+    const [where = ""] = text.split(" ");
+    return text.includes("ours") ? [] : [route(networkOf(where))];
+  });
+  const link = { index: INDEX, name: "eth0", up: true, running, ours: false, carrierChanges: carrier };
+  return {
+    links: [link],
+    addresses: parsed,
+    routes: [...onLink, ...via.map((gateway) => route(gateway.includes(":") ? "::/0" : "0.0.0.0/0", gateway))],
+  };
+}
+
+const networkOf = (where: string): string =>
+  where.includes(":") ? where.replace(/::.*\//, "::/") : where.replace(/\.\d+\//, ".0/");
+
+class Bench {
+  state: DetectionState = initialDetection(HOME_AGENT);
+  now: Instant = instant(1_000_000);
+  effects: DetectionEffect[] = [];
+
+  give(input: DetectionInput): this {
+    const { state, effects } = step(this.state, input, this.now);
+    this.state = state;
+    for (const effect of effects) this.effects.push(effect);
+    return this;
+  }
+
+  sees(port: Port): this {
+    return this.give({ kind: "network", view: view(port) });
+  }
+
+  hears(router: string, linkLayerAddress: string, ...prefixes: readonly string[]): this {
+    const advertisement = {
+      router: ipv6(router),
+      linkLayerAddress,
+      lifetimeSeconds: 30,
+      prefixes: prefixes.map((text) => parsePrefix(text) as Prefix),
+    };
+    return this.give({ kind: "advertisement", index: INDEX, advertisement });
+  }
+
+  answers(address: string, linkLayerAddress?: string): this {
+    const parsed = parseIp(address) as IpAddress;
+    return this.give({
+      kind: "reachable",
+      index: INDEX,
+      address: parsed,
+      ...(linkLayerAddress && { linkLayerAddress }),
+    });
+  }
+
+  knows(address: string, linkLayerAddress: string): this {
+    return this.give({ kind: "neighbour", index: INDEX, address: parseIp(address) as IpAddress, linkLayerAddress });
+  }
+
+  wait(seconds: number): this {
+    const end = this.now + seconds * 1000;
+    for (let steps = 0; steps < 1000; steps++) {
+      const next = nextAsking(this.state);
+      if (next === undefined || next > end) {
+        this.now = instant(end);
+        return this;
+      }
+      this.now = instant(Math.max(this.now, next));
+      this.give({ kind: "timer" });
+    }
+    throw new Error("it does not come to rest");
+  }
+
+  /** Global addresses that are believed. */
+  get addresses(): readonly string[] {
+    const seen = believed(this.state)?.addresses ?? [];
+    return seen
+      .filter(({ scope }) => scope === "global")
+      .map(({ address, prefixLength, deprecated }) => `${address}/${prefixLength}${deprecated ? " deprecated" : ""}`);
+  }
+
+  get gateways(): readonly string[] {
+    return (believed(this.state)?.routes ?? []).flatMap(({ via }) => (via === undefined ? [] : [via]));
+  }
+
+  /** Who was asked, with the link-layer address, since the last look. */
+  asked(): readonly string[] {
+    const asked = this.effects.flatMap((effect) =>
+      effect.kind === "ask" ? [`${effect.router} ${effect.linkLayerAddress ?? "everybody"} from ${effect.sender}`] : [],
+    );
+    this.effects = [];
+    return asked;
+  }
+
+  solicited(): number {
+    return this.effects.filter(({ kind }) => kind === "solicit").length;
+  }
+}
+
+/** In the first network, with its router known. */
+function inFirst(): Bench {
+  const bench = new Bench()
+    .sees({ addresses: [`${A} dynamic`], via: [R1] })
+    .hears(R1, MAC1, "2001:db8:a::/64")
+    .wait(5);
+  bench.asked();
+  return bench;
+}
+
+t.test("nothing speaks against what is configured: it is believed, and nobody is asked", (t) => {
+  const bench = new Bench()
+    .sees({ addresses: ["2001:db8:a::5/64", "203.0.114.5/24"], via: [R1, "203.0.114.1"] })
+    .wait(60);
+  t.strictSame(bench.addresses, ["2001:db8:a::5/64", "203.0.114.5/24"]);
+  t.strictSame(bench.asked(), []);
+  t.equal(bench.solicited(), 0, "a network without advertisements is left alone");
+  t.end();
+});
+
+t.test(
+  "the carrier was lost: nothing is believed until its own router answers, and it is asked at its link-layer address",
+  (t) => {
+    const bench = inFirst().sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 3 });
+    t.strictSame(bench.addresses, []);
+    t.strictSame(bench.gateways, []);
+    t.equal(bench.solicited(), 1);
+    t.strictSame(bench.asked(), [`${R1} ${MAC1} from fe80::5`]);
+    bench.answers(R1, MAC2);
+    t.strictSame(bench.addresses, [], "a router of the same address in another network");
+    bench.answers(R1);
+    t.strictSame(bench.addresses, [A]);
+    t.strictSame(bench.gateways, [R1]);
+    t.strictSame(bench.wait(20).asked(), []);
+    t.end();
+  },
+);
+
+t.test("a flap of which only the count tells is a loss of the carrier; without a carrier nobody is asked", (t) => {
+  const bench = inFirst()
+    .sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 2, running: false })
+    .wait(10);
+  t.strictSame(bench.asked(), []);
+  bench.sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 3 });
+  t.strictSame(bench.asked(), [`${R1} ${MAC1} from fe80::5`]);
+  t.end();
+});
+
+t.test(
+  "a router that does not answer three times is gone, with the addresses it vouched for and the ways through it",
+  (t) => {
+    const bench = inFirst()
+      .sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 3 })
+      .wait(2);
+    t.equal(bench.asked().length, 3);
+    t.strictSame(bench.addresses, []);
+    const again = bench.wait(100).asked().length;
+    t.ok(again > 2 && again < 10, `asked again ${again} times in 100 s`);
+    bench.hears(R1, MAC1, "2001:db8:a::/64");
+    t.strictSame(bench.addresses, [A]);
+    t.end();
+  },
+);
+
+t.test(
+  "another router advertises while the carrier stays: the former one is asked and believed until the answer is overdue",
+  (t) => {
+    const bench = inFirst().hears(R2, MAC2, "2001:db8:b::/64");
+    t.strictSame(bench.asked(), [`${R1} ${MAC1} from fe80::5`]);
+    bench.sees({ addresses: [`${A} dynamic`, `${B} dynamic`], via: [R1, R2] });
+    t.strictSame(bench.addresses, [A, B], "both, until it is overdue");
+    bench.wait(0.9);
+    t.strictSame(bench.addresses, [B]);
+    t.strictSame(bench.gateways, [R2]);
+    // Back, without a loss of the carrier.
+    bench.hears(R1, MAC1, "2001:db8:a::/64").wait(0.9);
+    t.strictSame(bench.addresses, [A]);
+    t.strictSame(bench.gateways, [R1]);
+    t.end();
+  },
+);
+
+t.test("two routers on one link: each is asked once, and both are believed", (t) => {
+  const bench = inFirst().hears(R2, MAC2, "2001:db8:b::/64");
+  bench.sees({ addresses: [`${A} dynamic`, `${B} dynamic`], via: [R1, R2] }).answers(R1, MAC1);
+  bench.asked();
+  for (let i = 0; i < 5; i++)
+    bench.hears(R1, MAC1, "2001:db8:a::/64").wait(4).hears(R2, MAC2, "2001:db8:b::/64").wait(4);
+  t.strictSame(bench.asked(), []);
+  t.strictSame(bench.addresses, [A, B]);
+  t.end();
+});
+
+t.test(
+  "the same router address and another network: a router that advertises nothing any more of what it did is another",
+  (t) => {
+    const bench = inFirst().hears(R1, MAC1, "2001:db8:b::/64");
+    t.strictSame(bench.addresses, []);
+    bench
+      .sees({ addresses: [`${A} dynamic`, `${B} dynamic`], via: [R1] })
+      .answers(R1, MAC1)
+      .wait(2);
+    t.strictSame(bench.addresses, [B]);
+    bench.hears(R1, MAC1, "2001:db8:a::/64");
+    t.strictSame(bench.addresses, [A]);
+    t.end();
+  },
+);
+
+t.test("a prefix without an address, a home prefix perhaps, is believed no longer than its router", (t) => {
+  const port = (carrier: number): NetworkView => {
+    const seen = view({ addresses: [A], via: [R1], carrier });
+    return { ...seen, addresses: seen.addresses.filter(({ scope }) => scope === "link") };
+  };
+  const bench = new Bench().give({ kind: "network", view: port(1) }).hears(R1, MAC1, "2001:db8:a::/64");
+  const onLink = (): number => (believed(bench.state)?.routes ?? []).filter(({ via }) => via === undefined).length;
+  t.equal(onLink(), 1);
+  bench.give({ kind: "network", view: port(3) });
+  t.equal(onLink(), 0);
+  bench.hears(R1, MAC1, "2001:db8:a::/64");
+  t.equal(onLink(), 1);
+  t.end();
+});
+
+t.test("our home address on a link is no word for the network there", (t) => {
+  const addresses = [`${A} dynamic`, "2001:db8:a::100/128 ours"];
+  const bench = new Bench()
+    .sees({ addresses, via: [R1] })
+    .hears(R1, MAC1, "2001:db8:a::/64")
+    .wait(5);
+  bench.sees({ addresses, via: [R1], carrier: 3 });
+  t.notOk(believed(bench.state)?.routes.some(({ destination }) => destination.address === "2001:db8:a::"));
+  t.end();
+});
+
+t.test(
+  "F4436-2.1-01 IPv4 after a loss of the carrier: the router is asked at its link-layer address, twice more at most, from the address in question",
+  (t) => {
+    const port = { addresses: ["10.0.0.5/24 dynamic"], via: ["10.0.0.1"] };
+    const bench = new Bench()
+      .sees(port)
+      .knows("10.0.0.1", MAC1)
+      .sees({ ...port, carrier: 3 });
+    t.strictSame(bench.addresses, []);
+    bench.wait(2);
+    t.strictSame(bench.asked(), Array(3).fill(`10.0.0.1 ${MAC1} from 10.0.0.5`));
+    bench.answers("10.0.0.1", MAC2);
+    t.strictSame(bench.addresses, [], "another router of the same address");
+    bench.answers("10.0.0.1", MAC1);
+    t.strictSame(bench.addresses, ["10.0.0.5/24"]);
+    t.end();
+  },
+);
+
+t.test(
+  "DHCP gives the address of another network, whose router has the same address: it is used, the former one is not",
+  (t) => {
+    const former = "10.0.0.5/24 dynamic";
+    const bench = new Bench().sees({ addresses: [former], via: ["10.0.0.1"] }).knows("10.0.0.1", MAC1);
+    bench.sees({ addresses: [former], via: ["10.0.0.1"], carrier: 3 }).wait(2);
+    bench.sees({ addresses: [former, "10.0.0.9/24 dynamic @7"], via: ["10.0.0.1"], carrier: 3 });
+    t.strictSame(bench.addresses, ["10.0.0.9/24"]);
+    t.strictSame(bench.gateways, ["10.0.0.1"]);
+    bench.answers("10.0.0.1", MAC2).wait(40);
+    t.strictSame(bench.addresses, ["10.0.0.9/24"]);
+    // The same lease again: whoever configures it vouches for it.
+    bench.sees({ addresses: ["10.0.0.5/24 dynamic @9"], via: ["10.0.0.1"], carrier: 3 });
+    t.strictSame(bench.addresses, ["10.0.0.5/24"]);
+    t.end();
+  },
+);
+
+t.test("set by hand: a router that was exchanged with the cable will do, but only one that answers", (t) => {
+  const port = { addresses: ["10.0.0.5/24"], via: ["10.0.0.1"] };
+  const bench = new Bench()
+    .sees(port)
+    .knows("10.0.0.1", MAC1)
+    .sees({ ...port, carrier: 3 });
+  t.strictSame(bench.addresses, []);
+  t.strictSame(bench.wait(2).asked().at(-1), "10.0.0.1 everybody from 10.0.0.5");
+  t.strictSame(bench.addresses, []);
+  t.ok(bench.wait(100).asked().length > 2, "it is asked again now and then");
+  bench.answers("10.0.0.1", MAC2);
+  t.strictSame(bench.addresses, ["10.0.0.5/24"]);
+  t.end();
+});
+
+t.test(
+  "updates without an answer, a neighbour given up, the end of a router's lifetime: it is asked, and solicited",
+  (t) => {
+    const evidence: readonly DetectionInput[] = [
+      { kind: "unanswered", device: "eth0", family: 6 },
+      { kind: "unreachable", index: INDEX, address: ipv6(R1) },
+    ];
+    for (const input of evidence) {
+      const bench = inFirst().give(input);
+      t.strictSame(bench.asked(), [`${R1} ${MAC1} from fe80::5`], input.kind);
+      t.strictSame(bench.addresses, [A], "believed meanwhile");
+      t.strictSame(
+        bench.wait(1).addresses,
+        [`${A} deprecated`],
+        "silence alone: good enough where nothing better is there",
+      );
+      t.strictSame(bench.gateways, []);
+      t.strictSame(bench.hears(R2, MAC2, "2001:db8:b::/64").addresses, [], "and not with another network's router");
+    }
+    t.ok(inFirst().give({ kind: "unanswered", device: "eth0", family: 6 }).solicited() > 0);
+    const silent = inFirst().wait(26);
+    t.equal(silent.asked().length, 4, "after 30 s without another advertisement");
+    t.strictSame(silent.addresses, [`${A} deprecated`]);
+    t.end();
+  },
+);
+
+t.test("R5555-4.4.4-02 a network without advertisements: three solicitations, then it has no IPv6", (t) => {
+  const bench = inFirst()
+    .sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 3 })
+    .wait(20);
+  t.equal(bench.solicited(), 3);
+  const told = bench.effects.some((effect) => effect.kind === "report" && effect.event === "network.without-router");
+  t.ok(told);
+  t.strictSame(bench.addresses, []);
+  t.end();
+});
+
+t.test("a start in another network than the addresses are of: the first advertisement tells", (t) => {
+  const bench = new Bench().sees({ addresses: [`${A} dynamic`, `${B} dynamic`], via: [R1, R2] });
+  t.strictSame(bench.addresses, [A, B]);
+  bench.hears(R2, MAC2, "2001:db8:b::/64").wait(2);
+  t.strictSame(bench.addresses, [B]);
+  t.strictSame(bench.gateways, [R2]);
+  t.end();
+});
+
+t.test("a forger's routers fill neither the memory nor the link", (t) => {
+  const bench = inFirst();
+  for (let i = 0; i < 500; i++) {
+    bench.hears(`fe80::bad:${i.toString(16)}`, MAC2, `2001:db8:${(0x1000 + i).toString(16)}::/64`).answers(R1, MAC1);
+  }
+  t.ok((bench.state.links.get(INDEX)?.routers.length ?? 0) < 40);
+  t.ok(bench.asked().length < 40, "one question in a tenth of a second to each");
+  t.strictSame(bench.addresses, [A]);
+  t.end();
+});
