@@ -161,7 +161,7 @@ test("wrong binding updates at a running home agent", async (t) => {
     );
   });
 
-  await t.test("spoofed care-of addresses are not answered and move nothing", async (nested) => {
+  await t.test("F6275-6.1.7-02: spoofed care-of addresses are not answered and move nothing", async (nested) => {
     const options = (address: string): MobilityOption[] => [
       { kind: "alternate-care-of-address", address: ipv6(address) },
     ];

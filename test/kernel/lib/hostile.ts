@@ -74,6 +74,8 @@ export const wantsIpv4 = (who: Player): MobilityOption => ({
 
 /** Two subscribers, and one who has keys but is none. */
 export const [ALICE, BOB, STRANGER] = [player(10), player(11), player(12)] as const;
+/** Subscribers without an IPv4 home address of their own, in worlds with a pool. */
+export const [CAROL, DAVE] = [player(13), player(14)] as const;
 
 const ETH_P_ALL = 3;
 const ETH_P = { ipv4: 0x0800, ipv6: 0x86dd } as const;
@@ -93,7 +95,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /** The configuration of the home agent; JSON is YAML. */
 export function configuration(directory: string, changes: Readonly<Record<string, unknown>> = {}): string {
-  const keys = [ALICE, BOB, STRANGER].map(({ homeAddress, update, acknowledgement }) => ({
+  const keys = [ALICE, BOB, STRANGER, CAROL, DAVE].map(({ homeAddress, update, acknowledgement }) => ({
     homeAddress,
     update: { spi: update.spi, key: hex(update.key) },
     acknowledgement: { spi: acknowledgement.spi, key: hex(acknowledgement.key) },
@@ -110,7 +112,10 @@ export function configuration(directory: string, changes: Readonly<Record<string
       duplicateAddressDetection: false,
       ...changes,
     },
-    subscribers: [ALICE, BOB].map(({ homeAddress, ipv4HomeAddress }) => ({ homeAddress, ipv4HomeAddress })),
+    subscribers: [
+      ...[ALICE, BOB].map(({ homeAddress, ipv4HomeAddress }) => ({ homeAddress, ipv4HomeAddress })),
+      ...("ipv4Pool" in changes ? [CAROL, DAVE].map(({ homeAddress }) => ({ homeAddress })) : []),
+    ],
   };
   const path = join(directory, "dsmipd.yaml");
   writeFileSync(path, JSON.stringify(config));
