@@ -1,7 +1,7 @@
 /**
- * What the kernel knows of neighbours, and what it finds out: their link-layer addresses, who has answered, who has been given up. A
- * complete picture at the start and after lost announcements; entries that the kernel forgets (with the carrier it forgets all) are
- * forgotten here. Sources: linux/neighbour.h; net/core/neighbour.c.
+ * What the kernel knows of neighbours, and what it finds out: their link-layer addresses, who has answered, who has been given up.
+ * Entries that the kernel forgets (with the carrier it forgets all) are forgotten here. How dumps and announcements go together:
+ * follower.ts. Sources: linux/neighbour.h; net/core/neighbour.c.
  */
 import type { IpAddress } from "../../base/ip.js";
 import { readAttributes } from "../../netlink/attribute.js";
@@ -23,6 +23,7 @@ import {
 } from "../../netlink/rtnetlink.js";
 import { NetlinkSession } from "../../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../../netlink/transport.js";
+import { Follower } from "../follower.js";
 import type { OpenTransport } from "../netlink-kernel.js";
 import { decodeNeighbourHeader, encodeNeighbourHeader, familyOfNumber, NEIGHBOUR_HEADER_LENGTH } from "./headers.js";
 
@@ -41,26 +42,22 @@ export interface NeighbourNews {
 export interface NeighbourWatchOptions {
   readonly openTransport: OpenTransport;
   readonly setTimer: SetTimer;
-  /** A dump after lost announcements failed; what is known is old until the next news. */
+  /** A dump failed; what is known is old until the next try, a second later. */
   readonly onError: (error: unknown) => void;
 }
 
 export class NeighbourWatch {
   readonly #session: NetlinkSession;
   readonly #announcements: NetlinkTransport;
-  readonly #options: NeighbourWatchOptions;
+  readonly #follower: Follower<NeighbourNews>;
   readonly #listeners: ((news: NeighbourNews) => void)[] = [];
   readonly #known = new Map<string, Uint8Array>();
-  /** While a dump runs: what was announced meanwhile, which is newer than the dump. */
-  #meanwhile: NeighbourNews[] | undefined;
-  #again = false;
-  #closed = false;
 
   /** Resolves when the first picture is complete. Throws KernelError or the addon's system error. */
   static async open(options: NeighbourWatchOptions): Promise<NeighbourWatch> {
     const watch = new NeighbourWatch(options);
     try {
-      await watch.#dump();
+      await watch.#follower.begin();
       return watch;
     } catch (error) {
       watch.close();
@@ -68,11 +65,17 @@ export class NeighbourWatch {
     }
   }
 
-  private constructor(options: NeighbourWatchOptions) {
-    this.#options = options;
-    this.#announcements = options.openTransport("route", [RTNLGRP_NEIGH]);
-    this.#session = new NetlinkSession(options.openTransport("route", []), { setTimer: options.setTimer });
-    this.#announcements.onOverrun(() => this.#dumpAgain());
+  private constructor({ openTransport, setTimer, onError }: NeighbourWatchOptions) {
+    this.#announcements = openTransport("route", [RTNLGRP_NEIGH]);
+    this.#session = new NetlinkSession(openTransport("route", []), { setTimer });
+    const picture = {
+      read: () => this.#read(),
+      take: (news: NeighbourNews) => this.#take(news),
+      onFresh: () => undefined,
+      onError,
+    };
+    this.#follower = new Follower(picture, setTimer);
+    this.#announcements.onOverrun(() => this.#follower.lose());
     this.#announcements.onDatagram((datagram) => this.#hear(datagram));
   }
 
@@ -86,62 +89,39 @@ export class NeighbourWatch {
   }
 
   close(): void {
-    this.#closed = true;
     this.#listeners.length = 0;
+    this.#follower.close();
     this.#announcements.close();
     this.#session.close();
   }
 
   #hear(datagram: Uint8Array): void {
     try {
-      for (const message of splitMessages(datagram)) {
-        const news = decodeNeighbour(message);
-        if (news === undefined) continue;
-        this.#meanwhile?.push(news);
-        this.#take(news);
-        for (const listener of this.#listeners) listener(news);
-      }
+      this.#follower.hear(splitMessages(datagram).flatMap((message) => decodeNeighbour(message) ?? []));
     } catch {
-      this.#dumpAgain(); // ignored: whatever it was, a dump says how things are
+      this.#follower.lose(); // ignored: whatever it was, a dump says how things are
     }
+  }
+
+  async #read(): Promise<() => void> {
+    const body = encodeNeighbourHeader({});
+    const replies = await this.#session.dump({ family: "route", type: RTM_GETNEIGH, flags: 0, body });
+    const known = replies.flatMap((message) => decodeNeighbour(message) ?? []);
+    return () => {
+      this.#known.clear();
+      for (const one of known) this.#keep(one);
+    };
   }
 
   #take(news: NeighbourNews): void {
+    this.#keep(news);
+    for (const listener of this.#listeners) listener(news);
+  }
+
+  #keep(news: NeighbourNews): void {
     const { kind, linkLayerAddress } = news;
     if (linkLayerAddress === undefined || kind === "failed" || kind === "forgotten") this.#known.delete(keyOf(news));
     else this.#known.set(keyOf(news), linkLayerAddress);
-  }
-
-  async #dump(): Promise<void> {
-    this.#meanwhile = [];
-    try {
-      const body = encodeNeighbourHeader({});
-      const replies = await this.#session.dump({ family: "route", type: RTM_GETNEIGH, flags: 0, body });
-      this.#known.clear();
-      for (const message of replies) {
-        const news = decodeNeighbour(message);
-        if (news !== undefined) this.#take(news);
-      }
-      for (const news of this.#meanwhile) this.#take(news);
-    } finally {
-      this.#meanwhile = undefined;
-    }
-  }
-
-  #dumpAgain(): void {
-    if (this.#meanwhile !== undefined) {
-      this.#again = true;
-      return;
-    }
-    void this.#dump()
-      .catch((error: unknown) => {
-        if (!this.#closed) this.#options.onError(error);
-      })
-      .finally(() => {
-        if (!this.#again || this.#closed) return;
-        this.#again = false;
-        this.#dumpAgain();
-      });
   }
 }
 

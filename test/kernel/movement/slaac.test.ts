@@ -10,7 +10,7 @@ import { scaled } from "../lib/surroundings.js";
 /** Seconds to the update beyond the network's own configuration: one, and what other work on the machine may cost. */
 const SOON = scaled(1800) / 1000;
 
-test("F6275-11.5.1 a cable that is moved with its addresses: the node follows, goes home and leaves again", async (t) => {
+test("a cable that is moved with its addresses (RFC 6275 §11.5.1): the node follows, goes home and leaves again", async (t) => {
   const roaming = await Roaming.start(t, "home");
   await roaming.advertise("home", "one", "two");
   await roaming.hasAddress("home");
