@@ -34,20 +34,23 @@ static bool send_prepared(const struct handle *handle, struct mmsghdr *headers, 
   return true;
 }
 
-static bool get_part(napi_env env, napi_value parts, uint32_t at, bool optional, struct bytes *out) {
-  napi_value value;
+enum { PARTS = 3 }; /* of a message: data, name, control */
+
+static bool get_part(napi_env env, napi_value value, bool optional, struct bytes *out) {
   *out = (struct bytes){0};
-  if (napi_get_element(env, parts, at, &value) != napi_ok) return false;
-  if (optional && is_undefined(env, value)) return true;
-  return get_bytes(env, value, "part", out);
+  return (optional && is_undefined(env, value)) || get_bytes(env, value, "part", out);
 }
 
 static bool prepare(napi_env env, napi_value parts, uint32_t first, uint32_t count, struct mmsghdr *headers, struct iovec *vectors) {
+  napi_value values[MAX_MESSAGES * PARTS];
   struct bytes data, name, control;
+  /* An element may be a getter, which may do anything: detach a buffer, too. So all are read before there is a pointer to any. */
+  for (uint32_t i = 0; i < count * PARTS; i++) {
+    if (napi_get_element(env, parts, first * PARTS + i, &values[i]) != napi_ok) return false;
+  }
   for (uint32_t i = 0; i < count; i++) {
-    uint32_t at = (first + i) * 3;
-    if (!get_part(env, parts, at, false, &data) || !get_part(env, parts, at + 1, true, &name) ||
-        !get_part(env, parts, at + 2, true, &control)) {
+    const napi_value *of = &values[i * PARTS];
+    if (!get_part(env, of[0], false, &data) || !get_part(env, of[1], true, &name) || !get_part(env, of[2], true, &control)) {
       return false;
     }
     vectors[i] = (struct iovec){data.data, data.length};
@@ -81,11 +84,11 @@ napi_value js_send(napi_env env, napi_callback_info info) {
   uint32_t length;
   struct handle *handle = get_handle(env, info, 2, arguments);
   if (handle == NULL) return NULL;
-  if (napi_get_array_length(env, arguments[1], &length) != napi_ok || length % 3 != 0) {
+  if (napi_get_array_length(env, arguments[1], &length) != napi_ok || length % PARTS != 0) {
     napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "parts must be an array of three parts for each message");
     return NULL;
   }
-  for (uint32_t first = 0, total = length / 3; first < total; first += MAX_MESSAGES) {
+  for (uint32_t first = 0, total = length / PARTS; first < total; first += MAX_MESSAGES) {
     uint32_t count = total - first < MAX_MESSAGES ? total - first : MAX_MESSAGES;
     if (!prepare(env, arguments[1], first, count, headers, vectors)) return NULL;
     if (!send_prepared(handle, headers, count, &result)) break;

@@ -49,6 +49,9 @@ export const statusDocument = z.strictObject({
     sent: counters.describe("Mobility messages by type."),
     dropped: counters.describe("Signalling dropped, by reason."),
     kernel: counters.describe("Packets dropped or steered by the nftables table, by counter name."),
+    xfrm: counters.describe(
+      "Packets that the kernel's IPsec has refused in this network namespace, by its own names (/proc/net/xfrm_stat). Others' packets are among them.",
+    ),
     netlink: counters.describe("Transactions and messages."),
     negotiation: counters.describe("Failed negotiations of keys: all, and those that events leave out."),
   }),

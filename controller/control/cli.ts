@@ -16,6 +16,7 @@ import {
 import { MobilityError } from "../base/errors.js";
 import { DEFAULT_TIMEOUT_S, fetchDocument, followLines } from "./client.js";
 import { completionScript } from "./completion.js";
+import { counterText } from "./counter-words.js";
 import { securityText } from "./security-text.js";
 import { formatTable } from "./table.js";
 import { waitForReadiness } from "./wait.js";
@@ -79,7 +80,9 @@ function statusText(status: StatusDocument): string {
   ];
   lines.push(`payload through the process: ${status.payloadOctetsThroughProcess} octets`);
   for (const [group, counters] of Object.entries(status.counters)) {
-    const parts = Object.entries(counters).map(([name, count]) => `${name} ${count}`);
+    // The kernel has some thirty of these, and mostly nothing to say.
+    const shown = Object.entries(counters).filter(([, count]) => group !== "xfrm" || count > 0);
+    const parts = shown.map(([name, count]) => counterText(name, count));
     lines.push(`${group}: ${parts.join(", ") || "none"}`);
   }
   return lines.join("\n");

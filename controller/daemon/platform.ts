@@ -26,6 +26,7 @@ import { holdAddresses } from "./address-lock.js";
 import { ServiceGroups, serviceOfGroup } from "./groups.js";
 import { openKernel, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
 import { checkPrivileges, checkTun, deviceExists, explainRefusal } from "./preflight.js";
+import { xfrmCounters } from "./refusals.js";
 import type { Service, ServiceGround, ServiceRecords, ServiceViews } from "./service.js";
 import { SignallingRouter } from "./signalling/router.js";
 import {
@@ -409,6 +410,7 @@ export class Platform {
         sent: this.sent.toJSON(),
         dropped: this.drops.toJSON(),
         kernel: Object.fromEntries([...kernelCounters].map(([name, { packets }]) => [name, Number(packets)])),
+        xfrm: xfrmCounters(),
         netlink: { ...this.kernel.counters() },
         negotiation: this.negotiation.toJSON(),
       },

@@ -39,7 +39,15 @@ const STATUS: StatusDocument = {
   readiness: null,
   pendingOperations: 0,
   failedObjects: 0,
-  counters: { received: { "binding-update": 3 }, sent: {}, dropped: {}, kernel: {}, netlink: {}, negotiation: {} },
+  counters: {
+    received: { "binding-update": 3 },
+    sent: {},
+    dropped: {},
+    kernel: { "spoofed-udp": 2, signalling: 9 },
+    xfrm: { XfrmInError: 0, XfrmInNoStates: 4 },
+    netlink: {},
+    negotiation: {},
+  },
   payloadOctetsThroughProcess: 0,
 };
 
@@ -159,7 +167,10 @@ t.test("dsmipctl prints tables and schema-valid JSON", async (test) => {
     "R5555-4.5-05: found by either home address",
   );
   test.equal((await dsmipctl(socket, "plan", "2001:db8:1::100")).stdout, "ip route add x\n");
-  test.match((await dsmipctl(socket, "status")).stdout, /home-agent, pid 1/);
+  const { stdout } = await dsmipctl(socket, "status");
+  test.match(stdout, /home-agent, pid 1/);
+  test.match(stdout, /^kernel: spoofed-udp 2 \(payload over UDP 4191 from where no node .*\), signalling 9$/m);
+  test.match(stdout, /^xfrm: XfrmInNoStates 4 \(ESP with an SPI that nobody has here: .*\)$/m);
 });
 
 t.test("dsmipctl security: a line for each IKE SA, association and, for one node, policy", async (test) => {

@@ -63,6 +63,45 @@ t.test("the kernel's refusal has errno, code and syscall like Node's own errors"
   t.throws(() => addon.getsockname(handle), { code: "EBADF" }, "closed");
 });
 
+t.test(
+  "an element that is a getter may detach the others, close the handle or throw: nothing is read of what is gone",
+  async (t) => {
+    const address = Uint8Array.of(2, 0, 0, 9, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+    /** Two messages, of which the last part does something when it is read. */
+    const parts = (act: (data: Uint8Array) => void): unknown[] => {
+      const data = new Uint8Array(60_000).fill(7);
+      const list: unknown[] = [data, address, undefined, new Uint8Array(8), address];
+      const get = (): undefined => {
+        act(data);
+        return undefined;
+      };
+      Object.defineProperty(list, 5, { get, enumerable: true });
+      return list;
+    };
+    const handle = addon.open(...UDP4);
+    t.teardown(() => addon.close(handle));
+    const detach = (data: Uint8Array): void => void structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+    t.strictSame(untyped.send(handle, parts(detach)), { sent: 2, next: 2 }, "the detached one is empty");
+    const thrown = (): void => {
+      throw new RangeError("not today");
+    };
+    t.throws(() => untyped.send(handle, parts(thrown)), { name: "RangeError", message: "not today" });
+    const proxied = new Proxy([new Uint8Array(8), address, undefined], {});
+    t.throws(() => untyped.send(handle, proxied), { name: "TypeError", message: /parts/ });
+    const buffer = new Proxy(new Uint8Array(8), {});
+    t.throws(() => untyped.send(handle, [buffer, address, undefined]), { name: "TypeError", message: /part must be/ });
+    t.throws(() => untyped.bind(handle, buffer), { name: "TypeError", message: /address/ });
+    const closing = addon.open(...UDP4);
+    t.match(
+      untyped.send(
+        closing,
+        parts(() => addon.close(closing)),
+      ),
+      { sent: 0, error: { code: "EBADF" } },
+    );
+  },
+);
+
 t.test("a descriptor nobody closed goes with its object", async (t) => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;

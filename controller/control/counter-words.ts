@@ -1,0 +1,53 @@
+/** What the counters of `dsmipctl status` say in words. */
+
+/** The kernel's own names (Documentation/networking/xfrm_proc.rst). */
+export const XFRM_WORDS: Readonly<Record<string, string>> = {
+  XfrmInError: "refused on the way in, for another reason",
+  XfrmInBufferError: "no memory left on the way in",
+  XfrmInHdrError: "damaged ESP or Mobile IPv6 header",
+  XfrmInNoStates: "ESP with an SPI that nobody has here: keys that are gone, or not there yet",
+  XfrmInStateProtoError: "forged or damaged: the integrity check has failed",
+  XfrmInStateModeError: "ESP of the wrong mode",
+  XfrmInStateSeqError: "replayed: the sequence number was seen before, or is too old",
+  XfrmInStateExpired: "under keys whose lifetime is over",
+  XfrmInStateMismatch: "under keys that are for something else",
+  XfrmInStateInvalid: "under keys that are being removed",
+  XfrmInTmplMismatch: "without the protection that a policy demands, or under the wrong keys",
+  XfrmInNoPols: "protected, but no policy is for it",
+  XfrmInPolBlock: "blocked by a policy: what must be protected came in clear",
+  XfrmInPolError: "refused by a policy on the way in",
+  XfrmOutError: "refused on the way out, for another reason",
+  XfrmOutBundleGenError: "no protection could be put together on the way out",
+  XfrmOutBundleCheckError: "protection on the way out was out of date",
+  XfrmOutNoStates: "to be protected on the way out, and no keys are there",
+  XfrmOutStateProtoError: "could not be encrypted",
+  XfrmOutStateModeError: "too large for its protection, or of the wrong mode",
+  XfrmOutStateSeqError: "the sequence numbers of the keys are used up",
+  XfrmOutStateExpired: "to be sent under keys whose lifetime is over",
+  XfrmOutPolBlock: "blocked by a policy on the way out: not sent in clear",
+  XfrmOutPolDead: "a policy on the way out was being removed",
+  XfrmOutPolError: "refused by a policy on the way out",
+  XfrmFwdHdrError: "damaged header of what is forwarded",
+  XfrmOutStateInvalid: "to be sent under keys that are being removed",
+  XfrmAcquireError: "keys are asked for and not there yet",
+};
+
+/** Of our nftables table. */
+export const FIREWALL_WORDS: Readonly<Record<string, string>> = {
+  "spoofed-udp": "payload over UDP 4191 from where no node with that home address is registered",
+  "spoofed-ipv4": "payload in IPv4 from where no node with that home address is registered",
+  "spoofed-ipv6": "payload in IPv6 from where no node with that home address is registered",
+  "bad-version": "UDP 4191 with neither IPv4 nor IPv6 in it",
+  "send-only": "came in by a device that only sends",
+  "tunnelled-signalling": "mobility messages inside a tunnel",
+  "no-port": "no NAT port is known to send to",
+  "signalling-port": "sent to the process's own UDP port from outside",
+  "unknown-signalling": "signalling that names no subscriber, or none of its keys",
+  metered: "more signalling than a genuine node sends",
+};
+
+/** "NAME COUNT (words)"; the word is for what is refused, so it is left out while nothing is. */
+export function counterText(name: string, count: number): string {
+  const words = XFRM_WORDS[name] ?? FIREWALL_WORDS[name];
+  return words === undefined || count === 0 ? `${name} ${count}` : `${name} ${count} (${words})`;
+}
