@@ -1,67 +1,121 @@
 /**
- * What must survive the process: the last record of each key, in an append-only file that is compacted when it is mostly history.
- * `flush` writes all that was appended in one write and one fdatasync (group commit); a success answer leaves only after it.
- * A torn last line (power loss) is cut off; an unreadable line further up is skipped and told, never fatal.
+ * What must survive the process: the last record of each key, in an append-only file that is written anew when it is mostly history.
+ *
+ * Theory of operation. What is appended is kept in memory until it is on the disk (`#pending`, the last record of each key), so a failed
+ * write loses nothing and the queue is no longer than there are keys. `flush` writes what is pending behind the last confirmed octet and
+ * synchronises once (group commit); a success answer leaves only after it. After a failed write the file is cut back there; after a failed
+ * synchronisation, of which nobody knows what it has left, the file is written anew. A file is written anew beside the old one, which stays
+ * open and in its place until the new one is whole, on the disk and renamed; while it is made, appends go on into the old one.
+ *
+ * Reading never fails: salvage.ts says what a damaged file still tells, and the damaged file is kept under another name. A disk that refuses
+ * keeps nobody from starting either: `failure` says why, and each `flush` tries again.
  */
-import {
-  closeSync,
-  existsSync,
-  fdatasync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  write,
-  writeSync,
-} from "node:fs";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { JOURNAL_VERSION, type JournalLine, journalHeader, journalLine } from "../../schemas/journal.js";
+import { basename, dirname, join } from "node:path";
+import type { JournalRole } from "../../schemas/journal.js";
 import { MobilityError } from "../base/errors.js";
+import { type Age, ageOf, restamped, restampedAll, type TimeOfDay } from "./age.js";
+import { codeOf, type Files, forgiveUnsyncable, nodeFiles, writeAll, writeAllSync } from "./files.js";
+import { type BootTime, type JournalEntry, type JournalRecord, LineWriter } from "./lines.js";
+import { type Salvage, salvage } from "./salvage.js";
 
-const writeAsync = promisify(write);
-const fdatasyncAsync = promisify(fdatasync);
-/** Compaction costs O(live records); at twice the live ones it is amortised O(1) a record. The constant keeps small journals from churning. */
+export type { JournalRole } from "../../schemas/journal.js";
+export type { Age } from "./age.js";
+export type { BootTime, JournalEntry, JournalRecord } from "./lines.js";
+
+/** Writing anew costs O(live records); at twice the live ones it is amortised O(1) a record. The constant keeps small journals from churning. */
 const COMPACT_SLACK_LINES = 4096;
+/** So many lines are made in one turn of the event loop: about a millisecond. */
+const LINES_PER_TURN = 256;
+/** Damaged journals that are kept; the oldest go first. */
+const KEPT_ASIDE = 4;
 
-export type JournalRecord = Readonly<Record<string, unknown>>;
-export type JournalRole = "home-agent" | "mobile-node";
+export interface JournalOptions {
+  /** Absent: ages are known by the wall clock alone. */
+  readonly bootTime?: () => BootTime;
+  readonly files?: Files;
+}
 
-export interface JournalEntry {
-  readonly record: JournalRecord;
-  /** Milliseconds since 1970. */
-  readonly writtenAt: number;
+/** What was found at the start. */
+export interface JournalFindings {
+  /** Lines that could not be read. */
+  readonly skipped: number;
+  /** Records that were read and are not used, because a later one of theirs is lost. */
+  readonly doubtful: number;
+  /** The file is no journal of this dsmipd's that could be read; `version` of a later dsmipd. */
+  readonly header: "present" | "version-1" | "absent" | "damaged" | "newer" | "unreadable";
+  /** Where the damaged file is kept. */
+  readonly keptAside: string | undefined;
+}
+
+type Batch = Map<string, JournalEntry | undefined>;
+
+/** A file as it was found. */
+interface Found extends Omit<Salvage, "header"> {
+  readonly header: JournalFindings["header"];
+  readonly octets: number;
+}
+
+const NOTHING_READ: Omit<Found, "header"> = {
+  ...{ entries: new Map(), skipped: 0, doubtful: 0, lines: 0, last: undefined, intact: false, octets: 0 },
+};
+
+interface OpenFile {
+  readonly descriptor: number;
+  /** Octets that are confirmed; whatever is behind them is not. */
+  end: number;
+  writer: LineWriter;
+  lines: number;
 }
 
 export class Journal {
   readonly #path: string;
   readonly #role: JournalRole;
   readonly #now: () => number;
-  readonly #live = new Map<string, JournalEntry>();
-  #file: number;
-  #lines = 0;
-  #queue: string[] = [];
-  #running: Promise<void> | undefined;
-  /** Lines that could not be read at start. */
-  readonly skipped: number;
+  readonly #bootTime: (() => BootTime) | undefined;
+  readonly #files: Files;
+  readonly #live: Map<string, JournalEntry>;
+  /** Not confirmed by the disk; undefined: the key is to be forgotten. */
+  #pending: Batch = new Map();
+  /** What was appended since a compaction began. */
+  #changed: Batch | undefined;
+  #file: OpenFile | undefined;
+  /** There may be octets behind the confirmed ones. */
+  #torn = false;
+  /** The file has to be written anew before anything counts. */
+  #stale = true;
+  #directoryUnsynced = false;
+  /** The damaged file that is in our place is not kept aside yet. */
+  #damaged = false;
+  #keptAside: string | undefined;
+  /** Writers, one after the other. */
+  #tail: Promise<void> = Promise.resolve();
+  #writers = 0;
+  #nextFlush: Promise<void> | undefined;
+  #compactAt = 0;
+  #failure: NodeJS.ErrnoException | undefined;
+  #closed = false;
+  readonly #findings: Omit<JournalFindings, "keptAside">;
 
-  /** Opens or makes the journal; `now` is the wall clock in milliseconds. Throws MobilityError if the directory can't be used or the file is another role's. */
-  constructor(directory: string, role: JournalRole, now: () => number) {
+  /**
+   * Reads the journal and makes one where there is none; `now` is the wall clock in milliseconds. Throws MobilityError if the file is another
+   * role's. If the disk refuses, `failure` says so.
+   */
+  constructor(directory: string, role: JournalRole, now: () => number, options: JournalOptions = {}) {
     this.#path = join(directory, "journal.ndjson");
     this.#role = role;
     this.#now = now;
+    this.#bootTime = options.bootTime;
+    this.#files = options.files ?? nodeFiles;
+    const found = this.#load();
+    this.#live = new Map(found.entries);
+    this.#findings = { header: found.header, skipped: found.skipped, doubtful: found.doubtful };
+    restampedAll(this.#live, this.#timeOfDay());
+    for (const suffix of [".new", ".compact"]) this.#removeQuietly(this.#path + suffix);
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o750 });
-      this.skipped = existsSync(this.#path) ? this.#load() : 0;
-      this.#file = this.#rewrite();
-    } catch (cause) {
-      if (cause instanceof MobilityError) throw cause;
-      throw new MobilityError(
-        "MIP_JOURNAL",
-        `${this.#path}: cannot be used (${(cause as NodeJS.ErrnoException).code ?? "unknown"}); check stateDirectory`,
-        { cause },
-      );
+      if (found.intact && found.lines <= this.#mostLines()) this.#openAgain(found);
+      else this.#rewriteSync();
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -70,92 +124,415 @@ export class Journal {
     return this.#live;
   }
 
+  get findings(): JournalFindings {
+    return { ...this.#findings, keptAside: this.#keptAside };
+  }
+
+  /** Lines that could not be read at start. */
+  get skipped(): number {
+    return this.#findings.skipped;
+  }
+
+  /** Why the disk refused last; undefined while it does not. */
+  get failure(): NodeJS.ErrnoException | undefined {
+    return this.#failure;
+  }
+
+  /** How old the record is now. */
+  age(entry: JournalEntry): Age {
+    return ageOf(entry, this.#timeOfDay());
+  }
+
   /** Remembers a record (null forgets the key); durable after the next `flush`. */
   append(key: string, record: JournalRecord | null): void {
-    const line: JournalLine = { key, writtenAt: this.#now(), record };
-    this.#apply(line);
-    this.#queue.push(`${JSON.stringify(line)}\n`);
-    this.#lines++;
+    const bootTime = this.#bootTime?.();
+    const entry =
+      record === null ? undefined : { record, writtenAt: this.#now(), ...(bootTime !== undefined && { bootTime }) };
+    if (entry === undefined) this.#live.delete(key);
+    else this.#live.set(key, entry);
+    this.#changed?.set(key, entry);
+    if (this.#stale) return;
+    // The last place: a batch is written in the order of the last appends.
+    this.#pending.delete(key);
+    this.#pending.set(key, entry);
+    if (this.#pending.size > this.#mostLines()) this.#declareStale();
   }
 
+  /** Something is not on the disk. */
   get dirty(): boolean {
-    return this.#queue.length > 0;
+    return this.#stale || this.#torn || this.#directoryUnsynced || this.#pending.size > 0;
   }
 
-  /** Resolves when all that was appended before this call is on the disk. */
-  async flush(): Promise<void> {
-    await this.#running;
-    if (this.#queue.length === 0) return this.#running;
-    this.#running = this.#write();
-    await this.#running;
+  /**
+   * Resolves when all that was appended before this call is on the disk. Rejects with the file system's error if it is not; it is kept, and
+   * tried again with the next call.
+   */
+  flush(): Promise<void> {
+    if (this.#nextFlush !== undefined) return this.#nextFlush;
+    if (this.#writers === 0 && !this.dirty) return Promise.resolve();
+    this.#nextFlush = this.#exclusive(async () => {
+      this.#nextFlush = undefined;
+      await this.#commit();
+    });
+    return this.#nextFlush;
   }
 
-  close(): void {
-    if (this.#queue.length > 0) writeSync(this.#file, this.#queue.join(""));
-    fsyncSync(this.#file);
-    closeSync(this.#file);
+  /** Tries to write what is pending; afterwards `failure` says whether that went well. Resolves when the file is closed. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    while (this.#writers > 0) await this.#tail;
+    try {
+      if (this.#stale) this.#rewriteSync();
+      else this.#extendSync();
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (this.#file !== undefined) this.#closeQuietly(this.#file.descriptor);
+    this.#file = undefined;
   }
 
-  async #write(): Promise<void> {
-    const text = Buffer.from(this.#queue.join(""));
-    this.#queue = [];
-    for (let at = 0; at < text.length; ) at += (await writeAsync(this.#file, text, at)).bytesWritten;
-    await fdatasyncAsync(this.#file);
-    if (this.#lines > 2 * this.#live.size + COMPACT_SLACK_LINES && this.#queue.length === 0) {
-      closeSync(this.#file);
-      this.#file = this.#rewrite();
+  #exclusive(task: () => Promise<void>): Promise<void> {
+    this.#writers++;
+    const done = this.#tail.then(task).finally(() => {
+      this.#writers--;
+    });
+    this.#tail = done.catch(() => undefined);
+    return done;
+  }
+
+  async #commit(): Promise<void> {
+    if (this.#closed) return;
+    try {
+      if (this.#stale || this.#file === undefined) await this.#rewrite();
+      else if (this.#pending.size > 0 || this.#torn) await this.#extend(this.#file);
+      if (this.#directoryUnsynced) await this.#syncDirectory();
+      this.#failure = undefined;
+    } catch (error) {
+      throw this.#fail(error);
+    }
+    const due = this.#file !== undefined && this.#file.lines > Math.max(this.#mostLines(), this.#compactAt);
+    if (due && this.#changed === undefined && !this.#closed) void this.#compact();
+  }
+
+  #fail(error: unknown): NodeJS.ErrnoException {
+    this.#failure = error as NodeJS.ErrnoException;
+    return this.#failure;
+  }
+
+  #mostLines(): number {
+    return 2 * this.#live.size + COMPACT_SLACK_LINES;
+  }
+
+  /** The whole file has to be written anew, so nothing in particular is pending. */
+  #declareStale(): void {
+    this.#stale = true;
+    this.#pending.clear();
+  }
+
+  /** Behind the confirmed octets; they are confirmed when all of it is on the disk. */
+  async #extend(file: OpenFile): Promise<void> {
+    const files = this.#files;
+    const batch = this.#takePending();
+    const writer = file.writer.copy();
+    try {
+      if (this.#torn) await files.truncate(file.descriptor, file.end);
+      this.#torn = true;
+      let end = file.end;
+      for (const text of this.#lines(batch, writer)) end = await writeAll(files, file.descriptor, text, end);
+      await this.#dataSync(file.descriptor);
+      this.#confirm(file, writer, end, batch.size);
+    } catch (error) {
+      this.#putBack(batch);
+      throw error;
     }
   }
 
-  #apply(line: JournalLine): void {
-    if (line.record === null) this.#live.delete(line.key);
-    else this.#live.set(line.key, { record: line.record, writtenAt: line.writtenAt });
+  /** What a failed synchronisation has left on the disk nobody knows, and the next one may claim that all is well. */
+  async #dataSync(descriptor: number): Promise<void> {
+    try {
+      await this.#files.dataSync(descriptor);
+    } catch (error) {
+      this.#declareStale();
+      throw error;
+    }
   }
 
-  #load(): number {
-    const [first = "", ...lines] = readFileSync(this.#path, "utf8").split("\n");
-    const header = journalHeader.safeParse(parseJson(first));
-    if (!header.success)
+  #confirm(file: OpenFile, writer: LineWriter, end: number, lines: number): void {
+    this.#torn = false;
+    file.writer = writer;
+    file.end = end;
+    file.lines += lines;
+  }
+
+  #takePending(): Batch {
+    const batch = this.#pending;
+    this.#pending = new Map();
+    return batch;
+  }
+
+  /** What was appended in the meantime is newer. */
+  #putBack(batch: Batch): void {
+    if (this.#stale) return;
+    for (const [key, entry] of this.#pending) {
+      batch.delete(key);
+      batch.set(key, entry);
+    }
+    this.#pending = batch;
+    if (batch.size > this.#mostLines()) this.#declareStale();
+  }
+
+  *#lines(batch: Iterable<readonly [string, JournalEntry | undefined]>, writer: LineWriter): Generator<Uint8Array> {
+    let text = "";
+    let count = 0;
+    for (const [key, entry] of batch) {
+      text += writer.line(key, entry ?? { record: null, writtenAt: this.#now() });
+      if (++count % LINES_PER_TURN > 0) continue;
+      yield Buffer.from(text);
+      text = "";
+    }
+    if (text !== "") yield Buffer.from(text);
+  }
+
+  /** The present records of keys that were there when this began; as of the moment in which each is asked for. */
+  *#liveEntries(): Generator<readonly [string, JournalEntry]> {
+    for (const key of [...this.#live.keys()]) {
+      const entry = this.#live.get(key);
+      if (entry !== undefined) yield [key, this.#corrected(entry)];
+    }
+  }
+
+  /** Writes the file anew and puts it in the place of the old one; what is appended meanwhile is pending. */
+  async #rewrite(): Promise<void> {
+    this.#prepareDirectory();
+    this.#pending.clear();
+    this.#stale = false;
+    try {
+      await this.#install(await this.#writeFresh(".new"), ".new");
+    } catch (error) {
+      this.#declareStale();
+      throw error;
+    }
+    await this.#syncDirectory();
+  }
+
+  /** Beside the writers, until the moment in which the file changes. */
+  async #compact(): Promise<void> {
+    const replaced = this.#file;
+    this.#changed = new Map();
+    try {
+      const fresh = await this.#writeFresh(".compact");
+      await this.#exclusive(() => this.#catchUp(fresh, replaced));
+    } catch {
+      // The old file goes on as it is. It is tried again when there is half as much history more.
+      this.#compactAt = Math.ceil(1.5 * Math.max(this.#mostLines(), replaced?.lines ?? 0));
+    } finally {
+      this.#changed = undefined;
+    }
+  }
+
+  /** What was appended while the fresh file was made, written or not, goes into it; then it takes its place. */
+  async #catchUp(fresh: OpenFile, replaced: OpenFile | undefined): Promise<void> {
+    const batch = this.#takePending();
+    const changed = this.#changed ?? new Map();
+    this.#changed = undefined;
+    try {
+      await this.#finish(fresh, changed, replaced);
+    } catch (error) {
+      this.#putBack(batch);
+      throw error;
+    }
+    await this.#syncDirectory();
+  }
+
+  async #finish(fresh: OpenFile, changed: Batch, replaced: OpenFile | undefined): Promise<void> {
+    try {
+      if (this.#closed || this.#stale || this.#file !== replaced)
+        throw new Error("the journal has another file by now");
+      for (const text of this.#lines(changed, fresh.writer))
+        fresh.end = await writeAll(this.#files, fresh.descriptor, text, fresh.end);
+      fresh.lines = fresh.writer.number;
+      await this.#files.dataSync(fresh.descriptor);
+    } catch (error) {
+      this.#discard(fresh.descriptor, ".compact");
+      throw error;
+    }
+    await this.#install(fresh, ".compact");
+  }
+
+  async #writeFresh(suffix: string): Promise<OpenFile> {
+    const descriptor = await this.#files.open(this.#path + suffix, "w");
+    try {
+      const writer = new LineWriter(this.#role);
+      let end = await writeAll(this.#files, descriptor, Buffer.from(writer.header()), 0);
+      for (const text of this.#lines(this.#liveEntries(), writer))
+        end = await writeAll(this.#files, descriptor, text, end);
+      await this.#files.dataSync(descriptor);
+      return { descriptor, end, writer, lines: writer.number };
+    } catch (error) {
+      this.#discard(descriptor, suffix);
+      throw error;
+    }
+  }
+
+  /** From here on the fresh file is the journal; after a power cut too when the directory is synchronised. */
+  async #install(fresh: OpenFile, suffix: string): Promise<void> {
+    try {
+      await this.#files.rename(this.#path + suffix, this.#path);
+    } catch (error) {
+      this.#discard(fresh.descriptor, suffix);
+      throw error;
+    }
+    this.#adopt(fresh);
+  }
+
+  /** A fresh file that comes to nothing: it would only fill the disk. */
+  #discard(descriptor: number, suffix: string): void {
+    this.#closeQuietly(descriptor);
+    this.#removeQuietly(this.#path + suffix);
+  }
+
+  #removeQuietly(path: string): void {
+    try {
+      this.#files.unlinkSync(path);
+    } catch {
+      // ignored: mostly it is not there
+    }
+  }
+
+  #adopt(fresh: OpenFile): void {
+    const old = this.#file;
+    this.#file = fresh;
+    this.#torn = false;
+    this.#damaged = false;
+    this.#compactAt = 0;
+    this.#directoryUnsynced = true;
+    if (old !== undefined) this.#closeQuietly(old.descriptor);
+  }
+
+  async #syncDirectory(): Promise<void> {
+    const descriptor = await this.#files.open(dirname(this.#path), "r");
+    try {
+      await this.#files.sync(descriptor).catch(forgiveUnsyncable);
+    } finally {
+      this.#closeQuietly(descriptor);
+    }
+    this.#directoryUnsynced = false;
+  }
+
+  #syncDirectorySync(): void {
+    const descriptor = this.#files.openSync(dirname(this.#path), "r");
+    try {
+      this.#files.syncSync(descriptor);
+    } catch (error) {
+      forgiveUnsyncable(error);
+    } finally {
+      this.#closeQuietly(descriptor);
+    }
+    this.#directoryUnsynced = false;
+  }
+
+  /** Closing writes nothing that counts: what does is synchronised before. */
+  #closeQuietly(descriptor: number): void {
+    try {
+      this.#files.closeSync(descriptor);
+    } catch {
+      // ignored: the descriptor is gone either way
+    }
+  }
+
+  #prepareDirectory(): void {
+    this.#files.mkdirSync(dirname(this.#path));
+    if (this.#damaged && this.#keptAside === undefined) this.#keepAside();
+  }
+
+  /** At the start and at the end, when there is nothing to be kept waiting. */
+  #rewriteSync(): void {
+    const files = this.#files;
+    this.#prepareDirectory();
+    const path = `${this.#path}.new`;
+    const descriptor = files.openSync(path, "w");
+    try {
+      const writer = new LineWriter(this.#role);
+      let end = writeAllSync(files, descriptor, Buffer.from(writer.header()), 0);
+      for (const text of this.#lines(this.#liveEntries(), writer)) end = writeAllSync(files, descriptor, text, end);
+      files.syncSync(descriptor);
+      files.renameSync(path, this.#path);
+      this.#adopt({ descriptor, end, writer, lines: writer.number });
+    } catch (error) {
+      this.#discard(descriptor, ".new");
+      throw error;
+    }
+    this.#stale = false;
+    this.#pending.clear();
+    this.#syncDirectorySync();
+  }
+
+  #extendSync(): void {
+    const file = this.#file;
+    if (file === undefined || !this.dirty) return;
+    const batch = this.#takePending();
+    if (this.#torn) this.#files.truncateSync(file.descriptor, file.end);
+    let { end } = file;
+    for (const text of this.#lines(batch, file.writer)) end = writeAllSync(this.#files, file.descriptor, text, end);
+    this.#files.syncSync(file.descriptor);
+    if (this.#directoryUnsynced) this.#syncDirectorySync();
+  }
+
+  #openAgain({ octets, lines, last }: Found): void {
+    const descriptor = this.#files.openSync(this.#path, "r+");
+    const writer = new LineWriter(this.#role);
+    if (last !== undefined) writer.continueAfter(last);
+    this.#file = { descriptor, end: octets, writer, lines };
+    this.#stale = false;
+  }
+
+  #load(): Found {
+    let octets: Uint8Array;
+    try {
+      octets = this.#files.readSync(this.#path);
+    } catch (error) {
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return { ...NOTHING_READ, header: "absent" };
+      this.#damaged = true;
+      return { ...NOTHING_READ, header: "unreadable" };
+    }
+    const found = salvage(octets, this.#role);
+    const { header, skipped, doubtful } = found;
+    if ((header.kind === "present" || header.kind === "version-1") && header.role !== this.#role)
       throw new MobilityError(
         "MIP_JOURNAL",
-        `${this.#path}: is no journal of dsmipd; move it away or set another stateDirectory`,
+        `${this.#path}: belongs to a ${header.role}; set another stateDirectory for this ${this.#role}`,
       );
-    if (header.data.role !== this.#role) {
-      throw new MobilityError(
-        "MIP_JOURNAL",
-        `${this.#path}: belongs to a ${header.data.role}; set another stateDirectory for this ${this.#role}`,
-      );
-    }
-    let skipped = 0;
-    for (const text of lines) {
-      if (text === "") continue;
-      const line = journalLine.safeParse(parseJson(text));
-      if (line.success) this.#apply(line.data);
-      else skipped++;
-    }
-    return skipped;
+    this.#damaged = skipped + doubtful > 0 || header.kind === "damaged" || header.kind === "newer";
+    return { ...found, header: header.kind, octets: octets.length };
   }
 
-  /** A fresh file with the live records only, put in the place of the old one at once; the open file for appending. */
-  #rewrite(): number {
-    const fresh = `${this.#path}.new`;
-    const file = openSync(fresh, "w", 0o640);
-    const header = { dsmipd: "journal", version: JOURNAL_VERSION, role: this.#role };
-    const lines = [JSON.stringify(header)];
-    for (const [key, { record, writtenAt }] of this.#live) lines.push(JSON.stringify({ key, writtenAt, record }));
-    const text = Buffer.from(`${lines.join("\n")}\n`);
-    for (let at = 0; at < text.length; ) at += writeSync(file, text, at);
-    fsyncSync(file);
-    renameSync(fresh, this.#path);
-    this.#lines = this.#live.size;
-    return file;
+  /** The damaged file under another name, beside the one that takes its place; the file itself stays until then. */
+  #keepAside(): void {
+    const files = this.#files;
+    const name = `${basename(this.#path)}.damaged-`;
+    const directory = dirname(this.#path);
+    const kept = files
+      .listSync(directory)
+      .filter((one) => one.startsWith(name))
+      .sort();
+    const stamp = new Date(this.#now()).toISOString().replace(/[:.]/g, "-");
+    let path = join(directory, name + stamp);
+    for (let count = 2; kept.includes(basename(path)); count++) path = join(directory, `${name}${stamp}-${count}`);
+    try {
+      files.linkSync(this.#path, path);
+    } catch {
+      files.copySync(this.#path, path);
+    }
+    this.#keptAside = path;
+    for (const old of kept.slice(0, Math.max(0, kept.length + 1 - KEPT_ASIDE))) files.unlinkSync(join(directory, old));
   }
-}
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+  #timeOfDay(): TimeOfDay {
+    return { wall: this.#now(), bootTime: this.#bootTime?.() };
+  }
+
+  #corrected(entry: JournalEntry): JournalEntry {
+    return restamped(entry, this.#timeOfDay());
   }
 }

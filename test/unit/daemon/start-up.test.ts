@@ -167,14 +167,6 @@ const STARTS: readonly {
     says: /journal\.ndjson: belongs to a mobile-node; set another stateDirectory for this home-agent/,
   },
   {
-    name: "journal that is none",
-    prepare: (path) => {
-      mkdirSync(join(path, "state"));
-      writeFileSync(join(path, "state", "journal.ndjson"), "\0\0\0");
-    },
-    says: /journal\.ndjson: is no journal of dsmipd; move it away/,
-  },
-  {
     name: "state directory that cannot be made",
     prepare: (path) => writeFileSync(join(path, "state"), "a file"),
     says: /state: cannot be used \(E\w+\); check stateDirectory/,
