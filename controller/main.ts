@@ -34,9 +34,17 @@ function enter(path: string): void {
 }
 
 async function run(options: { readonly config: string; readonly netns?: string }): Promise<void> {
+  // Ignored until there is a log to tell it: by default it would end the process, also one that is starting.
+  let tellHangUp = (): void => undefined;
+  process.on("SIGHUP", () => tellHangUp());
   const loaded: LoadedConfig = loadConfig(options.config);
   if (options.netns !== undefined) enter(options.netns);
   const log = makeLogger(loaded.config.log.level);
+  tellHangUp = () =>
+    log.warn(
+      { event: "daemon.hang-up", signal: "SIGHUP" },
+      "the configuration is read at the start only, the signal is ignored; restart the daemon for a new one",
+    );
   // A bug. The kernel keeps what it has, so that no node loses a packet, and the next start takes it over.
   process.on("uncaughtException", (error) => {
     log.fatal({ event: "daemon.failed", reason: error.message, stack: error.stack });

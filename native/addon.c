@@ -8,6 +8,7 @@ static const struct {
   {"open", js_open}, {"openTun", js_open_tun}, {"enterNamespace", js_enter_namespace}, {"lock", js_lock},
   {"bind", js_bind}, {"connect", js_connect}, {"getsockname", js_getsockname},
   {"setsockopt", js_setsockopt}, {"getsockopt", js_getsockopt}, {"watch", js_watch},
+  {"bootTime", js_boot_time}, {"openTimer", js_open_timer}, {"setTimer", js_set_timer},
   {"arm", js_arm}, {"send", js_send}, {"close", js_close},
 };
 

@@ -115,6 +115,12 @@ napi_value js_getsockname(napi_env env, napi_callback_info info);
 napi_value js_setsockopt(napi_env env, napi_callback_info info);
 napi_value js_getsockopt(napi_env env, napi_callback_info info);
 
+/* system.c */
+napi_value js_lock(napi_env env, napi_callback_info info);
+napi_value js_boot_time(napi_env env, napi_callback_info info);
+napi_value js_open_timer(napi_env env, napi_callback_info info);
+napi_value js_set_timer(napi_env env, napi_callback_info info);
+
 /* tun.c */
 napi_value js_open_tun(napi_env env, napi_callback_info info);
 
@@ -122,6 +128,5 @@ napi_value js_open_tun(napi_env env, napi_callback_info info);
 bool namespace_enter(napi_env env, napi_value path, int *home);
 void namespace_leave(int home);
 napi_value js_enter_namespace(napi_env env, napi_callback_info info);
-napi_value js_lock(napi_env env, napi_callback_info info);
 
 #endif

@@ -131,6 +131,12 @@ export const homeAgentConfig = z.strictObject({
       .max(262140)
       .optional()
       .describe("When nodes are asked to refresh, if that is before their lifetime ends (RFC 6275 §6.2.4)."),
+    journalFailure: z
+      .enum(["refuse", "silent"])
+      .default("refuse")
+      .describe(
+        "Answer to binding updates while the state directory can't be written: status 130 (insufficient resources), or none. Never a success.",
+      ),
     forceUdp: z.enum(["grant", "refuse"]).default("grant").describe("Answer to the F flag: UDP, or status 144."),
     duplicateAddressDetection: z
       .boolean()

@@ -3,7 +3,8 @@
  * effects are performed in order, and messages wait for the journal (group commit), so that no acknowledgement promises what a crash
  * could forget. This is the one place that gives the machine the time.
  */
-import { type Instant, instant } from "../base/time.js";
+import type { Instant } from "../base/time.js";
+import { type Clock, clock } from "./clock.js";
 
 export interface Machine<Input, Effect> {
   step(input: Input, now: Instant): readonly Effect[];
@@ -14,8 +15,13 @@ export interface Machine<Input, Effect> {
 export interface LoopPorts<Effect extends { readonly kind: string }> {
   /** Called in order; for effects of kind "send" after the journal is on disk. Must not throw. */
   perform(effect: Effect): void;
-  /** Writes what the effects of this turn appended; undefined if there is nothing to write. Never rejects. */
-  flush(): Promise<void> | undefined;
+  /**
+   * Writes what the effects of this turn appended; undefined if there is nothing to write. Resolves with whether it is on the disk; never
+   * rejects.
+   */
+  flush(): Promise<boolean> | undefined;
+  /** What leaves in the place of a message of a turn that is not on the disk. Absent: the message itself. */
+  withhold?(effect: Effect): Effect | undefined;
   /** Called after the effects of a turn other than sends: the moment to hand a batch to the kernel. */
   turnEnded(): void;
 }
@@ -23,30 +29,28 @@ export interface LoopPorts<Effect extends { readonly kind: string }> {
 /** So many messages leave in one turn of the event loop: the devices and sockets they pass through hold a few hundred and are emptied in between. */
 const SENDS_PER_TURN = 64;
 
-/** The longest delay of setTimeout, about 24 days. */
-const LONGEST_TIMEOUT_MS = 0x7fffffff;
-
-export const monotonicNow = (): Instant => instant(performance.now());
+/** The daemon's clock: never goes back, counts sleep. */
+export const monotonicNow = (): Instant => clock.now();
 
 export class MachineLoop<Input, Effect extends { readonly kind: string }> {
   readonly #machine: Machine<Input, Effect>;
   readonly #ports: LoopPorts<Effect>;
   readonly #timerInput: Input;
-  readonly #now: () => Instant;
+  readonly #clock: Clock;
   #inputs: Input[] = [];
   #scheduled = false;
-  #timer: NodeJS.Timeout | undefined;
+  #cancelTimer: () => void = () => undefined;
   /** Sends of earlier turns that still wait; later ones queue behind them. */
   #barrier: Promise<void> | undefined;
   /** Sends that wait for nothing but their turn. */
   #outbox: Effect[] = [];
   #closed = false;
 
-  constructor(machine: Machine<Input, Effect>, timerInput: Input, ports: LoopPorts<Effect>, now = monotonicNow) {
+  constructor(machine: Machine<Input, Effect>, timerInput: Input, ports: LoopPorts<Effect>, time = clock) {
     this.#machine = machine;
     this.#ports = ports;
     this.#timerInput = timerInput;
-    this.#now = now;
+    this.#clock = time;
   }
 
   push(input: Input): void {
@@ -59,7 +63,7 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
   /** Nothing is stepped or performed any more. */
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
   }
 
   #turn(): void {
@@ -67,7 +71,7 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
     if (this.#closed) return;
     const inputs = this.#inputs;
     this.#inputs = [];
-    const now = this.#now();
+    const now = this.#clock.now();
     const sends: Effect[] = [];
     for (const input of inputs) {
       for (const effect of this.#machine.step(input, now)) {
@@ -87,11 +91,17 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
       return;
     }
     const before = this.#barrier;
-    const mine: Promise<void> = Promise.all([before, flushed]).then(() => {
+    const mine: Promise<void> = Promise.all([flushed, before]).then(([written]) => {
       if (this.#barrier === mine) this.#barrier = undefined;
-      this.#send(sends);
+      this.#send(written === false ? this.#withheld(sends) : sends);
     });
     this.#barrier = mine;
+  }
+
+  #withheld(sends: readonly Effect[]): readonly Effect[] {
+    const { withhold } = this.#ports;
+    if (withhold === undefined) return sends;
+    return sends.map(withhold).filter((effect) => effect !== undefined);
   }
 
   #send(sends: readonly Effect[]): void {
@@ -107,11 +117,10 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
   }
 
   #armTimer(): void {
-    clearTimeout(this.#timer);
+    const before = this.#cancelTimer;
     const deadline = this.#machine.nextDeadline();
-    if (deadline === undefined) return;
-    // A millisecond late rather than early: timers are truncated to whole milliseconds.
-    const delay = Math.min(LONGEST_TIMEOUT_MS, Math.max(0, Math.ceil(deadline - this.#now())));
-    this.#timer = setTimeout(() => this.push(this.#timerInput), delay);
+    if (deadline === undefined) this.#cancelTimer = () => undefined;
+    else this.#cancelTimer = this.#clock.setTimer(deadline - this.#clock.now(), () => this.push(this.#timerInput));
+    before();
   }
 }

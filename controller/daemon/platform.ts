@@ -19,10 +19,11 @@ import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../pro
 import type { KernelPort } from "../reconcile/kernel-port.js";
 import { type GroupResult, Reconciler, type Repair } from "../reconcile/reconciler.js";
 import { Counters, EventLog } from "../store/events.js";
-import { Journal, type JournalRole } from "../store/journal.js";
+import type { JournalRole } from "../store/journal.js";
 import { LogLimit } from "../store/log-limit.js";
 import { VERSION } from "../version.js";
 import { holdAddresses } from "./address-lock.js";
+import { clock } from "./clock.js";
 import { ServiceGroups, serviceOfGroup } from "./groups.js";
 import { openKernel, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
 import { checkPrivileges, checkTun, deviceExists, explainRefusal } from "./preflight.js";
@@ -36,6 +37,7 @@ import {
   sendFailure,
 } from "./signalling/signalling.js";
 import { SignallingSockets } from "./signalling/sockets.js";
+import { Storage } from "./storage.js";
 import { auditDocument, mergedViews, planDocument } from "./views.js";
 
 export interface PlatformOptions {
@@ -55,7 +57,7 @@ export interface PlatformOptions {
 export interface PlatformParts {
   readonly options: Pick<PlatformOptions, "role" | "controlSocket" | "tunDevice">;
   readonly log: Logger;
-  readonly journal: Journal;
+  readonly storage: Storage;
   readonly kernel: KernelPort & Pick<NetlinkKernel, "names" | "counters" | "announceMove">;
   readonly sockets: SignallingPorts & Pick<SignallingSockets, "listen" | "renewTun" | "close">;
   readonly packetCounters: Pick<PacketCounters, "read" | "close">;
@@ -76,14 +78,14 @@ export class Platform {
   readonly received = new Counters();
   readonly sent = new Counters();
   readonly negotiation = new Counters();
-  readonly journal: Journal;
+  readonly storage: Storage;
   readonly kernel: PlatformParts["kernel"];
   readonly reconciler: Reconciler;
   readonly sockets: PlatformParts["sockets"];
   readonly #options: PlatformParts["options"];
   readonly #release: () => void;
   readonly #packetCounters: PlatformParts["packetCounters"];
-  readonly #startedAt = performance.now();
+  readonly #startedAt = clock.now();
   readonly #results = new Map<string, (result: GroupResult) => void>();
   readonly #grounds = new Map<string, ServiceGroups>();
   readonly #services = new Map<string, { readonly service: Service; readonly groups: ServiceGroups }>();
@@ -109,13 +111,15 @@ export class Platform {
         letGo();
         release();
       };
-      const journal = new Journal(options.stateDirectory, options.role, Date.now);
-      undo.push(() => journal.close());
-      if (journal.skipped > 0)
-        log.warn(
-          { event: "journal.damaged", lines: journal.skipped },
-          "unreadable journal lines were skipped, continuing with the rest",
-        );
+      const early: ProtocolEvent[] = [];
+      let note = (event: ProtocolEvent): void => void early.push(event);
+      const storage = new Storage({
+        directory: options.stateDirectory,
+        role: options.role,
+        log,
+        note: (event) => note(event),
+      });
+      undo.push(() => void storage.close());
       const kernel = await openKernel();
       undo.push(() => kernel.close());
       let reopened: (what: string, reason: string, device: boolean) => void = () => undefined;
@@ -131,7 +135,9 @@ export class Platform {
       undo.push(() => sockets.close());
       const packetCounters = new PacketCounters();
       undo.push(() => packetCounters.close());
-      const platform = new Platform({ options, log, journal, kernel, sockets, packetCounters, release: releaseAll });
+      const platform = new Platform({ options, log, storage, kernel, sockets, packetCounters, release: releaseAll });
+      note = (event) => platform.note(event);
+      for (const event of early) note(event);
       reopened = (what, reason, device) => platform.#onReopened(what, reason, device);
       await platform.reconciler.start();
       platform.#watchQuietly();
@@ -146,7 +152,7 @@ export class Platform {
   constructor(parts: PlatformParts) {
     this.#options = parts.options;
     this.log = parts.log;
-    this.journal = parts.journal;
+    this.storage = parts.storage;
     this.kernel = parts.kernel;
     this.sockets = parts.sockets;
     this.#release = parts.release;
@@ -168,7 +174,7 @@ export class Platform {
         onRepair: (what, detail) => this.#onRepair(what, detail),
         onLoss: ({ object }) => this.#lost(object),
       },
-      { schedule: (delayMs, run) => void setTimer(delayMs, run) },
+      { schedule: (delayMs, run) => void clock.setTimer(delayMs, run) },
     );
   }
 
@@ -193,13 +199,14 @@ export class Platform {
   }
 
   #records(prefix: string): ServiceRecords {
-    const { journal } = this;
+    const { storage } = this;
     return {
       *entries() {
-        for (const [key, entry] of journal.entries)
-          if (key.startsWith(prefix) && (prefix !== "" || !key.includes(" "))) yield [key.slice(prefix.length), entry];
+        for (const { key, ...stored } of storage.restored())
+          if (key.startsWith(prefix) && (prefix !== "" || !key.includes(" "))) yield [key.slice(prefix.length), stored];
       },
-      append: (key, record) => journal.append(`${prefix}${key}`, record),
+      onWritable: (listener) => storage.onWritable(listener),
+      append: (key, record) => storage.journal.append(`${prefix}${key}`, record),
     };
   }
 
@@ -296,14 +303,8 @@ export class Platform {
   }
 
   /** The journal's group commit, as the loop wants it. */
-  flush(): Promise<void> | undefined {
-    if (!this.journal.dirty) return undefined;
-    return this.journal.flush().catch((error: unknown) => {
-      this.log.error(
-        { event: "journal.failed", reason: (error as Error).message },
-        "bindings are not durable until the disk is well again",
-      );
-    });
+  flush(): Promise<boolean> | undefined {
+    return this.storage.flush();
   }
 
   /** Opens the control socket, behind which all services are one. */
@@ -348,7 +349,7 @@ export class Platform {
     }
     this.#packetCounters.close();
     this.kernel.close();
-    this.journal.close();
+    await this.storage.close();
     this.#release();
   }
 
@@ -399,7 +400,7 @@ export class Platform {
       version: VERSION,
       role: this.#options.role,
       pid: process.pid,
-      uptimeSeconds: (performance.now() - this.#startedAt) / 1000,
+      uptimeSeconds: (clock.now() - this.#startedAt) / 1000,
       addresses: [...addresses],
       bindings,
       readiness: views.readiness(),

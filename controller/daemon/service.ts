@@ -13,7 +13,7 @@ import type { ObjectOwner } from "../plan/owner.js";
 import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
 import type { GroupResult } from "../reconcile/reconciler.js";
 import type { Counters } from "../store/events.js";
-import type { JournalEntry, JournalRecord } from "../store/journal.js";
+import type { JournalRecord } from "../store/journal.js";
 import type { GroupState, ServiceGroups } from "./groups.js";
 import type { SignallingListener, SignallingSite } from "./signalling/signalling.js";
 
@@ -72,8 +72,10 @@ export interface Service {
 
 /** Its part of the journal. */
 export interface ServiceRecords {
-  /** The last one of each key. */
-  entries(): Iterable<readonly [key: string, entry: JournalEntry]>;
+  /** The last one of each key, with the seconds since it was written. */
+  entries(): Iterable<readonly [key: string, entry: { readonly record: JournalRecord; readonly ageSeconds: number }]>;
+  /** Told whether the disk takes what is written, at each change from here on, and at once if it refuses already. */
+  onWritable(listener: (writable: boolean) => void): void;
   /** null forgets the key. Durable after the next `flush`. */
   append(key: string, record: JournalRecord | null): void;
 }
@@ -94,6 +96,6 @@ export interface ServiceGround {
   notify(effect: NotifyEffect): void;
   note(event: ProtocolEvent): void;
   drop(reason: DropReason, detail: string): void;
-  /** Writes what was appended to the journal; undefined if there is nothing. Never rejects. */
-  flush(): Promise<void> | undefined;
+  /** Writes what was appended to the journal, and says whether it is on the disk; undefined if there is nothing. Never rejects. */
+  flush(): Promise<boolean> | undefined;
 }

@@ -16,6 +16,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     previousCareOfGraceSeconds,
     ipv4Pool,
     refreshAdviceSeconds,
+    journalFailure,
   } = config.homeAgent;
   const subscribers = new Map<HomeSubscriber["homeAddress"], HomeSubscriber>();
   for (const subscriber of config.subscribers) subscribers.set(subscriber.homeAddress, subscriber);
@@ -30,6 +31,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     subscribers,
     ipv4Pool,
     refreshAdviceSeconds,
+    journalFailure,
     keyManagementMobility: config.security.method === "ikev2",
   };
 }

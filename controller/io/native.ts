@@ -53,6 +53,12 @@ export interface Native {
   enterNamespace(path: string): void;
   /** An exclusive flock(2) on an open file of Node's; EAGAIN when another process has it. Never waits. */
   lock(fd: number): void;
+  /** CLOCK_BOOTTIME in milliseconds. */
+  bootTime(): number;
+  /** A disarmed timer on that clock, which wakes its callback once when it is due. */
+  openTimer(): NativeHandle;
+  /** `at`: milliseconds of that clock; 0 disarms. */
+  setTimer(handle: NativeHandle, at: number): void;
   bind(handle: NativeHandle, address: Uint8Array): void;
   connect(handle: NativeHandle, address: Uint8Array): void;
   getsockname(handle: NativeHandle): Buffer;
@@ -71,6 +77,9 @@ const FUNCTIONS = [
   "open",
   "openTun",
   "enterNamespace",
+  "bootTime",
+  "openTimer",
+  "setTimer",
   "bind",
   "connect",
   "getsockname",

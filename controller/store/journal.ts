@@ -94,6 +94,7 @@ export class Journal {
   #compactAt = 0;
   #failure: NodeJS.ErrnoException | undefined;
   #closed = false;
+  #closing: Promise<void> | undefined;
   readonly #findings: Omit<JournalFindings, "keptAside">;
 
   /**
@@ -177,10 +178,19 @@ export class Journal {
     return this.#nextFlush;
   }
 
-  /** Tries to write what is pending; afterwards `failure` says whether that went well. Resolves when the file is closed. */
-  async close(): Promise<void> {
+  /** Tries to write what is pending; afterwards `failure` says whether that went well. At once unless a writer is at work. */
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#closing = this.#end();
+  }
+
+  /** Resolves when the file that was told to close is closed. */
+  async closed(): Promise<void> {
+    await this.#closing;
+  }
+
+  async #end(): Promise<void> {
     while (this.#writers > 0) await this.#tail;
     try {
       if (this.#stale) this.#rewriteSync();

@@ -11,6 +11,7 @@ import { RequestIds, TUNNEL_PURPOSES } from "../../plan/security/request-ids.js"
 import { planSubscriberSecurity } from "../../plan/security/subscriber.js";
 import { parkedAssociations } from "../../plan/security/tunnel-associations.js";
 import { DIRECT_MARK, type HomeAgentPlanSite, TUN_DEVICE } from "../../plan/site.js";
+import { withheld } from "../../protocol/mip6/home-agent/acknowledgement.js";
 import { viewOf } from "../../protocol/mip6/home-agent/binding-cache.js";
 import type { HomeAgentEffect, HomeAgentInput } from "../../protocol/mip6/home-agent/inputs.js";
 import {
@@ -103,6 +104,7 @@ export class HomeAgentService implements Service {
       {
         perform: (effect) => this.#perform(effect),
         flush: () => ground.flush(),
+        withhold: (effect) => this.#withhold(effect),
         turnEnded: () => this.#turnEnded(),
       },
     );
@@ -118,10 +120,7 @@ export class HomeAgentService implements Service {
       if (objects !== undefined) groups.set(securityGroup(homeAddress), objects);
     }
     // What was bound before a restart is wanted together with the site, so that its objects are adopted and not made anew.
-    const bindings = [...this.#ground.records.entries()].map(([, { record, writtenAt }]) => ({
-      record,
-      ageSeconds: Math.max(0, Date.now() - writtenAt) / 1000,
-    }));
+    const bindings = [...this.#ground.records.entries()].map(([, stored]) => stored);
     for (const effect of step(this.#state, { kind: "restore", bindings }, monotonicNow())) this.#perform(effect);
     // So are the numbers of associations of nodes that are at home.
     for (const homeAddress of this.#site.subscribers.keys())
@@ -130,6 +129,7 @@ export class HomeAgentService implements Service {
   }
 
   listen(): void {
+    this.#ground.records.onWritable((writable) => this.#loop.push({ kind: "storage", writable }));
     this.#ground.listen(
       {
         self: this.#site.addresses.ipv6,
@@ -206,6 +206,16 @@ export class HomeAgentService implements Service {
   #turnEnded(): void {
     this.#ground.groups.commit();
     this.#status.tell(`${this.#config.subscribers.length} subscribers, ${this.#state.cache.size} bindings`);
+  }
+
+  /** A success that is not on the disk. */
+  #withhold(effect: HomeAgentEffect): HomeAgentEffect | undefined {
+    if (effect.kind !== "send") return effect;
+    const instead = withheld(effect);
+    if (instead === effect) return effect;
+    this.#loop.push({ kind: "unstored", homeAddress: effect.destination });
+    this.#ground.drop("journal-unwritable", `success for ${effect.destination}`);
+    return this.#site.journalFailure === "silent" ? undefined : instead;
   }
 
   #perform(effect: HomeAgentEffect): void {

@@ -22,7 +22,7 @@ import type { Associations, MobileNodePlanSite } from "../../plan/site.js";
 import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import type { CareOf } from "../../protocol/movement/attachment.js";
 import { textAt } from "../../vici/section.js";
-import { setTimer } from "../kernel.js";
+import { clock } from "../clock.js";
 import { KeyManagement, lossOf } from "../security/key-management.js";
 import { listIkeSas } from "../security/view.js";
 import type { ServiceGround } from "../service.js";
@@ -105,7 +105,7 @@ export class MobileNodeKeys {
     keys.#initiator = new IkeInitiator({
       daemon: management.daemon,
       name: connectionName(homeAddress),
-      setTimer,
+      setTimer: clock.setTimer,
       connection: (ends) => mobileNodeConnection(peers, terms, ends),
       protectPayload: peers.protectPayload,
       keepsKnown: site.mobike !== true, // whether it has MOBIKE was said when it came up
@@ -171,7 +171,7 @@ export class MobileNodeKeys {
     const before = this.#initiator?.moveTo(ends);
     if (this.management.hasMobike(this.#site.homeAddress)) {
       this.#cancelCheck();
-      this.#cancelCheck = setTimer(MOBIKE_MS, () => void this.#checkMoved(ends.careOf));
+      this.#cancelCheck = clock.setTimer(MOBIKE_MS, () => void this.#checkMoved(ends.careOf));
       return;
     }
     if (before === undefined) return;

@@ -151,9 +151,8 @@ export class MobileNodeService implements Service {
   }
 
   prepare(): ReadonlyMap<string, readonly KernelObject[]> {
-    for (const [key, { record, writtenAt }] of this.#ground.records.entries()) {
+    for (const [key, { record, ageSeconds }] of this.#ground.records.entries()) {
       if (key !== this.#homeAddress) continue;
-      const ageSeconds = Math.max(0, Date.now() - writtenAt) / 1000;
       for (const effect of this.#step({ kind: "restore", record, ageSeconds })) this.#perform(effect);
     }
     // The first view decides on the first data path; both are wanted together with the site, so that a restart adopts what is there.

@@ -19,6 +19,7 @@ import type { Associations } from "../../plan/site.js";
 import type { ProtocolEvent } from "../../protocol/mip6/inputs.js";
 import type { Counters } from "../../store/events.js";
 import { ViciClient } from "../../vici/client.js";
+import { clock } from "../clock.js";
 import { openTransport, setTimer } from "../kernel.js";
 import { monotonicNow } from "../machine-loop.js";
 import { NegotiationWatch } from "./negotiation-watch.js";
@@ -67,7 +68,7 @@ export class KeyManagement {
   readonly #listener: KeyManagementListener;
   readonly #negotiations: NegotiationWatch;
   readonly #renewal: ChildRenewal;
-  #timer: NodeJS.Timeout | undefined;
+  #cancelTimer: () => void = () => undefined;
 
   /** Knows the associations that are there already. The IKE daemon need not be there yet. */
   static async open(site: KeyManagementSite, listener: KeyManagementListener, log: Logger): Promise<KeyManagement> {
@@ -130,7 +131,7 @@ export class KeyManagement {
     this.daemon = this.#client;
     this.#renewal = new ChildRenewal({
       daemon: this.#client,
-      setTimer,
+      setTimer: clock.setTimer,
       onFailure: (reason) => log.warn({ event: "keys.unrenewed", reason }),
     });
     watch.onChange((change) => {
@@ -196,7 +197,7 @@ export class KeyManagement {
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     this.#negotiations.reset();
     this.#renewal.close();
     this.#client.close();
@@ -220,16 +221,13 @@ export class KeyManagement {
   }
 
   #arm(): void {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     const next = this.#table.nextDeadline;
     if (next === undefined) return;
-    this.#timer = setTimeout(
-      () => {
-        for (const homeAddress of this.#table.pass(monotonicNow())) this.#listener.onAssociations(homeAddress);
-        this.#arm();
-      },
-      Math.max(1, Math.ceil(next - monotonicNow())),
-    );
+    this.#cancelTimer = clock.setTimer(Math.max(1, next - monotonicNow()), () => {
+      for (const homeAddress of this.#table.pass(monotonicNow())) this.#listener.onAssociations(homeAddress);
+      this.#arm();
+    });
   }
 }
 

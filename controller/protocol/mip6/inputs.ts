@@ -102,7 +102,9 @@ export interface ProtocolEvent {
     | "readiness.changed"
     | "home.returned"
     | "home.left"
-    | "nat.changed";
+    | "nat.changed"
+    | "journal.failed"
+    | "journal.recovered";
   readonly homeAddress?: Ipv6Address;
   readonly detail: Readonly<Record<string, string | number | boolean>>;
 }
@@ -168,7 +170,8 @@ export type DropReason =
   | "home-address-option-missing"
   | "duplicate"
   | "queue-full"
-  | "refused-by-kernel";
+  | "refused-by-kernel"
+  | "journal-unwritable";
 
 export interface DropEffect {
   readonly kind: "drop";

@@ -4,7 +4,13 @@ import { type Machine, MachineLoop } from "../../../controller/daemon/machine-lo
 
 type Effect = { readonly kind: "send" | "journal" | "stop"; readonly n: number };
 
-function bench(options: { deadline?: () => Instant | undefined; flush?: () => Promise<void> | undefined } = {}) {
+function bench(
+  options: {
+    deadline?: () => Instant | undefined;
+    flush?: () => Promise<boolean> | undefined;
+    withhold?: (effect: Effect) => Effect | undefined;
+  } = {},
+) {
   const log: string[] = [];
   let turns = 0;
   const machine: Machine<number, Effect> = {
@@ -25,6 +31,7 @@ function bench(options: { deadline?: () => Instant | undefined; flush?: () => Pr
   const loop = new MachineLoop<number, Effect>(machine, -1, {
     perform: (effect) => note(`${effect.kind} ${effect.n}`),
     flush: () => options.flush?.(),
+    ...(options.withhold && { withhold: options.withhold }),
     turnEnded: () => {
       turns++;
       note("turn");
@@ -46,17 +53,32 @@ t.test("all that arrives in one turn of the event loop is one batch, and sends c
 });
 
 t.test("a send waits for the journal, and later sends queue behind it", async (test) => {
-  let release: () => void = () => undefined;
-  const gates: (Promise<void> | undefined)[] = [new Promise((resolve) => (release = resolve)), undefined];
+  let release: (written: boolean) => void = () => undefined;
+  const gates: (Promise<boolean> | undefined)[] = [new Promise((resolve) => (release = resolve)), undefined];
   const { loop, log, reached } = bench({ flush: () => gates.shift() });
   loop.push(1);
   await reached(2);
   loop.push(2);
   await reached(4);
   test.strictSame(log, ["journal 1", "turn", "journal 2", "turn"]);
-  release();
+  release(true);
   await reached(6);
   test.strictSame(log.slice(4), ["send 1", "send 2"]);
+  loop.close();
+});
+
+t.test("what is not on the disk is not promised: something else leaves, or nothing", async (test) => {
+  const gates = [Promise.resolve(false), Promise.resolve(true)];
+  const { loop, log, reached } = bench({
+    flush: () => gates.shift(),
+    withhold: (effect) => (effect.n === 1 ? undefined : { kind: "send", n: effect.n + 100 }),
+  });
+  loop.push(1);
+  loop.push(2);
+  await reached(4);
+  loop.push(3);
+  await reached(7);
+  test.strictSame(log, ["journal 1", "journal 2", "turn", "send 102", "journal 3", "turn", "send 3"]);
   loop.close();
 });
 

@@ -57,8 +57,8 @@ t.test("the last record of each key is there after a restart", async (test) => {
   const again = new Journal(path, "home-agent", () => 2000);
   test.strictSame([...again.entries], [["a", { record: { sequence: 2 }, writtenAt: 1000 }]]);
   test.match(again.findings, { header: "present", skipped: 0, doubtful: 0, keptAside: undefined });
-  await again.close();
-  await journal.close();
+  again.close();
+  journal.close();
 });
 
 t.test("appends during a flush are in the next one", async (test) => {
@@ -69,7 +69,7 @@ t.test("appends during a flush are in the next one", async (test) => {
   journal.append("b", { n: 2 });
   await Promise.all([first, journal.flush()]);
   test.match(read(path), /"key":"b"/);
-  await journal.close();
+  journal.close();
 });
 
 t.test("history is compacted away, live records stay, and what is appended meanwhile too", async (test) => {
@@ -82,16 +82,16 @@ t.test("history is compacted away, live records stay, and what is appended meanw
   }
   test.ok(read(path).split("\n").length < 6000, "30,000 lines were appended");
   const live = records(journal);
-  await journal.close();
+  journal.close();
   const again = new Journal(path, "home-agent", () => 1);
   test.strictSame(records(again), live);
   test.strictSame(readdirSync(path), ["journal.ndjson"]);
-  await again.close();
+  again.close();
 });
 
 t.test("another role's journal is refused with a remedy", async (test) => {
   const path = directory(test);
-  await new Journal(path, "home-agent", () => 1).close();
+  new Journal(path, "home-agent", () => 1).close();
   test.throws(() => new Journal(path, "mobile-node", () => 1), {
     message: /belongs to a home-agent; set another stateDirectory/,
   });
@@ -113,7 +113,7 @@ t.test("a journal without checksums is read and written anew with them", async (
   test.match(journal.findings, { header: "version-1", skipped: 2 });
   test.match(read(path), /^\{"dsmipd":"journal","version":2,"role":"home-agent","seal":/);
   test.equal(readFileSync(join(path, keptAside(path)[0] ?? ""), "utf8"), lines.join("\n"));
-  await journal.close();
+  journal.close();
 });
 
 t.test("a journal of a later dsmipd is kept aside and told", async (test) => {
@@ -122,7 +122,7 @@ t.test("a journal of a later dsmipd is kept aside and told", async (test) => {
   const journal = new Journal(path, "home-agent", () => 10);
   test.match(journal.findings, { header: "newer", skipped: 1 });
   test.equal(keptAside(path).length, 1);
-  await journal.close();
+  journal.close();
 });
 
 /** A journal whose keys have several records each, with an earlier one last in the file for none of them. */
@@ -146,7 +146,7 @@ async function sample(
     journal.append(key, { address: `2001:db8::${n}`, n });
     await journal.flush();
   }
-  await journal.close();
+  journal.close();
   return { octets: readFileSync(fileOf(path)), last };
 }
 
@@ -170,7 +170,7 @@ t.test("no octet that is changed gives another record than the last one of its k
       for (const [key, record] of found) test.same(record, last[key], `octet ${at} ^ ${change}: ${key}`);
       test.ok(found.length >= Object.keys(last).length - 2, `octet ${at} ^ ${change}: the others are used`);
       test.equal(keptAside(path).length, at < octets.length - 1 ? 1 : 0);
-      await journal.close();
+      journal.close();
       for (const name of keptAside(path)) rmSync(join(path, name));
     }
   }
@@ -193,11 +193,11 @@ t.test("a file that is cut anywhere tells what it was at that moment, and goes o
     test.same(records(journal), states[wanted], `${length} octets`);
     journal.append("e", { n: 1 });
     await journal.flush();
-    await journal.close();
+    journal.close();
     const again = new Journal(path, "home-agent", () => 2000);
     test.same(records(again), { ...states[wanted], e: { n: 1 } });
     test.equal(again.skipped, 0);
-    await again.close();
+    again.close();
     for (const name of keptAside(path)) rmSync(join(path, name));
   }
 });
@@ -215,7 +215,7 @@ t.test(
         const reachesEnd = from + length > octets.length - 31;
         for (const [key, record] of Object.entries(records(journal)))
           if (!reachesEnd) test.same(record, last[key], `zeros at ${from}, ${length}: ${key}`);
-        await journal.close();
+        journal.close();
       }
     }
     for (const garbage of [
@@ -227,14 +227,14 @@ t.test(
       const journal = open(test, path, garbage);
       test.equal(journal.entries.size, 0);
       test.equal(journal.findings.header, "damaged");
-      await journal.close();
+      journal.close();
     }
     test.equal(keptAside(path).length, 4, "the newest few are kept");
     for (const appended of [Buffer.alloc(4096), Buffer.from("x\n\0\n"), Buffer.from([0xff, 0xfe]), octets]) {
       const journal = open(test, path, Buffer.concat([octets, appended]));
       test.same(records(journal), last);
       test.ok(journal.skipped > 0);
-      await journal.close();
+      journal.close();
     }
   },
 );
@@ -274,8 +274,8 @@ t.test("a write that fails loses nothing, is told, and is tried again", async (t
     const again = new Journal(path, "home-agent", () => 1);
     test.same(records(again), { a: { n: 2 }, b: { n: 3 }, c: { n: 4 } });
     test.equal(again.skipped, 0);
-    await again.close();
-    await journal.close();
+    again.close();
+    journal.close();
   }
 });
 
@@ -304,8 +304,8 @@ t.test("a write that is cut short is cut off before the next", async (test) => {
   const again = new Journal(path, "home-agent", () => 1);
   test.same(records(again), { a: { n: 1 }, e: {} });
   test.equal(again.skipped, 0);
-  await again.close();
-  await journal.close();
+  again.close();
+  journal.close();
 });
 
 t.test("what waits for a disk that refuses is no more than a record for each key", async (test) => {
@@ -324,8 +324,8 @@ t.test("what waits for a disk that refuses is no more than a record for each key
   test.ok(read(path).length < 2_000_000);
   const again = new Journal(path, "home-agent", () => 1);
   test.same(records(again), { a: { n: 1 } });
-  await again.close();
-  await journal.close();
+  again.close();
+  journal.close();
 });
 
 t.test(
@@ -376,12 +376,12 @@ t.test(
       compacting = false;
       await journal.flush();
       test.ok(failed > 0, `${call} has failed`);
-      await journal.close();
+      journal.close();
       test.equal(open.size, 0);
       const again = new Journal(path, "home-agent", () => 1);
       test.same(records(again), { a: { n: 4199 }, b: { n: 1 } });
       test.equal(again.skipped, 0);
-      await again.close();
+      again.close();
     }
   },
 );
@@ -396,7 +396,7 @@ t.test("nothing counts as written while the directory can't be synchronised", as
   failing = "EINVAL";
   await journal.flush();
   test.notOk(journal.dirty, "a file system that has no such thing");
-  await journal.close();
+  journal.close();
 });
 
 t.test("a directory that can't be written keeps nobody from starting; what was there is known", async (test) => {
@@ -416,8 +416,8 @@ t.test("a directory that can't be written keeps nobody from starting; what was t
   test.equal(keptAside(path).length, 1);
   const again = new Journal(path, "home-agent", () => 1);
   test.same(records(again), { ...last, z: { n: 1 } });
-  await again.close();
-  await journal.close();
+  again.close();
+  journal.close();
 });
 
 t.test("a file that can't be read is kept aside", async (test) => {
@@ -427,7 +427,7 @@ t.test("a file that can't be read is kept aside", async (test) => {
   test.equal(journal.findings.header, "unreadable");
   test.equal(keptAside(path).length, 1);
   test.equal(journal.failure, undefined);
-  await journal.close();
+  journal.close();
 });
 
 t.test("a directory of the journal's name is told, and keeps nobody from starting", async (test) => {
@@ -436,7 +436,7 @@ t.test("a directory of the journal's name is told, and keeps nobody from startin
   const journal = new Journal(path, "home-agent", () => 1);
   test.ok(journal.failure !== undefined);
   await test.rejects(journal.flush());
-  await journal.close();
+  journal.close();
 });
 
 const at = (boot: string, milliseconds: number) => (): BootTime => ({ boot, milliseconds });
@@ -452,7 +452,7 @@ t.test("ages are exact within a run of the kernel, whatever the wall clock does"
     const [entry] = again.entries.values();
     test.strictSame(entry && again.age(entry), { seconds: 60, certain: true });
   }
-  await journal.close();
+  journal.close();
 });
 
 t.test("over a reboot the wall clock says what it knows, and at least the time since", async (test) => {
@@ -467,7 +467,7 @@ t.test("over a reboot the wall clock says what it knows, and at least the time s
   };
   test.strictSame(after(1_300_000), { seconds: 300, certain: false });
   test.strictSame(after(0), { seconds: 20, certain: false }, "a clock that was set back, or has no battery");
-  await journal.close();
+  journal.close();
 });
 
 t.test("a clock that is set after a record was written is right about it after the next reboot", async (test) => {
@@ -483,6 +483,6 @@ t.test("a clock that is set after a record was written is right about it after t
   const again = new Journal(path, "home-agent", () => 50_060_000, { bootTime: at("two", 5000) });
   const ages = [...again.entries.values()].map((entry) => again.age(entry).seconds);
   test.strictSame(ages, [70, 60]);
-  await again.close();
-  await journal.close();
+  again.close();
+  journal.close();
 });

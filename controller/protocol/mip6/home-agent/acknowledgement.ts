@@ -8,7 +8,7 @@ import { elapsed, type Instant } from "../../../base/time.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { bindingAcknowledgementFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { findOption, findOptions, type MobilityOption } from "../../../wire/mip6/options/mobility.js";
-import { BindingErrorStatus } from "../../../wire/mip6/registry.js";
+import { BindingErrorStatus, BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { Arrival, Departure, SendEffect } from "../inputs.js";
 import { type NatPolicy, natDetectionOption, type ObservedSource } from "../nat-detection.js";
 import { LIMITS } from "../timers.js";
@@ -89,6 +89,26 @@ export function acknowledgement(reply: Reply, answer: Answer, policy: AnswerPoli
     source: reply.arrival.destination,
     destination: reply.arrival.source,
     departure: departureOf(reply.arrival),
+  };
+}
+
+/** The answer that leaves in the place of a success which is not on the disk: status 130, and nothing granted. Others leave as they are. */
+export function withheld(effect: SendEffect): SendEffect {
+  const { message } = effect;
+  if (message.type !== "binding-acknowledgement" || message.status >= FIRST_REFUSAL) return effect;
+  const options = message.options.flatMap((option): readonly MobilityOption[] => {
+    if (option.kind === "ipv4-address-acknowledgement") return [{ ...option, status: Ipv4AckStatus.unspecified }];
+    return option.kind === "binding-refresh-advice" ? [] : [option];
+  });
+  return {
+    ...effect,
+    message: {
+      ...message,
+      status: BindingStatus.insufficientResources,
+      flags: bindingAcknowledgementFlags({}),
+      lifetimeUnits: 0,
+      options,
+    },
   };
 }
 

@@ -72,6 +72,8 @@ export interface BindingEntry {
   /** What the node was told and the kernel has. */
   established: Established | undefined;
   pending: PendingRegistration | undefined;
+  /** What the present registration has replaced, for the case that it can't be stored. */
+  previous: Established | undefined;
   removal: PendingRemoval | undefined;
   /** From which payload is still accepted, the latest first. */
   former: readonly FormerEndpoint[];
@@ -128,6 +130,7 @@ export class BindingCache {
       revision: 0,
       established: undefined,
       pending: undefined,
+      previous: undefined,
       removal: undefined,
       former: [],
       rememberedUntil: undefined,

@@ -104,6 +104,7 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
   const { registration, reply, acknowledgements } = candidate;
   const before = entry.established;
   entry.former = formerAfter(turn, entry, path);
+  entry.previous = before;
   entry.established = { registration, path, expiresAt: expiryOf(registration, turn.now) };
   entry.rememberedUntil = undefined;
   journal(turn, entry);

@@ -54,13 +54,27 @@ export interface RestoreInput {
   readonly bindings: readonly StoredBinding[];
 }
 
+/** Whether the journal can be written. While it can't, nothing is promised to anybody. */
+export interface StorageInput {
+  readonly kind: "storage";
+  readonly writable: boolean;
+}
+
+/** What was last recorded of this node is not on the disk, and the answer that said so has been withheld. */
+export interface UnstoredInput {
+  readonly kind: "unstored";
+  readonly homeAddress: Ipv6Address;
+}
+
 export type HomeAgentInput =
   | MessageInput
   | ProgrammedInput
   | DadCompletedInput
   | TimerInput
   | RemoveInput
-  | RestoreInput;
+  | RestoreInput
+  | StorageInput
+  | UnstoredInput;
 
 /** The data path of this home address is to be as given. Answered by `programmed` with the same revision. */
 export interface DataPathEffect {

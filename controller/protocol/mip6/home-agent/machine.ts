@@ -22,11 +22,12 @@ import {
 import { parseRecord } from "./binding-record.js";
 import { giveUp, narrow, pathFor, programmed } from "./data-path.js";
 import type { HomeAgentEffect, HomeAgentInput, MessageInput, StoredBinding } from "./inputs.js";
+import { refuseIpv4 } from "./ipv4-home-address.js";
 import { dadCompleted, register } from "./registration.js";
-import { deregister, expire, finishRemoval, forget, removalProgrammed, revoke } from "./removal.js";
+import { deregister, expire, finishRemoval, forget, removalProgrammed, revoke, takeBack } from "./removal.js";
 import { isBound } from "./states.js";
-import { type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
-import { judgeUpdate, readUpdate, storesSequence } from "./update.js";
+import { answer, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
+import { judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
 export { HomeAgentState } from "./turn.js";
 
@@ -49,6 +50,14 @@ export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant)
     case "remove": {
       const entry = state.cache.get(input.homeAddress);
       if (entry !== undefined && isBound(entry.state)) revoke(turn, entry);
+      break;
+    }
+    case "storage":
+      state.writable = input.writable;
+      break;
+    case "unstored": {
+      const entry = state.cache.get(input.homeAddress);
+      if (entry !== undefined) takeBack(turn, entry);
       break;
     }
     case "restore":
@@ -121,11 +130,21 @@ function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): vo
       journal(turn, entry);
     }
     refuse(turn, request.reply, verdict.status, verdict.reason, verdict.lastSequence);
+  } else if (!turn.state.writable) {
+    refuseUnstored(turn, request);
   } else {
     const subscriber = site.subscribers.get(request.homeAddress);
     if (!request.deregistration && subscriber !== undefined) register(turn, request, subscriber);
     else if (entry !== undefined) deregister(turn, request, entry);
   }
+}
+
+/** Whatever the answer would promise, a crash could make it untrue. Counted, and no event for each: every node asks again and again. */
+function refuseUnstored(turn: Turn, { reply }: UpdateRequest): void {
+  drop(turn, "journal-unwritable", `update of ${reply.arrival.source}`);
+  if (turn.state.site.journalFailure === "silent") return;
+  const acknowledgements = refuseIpv4(reply.ipv4Options);
+  answer(turn, reply, { status: BindingStatus.insufficientResources, acknowledgements });
 }
 
 /** Lets happen to the entry what its deadlines say should have happened by now. */

@@ -4,7 +4,7 @@ import { BindingStatus } from "../../../wire/mip6/registry.js";
 import type { ProgrammedInput, ProtocolEvent } from "../inputs.js";
 import { TIMERS } from "../timers.js";
 import type { BindingEntry } from "./binding-cache.js";
-import { dropPath } from "./data-path.js";
+import { dropPath, pathFor } from "./data-path.js";
 import { decideIpv4 } from "./ipv4-home-address.js";
 import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "./turn.js";
 import type { UpdateRequest } from "./update.js";
@@ -78,6 +78,35 @@ export function revoke(turn: Turn, entry: BindingEntry): void {
   }
 }
 
+/**
+ * The node was refused what the disk did not take: the binding is again the one that was told before, or none. Of a de-registration nothing is
+ * taken back, since the node is at home; it goes on asking.
+ */
+export function takeBack(turn: Turn, entry: BindingEntry): void {
+  const { previous, established, pending } = entry;
+  if (established === undefined) return;
+  const reason = "the journal cannot be written";
+  if (previous === undefined || previous.expiresAt <= turn.now) {
+    turn.state.cache.transition(entry, "revoke");
+    end(turn, entry, "binding.failed", { reason });
+    if (pending !== undefined) refuse(turn, pending.reply, BindingStatus.insufficientResources, reason);
+    return;
+  }
+  const former = entry.former.map(({ endpoint }) => endpoint);
+  entry.previous = undefined;
+  if (pending?.path === undefined) {
+    const path = pathFor(turn, entry, previous.registration, former);
+    entry.established = { ...previous, path };
+    turn.effects.push({ kind: "data-path", path });
+  } else {
+    entry.established = previous;
+  }
+  journal(turn, entry);
+  releaseUnusedLease(turn, entry);
+  notify(turn, "binding.failed", entry, { reason });
+  turn.state.cache.schedule(entry);
+}
+
 function end(turn: Turn, entry: BindingEntry, event: ProtocolEvent["event"], detail: ProtocolEvent["detail"]): void {
   const inKernel = entry.established !== undefined || entry.pending?.path !== undefined;
   if (inKernel) dropPath(turn, entry);
@@ -98,6 +127,7 @@ export function forget(turn: Turn, entry: BindingEntry): void {
 function endBinding(entry: BindingEntry): void {
   entry.pending = undefined;
   entry.established = undefined;
+  entry.previous = undefined;
   entry.former = [];
 }
 

@@ -38,4 +38,6 @@ export interface HomeAgentSite {
   readonly refreshAdviceSeconds?: number | undefined;
   /** Keys are negotiated, and the IKE SA can follow a node (K flag). */
   readonly keyManagementMobility?: boolean | undefined;
+  /** How updates are met while the journal can't be written: with status 130, or not at all. Default: refuse. */
+  readonly journalFailure?: "refuse" | "silent" | undefined;
 }

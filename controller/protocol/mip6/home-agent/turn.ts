@@ -15,6 +15,8 @@ export class HomeAgentState {
   readonly cache = new BindingCache();
   readonly ipv4: Ipv4HomeAddresses;
   readonly bindingErrors = new BindingErrorLimit();
+  /** The journal can be written. */
+  writable = true;
 
   /** Throws InvariantError if two subscribers have the same IPv4 home address. */
   constructor(site: HomeAgentSite) {
