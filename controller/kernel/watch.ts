@@ -1,30 +1,50 @@
 /**
  * Watches the machine's links, addresses and main-table routes for the mobile node: a complete snapshot at the start and after every
- * batch of announcements that changed something. How dumps and announcements go together: follower.ts.
+ * batch of announcements that changed something. How dumps and announcements go together: follower.ts. With destinations, the kernel is asked
+ * before each snapshot how it would send there (ways.ts), and whenever somebody else changes a rule, a table or a next hop object.
  */
+import { readAttributes } from "../netlink/attribute.js";
 import { EINVAL, ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import { type NetlinkMessage, splitMessages } from "../netlink/message.js";
 import {
+  FRA_PROTOCOL,
   RT_TABLE_MAIN,
+  RTM_DELNEXTHOP,
+  RTM_DELROUTE,
+  RTM_DELRULE,
   RTM_GETADDR,
+  RTM_NEWNEXTHOP,
+  RTM_NEWROUTE,
+  RTM_NEWRULE,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV4_RULE,
   RTNLGRP_IPV6_IFADDR,
   RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_IPV6_RULE,
   RTNLGRP_LINK,
+  RTNLGRP_NEXTHOP,
 } from "../netlink/rtnetlink.js";
 import { NetlinkSession } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
+import { OWNERSHIP } from "../plan/objects/objects.js";
 import type { NetworkView } from "../protocol/movement/network-view.js";
 import { Follower } from "./follower.js";
 import type { OpenTransport } from "./netlink-kernel.js";
-import { encodeAddressHeader } from "./route/headers.js";
+import { decodeRouteHeader, encodeAddressHeader, RULE_HEADER_LENGTH } from "./route/headers.js";
 import { dumpLinks } from "./route/link.js";
 import { NetworkPicture } from "./route/network-picture.js";
 import { dumpRoutes } from "./route/route.js";
+import { askWays, type Destinations } from "./route/ways.js";
 
 const GROUPS = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE];
+
+/** What else decides on the way of a packet. */
+const ROUTING_GROUPS = [RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP];
+const ROUTE_MESSAGES: ReadonlySet<number> = new Set([RTM_NEWROUTE, RTM_DELROUTE]);
+const RULE_MESSAGES: ReadonlySet<number> = new Set([RTM_NEWRULE, RTM_DELRULE]);
+const NEXTHOP_MESSAGES: ReadonlySet<number> = new Set([RTM_NEWNEXTHOP, RTM_DELNEXTHOP]);
 
 type What = "everything" | "routes";
 
@@ -33,6 +53,8 @@ export interface WatchOptions {
   readonly setTimer: SetTimer;
   /** A dump failed; the picture is old until the next try, a second later. */
   readonly onError: (error: unknown) => void;
+  /** Where to the kernel's ways are wanted in the snapshots. */
+  readonly destinations?: Destinations;
 }
 
 export class NetworkWatcher {
@@ -45,6 +67,12 @@ export class NetworkWatcher {
   /** What the next dump is about. */
   #wanted: What = "everything";
   #publishing = false;
+  readonly #destinations: Destinations | undefined;
+  /** The picture for which the kernel was last asked. */
+  #asked = "";
+  #asking = false;
+  /** Something that no picture shows has changed: a rule, another table. */
+  #rerouted = false;
   #closed = false;
 
   /** Resolves when the first snapshot is complete. Throws KernelError or the addon's system error. */
@@ -52,7 +80,7 @@ export class NetworkWatcher {
     const watcher = new NetworkWatcher(options);
     try {
       await watcher.#follower.begin();
-      watcher.#view = watcher.#picture.view();
+      watcher.#view = await watcher.#complete(watcher.#picture.view());
       return watcher;
     } catch (error) {
       watcher.close();
@@ -60,15 +88,19 @@ export class NetworkWatcher {
     }
   }
 
-  private constructor({ openTransport, setTimer, onError }: WatchOptions) {
+  private constructor({ openTransport, setTimer, onError, destinations }: WatchOptions) {
+    this.#destinations = destinations;
     // Announcements first: what changes between the dump and the subscription would be missed otherwise.
-    this.#announcements = openTransport("route", GROUPS);
+    this.#announcements = openTransport("route", destinations === undefined ? GROUPS : [...GROUPS, ...ROUTING_GROUPS]);
     this.#session = new NetlinkSession(openTransport("route", []), { setTimer });
     this.#follower = new Follower(
       {
         read: (doubtful) => this.#read(doubtful ? "everything" : this.#wanted),
         take: (message) => {
           if (this.#picture.apply(message) === "routes") this.#follower.refresh();
+          // What of the routes changes with a next hop object is told in full by a kernel with nexthop_compat_mode alone.
+          if (NEXTHOP_MESSAGES.has(message.type)) this.#follower.refresh();
+          if (isReroute(message)) this.#rerouted = true;
         },
         onFresh: () => this.#publishSoon(),
         onError,
@@ -149,8 +181,35 @@ export class NetworkWatcher {
 
   #publish(): void {
     const view = this.#picture.view();
+    if (this.#destinations === undefined) return this.#tell(view);
+    if (this.#asking || (!this.#rerouted && JSON.stringify(view) === this.#asked)) return;
+    this.#rerouted = false;
+    this.#asked = JSON.stringify(view);
+    this.#asking = true;
+    void this.#complete(view).then((complete) => {
+      this.#asking = false;
+      if (this.#closed) return;
+      this.#tell(complete);
+      this.#publishSoon(); // what has changed meanwhile
+    });
+  }
+
+  async #complete(view: NetworkView): Promise<NetworkView> {
+    if (this.#destinations === undefined) return view;
+    return { ...view, ways: await askWays(this.#session, view, this.#destinations) };
+  }
+
+  #tell(view: NetworkView): void {
     if (JSON.stringify(view) === JSON.stringify(this.#view)) return;
     this.#view = view;
     for (const listener of this.#listeners) listener(view);
   }
+}
+
+/** Others' doing: what we change ourselves is about packets that the questions are not about. */
+function isReroute({ type, body }: NetlinkMessage): boolean {
+  if (ROUTE_MESSAGES.has(type)) return decodeRouteHeader(body).protocol !== OWNERSHIP.protocol;
+  if (!RULE_MESSAGES.has(type)) return NEXTHOP_MESSAGES.has(type);
+  const attributes = readAttributes(body.subarray(RULE_HEADER_LENGTH), RULE_HEADER_LENGTH);
+  return attributes.get(FRA_PROTOCOL)?.u8() !== OWNERSHIP.protocol;
 }

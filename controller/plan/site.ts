@@ -32,6 +32,8 @@ export const TUN_MARK = 0x4191;
 export const DIRECT_MARK = 0x5191;
 /** What a mobile node's charon sends, and its questions for a source address, where MOBIKE moves the IKE SA (charon's settings). */
 export const IKE_MARK = 0x6191;
+/** In the mark of questions what the kernel would do without the rules of the care-of addresses; no packet of ours has it. */
+export const ASKING_MARK = 0x80000000;
 /** Matches both marks: messages that ESP alone protects. */
 export const ESP_ONLY_MARK = { value: 0x4191, mask: 0xefff } as const;
 

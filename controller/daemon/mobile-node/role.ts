@@ -40,7 +40,8 @@ function mobileNodeServices(config: MobileNodeConfig, keys: RoleKeys): readonly 
       name: MobileNodeService.serviceName,
       open: async (ground) => {
         const onError = (error: unknown): void => ground.log.warn({ event: "network.unread", reason: String(error) });
-        const network = await NetworkWatcher.open({ openTransport, setTimer, onError });
+        const destinations = config.mobileNode.homeAgent;
+        const network = await NetworkWatcher.open({ openTransport, setTimer, onError, destinations });
         try {
           const home = openHomeLink(ground.names, { hears: false });
           const movement = await openMovement(ground, network, config.mobileNode.homeAgent);

@@ -194,6 +194,15 @@ function decodeRoute(
   };
 }
 
+/** The next hops in a route message, whatever table it is of; those that the kernel holds for dead left out. */
+export function hopsOf(message: NetlinkMessage): readonly (NextHop & { readonly metric: number })[] {
+  const header = decodeRouteHeader(message.body);
+  if (header.type !== rt.RTN_UNICAST) return [];
+  const attributes = readAttributes(message.body.subarray(ROUTE_HEADER_LENGTH), ROUTE_HEADER_LENGTH);
+  const metric = attributes.get(rt.RTA_PRIORITY)?.u32() ?? 0;
+  return nextHops(header, attributes).map((one) => ({ ...one, metric }));
+}
+
 function nextHops(header: RouteHeader, attributes: AttributeMap): NextHop[] {
   const several = attributes.get(rt.RTA_MULTIPATH)?.payload;
   if (several !== undefined) return readNextHops(several);

@@ -85,6 +85,8 @@ function request(type: number, flags: number, rule: Rule): NetlinkRequest {
   if (rule.udpDestinationPort !== undefined)
     writer.u8(FRA_IP_PROTO, IPPROTO_UDP).u32(FRA_DPORT_RANGE, rule.udpDestinationPort * 0x10001);
   if (rule.mark !== undefined) writer.u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, ALL_BITS);
+  // The mark is compared under the mask: with none of it set.
+  else if (rule.unlessMark !== undefined) writer.u32(FRA_FWMASK, rule.unlessMark);
   return { family: "route", type, flags, body: writer.finish() };
 }
 
@@ -99,6 +101,7 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
   const to = prefixOf(family, header.destinationLength, attributes.get(FRA_DST));
   const port = attributes.get(FRA_DPORT_RANGE)?.u32();
   const mark = attributes.get(FRA_FWMARK)?.u32() ?? 0;
+  const mask = attributes.get(FRA_FWMASK)?.u32() ?? 0;
   return {
     kind: "rule",
     family,
@@ -109,6 +112,7 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
     ...(to === undefined ? {} : { to }),
     ...(port === undefined ? {} : { udpDestinationPort: port & 0xffff }),
     ...(mark === 0 ? {} : { mark }),
+    ...(mark !== 0 || mask === 0 ? {} : { unlessMark: mask }),
     ...((header.flags & FIB_RULE_FIND_SADDR) === 0 ? {} : { findSource: true }),
   };
 }

@@ -25,6 +25,7 @@ import { returnRoutabilityNode } from "../security/return-routability-protection
 import { homeAddressOptionState, mobileNodeSecuritySite } from "../security/subscriber.js";
 import { deviceObjects, markedSignalling } from "../shared-objects.js";
 import {
+  ASKING_MARK,
   type Associations,
   CARE_OF_TABLE_BASE,
   DEFAULT_MTU,
@@ -194,7 +195,14 @@ function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelO
   const table = CARE_OF_TABLE_BASE + (hashOf(endpoint) & 0xffffff);
   const via = gateway === undefined ? {} : { via: gateway, onlink: true };
   return [
-    { kind: "rule", family: four ? 4 : 6, priority: RULE_PRIORITY.careOf, table, from: hostPrefix(address) },
+    {
+      kind: "rule",
+      family: four ? 4 : 6,
+      priority: RULE_PRIORITY.careOf,
+      table,
+      from: hostPrefix(address),
+      unlessMark: ASKING_MARK,
+    },
     { kind: "route", destination: hostPrefix(homeAgent), table, metric: defaultMetric(address), device, ...via },
   ];
 }

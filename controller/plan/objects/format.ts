@@ -131,13 +131,14 @@ function viaWord(destination: Route["destination"]["address"], via: NonNullable<
 }
 
 function formatRule(rule: Rule): string {
-  const { family, priority, table, from, to, udpDestinationPort, mark, findSource, unreachable } = rule;
+  const { family, priority, table, from, to, udpDestinationPort, mark, unlessMark, findSource, unreachable } = rule;
   return words(
     family === 6 ? "ip -6 rule add" : "ip rule add",
     `priority ${priority} from ${from === undefined ? "all" : formatPrefix(from)}`,
     option("to", to && formatPrefix(to)),
     option("ipproto udp dport", udpDestinationPort),
     option("fwmark", mark === undefined ? undefined : hex(mark)),
+    option("fwmark", unlessMark === undefined ? undefined : `0/${hex(unlessMark)}`),
     unreachable === true ? "unreachable" : `table ${table}`,
     `proto ${OWNERSHIP.protocol}`,
     findSource === true ? "# with FIB_RULE_FIND_SADDR, which ip has no word for" : undefined,

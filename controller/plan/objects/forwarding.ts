@@ -114,6 +114,8 @@ export interface Rule {
   /** UDP to this port alone. */
   readonly udpDestinationPort?: number;
   readonly mark?: number;
+  /** Not for packets (and questions) with this bit in their mark. */
+  readonly unlessMark?: number;
   /** FIB_RULE_FIND_SADDR: also tried for packets whose source is not chosen yet, if the source found lies in `from`. IPv6 only. */
   readonly findSource?: boolean;
 }

@@ -72,10 +72,10 @@ export function objectKey(object: KernelObject): string {
   }
 }
 
-function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark }: Rule): string {
+function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark, unlessMark }: Rule): string {
   const prefix = (one: Prefix | undefined): string => `${one?.address ?? ""}/${one?.length ?? 0}`;
   const port = udpDestinationPort === undefined ? "" : ` udp ${udpDestinationPort}`;
-  return `rule ${family} ${priority} ${prefix(from)}${to === undefined ? "" : ` to ${prefix(to)}`}${port} ${mark ?? ""} ${table}`;
+  return `rule ${family} ${priority} ${prefix(from)}${to === undefined ? "" : ` to ${prefix(to)}`}${port} ${unlessMark === undefined ? (mark ?? "") : `0/${unlessMark}`} ${table}`;
 }
 
 function selectorKey(selector: XfrmSelector): string {

@@ -14,7 +14,7 @@ import {
   isRoutableUnicast,
   prefixContains,
 } from "../../base/ip.js";
-import { linkUsable, type NetworkAddress, type NetworkView } from "./network-view.js";
+import { linkUsable, type NetworkAddress, type NetworkView, type NetworkWay } from "./network-view.js";
 import { throughUs } from "./recursion.js";
 
 /** What the operator says about this mobile node. */
@@ -175,7 +175,7 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
       .filter((one) => one.device === link.name && usableCareOf(one, site))
       .flatMap((one): Candidate[] => {
         const careOf = careOfOf(one);
-        const metric = metrics[careOf.family];
+        const metric = metrics[careOf.family] ?? wayFrom(view, careOf)?.metric;
         if (metric === undefined) return [];
         const attachment = { kind: "away", careOf } as const;
         return [
@@ -209,6 +209,14 @@ function silenceRank({ silent }: AttachmentMemory, careOf: CareOf): Rank {
   if (itself !== undefined) return [2, itself.unanswered];
   const alike = silent.some((one) => one.careOf.device === careOf.device && one.careOf.family === careOf.family);
   return [Number(alike), 0];
+}
+
+/** What the kernel has said of the way to the home agent from this address. */
+export function wayFrom(
+  { ways }: NetworkView,
+  { address, device }: Pick<CareOf, "address" | "device">,
+): NetworkWay | undefined {
+  return ways?.find((way) => way.address === address && way.device === device);
 }
 
 function foreignLinks(view: NetworkView) {

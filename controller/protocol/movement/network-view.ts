@@ -57,10 +57,21 @@ export interface NetworkRoute {
   readonly ours: boolean;
 }
 
+/** A next hop by which the kernel would send from an address to the home agent over the address's link, by its rules and tables of others. */
+export interface NetworkWay {
+  readonly device: string;
+  readonly address: IpAddress;
+  /** The gateway; absent: on the link. */
+  readonly via?: IpAddress;
+  readonly metric: number;
+}
+
 export interface NetworkView {
   readonly links: readonly NetworkLink[];
   readonly addresses: readonly NetworkAddress[];
   readonly routes: readonly NetworkRoute[];
+  /** The kernel's preference first; absent: nobody has asked it, and the routes have to do. */
+  readonly ways?: readonly NetworkWay[];
 }
 
 export const EMPTY_NETWORK: NetworkView = { links: [], addresses: [], routes: [] };

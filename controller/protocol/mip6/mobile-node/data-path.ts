@@ -1,6 +1,6 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
 import { formatPrefix, type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../../../base/ip.js";
-import { type CareOf, careOfPresent, sameCareOf } from "../../movement/attachment.js";
+import { type CareOf, careOfPresent, sameCareOf, wayFrom } from "../../movement/attachment.js";
 import type { NetworkView } from "../../movement/network-view.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "./inputs.js";
 import type { MobileNodeState } from "./model.js";
@@ -93,17 +93,20 @@ function localEndpoint(state: MobileNodeState, view: NetworkView, careOf: CareOf
   const { device } = careOf;
   const { registration, site } = state;
   if (careOf.family === 6) {
-    const gateway = gatewayTo(view, device, site.homeAgent.ipv6);
+    const gateway = gatewayTo(view, careOf, site.homeAgent.ipv6);
     return { format: "ipv6", address: careOf.address, device, ...(gateway && isIpv6(gateway) ? { gateway } : {}) };
   }
   const plain = registration?.format === "ipv4" && sameCareOf(registration.careOf, careOf);
-  const gateway = site.homeAgent.ipv4 === undefined ? undefined : gatewayTo(view, device, site.homeAgent.ipv4);
+  const gateway = site.homeAgent.ipv4 === undefined ? undefined : gatewayTo(view, careOf, site.homeAgent.ipv4);
   const router = gateway && isIpv4(gateway) ? { gateway } : {};
   return { format: plain ? "ipv4" : "udp", address: careOf.address, device, ...router };
 }
 
-/** The router of others' best route to the address through the device: the longest prefix, then the lowest metric. */
-function gatewayTo(view: NetworkView, device: string, address: IpAddress): IpAddress | undefined {
+/** The router that the kernel would take from there; where it has none to name, that of the best route through the device: the longest prefix, then the lowest metric. */
+function gatewayTo(view: NetworkView, careOf: CareOf, address: IpAddress): IpAddress | undefined {
+  const way = wayFrom(view, careOf);
+  if (way !== undefined) return way.via;
+  const { device } = careOf;
   const candidates = view.routes
     .filter((route) => !route.ours && route.device === device && prefixContains(route.destination, address))
     .sort((a, b) => b.destination.length - a.destination.length || a.metric - b.metric);

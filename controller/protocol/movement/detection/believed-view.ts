@@ -20,6 +20,12 @@ export function believedView(view: NetworkView, links: Iterable<LinkBelief>): Ne
     ...view,
     links: view.links.map(({ carrierChanges, ...link }) => link),
     addresses: addresses.map(({ configuredAt, ...address }) => address),
+    ...(view.ways !== undefined && {
+      ways: view.ways.filter(({ device, via }) => {
+        const link = beliefs.get(device);
+        return link === undefined || via === undefined || believesRouter(link, via);
+      }),
+    }),
     routes: view.routes.filter((route) => route.ours || believesRoute(beliefs.get(route.device), route, addresses)),
   };
 }

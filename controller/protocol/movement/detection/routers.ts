@@ -34,6 +34,12 @@ export function nextHops(
     const known = hops.get(hop) ?? [];
     if (!known.includes(route.family)) hops.set(hop, [...known, route.family]);
   }
+  for (const { device: through, address, via } of view.ways ?? []) {
+    if (through !== device || via === undefined) continue;
+    const known = hops.get(via) ?? [];
+    const family = familyOf(address);
+    if (!known.includes(family)) hops.set(via, [...known, family]);
+  }
   return hops;
 }
 

@@ -73,7 +73,7 @@ t.test(
         `${sit} ttl inherit tos inherit nopmtudisc encap fou encap-sport 4191 encap-dport 4191`,
       ),
       ...tunnel(tunnelName(plain), `${sit} dev lan ttl inherit tos inherit nopmtudisc`),
-      `ip rule add priority 4189 from 10.0.0.2/32 table ${tableOf(NAT)} proto 155`,
+      `ip rule add priority 4189 from 10.0.0.2/32 fwmark 0/0x80000000 table ${tableOf(NAT)} proto 155`,
       `ip route add 203.0.113.1/32 via 10.0.0.1 dev lan table ${tableOf(NAT)} proto 155 metric 0 onlink`,
       ...IPV4,
     ];
@@ -90,7 +90,7 @@ t.test("away on IPv6, with the care-of address for updates", (test) => {
       name,
       "ip6tnl mode any local 2001:db8:a::2 remote 2001:db8:1::1 hoplimit 64 tclass inherit encaplimit none",
     ),
-    `ip -6 rule add priority 4189 from 2001:db8:a::2/128 table ${tableOf(SIX)} proto 155`,
+    `ip -6 rule add priority 4189 from 2001:db8:a::2/128 fwmark 0/0x80000000 table ${tableOf(SIX)} proto 155`,
     `ip -6 route add 2001:db8:1::1/128 via fe80::1 dev eth6 table ${tableOf(SIX)} proto 155 metric 1024 onlink`,
     ...IPV4,
     "ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto hao mode ro reqid 1140850689 coa 2001:db8:a::2",
