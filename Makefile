@@ -69,7 +69,8 @@ vm-kernel: | setup ## fetch Debian's stock kernel (KERNEL=6.1|6.12) for the vm b
 ##@ Measurements and reports
 .PHONY: bench requirements mutants fuzz uapi-check
 bench: build ## measurements in the bench; options through ARGS
-	@$(BENCH_RUN) --timeout 0 -- $(NODE) build/test/performance/main.js $(ARGS)
+	@out=$$(printf ' %s ' '$(ARGS)' | sed -n 's/.* --out[ =]\([^ ]*\) .*/\1/p'); \
+	  $(BENCH_RUN) --timeout 0 $${out:+--artifacts "$$out"} -- $(NODE) build/test/performance/main.js $(ARGS)
 requirements: build ## which requirements have a passing test in the last `make test`
 	@$(NODE) build/test/requirements/report.js
 mutants: build ## small changes of the pure layers, and how many of them the unit tests notice; options through ARGS: --count, --seed, --files, --help

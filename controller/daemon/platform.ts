@@ -188,6 +188,7 @@ export class Platform {
       negotiation: this.negotiation,
       groups,
       records: this.#records(recordPrefix),
+      messageCounts: () => this.#messageCounts(),
       announceMove: (moves) => this.kernel.announceMove(moves),
       listen: (site, listener) => this.listen(site, listener),
       send: (effect) => this.send(effect),
@@ -281,6 +282,15 @@ export class Platform {
       this.sent.add("failed");
       this.#warn("message.unsent", { event: "message.unsent", reason: sendFailure(effect, cause).message });
     }
+  }
+
+  async #messageCounts(): Promise<{ firewall: Readonly<Record<string, number>>; read: number }> {
+    const counted = await this.#packetCounters.read();
+    const numbers = [...Object.values(this.received.toJSON()), ...Object.values(this.drops.toJSON())];
+    return {
+      firewall: Object.fromEntries([...counted].map(([name, { packets }]) => [name, Number(packets)])),
+      read: numbers.reduce((sum, one) => sum + one, 0),
+    };
   }
 
   drop(reason: DropReason, detail: string): void {

@@ -88,6 +88,8 @@ export interface ServiceGround {
   readonly negotiation: Counters;
   readonly groups: ServiceGroups;
   readonly records: ServiceRecords;
+  /** How many packets each counter of our firewall has seen, and how many messages have been read, or dropped after that. */
+  messageCounts(): Promise<{ readonly firewall: Readonly<Record<string, number>>; readonly read: number }>;
   /** Tells the IKE daemon where SAs lie now. Rejects with KernelError. */
   announceMove(moves: readonly MoveAnnouncement[]): Promise<void>;
   /** Messages to `site.self` come to the listener, unless an earlier one takes them. */

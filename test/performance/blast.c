@@ -3,9 +3,10 @@
  * change between several sources, so that what disturbs the machine disturbs all of them alike.
  *
  * usage: blast ROUNDS SLICE DEVICE FRAMES-FILE FRAME-OCTETS [DEVICE FRAMES-FILE FRAME-OCTETS ...]
+ *        blast PER-SECOND/s DEVICE FRAMES-FILE FRAME-OCTETS
  * SLICE is a number of milliseconds ("20ms") or of frames ("3200f"), rounded up to whole batches. The file holds frames of that length one
  * after the other; they are sent in a ring. One line per slice: SOURCE-NUMBER FRAMES NANOSECONDS. The first round warms up and is not
- * printed.
+ * printed. In the second form it sends so many frames a second, evenly, until SIGTERM, and says how many and in which time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -14,6 +15,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +88,47 @@ static void slice(struct source *source, int number, uint64_t duration, uint64_t
   if (print) printf("%d %llu %llu\n", number, (unsigned long long)sent, (unsigned long long)(end - begin));
 }
 
+static volatile sig_atomic_t ended;
+
+static void end(int signal) {
+  (void)signal;
+  ended = 1;
+}
+
+/* What is due since the beginning is sent every millisecond; what a busy machine could not send in time is sent as soon as it can. */
+static void steadily(struct source *source, uint64_t per_second) {
+  struct mmsghdr messages[BATCH] = {0};
+  struct iovec vectors[BATCH];
+  uint64_t begin = now(), sent = 0, due = 0;
+  struct sigaction action = {.sa_handler = end};
+  sigaction(SIGTERM, &action, NULL);
+  for (int i = 0; i < BATCH; i++) messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
+  while (!ended) {
+    struct timespec pause = {.tv_nsec = 1000000};
+    nanosleep(&pause, NULL);
+    uint64_t wanted = (now() - begin) * per_second / 1000000000u;
+    while (due < wanted && !ended) {
+      unsigned int batch = wanted - due < BATCH ? (unsigned int)(wanted - due) : BATCH;
+      for (unsigned int i = 0; i < batch; i++) {
+        vectors[i] = (struct iovec){source->frames + source->next * source->length, source->length};
+        source->next = source->next + 1 == source->count ? 0 : source->next + 1;
+      }
+      int done = sendmmsg(source->socket, messages, batch, 0);
+      if (done < 0 && errno != ENOBUFS && errno != EAGAIN && errno != EINTR) fail("sendmmsg");
+      if (done > 0) sent += (uint64_t)done;
+      due += batch;
+    }
+  }
+  printf("%llu %llu\n", (unsigned long long)sent, (unsigned long long)(now() - begin));
+}
+
 int main(int argc, char **argv) {
+  if (argc == 5 && strstr(argv[1], "/s")) {
+    struct source source;
+    open_source(&source, argv[2], argv[3], argv[4]);
+    steadily(&source, strtoull(argv[1], NULL, 10));
+    return 0;
+  }
   struct source sources[MAX_SOURCES];
   int count = (argc - 3) / 3;
   if (argc < 6 || (argc - 3) % 3 != 0 || count > MAX_SOURCES) {

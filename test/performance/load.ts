@@ -86,6 +86,13 @@ export class Load {
     return new Measured(slices);
   }
 
+  /** The command that sends so many frames a second until SIGTERM, and then says how many they were, and nanoseconds. */
+  steadily({ device, frames, count = RING_FRAMES }: Source, perSecond: number): readonly string[] {
+    const path = join(this.#scratch, "flood");
+    writeFileSync(path, frames);
+    return this.machine.inside([this.#blast, `${perSecond}/s`, device, path, String(frames.length / count)]);
+  }
+
   [Symbol.dispose](): void {
     this.machine[Symbol.dispose]();
     rmSync(this.#scratch, { recursive: true, force: true });

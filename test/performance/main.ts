@@ -4,6 +4,7 @@
  */
 import { availableParallelism, release } from "node:os";
 import { parseArgs } from "node:util";
+import { measureFlood, writeFlood } from "./flood.js";
 import { measureForwarding } from "./forwarding.js";
 import { measureHandovers } from "./handover.js";
 import { measureIkeRate } from "./ike-rate.js";
@@ -12,7 +13,15 @@ import { type BenchmarkDocument, formatDocument } from "./report.js";
 import { measureScale } from "./scale.js";
 import { measureSecurityForwarding } from "./security-forwarding.js";
 
-const SECTIONS = ["forwarding", "security-forwarding", "registration", "handover", "ike-rate", "scale"] as const;
+const SECTIONS = [
+  "forwarding",
+  "security-forwarding",
+  "registration",
+  "handover",
+  "flood",
+  "ike-rate",
+  "scale",
+] as const;
 
 const USAGE = `usage: make bench [ARGS='OPTION ...']
 
@@ -27,6 +36,8 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --repetitions N  how often they all move (3)
   --handovers N    single handovers (200)
   --moves N        of one node, with static keys and with IKEv2 each (50)
+  --flood N        packets a second of each kind of flood (10000), and --flood-handovers N under each (100)
+  --out DIR        the flood table also as DIR/flood.json
   --sas N          IKE SAs that charon makes at once (500)
   --connections N  subscribers that are loaded into charon (10000)
   --subscribers N  of the start-up measurement (10000)`;
@@ -46,6 +57,9 @@ const { values } = parseArgs({
     repetitions: { type: "string", default: "3" },
     handovers: { type: "string", default: "200" },
     moves: { type: "string", default: "50" },
+    flood: { type: "string", default: "10000" },
+    "flood-handovers": { type: "string", default: "100" },
+    out: { type: "string" },
     sas: { type: "string", default: "500" },
     connections: { type: "string", default: "10000" },
     subscribers: { type: "string", default: "10000" },
@@ -85,12 +99,19 @@ async function measure(): Promise<BenchmarkDocument> {
     ? await measureRegistration({ nodes, repetitions, handovers: Number(values.handovers) })
     : null;
   const handovers = wanted("handover") ? await measureHandovers(Number(values.moves), note) : [];
+  const flood = wanted("flood")
+    ? await measureFlood(
+        { nodes: 50, handovers: Number(values["flood-handovers"]), perSecond: Number(values.flood) },
+        note,
+      )
+    : null;
+  if (flood !== null && values.out !== undefined) writeFlood(process.env["DSMIPD_ARTIFACTS"] ?? values.out, flood);
   const rate = { sas: Number(values.sas), subscribers: Number(values.connections) };
   const ikeRate = wanted("ike-rate") ? await measureIkeRate(rate, note) : null;
   if (wanted("scale")) note(`${values.subscribers} subscribers`);
   const scale = wanted("scale") ? await measureScale(Number(values.subscribers)) : null;
   const machine = { kernel: release(), bench, processors: availableParallelism() };
-  return { machine, bindings, ...forwarding, securityForwarding, registration, handovers, ikeRate, scale };
+  return { machine, bindings, ...forwarding, securityForwarding, registration, handovers, flood, ikeRate, scale };
 }
 
 if (values.help) {

@@ -31,6 +31,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
+import { FilteredAnswers } from "./filtered-answers.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
 import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
 import type { Movement } from "./movement.js";
@@ -75,6 +76,7 @@ export class MobileNodeService implements Service {
   readonly #networks: LocalNetworksKeeper;
   readonly #status = new StatusLine(setTimer);
   readonly #readiness: ReadinessReport;
+  readonly #filtered: FilteredAnswers;
   readonly #planSite: MobileNodePlanSite;
   readonly #siteObjects: readonly KernelObject[];
   readonly #siteKeys: ReadonlySet<string>;
@@ -136,6 +138,15 @@ export class MobileNodeService implements Service {
     this.#readiness = new ReadinessReport(homeAddress, {
       note: (event) => ground.note(event),
       tellSupervisor: (text) => this.#status.tell(text),
+    });
+    this.#filtered = new FilteredAnswers({
+      homeAgent: config.mobileNode.homeAgent.ipv4 ?? "",
+      tunDevice: TUN_DEVICE,
+      counts: async () => {
+        const { firewall, read } = await ground.messageCounts();
+        return { arrived: firewall["signalling-arrived"] ?? 0, steered: firewall["signalling"] ?? 0, read };
+      },
+      tell: (reason) => ground.note({ event: "acknowledgement.filtered", homeAddress, detail: { reason } }),
     });
     this.#state = initialMobileNode(site);
     this.#loop = new MachineLoop<MobileNodeInput, MobileNodeEffect>(
@@ -256,6 +267,7 @@ export class MobileNodeService implements Service {
   #perform(effect: MobileNodeEffect): void {
     switch (effect.kind) {
       case "send":
+        if (effect.departure.type === "udp") void this.#filtered.updateSent();
         return this.#ground.send(effect);
       case "notify":
         this.#opening ||= effect.event.event === "registration.completed";

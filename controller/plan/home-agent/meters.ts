@@ -5,9 +5,10 @@
  *
  * What names a subscriber and one of its SPIs (set `signalling-keys`) may still be forged. Then
  * - nobody gets more than one bucket by one outer source, whomever it names, nor more than another by one outer and inner source;
+ * - where the node is registered from has a bucket of its own, so that nobody shuts it out there by speaking in its name from elsewhere;
  * - all outer sources that are new to an inner source share a bucket, or a flood with forged ones would have as many as it likes;
- * - what this drops is remembered for some seconds, and comes through when it comes again: a node repeats its update from where it is
- *   (RFC 6275 §11.8), a flood from everywhere does not. So nobody is shut out by those who speak in its name.
+ * - those that come again within some seconds share another: a node repeats its update from where it is (RFC 6275 §11.8), a flood from
+ *   everywhere mostly does not.
  * What names no key of ours is worth a few samples, for the counters and the log.
  */
 import type { NftChain, NftSet } from "../objects/firewall.js";
@@ -32,12 +33,12 @@ import {
 } from "../objects/nft-clauses.js";
 import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
 import { DEVICE, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
-import { PROTOCOL } from "./sets.js";
+import { PROTOCOL, SETS } from "./sets.js";
 
-/** Nodes behind one NAT share an outer source. */
-const OUTER_SOURCE: Bucket = { perSecond: 1000, burst: 2000 };
-const NODE: Bucket = { perSecond: 20, burst: 100 };
-const SAMPLES: Bucket = { perSecond: 20, burst: 100 };
+/** Nodes behind one NAT share an outer source, and may all wake up at once. */
+const OUTER_SOURCE: Bucket = { perSecond: 100, burst: 1000 };
+const NODE: Bucket = { perSecond: 10, burst: 20 };
+const SAMPLES: Bucket = { perSecond: 10, burst: 50 };
 
 /** In which a node repeats an update for the first time (INITIAL_BINDACK_TIMEOUT 1 s, of a first registration 1.5 s), with room. */
 const KEPT_MS = 4000;
@@ -53,6 +54,7 @@ const METERS = {
   pairs: meter("update-pairs", ["ipv4_addr", "ipv6_addr"], 65_536),
   seen: meter("update-pairs-seen", ["ipv4_addr", "ipv6_addr"], 65_536),
   nodes: meter("update-nodes", ["ipv6_addr"], 65_536),
+  repeaters: meter("update-nodes-again", ["ipv6_addr"], 65_536),
   messages: meter("message-nodes", ["ipv6_addr"], 65_536),
 } as const;
 
@@ -73,18 +75,29 @@ export const STEER: NftChain = {
   ],
 };
 
-const STEERING: readonly NftChain[] = [
+/** Two formats in which a node that sends its updates in UDP may be registered. */
+const REGISTERED = [
+  rule(keyIn([KEY.ip4Source, KEY.udpSource, innerSource], SETS.udp6.name), jump("to-process")),
+  rule(keyIn(PAIR, SETS.ipv4_6.name), jump("to-process")),
+];
+
+const steering = (plain: boolean): readonly NftChain[] => [
   STEER,
   {
     name: "steer-known",
     rules: [
       rule(beyond([KEY.ip4Source], METERS.outer.name, OUTER_SOURCE), count("metered"), drop),
       rule(beyond(PAIR, METERS.pairs.name, NODE), count("metered"), drop),
-      rule(keyIn(PAIR, METERS.seen.name), jump("to-process")),
+      ...(plain ? REGISTERED : []),
+      rule(keyIn(PAIR, METERS.seen.name), jump("steer-again")),
       rule(remember(PAIR, METERS.seen.name)),
       rule(beyond([innerSource], METERS.nodes.name, NODE), count("metered"), drop),
       rule(jump("to-process")),
     ],
+  },
+  {
+    name: "steer-again",
+    rules: [rule(beyond([innerSource], METERS.repeaters.name, NODE), count("metered"), drop), rule(jump("to-process"))],
   },
   {
     name: "to-process",
@@ -108,7 +121,7 @@ export function meters({ udp, plain }: { readonly udp: boolean; readonly plain: 
 } {
   const { messages, ...ofUdp } = METERS;
   return {
-    chains: [inMobility(plain), ...(udp ? STEERING : [])],
+    chains: [inMobility(plain), ...(udp ? steering(plain) : [])],
     sets: [messages, ...(udp ? [SIGNALLING_KEYS, ...Object.values(ofUdp)] : [])],
   };
 }

@@ -4,6 +4,7 @@ import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmState } from "../objects/security.js";
 import type { ObjectOwner } from "../owner.js";
 import { type RequestIds, TUNNEL_PURPOSES } from "../security/request-ids.js";
+import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
 
 export interface NodeDirectory {
   readonly ids: RequestIds;
@@ -20,6 +21,7 @@ export function homeAgentOwner(object: KernelObject, nodes: NodeDirectory): Obje
     case "proxy-neighbour":
       return binding(nodes.nodeAt(object.address) ?? linkLocalNode(object.address, nodes));
     case "nft-element":
+      if (object.set === SIGNALLING_KEYS.name) return subscriber(addressOf(object.key[0], nodes));
       // The inner address is the last field of every set that bindings fill.
       return binding(addressOf(object.key.at(-1), nodes));
     case "xfrm-state":
@@ -39,6 +41,9 @@ export function homeAgentOwner(object: KernelObject, nodes: NodeDirectory): Obje
 
 const binding = (homeAddress: Ipv6Address | undefined): ObjectOwner | undefined =>
   homeAddress && { kind: "binding", homeAddress };
+
+const subscriber = (homeAddress: Ipv6Address | undefined): ObjectOwner | undefined =>
+  homeAddress && { kind: "subscriber", homeAddress };
 
 const isHost = ({ address, length }: Prefix): boolean => length === (isIpv4(address) ? 32 : 128);
 

@@ -94,6 +94,7 @@ export interface ProtocolEvent {
     | "registration.started"
     | "registration.completed"
     | "registration.failed"
+    | "acknowledgement.filtered"
     | "registration.lost"
     | "negotiation.failed"
     | "negotiation.lost"

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { cross } from "../lib/exchange.js";
+import { waitForEvent } from "../lib/faults.js";
 import { type Access, FAMILIES, Scene } from "../lib/scene.js";
 
 /** Nothing is open: what the node begins is answered. */
@@ -38,5 +39,13 @@ test("stateful firewalls on both sides", async (t) => {
         for (const family of FAMILIES) await cross(scene, mobile, { family, direction });
     });
   }
+  await t.test("says so when the firewall takes the acknowledgements", async () => {
+    mobile.node.nft("table inet strict { chain in { type filter hook input priority -1; udp sport 4191 drop; }; }");
+    scene.attach(mobile, "four");
+    scene.detach(mobile, "six");
+    await waitForEvent(mobile.daemon, "acknowledgement.filtered", /a firewall of this machine drops them/);
+    mobile.node.nft("delete table inet strict");
+    await scene.settled(mobile, "four");
+  });
   assert.equal(Number(scene.ha.run("sysctl", "-n", "net.netfilter.nf_conntrack_count")) <= 4, true);
 });

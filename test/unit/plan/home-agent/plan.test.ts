@@ -249,21 +249,23 @@ t.test(
     ]);
     test.strictSame(rules("steer"), [
       "@th,112,8 50 @th,128,128 . @th,384,32 @signalling-keys jump steer-known",
-      "limit rate 20/second burst 100 packets jump to-process",
+      "limit rate 10/second burst 50 packets jump to-process",
       "counter name unknown-signalling drop",
     ]);
     test.strictSame(rules("steer-known"), [
-      "update @update-sources { ip saddr limit rate over 1000/second burst 2000 packets } counter name metered drop",
-      "update @update-pairs { ip saddr . @th,128,128 limit rate over 20/second burst 100 packets } counter name metered drop",
-      "ip saddr . @th,128,128 @update-pairs-seen jump to-process",
+      "update @update-sources { ip saddr limit rate over 100/second burst 1000 packets } counter name metered drop",
+      "update @update-pairs { ip saddr . @th,128,128 limit rate over 10/second burst 20 packets } counter name metered drop",
+      "ip saddr . udp sport . @th,128,128 @udp-6 jump to-process",
+      "ip saddr . @th,128,128 @ipv4-6 jump to-process",
+      "ip saddr . @th,128,128 @update-pairs-seen jump steer-again",
       "update @update-pairs-seen { ip saddr . @th,128,128 }",
-      "update @update-nodes { @th,128,128 limit rate over 20/second burst 100 packets } counter name metered drop",
+      "update @update-nodes { @th,128,128 limit rate over 10/second burst 20 packets } counter name metered drop",
       "jump to-process",
     ]);
     test.strictSame(rules("to-process"), ["udp dport set 4192 udp checksum set 0 counter name signalling accept"]);
     test.strictSame(rules("in-mobility"), [
       'iifname "dsmip-in*" counter name tunnelled-signalling drop',
-      "meta ipsec exists update @message-nodes { ip6 saddr limit rate over 20/second burst 100 packets } counter name metered drop",
+      "meta ipsec exists update @message-nodes { ip6 saddr limit rate over 10/second burst 20 packets } counter name metered drop",
     ]);
     test.strictSame(rules("input"), [
       "meta l4proto 50 accept",
