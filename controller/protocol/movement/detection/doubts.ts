@@ -43,7 +43,7 @@ export function loseCarrier(link: LinkBelief, view: NetworkView): LinkBelief {
 
 /**
  * Something speaks against some of the routers, while the carrier has stayed: they are asked, and believed until the answer is overdue.
- * `silence`: it is no sign of another network. Then a router of that address with another link-layer address will do, too.
+ * `silence`: it is no sign of another network.
  */
 export function doubtRouters(
   link: LinkBelief,
@@ -59,7 +59,8 @@ export function doubtRouters(
   });
   const asked = { ...link, routers };
   const made = claims(view, link.device).flatMap((claim) =>
-    doubtAbout(asked, claim, { lenient: silence, believed: true, lastResort: silence }),
+    // A neighbour that answers for the router's address elsewhere (hosts do that for all of their addresses) is not that router.
+    doubtAbout(asked, claim, { lenient: false, believed: true, lastResort: silence }),
   );
   return { ...asked, doubts: [...link.doubts, ...made] };
 }
