@@ -15,6 +15,7 @@ const STRANGERS: readonly (readonly string[])[] = [
 const SHARED: readonly string[] = [
   "controller/plan/objects",
   "controller/protocol/movement",
+  "controller/protocol/ownership",
   "controller/wire/ip",
   "controller/daemon/home-link",
   "controller/daemon/security",

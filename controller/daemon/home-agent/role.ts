@@ -3,10 +3,12 @@ import type { HomeAgentConfig } from "../../../schemas/config.js";
 import { formatPrefix, type IpAddress } from "../../base/ip.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
+import { ipv4OwnershipOf } from "../../protocol/mip6/home-agent/machine.js";
 import { openHomeLink } from "../home-link/sockets.js";
 import { Platform } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
+import { homeAgentSite } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { HomeAgentService } from "./service.js";
 
@@ -48,10 +50,12 @@ function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, l
 function homeAgentServices(config: HomeAgentConfig, keys: RoleKeys): readonly ServiceOpener[] {
   const { homeLink, duplicateAddressDetection } = config.homeAgent;
   const hears = duplicateAddressDetection && homeLink.interface !== undefined;
+  const ipv4 = ipv4OwnershipOf(homeAgentSite(config));
   return [
     {
       name: HomeAgentService.serviceName,
-      open: (ground) => HomeAgentService.open({ config, keys, ground, home: openHomeLink(ground.names, { hears }) }),
+      open: (ground) =>
+        HomeAgentService.open({ config, keys, ground, ipv4, home: openHomeLink(ground.names, { hears }) }),
     },
   ];
 }

@@ -24,6 +24,7 @@ import {
 } from "../../protocol/mip6/home-agent/machine.js";
 import type { HomeAgentSite } from "../../protocol/mip6/home-agent/site.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
+import type { Ipv4Ownership } from "../../protocol/ownership/ipv4.js";
 import type { GroupResult } from "../../reconcile/reconciler.js";
 import type { OpenHomeLink } from "../home-link/sockets.js";
 import { setTimer } from "../kernel.js";
@@ -41,6 +42,8 @@ export interface HomeAgentParts {
   readonly keys: RoleKeys;
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
+  /** Shared with the other services of this home agent. */
+  readonly ipv4: Ipv4Ownership;
 }
 
 export class HomeAgentService implements Service {
@@ -82,14 +85,14 @@ export class HomeAgentService implements Service {
     return service;
   }
 
-  private constructor({ config, keys, ground, home }: HomeAgentParts) {
+  private constructor({ config, keys, ground, home, ipv4 }: HomeAgentParts) {
     this.#config = config;
     this.#keys = keys.keys;
     this.#ground = ground;
     this.#home = home;
     this.#site = homeAgentSite(config);
     this.#planSite = homeAgentPlanSite(config);
-    this.#state = new HomeAgentState(this.#site);
+    this.#state = new HomeAgentState(this.#site, ipv4);
     this.#ids = new RequestIds(this.#site.subscribers.keys(), this.#planSite.negotiated?.slots ?? new Map());
     for (const { homeAddress, ipv4HomeAddress } of config.subscribers)
       if (ipv4HomeAddress !== undefined) this.#ownIpv4.set(ipv4HomeAddress, homeAddress);

@@ -29,7 +29,7 @@ import { isBound } from "./states.js";
 import { answer, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
 import { judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
-export { HomeAgentState } from "./turn.js";
+export { HomeAgentState, ipv4OwnershipOf } from "./turn.js";
 
 /** The effects of one input, in the order in which they are to be performed. `now` never goes back. */
 export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant): readonly HomeAgentEffect[] {

@@ -1,27 +1,33 @@
 /** What one step of the home agent works on, and the effects that several parts of it have in common. */
 import type { Instant } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
+import { Ipv4Ownership } from "../../ownership/ipv4.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { type Answer, acknowledgement, BindingErrorLimit, type Reply } from "./acknowledgement.js";
 import { BindingCache, type BindingEntry } from "./binding-cache.js";
 import { recordOf } from "./binding-record.js";
 import type { HomeAgentEffect } from "./inputs.js";
-import { Ipv4HomeAddresses, refuseIpv4 } from "./ipv4-home-address.js";
+import { refuseIpv4 } from "./ipv4-home-address.js";
 import type { HomeAgentSite } from "./site.js";
+
+/** Who owns which IPv4 home address here. Throws InvariantError if two subscribers have the same one. */
+export function ipv4OwnershipOf({ subscribers, ipv4Pool, addresses }: HomeAgentSite): Ipv4Ownership {
+  return new Ipv4Ownership({ own: subscribers.values(), pool: ipv4Pool?.prefixes ?? [], reserved: addresses.ipv4 });
+}
 
 /** Everything the home agent knows. Changed by `step` only. */
 export class HomeAgentState {
   readonly site: HomeAgentSite;
   readonly cache = new BindingCache();
-  readonly ipv4: Ipv4HomeAddresses;
+  readonly ipv4: Ipv4Ownership;
   readonly bindingErrors = new BindingErrorLimit();
   /** The journal can be written. */
   writable = true;
 
-  /** Throws InvariantError if two subscribers have the same IPv4 home address. */
-  constructor(site: HomeAgentSite) {
+  /** `ipv4`: shared with the other machines of this home agent. */
+  constructor(site: HomeAgentSite, ipv4 = ipv4OwnershipOf(site)) {
     this.site = site;
-    this.ipv4 = new Ipv4HomeAddresses(site);
+    this.ipv4 = ipv4;
   }
 }
 

@@ -7,11 +7,11 @@ import { isAfter, type Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { findOption } from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
+import type { Ipv4Ownership } from "../../ownership/ipv4.js";
 import type { Arrival, DropReason, Endpoint } from "../inputs.js";
 import { isUsableSource, natDetected, payloadEndpoint } from "../nat-detection.js";
 import { type Reply, replyTo } from "./acknowledgement.js";
 import type { BindingEntry } from "./binding-cache.js";
-import type { Ipv4HomeAddresses } from "./ipv4-home-address.js";
 import type { HomeAgentSite } from "./site.js";
 import { isBound, isWaiting } from "./states.js";
 
@@ -74,7 +74,7 @@ export type Verdict =
 
 export interface UpdateContext {
   readonly site: HomeAgentSite;
-  readonly ipv4: Ipv4HomeAddresses;
+  readonly ipv4: Ipv4Ownership;
   /** The node's entry, if there is one. */
   readonly entry: BindingEntry | undefined;
 }

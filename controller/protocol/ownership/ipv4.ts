@@ -1,0 +1,142 @@
+/**
+ * Who owns an IPv4 home address: for ever, or lent out of a pool while it is needed. One store below all protocols: whoever drives several
+ * machines gives all of them the same, so that no two promise one address. Pure: machines ask it within their step. Nodes are known by
+ * their IPv6 home address. RFC 5555 §2.5.
+ */
+import { InvariantError } from "../../base/errors.js";
+import {
+  type Ipv4Address,
+  type Ipv6Address,
+  ipToBytes,
+  ipv4FromBytes,
+  isIpv4,
+  type Prefix,
+  prefixContains,
+} from "../../base/ip.js";
+
+const ADDRESS_BITS = 32;
+
+export interface Ipv4OwnershipSite {
+  /** Who has an address for ever. */
+  readonly own: Iterable<{ readonly homeAddress: Ipv6Address; readonly ipv4HomeAddress?: Ipv4Address | undefined }>;
+  /** Out of which addresses are lent. */
+  readonly pool: readonly Prefix[];
+  /** In the pool, and never lent: our own. */
+  readonly reserved: Ipv4Address | undefined;
+}
+
+/** Owners of IPv4 home addresses. All calls are O(1), allocation amortised over the unusable addresses it passes. */
+export class Ipv4Ownership {
+  readonly #own = new Map<Ipv6Address, Ipv4Address>();
+  readonly #owners = new Map<Ipv4Address, Ipv6Address>();
+  readonly #leases = new Map<Ipv6Address, Ipv4Address>();
+  /** The address a node had last, so that it gets the same again while that is free. */
+  readonly #remembered = new Map<Ipv6Address, Ipv4Address>();
+  /** Lent before and given back, the longest unused first. */
+  readonly #returned = new Set<Ipv4Address>();
+  readonly #pool: readonly Prefix[];
+  readonly #fresh: Iterator<Ipv4Address>;
+  #nextFresh: Ipv4Address | undefined;
+
+  /** Throws InvariantError if an address belongs to two. */
+  constructor({ own, pool, reserved }: Ipv4OwnershipSite) {
+    for (const { homeAddress, ipv4HomeAddress } of own) {
+      if (ipv4HomeAddress === undefined) continue;
+      if (this.#owners.has(ipv4HomeAddress)) throw new InvariantError(`${ipv4HomeAddress} belongs to two subscribers`);
+      this.#own.set(homeAddress, ipv4HomeAddress);
+      this.#owners.set(ipv4HomeAddress, homeAddress);
+    }
+    this.#pool = pool;
+    this.#fresh = poolAddresses(this.#pool, reserved);
+    this.#nextFresh = this.#advance();
+  }
+
+  /** Who has the address: for ever, or lent. */
+  ownerOf(address: Ipv4Address): Ipv6Address | undefined {
+    return this.#owners.get(address);
+  }
+
+  /** What the node has: its own, or a lent one. */
+  addressOf(homeAddress: Ipv6Address): Ipv4Address | undefined {
+    return this.#own.get(homeAddress) ?? this.#leases.get(homeAddress);
+  }
+
+  leaseOf(homeAddress: Ipv6Address): Ipv4Address | undefined {
+    return this.#leases.get(homeAddress);
+  }
+
+  /** An address that `lease` would give to the node: what it has, had last, never used, longest unused. */
+  candidateFor(homeAddress: Ipv6Address): Ipv4Address | undefined {
+    const present = this.addressOf(homeAddress);
+    if (present !== undefined) return present;
+    const remembered = this.#remembered.get(homeAddress);
+    if (remembered !== undefined && this.#returned.has(remembered)) return remembered;
+    while (this.#nextFresh !== undefined && this.#isUsed(this.#nextFresh)) this.#nextFresh = this.#advance();
+    if (this.#nextFresh !== undefined) return this.#nextFresh;
+    for (const address of this.#returned) return address;
+    return undefined;
+  }
+
+  /** Whether the node may have exactly this address: its own, its present one, or the one it had last. */
+  mayUse(homeAddress: Ipv6Address, address: Ipv4Address): boolean {
+    const present = this.addressOf(homeAddress);
+    if (present !== undefined) return present === address;
+    return this.#remembered.get(homeAddress) === address && this.#returned.has(address);
+  }
+
+  /** Gives the node an address of the pool that nobody has; nothing happens if it has this one. */
+  lease(homeAddress: Ipv6Address, address: Ipv4Address): void {
+    if (this.addressOf(homeAddress) === address) return;
+    if (this.addressOf(homeAddress) !== undefined || this.#owners.has(address)) {
+      throw new InvariantError(`${address} can't be lent to ${homeAddress}`);
+    }
+    this.#returned.delete(address);
+    this.#leases.set(homeAddress, address);
+    this.#owners.set(address, homeAddress);
+  }
+
+  /** Takes a lent address back; the node's own is never touched. */
+  release(homeAddress: Ipv6Address): void {
+    const address = this.#leases.get(homeAddress);
+    if (address === undefined) return;
+    this.#leases.delete(homeAddress);
+    this.#owners.delete(address);
+    this.#remembered.set(homeAddress, address);
+    this.#returned.add(address);
+  }
+
+  /** Whether a lease that the journal kept can be taken up again. */
+  canRestore(homeAddress: Ipv6Address, address: Ipv4Address): boolean {
+    if (this.addressOf(homeAddress) === address) return true;
+    const inPool = this.#pool.some((prefix) => prefixContains(prefix, address));
+    return inPool && this.addressOf(homeAddress) === undefined && !this.#owners.has(address);
+  }
+
+  #isUsed(address: Ipv4Address): boolean {
+    return this.#owners.has(address) || this.#returned.has(address);
+  }
+
+  #advance(): Ipv4Address | undefined {
+    const next = this.#fresh.next();
+    return next.done === true ? undefined : next.value;
+  }
+}
+
+/** The host addresses of the pool in their order, without the network and broadcast address of prefixes up to /30. */
+function* poolAddresses(pool: readonly Prefix[], homeAgent: Ipv4Address | undefined): Generator<Ipv4Address, void> {
+  for (const { address, length } of pool) {
+    if (!isIpv4(address)) continue;
+    const first = toNumber(address);
+    const size = 2 ** (ADDRESS_BITS - length);
+    const edge = length <= 30 ? 1 : 0;
+    for (let offset = edge; offset < size - edge; offset++) {
+      const candidate = fromNumber(first + offset);
+      if (candidate !== homeAgent) yield candidate;
+    }
+  }
+}
+
+export const toNumber = (address: Ipv4Address): number => ipToBytes(address).reduce((sum, byte) => sum * 256 + byte, 0);
+
+const fromNumber = (value: number): Ipv4Address =>
+  ipv4FromBytes(Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff));
