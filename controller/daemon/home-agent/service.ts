@@ -34,6 +34,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { homeAgentPlanSite, homeAgentSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
+import { ConnectedNetworks } from "./connected-networks.js";
 import { HomeAgentKeys, securityGroup } from "./keys.js";
 import { ParkedNodes } from "./parked-nodes.js";
 
@@ -61,6 +62,7 @@ export class HomeAgentService implements Service {
   readonly #loop: MachineLoop<HomeAgentInput, HomeAgentEffect>;
   readonly #parked: ParkedNodes;
   readonly #status = new StatusLine(setTimer);
+  readonly #networks = new ConnectedNetworks();
   readonly #ids: RequestIds;
   /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
   readonly #paths = new Map<Ipv6Address, DataPath>();
@@ -90,7 +92,7 @@ export class HomeAgentService implements Service {
     this.#keys = keys.keys;
     this.#ground = ground;
     this.#home = home;
-    this.#site = homeAgentSite(config);
+    this.#site = { ...homeAgentSite(config), isNetworkEdge: (address) => this.#networks.isEdge(address) };
     this.#planSite = homeAgentPlanSite(config);
     this.#state = new HomeAgentState(this.#site, ipv4);
     this.#ids = new RequestIds(this.#site.subscribers.keys(), this.#planSite.negotiated?.slots ?? new Map());
@@ -164,6 +166,7 @@ export class HomeAgentService implements Service {
     if (failure !== undefined) {
       this.#ground.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
       this.#parked.update(homeAddress);
+      this.#networks.refresh();
     } else if (this.#paths.get(homeAddress)?.revision === revision) {
       this.#parked.bound(homeAddress);
     }

@@ -34,6 +34,9 @@ export class Ipv4Ownership {
   readonly #remembered = new Map<Ipv6Address, Ipv4Address>();
   /** Lent before and given back, the longest unused first. */
   readonly #returned = new Set<Ipv4Address>();
+  /** Where nodes are at the moment, and who is there: an address of the pool among them is lent to nobody, or its tunnel would run in circles. */
+  readonly #careOf = new Map<Ipv4Address, Set<Ipv6Address>>();
+  readonly #careOfByNode = new Map<Ipv6Address, readonly Ipv4Address[]>();
   readonly #pool: readonly Prefix[];
   readonly #fresh: Iterator<Ipv4Address>;
   #nextFresh: Ipv4Address | undefined;
@@ -65,23 +68,53 @@ export class Ipv4Ownership {
     return this.#leases.get(homeAddress);
   }
 
-  /** An address that `lease` would give to the node: what it has, had last, never used, longest unused. */
-  candidateFor(homeAddress: Ipv6Address): Ipv4Address | undefined {
+  /** The node is reached at these addresses now, and at no others. */
+  setCareOf(homeAddress: Ipv6Address, addresses: readonly Ipv4Address[]): void {
+    for (const address of this.#careOfByNode.get(homeAddress) ?? []) {
+      const nodes = this.#careOf.get(address);
+      nodes?.delete(homeAddress);
+      if (nodes?.size === 0) this.#careOf.delete(address);
+    }
+    if (addresses.length === 0) this.#careOfByNode.delete(homeAddress);
+    else this.#careOfByNode.set(homeAddress, addresses);
+    for (const address of addresses) {
+      const nodes = this.#careOf.get(address);
+      if (nodes === undefined) this.#careOf.set(address, new Set([homeAddress]));
+      else nodes.add(homeAddress);
+    }
+  }
+
+  /** Whether somebody is reached at this address now. */
+  isCareOf(address: Ipv4Address): boolean {
+    return this.#careOf.has(address);
+  }
+
+  /**
+   * An address that `lease` would give to the node: what it has, had last, never used, longest unused. `besides`: where the node is about
+   * to be reached.
+   */
+  candidateFor(homeAddress: Ipv6Address, besides: readonly Ipv4Address[] = []): Ipv4Address | undefined {
     const present = this.addressOf(homeAddress);
     if (present !== undefined) return present;
+    const isFree = (address: Ipv4Address): boolean => !this.#careOf.has(address) && !besides.includes(address);
     const remembered = this.#remembered.get(homeAddress);
-    if (remembered !== undefined && this.#returned.has(remembered)) return remembered;
-    while (this.#nextFresh !== undefined && this.#isUsed(this.#nextFresh)) this.#nextFresh = this.#advance();
-    if (this.#nextFresh !== undefined) return this.#nextFresh;
-    for (const address of this.#returned) return address;
+    if (remembered !== undefined && this.#returned.has(remembered) && isFree(remembered)) return remembered;
+    for (; this.#nextFresh !== undefined; this.#nextFresh = this.#advance()) {
+      if (this.#isUsed(this.#nextFresh)) continue;
+      if (isFree(this.#nextFresh)) return this.#nextFresh;
+      // Its turn comes when nobody is there any more.
+      this.#returned.add(this.#nextFresh);
+    }
+    for (const address of this.#returned) if (isFree(address)) return address;
     return undefined;
   }
 
   /** Whether the node may have exactly this address: its own, its present one, or the one it had last. */
-  mayUse(homeAddress: Ipv6Address, address: Ipv4Address): boolean {
+  mayUse(homeAddress: Ipv6Address, address: Ipv4Address, besides: readonly Ipv4Address[] = []): boolean {
     const present = this.addressOf(homeAddress);
     if (present !== undefined) return present === address;
-    return this.#remembered.get(homeAddress) === address && this.#returned.has(address);
+    const isFree = !this.#careOf.has(address) && !besides.includes(address);
+    return isFree && this.#remembered.get(homeAddress) === address && this.#returned.has(address);
   }
 
   /** Gives the node an address of the pool that nobody has; nothing happens if it has this one. */
@@ -109,7 +142,8 @@ export class Ipv4Ownership {
   canRestore(homeAddress: Ipv6Address, address: Ipv4Address): boolean {
     if (this.addressOf(homeAddress) === address) return true;
     const inPool = this.#pool.some((prefix) => prefixContains(prefix, address));
-    return inPool && this.addressOf(homeAddress) === undefined && !this.#owners.has(address);
+    const isFree = !this.#owners.has(address) && !this.#careOf.has(address);
+    return inPool && this.addressOf(homeAddress) === undefined && isFree;
   }
 
   #isUsed(address: Ipv4Address): boolean {
@@ -136,7 +170,23 @@ function* poolAddresses(pool: readonly Prefix[], homeAgent: Ipv4Address | undefi
   }
 }
 
-export const toNumber = (address: Ipv4Address): number => ipToBytes(address).reduce((sum, byte) => sum * 256 + byte, 0);
+/** Whether it is the network or the broadcast address of this prefix (RFC 1122 §3.2.1.3); prefixes from /31 on have none (RFC 3021). */
+export function isEdgeOf(prefix: Prefix, address: Ipv4Address): boolean {
+  if (prefix.length > 30 || !prefixContains(prefix, address)) return false;
+  const size = 2 ** (ADDRESS_BITS - prefix.length);
+  const host = toNumber(address) % size;
+  return host === 0 || host === size - 1;
+}
+
+/** Network and broadcast address of the network in which this address lies; none from /31 on. */
+export function edgesOf(address: Ipv4Address, length: number): readonly Ipv4Address[] {
+  if (!(length >= 0 && length <= 30)) return [];
+  const size = 2 ** (ADDRESS_BITS - length);
+  const first = toNumber(address) - (toNumber(address) % size);
+  return [fromNumber(first), fromNumber(first + size - 1)];
+}
+
+const toNumber = (address: Ipv4Address): number => ipToBytes(address).reduce((sum, byte) => sum * 256 + byte, 0);
 
 const fromNumber = (value: number): Ipv4Address =>
   ipv4FromBytes(Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff));

@@ -4,7 +4,7 @@
  */
 
 import { DeadlineQueue } from "../../../base/deadline-queue.js";
-import type { IpAddress, Ipv4Address, Ipv6Address } from "../../../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4 } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import { after, earliest, elapsed, type Instant, type Seconds, seconds } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
@@ -91,10 +91,32 @@ export interface CacheEntry {
   readonly expiresAt: Instant;
 }
 
+/** The IPv4 addresses at which a node is reached, as it says and as it is seen. */
+export function ipv4CareOfAddresses(
+  one: Pick<Registration, "careOfAddress" | "endpoint" | "signalling">,
+): readonly Ipv4Address[] {
+  return [one.careOfAddress, one.endpoint.address, one.signalling.address].filter(isIpv4);
+}
+
+/** Those to which something of the home agent's goes, or from where it comes; not what a node behind a NAT calls itself. */
+function reachedAt({ established, pending, former }: BindingEntry): readonly Ipv4Address[] {
+  const endpoints = [established?.registration, pending?.registration].flatMap((one) =>
+    one === undefined ? [] : [one.endpoint, one.signalling],
+  );
+  const addresses = [...endpoints, ...former.map(({ endpoint }) => endpoint)].map(({ address }) => address);
+  return [...new Set(addresses.filter(isIpv4))];
+}
+
 export class BindingCache {
+  readonly #onWhereabouts: (homeAddress: Ipv6Address, careOf: readonly Ipv4Address[]) => void;
   readonly #entries = new Map<Ipv6Address, BindingEntry>();
   readonly #deadlines = new DeadlineQueue<Ipv6Address>();
   #revision = 0;
+
+  /** `onWhereabouts`: the node is reached at these IPv4 addresses now. */
+  constructor(onWhereabouts: (homeAddress: Ipv6Address, careOf: readonly Ipv4Address[]) => void = () => undefined) {
+    this.#onWhereabouts = onWhereabouts;
+  }
 
   get size(): number {
     return this.#entries.size;
@@ -145,11 +167,14 @@ export class BindingCache {
     if (entry.state !== "absent") return;
     this.#entries.delete(entry.homeAddress);
     this.#deadlines.set(entry.homeAddress, undefined);
+    this.#onWhereabouts(entry.homeAddress, []);
   }
 
-  /** To be called whenever something of the entry changed that its deadline depends on. */
+  /** To be called whenever something of the entry changed that its deadline or the node's whereabouts depend on. */
   schedule(entry: BindingEntry): void {
-    if (entry.state !== "absent") this.#deadlines.set(entry.homeAddress, deadlineOf(entry));
+    if (entry.state === "absent") return;
+    this.#deadlines.set(entry.homeAddress, deadlineOf(entry));
+    this.#onWhereabouts(entry.homeAddress, reachedAt(entry));
   }
 
   /** An entry whose deadline has come; it has none until it is scheduled again. */

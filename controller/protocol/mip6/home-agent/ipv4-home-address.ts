@@ -2,17 +2,10 @@
  * The answers to IPv4 Home Address options (RFC 5555 §2.5, §3.1.1, §4.5; contradictions C-13, C-14). A node has one address: its own, or
  * one lent from the pool for as long as it is bound (protocol/ownership).
  */
-import {
-  IPV4_ANY,
-  type Ipv4Address,
-  type Ipv6Address,
-  isRoutableUnicast,
-  type Prefix,
-  prefixContains,
-} from "../../../base/ip.js";
+import { IPV4_ANY, type Ipv4Address, type Ipv6Address, isRoutableUnicast, type Prefix } from "../../../base/ip.js";
 import type { OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { Ipv4AckStatus } from "../../../wire/mip6/registry.js";
-import { type Ipv4Ownership, toNumber } from "../../ownership/ipv4.js";
+import { type Ipv4Ownership, isEdgeOf } from "../../ownership/ipv4.js";
 
 export type Ipv4HomeAddressOption = OptionOfKind<"ipv4-home-address">;
 export type Ipv4AcknowledgementOption = OptionOfKind<"ipv4-address-acknowledgement">;
@@ -25,6 +18,8 @@ export interface Ipv4Question {
   /** What the node's binding has at present. */
   readonly bound: Ipv4Address | undefined;
   readonly addresses: Ipv4Ownership;
+  /** Where the update says the node is: no address to be lent to it. */
+  readonly careOf: readonly Ipv4Address[];
   readonly homePrefixes: readonly Prefix[];
   /** False in a de-registration, which must not make an address busy. */
   readonly mayAllocate: boolean;
@@ -51,7 +46,7 @@ export function refuseIpv4(options: readonly Ipv4HomeAddressOption[]): readonly 
 
 function answer(option: Ipv4HomeAddressOption, question: Ipv4Question): Ipv4AcknowledgementOption {
   const { address, prefixLength, mobileNetworkPrefix } = option;
-  const { addresses, homeAddress, bound } = question;
+  const { addresses, homeAddress, bound, careOf } = question;
   const wantsAny = address === IPV4_ANY;
   if (prefixLength === 0 || prefixLength > HOST_LENGTH) return failure(option, Ipv4AckStatus.invalidAddress);
   if (!wantsAny && !isHostAddress(address, question.homePrefixes)) return failure(option, Ipv4AckStatus.invalidAddress);
@@ -61,22 +56,18 @@ function answer(option: Ipv4HomeAddressOption, question: Ipv4Question): Ipv4Ackn
     return failure(option, Ipv4AckStatus.prefixNotAuthorized);
   }
   if (!wantsAny) {
-    return addresses.mayUse(homeAddress, address)
+    return addresses.mayUse(homeAddress, address, careOf)
       ? success(address)
       : failure(option, Ipv4AckStatus.incorrectHomeAddress);
   }
-  const found = question.mayAllocate ? addresses.candidateFor(homeAddress) : addresses.addressOf(homeAddress);
+  const found = question.mayAllocate ? addresses.candidateFor(homeAddress, careOf) : addresses.addressOf(homeAddress);
   return found === undefined ? failure(option, Ipv4AckStatus.dynamicAddressNotAvailable) : success(found);
 }
 
 /** Unicast, and neither the network nor the broadcast address of a home prefix. */
 function isHostAddress(address: Ipv4Address, homePrefixes: readonly Prefix[]): boolean {
   if (!isRoutableUnicast(address)) return false;
-  const home = homePrefixes.find((prefix) => prefix.length <= 30 && prefixContains(prefix, address));
-  if (home === undefined) return true;
-  const size = 2 ** (HOST_LENGTH - home.length);
-  const host = toNumber(address) % size;
-  return host !== 0 && host !== size - 1;
+  return !homePrefixes.some((prefix) => isEdgeOf(prefix, address));
 }
 
 const success = (address: Ipv4Address): Ipv4AcknowledgementOption => ({

@@ -27,7 +27,7 @@ import { dadCompleted, register } from "./registration.js";
 import { deregister, expire, finishRemoval, forget, removalProgrammed, revoke, takeBack } from "./removal.js";
 import { isBound } from "./states.js";
 import { answer, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
-import { judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
+import { isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
 export { HomeAgentState, ipv4OwnershipOf } from "./turn.js";
 
@@ -193,14 +193,15 @@ function runDeadline(turn: Turn, entry: BindingEntry): void {
 }
 
 /**
- * Takes up one binding of an earlier life if the node is still a subscriber, with its IPv4 home address if that is still its own. Else
+ * Takes up one binding of an earlier life if the node is still a subscriber and its care-of address is nobody's home address, with its IPv4 home address if that is still its own. Else
  * it is forgotten, and whatever the kernel still has of it is not planned for any more.
  */
 function restore(turn: Turn, stored: StoredBinding): void {
   const { cache, site } = turn.state;
   const record = parseRecord(stored);
   const subscriber = record === undefined ? undefined : site.subscribers.get(record.homeAddress);
-  if (record === undefined || subscriber === undefined) {
+  const loops = record?.kind === "bound" && isServedHere(record.registration.endpoint, turn.state);
+  if (record === undefined || subscriber === undefined || loops) {
     forgetRecord(turn, stored);
     return;
   }

@@ -8,6 +8,7 @@ import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import { TIMERS } from "../timers.js";
 import type { BindingEntry, Registration } from "./binding-cache.js";
+import { ipv4CareOfAddresses } from "./binding-cache.js";
 import { type Candidate, establish, fits, giveUp, program } from "./data-path.js";
 import type { DadCompletedInput } from "./inputs.js";
 import { decideIpv4, type Ipv4Decision } from "./ipv4-home-address.js";
@@ -23,6 +24,7 @@ export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSub
     homeAddress: entry.homeAddress,
     bound: entry.established?.registration.ipv4HomeAddress,
     addresses: ipv4,
+    careOf: ipv4CareOfAddresses(request),
     homePrefixes: turn.state.site.homePrefixes,
     mayAllocate: true,
   });

@@ -18,7 +18,7 @@ export function deregister(turn: Turn, request: UpdateRequest, entry: BindingEnt
   const { homeAddress } = entry;
   const bound = entry.established?.registration.ipv4HomeAddress;
   const { acknowledgements } = decideIpv4(request.reply.ipv4Options, {
-    ...{ homeAddress, bound, addresses: ipv4, homePrefixes: site.homePrefixes, mayAllocate: false },
+    ...{ homeAddress, bound, addresses: ipv4, careOf: [], homePrefixes: site.homePrefixes, mayAllocate: false },
   });
   const { reply } = request;
   const inKernel = entry.established !== undefined || entry.pending?.path !== undefined;

@@ -22,6 +22,8 @@ export interface HomeAgentSite {
   readonly addresses: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
   /** Both families. */
   readonly homePrefixes: readonly Prefix[];
+  /** Whether an address is the network or broadcast address of a network on one of our links just now; the home prefixes are known without it. */
+  readonly isNetworkEdge?: ((address: Ipv4Address) => boolean) | undefined;
   readonly maxLifetimeSeconds: number;
   /** Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2). */
   readonly natRefreshSeconds: number;

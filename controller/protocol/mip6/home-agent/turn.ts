@@ -18,7 +18,7 @@ export function ipv4OwnershipOf({ subscribers, ipv4Pool, addresses }: HomeAgentS
 /** Everything the home agent knows. Changed by `step` only. */
 export class HomeAgentState {
   readonly site: HomeAgentSite;
-  readonly cache = new BindingCache();
+  readonly cache: BindingCache;
   readonly ipv4: Ipv4Ownership;
   readonly bindingErrors = new BindingErrorLimit();
   /** The journal can be written. */
@@ -28,6 +28,7 @@ export class HomeAgentState {
   constructor(site: HomeAgentSite, ipv4 = ipv4OwnershipOf(site)) {
     this.site = site;
     this.ipv4 = ipv4;
+    this.cache = new BindingCache((homeAddress, careOf) => ipv4.setCareOf(homeAddress, careOf));
   }
 }
 

@@ -7,7 +7,7 @@ import { isAfter, type Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { findOption } from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
-import type { Ipv4Ownership } from "../../ownership/ipv4.js";
+import { type Ipv4Ownership, isEdgeOf } from "../../ownership/ipv4.js";
 import type { Arrival, DropReason, Endpoint } from "../inputs.js";
 import { isUsableSource, natDetected, payloadEndpoint } from "../nat-detection.js";
 import { type Reply, replyTo } from "./acknowledgement.js";
@@ -100,6 +100,7 @@ export const UPDATE_CHECKS: readonly Check[] = [
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkServed },
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkHomeAddressOption },
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkLoop },
+  { source: "RFC 6275 §10.3.1, §6.1.7", applies: "registration", judge: checkHostAddress },
   { source: "RFC 3963 §6.2", applies: "registration", judge: checkMobileRouter },
   { source: "RFC 5555 §4.5", applies: "registration", judge: checkForcedUdp },
 ];
@@ -180,12 +181,27 @@ function checkHomeAddressOption({ arrival }: UpdateRequest): Verdict | undefined
 }
 
 /** A tunnel that ends at this home agent, or in another of its tunnels, would run in circles. */
-function checkLoop({ endpoint }: UpdateRequest, { site, ipv4 }: UpdateContext): Verdict | undefined {
-  const loops =
-    endpoint.format === "ipv6"
-      ? endpoint.address === site.addresses.ipv6 || site.subscribers.has(endpoint.address)
-      : endpoint.address === site.addresses.ipv4 || ipv4.ownerOf(endpoint.address) !== undefined;
-  return loops ? reject(BindingStatus.invalidCareOfAddress, `${endpoint.address} is served here`) : undefined;
+function checkLoop({ endpoint, signalling }: UpdateRequest, context: UpdateContext): Verdict | undefined {
+  const served = [endpoint, signalling].find((one) => isServedHere(one, context));
+  return served && reject(BindingStatus.invalidCareOfAddress, `${served.address} is served here`);
+}
+
+/** Whether the endpoint is this home agent itself or somebody's home address, for ever or lent. */
+export function isServedHere({ address }: Endpoint, { site, ipv4 }: Pick<UpdateContext, "site" | "ipv4">): boolean {
+  return isIpv6(address)
+    ? address === site.addresses.ipv6 || site.subscribers.has(address)
+    : address === site.addresses.ipv4 || ipv4.ownerOf(address) !== undefined;
+}
+
+/** Network and broadcast addresses of networks that we know are nobody's; the kernel would refuse a route to them. */
+function checkHostAddress({ endpoint }: UpdateRequest, { site }: UpdateContext): Verdict | undefined {
+  const { address } = endpoint;
+  if (isIpv6(address)) return undefined;
+  const isEdge =
+    site.isNetworkEdge?.(address) === true || site.homePrefixes.some((prefix) => isEdgeOf(prefix, address));
+  return isEdge
+    ? reject(BindingStatus.invalidCareOfAddress, `${address} is the network or broadcast address of a network here`)
+    : undefined;
 }
 
 /** Mobile routers are not offered: a first registration is refused as such, a binding of a host can't become one. */

@@ -1,6 +1,6 @@
 /** IPv4 home addresses: options 29 and 30, lent addresses. */
 import t from "tap";
-import { type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
+import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
 import { ipv4OwnershipOf } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
 import { findOptions, type MobilityOption } from "../../../../../controller/wire/mip6/options/mobility.js";
 import {
@@ -8,6 +8,7 @@ import {
   bindingUpdate,
   COA,
   COA_2,
+  COA4,
   GRANTS,
   HA4,
   HOA,
@@ -16,12 +17,16 @@ import {
   HOA4,
   HOA4_B,
   HomeAgentHarness,
+  NAT_PORT,
+  NAT4,
   native,
   option29,
+  option32,
   prefix,
   SILENT,
   site,
   subscribers,
+  udp,
 } from "../../../../sim/home-agent-harness.js";
 
 /** Status, Pref-len and address of each option 30. */
@@ -249,4 +254,55 @@ t.test("an address belongs to one node, or the machine does not start", async (t
   test.throws(() => ipv4OwnershipOf(site({ subscribers: subscribers(twice) })), { code: "MIP_INVARIANT" });
   const addresses = ipv4OwnershipOf(site({ ipv4Pool: POOL }));
   test.throws(() => addresses.lease(HOA_C, HOA4), { code: "MIP_INVARIANT" });
+});
+
+t.test("an address at which somebody is reached is lent to nobody, and is lent again when nobody is there", (test) => {
+  const pool = { prefixes: [prefix("192.0.2.64/29")], leaseSeconds: 300 };
+  const first = ipv4("192.0.2.65");
+  const lentTo = (agent: HomeAgentHarness, from: Ipv4Address, sequence: number) => {
+    const answer = agent.update(udp(from, 4191, HOA_C), { sequence, options: [option29("0.0.0.0")] });
+    return answer?.options.flatMap((one) => (one.kind === "ipv4-address-acknowledgement" ? [one.address] : []))[0];
+  };
+  const own = new HomeAgentHarness({ ipv4Pool: pool });
+  test.equal(lentTo(own, first, 1), "192.0.2.66", "not to the node that is there itself");
+  const claimed = new HomeAgentHarness({ ipv4Pool: pool });
+  const options = [option29("0.0.0.0"), option32(first)];
+  const behindNat = claimed.update(udp(NAT4, NAT_PORT, HOA_C), { sequence: 1, options });
+  test.match(behindNat?.options[0], { address: "192.0.2.66" }, "nor what it calls itself behind a NAT");
+  const others = new HomeAgentHarness({ ipv4Pool: pool });
+  test.equal(others.update(udp(first), { sequence: 1, options: [option29(HOA4)] })?.status, 0);
+  test.equal(lentTo(others, ipv4("203.0.113.77"), 1), "192.0.2.66", "nor to another");
+  test.equal(others.update(udp(first), { sequence: 2, lifetimeUnits: 0 })?.status, 0);
+  others.update(udp(ipv4("203.0.113.77"), 4191, HOA_C), { sequence: 2, lifetimeUnits: 0 });
+  others.update(udp(ipv4("192.0.2.66")), { sequence: 3, options: [option29(HOA4)] });
+  test.equal(
+    lentTo(others, ipv4("203.0.113.77"), 3),
+    "192.0.2.67",
+    "the one it had last is somebody's now; never used ones come first",
+  );
+  const restarted = others.restart(1, { ipv4Pool: pool });
+  test.equal(restarted.view(HOA_C)?.ipv4HomeAddress, "192.0.2.67");
+  test.equal(restarted.state.ipv4.isCareOf(ipv4("192.0.2.66")), true, "after a restart too");
+  test.end();
+});
+
+t.test("a care-of address that is lent, or is no host's in a network here, is refused with status 174", (test) => {
+  const agent = new HomeAgentHarness({
+    ipv4Pool: { prefixes: [prefix("192.0.2.64/29")], leaseSeconds: 300 },
+    isNetworkEdge: (address) => address === "198.51.100.255",
+  });
+  agent.update(udp(COA4, 4191, HOA_C), { sequence: 1, options: [option29("0.0.0.0")] });
+  let sequence = 1;
+  const statusFrom = (address: string) => agent.update(udp(ipv4(address)), { sequence: sequence++ })?.status;
+  test.equal(statusFrom("192.0.2.65"), 174, "lent");
+  test.equal(
+    agent.update(udp(ipv4("192.0.2.65"), 4191, HOA_C), { sequence: 2 })?.status,
+    174,
+    "lent to the node itself",
+  );
+  test.equal(statusFrom("192.0.2.255"), 174, "directed broadcast of a home prefix");
+  test.equal(statusFrom("192.0.2.0"), 174, "its network address");
+  test.equal(statusFrom("198.51.100.255"), 174, "directed broadcast of a connected network");
+  test.equal(statusFrom("198.51.100.254"), 0);
+  test.end();
 });
