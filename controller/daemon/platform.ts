@@ -15,6 +15,7 @@ import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import type { KernelObject } from "../plan/objects/objects.js";
+import { sysctl } from "../plan/shared-objects.js";
 import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
 import type { KernelPort } from "../reconcile/kernel-port.js";
 import { type GroupResult, Reconciler, type Repair } from "../reconcile/reconciler.js";
@@ -38,6 +39,7 @@ import {
 } from "./signalling/signalling.js";
 import { SignallingSockets } from "./signalling/sockets.js";
 import { Storage } from "./storage.js";
+import { checkIpv6Enabled, checkSwitches } from "./switches.js";
 import { auditDocument, mergedViews, planDocument } from "./views.js";
 
 export interface PlatformOptions {
@@ -70,6 +72,8 @@ const LOGGED_DROPS = 10;
 const LOGGED_DROP_INTERVAL = 1000;
 /** How often we look at what nobody announces: such a change is mended that soon. */
 const QUIET_LOOK_MS = 9_000;
+/** What each tunnel device wants, in the name of those to come (plan/shared-objects.ts). */
+const LATER_DEVICE_FILTER = sysctl("net/ipv4/conf/default/rp_filter", 2);
 
 export class Platform {
   readonly log: Logger;
@@ -100,6 +104,7 @@ export class Platform {
   static async open(options: PlatformOptions, log: Logger): Promise<Platform> {
     checkPrivileges();
     checkTun();
+    checkIpv6Enabled();
     const release = await holdAddresses(options.addresses);
     const undo: (() => void)[] = [release];
     try {
@@ -251,6 +256,9 @@ export class Platform {
         groups.setGroup(group, objects, 1);
       }
     }
+    // Tunnel devices for IPv4 may be made later, too.
+    const later = this.#options.signallingAddress === undefined ? [] : [LATER_DEVICE_FILTER];
+    checkSwitches([...later, ...[...wanted.values()].flat()]);
     this.reconciler.commit();
     await this.reconciler.settled();
     this.#results.clear();

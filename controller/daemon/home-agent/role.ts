@@ -10,6 +10,7 @@ import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.
 import type { RoleKeys } from "../role-keys.js";
 import { homeAgentSite } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
+import { checkIpv6Enabled } from "../switches.js";
 import { HomeAgentService } from "./service.js";
 
 export async function startHomeAgent(config: HomeAgentConfig, keys: RoleKeys, log: Logger): Promise<Running> {
@@ -33,6 +34,7 @@ export async function startHomeAgent(config: HomeAgentConfig, keys: RoleKeys, lo
 }
 
 function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, log: Logger): void {
+  checkIpv6Enabled();
   checkIpv6Address(addresses.ipv6);
   if (homeLink.interface === undefined) return;
   checkHomeLink(homeLink.interface);
