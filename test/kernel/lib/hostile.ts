@@ -338,7 +338,7 @@ export function plainIpv6(
   return encodeIpv6Packet({ header, payload });
 }
 
-/** What may be ours in a namespace: devices, routes, rules, proxy neighbours, GUE ports, IPsec, nftables without its counts. */
+/** What may be ours in a namespace: devices, routes, rules, proxy neighbours, GUE ports, IPsec, nftables without its counts and what runs out by itself. */
 export function inventoryOf(node: Node): string {
   return node.script(`set +e +o pipefail
 ip -br link | cut -d' ' -f1 | sort
@@ -347,5 +347,6 @@ ip rule | grep -v ^0:; ip -6 rule | grep -v ^0:
 ip neighbour show proxy | sort
 ip fou show
 ip xfrm policy | grep ^src | sort; ip xfrm state | grep ^src | sort
-nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//'`);
+nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//' | awk '/^\\t(set|map) /{fleeting=0} /flags .*timeout/{fleeting=1}
+fleeting && /elements = /{skip=1} !skip{print} skip && /}/{skip=0}'`);
 }
