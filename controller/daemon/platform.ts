@@ -57,7 +57,7 @@ export interface PlatformOptions {
 
 /** What the platform opens; a fake of each will do. */
 export interface PlatformParts {
-  readonly options: Pick<PlatformOptions, "role" | "controlSocket" | "tunDevice">;
+  readonly options: Pick<PlatformOptions, "role" | "controlSocket" | "tunDevice" | "signallingAddress">;
   readonly log: Logger;
   readonly storage: Storage;
   readonly kernel: KernelPort & Pick<NetlinkKernel, "names" | "counters" | "announceMove">;
