@@ -10,6 +10,7 @@ import { type ControlServer, startControlServer } from "../control/server.js";
 import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
+import { checkIpv6Enabled, checkSwitches } from "../kernel/route/switches.js";
 import type { Logger } from "../log.js";
 import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
@@ -39,7 +40,6 @@ import {
 } from "./signalling/signalling.js";
 import { SignallingSockets } from "./signalling/sockets.js";
 import { Storage } from "./storage.js";
-import { checkIpv6Enabled, checkSwitches } from "./switches.js";
 import { auditDocument, mergedViews, planDocument } from "./views.js";
 
 export interface PlatformOptions {

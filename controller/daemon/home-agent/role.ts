@@ -1,6 +1,7 @@
 /** What a home agent is started with: checks of this machine, the platform it needs, and its services. */
 import type { HomeAgentConfig } from "../../../schemas/config.js";
 import { formatPrefix, type IpAddress } from "../../base/ip.js";
+import { checkIpv6Enabled } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { ipv4OwnershipOf } from "../../protocol/mip6/home-agent/machine.js";
@@ -10,7 +11,6 @@ import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.
 import type { RoleKeys } from "../role-keys.js";
 import { homeAgentSite } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
-import { checkIpv6Enabled } from "../switches.js";
 import { HomeAgentService } from "./service.js";
 
 export async function startHomeAgent(config: HomeAgentConfig, keys: RoleKeys, log: Logger): Promise<Running> {

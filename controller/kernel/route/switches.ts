@@ -3,10 +3,10 @@
  * Looked at before anything is made, so that what is told is this, and not what fails because of it.
  */
 import { accessSync, constants } from "node:fs";
-import { MissingError } from "../base/errors.js";
-import { procSysctlFiles, servesAsWell } from "../kernel/route/sysctl.js";
-import type { Sysctl } from "../plan/objects/forwarding.js";
-import type { KernelObject } from "../plan/objects/objects.js";
+import { MissingError } from "../../base/errors.js";
+import type { Sysctl } from "../../plan/objects/forwarding.js";
+import type { KernelObject } from "../../plan/objects/objects.js";
+import { procSysctlFiles, servesAsWell } from "./sysctl.js";
 
 /** The seam for tests; paths are below /proc/sys. */
 export interface SwitchFiles {
