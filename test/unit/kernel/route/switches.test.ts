@@ -1,7 +1,7 @@
 /** What is told when switches cannot be turned: all of them, once, and only those. */
 import t from "tap";
-import { checkIpv6Enabled, checkSwitches, type SwitchFiles } from "../../../controller/kernel/route/switches.js";
-import { sysctl } from "../../../controller/plan/shared-objects.js";
+import { checkIpv6Enabled, checkSwitches, type SwitchFiles } from "../../../../controller/kernel/route/switches.js";
+import { sysctl } from "../../../../controller/plan/shared-objects.js";
 
 const files = (values: Readonly<Record<string, string>>, refusal?: string): SwitchFiles => ({
   read: (path) => values[path],
