@@ -11,6 +11,7 @@ import {
   ARP_OPERATION,
   decodeArp,
   decodeEthernet,
+  ETHERTYPE,
   encodeArp,
   encodeEthernet,
 } from "../../../controller/wire/ip/arp.js";
@@ -33,6 +34,7 @@ import {
   wantsIpv4,
   withHomeAddress,
 } from "../lib/hostile.js";
+import { neighbourAdvertisement } from "../lib/neighbours.js";
 import { waitFor } from "../lib/wait.js";
 
 const CARE_OF = ipv6("2001:db8:a::2");
@@ -331,7 +333,7 @@ class HomeLinkEar {
   arps() {
     return this.frames.flatMap(({ data }) => {
       const frame = decodeEthernet(data);
-      if (!frame.ok || frame.value.etherType !== 0x0806) return [];
+      if (!frame.ok || frame.value.etherType !== ETHERTYPE.arp) return [];
       const arp = decodeArp(frame.value.payload);
       return arp.ok ? [arp.value] : [];
     });
@@ -342,23 +344,16 @@ class HomeLinkEar {
       ...{ operation: ARP_OPERATION.request, senderMac: STATION, senderAddress: ipv4("198.51.100.77") },
       ...{ targetMac: new Uint8Array(6), targetAddress: who.ipv4HomeAddress },
     });
-    this.#send(encodeEthernet({ destination: EVERYBODY, source: STATION, etherType: 0x0806, payload }), 0x0806);
+    this.#send(
+      encodeEthernet({ destination: EVERYBODY, source: STATION, etherType: ETHERTYPE.arp, payload }),
+      ETHERTYPE.arp,
+    );
   }
 
   /** A neighbour advertisement for the node's home address to all nodes (RFC 4861 §4.4). */
   advertise(who: Player): void {
-    const source = ipToBytes(who.homeAddress);
-    const destination = ipToBytes(ipv6("ff02::1"));
-    const target = [2, 1, ...STATION];
-    const body = Uint8Array.of(136, 0, 0, 0, 0x20, 0, 0, 0, ...source, ...target);
-    const pseudo = Uint8Array.of(...source, ...destination, 0, 0, 0, body.length, 0, 0, 0, Protocol.icmpv6);
-    const sum = internetChecksum(Uint8Array.of(...pseudo, ...body));
-    body[2] = sum >> 8;
-    body[3] = sum & 0xff;
-    const header = Uint8Array.of(0x60, 0, 0, 0, 0, body.length, Protocol.icmpv6, 255, ...source, ...destination);
-    const allNodes = Uint8Array.of(0x33, 0x33, 0, 0, 0, 1);
-    const payload = Uint8Array.of(...header, ...body);
-    this.#send(encodeEthernet({ destination: allNodes, source: STATION, etherType: 0x86dd, payload }), 0x86dd);
+    const to = { address: ipv6("ff02::1"), mac: Uint8Array.of(0x33, 0x33, 0, 0, 0, 1) };
+    this.#send(neighbourAdvertisement({ address: who.homeAddress, mac: STATION, to }), ETHERTYPE.ipv6);
   }
 
   #send(data: Uint8Array, protocol: number): void {
@@ -367,11 +362,4 @@ class HomeLinkEar {
     ]);
     if (report?.error !== undefined) throw report.error;
   }
-}
-
-function internetChecksum(bytes: Uint8Array): number {
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }

@@ -1,0 +1,43 @@
+/** A mobile node whose updates nobody answers, on a link with both families: when it asks again, and over what (RFC 5555 §4.4.1). */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { isAfter } from "../../../controller/base/seq16.js";
+import { layersOfKind } from "../lib/frame.js";
+import { ScriptedHome, type SeenUpdate } from "../lib/scripted-home.js";
+
+test("updates that nobody answers", async (t) => {
+  const home = new ScriptedHome(t, [4, 6], () => undefined);
+  await home.open();
+  await home.update(5, 60_000);
+  const gaps = home.updates.slice(1).map(({ at }, i) => at - (home.updates[i] as SeenUpdate).at);
+  /** A timer may be late on a busy machine, never early. */
+  const atLeast = (gap: number | undefined, milliseconds: number): void =>
+    assert.equal((gap ?? 0) > milliseconds * 0.95, true, `${gap} ms instead of ${milliseconds}`);
+
+  await t.test(
+    "F6275-11.8-01 R5555-4.4.1-02: they are repeated after 1.5 s and then twice that, each with a new number",
+    () => {
+      atLeast(gaps[0], 1500);
+      atLeast(gaps[1], 3000);
+      for (const [i, { message }] of home.updates.slice(1).entries())
+        assert.equal(isAfter(message.sequence, (home.updates[i] as SeenUpdate).message.sequence), true);
+    },
+  );
+
+  await t.test("R5555-4.4.1-03: after three over IPv6 the next one is in UDP over IPv4", () => {
+    assert.deepEqual(
+      home.updates.slice(0, 4).map(({ outer }) => outer.kind),
+      ["ipv6", "ipv6", "ipv6", "ipv4"],
+    );
+    assert.equal(layersOfKind((home.updates[3] as SeenUpdate).layers, "udp").length, 1);
+  });
+
+  await t.test("R5555-4.4.1-04: over IPv4 they back off too", () => {
+    assert.deepEqual(
+      home.updates.slice(3, 6).map(({ outer }) => outer.kind),
+      ["ipv4", "ipv4", "ipv4"],
+    );
+    atLeast(gaps[3], 1000);
+    atLeast(gaps[4], 2000);
+  });
+});
