@@ -11,6 +11,7 @@ import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
 import { checkIpv6Enabled, checkSwitches } from "../kernel/route/switches.js";
+import { type RefusedOption, ReportWatch } from "../kernel/xfrm/report-watch.js";
 import type { Logger } from "../log.js";
 import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
@@ -27,7 +28,7 @@ import { VERSION } from "../version.js";
 import { holdAddresses } from "./address-lock.js";
 import { clock } from "./clock.js";
 import { ServiceGroups, serviceOfGroup } from "./groups.js";
-import { openKernel, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
+import { openKernel, openTransport, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
 import { checkPrivileges, checkTun, deviceExists, explainRefusal } from "./preflight.js";
 import { xfrmCounters } from "./refusals.js";
 import type { Service, ServiceGround, ServiceRecords, ServiceViews } from "./service.js";
@@ -63,6 +64,8 @@ export interface PlatformParts {
   readonly kernel: KernelPort & Pick<NetlinkKernel, "names" | "counters" | "announceMove">;
   readonly sockets: SignallingPorts & Pick<SignallingSockets, "listen" | "renewTun" | "close">;
   readonly packetCounters: Pick<PacketCounters, "read" | "close">;
+  /** Hears of refused Home Address options; absent: of none. */
+  readonly watchReports?: (onRefused: (packet: RefusedOption) => void) => Pick<ReportWatch, "close">;
   /** Lets go of what was held for this daemon alone. */
   readonly release: () => void;
 }
@@ -94,6 +97,8 @@ export class Platform {
   readonly #grounds = new Map<string, ServiceGroups>();
   readonly #services = new Map<string, { readonly service: Service; readonly groups: ServiceGroups }>();
   readonly #router: SignallingRouter;
+  readonly #watchReports: PlatformParts["watchReports"];
+  #reports: Pick<ReportWatch, "close"> | undefined;
   #listening = false;
   #control: ControlServer | undefined;
   readonly #limit: LogLimit;
@@ -140,7 +145,15 @@ export class Platform {
       undo.push(() => sockets.close());
       const packetCounters = new PacketCounters();
       undo.push(() => packetCounters.close());
-      const platform = new Platform({ options, log, storage, kernel, sockets, packetCounters, release: releaseAll });
+      const watchReports = (onRefused: (packet: RefusedOption) => void): ReportWatch =>
+        new ReportWatch({
+          openTransport,
+          setTimer,
+          onRefused,
+          onError: (error) => log.warn({ event: "reports.unread", reason: String(error) }),
+        });
+      const parts = { options, log, storage, kernel, sockets, packetCounters, watchReports };
+      const platform = new Platform({ ...parts, release: releaseAll });
       note = (event) => platform.note(event);
       for (const event of early) note(event);
       reopened = (what, reason, device) => platform.#onReopened(what, reason, device);
@@ -162,6 +175,7 @@ export class Platform {
     this.sockets = parts.sockets;
     this.#release = parts.release;
     this.#packetCounters = parts.packetCounters;
+    this.#watchReports = parts.watchReports;
     this.#router = new SignallingRouter(parts.sockets);
     parts.kernel.onChange((change) => {
       if (change !== "resync" && change.verb === "removed" && change.object.kind === "link")
@@ -280,6 +294,8 @@ export class Platform {
     if (this.#listening) return;
     this.#listening = true;
     this.sockets.listen(this.#router);
+    // The first service answers for the machine, as it does for messages that are for none.
+    this.#reports = this.#watchReports?.((packet) => listener.onOptionRefused?.(packet));
   }
 
   send(effect: SendEffect): void {
@@ -361,6 +377,7 @@ export class Platform {
     this.#cancelLook();
     await this.#control?.close();
     this.sockets.close();
+    this.#reports?.close();
     const left = await this.reconciler.removeAll();
     for (const { operation, error } of left) {
       this.log.error({ event: "kernel.leftover", object: formatObjectShort(operation.object), reason: error?.message });

@@ -72,6 +72,8 @@ export const POLICY_PRIORITY = {
   bypassErrors: 0x480,
   bypass: 0x500,
   payload: 0x600,
+  /** Before the block of unprotected mobility messages, behind what asks for their protection. */
+  unknownMessage: 0x700,
   block: 0x800,
   wildcard: 0x900,
   /** Behind the wildcards: ESP and Mobility Headers come from any care-of address, all else from the bound one. */

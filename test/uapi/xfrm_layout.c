@@ -145,6 +145,9 @@ int main(void) {
   FIELD(xfrm_user_migrate, reqid);
   FIELD(xfrm_user_migrate, old_family);
   FIELD(xfrm_user_migrate, new_family);
+  SIZE(xfrm_user_report);
+  FIELD(xfrm_user_report, proto);
+  FIELD(xfrm_user_report, sel);
   SIZE(xfrm_user_kmaddress);
   FIELD(xfrm_user_kmaddress, local);
   FIELD(xfrm_user_kmaddress, remote);

@@ -147,6 +147,7 @@ export class HomeAgentService implements Service {
       {
         onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),
         onDrop: (reason, detail) => this.#ground.drop(reason, detail),
+        onOptionRefused: (packet) => this.#loop.push({ kind: "option-refused", ...packet }),
       },
     );
   }

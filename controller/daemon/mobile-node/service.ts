@@ -186,6 +186,7 @@ export class MobileNodeService implements Service {
       {
         onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),
         onDrop: (reason, detail) => this.#ground.drop(reason, detail),
+        onOptionRefused: (packet) => this.#loop.push({ kind: "option-refused", ...packet }),
       },
     );
     // What is configured on a link decides what is local, whatever network the link is in.

@@ -9,7 +9,7 @@
  */
 import { MobilityError } from "../../base/errors.js";
 import { type Ipv4Address, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
-import type { Arrival, Departure, DropReason, SendEffect } from "../../protocol/mip6/inputs.js";
+import type { Arrival, Departure, DropReason, OptionRefusedInput, SendEffect } from "../../protocol/mip6/inputs.js";
 import { decodeIpv6Packet, flowLabelOf, setFlowLabel } from "../../wire/ip/ipv6.js";
 import { Protocol } from "../../wire/ip/registry.js";
 import { decodeMobilityMessage, encodeMobilityMessage } from "../../wire/mip6/messages/mobility-header.js";
@@ -79,6 +79,8 @@ export interface SignallingListener {
   takes?(message: MobilityMessage): boolean;
   onMessage(message: MobilityMessage, arrival: Arrival): void;
   onDrop(reason: DropReason, detail: string): void;
+  /** The kernel has refused a packet with a Home Address option that was sent to this machine. */
+  onOptionRefused?(packet: Omit<OptionRefusedInput, "kind">): void;
 }
 
 interface OuterHeader {
@@ -215,11 +217,9 @@ export class Signalling implements SignallingReceiver {
     }
   }
 
-  /** A message from the Mobility Header socket: the kernel has verified checksum, ESP and extension headers. */
+  /** A message from the Mobility Header socket, to any address of ours: the kernel has verified checksum, ESP and extension headers. */
   receiveMobilityHeader(packet: MobilityHeaderIn): void {
     const { source, destination } = packet;
-    if (destination !== this.#site.self)
-      return this.#listener.onDrop("wrong-destination", `message from ${source} to ${destination}`);
     const path = this.#pathOf(packet);
     if (path === undefined)
       return this.#listener.onDrop(
@@ -228,7 +228,8 @@ export class Signalling implements SignallingReceiver {
       );
     const message = decodeMobilityMessage(packet.bytes);
     if (!message.ok) return this.#listener.onDrop("malformed", `message from ${source}: ${message.error.message}`);
-    const protection = this.#site.isProtected(source) ? "esp" : "none";
+    // The policies are about our inner address; what is sent to another one only the machine can judge.
+    const protection = destination === this.#site.self && this.#site.isProtected(source) ? "esp" : "none";
     this.#listener.onMessage(message.value, { path, source, destination, protection });
   }
 

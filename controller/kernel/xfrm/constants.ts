@@ -20,6 +20,7 @@ export const XFRM_MSG_UPDSA = 0x1a;
 
 export const XFRM_MSG_ACQUIRE = 0x17;
 export const XFRM_MSG_EXPIRE = 0x18;
+export const XFRM_MSG_REPORT = 0x20;
 export const XFRM_MSG_MIGRATE = 0x21;
 export const XFRM_MSG_NEWSPDINFO = 0x24;
 export const XFRM_MSG_GETSPDINFO = 0x25;

@@ -122,6 +122,7 @@ export const XFRM_STRUCTS = {
     old_family: 72,
     new_family: 74,
   },
+  xfrm_user_report: { size: 60, proto: 0, sel: 4 },
   xfrm_user_kmaddress: { size: 40, local: 0, remote: 16, reserved: 32, family: 36 },
 } as const;
 

@@ -26,11 +26,14 @@ import {
   jump,
   KEY,
   keyIn,
+  mobilityHeaderAbove,
   remember,
   rule,
+  setMarkBit,
   setUdpPort,
   within,
 } from "../objects/nft-clauses.js";
+import { UNKNOWN_MESSAGE_MARK_BIT } from "../security/marks.js";
 import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
 import { DEVICE, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
 import { PROTOCOL, SETS } from "./sets.js";
@@ -105,12 +108,17 @@ const steering = (plain: boolean): readonly NftChain[] => [
   },
 ];
 
+/** Binding Error (RFC 6275 §6.1.9). */
+const LAST_KNOWN_TYPE = 7;
+
 /** Messages whose sender is known, before they get to the process. Unprotected ones XFRM refuses. */
 const inMobility = (plain: boolean): NftChain => ({
   name: "in-mobility",
   rules: [
     ...(plain ? [rule(inputDevices(DEVICE.receivePrefix), count("tunnelled-signalling"), drop)] : []),
     rule(isAuthenticated, beyond([KEY.ip6Source], METERS.messages.name, NODE), count("metered"), drop),
+    // XFRM lets these through: whoever sends one is told that nobody knows its type (RFC 6275 §9.2).
+    rule(mobilityHeaderAbove(LAST_KNOWN_TYPE), within(SAMPLES), setMarkBit(UNKNOWN_MESSAGE_MARK_BIT)),
   ],
 });
 

@@ -98,6 +98,18 @@ export function mobilityHeader(type: number): Clause {
   };
 }
 
+/** A Mobility Header of a higher type than this one. */
+export function mobilityHeaderAbove(type: number): Clause {
+  return {
+    text: `mh type > ${type}`,
+    expressions: [
+      ...l4proto(135).expressions,
+      load("transport", 2, 1),
+      { type: "compare", op: "gt", register: REGISTER, value: octet(type) },
+    ],
+  };
+}
+
 /** An ICMPv6 message of this type (RFC 4443 §2.1). */
 export function icmpv6(type: number): Clause {
   return {

@@ -19,6 +19,10 @@ export const TYPED_MESSAGE_MARK_BIT = 0x08000000;
 
 /** Selects them in policies. */
 export const TYPED_MESSAGE_MARK: XfrmMark = { value: TYPED_MESSAGE_MARK_BIT, mask: TYPED_MESSAGE_MARK_BIT };
+/** Set on mobility messages of a type that RFC 6275 does not know (firewall): they are answered, whoever sends them. */
+export const UNKNOWN_MESSAGE_MARK_BIT = 0x04000000;
+export const UNKNOWN_MESSAGE_MARK: XfrmMark = { value: UNKNOWN_MESSAGE_MARK_BIT, mask: UNKNOWN_MESSAGE_MARK_BIT };
+
 /** What the IKE daemon installs; no packet has this bit. */
 export const ORIGINAL_MARK: XfrmMark = { value: NOT_ORIGINAL, mask: NOT_ORIGINAL };
 /** States that send. */

@@ -17,6 +17,7 @@ import {
   POLICY_PRIORITY,
   type StaticAssociation,
 } from "../site.js";
+import { UNKNOWN_MESSAGE_MARK } from "./marks.js";
 import { acceptsBound, HEADER_REQID, recognised, wildcard } from "./mobility-headers.js";
 import {
   blockedPrefixDiscovery,
@@ -80,6 +81,8 @@ export function homeAgentSecuritySite({ addresses, negotiated }: HomeAgentPlanSi
   return [
     HOME_AGENT_POLICY_HASH,
     ...wildcard("home-address-option", negotiated !== undefined),
+    // A binding error is due to whoever sends one (RFC 6275 §9.2); no policy can tell the type itself.
+    policy("in", unprotected, POLICY_PRIORITY.unknownMessage, { mark: UNKNOWN_MESSAGE_MARK }),
     policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" }),
     ...(negotiated === undefined ? [] : blockedPrefixDiscovery(homeAgent)),
   ];

@@ -154,6 +154,19 @@ export interface ProgrammedInput {
   readonly failure?: string;
 }
 
+/** The kernel has refused a packet with a Home Address option: no binding covers it (RFC 6275 §9.3.1). */
+export interface OptionRefusedInput {
+  readonly kind: "option-refused";
+  /** On the wire: the care-of address. */
+  readonly source: Ipv6Address;
+  /** The address of ours that it was sent to. */
+  readonly destination: Ipv6Address;
+  /** From the option. */
+  readonly homeAddress: Ipv6Address;
+  /** Upper-layer protocol. */
+  readonly protocol: number;
+}
+
 /** Reasons for which a message is dropped without an answer; each is counted by this name. */
 export type DropReason =
   | "unprotected"
@@ -169,6 +182,7 @@ export type DropReason =
   | "unexpected-type"
   | "not-home-registration"
   | "home-address-option-missing"
+  | "unknown-binding"
   | "duplicate"
   | "queue-full"
   | "refused-by-kernel"

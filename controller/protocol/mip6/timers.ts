@@ -58,6 +58,9 @@ export const LIMITS = {
   ipv6Attempts: limit("attempts over IPv6", 3, "messages", "RFC 5555 §4.4.1"),
   /** Binding errors are answers to packets that nobody vouches for (RFC 6275 §9.3.3 asks for a limit as RFC 4443 §2.4 (f) has it). */
   bindingErrorRate: limit("binding error rate", 10, "per second", "RFC 6275 §9.3.3"),
+  bindingErrorRateToOne: limit("binding error rate to one address", 3, "per second", "RFC 6275 §9.3.3"),
+  /** Latest destinations of binding errors that are remembered. */
+  bindingErrorDestinations: limit("binding error destinations", 32, "entries", "dsmipd"),
   /** Former care-of endpoints of one node from which payload is still taken; 3 updates a second for 3 s are at most 9. */
   formerEndpoints: limit("former endpoints", 8, "entries", "dsmipd"),
   /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop. */

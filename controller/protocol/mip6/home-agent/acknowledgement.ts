@@ -1,17 +1,14 @@
 /**
- * The home agent's answers: binding acknowledgement and binding error. An answer goes to where the message it answers came from,
+ * The home agent's answers to binding updates. An answer goes to where the message it answers came from,
  * whatever that message says about care-of addresses (RFC 6275 §9.5.4, RFC 5555 §5.1).
  */
-import { IPV6_ANY, type Ipv6Address, ipToBytes } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
-import { elapsed, type Instant } from "../../../base/time.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { bindingAcknowledgementFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { findOption, findOptions, type MobilityOption } from "../../../wire/mip6/options/mobility.js";
-import { BindingErrorStatus, BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
+import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { Arrival, Departure, SendEffect } from "../inputs.js";
 import { type NatPolicy, natDetectionOption, type ObservedSource } from "../nat-detection.js";
-import { LIMITS } from "../timers.js";
 import type { Ipv4AcknowledgementOption, Ipv4HomeAddressOption } from "./ipv4-home-address.js";
 
 /** BindingStatus from here on says no. */
@@ -120,46 +117,4 @@ function departureOf({ path }: Arrival): Departure {
   return path.homeAddressOptionCareOf === undefined
     ? { type: "native-direct", device: path.device }
     : { type: "native-routed", careOf: path.homeAddressOptionCareOf };
-}
-
-/**
- * The binding error for a message of unknown type (RFC 6275 §9.2, §9.3.3): to the address on the wire, never through a routing header,
- * with the address of the Home Address option in it. Undefined if that address is none to answer to.
- */
-export function unknownTypeError(arrival: Arrival): SendEffect | undefined {
-  const careOf = arrival.path.type === "native" ? arrival.path.homeAddressOptionCareOf : undefined;
-  const destination = careOf ?? arrival.source;
-  if (!isUnicast(destination)) return undefined;
-  return {
-    kind: "send",
-    message: {
-      type: "binding-error",
-      status: BindingErrorStatus.unknownMessageType,
-      homeAddress: careOf === undefined ? IPV6_ANY : arrival.source,
-      options: [],
-    },
-    source: arrival.destination,
-    destination,
-    departure:
-      arrival.path.type === "udp" ? departureOf(arrival) : { type: "native-direct", device: arrival.path.device },
-  };
-}
-
-const isUnicast = (address: Ipv6Address): boolean => address !== IPV6_ANY && ipToBytes(address)[0] !== 0xff;
-
-/** A token bucket: at most LIMITS.bindingErrorRate in any second on average, and as many at once. */
-export class BindingErrorLimit {
-  #tokens = LIMITS.bindingErrorRate.default;
-  #filledAt: Instant | undefined;
-
-  /** Whether one more may go now; counts it if so. */
-  take(now: Instant): boolean {
-    const rate = LIMITS.bindingErrorRate.default;
-    const gained = this.#filledAt === undefined ? 0 : Math.max(0, elapsed(this.#filledAt, now)) * rate;
-    this.#tokens = Math.min(rate, this.#tokens + gained);
-    this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
-  }
 }

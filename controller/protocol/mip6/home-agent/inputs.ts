@@ -11,6 +11,7 @@ import type {
   DataPath,
   DropEffect,
   NotifyEffect,
+  OptionRefusedInput,
   ProgrammedInput,
   SendEffect,
 } from "../inputs.js";
@@ -74,7 +75,8 @@ export type HomeAgentInput =
   | RemoveInput
   | RestoreInput
   | StorageInput
-  | UnstoredInput;
+  | UnstoredInput
+  | OptionRefusedInput;
 
 /** The data path of this home address is to be as given. Answered by `programmed` with the same revision. */
 export interface DataPathEffect {

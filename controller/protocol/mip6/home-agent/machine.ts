@@ -8,9 +8,9 @@ import { exhaustive } from "../../../base/result.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
-import type { Arrival, DataPath, DropReason } from "../inputs.js";
+import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
+import type { Arrival, DataPath, DropReason, SendEffect } from "../inputs.js";
 import { LIMITS } from "../timers.js";
-import { unknownTypeError } from "./acknowledgement.js";
 import {
   type BindingEntry,
   type BindingView,
@@ -60,6 +60,12 @@ export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant)
       if (entry !== undefined) takeBack(turn, entry);
       break;
     }
+    case "option-refused":
+      sendBindingError(turn, unknownBindingError(input), {
+        reason: "unknown-binding",
+        detail: `Home Address option ${input.homeAddress} from ${input.source}`,
+      });
+      break;
     case "restore":
       for (const stored of input.bindings) restore(turn, stored);
       break;
@@ -107,13 +113,22 @@ function receive(turn: Turn, { arrival, message }: MessageInput): void {
   } else if (message.type === "binding-update") {
     receiveUpdate(turn, arrival, message);
   } else if (message.type === "unknown") {
-    const error = unknownTypeError(arrival);
-    const allowed = error !== undefined && turn.state.bindingErrors.take(turn.now);
-    if (allowed) turn.effects.push(error);
-    drop(turn, error === undefined || allowed ? "unexpected-type" : "rate-limited", `MH type ${message.mhType}`);
+    const detail = `MH type ${message.mhType} from ${arrival.source}`;
+    sendBindingError(turn, unknownTypeError(arrival), { reason: "unexpected-type", detail });
   } else {
     drop(turn, "unexpected-type", message.type);
   }
+}
+
+/** Counts the drop of what the error is about, and sends the error if one is due and the limit allows it. */
+function sendBindingError(
+  turn: Turn,
+  error: SendEffect | undefined,
+  drop: { reason: DropReason; detail: string },
+): void {
+  const answer = answerWithBindingError(error, drop, turn.state.bindingErrors, turn.now);
+  turn.state.bindingErrors = answer.limit;
+  for (const effect of answer.effects) turn.effects.push(effect);
 }
 
 function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): void {

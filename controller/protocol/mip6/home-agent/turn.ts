@@ -2,8 +2,9 @@
 import type { Instant } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import { Ipv4Ownership } from "../../ownership/ipv4.js";
+import { type BindingErrorLimit, UNUSED_LIMIT } from "../binding-error.js";
 import type { ProtocolEvent } from "../inputs.js";
-import { type Answer, acknowledgement, BindingErrorLimit, type Reply } from "./acknowledgement.js";
+import { type Answer, acknowledgement, type Reply } from "./acknowledgement.js";
 import { BindingCache, type BindingEntry } from "./binding-cache.js";
 import { recordOf } from "./binding-record.js";
 import type { HomeAgentEffect } from "./inputs.js";
@@ -20,7 +21,7 @@ export class HomeAgentState {
   readonly site: HomeAgentSite;
   readonly cache: BindingCache;
   readonly ipv4: Ipv4Ownership;
-  readonly bindingErrors = new BindingErrorLimit();
+  bindingErrors: BindingErrorLimit = UNUSED_LIMIT;
   /** The journal can be written. */
   writable = true;
 

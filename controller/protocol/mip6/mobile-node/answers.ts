@@ -1,4 +1,5 @@
 /** Mobility messages coming in to the mobile node (RFC 6275 §11.3.6, §11.7.3, §11.7.4). */
+import type { Ipv6Address } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, elapsed } from "../../../base/time.js";
 import type {
@@ -9,7 +10,8 @@ import type {
 import { BindingErrorStatus } from "../../../wire/mip6/registry.js";
 import { type CareOf, formatAttachment, sameCareOf } from "../../movement/attachment.js";
 import { answered } from "../../movement/silence.js";
-import type { Arrival, DropReason } from "../inputs.js";
+import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
+import type { Arrival, DropReason, OptionRefusedInput, SendEffect } from "../inputs.js";
 import { judge, type Terms } from "./acknowledgement.js";
 import { type Registration, refreshTime, registrationEnd, type SentUpdate } from "./binding-update-list.js";
 import { beginExchange, journal, notify, restartExchange, type Turn } from "./exchange.js";
@@ -28,8 +30,14 @@ export function receive(
     return state;
   };
   const { site } = state;
+  // No message that the node sends is answered with one, so this can't go round.
+  if (message.type === "unknown") {
+    const detail = `MH type ${message.mhType} from ${arrival.source}`;
+    return sendBindingError(state, unknownTypeError(arrival), { reason: "unexpected-type", detail }, turn);
+  }
   if (arrival.source !== site.homeAgent.ipv6) return drop("wrong-source", arrival.source);
-  if (arrival.destination !== site.homeAddress) return drop("wrong-destination", arrival.destination);
+  const errorAtCareOf = message.type === "binding-error" && isCareOf(state, arrival.destination);
+  if (arrival.destination !== site.homeAddress && !errorAtCareOf) return drop("wrong-destination", arrival.destination);
   const { path } = arrival;
   if (path.type === "udp" && path.outerSource !== site.homeAgent.ipv4) return drop("wrong-source", path.outerSource);
   const routed = path.type === "native" ? path.routingHeaderHomeAddress : undefined;
@@ -45,8 +53,31 @@ export function receive(
       if (state.phase !== "registered") return drop("unexpected-type", `${message.type} in phase ${state.phase}`);
       return beginExchange(state, turn);
     default:
-      return drop("unexpected-type", message.type === "unknown" ? `MH type ${message.mhType}` : message.type);
+      return drop("unexpected-type", message.type);
   }
+}
+
+/** Binding errors go to the address on the wire of what they are about (RFC 6275 §9.3.3): where we are bound, or updates are about. */
+function isCareOf({ registration, target }: MobileNodeState, address: Ipv6Address): boolean {
+  const present = target?.kind === "away" ? target.careOf.address : undefined;
+  return address === registration?.careOf.address || address === present;
+}
+
+/** The node keeps no bindings of others: whoever sends a Home Address option is told so (RFC 6275 §9.3.1). */
+export function optionRefused(state: MobileNodeState, packet: OptionRefusedInput, turn: Turn): MobileNodeState {
+  const detail = `Home Address option ${packet.homeAddress} from ${packet.source}`;
+  return sendBindingError(state, unknownBindingError(packet), { reason: "unknown-binding", detail }, turn);
+}
+
+function sendBindingError(
+  state: MobileNodeState,
+  error: SendEffect | undefined,
+  drop: { readonly reason: DropReason; readonly detail: string },
+  turn: Turn,
+): MobileNodeState {
+  const { limit, effects } = answerWithBindingError(error, drop, state.bindingErrors, turn.now);
+  for (const effect of effects) turn.effects.push(effect);
+  return { ...state, bindingErrors: limit };
 }
 
 /**

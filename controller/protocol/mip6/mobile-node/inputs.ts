@@ -3,7 +3,15 @@ import type { Family, IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-header.js";
 import type { CareOf } from "../../movement/attachment.js";
 import type { NetworkView } from "../../movement/network-view.js";
-import type { AnnounceEffect, Arrival, DropEffect, NotifyEffect, ProgrammedInput, SendEffect } from "../inputs.js";
+import type {
+  AnnounceEffect,
+  Arrival,
+  DropEffect,
+  NotifyEffect,
+  OptionRefusedInput,
+  ProgrammedInput,
+  SendEffect,
+} from "../inputs.js";
 
 /** JSON: what the journal keeps of the node (record.ts). */
 export type MobileNodeRecord = Readonly<Record<string, unknown>>;
@@ -13,6 +21,7 @@ export type MobileNodeInput =
   | { readonly kind: "network"; readonly view: NetworkView }
   | { readonly kind: "message"; readonly arrival: Arrival; readonly message: MobilityMessage }
   | ProgrammedInput
+  | OptionRefusedInput
   /** `nextDeadline` has come. */
   | { readonly kind: "timer" }
   /** Only before the first network view: the journal's last record and how long ago it was written. */

@@ -15,8 +15,9 @@ import { exhaustive } from "../../../base/result.js";
 import { type Seq16, seq16 } from "../../../base/seq16.js";
 import { after, earliest, type Instant } from "../../../base/time.js";
 import { chooseAttachment, type MobileNodeSite, sameAttachment, sameCareOf } from "../../movement/attachment.js";
+import { UNUSED_LIMIT } from "../binding-error.js";
 import type { ProgrammedInput } from "../inputs.js";
-import { receive } from "./answers.js";
+import { optionRefused, receive } from "./answers.js";
 import { sameContent, wantedPath } from "./data-path.js";
 import { beginExchange, journal, notify, possiblyBound, restartExchange, sendUpdate, type Turn } from "./exchange.js";
 import type { MobileNodeEffect, MobileNodeInput } from "./inputs.js";
@@ -58,6 +59,7 @@ export function initialMobileNode(site: MobileNodeSite, lastSequence: Seq16 = se
     forceUdp: site.forceUdp,
     silences: [],
     recentUpdates: [],
+    bindingErrors: UNUSED_LIMIT,
     path: undefined,
     secured: site.negotiatesKeys !== true,
     securing: undefined,
@@ -74,7 +76,7 @@ export function step(state: MobileNodeState, input: MobileNodeInput, now: Instan
   const turn: Turn = { now, effects: [] };
   if (state.phase === "stopped") return { state, effects: [] };
   const next = settle(apply(state, input, turn), turn);
-  checkTransition(state.phase, input.kind, next.phase);
+  if (input.kind !== "option-refused") checkTransition(state.phase, input.kind, next.phase);
   return { state: next, effects: turn.effects };
 }
 
@@ -101,6 +103,8 @@ function apply(state: MobileNodeState, input: MobileNodeInput, turn: Turn): Mobi
       return receive(state, input.arrival, input.message, turn);
     case "programmed":
       return programmed(state, input, turn);
+    case "option-refused":
+      return optionRefused(state, input, turn);
     case "timer":
       return passTime(state, turn);
     case "restore":

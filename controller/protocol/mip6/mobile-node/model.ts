@@ -4,6 +4,7 @@ import type { Instant } from "../../../base/time.js";
 import type { Attachment, CareOf, MobileNodeSite } from "../../movement/attachment.js";
 import type { NetworkView } from "../../movement/network-view.js";
 import type { Silence } from "../../movement/silence.js";
+import type { BindingErrorLimit } from "../binding-error.js";
 import type { Registration, SentUpdate } from "./binding-update-list.js";
 import type { MobileNodeDataPath } from "./inputs.js";
 import type { Phase } from "./states.js";
@@ -64,6 +65,7 @@ export interface MobileNodeState {
   readonly silences: readonly Silence[];
   /** When the last few updates left, for the rate limit. */
   readonly recentUpdates: readonly Instant[];
+  readonly bindingErrors: BindingErrorLimit;
   readonly path: PathStatus | undefined;
   /** Updates can be protected: always with static keys. */
   readonly secured: boolean;

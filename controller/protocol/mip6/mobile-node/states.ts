@@ -33,7 +33,8 @@ export const PHASES = [
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
-type InputKind = MobileNodeInput["kind"];
+/** Inputs that never lead anywhere are left out. */
+type InputKind = Exclude<MobileNodeInput["kind"], "option-refused">;
 type Row = { readonly [I in InputKind]?: readonly Phase[] };
 
 /** Where a change of the network can lead. */

@@ -100,6 +100,7 @@ t.test(
     test.strictSame(commands(homeAgentSecuritySite(HOME_AGENT)), [
       "ip xfrm policy set hthresh4 0 32 hthresh6 0 128",
       ...wildcard("hao"),
+      `ip xfrm policy add src ::/0 dst 2001:db8:1::1/128 proto 135 dir in mark 0x4000000 mask 0x4000000 ptype main ${priority(0x700)}`,
       `ip xfrm policy add src ::/0 dst 2001:db8:1::1/128 proto 135 dir in ptype main action block ${priority(0x800)}`,
     ]);
     test.end();
@@ -115,7 +116,7 @@ t.test(
       ...mobileNodeSecuritySite(NODE, KEYS),
     ];
     const inbound = all.filter((object) => object.kind === "xfrm-policy" && object.direction === "in");
-    test.equal(inbound.length, 9);
+    test.equal(inbound.length, 10);
     for (const one of inbound) test.equal(one.kind === "xfrm-policy" && one.selector.mobilityHeaderType, undefined);
     test.end();
   },

@@ -25,6 +25,14 @@ import {
   optionKinds,
 } from "./chart.js";
 
+/** Over IPv6 from the home agent, without a routing header. */
+const from = (changes: Partial<Arrival>): Arrival => ({
+  path: { type: "native", device: "eth0" },
+  source: HOME_AGENT,
+  destination: HOME_ADDRESS,
+  protection: "esp",
+  ...changes,
+});
 const V6 = { eth0: ["2001:db8:a::10/64"] };
 const V4 = { eth0: ["203.0.113.10/24"] };
 const flagsSet = (flags: object): readonly string[] =>
@@ -358,6 +366,58 @@ t.test(
     t.ok(chart.path?.egress, "nothing vouches for the error, so the tunnel stays until there is an answer");
     chart.hears(error);
     t.strictSame(chart.updates(), [], "one update is out already");
+    t.end();
+  },
+);
+
+t.test(
+  "F6275-11.3.6-01 F6275-9.3.3-01: a binding error comes to the care-of address, from the home agent, and to no other",
+  (t) => {
+    const error = { type: "binding-error", status: 1, homeAddress: HOME_ADDRESS, options: [] } as const;
+    const chart = new Chart().sees(V6);
+    chart.answer(chart.update());
+    const careOf = chart.state.registration?.careOf.address as typeof HOME_ADDRESS;
+    chart.hears(error, from({ destination: careOf, source: ipv6("2001:db8:bad::1"), protection: "none" }));
+    chart.hears(error, from({ destination: ipv6("2001:db8:a::99"), protection: "none" }));
+    t.strictSame(chart.updates(), []);
+    t.match(chart.drops(), ["wrong-source", "wrong-destination"]);
+    const acknowledgement = { type: "binding-acknowledgement", status: 0, options: [] } as never;
+    chart.hears(acknowledgement, from({ destination: careOf, protection: "none" }));
+    t.equal(chart.drops().at(-1), "wrong-destination", "of all messages the binding error alone");
+    chart.hears(error, from({ destination: careOf, protection: "none" }));
+    t.equal(chart.updates().length, 1);
+    t.end();
+  },
+);
+
+t.test(
+  "F6275-9.2-02 F6275-9.3.1-01: the node sends binding errors too: of unknown messages, and of options that it has no binding for",
+  (t) => {
+    const chart = new Chart().sees(V6);
+    const careOf = ipv6("2001:db8:a::10");
+    const stranger = ipv6("2001:db8:bad::1");
+    const errors = () =>
+      chart.effects.flatMap((one) => (one.kind === "send" && one.message.type === "binding-error" ? [one] : []));
+    const arrival = from({ source: stranger, destination: careOf, protection: "none" });
+    chart.hears({ type: "unknown", mhType: 99, body: new Uint8Array(2) }, arrival);
+    chart.give({
+      kind: "option-refused",
+      source: stranger,
+      destination: careOf,
+      homeAddress: HOME_AGENT,
+      protocol: 17,
+    });
+    t.match(errors(), [
+      { message: { status: 2, homeAddress: "::" }, source: careOf, destination: stranger },
+      { message: { status: 1, homeAddress: HOME_AGENT }, source: careOf, destination: stranger },
+    ]);
+    for (let i = 0; i < 100; i++) chart.hears({ type: "unknown", mhType: 99, body: new Uint8Array(2) }, arrival);
+    t.equal(errors().length, 3);
+    chart.hears(
+      { type: "unknown", mhType: 99, body: new Uint8Array(2) },
+      { ...arrival, source: ipv6("2001:db8:bad::2"), destination: ipv6("ff02::1") },
+    );
+    t.equal(errors().length, 3, "nobody is asked from a group");
     t.end();
   },
 );
