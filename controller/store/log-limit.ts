@@ -9,7 +9,7 @@ export interface LogLimitOptions {
   readonly onPassedOver: (cause: string, count: number) => void;
 }
 
-const LINES_A_MINUTE = 4;
+const LINES_A_MINUTE = 8;
 const MINUTE_MS = 60_000;
 /** Causes beyond this share one account: their names may come from outside. */
 const MAX_CAUSES = 1000;
