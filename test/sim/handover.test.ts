@@ -13,7 +13,7 @@ function start(place: PlaceName, seed = 1): { sim: Simulation; world: World } {
   return { sim, world };
 }
 
-t.test("R5555-5.1-06 F6275-11.5.5-01: with both networks up a move in any direction loses and doubles nothing", (t) => {
+t.test("with both networks up a move in any direction loses and doubles nothing", (t) => {
   for (const [from, to] of PAIRS) {
     const { sim, world } = start(from);
     const { node } = sim;

@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
-import { type Crossing, cross, DIRECTIONS, type Direction, freshText, send } from "../lib/exchange.js";
+import type { Frame } from "../lib/capture.js";
+import { type Crossing, cross, DIRECTIONS, type Direction, freshText, isEncapsulated, send } from "../lib/exchange.js";
 import { describeFrame } from "../lib/frames.js";
 import {
   type Access,
@@ -24,11 +25,20 @@ const NOT_ECT = 0xb8;
 const CE = 3;
 const WAYS = FAMILIES.flatMap((family) => DIRECTIONS.map((direction) => ({ family, direction })));
 
-/** Requirements about the format of payload in one access. */
-const FORMAT_IDS: Readonly<Record<Abroad, string>> = {
-  six: "R5555-2.3.1-03 R5555-4.4.3-01 R5555-4.4.3-02 R5555-4.5.1-01 R5555-4.5.1-02 F2473-3.1-01",
-  four: "R5555-2.3.2.1-07 R5555-4.4.3-03 R5555-4.4.3-05 R5555-4.5-20 R5555-4.5-24 R5555-4.2-11 R5555-4.5.1-03 R5555-4.5.1-05",
-  nat: "R5555-2.3.2.2-06 R5555-4.4.3-03 R5555-4.4.3-05 R5555-4.5-24 R5555-2.3.2.2-07 R5555-4.1-02 R5555-4.2-04 R5555-4.2-05 R5555-4.2-07 R5555-4.5.1-04",
+/** Requirements about the format of payload in one access: what the home agent sends, and what the node sends. */
+const FORMAT_IDS: Readonly<Record<Abroad, Readonly<Record<Direction, string>>>> = {
+  six: {
+    down: "R5555-2.3.1-03 R5555-4.5.1-01 R5555-4.5.1-02",
+    up: "R5555-4.4.3-01 R5555-4.4.3-02 F2473-3.1-01 F6275-11.3.1-01",
+  },
+  four: {
+    down: "R5555-4.5-20 R5555-4.5-24 R5555-4.5.1-03 R5555-4.5.1-05",
+    up: "R5555-2.3.2.1-07 R5555-4.4.3-03 R5555-4.2-11 R5555-4.2-10",
+  },
+  nat: {
+    down: "R5555-2.3.2.2-06 R5555-4.2-04 R5555-4.2-07 R5555-4.5.1-04",
+    up: "R5555-2.3.2.2-07 R5555-4.1-02 R5555-4.2-05 R5555-4.4.3-05",
+  },
 };
 
 /** What the wire must show, outermost header first. */
@@ -45,8 +55,8 @@ async function expected(scene: Scene, mobile: Mobile, access: Abroad, way: (type
   return `${outer} / ${port}ipv${way.family} ${pair(correspondent, home)} / udp 7000>7000`;
 }
 
-async function checkFormats(scene: Scene, mobile: Mobile, access: Abroad): Promise<void> {
-  for (const way of WAYS) {
+async function checkFormats(scene: Scene, mobile: Mobile, access: Abroad, ways = WAYS): Promise<void> {
+  for (const way of ways) {
     const crossing = await cross(scene, mobile, way);
     assert.equal(describeFrame(crossing.frame), await expected(scene, mobile, access, way));
   }
@@ -124,6 +134,13 @@ async function checkCongestion(scene: Scene, mobile: Mobile): Promise<void> {
   }
 }
 
+/** "ipv4/udp/ipv6": the headers of a tunnelled frame, to the inner IP header. */
+function formOf(frame: Frame): string {
+  const kinds = frame.layers.map(({ kind }) => kind).filter((kind) => ["ipv4", "ipv6", "udp"].includes(kind));
+  const inner = kinds.findLastIndex((kind) => kind !== "udp");
+  return kinds.slice(0, inner + 1).join("/");
+}
+
 const TITLES: Readonly<Record<Abroad, string>> = {
   six: "IPv6 access: IPv6/IPv6 and IPv4/IPv6",
   four: "public IPv4 access: protocols 41 and 4",
@@ -133,6 +150,7 @@ const TITLES: Readonly<Record<Abroad, string>> = {
 test("payload in every tunnel format", async (t: TestContext) => {
   const scene = await Scene.start(t, { mobiles: 2 });
   const [first, second] = scene.mobiles as [Mobile, Mobile];
+  const homes6 = [first.home6, second.home6];
   const beyond = await scene.net.capture(scene.cn, "eth0");
   scene.attach(first, "six");
   scene.attach(second, "nat");
@@ -140,10 +158,16 @@ test("payload in every tunnel format", async (t: TestContext) => {
 
   for (const access of ["six", "four", "nat"] as const) {
     await scene.move(first, access);
-    await t.test(
-      `R5555-4.1-01 R5555-4.2-08 R5555-4.2-09 R5555-4.2-10 F6275-11.3.1-01 ${FORMAT_IDS[access]}: ${TITLES[access]}, both directions`,
-      () => checkFormats(scene, first, access),
-    );
+    for (const direction of DIRECTIONS) {
+      await t.test(`${FORMAT_IDS[access][direction]}: ${TITLES[access]}, ${direction}`, () =>
+        checkFormats(
+          scene,
+          first,
+          access,
+          WAYS.filter((way) => way.direction === direction),
+        ),
+      );
+    }
     await t.test(
       `${access === "four" ? "F2003-3.1-01 " : ""}R5555-4.1.1-02 R5555-4.1.1-05 F2983-3-01: ${TITLES[access]}: the class octet is copied, the inner hop limit falls by one per forwarding node, the outer one is 64`,
       () => checkClassAndHops(scene, first, access),
@@ -153,6 +177,23 @@ test("payload in every tunnel format", async (t: TestContext) => {
       () => checkCongestion(scene, first),
     );
   }
+
+  await t.test(
+    "R5555-4.1-01 R5555-4.2-08 R5555-4.2-09: all six formats were on the wire, with the home address inside what the node sent",
+    () => {
+      const forms = new Set(scene.wire.frames().filter(isEncapsulated).map(formOf));
+      for (const form of ["ipv6/ipv6", "ipv6/ipv4", "ipv4/ipv6", "ipv4/ipv4", "ipv4/udp/ipv6", "ipv4/udp/ipv4"])
+        assert.equal(forms.has(form), true, form);
+      const sent = scene.wire
+        .frames()
+        .map(describeFrame)
+        .filter((text) => text.endsWith("udp 7000>7000") && text.includes(`>${CORRESPONDENT.ipv6} / udp`));
+      assert.equal(
+        sent.length > 0 && sent.every((text) => homes6.some((home) => text.includes(`ipv6 ${home}>`))),
+        true,
+      );
+    },
+  );
 
   await t.test("R5555-2.3.2.2-08 R5555-4.2-06: two nodes behind one NAT address, each by its own port", async () => {
     await scene.settled(second, "nat");

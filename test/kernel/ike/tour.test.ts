@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { ipv6FromBytes } from "../../../controller/base/ip.js";
 import { kernelAssociations } from "../lib/associations.js";
-import { DIRECTIONS, freshText } from "../lib/exchange.js";
+import { DIRECTIONS, type Direction, freshText } from "../lib/exchange.js";
 import { layersOfKind } from "../lib/frame.js";
 import { describeFrame, payloadText } from "../lib/frames.js";
 import { espForms, INFORMATIONAL, ikeOf, NAT_PORT, signallingForm, spiOf } from "../lib/ike-wire.js";
@@ -100,21 +100,42 @@ test("keys by IKEv2 for updates", async (t) => {
     },
   );
 
+  const frames = scene.wire.frames();
+  /** Signalling of one direction; the form in each access network is what the headers must be, down to the SPI. */
+  const checkForms = (direction: Direction): void => {
+    const forms = ABROAD.map((access) => signallingForm(mobile, access, direction));
+    const strange = espForms(frames, spi[direction]).filter((text) => !forms.some((form) => form.test(text)));
+    assert.deepEqual(strange, []);
+    for (const frame of frames.filter((one) => spiOf(one) === spi[direction])) {
+      const [header] = layersOfKind(frame.layers, "extension");
+      const [outer] = layersOfKind(frame.layers, "ipv4");
+      assert.equal(header?.protocol, outer === undefined ? EXTENSION[direction] : undefined);
+      if (header !== undefined) assert.equal(ipv6FromBytes(header.bytes.subarray(8, 24)), mobile.home6);
+    }
+  };
+
   await t.test(
-    "R5555-5-04 R5555-5-05 R5555-5.1-04 R5555-5.1-05 R5555-2.3.2.1-01 R5555-2.3.2.2-01 R5555-2.3.2.2-11 R5555-4.1-05 R5555-4.2-02 R5555-4.4.2-09 R5555-4.5-21 R5555-4.5-23 R5555-8-01 F4877-4.2-01: every update is in ESP, as it is over IPv6 and in UDP of IPv4 where there is no IPv6",
+    "R5555-5-05 R5555-5.1-04 R5555-5.1-05 R5555-2.3.2.1-01: updates are in ESP, as they are over IPv6 and in UDP of IPv4 where there is no IPv6",
+    () => checkForms("up"),
+  );
+
+  await t.test("R5555-2.3.2.2-01 R5555-4.1-05 R5555-4.2-02 R5555-8-01: over IPv4 they go to port 4191", () => {
+    const overIpv4 = frames.filter((one) => spiOf(one) === spi.up && layersOfKind(one.layers, "ipv4").length > 0);
+    assert.ok(overIpv4.length > 0);
+    for (const { layers } of overIpv4) {
+      assert.equal(layersOfKind(layers, "udp")[0]?.destinationPort, 4191);
+      assert.equal(layersOfKind(layers, "ipv6")[0]?.source, mobile.home6);
+    }
+  });
+
+  await t.test(
+    "R5555-2.3.2.2-11 R5555-4.5-21 R5555-4.5-23: so are acknowledgements, with the home address in the routing header",
+    () => checkForms("down"),
+  );
+
+  await t.test(
+    "R5555-5-04 R5555-4.4.2-09 F4877-4.2-01: nothing was in clear, and the associations are for the home address in transport mode",
     () => {
-      const frames = scene.wire.frames();
-      for (const direction of DIRECTIONS) {
-        const forms = ABROAD.map((access) => signallingForm(mobile, access, direction));
-        const strange = espForms(frames, spi[direction]).filter((text) => !forms.some((form) => form.test(text)));
-        assert.deepEqual(strange, []);
-        for (const frame of frames.filter((one) => spiOf(one) === spi[direction])) {
-          const [header] = layersOfKind(frame.layers, "extension");
-          const [outer] = layersOfKind(frame.layers, "ipv4");
-          assert.equal(header?.protocol, outer === undefined ? EXTENSION[direction] : undefined);
-          if (header !== undefined) assert.equal(ipv6FromBytes(header.bytes.subarray(8, 24)), mobile.home6);
-        }
-      }
       const isClear = ({ layers }: (typeof frames)[number]): boolean =>
         layers.some((layer) => layer.kind === "other" && layer.protocol === MOBILITY_HEADER);
       assert.deepEqual(frames.filter(isClear).map(describeFrame), []);

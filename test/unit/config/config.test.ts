@@ -216,7 +216,7 @@ t.test("a key never stands in a message about the key file", (test) => {
   test.end();
 });
 
-t.test("F6275-5.1-02: no secret and no subscriber has the home agent's own identity", (test) => {
+t.test("no secret and no subscriber has the home agent's own identity", (test) => {
   const config = (identity: string): string =>
     `${HOME_AGENT.replace("keyFile: keys.yaml\n", "security: { method: ikev2, identity: ha.example.org, credentialFile: credentials.yaml }\n")}    identity: ${identity}\n`;
   const credentials = (...identities: readonly string[]): string =>

@@ -108,7 +108,7 @@ t.test(
   },
 );
 
-t.test("R5555-5.1-21: with MOBIKE the ends are those that the IKE daemon gives, also while it moves them", (test) => {
+t.test("with MOBIKE the ends are those that the IKE daemon gives, also while it moves them", (test) => {
   const one = table("home-agent");
   const there = ipv4("203.0.115.2");
   const here = ipv4("203.0.113.1");

@@ -5,7 +5,7 @@ import { loadCredentials } from "../../../controller/ike/credentials.js";
 import type { ViciSection } from "../../../controller/vici/message.js";
 import { textsAt } from "../../../controller/vici/section.js";
 
-t.test("F6275-5.1-02: a pre-shared key proves one subscriber's identity and no other's", async (test) => {
+t.test("a pre-shared key proves one subscriber's identity and no other's", async (test) => {
   const owners = new Map<unknown, readonly string[] | undefined>();
   const daemon = {
     stream: async () => [],

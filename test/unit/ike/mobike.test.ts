@@ -11,7 +11,7 @@ const agreed = (id: string, msg = "peer supports MOBIKE") => ({ group: "IKE", "i
 const up = (uniqueid: string) => ({ up: "yes", [NAME]: { uniqueid } });
 const down = (uniqueid: string) => ({ [NAME]: { uniqueid } });
 
-t.test("R5555-5.1-20: agreed before the IKE SA is up, or heard of after", (test) => {
+t.test("agreed before the IKE SA is up, or heard of after", (test) => {
   const before = new MobikeTable();
   test.equal(before.hear("log", agreed("7")), undefined);
   test.equal(before.hear("ike-updown", up("7")), NAME);

@@ -45,7 +45,7 @@ t.test("above the budget charon is asked to stop, and after a while to go on", (
   test.end();
 });
 
-t.test("R5555-5.1-20: with MOBIKE charon writes on, so that no agreement is lost in a flood", (test) => {
+t.test("with MOBIKE charon writes on, so that no agreement is lost in a flood", (test) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   test.teardown(() => mock.timers.reset());
   const { watch, counters, asked, flood } = watching(isAgreement);

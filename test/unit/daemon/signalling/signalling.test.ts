@@ -132,7 +132,7 @@ t.test("a native message with a stolen flow label is not taken for one that came
 });
 
 t.test(
-  "R5555-5.2.1-05 R5555-5.2.1-06: an acknowledgement over UDP goes through the TUN device and out to the observed port",
+  "R5555-5.2.1-05: an acknowledgement over UDP goes through the TUN device and out to the observed port",
   (test) => {
     const { signalling, log } = bench();
     const effect: SendEffect = {

@@ -13,7 +13,7 @@ const SITE: MobileNodePlanSite = {
   mobike: true,
 };
 
-t.test("R5555-5.1-20: IKE has one way, from the care-of address to the home agent, and no other", (test) => {
+t.test("IKE has one way, from the care-of address to the home agent, and no other", (test) => {
   test.strictSame(ikeRules(SITE).map(formatObject), [
     "ip -6 rule add priority 4186 from all fwmark 0x6191 table 4193 proto 155",
     "ip -6 rule add priority 4187 from all fwmark 0x6191 unreachable proto 155",

@@ -60,7 +60,7 @@ const policies = (objects: readonly KernelObject[], reqid: number): XfrmPolicy[]
 const states = (objects: readonly KernelObject[], reqid: number): XfrmState[] =>
   objects.filter((one): one is XfrmState => one.kind === "xfrm-state" && one.reqid === reqid);
 
-t.test("F4877-4.3-01: return routability has policies before payload, with and without protected payload", (test) => {
+t.test("return routability has policies before payload, with and without protected payload", (test) => {
   const reqid = reqidOf(HOA, "return-routability");
   for (const protection of ["none", "esp"] as const) {
     const there = planBinding(PATH, homeAgent(protection), { associations: { "return-routability": CHILD } });
@@ -93,7 +93,7 @@ t.test("F4877-4.3-01: return routability has policies before payload, with and w
   test.end();
 });
 
-t.test("F4877-4.1-01: without keys the policies stand all the same, so nothing passes", (test) => {
+t.test("without keys the policies stand all the same, so nothing passes", (test) => {
   const reqid = reqidOf(HOA, "return-routability");
   const there = planBinding(PATH, homeAgent("none"));
   test.equal(states(there, reqid).length, 0);
@@ -102,7 +102,7 @@ t.test("F4877-4.1-01: without keys the policies stand all the same, so nothing p
   test.end();
 });
 
-t.test("F4877-4.1-01: mobile prefix discovery in transport mode; what is not protected is blocked", (test) => {
+t.test("mobile prefix discovery in transport mode; what is not protected is blocked", (test) => {
   const reqid = reqidOf(HOA, "prefix");
   const there = planNegotiatedSubscriber(HOA, { prefix: CHILD }, homeAgent("none"));
   test.strictSame(

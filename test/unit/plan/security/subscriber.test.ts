@@ -55,7 +55,7 @@ const bound = (proto: "hao" | "route2", selector: string): string =>
   `ip xfrm policy add ${selector} dir in ptype sub ${priority(0xa00)} tmpl src :: dst :: proto ${proto} reqid ${OWNERSHIP.reqidBase + 2} mode ro level use`;
 const [UP_ALL, DOWN_ALL] = [UP, DOWN].map((selector) => selector.replace(" proto 135", "")) as [string, string];
 
-t.test("R5555-5.2.1-02 R5555-5.2.1-03: ESP in transport mode for mobility messages, mirrored on both sides", (test) => {
+t.test("ESP in transport mode for mobility messages, mirrored on both sides", (test) => {
   test.strictSame(commands(planSubscriberSecurity(HOA, KEYS, HOME_AGENT)), [
     ...STATES,
     `ip xfrm policy add ${UP} dir in ptype main ${priority(0x100)} ${ESP}`,

@@ -31,7 +31,7 @@ const OTHER_V6 = "2001:db8:b::10/64";
 const V4 = "203.0.113.10/24";
 const AT_HOME = "2001:db8:1::aaaa/64";
 
-t.test("R5555-4.4.1-01 R5555-4.4.2-14 R5555-4.4-01: home, then an IPv6 care-of address, then an IPv4 one", (t) => {
+t.test("R5555-4.4.2-14 R5555-4.4-01: home, then an IPv6 care-of address, then an IPv4 one", (t) => {
   t.equal(choice({ eth0: [AT_HOME, "192.0.2.7/24"], eth1: [V6, V4] }), "home on eth0");
   t.equal(choice({ eth0: [V4], eth1: [V6] }), "2001:db8:a::10 on eth1");
   t.equal(choice({ eth0: [V4] }), "203.0.113.10 on eth0");

@@ -295,7 +295,7 @@ t.test("our home address on a link is no word for the network there", (t) => {
 });
 
 t.test(
-  "F4436-2.1-01 IPv4 after a loss of the carrier: the router is asked at its link-layer address, twice more at most, from the address in question",
+  "IPv4 after a loss of the carrier: the router is asked at its link-layer address, twice more at most, from the address in question",
   (t) => {
     const port = { addresses: ["10.0.0.5/24 dynamic"], via: ["10.0.0.1"] };
     const bench = new Bench()

@@ -23,7 +23,7 @@ t.test("a new home address is probed before the kernel is asked and before the a
   test.ok(harness.kernel.has(HOA));
 });
 
-t.test("F6275-10.3.1-03: in use on the home link: 134, and nothing is left", async (test) => {
+t.test("in use on the home link: 134, and nothing is left", async (test) => {
   const harness = probing();
   harness.answerDad(HOA, true);
   test.match(harness.acknowledgements(), [{ status: BindingStatus.dadFailed, sequence: 1, lifetimeUnits: 0 }]);
@@ -113,7 +113,7 @@ t.test("de-registered or ended during the probe", async (test) => {
   test.match(ended.acknowledgements(), [{ status: BindingStatus.administrativelyProhibited }]);
 });
 
-t.test("F6275-10.3.2-03: a conflict after a binding of before leaves what is remembered of that", async (test) => {
+t.test("a conflict after a binding of before leaves what is remembered of that", async (test) => {
   const harness = new HomeAgentHarness(DAD);
   harness.update(native(COA), { sequence: 1 });
   harness.update(native(COA), { sequence: 2, lifetimeUnits: 0 });

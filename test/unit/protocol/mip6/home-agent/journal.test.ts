@@ -64,7 +64,7 @@ t.test("the record stands before the answer, and one for each change of the sequ
   }
 });
 
-t.test("F6275-10.3.2-03: what was over is still over after a restart", async (test) => {
+t.test("what was over is still over after a restart", async (test) => {
   const before = new HomeAgentHarness();
   before.update(native(COA), { sequence: 1 });
   before.update(native(COA), { sequence: 2, lifetimeUnits: 0 });

@@ -182,7 +182,7 @@ t.test("a refresh that changes nothing in the data path does not touch the kerne
   test.equal(harness.view()?.revision, 1);
 });
 
-t.test("R5555-2.3.2.2-08: a new NAT mapping takes the place of the endpoint", async (test) => {
+t.test("a new NAT mapping takes the place of the endpoint", async (test) => {
   const harness = new HomeAgentHarness();
   const options = [option32(PRIVATE4)];
   harness.update(udp(NAT4, NAT_PORT), { sequence: 1, options });

@@ -31,7 +31,7 @@ function bound(harness: HomeAgentHarness): readonly CacheEntry[] {
 }
 
 t.test(
-  "R5555-2.3-01 R5555-2.3.1-02 R5555-2.3.1-04 R5555-2.3.1-05 R5555-4.5-17 R5555-4.5-18 R5555-4.5-19 R5555-4.5-01: both home addresses, IPv6 care-of address",
+  "R5555-2.3-01 R5555-2.3.1-02 R5555-4.5-17 R5555-4.5-19: both home addresses, IPv6 care-of address",
   async (test) => {
     //  MN                                                HA                     kernel
     //   | BU(1, A H, 600 s, AltCoA, 29)  CoA>HA, HAO      |                        |
@@ -65,7 +65,7 @@ t.test(
   },
 );
 
-t.test("R5555-1-01 R5555-4.2-16: a plain Mobile IPv6 update gets a plain Mobile IPv6 answer", async (test) => {
+t.test("a plain Mobile IPv6 update gets a plain Mobile IPv6 answer", async (test) => {
   const harness = new HomeAgentHarness();
   const answer = harness.update(native(COA), { sequence: 1, options: [alternateCareOf(COA)] });
   test.equal(answer?.status, 0);
@@ -86,53 +86,47 @@ t.test(
   },
 );
 
-t.test(
-  "R5555-2.3.2.1-04 R5555-2.3.2.1-05 R5555-2.3.2.1-06 R5555-2.3.2.1-08 R5555-2.3.2.1-09 R5555-2.3.2.1-10 R5555-4.2-03 R5555-4.2-15 R5555-4.5-22: public IPv4, no NAT",
-  async (test) => {
-    const harness = new HomeAgentHarness();
-    const answer = harness.update(udp(COA4, 4191), { sequence: 1, options: [option29(HOA4), option32(COA4)] });
-    test.match(answer, { status: 0, sequence: 1 });
-    test.strictSame(answer?.options, [
-      { kind: "ipv4-address-acknowledgement", status: 0, prefixLength: 32, address: HOA4 },
-      { kind: "nat-detection", forceUdp: false, refreshSeconds: NONE },
-    ]);
-    test.match(harness.sends(), [
-      {
-        source: HA,
-        destination: HOA,
-        departure: { type: "udp", localAddress: HA4, remoteAddress: COA4, remotePort: 4191 },
-      },
-    ]);
-    test.strictSame(harness.kernel.get(HOA)?.egress, { format: "ipv4", address: COA4 });
-    const registration = harness.entry()?.established?.registration;
-    test.equal(registration?.natDetected, false);
-    test.strictSame(
-      registration?.signalling,
-      { format: "udp", address: COA4, port: 4191 },
-      "kept apart from where payload goes",
-    );
-  },
-);
+t.test("R5555-2.3.2.1-04 R5555-2.3.2.1-05 R5555-2.3.2.1-06 R5555-4.2-03: public IPv4, no NAT", async (test) => {
+  const harness = new HomeAgentHarness();
+  const answer = harness.update(udp(COA4, 4191), { sequence: 1, options: [option29(HOA4), option32(COA4)] });
+  test.match(answer, { status: 0, sequence: 1 });
+  test.strictSame(answer?.options, [
+    { kind: "ipv4-address-acknowledgement", status: 0, prefixLength: 32, address: HOA4 },
+    { kind: "nat-detection", forceUdp: false, refreshSeconds: NONE },
+  ]);
+  test.match(harness.sends(), [
+    {
+      source: HA,
+      destination: HOA,
+      departure: { type: "udp", localAddress: HA4, remoteAddress: COA4, remotePort: 4191 },
+    },
+  ]);
+  test.strictSame(harness.kernel.get(HOA)?.egress, { format: "ipv4", address: COA4 });
+  const registration = harness.entry()?.established?.registration;
+  test.equal(registration?.natDetected, false);
+  test.strictSame(
+    registration?.signalling,
+    { format: "udp", address: COA4, port: 4191 },
+    "kept apart from where payload goes",
+  );
+});
 
-t.test(
-  "R5555-2.3.2.2-03 R5555-2.3.2.2-04 R5555-2.3.2.2-05 R5555-2.3.2.2-06 R5555-3.2.2-01 R5555-3.2.2-02 R5555-4.2-03 R5555-4.2-06 R5555-4.5-02 R5555-4.5-08 R5555-4.5-23 R5555-2.3.2.2-09 R5555-2.3.2.2-10: behind a NAT",
-  async (test) => {
-    const harness = new HomeAgentHarness({ natRefreshSeconds: 77 });
-    const answer = harness.update(udp(NAT4, NAT_PORT), { sequence: 1, options: [option29(HOA4), option32(PRIVATE4)] });
-    test.strictSame(findOption(answer?.options ?? [], "nat-detection"), {
-      kind: "nat-detection",
-      forceUdp: false,
-      refreshSeconds: 77,
-    });
-    test.strictSame(harness.kernel.get(HOA)?.egress, { format: "udp", address: NAT4, port: NAT_PORT });
-    const [six, four] = bound(harness);
-    test.equal(six?.careOfAddress, PRIVATE4, "C-08: the claimed one is stored too");
-    test.equal(four?.endpoint.address, NAT4);
-    test.ok(findOption(answer?.options ?? [], "ipv4-address-acknowledgement"));
-    const departure = { type: "udp", localAddress: HA4, remoteAddress: NAT4, remotePort: NAT_PORT };
-    test.match(harness.sends(), [{ source: HA, destination: HOA, departure }]);
-  },
-);
+t.test("R5555-2.3.2.2-03 R5555-2.3.2.2-04 R5555-2.3.2.2-05 R5555-4.5-08: behind a NAT", async (test) => {
+  const harness = new HomeAgentHarness({ natRefreshSeconds: 77 });
+  const answer = harness.update(udp(NAT4, NAT_PORT), { sequence: 1, options: [option29(HOA4), option32(PRIVATE4)] });
+  test.strictSame(findOption(answer?.options ?? [], "nat-detection"), {
+    kind: "nat-detection",
+    forceUdp: false,
+    refreshSeconds: 77,
+  });
+  test.strictSame(harness.kernel.get(HOA)?.egress, { format: "udp", address: NAT4, port: NAT_PORT });
+  const [six, four] = bound(harness);
+  test.equal(six?.careOfAddress, PRIVATE4, "C-08: the claimed one is stored too");
+  test.equal(four?.endpoint.address, NAT4);
+  test.ok(findOption(answer?.options ?? [], "ipv4-address-acknowledgement"));
+  const departure = { type: "udp", localAddress: HA4, remoteAddress: NAT4, remotePort: NAT_PORT };
+  test.match(harness.sends(), [{ source: HA, destination: HOA, departure }]);
+});
 
 t.test("R5555-3.2.2-10: the refresh time of the site is the one told", async (test) => {
   const harness = new HomeAgentHarness();
@@ -140,17 +134,14 @@ t.test("R5555-3.2.2-10: the refresh time of the site is the one told", async (te
   test.equal(findOption(answer?.options ?? [], "nat-detection")?.refreshSeconds, 110);
 });
 
-t.test(
-  "R5555-5.1-18: a home agent behind a port mapping answers from the address that was written to",
-  async (test) => {
-    const inside = ipv4("192.168.0.2");
-    const harness = new HomeAgentHarness();
-    const path = { type: "udp", outerSource: COA4, outerPort: 5000, outerDestination: inside } as const;
-    const answer = harness.update(udp(COA4, 5000, HOA, { path }), { sequence: 1, options: [option32(COA4)] });
-    test.equal(findOption(answer?.options ?? [], "nat-detection")?.refreshSeconds, NONE, "that is no NAT of the node");
-    test.match(harness.sends(), [{ departure: { localAddress: inside, remoteAddress: COA4, remotePort: 5000 } }]);
-  },
-);
+t.test("a home agent behind a port mapping answers from the address that was written to", async (test) => {
+  const inside = ipv4("192.168.0.2");
+  const harness = new HomeAgentHarness();
+  const path = { type: "udp", outerSource: COA4, outerPort: 5000, outerDestination: inside } as const;
+  const answer = harness.update(udp(COA4, 5000, HOA, { path }), { sequence: 1, options: [option32(COA4)] });
+  test.equal(findOption(answer?.options ?? [], "nat-detection")?.refreshSeconds, NONE, "that is no NAT of the node");
+  test.match(harness.sends(), [{ departure: { localAddress: inside, remoteAddress: COA4, remotePort: 5000 } }]);
+});
 
 t.test("C-08: without IPv4 Care-of Address option a NAT can't be excluded", async (test) => {
   const harness = new HomeAgentHarness();
@@ -178,7 +169,7 @@ t.test("C-06: F granted without NAT is F=1 and no keepalives, with NAT F=1 and k
 });
 
 t.test(
-  "F6275-9.5.2-01 F6275-10.3.1-04 F6275-6.1.7-01: granted is at most requested and at most what the site allows, in units of 4 s",
+  "F6275-9.5.2-01 F6275-6.1.7-01: granted is at most requested and at most what the site allows, in units of 4 s",
   async (test) => {
     const granted = (maxLifetimeSeconds: number, lifetimeUnits: number): number | undefined =>
       new HomeAgentHarness({ maxLifetimeSeconds }).update(native(COA), { sequence: 1, lifetimeUnits })?.lifetimeUnits;
@@ -223,7 +214,7 @@ t.test(
   },
 );
 
-t.test("F6275-10.3.1-07: refresh advice is shorter than the lifetime, and not in a de-registration", async (test) => {
+t.test("refresh advice is shorter than the lifetime, and not in a de-registration", async (test) => {
   const harness = new HomeAgentHarness({ refreshAdviceSeconds: 300 });
   const advice = (fields: Parameters<HomeAgentHarness["update"]>[1]): number | undefined =>
     findOption(harness.update(native(COA), fields)?.options ?? [], "binding-refresh-advice")?.intervalUnits;
@@ -234,13 +225,13 @@ t.test("F6275-10.3.1-07: refresh advice is shorter than the lifetime, and not in
   test.equal(findOption(without?.options ?? [], "binding-refresh-advice"), undefined);
 });
 
-t.test("F6275-10.3.1-05: a home registration is answered whatever A says", async (test) => {
+t.test("a home registration is answered whatever A says", async (test) => {
   const harness = new HomeAgentHarness();
   const answer = harness.update(native(COA), { sequence: 1, flags: { acknowledge: false } });
   test.equal(answer?.status, 0);
 });
 
-t.test("F6275-10.3.1-06: K is never set, SAs are static", async (test) => {
+t.test("K is never set, SAs are static", async (test) => {
   const harness = new HomeAgentHarness();
   const answer = harness.update(native(COA), { sequence: 1, flags: { keyManagementMobility: true } });
   test.match(answer, { status: 0, flags: { keyManagementMobility: false } });

@@ -26,7 +26,7 @@ t.test("F6275-9.5.1-01: any number is accepted without an entry", async (test) =
 });
 
 t.test(
-  "F6275-9.5.1-01 F6275-9.5.1-02: after 15, exactly 0..15 and 32783..65535 are refused, with the last one accepted",
+  "F6275-9.5.1-01: after 15, exactly 0..15 and 32783..65535 are refused, with the last one accepted",
   async (test) => {
     const refused: number[] = [];
     for (let sequence = 0; sequence <= 65535; sequence++) {
@@ -50,7 +50,7 @@ t.test("F6275-9.5.1-01: the comparison goes round at 2^16", async (test) => {
   test.equal(statusAfter(40000, 7232), STALE);
 });
 
-t.test("F6275-9.5.1-02: a stale update changes nothing, whatever it asks for", async (test) => {
+t.test("a stale update changes nothing, whatever it asks for", async (test) => {
   const harness = after(100);
   const before = harness.view();
   for (const lifetimeUnits of [0, 150]) {
@@ -92,16 +92,13 @@ t.test("while the kernel is at it, copies are absorbed and older numbers refused
   );
 });
 
-t.test(
-  "F6275-10.3.2-03: for 10 s after the end a delayed update is seen to be old, then any number is good",
-  async (test) => {
-    const harness = after(50);
-    harness.update(native(COA), { sequence: 51, lifetimeUnits: 0 });
-    harness.advance(9.9);
-    test.match(harness.update(native(COA), { sequence: 50 }), { status: STALE, sequence: 51 });
-    test.notOk(harness.kernel.has(HOA));
-    harness.advance(0.1);
-    test.equal(harness.entry(), undefined);
-    test.match(harness.update(native(COA), { sequence: 50 }), { status: 0, sequence: 50 });
-  },
-);
+t.test("for 10 s after the end a delayed update is seen to be old, then any number is good", async (test) => {
+  const harness = after(50);
+  harness.update(native(COA), { sequence: 51, lifetimeUnits: 0 });
+  harness.advance(9.9);
+  test.match(harness.update(native(COA), { sequence: 50 }), { status: STALE, sequence: 51 });
+  test.notOk(harness.kernel.has(HOA));
+  harness.advance(0.1);
+  test.equal(harness.entry(), undefined);
+  test.match(harness.update(native(COA), { sequence: 50 }), { status: 0, sequence: 50 });
+});
