@@ -175,11 +175,16 @@ export function planBinding(
     ...homesOf(path).flatMap((home) => [
       ...(esp ? [] : tunnel(home)),
       esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),
-      ...(site.homeDevice === undefined
-        ? []
-        : [{ kind: "proxy-neighbour", device: site.homeDevice, address: home, router: false } as const]),
+      ...defended(home, site),
     ]),
+    // Nothing that is sent to it is tunnelled: it stays on the home link (RFC 6275 §10.4.2).
+    ...(path.linkLocalAddress === undefined ? [] : defended(path.linkLocalAddress, site)),
   ];
+}
+
+/** Neighbours on the home link are answered in the node's place, duplicate address detection among them (RFC 6275 §10.4.1). */
+function defended(address: IpAddress, { homeDevice }: HomeAgentPlanSite): readonly KernelObject[] {
+  return homeDevice === undefined ? [] : [{ kind: "proxy-neighbour", device: homeDevice, address, router: false }];
 }
 
 function ingressElement(home: IpAddress, endpoint: Endpoint): NftElement {
