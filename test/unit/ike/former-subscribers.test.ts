@@ -50,3 +50,20 @@ t.test(
     test.strictSame((await run([A], [[A, sa(9, "node-a@example.org", 20)]])).commands, ["terminate 9"]);
   },
 );
+
+const withChildren = (uniqueid: number, children: ViciSection): ViciSection => ({
+  ...sa(uniqueid, "node-a@example.org", 16),
+  "child-sas": children,
+});
+
+t.test(
+  "one child whose request id is another node's now is enough; one that tells none yet is no reason",
+  async (test) => {
+    const mixed = withChildren(10, { mine: { reqid: "16" }, theirs: { reqid: "20" } });
+    test.strictSame((await run([A], [[A, mixed]])).commands, ["terminate 10"]);
+    const young = withChildren(11, { mine: { reqid: "16" }, rekeying: { state: "REKEYING" } });
+    test.strictSame((await run([A], [[A, young]])).commands, []);
+    const childless = withChildren(12, {});
+    test.strictSame((await run([A], [[A, childless]])).commands, [], "an IKE SA before its first child");
+  },
+);

@@ -5,13 +5,21 @@ import { DecodeError } from "../../../controller/base/errors.js";
 import { AttributeWriter } from "../../../controller/netlink/attribute.js";
 import { NLM_F_ACK_TLVS, NLMSG_DONE, NLMSG_ERROR } from "../../../controller/netlink/constants.js";
 import {
+  EADDRNOTAVAIL,
   EAGAIN,
+  EBUSY,
   EEXIST,
+  EINTR,
   EINVAL,
   ENOBUFS,
   ENODEV,
   ENOENT,
+  ENOMEM,
+  ENXIO,
+  EOPNOTSUPP,
+  EPERM,
   ESRCH,
+  ETIMEDOUT,
   errnoName,
 } from "../../../controller/netlink/errno.js";
 import { decodeError, KernelError } from "../../../controller/netlink/errors.js";
@@ -75,13 +83,15 @@ t.test("the questions depend on the number alone, whatever the text says", (t) =
     return { isExists, isNotFound, isRetryable };
   };
   t.strictSame(ask(EEXIST), { isExists: true, isNotFound: false, isRetryable: false });
-  for (const errno of [ENOENT, ESRCH, ENODEV]) {
-    t.strictSame(ask(errno), { isExists: false, isNotFound: true, isRetryable: false });
+  for (const errno of [ENOENT, ESRCH, ENXIO, ENODEV, EADDRNOTAVAIL]) {
+    t.strictSame(ask(errno), { isExists: false, isNotFound: true, isRetryable: false }, errnoName(errno));
   }
-  for (const errno of [EAGAIN, ENOBUFS]) {
-    t.strictSame(ask(errno), { isExists: false, isNotFound: false, isRetryable: true });
+  for (const errno of [EINTR, EAGAIN, ENOMEM, EBUSY, ENOBUFS, ETIMEDOUT]) {
+    t.strictSame(ask(errno), { isExists: false, isNotFound: false, isRetryable: true }, errnoName(errno));
   }
-  t.strictSame(ask(EINVAL), { isExists: false, isNotFound: false, isRetryable: false });
+  for (const errno of [EPERM, EINVAL, EOPNOTSUPP]) {
+    t.strictSame(ask(errno), { isExists: false, isNotFound: false, isRetryable: false }, errnoName(errno));
+  }
   t.end();
 });
 

@@ -178,6 +178,25 @@ t.test("lost answers (ENOBUFS) leave every outcome of the batch unknown", async 
   t.match(await failure(dump.session.dump(request(0, 26))), { errno: ENOBUFS });
 });
 
+t.test("lost answers (ENOBUFS) make nothing succeed: what was refused is told, the rest is unknown", async (t) => {
+  // The kernel refuses 2, whose answer comes, and some of 1 and 3, whose answers do not.
+  const { session } = setup((message) => {
+    if (numberOf(message) === 2) return { errno: EEXIST };
+    return numberOf(message) === 4 ? { overrun: true } : { silent: true };
+  });
+  const outcomes = await session.execute([1, 2, 3, 4].map((value) => request(value)));
+  t.strictSame(
+    outcomes.map(({ error }) => [error?.errno, error?.details.outcomeUnknown === true]),
+    [
+      [ENOBUFS, true],
+      [EEXIST, false],
+      [ENOBUFS, true],
+      [ENOBUFS, true],
+    ],
+  );
+  t.equal(session.counters.errors, 4);
+});
+
 t.test("an answer that does not come", async (t) => {
   const { session, timers } = setup((message) => (numberOf(message) === 1 ? { silent: true } : {}));
   const waiting = session.execute([request(1)]);

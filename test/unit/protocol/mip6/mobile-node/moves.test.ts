@@ -124,6 +124,21 @@ t.test("an update whose answer never came may have been accepted: its way in sta
   t.end();
 });
 
+t.test("the grace time of a former way in runs from the answer that ended its use, not from each later one", (t) => {
+  const chart = registered({ eth0: [V6A] });
+  chart.sees({ eth0: [`${V6A} deprecated`], eth1: [V6B] });
+  chart.answer(chart.update());
+  chart.wait(2);
+  chart.sees({ eth0: [`${V6A} deprecated`], eth1: [`${V6B} deprecated`], eth2: ["2001:db8:c::10/64"] });
+  chart.answer(chart.update());
+  t.strictSame(ways(chart), ["2001:db8:c::10", "2001:db8:a::10", "2001:db8:b::10"]);
+  chart.wait(1);
+  t.strictSame(ways(chart), ["2001:db8:c::10", "2001:db8:b::10"], "3 s after the first move");
+  chart.wait(2);
+  t.strictSame(ways(chart), ["2001:db8:c::10"], "3 s after the second");
+  t.end();
+});
+
 t.test("an answer for a former target means nothing for the present one", (t) => {
   const chart = registered({ eth0: [V6A] });
   chart.sees({ eth0: [`${V6A} deprecated`], eth1: [V6B] });

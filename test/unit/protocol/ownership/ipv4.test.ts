@@ -1,0 +1,69 @@
+/** Who owns an IPv4 home address: what is lent, given back, taken up again, and what can never be. */
+import t from "tap";
+import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
+import { Ipv4Ownership } from "../../../../controller/protocol/ownership/ipv4.js";
+
+const [HOA, HOA_B, HOA_C] = [ipv6("2001:db8:1::a"), ipv6("2001:db8:1::b"), ipv6("2001:db8:1::c")];
+const HOA4 = ipv4("192.0.2.10");
+const [FIRST, SECOND] = [ipv4("192.0.2.129"), ipv4("192.0.2.130")];
+
+/** A pool of two host addresses; HOA has one of its own outside it. */
+const small = () =>
+  new Ipv4Ownership({
+    own: [{ homeAddress: HOA, ipv4HomeAddress: HOA4 }],
+    pool: [{ address: ipv4("192.0.2.128"), length: 30 }],
+    reserved: undefined,
+  });
+
+t.test("an address that has been lent a second time is no free one any more, whoever had it before", async (test) => {
+  const addresses = small();
+  addresses.lease(HOA_B, FIRST);
+  addresses.release(HOA_B);
+  test.ok(addresses.mayUse(HOA_B, FIRST));
+  addresses.lease(HOA_C, FIRST);
+  test.notOk(addresses.mayUse(HOA_B, FIRST), "another node's now");
+  test.equal(addresses.candidateFor(HOA_B), SECOND);
+  addresses.lease(HOA_B, SECOND);
+  test.equal(addresses.candidateFor(ipv6("2001:db8:1::f")), undefined, "the pool is empty");
+});
+
+t.test("what would give a node two addresses, or an address two nodes, is a bug and thrown", async (test) => {
+  const addresses = small();
+  const bug = { code: "MIP_INVARIANT", name: "InvariantError" };
+  test.throws(() => addresses.lease(HOA, FIRST), bug, "it has its own");
+  addresses.lease(HOA_B, FIRST);
+  addresses.lease(HOA_B, FIRST);
+  test.throws(() => addresses.lease(HOA_B, SECOND), bug, "it has another");
+  test.throws(() => addresses.lease(HOA_C, FIRST), bug, "it is another node's");
+  test.strictSame([addresses.ownerOf(FIRST), addresses.ownerOf(SECOND)], [HOA_B, undefined], "and nothing is changed");
+});
+
+t.test(
+  "a journal's lease is taken up only where the address is the pool's, free, and the node has no other",
+  async (test) => {
+    const addresses = small();
+    test.ok(addresses.canRestore(HOA_B, FIRST));
+    test.ok(addresses.canRestore(HOA, HOA4), "its own");
+    test.notOk(addresses.canRestore(HOA, FIRST), "the configuration gives it one of its own since");
+    test.notOk(addresses.canRestore(HOA_B, HOA4), "a subscriber's own");
+    addresses.lease(HOA_B, FIRST);
+    test.ok(addresses.canRestore(HOA_B, FIRST), "what it has");
+    test.notOk(addresses.canRestore(HOA_B, SECOND), "it has another");
+    test.notOk(addresses.canRestore(HOA_C, FIRST), "lent to another node");
+    test.ok(addresses.canRestore(HOA_C, SECOND));
+    test.notOk(addresses.canRestore(HOA_C, ipv4("192.0.2.133")), "outside the pool");
+  },
+);
+
+t.test("an address where somebody is reached is taken up from no journal", async (test) => {
+  const addresses = small();
+  addresses.setCareOf(HOA_C, [FIRST, SECOND]);
+  test.notOk(addresses.canRestore(HOA_B, FIRST));
+  addresses.setCareOf(HOA_C, [SECOND]);
+  test.ok(addresses.canRestore(HOA_B, FIRST));
+  addresses.setCareOf(HOA_B, [SECOND]);
+  addresses.setCareOf(HOA_C, []);
+  test.ok(addresses.isCareOf(SECOND), "the other one is there still");
+  addresses.setCareOf(HOA_B, []);
+  test.notOk(addresses.isCareOf(SECOND));
+});
