@@ -195,12 +195,16 @@ function decodeRoute(
 }
 
 /** The next hops in a route message, whatever table it is of; those that the kernel holds for dead left out. */
-export function hopsOf(message: NetlinkMessage): readonly (NextHop & { readonly metric: number })[] {
+export function hopsOf(message: NetlinkMessage): readonly (NextHop & Pick<NetworkRoute, "destination" | "metric">)[] {
   const header = decodeRouteHeader(message.body);
   if (header.type !== rt.RTN_UNICAST) return [];
   const attributes = readAttributes(message.body.subarray(ROUTE_HEADER_LENGTH), ROUTE_HEADER_LENGTH);
+  const family = familyOfNumber(header.family);
+  if (family === undefined) return [];
   const metric = attributes.get(rt.RTA_PRIORITY)?.u32() ?? 0;
-  return nextHops(header, attributes).map((one) => ({ ...one, metric }));
+  const address = attributes.get(rt.RTA_DST)?.address() ?? (family === 4 ? IPV4_ANY : IPV6_ANY);
+  const destination = { address, length: header.destinationLength };
+  return nextHops(header, attributes).map((one) => ({ ...one, destination, metric }));
 }
 
 function nextHops(header: RouteHeader, attributes: AttributeMap): NextHop[] {

@@ -47,7 +47,12 @@ export async function askWays(
       .filter(({ type }) => type === RTM_NEWROUTE)
       .flatMap(hopsOf)
       .filter((hop) => hop.index === index)
-      .map(({ via, metric }): NetworkWay => ({ device, address, ...(via === undefined ? {} : { via }), metric }));
+      .map(
+        ({ via, destination, metric }): NetworkWay => ({
+          ...{ device, address, destination, metric },
+          ...(via === undefined ? {} : { via }),
+        }),
+      );
   });
 }
 

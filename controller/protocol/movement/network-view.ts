@@ -61,6 +61,8 @@ export interface NetworkRoute {
 export interface NetworkWay {
   readonly device: string;
   readonly address: IpAddress;
+  /** Of the route that the kernel would take; a way without it says nothing about the network it is in. */
+  readonly destination?: Prefix;
   /** The gateway; absent: on the link. */
   readonly via?: IpAddress;
   readonly metric: number;

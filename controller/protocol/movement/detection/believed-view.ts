@@ -21,10 +21,7 @@ export function believedView(view: NetworkView, links: Iterable<LinkBelief>): Ne
     links: view.links.map(({ carrierChanges, ...link }) => link),
     addresses: addresses.map(({ configuredAt, ...address }) => address),
     ...(view.ways !== undefined && {
-      ways: view.ways.filter(({ device, via }) => {
-        const link = beliefs.get(device);
-        return link === undefined || via === undefined || believesRouter(link, via);
-      }),
+      ways: view.ways.filter((way) => believesRoute(beliefs.get(way.device), way, addresses)),
     }),
     routes: view.routes.filter((route) => route.ours || believesRoute(beliefs.get(route.device), route, addresses)),
   };
@@ -37,12 +34,13 @@ function overdue(link: LinkBelief | undefined, key: string): Doubt | undefined {
 
 function believesRoute(
   link: LinkBelief | undefined,
-  route: NetworkRoute,
+  route: Pick<NetworkRoute, "device" | "via"> & Partial<Pick<NetworkRoute, "destination">>,
   believed: readonly NetworkAddress[],
 ): boolean {
   if (link === undefined) return true;
   const { via, destination, device } = route;
   if (via !== undefined) return believesRouter(link, via);
+  if (destination === undefined) return true;
   const within = (doubt: Doubt): boolean =>
     !doubt.believed && !doubt.lastResort && prefixContains(destination, doubt.what.address);
   if (destination.length === hostLength(destination.address) || !link.doubts.some(within)) return true;
