@@ -108,30 +108,27 @@ const announced = (fake: FakeGround) =>
     return message.value.type === "neighbour-advertisement" ? `${device} ${message.value.target}` : message.value.type;
   });
 
-t.test(
-  "F6275-11.5.5-01: a node that has come home draws its addresses to the home link, after the answer",
-  async (test) => {
-    const { fake, sees, updates, answer, service } = await started(AWAY);
-    const [first] = updates();
-    if (first === undefined) throw new Error("no update");
-    await answer(first);
-    test.match(service.views.binding(HOME_ADDRESS), { endpoint: { address: "2001:db8:a::10" } });
-    test.strictSame(announced(fake), [], "nothing is drawn anywhere while it is away");
-    await sees(AT_HOME);
-    const [last] = updates();
-    if (last === undefined) throw new Error("no update");
-    test.equal(last.lifetimeUnits, 0);
-    test.strictSame(announced(fake), [], "the home agent still defends them");
-    await answer(last, false);
-    test.strictSame(announced(fake), [`eth0 ${HOME_ADDRESS}`, `eth0 arp ${IPV4_HOME_ADDRESS}`]);
-    await sees({ eth1: AT_HOME.eth0 });
-    test.strictSame(
-      announced(fake),
-      [`eth1 ${HOME_ADDRESS}`, `eth1 arp ${IPV4_HOME_ADDRESS}`],
-      "and to where home moves",
-    );
-  },
-);
+t.test("a node that has come home draws its addresses to the home link, after the answer", async (test) => {
+  const { fake, sees, updates, answer, service } = await started(AWAY);
+  const [first] = updates();
+  if (first === undefined) throw new Error("no update");
+  await answer(first);
+  test.match(service.views.binding(HOME_ADDRESS), { endpoint: { address: "2001:db8:a::10" } });
+  test.strictSame(announced(fake), [], "nothing is drawn anywhere while it is away");
+  await sees(AT_HOME);
+  const [last] = updates();
+  if (last === undefined) throw new Error("no update");
+  test.equal(last.lifetimeUnits, 0);
+  test.strictSame(announced(fake), [], "the home agent still defends them");
+  await answer(last, false);
+  test.strictSame(announced(fake), [`eth0 ${HOME_ADDRESS}`, `eth0 arp ${IPV4_HOME_ADDRESS}`]);
+  await sees({ eth1: AT_HOME.eth0 });
+  test.strictSame(
+    announced(fake),
+    [`eth1 ${HOME_ADDRESS}`, `eth1 arp ${IPV4_HOME_ADDRESS}`],
+    "and to where home moves",
+  );
+});
 
 t.test(
   "a node goes on after a restart: its number, its registration, and the time that is left of it",

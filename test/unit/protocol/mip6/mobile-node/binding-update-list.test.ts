@@ -31,7 +31,7 @@ t.test(
   },
 );
 
-t.test("R5555-4.3-01: a NAT's mapping lives from the packet that made it, not from the answer", async (test) => {
+t.test("a NAT's mapping lives from the packet that made it, not from the answer", async (test) => {
   const terms = { granted: seconds(600), advice: undefined, now: instant(5000), end: instant(600_000) };
   test.equal(refreshTime(update(1, 1000), { ...terms, keepalive: seconds(20) }), 21_000);
   test.equal(
