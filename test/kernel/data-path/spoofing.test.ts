@@ -123,6 +123,31 @@ async function checkMobileNode(wire: Injector, mobile: Mobile, access: "six" | "
   }
 }
 
+/** The same in UDP, where the port counts as well; what is refused is counted, and nothing else is. */
+async function checkMobileNodeInUdp(wire: Injector, mobile: Mobile, other: Mobile): Promise<void> {
+  const outer = (source: IpAddress) => ({ source, destination: mobile.careOf.nat });
+  const ports = (sourcePort: number) => ({ sourcePort, destinationPort: 4191 });
+  for (const family of FAMILIES) {
+    const source = family === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
+    const inner = (text: string, to = mobile): Uint8Array =>
+      stationPacket({ source, destination: homeOf(to, family) }, text);
+    const before = (await mobile.daemon.kernelCounters())["spoofed-udp"] ?? 0;
+    const [stranger, port, another, honest] = ["a stranger", "a wrong port", "for another", "genuine"].map(
+      freshText,
+    ) as [string, string, string, string];
+    wire.send(
+      encapsulate(outer(STRANGER.nat), inner(stranger), ports(4191)),
+      encapsulate(outer(HOME_AGENT.ipv4), inner(port), ports(4190)),
+      encapsulate(outer(HOME_AGENT.ipv4), inner(another, other), ports(4191)),
+      encapsulate(outer(HOME_AGENT.ipv4), inner(honest), ports(4191)),
+    );
+    await mobile.stations[family].waitFor(honest);
+    for (const text of [stranger, port]) assert.equal(mobile.stations[family].count(text), 0, `IPv${family}: ${text}`);
+    const after = (await mobile.daemon.kernelCounters())["spoofed-udp"] ?? 0;
+    assert.equal(after - before, 3, `IPv${family}`);
+  }
+}
+
 test("packets in a tunnel that are not from whom they say", async (t: TestContext) => {
   const scene = await Scene.start(t, { mobiles: 2 });
   const [first, second] = scene.mobiles as [Mobile, Mobile];
@@ -155,4 +180,11 @@ test("packets in a tunnel that are not from whom they say", async (t: TestContex
       check(scene, wire, family, udpCase(family, first, second, port, otherPort)),
     );
   }
+  await t.test(
+    "F6275-11.3.3-01: the mobile node behind a NAT takes payload in UDP from its home agent only",
+    async () => {
+      const near = new Injector({ namespace: scene.nat, device: "lan" }, { namespace: first.node, device: "nat" });
+      await checkMobileNodeInUdp(near, first, second).finally(() => near.close());
+    },
+  );
 });
