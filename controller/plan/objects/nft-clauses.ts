@@ -90,23 +90,29 @@ export function udpPort(end: "sport" | "dport", port: number): Clause {
   };
 }
 
-/** A Mobility Header of this type (RFC 6275 §6.1.1). */
+/**
+ * A Mobility Header of this type (RFC 6275 §6.1.1). The type is read first: nft 1.0 ends with a failed assertion when it lists a rule that
+ * reads the transport header of what it has just learned to be a Mobility Header, and with it every listing of the operator's.
+ */
 export function mobilityHeader(type: number): Clause {
-  return {
-    text: `mh type ${type}`,
-    expressions: [...l4proto(135).expressions, load("transport", 2, 1), equals(octet(type))],
-  };
+  return typedMobilityHeader(`@th,16,8 ${type}`, equals(octet(type)));
 }
 
 /** A Mobility Header of a higher type than this one. */
 export function mobilityHeaderAbove(type: number): Clause {
+  return typedMobilityHeader(`@th,16,8 > ${type}`, {
+    type: "compare",
+    op: "gt",
+    register: REGISTER,
+    value: octet(type),
+  });
+}
+
+function typedMobilityHeader(text: string, comparison: NftExpression): Clause {
+  const isMobility = l4proto(135);
   return {
-    text: `mh type > ${type}`,
-    expressions: [
-      ...l4proto(135).expressions,
-      load("transport", 2, 1),
-      { type: "compare", op: "gt", register: REGISTER, value: octet(type) },
-    ],
+    text: `${text} ${isMobility.text}`,
+    expressions: [load("transport", 2, 1), comparison, ...isMobility.expressions],
   };
 }
 

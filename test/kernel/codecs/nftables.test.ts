@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import test, { type TestContext } from "node:test";
 import { fromHex } from "../../../controller/base/bytes.js";
-import { ipToBytes, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { type Ipv6Address, ipToBytes, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { counterDumps, decodeCounters } from "../../../controller/kernel/nftables/counter.js";
 import { createNftElementCodec, NftSets } from "../../../controller/kernel/nftables/element.js";
 import { createNftTableCodec } from "../../../controller/kernel/nftables/table.js";
@@ -130,9 +130,13 @@ test("the tables of the plan for both roles come back as they are, and nft can l
     homeAgent: addresses,
     profile,
   };
+  const protectedProfiles = new Map(profiles).set("esp", { ...profile, protection: "esp" });
+  const negotiated = { slots: new Map<Ipv6Address, number>(), espInUdp: "nat" as const };
   for (const wanted of [
     homeAgentFirewall({ addresses, homePrefixes, mtu: 1400, profiles }),
+    homeAgentFirewall({ addresses, homePrefixes, mtu: 1400, profiles: protectedProfiles, negotiated }),
     mobileNodeFirewall(node),
+    mobileNodeFirewall({ ...node, profile: { ...profile, protection: "esp" }, negotiated: true }),
   ]) {
     await kernel.commit(table.create(wanted, NAMES));
     const [found] = await kernel.dump(table);

@@ -281,7 +281,7 @@ t.test(
     test.strictSame(rules("in-mobility"), [
       'iifname "dsmip-in*" counter name tunnelled-signalling drop',
       "meta ipsec exists update @message-nodes { ip6 saddr limit rate over 10/second burst 20 packets } counter name metered drop",
-      "mh type > 7 limit rate 10/second burst 50 packets meta mark set meta mark | 0x4000000",
+      "@th,16,8 > 7 meta l4proto 135 limit rate 10/second burst 50 packets meta mark set meta mark | 0x4000000",
     ]);
     test.strictSame(rules("input"), [
       "meta l4proto 50 accept",

@@ -70,8 +70,7 @@ const dynamic = ({ register, set }: { register: number; set: string }): string =
   `dynset update reg_key ${name(register).slice(4)} set ${set}`;
 
 /**
- * Ours differ from nft's in this: the Mobility Header is taken as the transport protocol, where nft looks for an extension header; icmpv6
- * stands where the family is known; a changed port or address leaves UDP's checksum to clearUdpChecksum; nft reads the type of
+ * Ours differ from nft's in this: icmpv6 stands where the family is known; a changed port or address leaves UDP's checksum to clearUdpChecksum; nft reads the type of
  * "@th,0,16 & 0x0ff0 ^ 0x6000" otherwise, and its expressions are those of the wording by hand.
  */
 const CLAUSES: readonly (readonly [clause: nft.Clause, text: string, lines: readonly string[]])[] = [
@@ -150,22 +149,22 @@ const CLAUSES: readonly (readonly [clause: nft.Clause, text: string, lines: read
   ],
   [
     nft.mobilityHeader(6),
-    "mh type 6",
+    "@th,16,8 6 meta l4proto 135",
     [
-      "meta load l4proto => reg 1",
-      "cmp eq reg 1 0x00000087",
       "payload load 1b @ transport header + 2 => reg 1",
       "cmp eq reg 1 0x00000006",
+      "meta load l4proto => reg 1",
+      "cmp eq reg 1 0x00000087",
     ],
   ],
   [
     nft.mobilityHeaderAbove(7),
-    "mh type > 7",
+    "@th,16,8 > 7 meta l4proto 135",
     [
-      "meta load l4proto => reg 1",
-      "cmp eq reg 1 0x00000087",
       "payload load 1b @ transport header + 2 => reg 1",
       "cmp gt reg 1 0x00000007",
+      "meta load l4proto => reg 1",
+      "cmp eq reg 1 0x00000087",
     ],
   ],
   [

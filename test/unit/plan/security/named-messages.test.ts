@@ -146,7 +146,12 @@ t.test("mobile prefix discovery in transport mode; what is not protected is bloc
 t.test("the firewalls of both ends mark the messages that have policies of their own", (test) => {
   for (const { chains } of [homeAgentFirewall(homeAgent("none")), mobileNodeFirewall(node("none"))]) {
     const texts = chains.find(({ name }) => name === "typed-messages")?.rules.map(({ text }) => text) ?? [];
-    const types = ["mh type 1 ", "mh type 3 ", "icmpv6 type 146 ", "icmpv6 type 147 "];
+    const types = [
+      "@th,16,8 1 meta l4proto 135 ",
+      "@th,16,8 3 meta l4proto 135 ",
+      "icmpv6 type 146 ",
+      "icmpv6 type 147 ",
+    ];
     for (const type of types)
       test.ok(
         texts.some((text) => text.startsWith(type)),
