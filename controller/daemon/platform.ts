@@ -110,7 +110,7 @@ export class Platform {
     checkPrivileges();
     checkTun();
     checkIpv6Enabled();
-    const release = await holdAddresses(options.addresses);
+    const release = holdAddresses(options.addresses);
     const undo: (() => void)[] = [release];
     try {
       const letGo = holdDirectory(options.stateDirectory);
