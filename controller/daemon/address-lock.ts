@@ -24,17 +24,19 @@ export function holdAddresses(addresses: readonly IpAddress[]): () => void {
   };
   for (const address of addresses) {
     try {
-      held.push(TunDevice.open({ name: lockName(address) }));
+      held.push(TunDevice.open({ name: lockName(address), orExisting: true }));
     } catch (cause) {
       release();
       if (!isSyscallError(cause)) throw cause;
       throw cause.code === "EBUSY"
-        ? new MobilityError(
-            "MIP_BUSY",
-            `another dsmipd serves ${address} in this network namespace; stop it first (the device ${lockName(address)} stands for it)`,
+        ? new MobilityError("MIP_BUSY", `another dsmipd serves ${address} in this network namespace; stop it first`, {
+            cause,
+          })
+        : new MobilityError(
+            "MIP_KERNEL",
+            `${address} cannot be held by the device ${lockName(address)}: ${cause.message}`,
             { cause },
-          )
-        : new MobilityError("MIP_KERNEL", `${address} cannot be held: ${cause.message}`, { cause });
+          );
     }
   }
   return release;

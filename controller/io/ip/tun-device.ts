@@ -9,6 +9,8 @@ import { type ChannelOptions, type SendReport, Socket } from "../socket.js";
 export interface TunOptions extends ChannelOptions {
   /** At most 15 octets; "%d" in it becomes the first free number. */
   readonly name: string;
+  /** A device of the name that nobody is attached to will do; else none may exist. */
+  readonly orExisting?: boolean;
 }
 
 export interface TunListener {
@@ -22,9 +24,10 @@ export class TunDevice {
   readonly #channel: Socket;
   readonly name: string;
 
-  /** Throws SyscallError: EPERM without CAP_NET_ADMIN, ENOENT without the tun module, EBUSY when a device of the name exists. */
+  /** Throws SyscallError: EPERM without CAP_NET_ADMIN, ENOENT without the tun module, EBUSY when a device of the name exists, or somebody is attached to it. */
   static open(options: TunOptions): TunDevice {
-    const channel = new Socket(() => native().openTun(options.name, IFF_TUN_EXCL, options.netns), options);
+    const flags = options.orExisting === true ? 0 : IFF_TUN_EXCL;
+    const channel = new Socket(() => native().openTun(options.name, flags, options.netns), options);
     return new TunDevice(channel, channel.name ?? options.name);
   }
 

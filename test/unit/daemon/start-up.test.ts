@@ -172,9 +172,9 @@ const STARTS: readonly {
     says: /state: cannot be used \(E\w+\); check stateDirectory/,
   },
   {
-    name: "the name of its lock taken by hand",
-    changes: `ip tuntap add ${lockName(ipv6("2001:db8:1::1"))} mode tun`,
-    says: /another dsmipd serves 2001:db8:1::1 in this network namespace; stop it first \(the device mip6-\w{8} stands for it\)/,
+    name: "the name of its lock taken by another kind of device",
+    changes: `ip link add ${lockName(ipv6("2001:db8:1::1"))} type bridge`,
+    says: /2001:db8:1::1 cannot be held by the device mip6-\w{8}/,
   },
   {
     name: "signalling port taken",
@@ -286,7 +286,7 @@ take 2001:db8:ffff::1 2001:db8:ffff::2; kill -KILL $holder`;
     timeout: 60_000,
   });
   const busy = (address: string): string =>
-    `MIP_BUSY another dsmipd serves ${address} in this network namespace; stop it first (the device ${lockName(ipv6(address))} stands for it)`;
+    `MIP_BUSY another dsmipd serves ${address} in this network namespace; stop it first`;
   test.strictSame(
     stdout.trim().split("\n"),
     ["nobody cannot", "held", busy("2001:db8:ffff::2"), busy("2001:db8:ffff::1"), "held", "held"],
