@@ -60,7 +60,12 @@ test("keys by IKEv2 for updates", async (t) => {
           { what: `IKE from ${outer}` },
         );
         assert.equal(spoken.exchange, INFORMATIONAL);
-        assert.match(mobile.charon?.process.log.slice(said) ?? "", /generating INFORMATIONAL request \d+ \[ \]/);
+        await waitFor(
+          () => /generating INFORMATIONAL request \d+ \[ \]/.test(mobile.charon?.process.log.slice(said) ?? ""),
+          {
+            what: "charon to say that the message is empty",
+          },
+        );
         const frames = since(from);
         const acknowledged = frames.findIndex(
           (frame) => spiOf(frame) === spi.down && signallingForm(mobile, access, "down").test(describeFrame(frame)),
