@@ -10,7 +10,7 @@ import { type ControlServer, startControlServer } from "../control/server.js";
 import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
-import { checkIpv6Enabled, checkSwitches } from "../kernel/route/switches.js";
+import { checkIpv6Enabled, checkSwitches, type SwitchFiles } from "../kernel/route/switches.js";
 import { type RefusedOption, ReportWatch } from "../kernel/xfrm/report-watch.js";
 import type { Logger } from "../log.js";
 import { ENODEV } from "../netlink/errno.js";
@@ -66,6 +66,8 @@ export interface PlatformParts {
   readonly packetCounters: Pick<PacketCounters, "read" | "close">;
   /** Hears of refused Home Address options; absent: of none. */
   readonly watchReports?: (onRefused: (packet: RefusedOption) => void) => Pick<ReportWatch, "close">;
+  /** Absent: those of this machine. */
+  readonly switches?: SwitchFiles;
   /** Lets go of what was held for this daemon alone. */
   readonly release: () => void;
 }
@@ -98,6 +100,7 @@ export class Platform {
   readonly #services = new Map<string, { readonly service: Service; readonly groups: ServiceGroups }>();
   readonly #router: SignallingRouter;
   readonly #watchReports: PlatformParts["watchReports"];
+  readonly #switches: SwitchFiles | undefined;
   #reports: Pick<ReportWatch, "close"> | undefined;
   #listening = false;
   #control: ControlServer | undefined;
@@ -176,6 +179,7 @@ export class Platform {
     this.#release = parts.release;
     this.#packetCounters = parts.packetCounters;
     this.#watchReports = parts.watchReports;
+    this.#switches = parts.switches;
     this.#router = new SignallingRouter(parts.sockets);
     parts.kernel.onChange((change) => {
       if (change !== "resync" && change.verb === "removed" && change.object.kind === "link")
@@ -272,7 +276,7 @@ export class Platform {
     }
     // Tunnel devices for IPv4 may be made later, too.
     const later = this.#options.signallingAddress === undefined ? [] : [LATER_DEVICE_FILTER];
-    checkSwitches([...later, ...[...wanted.values()].flat()]);
+    checkSwitches([...later, ...[...wanted.values()].flat()], this.#switches);
     this.reconciler.commit();
     await this.reconciler.settled();
     this.#results.clear();

@@ -19,6 +19,7 @@ const USAGE = `usage: make mutants [ARGS='OPTION ...']
 
   --count N      mutants (100)
   --seed N       of the sample (1)
+  --layers L,..  folders of controller (${PURE_LAYERS.join(",")})
   --files WORD   only files whose path contains the word; may be repeated
   --base REV     half of the sample comes from files that have changed since (HEAD~10, and what is not committed)
   --at-least P   exit status 1 if fewer than P percent are killed
@@ -28,6 +29,7 @@ const { values } = parseArgs({
   options: {
     count: { type: "string", default: "100" },
     seed: { type: "string", default: "1" },
+    layers: { type: "string", default: PURE_LAYERS.join(",") },
     files: { type: "string", multiple: true, default: [] },
     base: { type: "string", default: "HEAD~10" },
     "at-least": { type: "string" },
@@ -37,11 +39,14 @@ const { values } = parseArgs({
 });
 
 function sourceFiles(): string[] {
-  return PURE_LAYERS.flatMap((layer) =>
-    readdirSync(join(repository, "controller", layer), { recursive: true, encoding: "utf8" })
-      .filter((path) => path.endsWith(".ts"))
-      .map((path) => join("controller", layer, path)),
-  ).sort();
+  return values.layers
+    .split(",")
+    .flatMap((layer) =>
+      readdirSync(join(repository, "controller", layer), { recursive: true, encoding: "utf8" })
+        .filter((path) => path.endsWith(".ts"))
+        .map((path) => join("controller", layer, path)),
+    )
+    .sort();
 }
 
 /** Empty where git cannot tell: the sample is then drawn from all files alike. */

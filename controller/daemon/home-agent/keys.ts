@@ -20,7 +20,7 @@ import {
 import type { NodeProtection } from "../../plan/security/tunnel-associations.js";
 import { type HomeAgentPlanSite, profileOf } from "../../plan/site.js";
 import type { KeyManagementMovedEffect } from "../../protocol/mip6/home-agent/inputs.js";
-import { KeyManagement, lossOf } from "../security/key-management.js";
+import { KeyManagement, type KeyManagementPorts, lossOf } from "../security/key-management.js";
 import type { ServiceGround } from "../service.js";
 
 export const securityGroup = (homeAddress: Ipv6Address): string => `security ${homeAddress}`;
@@ -45,6 +45,7 @@ export class HomeAgentKeys {
     site: HomeAgentPlanSite,
     ground: ServiceGround,
     replan: (homeAddress: Ipv6Address) => void,
+    ports?: KeyManagementPorts,
   ): Promise<HomeAgentKeys> {
     const keys = new HomeAgentKeys(config, site, ground);
     const { ipv6, ipv4 } = site.addresses;
@@ -93,6 +94,7 @@ export class HomeAgentKeys {
         },
       },
       ground.log,
+      ports,
     );
     return keys;
   }

@@ -5,19 +5,35 @@ import { checkIpv6Enabled } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { ipv4OwnershipOf } from "../../protocol/mip6/home-agent/machine.js";
-import { openHomeLink } from "../home-link/sockets.js";
-import { Platform } from "../platform.js";
+import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
+import { Platform, type PlatformOptions } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import { homeAgentSite } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { HomeAgentService } from "./service.js";
 
-export async function startHomeAgent(config: HomeAgentConfig, keys: RoleKeys, log: Logger): Promise<Running> {
-  checkMachine(config, log);
+/** What of the machine the role touches before and beside its platform; a fake of each will do. */
+export interface HomeAgentMachine {
+  /** Throws MobilityError with the sentence for the operator. */
+  check(config: HomeAgentConfig, log: Logger): void;
+  openPlatform(options: PlatformOptions, log: Logger): Promise<Platform>;
+  openHomeLink(names: Parameters<typeof openHomeLink>[0], options: { readonly hears: boolean }): OpenHomeLink;
+}
+
+const THIS_MACHINE: HomeAgentMachine = { check: checkMachine, openPlatform: Platform.open, openHomeLink };
+
+/** Resolves when it answers. Throws MobilityError; then nothing is open. */
+export async function startHomeAgent(
+  config: HomeAgentConfig,
+  keys: RoleKeys,
+  log: Logger,
+  machine = THIS_MACHINE,
+): Promise<Running> {
+  machine.check(config, log);
   const { addresses } = config.homeAgent;
   const own: IpAddress[] = [addresses.ipv6, ...(addresses.ipv4 === undefined ? [] : [addresses.ipv4])];
-  const platform = await Platform.open(
+  const platform = await machine.openPlatform(
     {
       role: config.role,
       controlSocket: config.controlSocket,
@@ -30,7 +46,7 @@ export async function startHomeAgent(config: HomeAgentConfig, keys: RoleKeys, lo
     },
     log,
   );
-  return startServices(platform, homeAgentServices(config, keys));
+  return startServices(platform, homeAgentServices(config, keys, machine));
 }
 
 function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, log: Logger): void {
@@ -49,15 +65,26 @@ function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, l
 }
 
 /** One entry for each protocol that is spoken here. */
-function homeAgentServices(config: HomeAgentConfig, keys: RoleKeys): readonly ServiceOpener[] {
+function homeAgentServices(
+  config: HomeAgentConfig,
+  keys: RoleKeys,
+  { openHomeLink }: HomeAgentMachine,
+): readonly ServiceOpener[] {
   const { homeLink, duplicateAddressDetection } = config.homeAgent;
   const hears = duplicateAddressDetection && homeLink.interface !== undefined;
   const ipv4 = ipv4OwnershipOf(homeAgentSite(config));
   return [
     {
       name: HomeAgentService.serviceName,
-      open: (ground) =>
-        HomeAgentService.open({ config, keys, ground, ipv4, home: openHomeLink(ground.names, { hears }) }),
+      open: async (ground) => {
+        const home = openHomeLink(ground.names, { hears });
+        try {
+          return await HomeAgentService.open({ config, keys, ground, ipv4, home });
+        } catch (error) {
+          home.close();
+          throw error;
+        }
+      },
     },
   ];
 }

@@ -23,7 +23,7 @@ import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.
 import type { CareOf } from "../../protocol/movement/attachment.js";
 import { textAt } from "../../vici/section.js";
 import { clock } from "../clock.js";
-import { KeyManagement, lossOf } from "../security/key-management.js";
+import { KeyManagement, type KeyManagementPorts, lossOf } from "../security/key-management.js";
 import { listIkeSas } from "../security/view.js";
 import type { ServiceGround } from "../service.js";
 import { sendNothing } from "./opening.js";
@@ -58,6 +58,7 @@ export class MobileNodeKeys {
     site: MobileNodePlanSite,
     ground: ServiceGround,
     listener: MobileNodeKeysListener,
+    ports?: KeyManagementPorts,
   ): Promise<MobileNodeKeys> {
     const keys = new MobileNodeKeys(site, ground);
     const { homeAddress, homeAgent } = config.mobileNode;
@@ -98,6 +99,7 @@ export class MobileNodeKeys {
         },
       },
       ground.log,
+      ports,
     );
     keys.#management = management;
     const peers = peersOf(config, ike, site);

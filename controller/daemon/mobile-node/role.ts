@@ -5,19 +5,36 @@ import { IPV4_ANY } from "../../base/ip.js";
 import { NetworkWatcher } from "../../kernel/watch.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
-import { openHomeLink } from "../home-link/sockets.js";
+import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { openTransport, setTimer } from "../kernel.js";
-import { Platform } from "../platform.js";
+import { Platform, type PlatformOptions } from "../platform.js";
 import type { RoleKeys } from "../role-keys.js";
+import type { ServiceGround } from "../service.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { openMovement } from "./movement-sockets.js";
-import { MobileNodeService } from "./service.js";
+import { type MobileNodeParts, MobileNodeService } from "./service.js";
 
-export async function startMobileNode(config: MobileNodeConfig, keys: RoleKeys, log: Logger): Promise<Running> {
+/** What of the machine the role touches beside its platform; a fake of each will do. */
+export interface MobileNodeMachine {
+  openPlatform(options: PlatformOptions, log: Logger): Promise<Platform>;
+  openHomeLink(names: Parameters<typeof openHomeLink>[0], options: { readonly hears: boolean }): OpenHomeLink;
+  /** The network as it is configured, and what is believed of it. Nothing stays open when it throws. */
+  openNetwork(ground: ServiceGround, config: MobileNodeConfig): Promise<Pick<MobileNodeParts, "network" | "movement">>;
+}
+
+const THIS_MACHINE: MobileNodeMachine = { openPlatform: Platform.open, openHomeLink, openNetwork };
+
+/** Resolves when it has begun. Throws MobilityError; then nothing is open. */
+export async function startMobileNode(
+  config: MobileNodeConfig,
+  keys: RoleKeys,
+  log: Logger,
+  machine = THIS_MACHINE,
+): Promise<Running> {
   const { homeAddress, homeAgent } = config.mobileNode;
   if (!keys.keys.has(homeAddress) && keys.credentials === undefined)
     throw new InvariantError(`no keys for ${homeAddress}`);
-  const platform = await Platform.open(
+  const platform = await machine.openPlatform(
     {
       role: config.role,
       controlSocket: config.controlSocket,
@@ -30,27 +47,45 @@ export async function startMobileNode(config: MobileNodeConfig, keys: RoleKeys, 
     },
     log,
   );
-  return startServices(platform, mobileNodeServices(config, keys));
+  return startServices(platform, mobileNodeServices(config, keys, machine));
 }
 
 /** One entry for each machine that runs here. */
-function mobileNodeServices(config: MobileNodeConfig, keys: RoleKeys): readonly ServiceOpener[] {
+function mobileNodeServices(
+  config: MobileNodeConfig,
+  keys: RoleKeys,
+  { openHomeLink, openNetwork }: MobileNodeMachine,
+): readonly ServiceOpener[] {
   return [
     {
       name: MobileNodeService.serviceName,
       open: async (ground) => {
-        const onError = (error: unknown): void => ground.log.warn({ event: "network.unread", reason: String(error) });
-        const destinations = config.mobileNode.homeAgent;
-        const network = await NetworkWatcher.open({ openTransport, setTimer, onError, destinations });
+        const opened: { close(): void }[] = [];
         try {
           const home = openHomeLink(ground.names, { hears: false });
-          const movement = await openMovement(ground, network, config.mobileNode.homeAgent);
+          opened.push(home);
+          const { network, movement } = await openNetwork(ground, config);
+          opened.push(network, movement);
           return await MobileNodeService.open({ config, keys, ground, home, network, movement });
         } catch (error) {
-          network.close();
+          for (const one of opened.reverse()) one.close();
           throw error;
         }
       },
     },
   ];
+}
+
+async function openNetwork(
+  ground: ServiceGround,
+  { mobileNode: { homeAgent } }: MobileNodeConfig,
+): Promise<Pick<MobileNodeParts, "network" | "movement">> {
+  const onError = (error: unknown): void => ground.log.warn({ event: "network.unread", reason: String(error) });
+  const network = await NetworkWatcher.open({ openTransport, setTimer, onError, destinations: homeAgent });
+  try {
+    return { network, movement: await openMovement(ground, network, homeAgent) };
+  } catch (error) {
+    network.close();
+    throw error;
+  }
 }

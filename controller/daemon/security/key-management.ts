@@ -10,8 +10,10 @@ import { isAgreement, MOBIKE_EVENTS, MobikeTable } from "../../ike/mobike.js";
 import type { NegotiationFailure } from "../../ike/negotiation-log.js";
 import { ChildRenewal } from "../../ike/renewal.js";
 import { connectUnixStream } from "../../io/unix/stream.js";
+import type { OpenTransport } from "../../kernel/netlink-kernel.js";
 import { SecurityWatch } from "../../kernel/xfrm/security-watch.js";
 import type { Logger } from "../../log.js";
+import type { SetTimer } from "../../netlink/transport.js";
 import type { KernelObject } from "../../plan/objects/objects.js";
 import type { Purpose, RequestIds } from "../../plan/security/request-ids.js";
 import { isSending } from "../../plan/security/succession.js";
@@ -19,6 +21,7 @@ import type { Associations } from "../../plan/site.js";
 import type { ProtocolEvent } from "../../protocol/mip6/inputs.js";
 import type { Counters } from "../../store/events.js";
 import { ViciClient } from "../../vici/client.js";
+import type { ViciTransport } from "../../vici/transport.js";
 import { clock } from "../clock.js";
 import { openTransport, setTimer } from "../kernel.js";
 import { monotonicNow } from "../machine-loop.js";
@@ -58,6 +61,16 @@ export interface KeyManagementSite {
   readonly movement: "migrate" | "mobike";
 }
 
+/** Where kernel and IKE daemon are found; a fake of each will do. */
+export interface KeyManagementPorts {
+  readonly openTransport: OpenTransport;
+  readonly setTimer: SetTimer;
+  /** To charon's VICI socket. */
+  readonly connect: (path: string) => Promise<ViciTransport>;
+}
+
+const THIS_MACHINE: KeyManagementPorts = { openTransport, setTimer, connect: connectUnixStream };
+
 export class KeyManagement {
   readonly watch: SecurityWatch;
   readonly daemon: IkeDaemonPort;
@@ -71,13 +84,25 @@ export class KeyManagement {
   #cancelTimer: () => void = () => undefined;
 
   /** Knows the associations that are there already. The IKE daemon need not be there yet. */
-  static async open(site: KeyManagementSite, listener: KeyManagementListener, log: Logger): Promise<KeyManagement> {
+  static async open(
+    site: KeyManagementSite,
+    listener: KeyManagementListener,
+    log: Logger,
+    ports = THIS_MACHINE,
+  ): Promise<KeyManagement> {
     const onError = (error: unknown): void => log.warn({ event: "security.unread", reason: String(error) });
+    const { openTransport, setTimer } = ports;
     const watch = await SecurityWatch.open({ openTransport, setTimer, onError });
-    return new KeyManagement(site, listener, watch, log);
+    return new KeyManagement(site, listener, watch, log, ports);
   }
 
-  private constructor(site: KeyManagementSite, listener: KeyManagementListener, watch: SecurityWatch, log: Logger) {
+  private constructor(
+    site: KeyManagementSite,
+    listener: KeyManagementListener,
+    watch: SecurityWatch,
+    log: Logger,
+    { setTimer, connect }: KeyManagementPorts,
+  ) {
     this.#listener = listener;
     this.#ids = site.ids;
     this.watch = watch;
@@ -92,7 +117,7 @@ export class KeyManagement {
       report: (failure, leftOut) => listener.onFailure(failure, leftOut),
     });
     this.#client = new ViciClient({
-      connect: () => connectUnixStream(site.viciSocket),
+      connect: () => connect(site.viciSocket),
       setTimer,
       listener: {
         onUp: async () => {

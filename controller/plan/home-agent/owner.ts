@@ -73,16 +73,26 @@ function byRequestId(reqid: number, { ids }: NodeDirectory): ObjectOwner | undef
   return { kind: isTunnel ? "binding" : "subscriber", homeAddress };
 }
 
-function stateOwner(state: XfrmState, nodes: NodeDirectory): ObjectOwner | undefined {
-  return byRequestId(state.reqid, nodes);
+/** What Mobile IPv6 itself adds to packets is a binding's, and bears a request id that all nodes share. */
+function stateOwner(
+  { transform, source, destination, reqid }: XfrmState,
+  nodes: NodeDirectory,
+): ObjectOwner | undefined {
+  if (transform.type === "esp") return byRequestId(reqid, nodes);
+  return binding(firstNode([source, destination], nodes));
 }
 
-/** Those without templates (bypass, block) are all of a binding. */
+/** Those without templates (bypass, block) are all of a binding; one that asks for a binding's option is there before any binding. */
 function policyOwner({ templates = [], selector }: XfrmPolicy, nodes: NodeDirectory): ObjectOwner | undefined {
   for (const { reqid } of templates) {
     const found = byRequestId(reqid, nodes);
     if (found !== undefined) return found;
   }
-  const ends = [selector.source, selector.destination].filter(isHost);
-  return binding(ends.map(({ address }) => nodes.nodeAt(address)).find((node) => node !== undefined));
+  const ends = [selector.source, selector.destination].filter(isHost).map(({ address }) => address);
+  const node = firstNode(ends, nodes);
+  return templates.length > 0 ? subscriber(node) : binding(node);
+}
+
+function firstNode(addresses: readonly IpAddress[], { nodeAt }: NodeDirectory): Ipv6Address | undefined {
+  return addresses.map((address) => nodeAt(address)).find((node) => node !== undefined);
 }

@@ -2,75 +2,33 @@
 import fc from "fast-check";
 import t from "tap";
 import { toHex } from "../../../../controller/base/bytes.js";
-import { type IpAddress, ipToBytes, ipv4, ipv6 } from "../../../../controller/base/ip.js";
-import { Secret } from "../../../../controller/base/secret.js";
+import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import type { KernelNames, NetlinkMessage } from "../../../../controller/kernel/codec.js";
 import * as n from "../../../../controller/kernel/notification-constants.js";
 import * as c from "../../../../controller/kernel/xfrm/constants.js";
 import { StructView, XFRM_STRUCTS } from "../../../../controller/kernel/xfrm/layout.js";
 import { xfrmPolicyCodec } from "../../../../controller/kernel/xfrm/policy.js";
 import { type SecurityChange, SecurityWatch } from "../../../../controller/kernel/xfrm/security-watch.js";
-import { xfrmStateCodec } from "../../../../controller/kernel/xfrm/state.js";
 import { AttributeWriter } from "../../../../controller/netlink/attribute.js";
 import { NLM_F_DUMP } from "../../../../controller/netlink/constants.js";
 import { EPERM } from "../../../../controller/netlink/errno.js";
 import { KernelError } from "../../../../controller/netlink/errors.js";
 import { OWNERSHIP } from "../../../../controller/plan/objects/objects.js";
 import type { XfrmPolicy, XfrmState, XfrmTemplate } from "../../../../controller/plan/objects/security.js";
-import { NEGOTIATED, ORIGINAL_MARK, SENDING_MARK } from "../../../../controller/plan/security/marks.js";
+import { NEGOTIATED, SENDING_MARK } from "../../../../controller/plan/security/marks.js";
+import { gone, KEY, mapping, original, there } from "../../../lib/negotiated-states.js";
 import { type Answer, FakeNetlink, FakeTimers } from "../../../lib/netlink-fake.js";
 
 const NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => undefined };
-const {
-  xfrm_usersa_info: INFO,
-  xfrm_usersa_id: ID,
-  xfrm_id,
-  xfrm_user_acquire: ACQUIRE,
-  xfrm_user_expire: EXPIRE,
-  xfrm_user_mapping: MAPPING,
-} = XFRM_STRUCTS;
+const { xfrm_usersa_info: INFO, xfrm_id, xfrm_user_acquire: ACQUIRE, xfrm_user_expire: EXPIRE } = XFRM_STRUCTS;
 const [HOME_AGENT, NODE] = [ipv6("2001:db8:1::1"), ipv6("2001:db8:a::11")];
-const KEY = "0102030405060708090a0b0c0d0e0f1011121314";
 const REQID = NEGOTIATED.reqidBase + 19;
 const OURS = OWNERSHIP.reqidBase + 19;
 
-const original = (spi: number, changes: Partial<XfrmState> = {}): XfrmState => ({
-  kind: "xfrm-state",
-  source: NODE,
-  destination: HOME_AGENT,
-  reqid: REQID,
-  transform: {
-    type: "esp",
-    spi,
-    mode: "tunnel",
-    aead: {
-      algorithm: "rfc4106(gcm(aes))",
-      key: new Secret(Uint8Array.from(Buffer.from(KEY, "hex"))),
-      icvLength: 16,
-    },
-    replayWindow: 32,
-    mark: ORIGINAL_MARK,
-  },
-  ...changes,
-});
 const ours = (spi: number): XfrmState => {
   const { transform } = original(spi);
   return original(spi, { reqid: OURS, transform: { ...transform, mark: SENDING_MARK } as XfrmState["transform"] });
 };
-
-const there = (state: XfrmState): NetlinkMessage => ({
-  type: c.XFRM_MSG_NEWSA,
-  flags: 0,
-  body: xfrmStateCodec.create(state, NAMES)[0]?.body ?? new Uint8Array(0),
-});
-
-function gone(state: XfrmState): NetlinkMessage {
-  const { body } = there(state);
-  const id = xfrmStateCodec.remove(state, NAMES)[0]?.body.subarray(0, ID.size) ?? new Uint8Array(0);
-  const attributes = body.subarray(INFO.size);
-  const writer = new AttributeWriter().raw(id).bytes(c.XFRMA_SA, body.subarray(0, INFO.size)).raw(attributes);
-  return { type: c.XFRM_MSG_DELSA, flags: 0, body: writer.finish() };
-}
 
 function expired(state: XfrmState, hard: boolean): NetlinkMessage {
   const view = new StructView(new Uint8Array(EXPIRE.size));
@@ -107,15 +65,6 @@ function acquire(protocol: number, templates: readonly Partial<XfrmTemplate>[]):
     flags: 0,
     body: new AttributeWriter().raw(view.bytes).raw(attributes).finish(),
   };
-}
-
-function mapping(reqid: number, address: IpAddress, port: number, family: number): NetlinkMessage {
-  const view = new StructView(new Uint8Array(MAPPING.size));
-  view.putU16(MAPPING.id + ID.family, family);
-  view.putU32(MAPPING.reqid, reqid);
-  view.bytes.set(ipToBytes(address), MAPPING.new_saddr);
-  view.putU16be(MAPPING.new_sport, port);
-  return { type: c.XFRM_MSG_MAPPING, flags: 0, body: view.bytes };
 }
 
 async function setup(...present: readonly XfrmState[]) {
