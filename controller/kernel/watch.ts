@@ -4,7 +4,7 @@
  * before each snapshot how it would send there (ways.ts), and whenever somebody else changes a rule, a table or a next hop object.
  */
 import { readAttributes } from "../netlink/attribute.js";
-import { EINVAL, ENOENT } from "../netlink/errno.js";
+import { EINVAL, ENOENT, EOPNOTSUPP } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import { type NetlinkMessage, splitMessages } from "../netlink/message.js";
 import {
@@ -35,13 +35,21 @@ import type { OpenTransport } from "./netlink-kernel.js";
 import { decodeRouteHeader, encodeAddressHeader, RULE_HEADER_LENGTH } from "./route/headers.js";
 import { dumpLinks } from "./route/link.js";
 import { NetworkPicture } from "./route/network-picture.js";
+import { dumpNextHopObjects } from "./route/next-hop-objects.js";
 import { dumpRoutes } from "./route/route.js";
 import { askWays, type Destinations } from "./route/ways.js";
 
-const GROUPS = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE];
+const GROUPS = [
+  RTNLGRP_LINK,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_NEXTHOP,
+];
 
 /** What else decides on the way of a packet. */
-const ROUTING_GROUPS = [RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP];
+const ROUTING_GROUPS = [RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE];
 const ROUTE_MESSAGES: ReadonlySet<number> = new Set([RTM_NEWROUTE, RTM_DELROUTE]);
 const RULE_MESSAGES: ReadonlySet<number> = new Set([RTM_NEWRULE, RTM_DELRULE]);
 const NEXTHOP_MESSAGES: ReadonlySet<number> = new Set([RTM_NEWNEXTHOP, RTM_DELNEXTHOP]);
@@ -98,8 +106,6 @@ export class NetworkWatcher {
         read: (doubtful) => this.#read(doubtful ? "everything" : this.#wanted),
         take: (message) => {
           if (this.#picture.apply(message) === "routes") this.#follower.refresh();
-          // What of the routes changes with a next hop object is told in full by a kernel with nexthop_compat_mode alone.
-          if (NEXTHOP_MESSAGES.has(message.type)) this.#follower.refresh();
           if (isReroute(message)) this.#rerouted = true;
         },
         onFresh: () => this.#publishSoon(),
@@ -150,6 +156,7 @@ export class NetworkWatcher {
       for (const request of [dumpLinks(), addresses])
         for (const message of await this.#session.dump(request)) messages.push(message);
     }
+    for (const message of await this.#nextHopObjects()) messages.push(message);
     for (const family of [4, 6] as const) for (const message of await this.#routesOf(family)) messages.push(message);
     return () => {
       if (what === "everything") this.#picture.clear();
@@ -157,6 +164,15 @@ export class NetworkWatcher {
       for (const message of messages) this.#picture.apply(message);
       this.#wanted = "routes";
     };
+  }
+
+  async #nextHopObjects(): ReturnType<NetlinkSession["dump"]> {
+    try {
+      return await this.#session.dump(dumpNextHopObjects());
+    } catch (error) {
+      if (error instanceof KernelError && (error.errno === EOPNOTSUPP || error.errno === EINVAL)) return []; // it has none
+      throw error;
+    }
   }
 
   async #routesOf(family: 4 | 6): ReturnType<NetlinkSession["dump"]> {
@@ -196,7 +212,7 @@ export class NetworkWatcher {
 
   async #complete(view: NetworkView): Promise<NetworkView> {
     if (this.#destinations === undefined) return view;
-    return { ...view, ways: await askWays(this.#session, view, this.#destinations) };
+    return { ...view, ways: await askWays(this.#session, view, this.#destinations, this.#picture) };
   }
 
   #tell(view: NetworkView): void {

@@ -1,6 +1,6 @@
 /**
  * Numbers of rtnetlink, its link kinds and generic netlink fou, by their C names. test/uapi checks each against the system's headers.
- * Sources: linux/rtnetlink.h, if_link.h, if_addr.h, if_tunnel.h, ip6_tunnel.h, neighbour.h, fib_rules.h, lwtunnel.h, fou.h.
+ * Sources: linux/rtnetlink.h, if_link.h, if_addr.h, if_tunnel.h, ip6_tunnel.h, neighbour.h, fib_rules.h, lwtunnel.h, fou.h, nexthop.h.
  */
 
 export const AF_UNSPEC = 0;
@@ -25,6 +25,7 @@ export const RTM_DELRULE = 33;
 export const RTM_GETRULE = 34;
 export const RTM_NEWNEXTHOP = 104;
 export const RTM_DELNEXTHOP = 105;
+export const RTM_GETNEXTHOP = 106;
 
 export const RTM_NEWNETCONF = 80;
 export const RTM_DELNETCONF = 81;
@@ -73,6 +74,12 @@ export const RTA_VIA = 18;
 export const RTA_PREF = 20;
 export const RTA_ENCAP_TYPE = 21;
 export const RTA_ENCAP = 22;
+export const RTA_NH_ID = 30;
+
+export const NHA_ID = 1;
+export const NHA_GROUP = 2;
+export const NHA_OIF = 5;
+export const NHA_GATEWAY = 6;
 
 export const RTAX_LOCK = 1;
 export const RTAX_MTU = 2;

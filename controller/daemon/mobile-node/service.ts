@@ -290,6 +290,7 @@ export class MobileNodeService implements Service {
         return this.#ikeKeys?.secure(effect.careOf);
       case "key-management":
         return this.#ikeKeys?.accepted(effect.careOf, effect.moved);
+      case "answered":
       case "unanswered":
         return this.#movement.give(effect);
       case "stopped":

@@ -1,6 +1,6 @@
 /**
  * The fixed headers of rtnetlink messages, in native byte order, as the first octets of a body; attributes follow.
- * Sources: linux/rtnetlink.h (ifinfomsg, rtmsg), if_addr.h (ifaddrmsg), neighbour.h (ndmsg), fib_rules.h (fib_rule_hdr).
+ * Sources: linux/rtnetlink.h (ifinfomsg, rtmsg), if_addr.h (ifaddrmsg), neighbour.h (ndmsg), fib_rules.h (fib_rule_hdr), nexthop.h (nhmsg).
  */
 import { DecodeError } from "../../base/errors.js";
 import type { Family } from "../../base/ip.js";
@@ -161,6 +161,9 @@ export function decodeRuleHeader(body: Uint8Array): RuleHeader {
     flags: view.getUint32(8, LITTLE),
   };
 }
+
+/** struct nhmsg: of next hop objects; nothing in it is of interest. */
+export const NEXT_HOP_HEADER_LENGTH = 8;
 
 /** struct ndmsg. */
 export interface NeighbourHeader {

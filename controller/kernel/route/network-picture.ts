@@ -2,7 +2,7 @@
  * Links, addresses and main-table routes of the machine, whoever made them, built up from dump replies and announcements. Applying old
  * announcements to a newer dump does no harm: they come in order, so the last word about each entry stands. No sockets here.
  */
-import { type Family, IPV4_ANY, IPV6_ANY, type IpAddress } from "../../base/ip.js";
+import { type Family, IPV4_ANY, IPV6_ANY } from "../../base/ip.js";
 import { type AttributeMap, LITTLE, readAttributes } from "../../netlink/attribute.js";
 import { NLM_F_REPLACE } from "../../netlink/constants.js";
 import type { NetlinkMessage } from "../../netlink/message.js";
@@ -19,6 +19,7 @@ import {
   ROUTE_HEADER_LENGTH,
   type RouteHeader,
 } from "./headers.js";
+import { type NextHop, NextHopObjects } from "./next-hop-objects.js";
 import { gatewayOfOtherFamily } from "./route.js";
 import { tunnelEnds } from "./tunnel-ends.js";
 
@@ -26,10 +27,6 @@ import { tunnelEnds } from "./tunnel-ends.js";
 export type Doubt = "routes" | undefined;
 
 type Indexed<T> = Omit<T, "device"> & { readonly index: number };
-interface NextHop {
-  readonly index: number;
-  readonly via?: IpAddress;
-}
 
 const SCOPES: ReadonlyMap<number, NetworkAddress["scope"]> = new Map([
   [rt.RT_SCOPE_UNIVERSE, "global"],
@@ -42,15 +39,18 @@ export class NetworkPicture {
   readonly #links = new Map<number, NetworkLink>();
   readonly #addresses = new Map<string, Indexed<NetworkAddress>>();
   readonly #routes = new Map<string, Indexed<NetworkRoute>>();
+  readonly #nextHopObjects = new NextHopObjects();
 
   clear(): void {
     this.#links.clear();
     this.#addresses.clear();
-    this.#routes.clear();
+    this.clearRoutes();
   }
 
+  /** And next hop objects, which are read before them. */
   clearRoutes(): void {
     this.#routes.clear();
+    this.#nextHopObjects.clear();
   }
 
   apply(message: NetlinkMessage): Doubt {
@@ -65,7 +65,8 @@ export class NetworkPicture {
       case rt.RTM_DELROUTE:
         return this.#applyRoute(message);
       default:
-        return undefined;
+        // Of the routes that name it nothing is said.
+        return this.#nextHopObjects.apply(message) ? "routes" : undefined;
     }
   }
 
@@ -83,6 +84,19 @@ export class NetworkPicture {
       addresses: [...this.#addresses.values()].flatMap(named),
       routes: [...this.#routes.values()].flatMap(named),
     };
+  }
+
+  /** The next hops in a route message, whatever table it is of; those that the kernel holds for dead left out. */
+  hopsOf(message: NetlinkMessage): readonly (NextHop & Pick<NetworkRoute, "destination" | "metric">)[] {
+    const header = decodeRouteHeader(message.body);
+    if (header.type !== rt.RTN_UNICAST) return [];
+    const attributes = readAttributes(message.body.subarray(ROUTE_HEADER_LENGTH), ROUTE_HEADER_LENGTH);
+    const family = familyOfNumber(header.family);
+    if (family === undefined) return [];
+    const metric = attributes.get(rt.RTA_PRIORITY)?.u32() ?? 0;
+    const address = attributes.get(rt.RTA_DST)?.address() ?? (family === 4 ? IPV4_ANY : IPV6_ANY);
+    const destination = { address, length: header.destinationLength };
+    return nextHops(header, attributes, this.#nextHopObjects).map((one) => ({ ...one, destination, metric }));
   }
 
   #applyLink(message: NetlinkMessage): Doubt {
@@ -149,7 +163,9 @@ export class NetworkPicture {
     if (table !== rt.RT_TABLE_MAIN) return undefined;
     // Which of several routes to the same destination was replaced, and whether all next hops are in one message, is not said.
     if ((message.flags & NLM_F_REPLACE) !== 0) return "routes";
-    const routes = nextHops(header, attributes).map((hop) => decodeRoute(family, table, header, attributes, hop));
+    const routes = nextHops(header, attributes, this.#nextHopObjects).map((hop) =>
+      decodeRoute(family, table, header, attributes, hop),
+    );
     for (const route of routes) {
       const key = `${route.destination.address}/${route.destination.length} ${route.metric} ${header.tos} ${route.index} ${route.via ?? ""}`;
       if (message.type === rt.RTM_DELROUTE) this.#routes.delete(key);
@@ -194,24 +210,14 @@ function decodeRoute(
   };
 }
 
-/** The next hops in a route message, whatever table it is of; those that the kernel holds for dead left out. */
-export function hopsOf(message: NetlinkMessage): readonly (NextHop & Pick<NetworkRoute, "destination" | "metric">)[] {
-  const header = decodeRouteHeader(message.body);
-  if (header.type !== rt.RTN_UNICAST) return [];
-  const attributes = readAttributes(message.body.subarray(ROUTE_HEADER_LENGTH), ROUTE_HEADER_LENGTH);
-  const family = familyOfNumber(header.family);
-  if (family === undefined) return [];
-  const metric = attributes.get(rt.RTA_PRIORITY)?.u32() ?? 0;
-  const address = attributes.get(rt.RTA_DST)?.address() ?? (family === 4 ? IPV4_ANY : IPV6_ANY);
-  const destination = { address, length: header.destinationLength };
-  return nextHops(header, attributes).map((one) => ({ ...one, destination, metric }));
-}
-
-function nextHops(header: RouteHeader, attributes: AttributeMap): NextHop[] {
+function nextHops(header: RouteHeader, attributes: AttributeMap, objects: NextHopObjects): readonly NextHop[] {
+  if ((header.flags & rt.RTNH_F_DEAD) !== 0) return [];
   const several = attributes.get(rt.RTA_MULTIPATH)?.payload;
   if (several !== undefined) return readNextHops(several);
   const index = attributes.get(rt.RTA_OIF)?.u32();
-  return index === undefined || (header.flags & rt.RTNH_F_DEAD) !== 0 ? [] : [hop(index, attributes)];
+  if (index !== undefined) return [hop(index, attributes)];
+  const id = attributes.get(rt.RTA_NH_ID)?.u32();
+  return id === undefined ? [] : objects.hopsOf(id);
 }
 
 /** struct rtnexthop, 8 octets: length, flags, weight, interface; then attributes. */

@@ -19,7 +19,7 @@ import type { NetlinkSession } from "../../netlink/session.js";
 import { ASKING_MARK } from "../../plan/site.js";
 import type { NetworkView, NetworkWay } from "../../protocol/movement/network-view.js";
 import { encodeRouteHeader, familyNumber } from "./headers.js";
-import { hopsOf } from "./network-picture.js";
+import type { NetworkPicture } from "./network-picture.js";
 
 export interface Destinations {
   readonly ipv6: IpAddress;
@@ -33,11 +33,12 @@ interface Question {
   readonly target: IpAddress;
 }
 
-/** Never rejects: what cannot be asked has no way. */
+/** Never rejects: what cannot be asked has no way. `picture`: what the answers may refer to. */
 export async function askWays(
   session: NetlinkSession,
   view: NetworkView,
   destinations: Destinations,
+  picture: Pick<NetworkPicture, "hopsOf">,
 ): Promise<readonly NetworkWay[]> {
   const questions = questionsOf(view, destinations);
   const outcomes = await session.execute(questions.map(request));
@@ -45,7 +46,7 @@ export async function askWays(
     const replies = outcomes[i]?.error === undefined ? (outcomes[i]?.replies ?? []) : [];
     return replies
       .filter(({ type }) => type === RTM_NEWROUTE)
-      .flatMap(hopsOf)
+      .flatMap((reply) => picture.hopsOf(reply))
       .filter((hop) => hop.index === index)
       .map(
         ({ via, destination, metric }): NetworkWay => ({

@@ -1,7 +1,8 @@
 /**
  * Where a mobile node attaches: the home link, or a care-of address, chosen from a view of the network. One order for all candidates:
  * home before an IPv6 care-of address before an IPv4 one (RFC 5555 §4.4.1), links in the operator's order or by route metric, and the
- * present attachment among equals. A deprecated address is a last resort: a present one makes the node move while it still works.
+ * present attachment among equals. A deprecated address, or one whose network is unproven, is a
+ * last resort: a present one makes the node move while it still works.
  *
  * Must not know: bindings, messages, time.
  */
@@ -146,7 +147,9 @@ function homeEvidence(view: NetworkView, site: MobileNodeSite, device: string): 
   const within = (address: IpAddress, length: number): boolean =>
     familyOf(address) === 6 &&
     site.homePrefixes.some((prefix) => length >= prefix.length && prefixContains(prefix, address));
-  const addresses = view.addresses.filter((one) => one.device === device && !one.ours && within(one.address, 128));
+  const addresses = view.addresses.filter(
+    (one) => one.device === device && !one.ours && one.unproven !== true && within(one.address, 128),
+  );
   if (addresses.length > 0) return addresses.every((one) => one.deprecated) ? "deprecated" : "present";
   const onLink = view.routes.some(
     ({ ours, via, destination, ...route }) =>

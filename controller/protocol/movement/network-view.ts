@@ -37,6 +37,8 @@ export interface NetworkAddress {
   /** A privacy address (RFC 8981). */
   readonly temporary: boolean;
   readonly ours: boolean;
+  /** Its network may be another one with the same numbers: then nothing is reached from there, and it says nothing about home. */
+  readonly unproven?: true;
   /** Without an end of its lifetime: set by hand, or by a manager that takes it away itself. */
   readonly permanent?: true;
   /** When it was last set or its lifetime renewed, in hundredths of a second on the kernel's own clock. */

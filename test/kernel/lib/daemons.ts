@@ -19,13 +19,16 @@ import type { Background, ExitStatus } from "./process.js";
 import { waitFor } from "./wait.js";
 
 /** Compiled beside us. */
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "controller", "main.js");
+const CONTROLLER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "controller");
+const MAIN = join(CONTROLLER, "main.js");
+const DSMIPCTL = join(CONTROLLER, "control", "cli.js");
 /** A start reads the kernel's whole state and makes some forty objects. */
 const START = 20_000;
 
 export interface StartOptions {
   /** Milliseconds, of this one process's clock. Default 0. */
   readonly clockBehind?: number;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** A module that sets the clock of the process back. */
@@ -65,12 +68,21 @@ export class Daemon {
   }
 
   /** Resolves when it answers. */
-  async start({ clockBehind = 0 }: StartOptions = {}): Promise<void> {
+  async start({ clockBehind = 0, environment: more = {} }: StartOptions = {}): Promise<void> {
     const { label, path } = this.namespace;
     const command = [process.execPath, MAIN, "run", "--config", this.configPath, "--netns", path];
     const environment = clockBehind === 0 ? {} : { NODE_OPTIONS: `--import=${slowClock(clockBehind)}` };
-    this.#process = this.namespace.spawn(command, { name: `${label}-dsmipd`, environment });
+    this.#process = this.namespace.spawn(command, {
+      name: `${label}-dsmipd`,
+      environment: { ...environment, ...more },
+    });
     await this.#process.waitForLog(/daemon\.ready/, START);
+  }
+
+  /** `dsmipctl` with these words, as a person or a script would run it beside the daemon. */
+  dsmipctl(...words: readonly string[]): Background {
+    const command = [process.execPath, DSMIPCTL, "--socket", this.socketPath, ...words];
+    return this.namespace.spawn(command, { name: `${this.namespace.label}-dsmipctl-${words.join("-")}` });
   }
 
   async status(): Promise<StatusDocument> {

@@ -3,7 +3,8 @@
  * them away. One cable of the mobile node, which the switch connects to another network, with or without a loss of the carrier:
  *
  *     ha ──wan── core ── bridges "one", "two" ─┐
- *      └──────── bridge "home" ────────────────┴── switch ── mn eth0
+ *      └──────── bridge "home" ────────────────┼── switch ── mn eth0
+ *                bridge "nowhere" ─────────────┘
  */
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
@@ -15,6 +16,7 @@ import type { Capture, Frame } from "./capture.js";
 import { Daemon } from "./daemons.js";
 import { ethernetOf, icmpOf, ipLayersOf } from "./frames.js";
 import type { Background } from "./process.js";
+import { scaled } from "./surroundings.js";
 import { type Node, Topology } from "./topology.js";
 import { waitFor } from "./wait.js";
 
@@ -27,6 +29,10 @@ export const NETWORKS = {
   two: { prefix: "2001:db8:b:", ipv4: "203.0.115" },
 } as const;
 export type NetworkName = keyof typeof NETWORKS;
+/** Of the node's second cable, which stays in network "two". */
+export const SPARE = "203.0.115.77";
+/** Seconds to the update beyond the network's own configuration: one on hardware, and as much more as this machine is slower. */
+export const SOON = scaled(1000) / 1000;
 
 const ROUTER_ADVERTISEMENT = 134;
 const NEIGHBOUR_SOLICITATION = 135;
@@ -44,6 +50,10 @@ esac
 export interface RoamingOptions {
   /** Default: IPv6 by SLAAC. */
   readonly ipv4Only?: boolean;
+  /** A second cable `eth1` to network "two", with an IPv4 address by hand. */
+  readonly spare?: boolean;
+  /** Further keys of the configuration's mobileNode section. */
+  readonly mobileNode?: Readonly<Record<string, unknown>>;
 }
 
 export class Roaming {
@@ -69,7 +79,7 @@ export class Roaming {
     return roaming;
   }
 
-  private constructor(t: TestContext, at: NetworkName, { ipv4Only = false }: RoamingOptions) {
+  private constructor(t: TestContext, at: NetworkName, options: RoamingOptions) {
     this.net = new Topology(t);
     const { net } = this;
     this.ha = net.node("ha", { forwarding: true });
@@ -92,10 +102,16 @@ export class Roaming {
     }
     net.link(mn.port("eth0"), this.switch.port("mn"));
     this.switch.also(`link set mn master ${at}`);
+    this.#bridge("nowhere");
+    if (options.spare === true) {
+      net.link(mn.port("eth1", `${SPARE}/24`), this.switch.port("mn-spare"));
+      this.switch.also("link set mn-spare master two");
+      mn.also("route add default via 203.0.115.1 dev eth1 metric 2000");
+    }
     ha.route("default via 203.0.113.254").route("::/0 via 2001:db8:f::fe");
     core.route("2001:db8:1::/64 via 2001:db8:f::1").route("198.51.100.0/24 via 203.0.113.1");
     net.build();
-    if (ipv4Only) mn.sysctl({ "net.ipv6.conf.eth0.disable_ipv6": 1 });
+    if (options.ipv4Only === true) mn.sysctl({ "net.ipv6.conf.eth0.disable_ipv6": 1 });
     const keyFile = join(net.scratch, "keys.yaml");
     const key = (spi: number) => ({ spi, key: randomBytes(20).toString("hex") });
     const keys = [{ homeAddress: HOME_ADDRESS, update: key(4096), acknowledgement: key(4097) }];
@@ -113,7 +129,7 @@ export class Roaming {
     });
     this.mobile = new Daemon(mn, files, {
       role: "mobile-node",
-      mobileNode: { homeAddress: HOME_ADDRESS, homePrefixes, homeAgent: HOME_AGENT },
+      mobileNode: { homeAddress: HOME_ADDRESS, homePrefixes, homeAgent: HOME_AGENT, ...options.mobileNode },
     });
   }
 
@@ -178,7 +194,7 @@ export class Roaming {
   }
 
   /** The switch connects the node's cable to another network. `carrier`: the node sees the cable drop and come back. */
-  plug(to: NetworkName, { carrier }: { readonly carrier: boolean }): number {
+  plug(to: NetworkName | "nowhere", { carrier }: { readonly carrier: boolean }): number {
     const lines = carrier
       ? ["link set mn down", `link set mn master ${to}`, "link set mn up"]
       : [`link set mn master ${to}`];
@@ -210,14 +226,12 @@ export class Roaming {
   /** The first update from an address of that network after an instant, in seconds since the epoch. */
   async update(from: NetworkName, since: number): Promise<number> {
     const { prefix, ipv4 } = NETWORKS[from];
-    const isUpdate = (frame: Frame): boolean => {
-      const [outer] = ipLayersOf(frame);
-      if (frame.at < since || outer === undefined) return false;
-      const there = outer.destination === HOME_AGENT.ipv6 || outer.destination === HOME_AGENT.ipv4;
-      const ours = outer.source.startsWith(prefix) || (ipv4 !== undefined && outer.source.startsWith(ipv4));
-      return there && ours && carriesSignalling(frame);
-    };
-    const [frame] = await this.wire.waitFor(isUpdate, { what: `binding update from ${from}`, timeout: 15_000 });
+    const ours = (source: string): boolean =>
+      source.startsWith(prefix) || (ipv4 !== undefined && source.startsWith(ipv4));
+    const [frame] = await this.wire.waitFor((one) => one.at >= since && isUpdate(one, ours), {
+      what: `binding update from ${from}`,
+      timeout: 15_000,
+    });
     return frame?.at ?? 0;
   }
 
@@ -255,6 +269,14 @@ export class Roaming {
   #bridge(name: string): void {
     this.switch.also(`link add ${name} type bridge mcast_snooping 0`, `link set ${name} up`);
   }
+}
+
+/** A binding update (under ESP, or in UDP) to the home agent from an outer source that is `ours`. */
+export function isUpdate(frame: Frame, ours: (source: string) => boolean): boolean {
+  const [outer] = ipLayersOf(frame);
+  if (outer === undefined || !ours(outer.source)) return false;
+  const there = outer.destination === HOME_AGENT.ipv6 || outer.destination === HOME_AGENT.ipv4;
+  return there && carriesSignalling(frame);
 }
 
 function carriesSignalling({ layers }: Frame): boolean {

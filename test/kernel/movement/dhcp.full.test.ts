@@ -7,11 +7,8 @@ import test from "node:test";
 import { decodeArp } from "../../../controller/wire/ip/arp.js";
 import type { Frame } from "../lib/capture.js";
 import { ethernetOf, ipLayersOf } from "../lib/frames.js";
-import { NETWORKS, Roaming } from "../lib/roaming.js";
-import { scaled } from "../lib/surroundings.js";
+import { NETWORKS, Roaming, SOON } from "../lib/roaming.js";
 import { waitFor } from "../lib/wait.js";
-
-const SOON = scaled(1800) / 1000;
 
 test("F4436-2.1-01 R5555-4.4.4-01 a cable with a DHCP address is moved: its router is asked by unicast ARP, elsewhere it is not used", async (t) => {
   const roaming = await Roaming.start(t, "one", { ipv4Only: true });

@@ -1,25 +1,54 @@
 /**
  * The cable is moved to another network while the addresses of the former one stay (SLAAC, nothing is flushed): away, between networks,
- * with and without a loss of the carrier, and home again. Real radvd; the binding update and its time are read off the wire.
+ * with and without a loss of the carrier, and home again. `dsmipctl wait` and systemd's
+ * status line say so. Real radvd; the binding update and its time are read off the wire.
  */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import test from "node:test";
-import { Roaming } from "../lib/roaming.js";
-import { scaled } from "../lib/surroundings.js";
+import type { Background } from "../lib/process.js";
+import { HOME_ADDRESS, Roaming, SOON } from "../lib/roaming.js";
+import { waitFor } from "../lib/wait.js";
 
-/** Seconds to the update beyond the network's own configuration: one, and what other work on the machine may cost. */
-const SOON = scaled(1800) / 1000;
+const supervisorPath = ({ net }: Roaming): string => join(net.scratch, "supervisor.sock");
+
+/** Writes down what the daemon tells systemd (sd_notify), a line each. */
+function listenAsSupervisor(roaming: Roaming): Background {
+  const program = [
+    "import socket, sys",
+    "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)",
+    "s.bind(sys.argv[1])",
+    "print('listening', flush=True)",
+    "while True: print(s.recv(4096).decode(), flush=True)",
+  ];
+  return roaming.mn.spawn(["python3", "-c", program.join("\n"), supervisorPath(roaming)], { name: "supervisor" });
+}
 
 test("a cable that is moved with its addresses (RFC 6275 §11.5.1): the node follows, goes home and leaves again", async (t) => {
   const roaming = await Roaming.start(t, "home");
   await roaming.advertise("home", "one", "two");
   await roaming.hasAddress("home");
-  await roaming.mobile.start();
+  const { mobile } = roaming;
+  const supervisor = listenAsSupervisor(roaming);
+  await supervisor.waitForLog(/listening/);
+  const waits = mobile.dsmipctl("wait", "home");
+  await mobile.start({ environment: { NOTIFY_SOCKET: supervisorPath(roaming) } });
   await roaming.settled("home");
+  assert.deepEqual(await waits.exited, { code: 0, signal: null }, waits.log);
+  const early = mobile.dsmipctl("wait", "registered", "--timeout", "0.2");
+  assert.deepEqual(await early.exited, { code: 1, signal: null });
+  assert.match(early.log, /after 0.2 s the node is not registered but (home|unknown)/);
+  const registered = mobile.dsmipctl("wait", "registered", "--timeout", "600");
 
   // The carrier stays, and the home prefix stays configured away from home.
   await step("home → one", () => roaming.plug("one", { carrier: false }), "one");
   assert.ok(roaming.addresses("home").length > 0, "the home prefix is still configured");
+  assert.deepEqual(await registered.exited, { code: 0, signal: null }, registered.log);
+  const [address] = roaming.addresses("one");
+  const last = `STATUS=${HOME_ADDRESS} registered from ${address} on eth0, payload as packets in IPv6`;
+  await waitFor(() => supervisor.stdout.trimEnd().endsWith(last), { what: `${last} after ${supervisor.stdout}` });
+  assert.match(supervisor.stdout, /^READY=1$/m);
+  assert.match(supervisor.stdout, new RegExp(`^STATUS=${HOME_ADDRESS} at home$`, "m"));
   // With a loss of the carrier.
   await step("one → two", () => roaming.plug("two", { carrier: true }), "two");
   assert.ok(roaming.addresses("one").length > 0, "the former network's address is still configured");

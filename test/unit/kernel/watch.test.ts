@@ -5,7 +5,7 @@ import { encodeAddressHeader, encodeLinkHeader, encodeRouteHeader } from "../../
 import { NetworkWatcher } from "../../../controller/kernel/watch.js";
 import { AttributeWriter } from "../../../controller/netlink/attribute.js";
 import { NLM_F_DUMP_INTR, NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
-import { EINVAL, ENOENT, EPERM } from "../../../controller/netlink/errno.js";
+import { EINVAL, ENOENT, EOPNOTSUPP, EPERM } from "../../../controller/netlink/errno.js";
 import type { ReceivedMessage } from "../../../controller/netlink/message.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
 import { EMPTY_NETWORK, type NetworkView } from "../../../controller/protocol/movement/network-view.js";
@@ -273,6 +273,59 @@ t.test("next hops of a multipath route", async (t) => {
   );
 });
 
+t.test("a route of which the kernel tells the next hop object alone", async (t) => {
+  const object = (
+    id: number,
+    write: (writer: AttributeWriter) => AttributeWriter,
+    type = rt.RTM_NEWNEXTHOP,
+  ): Message => ({
+    type,
+    body: write(new AttributeWriter().raw(new Uint8Array(8)).u32(rt.NHA_ID, id)).finish(),
+  });
+  const hop = (id: number, index: number, via?: string): Message =>
+    object(id, (writer) => {
+      const out = writer.u32(rt.NHA_OIF, index);
+      return via === undefined ? out : out.bytes(rt.NHA_GATEWAY, fromHex(via));
+    });
+  const group = (id: number, ...members: readonly number[]): Message =>
+    object(id, (writer) => writer.bytes(rt.NHA_GROUP, fromHex(members.map((one) => `0${one}00000000000000`).join(""))));
+  const named = (id: number): Message => ({
+    type: rt.RTM_NEWROUTE,
+    body: new AttributeWriter()
+      .raw(encodeRouteHeader({ family: rt.AF_INET, type: rt.RTN_UNICAST }))
+      .u32(rt.RTA_TABLE, rt.RT_TABLE_MAIN)
+      .u32(rt.RTA_NH_ID, id)
+      .finish(),
+  });
+  const [one, two, black] = [hop(1, 2, "c6336401"), hop(2, 2), object(3, (writer) => writer)];
+  const { network, watcher, announce } = await setup([LO, WLAN, one, two, black, named(1)]);
+  const ways = (): unknown => watcher.view.routes.map(({ device, via }) => `${device} ${via ?? "on the link"}`);
+  t.strictSame(ways(), ["wlan0 198.51.100.1"]);
+  const changed = hop(1, 2, "c6336409");
+  network.state = [LO, WLAN, changed, two, black, named(1)];
+  await announce(changed);
+  await settle();
+  t.strictSame(ways(), ["wlan0 198.51.100.9"], "it has changed in place");
+  for (const [members, expected] of [
+    [group(4, 2, 1), ["wlan0 on the link", "wlan0 198.51.100.9"]],
+    [group(4, 3, 7), []],
+  ] as const) {
+    network.state = [LO, WLAN, changed, two, black, members, named(4)];
+    await announce(members);
+    await settle();
+    t.strictSame(ways(), expected);
+  }
+  network.state = [LO, WLAN];
+  await announce(object(1, (writer) => writer, rt.RTM_DELNEXTHOP));
+  await settle();
+  t.strictSame(ways(), [], "with the object goes the route, unannounced");
+  network.refuse = ({ type }) => (type === rt.RTM_GETNEXTHOP ? { errno: EOPNOTSUPP } : undefined);
+  network.state = [LO, WLAN, DEFAULT];
+  await announce(link(2, "wlan0", 0), WLAN);
+  await settle();
+  t.strictSame(ways(), ["wlan0 fe80::1"], "a kernel without such objects");
+});
+
 t.test("routes are dumped again where the kernel removes or replaces them without a word", async (t) => {
   const four = route(2, "c6336400");
   const { network, watcher, announce } = await setup([LO, WLAN, address(2, "c6336402"), four, DEFAULT]);
@@ -289,7 +342,7 @@ t.test("routes are dumped again where the kernel removes or replaces them withou
     network.dumps.length = 0;
     await announce(message);
     await new Promise(setImmediate);
-    t.strictSame(network.dumps, [rt.RTM_GETROUTE, rt.RTM_GETROUTE], why);
+    t.strictSame(network.dumps, [rt.RTM_GETNEXTHOP, rt.RTM_GETROUTE, rt.RTM_GETROUTE], why);
   }
   network.dumps.length = 0;
   await announce(WLAN, ADDRESS);

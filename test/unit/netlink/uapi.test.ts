@@ -40,6 +40,7 @@ t.test("rtnetlink, tunnel and fou numbers are those of the headers", { skip: NO_
     "linux/lwtunnel.h",
     "linux/fou.h",
     "linux/veth.h",
+    "linux/nexthop.h",
   ]);
   t.strictSame(valuesInHeaders(headers, Object.keys(rtnetlink)), { ...rtnetlink });
   t.end();

@@ -143,6 +143,7 @@ function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): M
     receptions: graceOthers(state, { kind: "away", careOf }, turn.now),
     silences: answered(state.silences, careOf, turn.now),
   };
+  turn.effects.push({ kind: "answered", device: careOf.device, address: careOf.address });
   tellAcceptance(state, next, registration, { sent, terms }, turn);
   if (state.site.negotiatesKeys === true)
     turn.effects.push({ kind: "key-management", careOf, moved: terms.keyManagementMoved });

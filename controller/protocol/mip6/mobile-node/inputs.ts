@@ -127,6 +127,13 @@ export interface KeyManagementEffect {
   readonly moved: boolean;
 }
 
+/** The home agent has accepted this care-of address: its answer came back there. */
+export interface AnsweredEffect {
+  readonly kind: "answered";
+  readonly device: string;
+  readonly address: IpAddress;
+}
+
 /** An update that left through this link has not been answered in time: is the link where it was? */
 export interface UnansweredEffect {
   readonly kind: "unanswered";
@@ -143,5 +150,6 @@ export type MobileNodeEffect =
   | JournalEffect
   | SecureEffect
   | KeyManagementEffect
+  | AnsweredEffect
   | UnansweredEffect
   | StoppedEffect;

@@ -14,7 +14,7 @@ export function believedView(view: NetworkView, links: Iterable<LinkBelief>): Ne
   const addresses = view.addresses.flatMap((one): NetworkAddress[] => {
     const doubt = overdue(beliefs.get(one.device), addressKey(one));
     if (doubt === undefined) return [one];
-    return doubt.lastResort ? [{ ...one, deprecated: true }] : [];
+    return doubt.lastResort ? [{ ...one, deprecated: true, ...(doubt.unproven && { unproven: true }) }] : [];
   });
   return {
     ...view,
@@ -42,10 +42,14 @@ function believesRoute(
   if (via !== undefined) return believesRouter(link, via);
   if (destination === undefined) return true;
   const within = (doubt: Doubt): boolean =>
-    !doubt.believed && !doubt.lastResort && prefixContains(destination, doubt.what.address);
+    !doubt.believed &&
+    (!doubt.lastResort || doubt.unproven === true) &&
+    prefixContains(destination, doubt.what.address);
   if (destination.length === hostLength(destination.address) || !link.doubts.some(within)) return true;
   // Our home address stands on the home link, or where that was a moment ago: it says nothing about the network.
-  return believed.some((one) => !one.ours && one.device === device && prefixContains(destination, one.address));
+  return believed.some(
+    (one) => !one.ours && one.unproven !== true && one.device === device && prefixContains(destination, one.address),
+  );
 }
 
 /** Whether packets may be given to this next hop. One that nobody has a word about may be used. */

@@ -31,9 +31,13 @@ export function networkAddresses(view: NetworkView, device: string): readonly Ne
 /** The carrier was lost: this may be any network now. Nothing that stood before is believed until its router has answered (RFC 4436 §2). */
 export function loseCarrier(link: LinkBelief, view: NetworkView): LinkBelief {
   const routers = link.routers.map((router) => ({ ...router, ...NEVER_ASKED, trust: "unsure" as const }));
-  // What a person has configured for good is no network's gift: there a router that was exchanged with the cable will do.
+  // What a person has configured for good is no network's gift, and nobody configures it again: a router that was exchanged may do.
   const permanent = new Set(view.addresses.filter((one) => one.permanent === true).map(addressKey));
-  const doubts = link.doubts.map((doubt) => ({ ...doubt, lenient: permanent.has(doubt.key), ...REFUSED }));
+  const doubts = link.doubts.map(({ unproven, ...doubt }) => ({
+    ...doubt,
+    lenient: permanent.has(doubt.key),
+    ...REFUSED,
+  }));
   const unsure = { ...link, routers, doubts };
   const made = claims(view, link.device).flatMap((claim) =>
     doubtAbout(unsure, claim, { lenient: permanent.has(claim.key), ...REFUSED }),
@@ -139,7 +143,7 @@ function trustConfigured(link: LinkBelief, { address, prefixLength, permanent }:
   return { ...link, routers: [...kept, ...fresh] };
 }
 
-/** The router has answered: it, and what it vouches for, is believed. */
+/** The router has answered: it, and what it vouches for, is believed. A stranger in its place makes what lets it unproven. */
 export function confirm(
   link: LinkBelief,
   found: KnownRouter,
@@ -153,14 +157,42 @@ export function confirm(
     askedAt: found.askedAt,
     trust: "sure",
   };
-  const doubts = link.doubts.filter(
-    ({ vouchers, lenient }) =>
-      !vouchers.some((one) => one.address === sure.address && (lenient || sameRouter(one, sure))),
+  const doubts = link.doubts
+    .filter(({ vouchers }) => !vouchers.some((one) => sameRouter(one, sure)))
+    .map(
+      (doubt): Doubt => (lets(doubt, sure) ? { ...doubt, lenient: false, lastResort: true, unproven: true } : doubt),
+    );
+  return { ...link, routers: [...withoutReplaced(link.routers, { found, sure, doubts }), sure], doubts };
+}
+
+/** Whether a router of this address, though another one, will do for the time being. */
+const lets = ({ lenient, vouchers }: Doubt, { address }: Pick<KnownRouter, "address">): boolean =>
+  lenient && vouchers.some((one) => one.address === address);
+
+/** Without notes of the same address that nothing depends on; a former one that still vouches for something stays, and is asked. */
+function withoutReplaced(
+  routers: readonly KnownRouter[],
+  { found, sure, doubts }: { found: KnownRouter; sure: KnownRouter; doubts: readonly Doubt[] },
+): readonly KnownRouter[] {
+  return routers.filter((router) => {
+    if (router.address !== sure.address) return true;
+    if (router === found && sameRouter(router, sure)) return false;
+    return isVoucher(doubts, router);
+  });
+}
+
+/** The home agent has answered there: whatever the network is, the address is good in it. */
+export function prove(link: LinkBelief, address: Claim["what"]["address"]): LinkBelief {
+  const doubts = link.doubts.filter(({ what }) => what.address !== address);
+  if (doubts.length === link.doubts.length) return link;
+  // A former router whose place another one has taken is asked no more.
+  const routers = link.routers.filter(
+    (router) =>
+      isTrusted(router) ||
+      isVoucher(doubts, router) ||
+      !link.routers.some((other) => other.address === router.address && isTrusted(other)),
   );
-  const others = link.routers.filter(
-    (router) => router !== found && (router.address !== sure.address || isVoucher(doubts, router)),
-  );
-  return { ...link, routers: [...others, sure], doubts };
+  return { ...link, routers, doubts };
 }
 
 /**
@@ -182,6 +214,5 @@ export function answer(
 
 /** Whether a router of this address may take the place of this one. */
 function stands({ doubts }: LinkBelief, router: KnownRouter): boolean {
-  if (router.trust === "sure") return true;
-  return doubts.some(({ lenient, vouchers }) => lenient && vouchers.some((one) => sameRouter(one, router)));
+  return router.trust === "sure" || doubts.some((doubt) => lets(doubt, router));
 }

@@ -17,7 +17,7 @@ import type { NetworkLink, NetworkView } from "../network-view.js";
 import { expire, hear } from "./advertisements.js";
 import { armed, askDue, nextAskingOf, SOLICITATIONS, soliciting } from "./asking.js";
 import { believedView } from "./believed-view.js";
-import { answer, doubtRouters, loseCarrier, networkAddresses, takeAddresses } from "./doubts.js";
+import { answer, doubtRouters, loseCarrier, networkAddresses, prove, takeAddresses } from "./doubts.js";
 import type {
   DetectionEffect,
   DetectionInput,
@@ -85,6 +85,10 @@ function apply(state: DetectionState, input: DetectionInput, now: Instant): Dete
         return input.family === 6 ? soliciting(doubted, now, 1) : doubted;
       });
     }
+    case "answered": {
+      const index = view?.links.find(({ name }) => name === input.device)?.index;
+      return index === undefined ? state : onLink(state, index, (link) => prove(link, input.address));
+    }
     case "timer":
       return state;
     default:
@@ -150,6 +154,9 @@ function tell(before: LinkBelief | undefined, link: LinkBelief, effects: Detecti
   const came = link.doubts.filter(({ key }) => !known.has(key));
   const ended = (before?.doubts ?? []).filter(({ key }) => !keys.has(key));
   const name = (doubts: typeof came): string => doubts.map(({ what }) => what.address).join(" ");
+  const unproven = link.doubts.filter((one) => one.unproven && !before?.doubts.some((other) => other === one));
+  if (unproven.length > 0)
+    effects.push({ kind: "report", event: "network.unproven", detail: { device, addresses: name(unproven) } });
   if (came.length > 0)
     effects.push({ kind: "report", event: "network.doubted", detail: { device, addresses: name(came) } });
   if (ended.length > 0)

@@ -33,6 +33,8 @@ export type DetectionInput =
       readonly address: IpAddress;
       readonly linkLayerAddress: LinkLayerAddress;
     }
+  /** The home agent has answered an update about this address: so it is good, whatever speaks against it. */
+  | { readonly kind: "answered"; readonly device: string; readonly address: IpAddress }
   /** Nobody answers a binding update that left through this link in this family. */
   | { readonly kind: "unanswered"; readonly device: string; readonly family: Family }
   /** `nextAsking` has come. */
@@ -63,7 +65,12 @@ export type DetectionEffect =
   /** For the log. */
   | { readonly kind: "report"; readonly event: DetectionEvent; readonly detail: Readonly<Record<string, string>> };
 
-export type DetectionEvent = "network.doubted" | "network.confirmed" | "network.left" | "network.without-router";
+export type DetectionEvent =
+  | "network.doubted"
+  | "network.confirmed"
+  | "network.unproven"
+  | "network.left"
+  | "network.without-router";
 
 /**
  * sure    nothing speaks against it
@@ -99,7 +106,7 @@ export interface Doubt {
   readonly what: Prefix;
   /** Empty: only an advertisement of its prefix, or new configuration, brings it back. */
   readonly vouchers: readonly Voucher[];
-  /** A router of that address will do, whatever its link-layer address: a person's own configuration, or the carrier has stayed. */
+  /** A person's own configuration: a router of that address with another link-layer address makes it `unproven`. */
   readonly lenient: boolean;
   /** Used until the answer is overdue. */
   readonly believed: boolean;
@@ -108,6 +115,11 @@ export interface Doubt {
    * enough where nothing better is there: at home the neighbours are still there when the router is not.
    */
   readonly lastResort: boolean;
+  /**
+   * Where its router was, another one of that address has answered: the router was exchanged, or this is another network with the same
+   * numbers. Counts as a last resort, and never as home, until the home agent has answered there.
+   */
+  readonly unproven?: true;
 }
 
 export interface LinkBelief {

@@ -331,18 +331,62 @@ t.test(
   },
 );
 
-t.test("set by hand: a router that was exchanged with the cable will do, but only one that answers", (t) => {
-  const port = { addresses: ["10.0.0.5/24"], via: ["10.0.0.1"] };
+/** Configured by hand, and the carrier was lost: the router of that address has another link-layer address now. */
+function elsewhere(addresses: readonly string[], gateway: string): Bench {
+  const port = { addresses, via: [gateway] };
   const bench = new Bench()
     .sees(port)
-    .knows("10.0.0.1", MAC1)
+    .knows(gateway, MAC1)
     .sees({ ...port, carrier: 3 });
   t.strictSame(bench.addresses, []);
-  t.strictSame(bench.wait(2).asked().at(-1), "10.0.0.1 everybody from 10.0.0.5");
+  return bench;
+}
+
+t.test("set by hand: the known router is asked, then everybody; nobody answers, and it is not used", (t) => {
+  const bench = elsewhere(["10.0.0.5/24"], "10.0.0.1");
+  t.strictSame(bench.wait(2).asked(), [
+    ...Array(3).fill(`10.0.0.1 ${MAC1} from 10.0.0.5`),
+    "10.0.0.1 everybody from 10.0.0.5",
+  ]);
   t.strictSame(bench.addresses, []);
   t.ok(bench.wait(100).asked().length > 2, "it is asked again now and then");
-  bench.answers("10.0.0.1", MAC2);
-  t.strictSame(bench.addresses, ["10.0.0.5/24"]);
+  t.strictSame(bench.answers("10.0.0.1", MAC1).addresses, ["10.0.0.5/24"]);
+  t.end();
+});
+
+t.test(
+  "set by hand: another router of that address makes it a last resort, until the known one or the home agent answers",
+  (t) => {
+    const unproven = (): IpAddress | undefined =>
+      believed(bench.state)?.addresses.find((one) => one.unproven === true)?.address;
+    let bench = elsewhere(["10.0.0.5/24"], "10.0.0.1").answers("10.0.0.1", MAC2);
+    t.strictSame(bench.addresses, ["10.0.0.5/24 deprecated"]);
+    t.equal(unproven(), "10.0.0.5");
+    t.strictSame(bench.gateways, ["10.0.0.1"]);
+    const told = bench.effects.filter((one) => one.kind === "report" && one.event === "network.unproven");
+    t.equal(told.length, 1);
+    bench.answers("10.0.0.1", MAC2).wait(60).answers("10.0.0.1", MAC2);
+    t.strictSame(bench.addresses, ["10.0.0.5/24 deprecated"], "and stays one, however often it answers");
+    bench.give({ kind: "answered", device: "eth0", address: ipv4("10.0.0.9") });
+    t.equal(unproven(), "10.0.0.5", "an answer to another address");
+    t.strictSame(bench.answers("10.0.0.1", MAC1).addresses, ["10.0.0.5/24"], "the known one is back");
+
+    bench = elsewhere(["10.0.0.5/24"], "10.0.0.1").answers("10.0.0.1", MAC2);
+    bench.give({ kind: "answered", device: "eth0", address: ipv4("10.0.0.5") });
+    t.strictSame(bench.addresses, ["10.0.0.5/24"]);
+    t.strictSame(bench.gateways, ["10.0.0.1"]);
+    bench.asked();
+    t.strictSame(bench.wait(60).asked(), [], "nobody asks for the former one any more");
+    bench.sees({ addresses: ["10.0.0.5/24"], via: ["10.0.0.1"], carrier: 5 });
+    t.strictSame(bench.asked(), [`10.0.0.1 ${MAC2} from 10.0.0.5`], "the next time the new one is the known one");
+    t.end();
+  },
+);
+
+t.test("an unproven home prefix says nothing about home", (t) => {
+  const bench = elsewhere(["2001:db8:a::5/64"], "fe80::1").answers("fe80::1", MAC2);
+  t.strictSame(bench.addresses, ["2001:db8:a::5/64 deprecated"]);
+  t.notOk(believed(bench.state)?.routes.some(({ destination }) => destination.address === "2001:db8:a::"));
   t.end();
 });
 
