@@ -1,10 +1,11 @@
 /** `make test`: unit tests, kernel tests in the bench, the demo as a smoke test; at the very end one line with the totals. */
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { artifactsPlace, keepArtifacts } from "../bench/artifacts.js";
 import { jobScript } from "../bench/job.js";
 import type { Machine } from "../bench/machine.js";
-import { buildDirectory, resultsDirectory } from "./files.js";
+import { bundled } from "./bundle.js";
+import { buildDirectory, repository, resultsDirectory } from "./files.js";
 import { runKernel } from "./kernel.js";
 import { printFile, saveTap, summarise } from "./report.js";
 import { count, type FileOutcome, formatTotals, judge } from "./results.js";
@@ -15,7 +16,8 @@ const DEMO_LIMIT_S = 600;
 /** The whole demo counts as one test; its own expectations decide. */
 async function runDemo(machine: Machine): Promise<FileOutcome> {
   const started = Date.now();
-  const command = [process.execPath, join(buildDirectory, "test/demo/main.js"), "--json"];
+  const compiled = relative(repository, join(buildDirectory, "test/demo/main.js"));
+  const command = [process.execPath, machine.slow > 1 ? bundled(compiled) : compiled, "--json"];
   const artifacts = artifactsPlace("demo");
   let output = "";
   const timer = setTimeout(() => machine.interrupt(), DEMO_LIMIT_S * 1000);

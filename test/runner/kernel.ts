@@ -7,6 +7,7 @@ import { artifactsPlace, keepArtifacts } from "../bench/artifacts.js";
 import { chooseKind, openMachine } from "../bench/choose.js";
 import { jobScript } from "../bench/job.js";
 import { BenchUnavailable, guestDirectory, type Machine } from "../bench/machine.js";
+import { bundleTests, inSources } from "./bundle.js";
 import { type Selection, type TestFile, testFiles } from "./files.js";
 import { printFile, saveTap, summarise } from "./report.js";
 import { type FileOutcome, type FileRun, judge } from "./results.js";
@@ -38,7 +39,7 @@ export async function runKernel(selection: Selection = {}): Promise<KernelSuite>
     };
   }
   console.log(`bench: ${machine.description}`);
-  const { outcomes, runs } = await runFiles(machine, files);
+  const { outcomes, runs } = await runFiles(machine, machine.slow > 1 ? await bundleTests(files) : files);
   if (!selection.words?.length) {
     const series = machine.kind === "vm" ? process.env["KERNEL"] || "6.1" : "";
     saveTap(`kernel-${selection.full ? "full-" : ""}${machine.kind}${series}`, runs);
@@ -57,7 +58,7 @@ async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<F
   const runs: FileRun[] = [];
   const outcomes: FileOutcome[] = [];
   const record = (run: FileRun, milliseconds: number): void => {
-    const outcome = judge(run);
+    const outcome = judge({ ...run, tap: inSources(run.tap), stderr: inSources(run.stderr) });
     runs.push(run);
     outcomes.push(outcome);
     printFile(outcome, milliseconds);

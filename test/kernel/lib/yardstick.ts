@@ -1,6 +1,6 @@
 /**
  * How fast this machine is now: a fixed piece of work by the clock on the wall, so that processors busy with something else count as
- * well. As a program it prints the load ($DSMIPD_LOAD). Measured at the start of a bench, and again when a time limit runs out.
+ * well. Measured at the start of a bench (print-load.ts, for $DSMIPD_LOAD), and again when a time limit runs out.
  */
 
 /** Rounds of the work, and how long they take on hardware that has nothing else to do. */
@@ -23,5 +23,3 @@ export function slowness(): number {
 export function load(slow: number): number {
   return Math.min(MOST, Math.max(1, slowness() / slow));
 }
-
-if (process.argv[1] === import.meta.filename) console.log(load(Number(process.env["DSMIPD_SLOW"] ?? "1")).toFixed(1));
