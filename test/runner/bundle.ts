@@ -49,12 +49,12 @@ export function bundled(compiled: string): string {
 }
 
 /** The same text in which positions in bundles are those of the sources, as a person wants to read them. */
-export function inSources(text: string): string {
+export function inSources(text: string, directory: string = bundles): string {
   const maps = new Map<string, SourceMap>();
   return text.replace(
     /(?:file:\/\/)?(\/[^\s:()']+\.js):(\d+):(\d+)/g,
     (position, path: string, line: string, column: string) => {
-      if (!path.startsWith(`${bundles}/`)) return position;
+      if (!path.startsWith(`${directory}/`)) return position;
       const map = maps.get(path) ?? new SourceMap(JSON.parse(readFileSync(`${path}.map`, "utf8")));
       maps.set(path, map);
       const found = map.findEntry(Number(line) - 1, Number(column) - 1);
