@@ -1,8 +1,11 @@
 #!/usr/bin/env node
 /** dsmipd: argv to daemon. Exit codes: 0 stopped as asked, 1 an error told in one sentence, 2 wrong usage. */
+import { networkInterfaces } from "node:os";
 import { Command } from "commander";
-import { MobilityError } from "./base/errors.js";
+import { ConfigError, MobilityError } from "./base/errors.js";
+import { type IpAddress, parseIp } from "./base/ip.js";
 import { type LoadedConfig, loadConfig } from "./config/config.js";
+import { radvdSection } from "./config/radvd.js";
 import { type Daemon, startDaemon } from "./daemon/daemon.js";
 import { enterNamespace, isSyscallError } from "./io/native.js";
 import { makeLogger } from "./log.js";
@@ -87,5 +90,22 @@ program
     const { config } = loadConfig(options.config);
     process.stdout.write(`${options.config}: fine, ${config.role}\n`);
   });
+
+program
+  .command("radvd")
+  .description(
+    "print the section of radvd.conf by which the home link and other home agents learn of this one (RFC 6275 §7)",
+  )
+  .requiredOption("-c, --config <file>", "configuration file (YAML) of a home agent")
+  .action((options: { config: string }) => {
+    const { config } = loadConfig(options.config);
+    if (config.role !== "home-agent")
+      throw new ConfigError(`${options.config}: role is ${config.role}; only a home agent advertises itself`);
+    process.stdout.write(radvdSection(config, options.config, addressesOf));
+  });
+
+function addressesOf(device: string): readonly IpAddress[] {
+  return (networkInterfaces()[device] ?? []).flatMap(({ address }) => parseIp(address) ?? []);
+}
 
 program.parseAsync().catch(fail);

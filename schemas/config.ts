@@ -85,6 +85,31 @@ export const subscriber = z.strictObject({
   ...subscriberIdentity,
 });
 
+const discovery = z
+  .strictObject({
+    addressDiscovery: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Answer home agent address discovery requests to the anycast address of each IPv6 home prefix (RFC 6275 §10.5).",
+      ),
+    preference: z
+      .int()
+      .min(0)
+      .max(65535)
+      .default(0)
+      .describe("Among the home agents of the home link; higher is better (RFC 6275 §7.4)."),
+    lifetimeSeconds: z
+      .int()
+      .min(1)
+      .max(65535)
+      .default(1800)
+      .describe("How long others count with this home agent after an advertisement of it (dsmipd radvd)."),
+    mobileRouters: z.boolean().default(false).describe("Tell that mobile routers are served here (R, RFC 3963 §7)."),
+  })
+  .prefault({})
+  .describe("How mobile nodes find this home agent and the others of the home link.");
+
 export const homeAgentConfig = z.strictObject({
   role: z.literal("home-agent"),
   ...common,
@@ -138,6 +163,7 @@ export const homeAgentConfig = z.strictObject({
         "Answer to binding updates while the state directory can't be written: status 130 (insufficient resources), or none. Never a success.",
       ),
     forceUdp: z.enum(["grant", "refuse"]).default("grant").describe("Answer to the F flag: UDP, or status 144."),
+    discovery,
     duplicateAddressDetection: z
       .boolean()
       .default(true)

@@ -43,6 +43,7 @@ export const FIREWALL_WORDS: Readonly<Record<string, string>> = {
   "no-port": "no NAT port is known to send to",
   "signalling-port": "sent to the process's own UDP port from outside",
   "unknown-signalling": "signalling that names no subscriber, or none of its keys",
+  "metered-discovery": "home agent address discovery requests beyond what is answered",
   metered: "more signalling than a genuine node sends",
 };
 

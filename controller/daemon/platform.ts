@@ -217,6 +217,7 @@ export class Platform {
       send: (effect) => this.send(effect),
       notify: (effect) => this.notify(effect),
       note: (event) => this.note(event),
+      count: (direction, type) => void this[direction].add(type),
       drop: (reason, detail) => this.drop(reason, detail),
       flush: () => this.flush(),
     };

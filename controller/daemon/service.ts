@@ -97,6 +97,8 @@ export interface ServiceGround {
   send(effect: SendEffect): void;
   notify(effect: NotifyEffect): void;
   note(event: ProtocolEvent): void;
+  /** Counts a message that did not come or go by the signalling sockets, by its type. */
+  count(direction: "received" | "sent", type: string): void;
   drop(reason: DropReason, detail: string): void;
   /** Writes what was appended to the journal, and says whether it is on the disk; undefined if there is nothing. Never rejects. */
   flush(): Promise<boolean> | undefined;

@@ -1,7 +1,9 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
 import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
+import { anycastAddresses } from "../plan/home-agent/discovery.js";
 import { assignSlots } from "../plan/security/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
+import type { DiscoverySite } from "../protocol/mip6/home-agent/discovery/machine.js";
 import type { HomeAgentSite, HomeSubscriber } from "../protocol/mip6/home-agent/site.js";
 import type { MobileNodeSite } from "../protocol/movement/attachment.js";
 
@@ -37,7 +39,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
 }
 
 export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
-  const { addresses, homeLink, mtu } = config.homeAgent;
+  const { addresses, homeLink, mtu, discovery } = config.homeAgent;
   const profiles = new Map(Object.entries(config.tunnelProfiles));
   if (!profiles.has("default")) profiles.set("default", tunnelProfile.parse({}));
   const { security } = config;
@@ -51,7 +53,18 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
     homeDevice: homeLink.interface,
     mtu,
     profiles,
+    addressDiscovery: discovery.addressDiscovery,
     negotiated,
+  };
+}
+
+export function discoverySite({ homeAgent }: HomeAgentConfig): DiscoverySite {
+  const { addresses, homeLink, discovery } = homeAgent;
+  return {
+    address: addresses.ipv6,
+    anycastAddresses: anycastAddresses(homeLink.prefixes),
+    preference: discovery.preference,
+    mobileRouters: discovery.mobileRouters,
   };
 }
 

@@ -38,6 +38,8 @@ export const ASKING_MARK = 0x80000000;
 export const ESP_ONLY_MARK = { value: 0x4191, mask: 0xefff } as const;
 
 export const MAIN_TABLE = 254;
+/** What is delivered to this machine itself; the kernel asks it first. */
+export const LOCAL_TABLE = 255;
 /** The mobile node's payload. */
 export const HOME_TABLE = 4191;
 /** Where the marked messages go. */
@@ -102,6 +104,8 @@ export interface HomeAgentPlanSite {
   readonly mtu: number;
   /** By name; "default" is always there. */
   readonly profiles: ReadonlyMap<string, TunnelProfileSpec>;
+  /** Home agent address discovery is answered. */
+  readonly addressDiscovery?: boolean | undefined;
   /** Present: security associations are negotiated. */
   readonly negotiated?: { readonly slots: Slots; readonly espInUdp: "nat" | "always" } | undefined;
 }

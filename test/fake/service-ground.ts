@@ -32,6 +32,7 @@ export class FakeGround {
   readonly sent: SendEffect[] = [];
   readonly events: ProtocolEvent[] = [];
   readonly drops: string[] = [];
+  readonly counted: string[] = [];
   readonly frames: Frame[] = [];
   /** Of the home link: a second of silence each. */
   readonly waits: (() => void)[] = [];
@@ -78,6 +79,7 @@ export class FakeGround {
       send: (effect) => void this.sent.push(effect),
       notify: ({ event }) => void this.events.push(event),
       note: (event) => void this.events.push(event),
+      count: (direction, type) => void this.counted.push(`${direction} ${type}`),
       drop: (reason) => void this.drops.push(reason),
       flush: () => undefined,
     };

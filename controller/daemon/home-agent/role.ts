@@ -9,8 +9,11 @@ import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { Platform, type PlatformOptions } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
+import type { ServiceGround } from "../service.js";
 import { homeAgentSite } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
+import { type DiscoveryPorts, DiscoveryService } from "./discovery/service.js";
+import { openDiscovery } from "./discovery/sockets.js";
 import { HomeAgentService } from "./service.js";
 
 /** What of the machine the role touches before and beside its platform; a fake of each will do. */
@@ -19,9 +22,15 @@ export interface HomeAgentMachine {
   check(config: HomeAgentConfig, log: Logger): void;
   openPlatform(options: PlatformOptions, log: Logger): Promise<Platform>;
   openHomeLink(names: Parameters<typeof openHomeLink>[0], options: { readonly hears: boolean }): OpenHomeLink;
+  openDiscovery(): DiscoveryPorts;
 }
 
-const THIS_MACHINE: HomeAgentMachine = { check: checkMachine, openPlatform: Platform.open, openHomeLink };
+const THIS_MACHINE: HomeAgentMachine = {
+  check: checkMachine,
+  openPlatform: Platform.open,
+  openHomeLink,
+  openDiscovery,
+};
 
 /** Resolves when it answers. Throws MobilityError; then nothing is open. */
 export async function startHomeAgent(
@@ -68,9 +77,9 @@ function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, l
 function homeAgentServices(
   config: HomeAgentConfig,
   keys: RoleKeys,
-  { openHomeLink }: HomeAgentMachine,
+  { openHomeLink, openDiscovery }: HomeAgentMachine,
 ): readonly ServiceOpener[] {
-  const { homeLink, duplicateAddressDetection } = config.homeAgent;
+  const { homeLink, duplicateAddressDetection, discovery } = config.homeAgent;
   const hears = duplicateAddressDetection && homeLink.interface !== undefined;
   const ipv4 = ipv4OwnershipOf(homeAgentSite(config));
   return [
@@ -86,5 +95,14 @@ function homeAgentServices(
         }
       },
     },
+    ...(discovery.addressDiscovery
+      ? [
+          {
+            name: DiscoveryService.serviceName,
+            recordPrefix: "discovery ",
+            open: async (ground: ServiceGround) => new DiscoveryService(config, ground, openDiscovery(), Math.random),
+          },
+        ]
+      : []),
   ];
 }

@@ -44,6 +44,15 @@ export function leaveMulticast(socket: IpSocket<Ipv6Address>, group: Ipv6Address
   socket.socket.setOption(c.SOL_IPV6, c.IPV6_DROP_MEMBERSHIP, membership(group, interfaceIndex));
 }
 
+/** The kernel answers neighbour solicitations for the address on the link, and delivers what is sent to it, for as long as the socket is open. */
+export function joinAnycast(socket: IpSocket<Ipv6Address>, address: Ipv6Address, interfaceIndex: number): void {
+  socket.socket.setOption(c.SOL_IPV6, c.IPV6_JOIN_ANYCAST, membership(address, interfaceIndex));
+}
+
+export function leaveAnycast(socket: IpSocket<Ipv6Address>, address: Ipv6Address, interfaceIndex: number): void {
+  socket.socket.setOption(c.SOL_IPV6, c.IPV6_LEAVE_ANYCAST, membership(address, interfaceIndex));
+}
+
 /** struct icmp6_filter: 256 bits, one for each type that is blocked, in native 32-bit words. */
 export function icmpv6Filter(types: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(32).fill(0xff);

@@ -37,6 +37,7 @@ import {
   RTM_F_CLONED,
   RTM_GETROUTE,
   RTM_NEWROUTE,
+  RTN_LOCAL,
   RTN_UNICAST,
   RTNH_F_ONLINK,
 } from "../../netlink/rtnetlink.js";
@@ -91,7 +92,8 @@ function newRoute(route: Route, names: KernelNames, flags: number): NetlinkReque
   const family = familyOf(route.destination.address);
   // iproute2's rule: an IPv4 route without a gateway leads onto the link. IPv6 has no scopes.
   const scope = family === 4 && route.via === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-  const writer = key(route, { scope, type: RTN_UNICAST, flags: route.onlink === true ? RTNH_F_ONLINK : 0 });
+  const type = route.local === true ? RTN_LOCAL : RTN_UNICAST;
+  const writer = key(route, { scope, type, flags: route.onlink === true ? RTNH_F_ONLINK : 0 });
   writer.u32(RTA_OIF, names.interfaceIndex(route.device));
   if (route.via !== undefined) writeVia(writer, family, route.via);
   if (route.preferredSource !== undefined)
@@ -156,7 +158,8 @@ function writeEncapsulation(writer: AttributeWriter, outer: Ip6Encapsulation): v
 
 function decodeRoute(header: RouteHeader, message: NetlinkMessage, names: KernelNames): Route | undefined {
   const family = familyOfNumber(header.family);
-  const notOfOurShape = header.type !== RTN_UNICAST || header.tos !== 0 || header.sourceLength !== 0;
+  const local = header.type === RTN_LOCAL;
+  const notOfOurShape = !(local || header.type === RTN_UNICAST) || header.tos !== 0 || header.sourceLength !== 0;
   if (family === undefined || notOfOurShape || (header.flags & RTM_F_CLONED) !== 0) return undefined;
   const attributes = readAttributes(message.body.subarray(ROUTE_HEADER_LENGTH), ROUTE_HEADER_LENGTH);
   const index = attributes.get(RTA_OIF)?.u32();
@@ -185,6 +188,7 @@ function decodeRoute(header: RouteHeader, message: NetlinkMessage, names: Kernel
     ...(mtu === undefined ? {} : { mtu }),
     ...(preferredSource === undefined ? {} : { preferredSource: preferredSource.address() }),
     ...(advertisedMss === undefined ? {} : { advertisedMss }),
+    ...(local && { local }),
   };
 }
 

@@ -36,6 +36,7 @@ import {
   usesEspTunnels,
   usesPlainTunnels,
 } from "../site.js";
+import { DISCOVERY_RULES } from "./discovery.js";
 import { meters, STEER } from "./meters.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone } from "./output.js";
 import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS } from "./sets.js";
@@ -54,6 +55,7 @@ const COUNTERS = [
   "signalling-port",
   "unknown-signalling",
   "metered",
+  "metered-discovery",
   "no-port",
 ] as const;
 
@@ -155,6 +157,7 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
         ...(plain
           ? [rule(toInternalAddresses, count("spoofed-ipv4"), drop), rule(ipField("daddr", ipv6), jump("in-ipv6"))]
           : []),
+        ...(site.addressDiscovery === true ? DISCOVERY_RULES : []),
       ],
     },
     ...(ipv4 === undefined

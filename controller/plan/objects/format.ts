@@ -113,6 +113,7 @@ function formatRoute(route: Route): string {
   const { destination, encapsulation: outer } = route;
   return words(
     isIpv6(destination.address) ? "ip -6 route add" : "ip route add",
+    route.local === true ? "local" : undefined,
     formatPrefix(destination),
     outer &&
       `encap ip6 dst ${outer.destination} src ${outer.source} hoplimit ${outer.hopLimit} tc ${hex(outer.trafficClass)}`,

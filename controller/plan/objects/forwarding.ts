@@ -98,6 +98,8 @@ export interface Route {
   readonly preferredSource?: IpAddress;
   /** TCP MSS the kernel announces over this route. */
   readonly advertisedMss?: number;
+  /** RTN_LOCAL: the destination is this machine itself, whatever addresses its links have. */
+  readonly local?: boolean;
 }
 
 export interface Rule {

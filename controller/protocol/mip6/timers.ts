@@ -63,6 +63,9 @@ export const LIMITS = {
   bindingErrorDestinations: limit("binding error destinations", 32, "entries", "dsmipd"),
   /** Former care-of endpoints of one node from which payload is still taken; 3 updates a second for 3 s are at most 9. */
   formerEndpoints: limit("former endpoints", 8, "entries", "dsmipd"),
+  /** Home agents, and routers, of the home link that are remembered. */
+  listedHomeAgents: limit("home agents list", 128, "entries", "dsmipd"),
+  addressesOfHomeAgent: limit("addresses of a home agent", 8, "entries", "dsmipd"),
   /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop. */
   deadlinesPerStep: limit("deadlines per step", 1000, "entries", "dsmipd"),
 } as const satisfies { readonly [key: string]: LimitEntry };

@@ -5,6 +5,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { ipv6 } from "../../../controller/base/ip.js";
+import { decodeIcmpv6, encodeIcmpv6, withIcmpv6Checksum } from "../../../controller/wire/icmpv6.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { BindingStatus } from "../../../controller/wire/mip6/registry.js";
 import { type IcmpLayer, layersOf } from "../lib/frame.js";
 import { ALICE, BOB, HOME_AGENT, HostileWorld, type Player, plainIpv6, wantsIpv4 } from "../lib/hostile.js";
@@ -12,7 +14,8 @@ import { waitFor } from "../lib/wait.js";
 
 const CORRESPONDENT = ipv6("2001:db8:c::2");
 const UDP = 17;
-const ICMPV6 = { unreachable: 1 } as const;
+const ICMPV6 = { unreachable: 1, discoveryReply: 145 } as const;
+const ANYCAST = ipv6("2001:db8:1:0:fdff:ffff:ffff:fffe");
 /** To a port of nobody's; a checksum is not needed to be routed. */
 const DATAGRAM = Buffer.from("c000c001000c0000ffffffff", "hex");
 
@@ -58,6 +61,26 @@ test("a home agent without a home link", async (t) => {
         }),
       { what: "the packet in UDP" },
     );
+  });
+
+  await t.test("F6275-10.5.1-01: home agent address discovery is answered from the home agent's address", async () => {
+    const question = {
+      type: "home-agent-address-discovery-request",
+      identifier: 9,
+      flags: { mobileRouter: false },
+    } as const;
+    const message = withIcmpv6Checksum(encodeIcmpv6(question), CORRESPONDENT, ANYCAST);
+    hostile.send(6, plainIpv6(CORRESPONDENT, ANYCAST, Protocol.icmpv6, message));
+    const reply = await waitFor(
+      () =>
+        hostile.frames
+          .flatMap((frame) => layersOf(frame, 1))
+          .find((layer): layer is IcmpLayer => layer.kind === "icmp6" && layer.type === ICMPV6.discoveryReply),
+      { what: "a reply" },
+    );
+    const decoded = decodeIcmpv6(reply.bytes);
+    assert.ok(decoded.ok && decoded.value.type === "home-agent-address-discovery-reply");
+    assert.deepEqual([decoded.value.identifier, decoded.value.addresses], [9, [HOME_AGENT.ipv6]]);
   });
 
   assert.equal(hostile.dsmipctl("audit").status, 0);

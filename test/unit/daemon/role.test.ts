@@ -2,6 +2,7 @@
 import t from "tap";
 import { Secret } from "../../../controller/base/secret.js";
 import type { NodeKeys } from "../../../controller/config/config.js";
+import type { DiscoveryPorts } from "../../../controller/daemon/home-agent/discovery/service.js";
 import { type HomeAgentMachine, startHomeAgent } from "../../../controller/daemon/home-agent/role.js";
 import { HomeLink } from "../../../controller/daemon/home-link/link.js";
 import type { OpenHomeLink } from "../../../controller/daemon/home-link/sockets.js";
@@ -48,6 +49,14 @@ class Around {
     });
     return { link, ...this.opened("home link") };
   };
+
+  readonly openDiscovery = (): DiscoveryPorts => ({
+    listen: () => undefined,
+    send: () => undefined,
+    defend: () => undefined,
+    ownAddresses: () => new Set(),
+    ...this.opened("discovery"),
+  });
 
   opened(what: string) {
     this.open.push(what);

@@ -2,7 +2,6 @@
  * Home agent address discovery and mobile prefix discovery (RFC 6275 §6.5 to §6.8, RFC 3963 §7). A solicitation travels with a
  * Home Address option and an advertisement with a type 2 routing header, which are not part of these octets.
  */
-import { type Ipv6Address, ipToBytes, ipv6, ipv6FromBytes } from "../../../base/ip.js";
 import { bits, ipv6Address, listToEnd, reserved, u16 } from "../../codec.js";
 import { icmpv6, uncoded } from "../../ip/icmpv6-codec.js";
 import { ndOptions } from "../../ip/nd-options.js";
@@ -38,12 +37,3 @@ export const ICMPV6_MOBILITY = [
     options: ndOptions,
   }),
 ] as const;
-
-const ANYCAST_IDENTIFIER = ipToBytes(ipv6("::fdff:ffff:ffff:fffe")).subarray(8);
-
-/** The Mobile IPv6 home agents anycast address on the /64 of `address` (RFC 2526 §2, id 126). */
-export function homeAgentsAnycast(address: Ipv6Address): Ipv6Address {
-  const octets = ipToBytes(address);
-  octets.set(ANYCAST_IDENTIFIER, 8);
-  return ipv6FromBytes(octets);
-}

@@ -35,6 +35,8 @@ t.test("the limits too", async (test) => {
     ipv6Attempts: "3 messages",
     bindingErrorRate: "10 per second",
     formerEndpoints: "8 entries",
+    listedHomeAgents: "128 entries",
+    addressesOfHomeAgent: "8 entries",
     deadlinesPerStep: "1000 entries",
   });
 });
