@@ -201,6 +201,7 @@ export const mobileNodeConfig = z.strictObject({
       .describe("NATKATIMEOUT when the home agent suggests nothing."),
     interfaces: z
       .array(interfaceName)
+      .min(1)
       .optional()
       .describe(
         "Links that may carry a care-of address, best first. Absent: every link that is not ours, by route metric.",

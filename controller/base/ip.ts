@@ -160,6 +160,34 @@ export function hostPrefix(address: IpAddress): Prefix {
   return { address, length: isIpv4(address) ? 32 : 128 };
 }
 
+const IPV4_BITS = 32;
+
+/** Whether it is the network or the broadcast address of this prefix (RFC 1122 §3.2.1.3); prefixes from /31 on have none (RFC 3021). */
+export function isEdgeOf(prefix: Prefix, address: Ipv4Address): boolean {
+  if (prefix.length > 30 || !prefixContains(prefix, address)) return false;
+  const size = 2 ** (IPV4_BITS - prefix.length);
+  const host = ipv4ToNumber(address) % size;
+  return host === 0 || host === size - 1;
+}
+
+/** Network and broadcast address of the network in which this address lies; none from /31 on. */
+export function edgesOf(address: Ipv4Address, length: number): readonly Ipv4Address[] {
+  if (!(length >= 0 && length <= 30)) return [];
+  const size = 2 ** (IPV4_BITS - length);
+  const first = ipv4ToNumber(address) - (ipv4ToNumber(address) % size);
+  return [ipv4FromNumber(first), ipv4FromNumber(first + size - 1)];
+}
+
+/** As the number that its four octets are. */
+export function ipv4ToNumber(address: Ipv4Address): number {
+  return ipToBytes(address).reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+/** Of a number from 0 up to 2^32 - 1. */
+export function ipv4FromNumber(value: number): Ipv4Address {
+  return ipv4FromBytes(Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff));
+}
+
 /** Unicast and usable beyond one link: not unspecified, loopback, link-local, multicast, broadcast or IPv4-mapped (RFC 6275 §6.1.7). */
 export function isRoutableUnicast(address: IpAddress): boolean {
   const bytes = ipToBytes(address);

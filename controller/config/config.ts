@@ -10,7 +10,9 @@ import { ConfigError } from "../base/errors.js";
 import {
   formatPrefix,
   type hostPrefix,
+  type IpAddress,
   type Ipv6Address,
+  isEdgeOf,
   isIpv4,
   isIpv6,
   isRoutableUnicast,
@@ -127,18 +129,33 @@ const FORMER_REPLAY_WINDOW = 64;
 
 type Complain = (message: string) => never;
 
+/** Addresses that a host of this network may have: neither its network nor its broadcast address, nor all routers' (RFC 4291 §2.6.1). */
+function checkHost(key: string, address: IpAddress, prefixes: readonly Prefix[], complain: Complain): void {
+  const wanted = (what: string): never => complain(`${key} is ${address}, ${what}; an address of a host is wanted`);
+  if (!isRoutableUnicast(address)) wanted("which is not unicast");
+  for (const prefix of prefixes) {
+    if (isIpv4(address) && isEdgeOf(prefix, address))
+      wanted(`the network or broadcast address of ${formatPrefix(prefix)}`);
+    if (isIpv6(address) && prefix.length <= 126 && prefix.address === address)
+      wanted(`the address of all routers of ${formatPrefix(prefix)}`);
+  }
+}
+
+/** A network, not the whole internet. */
+function checkNetworks(key: string, prefixes: readonly Prefix[], complain: Complain): void {
+  prefixes.forEach((prefix, i) => {
+    if (prefix.length === 0)
+      complain(`${key} has ${formatPrefix(prefix)}, which is everywhere; the home network's prefix is wanted`);
+    for (const other of prefixes.slice(0, i))
+      if (prefixesOverlap(prefix, other))
+        complain(`${key}: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`);
+  });
+}
+
 function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   const { addresses, homeLink } = config.homeAgent;
   const { prefixes } = homeLink;
-  prefixes.forEach((prefix, i) => {
-    for (const other of prefixes.slice(0, i)) {
-      if (prefixesOverlap(prefix, other)) {
-        complain(
-          `homeAgent.homeLink.prefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`,
-        );
-      }
-    }
-  });
+  checkNetworks("homeAgent.homeLink.prefixes", prefixes, complain);
   if (!isRoutableUnicast(addresses.ipv6))
     complain(`homeAgent.addresses.ipv6 is ${addresses.ipv6}; a global unicast address is wanted`);
   if (addresses.ipv4 !== undefined && !isRoutableUnicast(addresses.ipv4)) {
@@ -182,12 +199,14 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
           `${key}.${field} is ${address}; an address within homeAgent.homeLink.prefixes is wanted (${prefixes.map(formatPrefix).join(", ")})`,
         );
       }
+      checkHost(`${key}.${field}`, address, prefixes, complain);
     }
   });
 }
 
 function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
   const node = config.mobileNode;
+  checkNetworks("mobileNode.homePrefixes", node.homePrefixes, complain);
   const ipv6 = node.homePrefixes.filter((prefix) => isIpv6(prefix.address));
   if (ipv6.length === 0) complain("mobileNode.homePrefixes has no IPv6 prefix; the home link is recognised by it");
   const within = (address: Parameters<typeof hostPrefix>[0], list: readonly Prefix[]): boolean =>
@@ -203,14 +222,21 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
       `mobileNode.ipv4HomeAddress is ${node.ipv4HomeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv4.join(", ") || "add its IPv4 prefix"})`,
     );
   }
-  node.homePrefixes.forEach((prefix, i) => {
-    for (const other of node.homePrefixes.slice(0, i)) {
-      if (prefixesOverlap(prefix, other))
-        complain(
-          `mobileNode.homePrefixes: ${formatPrefix(prefix)} and ${formatPrefix(other)} overlap; keep one of them`,
-        );
-    }
-  });
+  const { ipv6: homeAgent, ipv4: homeAgent4 } = node.homeAgent;
+  for (const [key, address] of [
+    ["ipv6", homeAgent],
+    ["ipv4", homeAgent4],
+  ] as const) {
+    if (address === undefined) continue;
+    if (!isRoutableUnicast(address)) complain(`mobileNode.homeAgent.${key} is ${address}; a unicast address is wanted`);
+    if (address === node.homeAddress || address === node.ipv4HomeAddress)
+      complain(
+        `mobileNode.homeAgent.${key} is ${address}, which is the node's own home address; the home agent's is wanted`,
+      );
+  }
+  checkHost("mobileNode.homeAddress", node.homeAddress, node.homePrefixes, complain);
+  if (node.ipv4HomeAddress !== undefined)
+    checkHost("mobileNode.ipv4HomeAddress", node.ipv4HomeAddress, node.homePrefixes, complain);
 }
 
 function checkProtection(config: Config, complain: Complain): void {

@@ -95,8 +95,11 @@ function wanted(issue: Issue): string {
   if (issue.code === "custom" || issue.code === "invalid_format") return issue.message;
   if (issue.code === "invalid_type") return `${article(issue.expected)} is wanted`;
   if (issue.code === "invalid_value") return oneOf(issue.values);
-  if (issue.code === "too_small")
-    return `at least ${issue.minimum}${issue.origin === "array" ? " entries are" : " is"} wanted`;
+  if (issue.code === "too_small") {
+    if (issue.origin !== "array")
+      return `at least ${issue.minimum}${issue.origin === "string" ? " characters are" : " is"} wanted`;
+    return issue.minimum === 1 ? "at least one entry is wanted" : `at least ${issue.minimum} entries are wanted`;
+  }
   if (issue.code === "too_big") return `at most ${issue.maximum} is wanted`;
   if (issue.code === "invalid_union") {
     if ("options" in issue && Array.isArray(issue.options)) return oneOf(issue.options);
@@ -124,7 +127,8 @@ function article(type: string): string {
 
 function show(found: unknown): string {
   const value = isScalar(found) ? found.value : found;
-  if (typeof value === "object" && value !== null) return isMap(value) ? "a map" : "a list";
+  if (isSeq(value)) return value.items.length === 0 ? "an empty list" : "a list";
+  if (typeof value === "object" && value !== null) return "a map";
   return JSON.stringify(value);
 }
 

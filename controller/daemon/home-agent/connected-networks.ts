@@ -1,7 +1,6 @@
 /** The IPv4 networks on this machine's links, by the two addresses of each that no host has: network and directed broadcast (RFC 1122 §3.2.1.3). */
 import { networkInterfaces } from "node:os";
-import { type Ipv4Address, parseIpv4 } from "../../base/ip.js";
-import { edgesOf } from "../../protocol/ownership/ipv4.js";
+import { edgesOf, type Ipv4Address, parseIpv4 } from "../../base/ip.js";
 
 /** As node:os tells interfaces. */
 type Interfaces = Readonly<Record<string, readonly { readonly cidr: string | null }[] | undefined>>;

@@ -7,8 +7,8 @@ import { InvariantError } from "../../base/errors.js";
 import {
   type Ipv4Address,
   type Ipv6Address,
-  ipToBytes,
-  ipv4FromBytes,
+  ipv4FromNumber,
+  ipv4ToNumber,
   isIpv4,
   type Prefix,
   prefixContains,
@@ -160,33 +160,12 @@ export class Ipv4Ownership {
 function* poolAddresses(pool: readonly Prefix[], homeAgent: Ipv4Address | undefined): Generator<Ipv4Address, void> {
   for (const { address, length } of pool) {
     if (!isIpv4(address)) continue;
-    const first = toNumber(address);
+    const first = ipv4ToNumber(address);
     const size = 2 ** (ADDRESS_BITS - length);
     const edge = length <= 30 ? 1 : 0;
     for (let offset = edge; offset < size - edge; offset++) {
-      const candidate = fromNumber(first + offset);
+      const candidate = ipv4FromNumber(first + offset);
       if (candidate !== homeAgent) yield candidate;
     }
   }
 }
-
-/** Whether it is the network or the broadcast address of this prefix (RFC 1122 §3.2.1.3); prefixes from /31 on have none (RFC 3021). */
-export function isEdgeOf(prefix: Prefix, address: Ipv4Address): boolean {
-  if (prefix.length > 30 || !prefixContains(prefix, address)) return false;
-  const size = 2 ** (ADDRESS_BITS - prefix.length);
-  const host = toNumber(address) % size;
-  return host === 0 || host === size - 1;
-}
-
-/** Network and broadcast address of the network in which this address lies; none from /31 on. */
-export function edgesOf(address: Ipv4Address, length: number): readonly Ipv4Address[] {
-  if (!(length >= 0 && length <= 30)) return [];
-  const size = 2 ** (ADDRESS_BITS - length);
-  const first = toNumber(address) - (toNumber(address) % size);
-  return [fromNumber(first), fromNumber(first + size - 1)];
-}
-
-const toNumber = (address: Ipv4Address): number => ipToBytes(address).reduce((sum, byte) => sum * 256 + byte, 0);
-
-const fromNumber = (value: number): Ipv4Address =>
-  ipv4FromBytes(Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff));

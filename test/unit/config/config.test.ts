@@ -146,6 +146,48 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     config: HOME_AGENT.replace("subscribers:", "  ipv4Pool: { prefixes: [192.0.2.0/24] }\nsubscribers:"),
     says: /homeAgent\.ipv4Pool\.prefixes has 192\.0\.2\.0\/24; an IPv4 prefix within/,
   },
+  {
+    name: "a home network that is everywhere",
+    config: HOME_AGENT.replace('"2001:db8:1::/64"', '"::/0"'),
+    says: /homeAgent\.homeLink\.prefixes has ::\/0, which is everywhere; the home network's prefix is wanted/,
+  },
+  {
+    name: "the broadcast address as a home address",
+    config: HOME_AGENT.replace("198.51.100.100", "198.51.100.255"),
+    says: /subscribers\[0\]\.ipv4HomeAddress is 198\.51\.100\.255, the network or broadcast address of 198\.51\.100\.0\/24; an address of a host/,
+  },
+  {
+    name: "the network's own address as a home address",
+    config: HOME_AGENT.replace("2001:DB8:1::100", "'2001:db8:1::'"),
+    keys: KEYS.replace("2001:db8:1::100", "'2001:db8:1::'"),
+    says: /subscribers\[0\]\.homeAddress is 2001:db8:1::, the address of all routers of 2001:db8:1::\/64/,
+  },
+  {
+    name: "a home agent that is nobody",
+    config: MOBILE_NODE.replace('"2001:db8:1::1"', '"ff02::1"'),
+    says: /mobileNode\.homeAgent\.ipv6 is ff02::1; a unicast address is wanted/,
+  },
+  {
+    name: "a home agent that is the node itself",
+    config: MOBILE_NODE.replace('"2001:db8:1::1"', '"2001:db8:1::100"'),
+    says: /mobileNode\.homeAgent\.ipv6 is 2001:db8:1::100, which is the node's own home address/,
+  },
+  {
+    name: "a home address that is not unicast",
+    config: MOBILE_NODE.replaceAll("2001:db8:1::", "fe80::"),
+    keys: KEYS.replace("2001:db8:1::100", "fe80::100"),
+    says: /mobileNode\.homeAgent\.ipv6 is fe80::1; a unicast address/,
+  },
+  {
+    name: "no interface at all",
+    config: `${MOBILE_NODE}  interfaces: []\n`,
+    says: /mobileNode\.interfaces is an empty list; at least one entry is wanted/,
+  },
+  {
+    name: "an excluded prefix with host bits",
+    config: `${MOBILE_NODE}  exclude: [10.1.2.3/16]\n`,
+    says: /mobileNode\.exclude\[0\] is "10\.1\.2\.3\/16"; a prefix without host bits/,
+  },
   { name: "broken YAML", config: `${HOME_AGENT}  - [\n`, says: /dsmipd\.yaml:\d+: not valid YAML/ },
   {
     name: "world-readable key file",

@@ -2,10 +2,17 @@
  * The answers to IPv4 Home Address options (RFC 5555 §2.5, §3.1.1, §4.5; contradictions C-13, C-14). A node has one address: its own, or
  * one lent from the pool for as long as it is bound (protocol/ownership).
  */
-import { IPV4_ANY, type Ipv4Address, type Ipv6Address, isRoutableUnicast, type Prefix } from "../../../base/ip.js";
+import {
+  IPV4_ANY,
+  type Ipv4Address,
+  type Ipv6Address,
+  isEdgeOf,
+  isRoutableUnicast,
+  type Prefix,
+} from "../../../base/ip.js";
 import type { OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { Ipv4AckStatus } from "../../../wire/mip6/registry.js";
-import { type Ipv4Ownership, isEdgeOf } from "../../ownership/ipv4.js";
+import type { Ipv4Ownership } from "../../ownership/ipv4.js";
 
 export type Ipv4HomeAddressOption = OptionOfKind<"ipv4-home-address">;
 export type Ipv4AcknowledgementOption = OptionOfKind<"ipv4-address-acknowledgement">;

@@ -2,12 +2,19 @@
  * Whether a binding update is accepted: the checks of RFC 6275 §9.5.1, §10.3.1 and §10.3.2, RFC 3963 §6.2 and RFC 5555 §4.5, in that
  * order. Each check lets the update pass, drops it without an answer, or refuses it with a status. Nothing is changed here.
  */
-import { type IpAddress, type Ipv6Address, isIpv6, isRoutableUnicast, prefixContains } from "../../../base/ip.js";
+import {
+  type IpAddress,
+  type Ipv6Address,
+  isEdgeOf,
+  isIpv6,
+  isRoutableUnicast,
+  prefixContains,
+} from "../../../base/ip.js";
 import { isAfter, type Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { findOption } from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
-import { type Ipv4Ownership, isEdgeOf } from "../../ownership/ipv4.js";
+import type { Ipv4Ownership } from "../../ownership/ipv4.js";
 import type { Arrival, DropReason, Endpoint } from "../inputs.js";
 import { isUsableSource, natDetected, payloadEndpoint } from "../nat-detection.js";
 import { type Reply, replyTo } from "./acknowledgement.js";
