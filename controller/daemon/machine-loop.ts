@@ -40,8 +40,8 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
   #inputs: Input[] = [];
   #scheduled = false;
   #cancelTimer: () => void = () => undefined;
-  /** Sends of earlier turns that still wait; later ones queue behind them. */
-  #barrier: Promise<void> | undefined;
+  /** Sends of earlier turns that still wait; later ones queue behind them. Resolves with whether what they say is on the disk. */
+  #barrier: Promise<boolean> | undefined;
   /** Sends that wait for nothing but their turn. */
   #outbox: Effect[] = [];
   #closed = false;
@@ -91,9 +91,12 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
       return;
     }
     const before = this.#barrier;
-    const mine: Promise<void> = Promise.all([flushed, before]).then(([written]) => {
+    const mine: Promise<boolean> = Promise.all([flushed, before]).then(([written, earlier]) => {
       if (this.#barrier === mine) this.#barrier = undefined;
-      this.#send(written === false ? this.#withheld(sends) : sends);
+      // Who has appended nothing speaks of what an earlier turn has, and that is still being written.
+      const stored = written ?? earlier ?? true;
+      this.#send(stored ? sends : this.#withheld(sends));
+      return stored;
     });
     this.#barrier = mine;
   }

@@ -220,7 +220,8 @@ export class HomeAgentService implements Service {
     if (effect.kind !== "send") return effect;
     const instead = withheld(effect);
     if (instead === effect) return effect;
-    this.#loop.push({ kind: "unstored", homeAddress: effect.destination });
+    if (effect.message.type === "binding-acknowledgement")
+      this.#loop.push({ kind: "unstored", homeAddress: effect.destination, sequence: effect.message.sequence });
     this.#ground.drop("journal-unwritable", `success for ${effect.destination}`);
     return this.#site.journalFailure === "silent" ? undefined : instead;
   }

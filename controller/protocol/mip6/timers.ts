@@ -34,6 +34,8 @@ export const TIMERS = {
    * (1 s and 2 s, both repetitions are absorbed), shorter than its third, so that it never falls back to IPv4 without an answer.
    */
   dataPath: timer("data path timeout", 3, "dsmipd"),
+  /** Home agent: by then the disk has taken a registration or refused it, and what it replaced need not be known any more. */
+  unstoredAnswer: timer("journal answer timeout", 300, "dsmipd"),
   /** Home agent: wait for the end of duplicate address detection, which itself takes RetransTimer (1 s) for its one probe. */
   duplicateAddressDetection: timer("duplicate address detection timeout", 3, "dsmipd"),
 } as const satisfies { readonly [key: string]: TimerEntry };
@@ -66,6 +68,8 @@ export const LIMITS = {
   /** Home agents, and routers, of the home link that are remembered. */
   listedHomeAgents: limit("home agents list", 128, "entries", "dsmipd"),
   addressesOfHomeAgent: limit("addresses of a home agent", 8, "entries", "dsmipd"),
+  /** Registrations of one node that others have replaced and the disk may still refuse. */
+  replacedRegistrations: limit("replaced registrations", 8, "entries", "dsmipd"),
   /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop. */
   deadlinesPerStep: limit("deadlines per step", 1000, "entries", "dsmipd"),
 } as const satisfies { readonly [key: string]: LimitEntry };

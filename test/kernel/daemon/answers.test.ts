@@ -5,8 +5,9 @@
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { bytesEqual } from "../../../controller/base/bytes.js";
-import { IPV4_ANY, ipToBytes, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { IPV4_ANY, type Ipv6Address, ipv4, ipv6, ipv6FromBytes } from "../../../controller/base/ip.js";
 import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
+import { encodeIcmpv6, withIcmpv6Checksum } from "../../../controller/wire/icmpv6.js";
 import {
   ARP_OPERATION,
   decodeArp,
@@ -15,6 +16,8 @@ import {
   encodeArp,
   encodeEthernet,
 } from "../../../controller/wire/ip/arp.js";
+import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { dadProbe, ethernetGroup } from "../../../controller/wire/ip/neighbour-discovery.js";
 import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { NO_REFRESH_NEEDED } from "../../../controller/wire/mip6/options/dsmip.js";
 import type { MobilityOption, OptionOfKind } from "../../../controller/wire/mip6/options/mobility.js";
@@ -273,19 +276,56 @@ test("the home link of a node that registers, on the wire", async (t) => {
       assert.equal(bytesEqual(reply.senderMac, mine), true);
     },
   );
+
+  await t.test(
+    "F6275-10.4.1-02: with L the link-local address is probed, drawn to the home agent and answered for; not without L, nor after the end",
+    async () => {
+      const address = ipv6("fe80::10"); // the interface identifier of Alice's home address
+      const flags = { acknowledge: true, homeRegistration: true, linkLocalCompatibility: true };
+      link.probe(address);
+      // Who asks after something else that is answered for knows that the answer to this would have come before.
+      link.probe(ALICE.homeAddress);
+      await waitFor(() => link.claims(ALICE.homeAddress) > 1, { what: "the answer for the home address" });
+      assert.equal(link.claims(address), 0);
+
+      const end = await native(world, ALICE, { sequence: 2, lifetimeUnits: 0 });
+      assert.equal(end.message.status, BindingStatus.accepted);
+      assert.equal((await native(world, ALICE, { sequence: 3, flags })).message.status, BindingStatus.accepted);
+      assert.ok(
+        link.frames.some(({ data }) => probedAddress(data) === address),
+        "the home agent's own probe",
+      );
+      await waitFor(() => link.claims(address) === 1, { what: "the unsolicited advertisement" });
+      link.probe(address);
+      await waitFor(() => link.claims(address) === 2, { what: "the kernel's answer to duplicate address detection" });
+
+      await native(world, ALICE, { sequence: 4 });
+      await waitFor(() => !world.ha.run("ip", "-6", "neighbour", "show", "proxy").includes(`${address} `), {
+        what: "the end of the entry",
+      });
+      const before = link.claims(ALICE.homeAddress);
+      link.probe(address);
+      link.probe(ALICE.homeAddress);
+      await waitFor(() => link.claims(ALICE.homeAddress) > before, { what: "the answer for the home address" });
+      assert.equal(link.claims(address), 2);
+    },
+  );
 });
 
-const NEIGHBOUR_SOLICITATION = 135;
+const [NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT] = [135, 136];
 const ETH_P_ALL = 3;
 const STATION = Uint8Array.of(2, 0, 0, 0, 0, 7);
 const EVERYBODY = new Uint8Array(6).fill(0xff);
 
-function isProbeFor(data: Uint8Array, who: Player): boolean {
+const isProbeFor = (data: Uint8Array, who: Player): boolean => probedAddress(data) === who.homeAddress;
+
+/** For which duplicate address detection asks. */
+function probedAddress(data: Uint8Array): Ipv6Address | undefined {
   const layers = layersOf(data, 1);
   const [ip] = layersOfKind(layers, "ipv6");
   const icmp = layers.find((layer): layer is IcmpLayer => layer.kind === "icmp6");
-  if (ip?.source !== "::" || icmp?.type !== NEIGHBOUR_SOLICITATION) return false;
-  return bytesEqual(icmp.bytes.subarray(8, 24), ipToBytes(who.homeAddress));
+  if (ip?.source !== "::" || icmp?.type !== NEIGHBOUR_SOLICITATION) return undefined;
+  return ipv6FromBytes(icmp.bytes.subarray(8, 24));
 }
 
 /** A station on the home link that hears everything. */
@@ -348,6 +388,29 @@ class HomeLinkEar {
       encodeEthernet({ destination: EVERYBODY, source: STATION, etherType: ETHERTYPE.arp, payload }),
       ETHERTYPE.arp,
     );
+  }
+
+  /** Duplicate address detection as a neighbour does it. */
+  probe(address: Ipv6Address): void {
+    const { source, destination, message } = dadProbe(address);
+    const payload = withIcmpv6Checksum(encodeIcmpv6(message), source, destination);
+    const header = { trafficClass: 0, flowLabel: 0, nextHeader: Protocol.icmpv6, hopLimit: 255, source, destination };
+    const packet = encodeIpv6Packet({ header, payload });
+    const frame = { destination: ethernetGroup(destination), source: STATION, etherType: ETHERTYPE.ipv6 };
+    this.#send(encodeEthernet({ ...frame, payload: packet }), ETHERTYPE.ipv6);
+  }
+
+  /** How often the home agent has advertised the address as its own. */
+  claims(address: Ipv6Address): number {
+    const mine = this.gatewayMac();
+    return this.frames.filter(({ data }) => {
+      const icmp = layersOf(data, 1).find((layer): layer is IcmpLayer => layer.kind === "icmp6");
+      return (
+        bytesEqual(data.subarray(6, 12), mine) &&
+        icmp?.type === NEIGHBOUR_ADVERTISEMENT &&
+        ipv6FromBytes(icmp.bytes.subarray(8, 24)) === address
+      );
+    }).length;
   }
 
   /** A neighbour advertisement for the node's home address to all nodes (RFC 4861 §4.4). */

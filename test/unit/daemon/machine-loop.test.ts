@@ -82,6 +82,26 @@ t.test("what is not on the disk is not promised: something else leaves, or nothi
   loop.close();
 });
 
+t.test("a promise about what an earlier turn is still writing is kept back with it", async (test) => {
+  let release: (written: boolean) => void = () => undefined;
+  const gates: (Promise<boolean> | undefined)[] = [new Promise((resolve) => (release = resolve)), undefined];
+  const { loop, log, reached } = bench({
+    flush: () => gates.shift(),
+    withhold: (effect) => ({ kind: "send", n: effect.n + 100 }),
+  });
+  loop.push(1);
+  await reached(2);
+  loop.push(2);
+  await reached(4);
+  release(false);
+  await reached(6);
+  test.strictSame(log.slice(4), ["send 101", "send 102"]);
+  loop.push(3);
+  await reached(9);
+  test.strictSame(log.slice(6), ["journal 3", "turn", "send 3"], "and nothing after that");
+  loop.close();
+});
+
 t.test("many sends leave in portions, in order, and everything else has its turn in between", async (test) => {
   const { loop, log, reached } = bench();
   const numbers = Array.from({ length: 150 }, (_, i) => i);

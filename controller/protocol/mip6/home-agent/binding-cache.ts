@@ -56,6 +56,15 @@ export interface PendingRemoval {
   readonly revision: number;
 }
 
+/** A registration that has given way to another one, for the case that the disk does not take the other one. */
+export interface Replaced {
+  /** Sequence number of the update that took its place. */
+  readonly by: Seq16;
+  readonly at: Instant;
+  /** Absent: there was no binding. */
+  readonly before: Established | undefined;
+}
+
 export interface FormerEndpoint {
   readonly endpoint: Endpoint;
   readonly until: Instant;
@@ -72,8 +81,8 @@ export interface BindingEntry {
   /** What the node was told and the kernel has. */
   established: Established | undefined;
   pending: PendingRegistration | undefined;
-  /** What the present registration has replaced, for the case that it can't be stored. */
-  previous: Established | undefined;
+  /** The latest last. What was written long ago is left out: the disk has answered by now. */
+  replaced: readonly Replaced[];
   removal: PendingRemoval | undefined;
   /** From which payload is still accepted, the latest first. */
   former: readonly FormerEndpoint[];
@@ -99,12 +108,20 @@ export function ipv4CareOfAddresses(
 }
 
 /** Those to which something of the home agent's goes, or from where it comes; not what a node behind a NAT calls itself. */
-function reachedAt({ established, pending, former }: BindingEntry): readonly Ipv4Address[] {
+function whereabouts({ established, pending, former }: BindingEntry): readonly IpAddress[] {
   const endpoints = [established?.registration, pending?.registration].flatMap((one) =>
     one === undefined ? [] : [one.endpoint, one.signalling],
   );
-  const addresses = [...endpoints, ...former.map(({ endpoint }) => endpoint)].map(({ address }) => address);
-  return [...new Set(addresses.filter(isIpv4))];
+  return [...endpoints, ...former.map(({ endpoint }) => endpoint)].map(({ address }) => address);
+}
+
+function reachedAt(entry: BindingEntry): readonly Ipv4Address[] {
+  return [...new Set(whereabouts(entry).filter(isIpv4))];
+}
+
+/** Whether the node is there, is about to be or was there just now. */
+export function isAround(entry: BindingEntry, address: IpAddress): boolean {
+  return whereabouts(entry).includes(address);
 }
 
 export class BindingCache {
@@ -152,7 +169,7 @@ export class BindingCache {
       revision: 0,
       established: undefined,
       pending: undefined,
-      previous: undefined,
+      replaced: [],
       removal: undefined,
       former: [],
       rememberedUntil: undefined,

@@ -3,7 +3,7 @@
  * old endpoint along, so that packets on their way are not lost (make before break); a refused one puts the old path back.
  */
 import type { IpAddress } from "../../../base/ip.js";
-import { after, seconds } from "../../../base/time.js";
+import { after, elapsed, seconds } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import {
   type DataPath,
@@ -22,6 +22,7 @@ import {
   lifetimeOf,
   type PendingRegistration,
   type Registration,
+  type Replaced,
 } from "./binding-cache.js";
 import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "./turn.js";
 
@@ -104,7 +105,7 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
   const { registration, reply, acknowledgements } = candidate;
   const before = entry.established;
   entry.former = formerAfter(turn, entry, path);
-  entry.previous = before;
+  entry.replaced = withReplaced(entry.replaced, { by: reply.sequence, at: turn.now, before });
   entry.established = { registration, path, expiresAt: expiryOf(registration, turn.now) };
   entry.rememberedUntil = undefined;
   journal(turn, entry);
@@ -119,6 +120,11 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
     lifetimeSeconds: lifetimeOf(registration),
     ...(registration.ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress: registration.ipv4HomeAddress }),
   });
+}
+
+function withReplaced(replaced: readonly Replaced[], latest: Replaced): readonly Replaced[] {
+  const recent = replaced.filter(({ at }) => elapsed(at, latest.at) < TIMERS.unstoredAnswer.default);
+  return [...recent, latest].slice(-LIMITS.replacedRegistrations.default);
 }
 
 /** A first registration comes from where the IKE SA was made; after that the SA follows the node, if the node has asked for it. */

@@ -3,6 +3,7 @@
  * function that turns one into the other.
  */
 import type { IpAddress, Ipv6Address } from "../../../base/ip.js";
+import type { Seq16 } from "../../../base/seq16.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
 import type {
   AnnounceEffect,
@@ -61,10 +62,11 @@ export interface StorageInput {
   readonly writable: boolean;
 }
 
-/** What was last recorded of this node is not on the disk, and the answer that said so has been withheld. */
+/** What was recorded of this node is not on the disk, and the acceptance of the update with this number has been withheld. */
 export interface UnstoredInput {
   readonly kind: "unstored";
   readonly homeAddress: Ipv6Address;
+  readonly sequence: Seq16;
 }
 
 export type HomeAgentInput =

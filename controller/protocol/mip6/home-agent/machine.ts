@@ -9,13 +9,14 @@ import { after, type Instant, seconds } from "../../../base/time.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
-import type { Arrival, DataPath, DropReason, SendEffect } from "../inputs.js";
+import type { Arrival, DataPath, DropReason, OptionRefusedInput, SendEffect } from "../inputs.js";
 import { LIMITS } from "../timers.js";
 import {
   type BindingEntry,
   type BindingView,
   deadlineOf,
   desiredPath,
+  isAround,
   type Registration,
   viewOf,
 } from "./binding-cache.js";
@@ -57,14 +58,11 @@ export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant)
       break;
     case "unstored": {
       const entry = state.cache.get(input.homeAddress);
-      if (entry !== undefined) takeBack(turn, entry);
+      if (entry !== undefined) takeBack(turn, entry, input.sequence);
       break;
     }
     case "option-refused":
-      sendBindingError(turn, unknownBindingError(input), {
-        reason: "unknown-binding",
-        detail: `Home Address option ${input.homeAddress} from ${input.source}`,
-      });
+      optionRefused(turn, input);
       break;
     case "restore":
       for (const stored of input.bindings) restore(turn, stored);
@@ -131,6 +129,19 @@ function sendBindingError(
   for (const effect of answer.effects) turn.effects.push(effect);
 }
 
+/**
+ * A node on the move has packets under way from where it was, and after a start the kernel may not have its binding yet. That is no sign of a
+ * binding lost, and some nodes give their home agent up on an error (seen in UMIP: for seven minutes).
+ */
+function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
+  const entry = turn.state.cache.get(packet.homeAddress);
+  const known = entry !== undefined && isAround(entry, packet.source);
+  sendBindingError(turn, known ? undefined : unknownBindingError(packet), {
+    reason: "unknown-binding",
+    detail: `Home Address option ${packet.homeAddress} from ${packet.source}`,
+  });
+}
+
 function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): void {
   const { site, ipv4, cache } = turn.state;
   const request = readUpdate(arrival, message);
@@ -145,7 +156,8 @@ function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): vo
       journal(turn, entry);
     }
     refuse(turn, request.reply, verdict.status, verdict.reason, verdict.lastSequence);
-  } else if (!turn.state.writable) {
+  } else if (!turn.state.writable && !request.deregistration) {
+    // The end of a binding is not put off: a node at home would share its address with us. Its answer does not say success either.
     refuseUnstored(turn, request);
   } else {
     const subscriber = site.subscribers.get(request.homeAddress);

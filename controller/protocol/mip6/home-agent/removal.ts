@@ -1,4 +1,5 @@
 /** The ends of a binding: by the node, by its lifetime, by an operator (RFC 6275 §10.3.2, §9.5.2; RFC 5555 §4.4.2.1). */
+import type { Seq16 } from "../../../base/seq16.js";
 import { after } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import type { ProgrammedInput, ProtocolEvent } from "../inputs.js";
@@ -79,12 +80,18 @@ export function revoke(turn: Turn, entry: BindingEntry): void {
 }
 
 /**
- * The node was refused what the disk did not take: the binding is again the one that was told before, or none. Of a de-registration nothing is
- * taken back, since the node is at home; it goes on asking.
+ * The node was refused what the disk did not take: the binding is again the one that was told before, or none. What an update after this one
+ * has made stands, until the disk has refused that too. Of a de-registration nothing is taken back, since the node is at home; it goes on asking.
  */
-export function takeBack(turn: Turn, entry: BindingEntry): void {
-  const { previous, established, pending } = entry;
-  if (established === undefined) return;
+export function takeBack(turn: Turn, entry: BindingEntry, sequence: Seq16): void {
+  const { replaced, established, pending } = entry;
+  const refused = replaced.find(({ by }) => by === sequence);
+  if (established === undefined || refused === undefined) return;
+  const others = replaced.filter((one) => one !== refused);
+  const next = replaced[replaced.indexOf(refused) + 1];
+  entry.replaced = others.map((one) => (one === next ? { ...one, before: refused.before } : one));
+  if (next !== undefined) return;
+  const previous = refused.before;
   const reason = "the journal cannot be written";
   if (previous === undefined || previous.expiresAt <= turn.now) {
     turn.state.cache.transition(entry, "revoke");
@@ -93,7 +100,6 @@ export function takeBack(turn: Turn, entry: BindingEntry): void {
     return;
   }
   const former = entry.former.map(({ endpoint }) => endpoint);
-  entry.previous = undefined;
   if (pending?.path === undefined) {
     const path = pathFor(turn, entry, previous.registration, former);
     entry.established = { ...previous, path };
@@ -127,7 +133,7 @@ export function forget(turn: Turn, entry: BindingEntry): void {
 function endBinding(entry: BindingEntry): void {
   entry.pending = undefined;
   entry.established = undefined;
-  entry.previous = undefined;
+  entry.replaced = [];
   entry.former = [];
 }
 

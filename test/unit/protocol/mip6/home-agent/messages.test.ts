@@ -7,6 +7,8 @@ import { bindingAcknowledgementFlags } from "../../../../../controller/wire/mip6
 import {
   atHome,
   COA,
+  COA_2,
+  GRANTS,
   HA,
   HA4,
   HOA,
@@ -14,6 +16,7 @@ import {
   NAT_PORT,
   NAT4,
   native,
+  SILENT,
   udp,
 } from "../../../../sim/home-agent-harness.js";
 
@@ -102,6 +105,28 @@ t.test("a refused Home Address option: binding error status 1 from the address i
   harness.step({ ...refused, source: ipv6("ff02::1"), protocol: 58 });
   harness.step({ ...refused, destination: ipv6("ff02::1"), protocol: 58 });
   test.strictSame(harness.sends(), []);
+});
+
+t.test("no error to a node on the move: to where it is, is about to be or was just now", async (test) => {
+  const harness = new HomeAgentHarness();
+  const errors = (...sources: readonly (typeof COA)[]): number => {
+    harness.take();
+    for (const source of sources)
+      harness.step({ kind: "option-refused", source, destination: HA, homeAddress: HOA, protocol: 6 });
+    test.strictSame(harness.drops(), Array(sources.length).fill("unknown-binding"));
+    return harness.sends().length;
+  };
+  harness.update(native(COA), { sequence: 1 });
+  test.equal(errors(COA), 0, "the kernel does not have it yet after a start");
+  harness.kernelMood = SILENT;
+  harness.update(native(COA_2), { sequence: 2 });
+  test.equal(errors(COA, COA_2), 0);
+  harness.kernelMood = GRANTS;
+  harness.answerKernel();
+  test.equal(errors(COA, COA_2), 0);
+  harness.advance(3.5);
+  test.equal(errors(COA_2), 0);
+  test.equal(errors(COA), 1, "the grace time is over");
 });
 
 t.test("messages that a home agent does not expect are dropped and counted", async (test) => {
