@@ -3,7 +3,6 @@
  * socket may read; it is made with mode 0660. Nothing a client sends or leaves unread can grow memory: no bodies, bounded headers,
  * clients and followers; one request at a time on a connection, documents in pieces that wait for their reader, and all with a time limit.
  */
-import { chmodSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type {
   AuditDocument,
@@ -16,7 +15,7 @@ import type {
 import { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIp } from "../base/ip.js";
 import { jsonPieces, linePieces, sent, writePieces } from "./document-stream.js";
-import { clearSocketPath, refusal } from "./socket-path.js";
+import { ListeningSocket } from "./listening.js";
 import { ConnectionTurns, Turnstile } from "./turns.js";
 
 /** What the daemon shows. `undefined`: no such home address. */
@@ -45,6 +44,8 @@ const MAX_FOLLOWER_BACKLOG_BYTES = 1 << 20;
 const CLIENT_TIMEOUT_MS = 10_000;
 
 export interface ControlServer {
+  /** Whether its socket was gone and is made again. Rejects with MobilityError if something else is in its place. */
+  look(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -54,16 +55,19 @@ export interface ControlServerOptions {
 }
 
 /**
- * Listens on `path`. Throws MobilityError: MIP_BUSY if another daemon answers there; a dead one's socket is replaced, and nothing else
- * (`clearSocketPath`).
+ * Listens on `path`. Throws MobilityError: MIP_BUSY if another daemon answers there; a dead one's socket is replaced, and nothing else.
  */
 export async function startControlServer(
   path: string,
   source: ControlSource,
   { clientTimeoutMs = CLIENT_TIMEOUT_MS }: ControlServerOptions = {},
 ): Promise<ControlServer> {
-  await clearSocketPath(path);
   const answering = new Answering(source, clientTimeoutMs);
+  const socket = await ListeningSocket.open(path, () => serverFor(answering, clientTimeoutMs));
+  return { look: () => socket.look(), close: () => socket.close() };
+}
+
+function serverFor(answering: Answering, clientTimeoutMs: number): Server {
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -78,27 +82,7 @@ export async function startControlServer(
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
     else socket.destroy();
   });
-  await listen(server, path);
-  chmodSync(path, 0o660);
-  return {
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-}
-
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) =>
-      reject(refusal(path, `cannot be listened on (${cause.code}); check its directory`, cause)),
-    );
-    server.listen(path, () => {
-      server.removeAllListeners("error");
-      resolve();
-    });
-  });
+  return server;
 }
 
 /** From requests to answers. */

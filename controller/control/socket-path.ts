@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import { MobilityError } from "../base/errors.js";
 
-/** struct sockaddr_un holds so many octets of a path, with its closing zero octet. */
-const PATH_OCTETS = 107;
+/** struct sockaddr_un holds one more; ours is made under a name that is longer by one (listening.ts). */
+const PATH_OCTETS = 106;
 
 /**
  * Makes sure that a control socket can be made at `path`: its directory is there, and of what may be in the way only a socket on which

@@ -22,12 +22,17 @@ export interface LoopPorts<Effect extends { readonly kind: string }> {
   flush(): Promise<boolean> | undefined;
   /** What leaves in the place of a message of a turn that is not on the disk. Absent: the message itself. */
   withhold?(effect: Effect): Effect | undefined;
+  /** A message that is not sent, because too many wait for a disk that neither writes nor refuses. */
+  lose?(effect: Effect): void;
   /** Called after the effects of a turn other than sends: the moment to hand a batch to the kernel. */
   turnEnded(): void;
 }
 
 /** So many messages leave in one turn of the event loop: the devices and sockets they pass through hold a few hundred and are emptied in between. */
 const SENDS_PER_TURN = 64;
+
+/** So many wait for the journal at most: who gets no answer asks again, and a disk that hangs must not fill the memory. */
+const MAX_WAITING = 1 << 14;
 
 /** The daemon's clock: never goes back, counts sleep. */
 export const monotonicNow = (): Instant => clock.now();
@@ -42,6 +47,8 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
   #cancelTimer: () => void = () => undefined;
   /** Sends of earlier turns that still wait; later ones queue behind them. Resolves with whether what they say is on the disk. */
   #barrier: Promise<boolean> | undefined;
+  /** How many they are. */
+  #waiting = 0;
   /** Sends that wait for nothing but their turn. */
   #outbox: Effect[] = [];
   #closed = false;
@@ -90,12 +97,17 @@ export class MachineLoop<Input, Effect extends { readonly kind: string }> {
       this.#send(sends);
       return;
     }
+    const kept = sends.slice(0, Math.max(0, MAX_WAITING - this.#waiting));
+    for (const effect of sends.slice(kept.length)) this.#ports.lose?.(effect);
+    if (kept.length === 0 && sends.length > 0) return;
+    this.#waiting += kept.length;
     const before = this.#barrier;
     const mine: Promise<boolean> = Promise.all([flushed, before]).then(([written, earlier]) => {
       if (this.#barrier === mine) this.#barrier = undefined;
+      this.#waiting -= kept.length;
       // Who has appended nothing speaks of what an earlier turn has, and that is still being written.
       const stored = written ?? earlier ?? true;
-      this.#send(stored ? sends : this.#withheld(sends));
+      this.#send(stored ? kept : this.#withheld(kept));
       return stored;
     });
     this.#barrier = mine;

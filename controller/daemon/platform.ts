@@ -4,14 +4,12 @@
  */
 
 import type { StatusDocument } from "../../schemas/control.js";
-import { InvariantError, type MobilityError } from "../base/errors.js";
-import { type IpAddress, type Ipv4Address, parseIp } from "../base/ip.js";
+import { InvariantError, MobilityError } from "../base/errors.js";
+import { type Ipv4Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
-import { clearSocketPath } from "../control/socket-path.js";
-import { holdDirectory } from "../io/directory-lock.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
-import { checkIpv6Enabled, checkSwitches, type SwitchFiles } from "../kernel/route/switches.js";
-import { type RefusedOption, ReportWatch } from "../kernel/xfrm/report-watch.js";
+import { checkSwitches, type SwitchFiles } from "../kernel/route/switches.js";
+import type { RefusedOption, ReportWatch } from "../kernel/xfrm/report-watch.js";
 import type { Logger } from "../log.js";
 import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
@@ -25,11 +23,10 @@ import { Counters, EventLog } from "../store/events.js";
 import type { JournalRole } from "../store/journal.js";
 import { LogLimit } from "../store/log-limit.js";
 import { VERSION } from "../version.js";
-import { holdAddresses } from "./address-lock.js";
 import { clock } from "./clock.js";
 import { ServiceGroups, serviceOfGroup } from "./groups.js";
-import { openKernel, openTransport, PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
-import { checkPrivileges, checkTun, deviceExists, explainRefusal } from "./preflight.js";
+import { type PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
+import { deviceExists, explainRefusal } from "./preflight.js";
 import { xfrmCounters } from "./refusals.js";
 import type { Service, ServiceGround, ServiceRecords, ServiceViews } from "./service.js";
 import { SignallingRouter } from "./signalling/router.js";
@@ -39,26 +36,22 @@ import {
   type SignallingSite,
   sendFailure,
 } from "./signalling/signalling.js";
-import { SignallingSockets } from "./signalling/sockets.js";
-import { Storage } from "./storage.js";
+import type { SignallingSockets } from "./signalling/sockets.js";
+import type { Storage } from "./storage.js";
+import { QuietLook } from "./upkeep/quiet-look.js";
 import { auditDocument, mergedViews, planDocument } from "./views.js";
 
 export interface PlatformOptions {
   readonly role: JournalRole;
   readonly controlSocket: string;
-  readonly stateDirectory: string;
-  /** Addresses that no other daemon in this network namespace may serve. */
-  readonly addresses: readonly IpAddress[];
-  readonly signallingPort: number;
-  readonly signallingAddress?: Ipv4Address;
   readonly tunDevice: string;
-  /** Whether messages into the TUN device go there by their socket and not by their mark. */
-  readonly bindsToTun: boolean;
+  /** Absent: IPv4 is not served. */
+  readonly signallingAddress?: Ipv4Address;
 }
 
 /** What the platform opens; a fake of each will do. */
 export interface PlatformParts {
-  readonly options: Pick<PlatformOptions, "role" | "controlSocket" | "tunDevice" | "signallingAddress">;
+  readonly options: PlatformOptions;
   readonly log: Logger;
   readonly storage: Storage;
   readonly kernel: KernelPort & Pick<NetlinkKernel, "names" | "counters" | "announceMove">;
@@ -75,10 +68,13 @@ export interface PlatformParts {
 /** One in this many drops of a reason is logged, after the first few: a flood must not fill a disk. */
 const LOGGED_DROPS = 10;
 const LOGGED_DROP_INTERVAL = 1000;
-/** How often we look at what nobody announces: such a change is mended that soon. */
-const QUIET_LOOK_MS = 9_000;
 /** What each tunnel device wants, in the name of those to come (plan/shared-objects.ts). */
 const LATER_DEVICE_FILTER = sysctl("net/ipv4/conf/default/rp_filter", 2);
+
+export interface WarnLine {
+  readonly event: string;
+  readonly [detail: string]: string;
+}
 
 export class Platform {
   readonly log: Logger;
@@ -91,7 +87,7 @@ export class Platform {
   readonly kernel: PlatformParts["kernel"];
   readonly reconciler: Reconciler;
   readonly sockets: PlatformParts["sockets"];
-  readonly #options: PlatformParts["options"];
+  readonly #options: PlatformOptions;
   readonly #release: () => void;
   readonly #packetCounters: PlatformParts["packetCounters"];
   readonly #startedAt = clock.now();
@@ -105,69 +101,8 @@ export class Platform {
   #listening = false;
   #control: ControlServer | undefined;
   readonly #limit: LogLimit;
-  #cancelLook: () => void = () => undefined;
+  #look: QuietLook | undefined;
   #closing = false;
-
-  /** Throws MobilityError with the sentence for the operator; what was opened before is closed again. */
-  static async open(options: PlatformOptions, log: Logger): Promise<Platform> {
-    checkPrivileges();
-    checkTun();
-    checkIpv6Enabled();
-    const release = holdAddresses(options.addresses);
-    const undo: (() => void)[] = [release];
-    try {
-      const letGo = holdDirectory(options.stateDirectory);
-      undo.push(letGo);
-      // Before anything is touched: an end for its sake later on would take out of the kernel what nodes have been using.
-      await clearSocketPath(options.controlSocket);
-      const releaseAll = (): void => {
-        letGo();
-        release();
-      };
-      const early: ProtocolEvent[] = [];
-      let note = (event: ProtocolEvent): void => void early.push(event);
-      const storage = new Storage({
-        directory: options.stateDirectory,
-        role: options.role,
-        log,
-        note: (event) => note(event),
-      });
-      undo.push(() => void storage.close());
-      const kernel = await openKernel();
-      undo.push(() => kernel.close());
-      let reopened: (what: string, reason: string, device: boolean) => void = () => undefined;
-      const sockets = new SignallingSockets({
-        tunDevice: options.tunDevice,
-        bindsToTun: options.bindsToTun,
-        udpPort: options.signallingPort,
-        ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
-        names: kernel.names,
-        onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
-        onReopened: (what, reason, device) => reopened(what, reason, device),
-      });
-      undo.push(() => sockets.close());
-      const packetCounters = new PacketCounters();
-      undo.push(() => packetCounters.close());
-      const watchReports = (onRefused: (packet: RefusedOption) => void): ReportWatch =>
-        new ReportWatch({
-          openTransport,
-          setTimer,
-          onRefused,
-          onError: (error) => log.warn({ event: "reports.unread", reason: String(error) }),
-        });
-      const parts = { options, log, storage, kernel, sockets, packetCounters, watchReports };
-      const platform = new Platform({ ...parts, release: releaseAll });
-      note = (event) => platform.note(event);
-      for (const event of early) note(event);
-      reopened = (what, reason, device) => platform.#onReopened(what, reason, device);
-      await platform.reconciler.start();
-      platform.#watchQuietly();
-      return platform;
-    } catch (error) {
-      for (const step of undo.reverse()) step();
-      throw error;
-    }
-  }
 
   /** To be started (`reconciler.start`) before anything is wanted of it. */
   constructor(parts: PlatformParts) {
@@ -309,7 +244,7 @@ export class Platform {
       this.sent.add(effect.message.type);
     } catch (cause) {
       this.sent.add("failed");
-      this.#warn("message.unsent", { event: "message.unsent", reason: sendFailure(effect, cause).message });
+      this.warn("message.unsent", { event: "message.unsent", reason: sendFailure(effect, cause).message });
     }
   }
 
@@ -379,32 +314,44 @@ export class Platform {
   /** Takes everything out of the kernel and closes. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#cancelLook();
+    this.#look?.close();
     await this.#control?.close();
     this.sockets.close();
     this.#reports?.close();
-    const left = await this.reconciler.removeAll();
-    for (const { operation, error } of left) {
-      this.log.error({ event: "kernel.leftover", object: formatObjectShort(operation.object), reason: error?.message });
-    }
+    await this.#removeAll();
     this.#packetCounters.close();
     this.kernel.close();
     await this.storage.close();
     this.#release();
   }
 
+  /** What cannot be removed is told: the next start finds it. */
+  async #removeAll(): Promise<void> {
+    try {
+      for (const { operation, error } of await this.reconciler.removeAll()) {
+        const object = formatObjectShort(operation.object);
+        this.log.error({ event: "kernel.leftover", object, reason: error?.message });
+      }
+    } catch (error) {
+      if (!(error instanceof MobilityError)) throw error;
+      this.log.error({ event: "kernel.leftover", reason: error.message });
+    }
+  }
+
   /** One line in a few of the same cause: which kind of object it is about is part of the cause. */
   #onRepair(what: Repair, detail: string): void {
     const [about = ""] = detail.split(" ");
-    this.#warn(`kernel.${what} ${about}`, { event: `kernel.${what}`, detail });
+    this.warn(`kernel.${what} ${about}`, { event: `kernel.${what}`, detail });
   }
 
-  #warn(cause: string, line: { readonly event: string; readonly [detail: string]: string }): void {
+  /** A few lines a minute of one cause. */
+  warn(cause: string, line: WarnLine): void {
     if (this.#limit.admits(cause)) this.log.warn(line);
   }
 
-  #onReopened(what: string, reason: string, device: boolean): void {
-    this.#warn(`socket.reopened ${what}`, { event: "socket.reopened", what, reason });
+  /** A socket whose descriptor had died has got another one; `device`: a TUN device, down and bare. */
+  onReopened(what: string, reason: string, device: boolean): void {
+    this.warn(`socket.reopened ${what}`, { event: "socket.reopened", what, reason });
     // Its state, its alias and all that stood on it are missing; what has failed for want of it need not wait.
     if (device) this.reconciler.refresh(`${what} was made anew`);
   }
@@ -417,19 +364,29 @@ export class Platform {
     this.sockets.renewTun(Object.assign(why, { errno: -ENODEV, code: "ENODEV", syscall: "read" }));
   }
 
-  /** Looks at what the kernel announces to nobody, for as long as the platform is open. */
-  #watchQuietly(delayMs = QUIET_LOOK_MS): void {
-    this.#cancelLook = setTimer(delayMs, () => void this.#lookQuietly());
+  /** Looks at what changes without a word, for as long as the platform is open. */
+  watchQuietly(lookAtAddresses: () => void): void {
+    this.#look = new QuietLook({
+      setTimer,
+      looked: [
+        { what: "kernel", look: async () => ((await this.reconciler.look()) ? "again" : "enough") },
+        { what: "control socket", look: () => this.#lookAtControl() },
+        {
+          what: "addresses",
+          look: () => {
+            lookAtAddresses();
+            return "enough";
+          },
+        },
+      ],
+      onError: (what, error) => this.warn(`${what} unread`, { event: "look.failed", what, reason: error.message }),
+    });
   }
 
-  async #lookQuietly(): Promise<void> {
-    let more = false;
-    try {
-      more = await this.reconciler.look();
-    } catch (error) {
-      this.#warn("kernel.unread", { event: "kernel.unread", reason: (error as Error).message });
-    }
-    if (!this.#closing) this.#watchQuietly(more ? 0 : QUIET_LOOK_MS);
+  async #lookAtControl(): Promise<"enough"> {
+    if ((await this.#control?.look()) === true)
+      this.warn("control.renewed", { event: "control.renewed", path: this.#options.controlSocket });
+    return "enough";
   }
 
   async #status(views: ServiceViews, addresses: readonly string[]): Promise<StatusDocument> {

@@ -1,5 +1,5 @@
 /** What must be there before anything is touched: capabilities, devices, addresses and links. */
-import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { fromHex, toHex } from "../base/bytes.js";
 import { MissingError, MobilityError } from "../base/errors.js";
 import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix, prefixContains } from "../base/ip.js";
@@ -53,19 +53,32 @@ export function deviceExists(name: string, devices = procNet("dev")): boolean {
   return [...devices.matchAll(/^\s*(\S+):/gm)].some(([, device]) => device === name);
 }
 
-/** Throws MobilityError if this machine does not have the address: nodes could send their updates nowhere. */
-export function checkIpv6Address(address: Ipv6Address, addresses = procNet("if_inet6")): void {
+/** Throws MobilityError if this machine does not have the address: nodes could send their updates nowhere. `without`: links that are without IPv6. */
+export function checkIpv6Address(
+  address: Ipv6Address,
+  addresses = procNet("if_inet6"),
+  without = linksWithoutIpv6(),
+): void {
   const digits = toHex(ipToBytes(address));
   if (addresses.split("\n").some((line) => line.startsWith(digits))) return;
+  const off = without.map((device) => `net/ipv6/conf/${device}/disable_ipv6=0`);
+  const perhaps =
+    off.length === 0
+      ? ""
+      : ` (IPv6 is switched off on ${without.join(", ")}, which takes its addresses away: sysctl -w ${off.join(" ")}, then add them again)`;
   throw new MobilityError(
     "MIP_ADDRESS",
-    `${address} is not an address of this machine; add it (ip -6 address add ${address} dev …) or correct homeAgent.addresses.ipv6`,
+    `${address} is not an address of this machine; add it (ip -6 address add ${address} dev …) or correct homeAgent.addresses.ipv6${perhaps}`,
   );
 }
 
-/** Throws MobilityError if there is no such network device. */
-export function checkHomeLink(device: string, devices = procNet("dev")): void {
+/** Throws MobilityError if there is no such network device, or if it is without IPv6. */
+export function checkHomeLink(device: string, devices = procNet("dev"), without = linksWithoutIpv6()): void {
   const names = [...devices.matchAll(/^\s*(\S+):/gm)].map(([, name]) => name);
+  if (without.includes(device))
+    throw new MissingError(
+      `IPv6 is switched off on ${device}, which is homeAgent.homeLink.interface; run: sysctl -w net/ipv6/conf/${device}/disable_ipv6=0, and give it its addresses again`,
+    );
   if (names.includes(device)) return;
   throw new MobilityError(
     "MIP_LINK",
@@ -89,6 +102,20 @@ export function shorterHomeRoute(prefix: Prefix, device: string, routes = procNe
   return covering.some(({ length }) => length === prefix.length)
     ? undefined
     : covering.find(({ length }) => length < prefix.length);
+}
+
+/** Links on which IPv6 alone is switched off. */
+function linksWithoutIpv6(): readonly string[] {
+  const directory = "/proc/sys/net/ipv6/conf";
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory).filter((link) => {
+    if (link === "all" || link === "default") return false;
+    try {
+      return readFileSync(`${directory}/${link}/disable_ipv6`, "utf8").trim() === "1";
+    } catch {
+      return false; // ignored: it has just gone
+    }
+  });
 }
 
 /** A file of the kernel about the network namespace that this process is in. No such file: nothing of the kind. */

@@ -31,13 +31,19 @@ export async function startServices(platform: Platform, openers: readonly Servic
     for (const service of services) service.begin();
   } catch (error) {
     for (const service of services.reverse()) service.abandon();
-    await platform.close();
+    // What goes wrong now is a consequence: the first cause is told.
+    await platform
+      .close()
+      .catch((second: unknown) => platform.log.error({ event: "daemon.unclosed", reason: String(second) }));
     throw error;
   }
   return {
     stop: async () => {
-      for (const service of services.reverse()) await service.close();
-      await platform.close();
+      const ends = [...services.reverse().map((service) => () => service.close()), () => platform.close()];
+      const failures: unknown[] = [];
+      // What the kernel and the disk are to be told at the end they are told, whoever has failed before.
+      for (const end of ends) await end().catch((error: unknown) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
     },
   };
 }

@@ -6,6 +6,8 @@ import { type Clock, clock, journalTime } from "./clock.js";
 
 const RETRY_FIRST_MS = 1000;
 const RETRY_MAX_MS = 30_000;
+/** Between two attempts to write the whole journal on a disk that refuses. */
+const COSTLY_PAUSE_MS = 250;
 /** Of failures in a row one in so many is logged, after the first: a disk stays full for hours. */
 const LOGGED_FAILURES = 100;
 
@@ -24,6 +26,7 @@ export class Storage {
   readonly #clock: Clock;
   #writable = true;
   #failures = 0;
+  #refusedAt: number = Number.NEGATIVE_INFINITY;
   #retryMs = RETRY_FIRST_MS;
   #cancelRetry: (() => void) | undefined;
   readonly #listeners: ((writable: boolean) => void)[] = [];
@@ -54,7 +57,10 @@ export class Storage {
 
   /** Writes what was appended; resolves with whether all of it is on the disk. Undefined if there is nothing to write. Never rejects. */
   flush(): Promise<boolean> | undefined {
-    return this.journal.dirty ? this.#flush() : undefined;
+    if (!this.journal.dirty) return undefined;
+    // All of it again for every message would be work with each node there is.
+    const costly = !this.#writable && this.journal.stale;
+    return costly && this.#clock.now() < this.#refusedAt + COSTLY_PAUSE_MS ? Promise.resolve(false) : this.#flush();
   }
 
   /** Records with the seconds since they were written. */
@@ -97,6 +103,7 @@ export class Storage {
   }
 
   #refused(error: NodeJS.ErrnoException): void {
+    this.#refusedAt = this.#clock.now();
     if (this.#failures++ % LOGGED_FAILURES === 0)
       this.#options.log.error(
         { event: "journal.failed", reason: error.message, code: error.code, failures: this.#failures },

@@ -2,8 +2,9 @@
  * A socket over the addon: batches in both directions, errors as events. It knows no protocol; the classes beside it give sockets
  * of one kind their options and their meaning.
  *
- * A descriptor can die while its socket is wanted: a TUN device is deleted, `ss -K` ends a socket. Another one takes its place then, with the
- * same options, bound to the same address; where that is refused it is tried again, in the end every five seconds.
+ * A descriptor can die while its socket is wanted: a TUN device is deleted, `ss -K` ends a socket. Reading says so, or, of one that nobody
+ * listens to, the next message that is refused. Another one takes its place then, with the same options, bound to the same address; where
+ * that is refused it is tried again, in the end every five seconds.
  */
 
 import { append } from "../base/lists.js";
@@ -173,6 +174,7 @@ export class Socket {
     if (this.#queue.length > 0) return this.#enqueue(parts, { sent: 0, queued: 0, dropped: 0 });
     const { sent, next, error } = this.#native.send(this.#handle, parts);
     const report = { sent, queued: 0, dropped: next - sent, ...(error && { error }) };
+    if (error !== undefined && isDeath(error)) this.#reopenSoon(error);
     return next === messages.length ? report : this.#enqueue(parts.slice(next * 3), report);
   }
 
@@ -237,6 +239,14 @@ export class Socket {
     this.#options.onReopened?.(why);
   }
 
+  /** Not under the hands of who is sending. */
+  #reopenSoon(why: SyscallError): void {
+    const handle = this.#handle;
+    setImmediate(() => {
+      if (handle === this.#handle && this.#dead === undefined) this.reopen(why);
+    });
+  }
+
   #enqueue(parts: Parts, before: SendReport): SendReport {
     const room = this.#maxQueued * 3 - this.#queue.length;
     const kept = parts.slice(0, room);
@@ -266,7 +276,9 @@ export class Socket {
     const { next, error } = this.#native.send(this.#handle, this.#queue);
     this.#queue = this.#queue.slice(next * 3);
     this.#arm();
-    if (error !== undefined) this.#listener?.onError(error);
+    if (error === undefined) return;
+    this.#listener?.onError(error);
+    if (isDeath(error) && !this.#closed) this.reopen(error);
   }
 }
 
@@ -286,8 +298,12 @@ function decodeRecord({ buffer, byteOffset, byteLength }: Buffer, wordBytes: num
   };
 }
 
-/** ECONNABORTED: somebody has ended the socket (`ss -K`); a raw one is not given anything any more. */
-const isDeath = (error: SyscallError): boolean => error.stopped === true || error.code === "ECONNABORTED";
+/**
+ * ECONNABORTED: somebody has ended the socket (`ss -K`); a raw one is not given anything any more, and has forgotten its device. EBADFD: the
+ * device is gone.
+ */
+const isDeath = (error: SyscallError): boolean =>
+  error.stopped === true || error.code === "ECONNABORTED" || error.code === "EBADFD";
 
 function sendBufferFull(): SyscallError {
   const error = new Error("EAGAIN: the send buffer and the queue are full, sendmmsg");

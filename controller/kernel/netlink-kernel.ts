@@ -3,14 +3,15 @@
  * family: what arrives as announcements never mixes with answers. It decides nothing about what should exist.
  */
 
-import { MissingError, type MobilityError } from "../base/errors.js";
+import { MissingError, MobilityError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
-import { ECANCELED, ENOENT } from "../netlink/errno.js";
+import { EBADMSG, ECANCELED, ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
+import { formatObjectShort } from "../plan/objects/format.js";
 import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects/objects.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
@@ -99,11 +100,13 @@ export class NetlinkKernel implements KernelPort {
     });
   }
 
+  /** What became of some operations is not known when the answers are lost; then a resynchronisation is called for. */
   apply(operations: readonly Operation[]): Promise<readonly Outcome[]> {
     return this.#inTurn(async () => {
       const outcomes: Outcome[] = [];
       for (const run of this.#runs(operations)) {
-        const errors = await this.#applyRun(run);
+        const errors = await this.#applyRun(run).catch((error: unknown) => unfinished(run, error));
+        if (errors.some(isUnknown)) this.#emit("resync");
         run.forEach((operation, i) => {
           const error = errors[i];
           const collateral = error instanceof KernelError && error.errno === ECANCELED;
@@ -354,6 +357,19 @@ export class NetlinkKernel implements KernelPort {
     return undefined;
   }
 }
+
+/** The kernel could not be read in the middle of it: how far it came, only a dump will tell. Throws what is no refusal but a bug. */
+function unfinished(run: readonly Operation[], cause: unknown): readonly MobilityError[] {
+  if (!(cause instanceof MobilityError)) throw cause;
+  const { errno, details } = cause instanceof KernelError ? cause : new KernelError(EBADMSG, { text: cause.message });
+  return run.map(({ object }) => {
+    const unknown = { ...details, outcomeUnknown: true, subject: formatObjectShort(object) };
+    return new KernelError(errno, unknown, { cause });
+  });
+}
+
+const isUnknown = (error: MobilityError | undefined): boolean =>
+  error instanceof KernelError && error.details.outcomeUnknown === true;
 
 function decodeAll(
   codec: AnyCodec,

@@ -10,24 +10,23 @@
  * Reading never fails: salvage.ts says what a damaged file still tells, and the damaged file is kept under another name. A disk that refuses
  * keeps nobody from starting either: `failure` says why, and each `flush` tries again.
  */
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import type { JournalRole } from "../../schemas/journal.js";
-import { MobilityError } from "../base/errors.js";
 import { type Age, ageOf, restamped, restampedAll, type TimeOfDay } from "./age.js";
-import { codeOf, type Files, forgiveUnsyncable, nodeFiles, writeAll, writeAllSync } from "./files.js";
+import { type Files, nodeFiles, writeAll, writeAllSync } from "./files.js";
+import { type Found, findJournal, type JournalFindings } from "./findings.js";
 import { type BootTime, type JournalEntry, type JournalRecord, LineWriter } from "./lines.js";
-import { type Salvage, salvage } from "./salvage.js";
+import { JournalPlace, type Suffix } from "./place.js";
 
 export type { JournalRole } from "../../schemas/journal.js";
 export type { Age } from "./age.js";
+export type { JournalFindings } from "./findings.js";
 export type { BootTime, JournalEntry, JournalRecord } from "./lines.js";
 
 /** Writing anew costs O(live records); at twice the live ones it is amortised O(1) a record. The constant keeps small journals from churning. */
 const COMPACT_SLACK_LINES = 4096;
 /** So many lines are made in one turn of the event loop: about a millisecond. */
 const LINES_PER_TURN = 256;
-/** Damaged journals that are kept; the oldest go first. */
-const KEPT_ASIDE = 4;
 
 export interface JournalOptions {
   /** Absent: ages are known by the wall clock alone. */
@@ -35,29 +34,7 @@ export interface JournalOptions {
   readonly files?: Files;
 }
 
-/** What was found at the start. */
-export interface JournalFindings {
-  /** Lines that could not be read. */
-  readonly skipped: number;
-  /** Records that were read and are not used, because a later one of theirs is lost. */
-  readonly doubtful: number;
-  /** The file is no journal of this dsmipd's that could be read; `version` of a later dsmipd. */
-  readonly header: "present" | "version-1" | "absent" | "damaged" | "newer" | "unreadable";
-  /** Where the damaged file is kept. */
-  readonly keptAside: string | undefined;
-}
-
 type Batch = Map<string, JournalEntry | undefined>;
-
-/** A file as it was found. */
-interface Found extends Omit<Salvage, "header"> {
-  readonly header: JournalFindings["header"];
-  readonly octets: number;
-}
-
-const NOTHING_READ: Omit<Found, "header"> = {
-  ...{ entries: new Map(), skipped: 0, doubtful: 0, lines: 0, last: undefined, intact: false, octets: 0 },
-};
 
 interface OpenFile {
   readonly descriptor: number;
@@ -68,7 +45,7 @@ interface OpenFile {
 }
 
 export class Journal {
-  readonly #path: string;
+  readonly #place: JournalPlace;
   readonly #role: JournalRole;
   readonly #now: () => number;
   readonly #bootTime: (() => BootTime) | undefined;
@@ -92,6 +69,7 @@ export class Journal {
   #writers = 0;
   #nextFlush: Promise<void> | undefined;
   #compactAt = 0;
+  #compacting: Promise<void> | undefined;
   #failure: NodeJS.ErrnoException | undefined;
   #closed = false;
   #closing: Promise<void> | undefined;
@@ -102,16 +80,17 @@ export class Journal {
    * role's. If the disk refuses, `failure` says so.
    */
   constructor(directory: string, role: JournalRole, now: () => number, options: JournalOptions = {}) {
-    this.#path = join(directory, "journal.ndjson");
     this.#role = role;
     this.#now = now;
     this.#bootTime = options.bootTime;
     this.#files = options.files ?? nodeFiles;
-    const found = this.#load();
+    this.#place = new JournalPlace(this.#files, join(directory, "journal.ndjson"));
+    const found = findJournal(this.#place, role);
+    this.#damaged = found.damaged;
     this.#live = new Map(found.entries);
     this.#findings = { header: found.header, skipped: found.skipped, doubtful: found.doubtful };
     restampedAll(this.#live, this.#timeOfDay());
-    for (const suffix of [".new", ".compact"]) this.#removeQuietly(this.#path + suffix);
+    this.#place.removeLeftovers();
     try {
       if (found.intact && found.lines <= this.#mostLines()) this.#openAgain(found);
       else this.#rewriteSync();
@@ -159,6 +138,11 @@ export class Journal {
     if (this.#pending.size > this.#mostLines()) this.#declareStale();
   }
 
+  /** The next flush writes all records there are. */
+  get stale(): boolean {
+    return this.#stale;
+  }
+
   /** Something is not on the disk. */
   get dirty(): boolean {
     return this.#stale || this.#torn || this.#directoryUnsynced || this.#pending.size > 0;
@@ -191,14 +175,16 @@ export class Journal {
   }
 
   async #end(): Promise<void> {
-    while (this.#writers > 0) await this.#tail;
+    // A fresh file that is being made has the name of the next daemon's.
+    while (this.#writers > 0 || this.#compacting !== undefined) await (this.#compacting ?? this.#tail);
     try {
       if (this.#stale) this.#rewriteSync();
       else this.#extendSync();
+      this.#failure = undefined;
     } catch (error) {
       this.#fail(error);
     }
-    if (this.#file !== undefined) this.#closeQuietly(this.#file.descriptor);
+    if (this.#file !== undefined) this.#place.closeQuietly(this.#file.descriptor);
     this.#file = undefined;
   }
 
@@ -222,7 +208,13 @@ export class Journal {
       throw this.#fail(error);
     }
     const due = this.#file !== undefined && this.#file.lines > Math.max(this.#mostLines(), this.#compactAt);
-    if (due && this.#changed === undefined && !this.#closed) void this.#compact();
+    if (due && this.#compacting === undefined && !this.#closed) this.#beginCompaction();
+  }
+
+  #beginCompaction(): void {
+    this.#compacting = this.#compact().finally(() => {
+      this.#compacting = undefined;
+    });
   }
 
   #fail(error: unknown): NodeJS.ErrnoException {
@@ -318,7 +310,7 @@ export class Journal {
     this.#pending.clear();
     this.#stale = false;
     try {
-      await this.#install(await this.#writeFresh(".new"), ".new");
+      await this.#install(await this.#makeFresh(".new"), ".new");
     } catch (error) {
       this.#declareStale();
       throw error;
@@ -331,7 +323,7 @@ export class Journal {
     const replaced = this.#file;
     this.#changed = new Map();
     try {
-      const fresh = await this.#writeFresh(".compact");
+      const fresh = await this.#makeFresh(".compact");
       await this.#exclusive(() => this.#catchUp(fresh, replaced));
     } catch {
       // The old file goes on as it is. It is tried again when there is half as much history more.
@@ -364,50 +356,33 @@ export class Journal {
       fresh.lines = fresh.writer.number;
       await this.#files.dataSync(fresh.descriptor);
     } catch (error) {
-      this.#discard(fresh.descriptor, ".compact");
+      this.#place.discard(fresh.descriptor, ".compact");
       throw error;
     }
     await this.#install(fresh, ".compact");
   }
 
-  async #writeFresh(suffix: string): Promise<OpenFile> {
-    const descriptor = await this.#files.open(this.#path + suffix, "w");
-    try {
-      const writer = new LineWriter(this.#role);
-      let end = await writeAll(this.#files, descriptor, Buffer.from(writer.header()), 0);
-      for (const text of this.#lines(this.#liveEntries(), writer))
-        end = await writeAll(this.#files, descriptor, text, end);
-      await this.#files.dataSync(descriptor);
-      return { descriptor, end, writer, lines: writer.number };
-    } catch (error) {
-      this.#discard(descriptor, suffix);
-      throw error;
+  /** All records as they are now. Given up when the journal is closed and can do without. */
+  async #makeFresh(suffix: Suffix): Promise<OpenFile> {
+    const writer = new LineWriter(this.#role);
+    const fresh = await this.#place.make(
+      suffix,
+      this.#wholeText(writer, () => this.#closed && suffix === ".compact"),
+    );
+    return { ...fresh, writer, lines: writer.number };
+  }
+
+  *#wholeText(writer: LineWriter, isPointless = (): boolean => false): Generator<Uint8Array> {
+    yield Buffer.from(writer.header());
+    for (const text of this.#lines(this.#liveEntries(), writer)) {
+      if (isPointless()) throw new Error("the journal is closed");
+      yield text;
     }
   }
 
-  /** From here on the fresh file is the journal; after a power cut too when the directory is synchronised. */
-  async #install(fresh: OpenFile, suffix: string): Promise<void> {
-    try {
-      await this.#files.rename(this.#path + suffix, this.#path);
-    } catch (error) {
-      this.#discard(fresh.descriptor, suffix);
-      throw error;
-    }
+  async #install(fresh: OpenFile, suffix: Suffix): Promise<void> {
+    await this.#place.install(fresh.descriptor, suffix);
     this.#adopt(fresh);
-  }
-
-  /** A fresh file that comes to nothing: it would only fill the disk. */
-  #discard(descriptor: number, suffix: string): void {
-    this.#closeQuietly(descriptor);
-    this.#removeQuietly(this.#path + suffix);
-  }
-
-  #removeQuietly(path: string): void {
-    try {
-      this.#files.unlinkSync(path);
-    } catch {
-      // ignored: mostly it is not there
-    }
   }
 
   #adopt(fresh: OpenFile): void {
@@ -417,62 +392,30 @@ export class Journal {
     this.#damaged = false;
     this.#compactAt = 0;
     this.#directoryUnsynced = true;
-    if (old !== undefined) this.#closeQuietly(old.descriptor);
+    if (old !== undefined) this.#place.closeQuietly(old.descriptor);
   }
 
   async #syncDirectory(): Promise<void> {
-    const descriptor = await this.#files.open(dirname(this.#path), "r");
-    try {
-      await this.#files.sync(descriptor).catch(forgiveUnsyncable);
-    } finally {
-      this.#closeQuietly(descriptor);
-    }
+    await this.#place.syncDirectory();
     this.#directoryUnsynced = false;
   }
 
   #syncDirectorySync(): void {
-    const descriptor = this.#files.openSync(dirname(this.#path), "r");
-    try {
-      this.#files.syncSync(descriptor);
-    } catch (error) {
-      forgiveUnsyncable(error);
-    } finally {
-      this.#closeQuietly(descriptor);
-    }
+    this.#place.syncDirectorySync();
     this.#directoryUnsynced = false;
   }
 
-  /** Closing writes nothing that counts: what does is synchronised before. */
-  #closeQuietly(descriptor: number): void {
-    try {
-      this.#files.closeSync(descriptor);
-    } catch {
-      // ignored: the descriptor is gone either way
-    }
-  }
-
   #prepareDirectory(): void {
-    this.#files.mkdirSync(dirname(this.#path));
-    if (this.#damaged && this.#keptAside === undefined) this.#keepAside();
+    this.#place.makeDirectory();
+    if (this.#damaged) this.#keptAside ??= this.#place.keepAside(this.#now());
   }
 
   /** At the start and at the end, when there is nothing to be kept waiting. */
   #rewriteSync(): void {
-    const files = this.#files;
     this.#prepareDirectory();
-    const path = `${this.#path}.new`;
-    const descriptor = files.openSync(path, "w");
-    try {
-      const writer = new LineWriter(this.#role);
-      let end = writeAllSync(files, descriptor, Buffer.from(writer.header()), 0);
-      for (const text of this.#lines(this.#liveEntries(), writer)) end = writeAllSync(files, descriptor, text, end);
-      files.syncSync(descriptor);
-      files.renameSync(path, this.#path);
-      this.#adopt({ descriptor, end, writer, lines: writer.number });
-    } catch (error) {
-      this.#discard(descriptor, ".new");
-      throw error;
-    }
+    const writer = new LineWriter(this.#role);
+    const fresh = this.#place.makeAndInstallSync(".new", this.#wholeText(writer));
+    this.#adopt({ ...fresh, writer, lines: writer.number });
     this.#stale = false;
     this.#pending.clear();
     this.#syncDirectorySync();
@@ -490,52 +433,11 @@ export class Journal {
   }
 
   #openAgain({ octets, lines, last }: Found): void {
-    const descriptor = this.#files.openSync(this.#path, "r+");
+    const descriptor = this.#files.openSync(this.#place.path, "r+");
     const writer = new LineWriter(this.#role);
     if (last !== undefined) writer.continueAfter(last);
     this.#file = { descriptor, end: octets, writer, lines };
     this.#stale = false;
-  }
-
-  #load(): Found {
-    let octets: Uint8Array;
-    try {
-      octets = this.#files.readSync(this.#path);
-    } catch (error) {
-      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return { ...NOTHING_READ, header: "absent" };
-      this.#damaged = true;
-      return { ...NOTHING_READ, header: "unreadable" };
-    }
-    const found = salvage(octets, this.#role);
-    const { header, skipped, doubtful } = found;
-    if ((header.kind === "present" || header.kind === "version-1") && header.role !== this.#role)
-      throw new MobilityError(
-        "MIP_JOURNAL",
-        `${this.#path}: belongs to a ${header.role}; set another stateDirectory for this ${this.#role}`,
-      );
-    this.#damaged = skipped + doubtful > 0 || header.kind === "damaged" || header.kind === "newer";
-    return { ...found, header: header.kind, octets: octets.length };
-  }
-
-  /** The damaged file under another name, beside the one that takes its place; the file itself stays until then. */
-  #keepAside(): void {
-    const files = this.#files;
-    const name = `${basename(this.#path)}.damaged-`;
-    const directory = dirname(this.#path);
-    const kept = files
-      .listSync(directory)
-      .filter((one) => one.startsWith(name))
-      .sort();
-    const stamp = new Date(this.#now()).toISOString().replace(/[:.]/g, "-");
-    let path = join(directory, name + stamp);
-    for (let count = 2; kept.includes(basename(path)); count++) path = join(directory, `${name}${stamp}-${count}`);
-    try {
-      files.linkSync(this.#path, path);
-    } catch {
-      files.copySync(this.#path, path);
-    }
-    this.#keptAside = path;
-    for (const old of kept.slice(0, Math.max(0, kept.length + 1 - KEPT_ASIDE))) files.unlinkSync(join(directory, old));
   }
 
   #timeOfDay(): TimeOfDay {

@@ -6,7 +6,8 @@ import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { ipv4OwnershipOf } from "../../protocol/mip6/home-agent/machine.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
-import { Platform, type PlatformOptions } from "../platform.js";
+import { type OpenOptions, openPlatform } from "../open-platform.js";
+import type { Platform } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
@@ -20,14 +21,14 @@ import { HomeAgentService } from "./service.js";
 export interface HomeAgentMachine {
   /** Throws MobilityError with the sentence for the operator. */
   check(config: HomeAgentConfig, log: Logger): void;
-  openPlatform(options: PlatformOptions, log: Logger): Promise<Platform>;
+  openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
   openHomeLink(names: Parameters<typeof openHomeLink>[0], options: { readonly hears: boolean }): OpenHomeLink;
   openDiscovery(): DiscoveryPorts;
 }
 
 const THIS_MACHINE: HomeAgentMachine = {
   check: checkMachine,
-  openPlatform: Platform.open,
+  openPlatform,
   openHomeLink,
   openDiscovery,
 };
@@ -60,9 +61,9 @@ export async function startHomeAgent(
 
 function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, log: Logger): void {
   checkIpv6Enabled();
+  if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface);
   checkIpv6Address(addresses.ipv6);
   if (homeLink.interface === undefined) return;
-  checkHomeLink(homeLink.interface);
   for (const prefix of homeLink.prefixes) {
     const route = shorterHomeRoute(prefix, homeLink.interface);
     if (route !== undefined)

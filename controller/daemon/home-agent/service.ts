@@ -110,6 +110,7 @@ export class HomeAgentService implements Service {
         perform: (effect) => this.#perform(effect),
         flush: () => ground.flush(),
         withhold: (effect) => this.#withhold(effect),
+        lose: (effect) => this.#lose(effect),
         turnEnded: () => this.#turnEnded(),
       },
     );
@@ -224,6 +225,11 @@ export class HomeAgentService implements Service {
       this.#loop.push({ kind: "unstored", homeAddress: effect.destination, sequence: effect.message.sequence });
     this.#ground.drop("journal-unwritable", `success for ${effect.destination}`);
     return this.#site.journalFailure === "silent" ? undefined : instead;
+  }
+
+  #lose(effect: HomeAgentEffect): void {
+    if (effect.kind === "send")
+      this.#ground.drop("journal-unwritable", `${effect.message.type} for ${effect.destination}: the disk hangs`);
   }
 
   #perform(effect: HomeAgentEffect): void {

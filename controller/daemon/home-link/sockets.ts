@@ -1,6 +1,8 @@
 /** The real sockets behind home-link.ts. No payload comes in here: the frame socket only sends, the ICMPv6 one hears neighbour discovery. */
+import { MissingError, MobilityError } from "../../base/errors.js";
 import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
 import { PacketSocket } from "../../io/ip/packet-socket.js";
+import { isSyscallError } from "../../io/native.js";
 import type { InterfaceNames } from "../../kernel/names.js";
 import { MAC_OCTETS } from "../../wire/ip/arp.js";
 import { Icmpv6Type } from "../../wire/ip/registry.js";
@@ -12,12 +14,24 @@ export interface OpenHomeLink {
   close(): void;
 }
 
+/** A socket for frames that are only sent. Throws MobilityError that says what is missing. */
+export function openFrames(): PacketSocket {
+  try {
+    return PacketSocket.open({ type: "dgram" });
+  } catch (cause) {
+    if (!isSyscallError(cause)) throw cause;
+    if (cause.code === "EAFNOSUPPORT")
+      throw new MissingError("this kernel has no packet sockets; run: modprobe af_packet", { cause });
+    throw new MobilityError("MIP_SOCKET", `a packet socket cannot be opened: ${cause.message}`, { cause });
+  }
+}
+
 /** `hears`: also receives neighbour discovery, which duplicate address detection needs. Throws SyscallError. */
 export function openHomeLink(
   names: Pick<InterfaceNames, "identity" | "interfaceName">,
   options: { readonly hears: boolean },
 ): OpenHomeLink {
-  const frames = PacketSocket.open({ type: "dgram" });
+  const frames = openFrames();
   const link = new HomeLink({
     identify: (device) => {
       const found = names.identity(device);

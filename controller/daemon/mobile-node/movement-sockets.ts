@@ -6,6 +6,7 @@ import type { NetworkWatcher } from "../../kernel/watch.js";
 import type { HomeAgentAddresses } from "../../protocol/movement/detection/model.js";
 import { ETHERTYPE, MAC_OCTETS } from "../../wire/ip/arp.js";
 import { Icmpv6Type } from "../../wire/ip/registry.js";
+import { openFrames } from "../home-link/sockets.js";
 import { openTransport, setTimer } from "../kernel.js";
 import type { ServiceGround } from "../service.js";
 import { Movement } from "./movement.js";
@@ -33,7 +34,7 @@ export async function openMovement(
       onError: (error) => ground.log.warn({ event: "neighbours.unread", reason: String(error) }),
     });
     opened.push(neighbours);
-    const frames = PacketSocket.open({ type: "dgram" });
+    const frames = openFrames();
     opened.push(frames);
     const icmp = openIcmpv6Socket({ types: [Icmpv6Type.routerAdvertisement, Icmpv6Type.neighbourAdvertisement] });
     opened.push(icmp);

@@ -7,7 +7,8 @@ import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { openTransport, setTimer } from "../kernel.js";
-import { Platform, type PlatformOptions } from "../platform.js";
+import { type OpenOptions, openPlatform } from "../open-platform.js";
+import type { Platform } from "../platform.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
@@ -16,13 +17,13 @@ import { type MobileNodeParts, MobileNodeService } from "./service.js";
 
 /** What of the machine the role touches beside its platform; a fake of each will do. */
 export interface MobileNodeMachine {
-  openPlatform(options: PlatformOptions, log: Logger): Promise<Platform>;
+  openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
   openHomeLink(names: Parameters<typeof openHomeLink>[0], options: { readonly hears: boolean }): OpenHomeLink;
   /** The network as it is configured, and what is believed of it. Nothing stays open when it throws. */
   openNetwork(ground: ServiceGround, config: MobileNodeConfig): Promise<Pick<MobileNodeParts, "network" | "movement">>;
 }
 
-const THIS_MACHINE: MobileNodeMachine = { openPlatform: Platform.open, openHomeLink, openNetwork };
+const THIS_MACHINE: MobileNodeMachine = { openPlatform, openHomeLink, openNetwork };
 
 /** Resolves when it has begun. Throws MobilityError; then nothing is open. */
 export async function startMobileNode(

@@ -109,7 +109,8 @@ export class NeighbourWatch {
     const known = replies.flatMap((message) => decodeNeighbour(message) ?? []);
     return () => {
       this.#known.clear();
-      for (const one of known) this.#keep(one);
+      // What changed while announcements were lost is news for those who listen.
+      for (const one of known) this.#take(one);
     };
   }
 

@@ -1,5 +1,17 @@
 import { execFile, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,6 +19,7 @@ import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { fetchDocument, followLines } from "../../../controller/control/client.js";
+import { ListeningSocket } from "../../../controller/control/listening.js";
 import {
   type ControlServerOptions,
   type ControlSource,
@@ -308,7 +321,7 @@ t.test("of what is in the way only a socket that nobody listens on is replaced",
     ["directory", /is a directory, not a socket/],
     ["link", /is a symbolic link, not a socket/],
     [join("file", "below"), /below cannot be made \(E\w+\); check its directory/],
-    ["x".repeat(108), /is longer than the 107 octets/],
+    ["x".repeat(108), /is longer than the 106 octets/],
   ];
   for (const [name, message] of refused)
     await test.rejects(startControlServer(at(name), {} as ControlSource), { code: "MIP_CONTROL", message });
@@ -515,3 +528,55 @@ function hasPackage(directory: string): boolean {
     return false;
   }
 }
+
+t.test(
+  "a socket that is taken away is made again; what stands in its place is left alone, at the end too",
+  async (test) => {
+    const directory = mkdtempSync(join(tmpdir(), "dsmipd-socket-"));
+    test.teardown(() => rmSync(directory, { recursive: true }));
+    const path = join(directory, "run", "control.sock");
+    const events = new EventLog(() => new Date(0));
+    const server = await startControlServer(path, {
+      status: () => STATUS,
+      subscribe: (listener: Parameters<EventLog["subscribe"]>[0]) => events.subscribe(listener),
+    } as ControlSource);
+    test.equal(statSync(path).mode & 0o777, 0o660);
+    test.equal(await server.look(), false, "it stands");
+    const heard: string[] = [];
+    const stop = new AbortController();
+    await new Promise<void>((resolve) => {
+      void followLines(path, "/events", (line) => heard.push(line), { signal: stop.signal, onOpen: resolve });
+    });
+    // As a runtime directory goes whose service is thought to be over.
+    rmSync(join(directory, "run"), { recursive: true });
+    test.equal(await server.look(), true);
+    test.strictSame(await fetchDocument(path, "/status"), STATUS);
+    test.strictSame(readdirSync(join(directory, "run")), ["control.sock"]);
+    events.record({ event: "journal.recovered", detail: {} });
+    for (let turn = 0; turn < 1000 && heard.length === 0; turn++) await new Promise(setImmediate);
+    test.equal(heard.length, 1, "who was connected still is");
+    stop.abort();
+    renameSync(path, `${path}.old`);
+    writeFileSync(path, "somebody else's");
+    await test.rejects(server.look(), {
+      code: "MIP_CONTROL",
+      message: /control\.sock is a regular file, not a socket/,
+    });
+    await server.close();
+    test.equal(readFileSync(path, "utf8"), "somebody else's");
+    rmSync(path);
+    test.equal(await server.look(), false, "nothing is made after the end");
+    test.notOk(existsSync(path));
+  },
+);
+
+t.test("a connection that cannot be accepted ends nothing", async (test) => {
+  const directory = mkdtempSync(join(tmpdir(), "dsmipd-socket-"));
+  test.teardown(() => rmSync(directory, { recursive: true }));
+  const server = createHttpServer((_request, response) => void response.end("{}"));
+  const socket = await ListeningSocket.open(join(directory, "s"), () => server);
+  test.doesNotThrow(() => server.emit("error", Object.assign(new Error("accept EMFILE"), { code: "EMFILE" })));
+  test.strictSame(await fetchDocument(join(directory, "s"), "/status"), {});
+  await socket.close();
+  test.notOk(existsSync(join(directory, "s")));
+});

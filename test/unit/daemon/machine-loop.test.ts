@@ -9,6 +9,7 @@ function bench(
     deadline?: () => Instant | undefined;
     flush?: () => Promise<boolean> | undefined;
     withhold?: (effect: Effect) => Effect | undefined;
+    lose?: (effect: Effect) => void;
   } = {},
 ) {
   const log: string[] = [];
@@ -32,6 +33,7 @@ function bench(
     perform: (effect) => note(`${effect.kind} ${effect.n}`),
     flush: () => options.flush?.(),
     ...(options.withhold && { withhold: options.withhold }),
+    ...(options.lose && { lose: options.lose }),
     turnEnded: () => {
       turns++;
       note("turn");
@@ -64,6 +66,29 @@ t.test("a send waits for the journal, and later sends queue behind it", async (t
   release(true);
   await reached(6);
   test.strictSame(log.slice(4), ["send 1", "send 2"]);
+  loop.close();
+});
+
+t.test("so many wait for a disk that hangs, and no more", async (test) => {
+  let release: (written: boolean) => void = () => undefined;
+  const hanging = new Promise<boolean>((resolve) => (release = resolve));
+  const lost: number[] = [];
+  const { loop, log, reached } = bench({ flush: () => hanging, lose: ({ n }) => lost.push(n) });
+  const most = 1 << 14;
+  for (let n = 0; n < most + 10; n++) loop.push(n);
+  await reached(most + 11);
+  loop.push(most + 10);
+  await reached(most + 13);
+  test.strictSame(
+    lost,
+    Array.from({ length: 11 }, (_, i) => most + i),
+  );
+  release(true);
+  await reached(most + 13 + most);
+  test.equal(log.filter((line) => line.startsWith("send ")).length, most);
+  loop.push(0);
+  await reached(most + 13 + most + 3);
+  test.equal(log.at(-1), "send 0", "there is room again");
   loop.close();
 });
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { MissingError } from "../../../controller/base/errors.js";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
-import { lockName } from "../../../controller/daemon/address-lock.js";
+import { netlinkRefusal } from "../../../controller/daemon/kernel.js";
 import {
   checkHomeLink,
   checkIpv6Address,
@@ -19,7 +19,9 @@ import {
   explainRefusal,
   shorterHomeRoute,
 } from "../../../controller/daemon/preflight.js";
+import { lockName } from "../../../controller/daemon/upkeep/address-lock.js";
 import { holdDirectory } from "../../../controller/io/directory-lock.js";
+import type { SyscallError } from "../../../controller/io/native.js";
 import { EINVAL, ENOENT, EOPNOTSUPP } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
 import type { KernelObject } from "../../../controller/plan/objects/objects.js";
@@ -149,6 +151,24 @@ const STARTS: readonly {
     says: /2001:db8:1::1 is not an address of this machine; add it \(ip -6 address add .*\) or correct homeAgent\.addresses\.ipv6/,
   },
   {
+    name: "IPv6 switched off on the home link alone",
+    changes: "sysctl -qw net.ipv6.conf.home.disable_ipv6=1",
+    says: /IPv6 is switched off on home, which is homeAgent\.homeLink\.interface; run: sysctl -w net\/ipv6\/conf\/home\/disable_ipv6=0/,
+  },
+  {
+    name: "IPv6 switched off on the link of the home agent's address alone",
+    changes: `ip link add uplink type bridge
+ip address del 2001:db8:1::1/64 dev home
+ip address add 2001:db8:1::1/64 dev uplink
+sysctl -qw net.ipv6.conf.uplink.disable_ipv6=1`,
+    says: /2001:db8:1::1 is not an address of this machine; .*IPv6 is switched off on uplink, which takes its addresses away: sysctl -w net\/ipv6\/conf\/uplink\/disable_ipv6=0/,
+  },
+  {
+    name: "a network namespace of another user namespace",
+    launch: "unshare --user --map-root-user",
+    says: /2001:db8:1::1 cannot be held by the device mip6-\w{8}: dsmipd has no CAP_NET_ADMIN in this network namespace \(EPERM\)/,
+  },
+  {
     name: "home agent IPv4 address not on this machine",
     changes: "ip address del 203.0.113.1/32 dev lo",
     says: /203\.0\.113\.1 is not an address of this machine; add it .* or correct homeAgent\.addresses\.ipv4/,
@@ -174,7 +194,7 @@ const STARTS: readonly {
   {
     name: "the name of its lock taken by another kind of device",
     changes: `ip link add ${lockName(ipv6("2001:db8:1::1"))} type bridge`,
-    says: /2001:db8:1::1 cannot be held by the device mip6-\w{8}/,
+    says: /2001:db8:1::1 cannot be held by the device mip6-\w{8}: there is another kind of device of that name \(EINVAL\); remove it: ip link del mip6-/,
   },
   {
     name: "signalling port taken",
@@ -255,18 +275,19 @@ t.test("capabilities, TUN device, address and link are judged by what the kernel
   test.throws(() => checkIpv6Address(ipv6("2001:db8:1::1"), ""), { code: "MIP_ADDRESS" });
   const devices = "Inter-|   Receive\n face |bytes\n    lo: 0 0\n  home: 0 0\n";
   test.doesNotThrow(() => checkHomeLink("home", devices));
+  test.throws(() => checkHomeLink("home", devices, ["home"]), { code: "MIP_MISSING", message: /IPv6 is switched off/ });
   test.throws(() => checkHomeLink("hom", devices), { code: "MIP_LINK", message: /there are: lo, home\)/ });
   test.end();
 });
 
 t.test("an address is one daemon's in its network namespace, whatever files it sees", { skip: needsRoot }, (test) => {
   const path = directory(test);
-  const module = new URL("../../../controller/daemon/address-lock.js", import.meta.url).href;
+  const module = new URL("../../../controller/daemon/upkeep/address-lock.js", import.meta.url).href;
   const hold = join(path, "hold.mjs");
   writeFileSync(
     hold,
     `import { holdAddresses } from ${JSON.stringify(module)};
-try { const release = holdAddresses(process.argv.slice(2)); console.log("held"); setTimeout(release, 60000); } catch (error) { console.log(error.code, error.message); process.exit(1); }
+try { const release = holdAddresses(process.argv.slice(2)); console.log("held"); setTimeout(() => release.release(), 60000); } catch (error) { console.log(error.code, error.message); process.exit(1); }
 `,
   );
   const node = `${process.execPath} ${hold}`;
@@ -292,6 +313,35 @@ take 2001:db8:ffff::1 2001:db8:ffff::2; kill -KILL $holder`;
     ["nobody cannot", "held", busy("2001:db8:ffff::2"), busy("2001:db8:ffff::1"), "held", "held"],
     stderr,
   );
+  test.end();
+});
+
+t.test("an address stays held when its device is deleted, renamed or moved away", { skip: needsRoot }, (test) => {
+  const path = directory(test);
+  const module = new URL("../../../controller/daemon/upkeep/address-lock.js", import.meta.url).href;
+  const hold = join(path, "hold.mjs");
+  writeFileSync(
+    hold,
+    `import { holdAddresses } from ${JSON.stringify(module)};
+import { execSync } from "node:child_process";
+const name = ${JSON.stringify(lockName(ipv6("2001:db8:ffff::1")))};
+let retaken;
+const told = () => new Promise((resolve) => { retaken = resolve; });
+const held = holdAddresses(["2001:db8:ffff::1"], { onRetaken: (address) => retaken(address), onLost: (address, reason) => console.log(reason) });
+for (const command of ["ip link del " + name, "ip link set " + name + " name lost0"]) {
+  const again = told();
+  execSync(command);
+  held.look();
+  console.log(await again, execSync("ip -br link show " + name + " | wc -l").toString().trim(), execSync("ip -br link show lost0 2> /dev/null | wc -l").toString().trim());
+}
+held.release();
+`,
+  );
+  const { stdout, stderr } = spawnSync("unshare", ["--net", process.execPath, hold], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  test.strictSame(stdout.trim().split("\n"), ["2001:db8:ffff::1 1 0", "2001:db8:ffff::1 1 0"], stderr);
   test.end();
 });
 
@@ -329,6 +379,15 @@ t.test("what a kernel lacks is told with the command that brings it; other refus
     test.match(error.message, says);
   }
   test.notOk(explain({ kind: "link", link: { type: "sit" } }, EINVAL) instanceof MissingError);
+  const refused = (code: string): SyscallError =>
+    Object.assign(new Error(`${code}: refused, socket`), { errno: -1, code, syscall: "socket" });
+  test.match(netlinkRefusal("xfrm", refused("EPROTONOSUPPORT")), {
+    code: "MIP_MISSING",
+    message: /modprobe xfrm_user/,
+  });
+  test.match(netlinkRefusal("netfilter", refused("EPROTONOSUPPORT")).message, /nftables.*modprobe nf_tables/);
+  test.match(netlinkRefusal("netfilter", refused("EPERM")).message, /no CAP_NET_ADMIN in this network namespace/);
+  test.match(netlinkRefusal("route", refused("EMFILE")), { code: "MIP_SOCKET", message: /EMFILE/ });
   test.end();
 });
 

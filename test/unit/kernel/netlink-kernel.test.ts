@@ -9,8 +9,8 @@ import { linkCodec } from "../../../controller/kernel/route/link.js";
 import { proxyNeighbourCodec } from "../../../controller/kernel/route/neighbour.js";
 import { routeCodec } from "../../../controller/kernel/route/route.js";
 import { AttributeWriter } from "../../../controller/netlink/attribute.js";
-import { NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
-import { EEXIST, EINVAL, ENODEV, ENOMEM, errnoName } from "../../../controller/netlink/errno.js";
+import { NLM_F_DUMP, NLM_F_REPLACE } from "../../../controller/netlink/constants.js";
+import { EEXIST, EINVAL, ENOBUFS, ENODEV, ENOMEM, errnoName } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
 import type { Link, ProxyNeighbour, Route } from "../../../controller/plan/objects/forwarding.js";
@@ -111,6 +111,24 @@ t.test("a stranger's is left alone, and the error shows it", async (t) => {
   );
   t.strictSame(await kernel.dump(["route"]), [route(2)], "and it is none of ours");
 });
+
+t.test(
+  "a kernel that cannot be read in the middle of a change is a refusal, and calls for a new look at all of it",
+  async (t) => {
+    const { fake, kernel, changes } = await setup((fake) => {
+      fake.routes.set("254 20010db8000100000000000000000001/128 100", body(route(1, { mtu: 1300 })));
+    });
+    // What is there already is looked at by a dump, whose answer is lost.
+    fake.intercept = ({ type, flags }) =>
+      type === rt.RTM_GETROUTE && (flags & NLM_F_DUMP) === NLM_F_DUMP ? { overrun: true } : undefined;
+    const outcomes = await kernel.apply([create(route(1)), create(route(2))]);
+    t.match(outcomes, [
+      { error: { code: "MIP_KERNEL", errno: ENOBUFS, message: /^ip -6 route add 2001:db8:1::1\/128/ } },
+      { error: { code: "MIP_KERNEL", errno: ENOBUFS, details: { outcomeUnknown: true } } },
+    ]);
+    t.strictSame(changes, ["resync"]);
+  },
+);
 
 t.test("removing what is not there, or whose device is not there, is a success", async (t) => {
   const { errors } = await setup();

@@ -2,7 +2,7 @@
  * What version 7862d28 wrote is read by all later ones: the journal of a demo run, and one that its own code wrote with each kind of record in it.
  * These files never change; where the form of the journal changes, this test says that the old one is still read.
  */
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -12,6 +12,7 @@ import { elapsed, instant } from "../../../controller/base/time.js";
 import { parseRecord } from "../../../controller/protocol/mip6/home-agent/binding-record.js";
 import { restoredFacts } from "../../../controller/protocol/mip6/mobile-node/record.js";
 import { Journal, type JournalRole } from "../../../controller/store/journal.js";
+import { salvage } from "../../../controller/store/salvage.js";
 import { repositoryPath } from "../../lib/repository.js";
 import { HomeAgentHarness, prefix, subscribers } from "../../sim/home-agent-harness.js";
 
@@ -148,6 +149,41 @@ t.test("a mobile node reads each kind of record that 7862d28 wrote", (test) => {
   test.strictSame([...entries.keys()], ["20", "21", "22", "23", "24"].map(hoa), "what was forgotten is not there");
   test.end();
 });
+
+t.test(
+  "in today's form no octet of them can be changed, and no end cut off, so that they say something else",
+  (test) => {
+    for (const [name, role] of [
+      ["home-agent-each-kind", "home-agent"],
+      ["mobile-node-each-kind", "mobile-node"],
+      ["home-agent", "home-agent"],
+    ] as const) {
+      const directory = mkdtempSync(join(tmpdir(), "dsmipd-journal-"));
+      test.teardown(() => rmSync(directory, { recursive: true }));
+      const file = join(directory, "journal.ndjson");
+      copyFileSync(repositoryPath("test/vectors/journal/7862d28", `${name}.ndjson`), file);
+      const journal = new Journal(directory, role, () => 0);
+      const wanted = new Map([...journal.entries].map(([key, entry]) => [key, JSON.stringify(entry)]));
+      journal.close();
+      const octets = readFileSync(file);
+      const isSame = ([key, entry]: readonly [string, object]): boolean => JSON.stringify(entry) === wanted.get(key);
+      const others: string[] = [];
+      for (let at = 0; at < octets.length; at++) {
+        const before = octets[at] ?? 0;
+        for (const change of [0x01, 0x04, 0x80]) {
+          octets[at] = before ^ change;
+          const found = [...salvage(octets, role).entries];
+          if (!found.every(isSame) || found.length < wanted.size - 2) others.push(`${name}, octet ${at} ^ ${change}`);
+        }
+        octets[at] = before;
+        // Nothing is appended to a file that was just written anew, so its beginnings have no other records than it.
+        if (![...salvage(octets.subarray(0, at), role).entries].every(isSame)) others.push(`${name}, cut at ${at}`);
+      }
+      test.strictSame(others, []);
+    }
+    test.end();
+  },
+);
 
 t.test("the journals of a demo run of 7862d28 are read", (test) => {
   const agent = entriesOf(test, "home-agent", "home-agent");

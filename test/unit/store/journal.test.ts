@@ -279,6 +279,52 @@ t.test("a write that fails loses nothing, is told, and is tried again", async (t
   }
 });
 
+t.test("what could be written at the end counts as written, whatever the disk said before", async (test) => {
+  const path = directory(test);
+  let failing: string | undefined = "ENOSPC";
+  const journal = new Journal(path, "home-agent", () => 1, { files: faulty(["write"], () => failing) });
+  journal.append("a", { n: 1 });
+  await test.rejects(journal.flush(), { code: "ENOSPC" });
+  failing = undefined;
+  journal.close();
+  await journal.closed();
+  test.equal(journal.failure, undefined);
+  const again = new Journal(path, "home-agent", () => 1);
+  test.same(records(again), { a: { n: 1 } });
+  again.close();
+});
+
+t.test("a compaction that the end overtakes is given up before the journal counts as closed", async (test) => {
+  const path = directory(test);
+  let proceed: (() => void) | undefined;
+  const files: Files = {
+    ...nodeFiles,
+    open: async (name, flags) => {
+      if (name.endsWith(".compact")) await new Promise<void>((resolve) => (proceed = resolve));
+      return nodeFiles.open(name, flags);
+    },
+  };
+  const journal = new Journal(path, "home-agent", () => 1, { files });
+  for (let n = 0; n < 4200; n++) {
+    journal.append("a", { n });
+    await journal.flush();
+  }
+  test.ok(proceed, "it has begun");
+  journal.close();
+  let closed = false;
+  const end = journal.closed().then(() => {
+    closed = true;
+  });
+  await new Promise(setImmediate);
+  test.notOk(closed, "its file would be the next daemon's");
+  proceed?.();
+  await end;
+  test.strictSame(readdirSync(path), ["journal.ndjson"]);
+  const again = new Journal(path, "home-agent", () => 1);
+  test.same(records(again), { a: { n: 4199 } });
+  again.close();
+});
+
 t.test("a write that is cut short is cut off before the next", async (test) => {
   const path = directory(test);
   let room = Number.POSITIVE_INFINITY;

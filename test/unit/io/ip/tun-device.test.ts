@@ -96,6 +96,19 @@ t.test("a deleted device is one error, and then silence", { skip: needsRoot }, a
   t.match(errors, [{ code: "EBADFD", syscall: "read", stopped: true }]);
 });
 
+t.test("a deleted device that nobody listens to is made anew at the next packet", { skip: needsRoot }, async (t) => {
+  const inside = makeNamespace(t);
+  const reopened = new Promise<SyscallError>((resolve) => {
+    const tun = TunDevice.open({ name: "dsmtun0", netns: inside.path, onReopened: resolve });
+    t.teardown(() => tun.close());
+    inside.ip("link", "del", "dsmtun0");
+    t.match(tun.write([udpPacket(1)]), { sent: 0, dropped: 1, error: { code: "EBADFD" } });
+    t.match(tun.write([udpPacket(1)]), { sent: 0, dropped: 1, error: { code: "EBADFD" } });
+  });
+  t.match(await reopened, { code: "EBADFD", syscall: "write" });
+  t.match(inside.ip("link", "show", "dsmtun0"), /dsmtun0/);
+});
+
 t.test("a device name that does not fit is a TypeError", async (t) => {
   for (const name of ["", "sixteen-octets-x"]) t.throws(() => TunDevice.open({ name }), TypeError, name);
 });

@@ -60,3 +60,25 @@ t.test("neighbours are known from the start, and what the kernel finds out is to
   t.equal(watch.linkLayerAddress(2, ipv6("fe80::1")), undefined);
   t.equal(watch.linkLayerAddress(2, ipv4("10.0.0.1")), undefined);
 });
+
+t.test("what changed while announcements were lost is told when the kernel has been asked anew", async (t) => {
+  let announcements = new FakeNetlink();
+  let replies = [neighbour(GATEWAY, rt.NUD_STALE, { mac: MAC })];
+  const watch = await NeighbourWatch.open({
+    openTransport: (_family, groups) => {
+      const transport = new FakeNetlink(() => ({ dump: true, replies }));
+      if (groups.length > 0) announcements = transport;
+      return transport;
+    },
+    setTimer: new FakeTimers().set,
+    onError: (error) => t.fail(String(error)),
+  });
+  t.teardown(() => watch.close());
+  const news = new Set<string>();
+  watch.onNews(({ kind, address }) => news.add(`${kind} ${address}`));
+  replies = [neighbour(GATEWAY, rt.NUD_FAILED)];
+  announcements.overrun();
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  t.strictSame([...news], ["failed 10.0.0.1"]);
+  t.equal(watch.linkLayerAddress(2, ipv4("10.0.0.1")), undefined);
+});
