@@ -27,7 +27,8 @@ import { clock } from "./clock.js";
 import { ServiceGroups, serviceOfGroup } from "./groups.js";
 import { type PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
 import { deviceExists, explainRefusal } from "./preflight.js";
-import { xfrmCounters } from "./refusals.js";
+import { RefusedPackets } from "./security/refused-packets.js";
+import { xfrmCounters } from "./security/xfrm-counters.js";
 import type { Service, ServiceGround, ServiceRecords, ServiceViews } from "./service.js";
 import { SignallingRouter } from "./signalling/router.js";
 import {
@@ -54,7 +55,7 @@ export interface PlatformParts {
   readonly options: PlatformOptions;
   readonly log: Logger;
   readonly storage: Storage;
-  readonly kernel: KernelPort & Pick<NetlinkKernel, "names" | "counters" | "announceMove">;
+  readonly kernel: KernelPort & Pick<NetlinkKernel, "names" | "counters" | "announceMove" | "stateCounters">;
   readonly sockets: SignallingPorts & Pick<SignallingSockets, "listen" | "renewTun" | "close">;
   readonly packetCounters: Pick<PacketCounters, "read" | "close">;
   /** Hears of refused Home Address options; absent: of none. */
@@ -366,6 +367,7 @@ export class Platform {
 
   /** Looks at what changes without a word, for as long as the platform is open. */
   watchQuietly(lookAtAddresses: () => void): void {
+    const refused = this.#refusedPackets();
     this.#look = new QuietLook({
       setTimer,
       looked: [
@@ -378,8 +380,27 @@ export class Platform {
             return "enough";
           },
         },
+        {
+          what: "refused packets",
+          look: async () => {
+            while (await refused.look());
+            return "enough";
+          },
+        },
       ],
       onError: (what, error) => this.warn(`${what} unread`, { event: "look.failed", what, reason: error.message }),
+    });
+  }
+
+  #refusedPackets(): RefusedPackets {
+    const services = (): readonly Service[] => [...this.#services.values()].map(({ service }) => service);
+    return new RefusedPackets({
+      totals: xfrmCounters,
+      nodes: () => services().flatMap(({ views }) => [...views.nodes()]),
+      objectsOf: (homeAddress) => services().flatMap((service) => service.objectsOf(homeAddress)),
+      read: (states) => this.kernel.stateCounters(states),
+      tell: (event) => this.note(event),
+      now: () => clock.now(),
     });
   }
 

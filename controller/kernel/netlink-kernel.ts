@@ -13,6 +13,7 @@ import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects/objects.js";
+import type { XfrmState } from "../plan/objects/security.js";
 import type { KernelChange, KernelPort, Operation, Outcome } from "../reconcile/kernel-port.js";
 import type { AnyCodec } from "./codec.js";
 import { findExisting } from "./existing.js";
@@ -26,6 +27,8 @@ import { NOTIFICATION_GROUPS, standardCodecs } from "./registry.js";
 import { dumpLinks } from "./route/link.js";
 import { type SysctlFiles, SysctlStore } from "./route/sysctl.js";
 import { type MoveAnnouncement, migrateRequest } from "./xfrm/migrate.js";
+import type { StateCounters } from "./xfrm/security-messages.js";
+import { stateCountersOf } from "./xfrm/state-counters.js";
 
 /** A socket of a family that has joined the multicast groups. */
 export type OpenTransport = (family: NetlinkFamily, groups: readonly number[]) => NetlinkTransport;
@@ -129,6 +132,11 @@ export class NetlinkKernel implements KernelPort {
         if (error !== undefined) throw error.about(`move of the IKE SA to ${moves[i]?.remote}`);
       });
     });
+  }
+
+  /** What these associations have carried and refused, as far as they are there. */
+  stateCounters(states: readonly XfrmState[]): Promise<readonly StateCounters[]> {
+    return this.#inTurn(() => stateCountersOf(this.#session("xfrm"), states));
   }
 
   onChange(listener: Listener): void {

@@ -22,9 +22,13 @@ import { median, rounded } from "./statistics.js";
 
 export interface FloodOptions {
   readonly nodes: number;
-  /** Under each kind, and under the closed port between any two. */
+  /** Under each kind in all rounds together, and under the closed port between any two. */
   readonly handovers: number;
+  /** Each kind has its turn in each, so that what becomes faster or slower meanwhile does so for all alike. */
+  readonly rounds: number;
   readonly perSecond: number;
+  /** By their names; empty: all. */
+  readonly kinds: readonly string[];
 }
 
 export interface FloodKind {
@@ -35,6 +39,8 @@ export interface FloodKind {
   readonly ratio: number;
   /** Updates that were never answered. */
   readonly lost: number;
+  /** Updates that had to be sent again. */
+  readonly repeated: number;
   readonly medianMs: number;
 }
 
@@ -46,9 +52,14 @@ const CLOSED = "closed-port";
 const CLOSED_PORT = 9;
 const ESP_OCTETS = 100;
 
-/** From nobody in particular: outer addresses that no node of the load has. */
+/** From nobody in particular: outer addresses of one network that no node of the load has. */
 const anybody = (number: number): IpAddress => ipv4(`198.18.${(number >> 8) & 0xff}.${number & 0xff}`);
 const ONE = 0;
+/** From all of the internet, a different one each time, in networks that no node of the load is in. */
+const anywhere = (number: number): IpAddress => {
+  const hash = Math.imul(number + 1, 2654435761) >>> 0;
+  return ipv4(`${101 + (hash % 99)}.${(hash >>> 8) & 0xff}.${(hash >>> 16) & 0xff}.${1 + (number % 250)}`);
+};
 
 function udp(source: IpAddress, destinationPort: number, payload: Uint8Array): Uint8Array {
   const datagram = { sourcePort: 4191, destinationPort, payload };
@@ -106,11 +117,14 @@ const KINDS: Readonly<Record<string, Maker>> = {
     udp(anybody(i), 4191, inner(mobileNode(i % nodes).homeAddress, esp(0x700000 + i, i))),
   ],
   "bad-icv": (i, nodes) => [4, udp(anybody(ONE), 4191, forged(i % nodes, i))],
-  "bad-icv-from-everywhere": (i, nodes) => [4, udp(anybody(i), 4191, forged(i % nodes, i))],
+  "bad-icv-from-one-network": (i, nodes) => [4, udp(anybody(i), 4191, forged(i % nodes, i))],
+  "bad-icv-from-everywhere": (i, nodes) => [4, udp(anywhere(i), 4191, forged(i % nodes, i))],
   fragments: (i) => [4, firstFragment(udp(anybody(i), 4191, noise(ESP_OCTETS, i)), i)],
   "ipv6-option": (i) => [6, withOption(i)],
   "port-4192": (i, nodes) => [4, udp(anybody(i), 4192, forged(i % nodes, i))],
 };
+/** Registrations of each node before anything is measured. */
+const WARM_UP = 4;
 const closed: Maker = (i) => [4, udp(anybody(i), CLOSED_PORT, noise(ESP_OCTETS, i))];
 
 export async function measureFlood(options: FloodOptions, note: (text: string) => void): Promise<FloodReport> {
@@ -122,48 +136,86 @@ export async function measureFlood(options: FloodOptions, note: (text: string) =
   const agent = await HomeAgent.start(home.machine, options.nodes);
   const generator = new Generator(load.machine.path, options.nodes);
   try {
-    const world = { load, device: home.wan, mac: home.wanMac, generator, options };
+    const world: World = { load, device: home.wan, mac: home.wanMac, options, rings: new Map() };
     let place = 0;
-    const handovers = async (count: number): Promise<{ readonly times: readonly number[]; readonly lost: number }> => {
-      const times: number[] = [];
-      let lost = 0;
+    const handovers = async (count: number): Promise<Slice> => {
+      const slice: Slice = { times: [], lost: 0, repeated: 0 };
       for (let i = 0; i < count; i++) {
         const at = place++;
         try {
-          times.push(...(await generator.register([i % options.nodes], () => at)).perNode);
+          const { perNode, retransmissions } = await generator.register([at % options.nodes], () => at);
+          slice.times.push(...perNode);
+          slice.repeated += retransmissions;
         } catch {
-          lost++; // never acknowledged, in all its tries
+          slice.lost++; // never acknowledged, in all its tries
         }
       }
-      return { times, lost };
+      return slice;
     };
-    await handovers(options.nodes);
-    const under = async (kind: string, make: Maker) => {
-      note(`handovers under ${kind}`);
-      const flood = startFlood(world, make);
-      const { times, lost } = await handovers(options.handovers);
-      return { kind, perSecond: await flood.stop(), times, lost };
+    // The process is compiled as it runs, and is to be as fast at the beginning as at the end.
+    await handovers(WARM_UP * options.nodes);
+    const under = async (kind: string): Promise<Slice & { readonly perSecond: number }> => {
+      const flood = startFlood(world, kind);
+      const slice = await handovers(Math.ceil(options.handovers / options.rounds));
+      return { ...slice, perSecond: await flood.stop() };
     };
-    const row = ({ kind, perSecond, times, lost }: Awaited<ReturnType<typeof under>>, baseline: number): FloodKind => ({
-      kind,
-      perSecond: rounded(perSecond),
-      ratio: rounded(median(times) / baseline),
-      lost,
-      medianMs: rounded(median(times)),
-    });
-    let before = await under(CLOSED, closed);
-    const results: FloodKind[] = [row(before, median(before.times))];
-    for (const [kind, make] of Object.entries(KINDS)) {
-      const result = await under(kind, make);
-      const behind = await under(CLOSED, closed);
-      // What else the machine does meanwhile disturbs the neighbours too.
-      results.push(row(result, median([...before.times, ...behind.times])));
-      before = behind;
+    const wanted = Object.keys(KINDS).filter((kind) => options.kinds.length === 0 || options.kinds.includes(kind));
+    const found = new Map<string, Found>([CLOSED, ...wanted].map((kind) => [kind, new Found()]));
+    let before = await under(CLOSED);
+    for (let round = 0; round < options.rounds; round++) {
+      note(`handovers under floods, round ${round + 1} of ${options.rounds}`);
+      for (const kind of round % 2 === 0 ? wanted : wanted.toReversed()) {
+        const slice = await under(kind);
+        const behind = await under(CLOSED);
+        // What else the machine does meanwhile disturbs the neighbours too.
+        found.get(kind)?.add(slice, [...before.times, ...behind.times]);
+        found.get(CLOSED)?.add(behind, behind.times);
+        before = behind;
+      }
     }
+    const results = [...found].map(([kind, one]) => one.row(kind));
     return { kinds: results };
   } finally {
     generator.close();
     await agent.stop();
+  }
+}
+
+interface Slice {
+  readonly times: number[];
+  lost: number;
+  repeated: number;
+}
+
+/** Of one kind, in all rounds. */
+class Found {
+  readonly #times: number[] = [];
+  readonly #neighbours: number[] = [];
+  readonly #rates: number[] = [];
+  #lost = 0;
+  #repeated = 0;
+
+  add(
+    { times, lost, repeated, perSecond }: Slice & { readonly perSecond: number },
+    neighbours: readonly number[],
+  ): void {
+    this.#times.push(...times);
+    this.#neighbours.push(...neighbours);
+    this.#rates.push(perSecond);
+    this.#lost += lost;
+    this.#repeated += repeated;
+  }
+
+  row(kind: string): FloodKind {
+    const medianMs = median(this.#times);
+    return {
+      kind,
+      perSecond: rounded(median(this.#rates)),
+      ratio: rounded(medianMs / median(this.#neighbours)),
+      lost: this.#lost,
+      repeated: this.#repeated,
+      medianMs: rounded(medianMs),
+    };
   }
 }
 
@@ -172,10 +224,14 @@ interface World {
   readonly device: string;
   readonly mac: string;
   readonly options: FloodOptions;
+  /** Frames of each kind. */
+  readonly rings: Map<string, Uint8Array>;
 }
 
-function startFlood({ load, device, mac, options }: World, make: Maker): { stop(): Promise<number> } {
-  const frames = ring(RING_FRAMES, (number) => ethernet(mac, ...make(number, options.nodes)));
+function startFlood({ load, device, mac, options, rings }: World, kind: string): { stop(): Promise<number> } {
+  const make = KINDS[kind] ?? closed;
+  const frames = rings.get(kind) ?? ring(RING_FRAMES, (number) => ethernet(mac, ...make(number, options.nodes)));
+  rings.set(kind, frames);
   const command = load.steadily({ device, frames }, options.perSecond);
   const blast = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
   let text = "";

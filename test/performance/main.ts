@@ -37,6 +37,7 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --handovers N    single handovers (200)
   --moves N        of one node, with static keys and with IKEv2 each (50)
   --flood N        packets a second of each kind of flood (10000), and --flood-handovers N under each (100)
+  --flood-rounds N in so many rounds (5); --flood-kind KIND, which may be repeated, instead of all kinds
   --out DIR        the flood table also as DIR/flood.json
   --sas N          IKE SAs that charon makes at once (500)
   --connections N  subscribers that are loaded into charon (10000)
@@ -59,6 +60,8 @@ const { values } = parseArgs({
     moves: { type: "string", default: "50" },
     flood: { type: "string", default: "10000" },
     "flood-handovers": { type: "string", default: "100" },
+    "flood-rounds": { type: "string", default: "5" },
+    "flood-kind": { type: "string", multiple: true, default: [] },
     out: { type: "string" },
     sas: { type: "string", default: "500" },
     connections: { type: "string", default: "10000" },
@@ -101,7 +104,13 @@ async function measure(): Promise<BenchmarkDocument> {
   const handovers = wanted("handover") ? await measureHandovers(Number(values.moves), note) : [];
   const flood = wanted("flood")
     ? await measureFlood(
-        { nodes: 50, handovers: Number(values["flood-handovers"]), perSecond: Number(values.flood) },
+        {
+          nodes: 50,
+          handovers: Number(values["flood-handovers"]),
+          rounds: Number(values["flood-rounds"]),
+          perSecond: Number(values.flood),
+          kinds: values["flood-kind"],
+        },
         note,
       )
     : null;

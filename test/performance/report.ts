@@ -107,12 +107,13 @@ function floodTables({ flood }: BenchmarkDocument): readonly string[] {
     "Update to acknowledgement of single handovers under a flood; ratio: to the same flood of a closed port",
     `Aim of the ratios: ${AIMS.flood}; "<" marks a miss.`,
     table(
-      ["", "packets per second", "median, ms", "ratio", "never answered"],
+      ["", "packets per second", "median, ms", "ratio", "sent again", "never answered"],
       flood.kinds.map((one) => [
         one.kind,
         whole(one.perSecond),
         one.medianMs,
         aimed(one.ratio, one.ratio <= AIMS.flood),
+        one.repeated,
         one.lost,
       ]),
     ),

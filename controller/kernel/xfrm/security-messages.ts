@@ -130,7 +130,8 @@ export function decodeCounters({ type, body }: NetlinkMessage): StateCounters | 
     octets: Number(current.u64(LIFETIME.bytes)),
     addedAt: Number(current.u64(LIFETIME.add_time)),
     ...(lastUsed !== undefined && { lastUsedAt: Number(lastUsed) }),
-    replayed: stats.u32(STATS.replay),
+    // The kernel tells those that were seen before from those that are too old for the window to know.
+    replayed: stats.u32(STATS.replay) + stats.u32(STATS.replay_window),
     integrityFailures: stats.u32(STATS.integrity_failed),
   };
 }

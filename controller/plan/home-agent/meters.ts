@@ -3,15 +3,20 @@
  * front of the TUN device and of the Mobility Header socket. A genuine node sends three updates a second at most (RFC 6275 §12,
  * MAX_UPDATE_RATE) and never meets them; who sends more is slowed down, alone.
  *
- * What names a subscriber and one of its SPIs (set `signalling-keys`) may still be forged. Then
- * - nobody gets more than one bucket by one outer source, whomever it names, nor more than another by one outer and inner source;
- * - where the node is registered from has a bucket of its own, so that nobody shuts it out there by speaking in its name from elsewhere;
- * - all outer sources that are new to an inner source share a bucket, or a flood with forged ones would have as many as it likes;
- * - those that come again within some seconds share another: a node repeats its update from where it is (RFC 6275 §11.8), a flood from
- *   everywhere mostly does not.
+ * What names a subscriber and one of its SPIs (set `signalling-keys`) may still be forged: whoever has seen one of the node's packets knows
+ * both. So nobody fills a bucket that a genuine node needs, unless he has its very address (and port) too:
+ * - an outer source that names a node has a bucket for that pair, and the port too counts first, so that forged packets with the address of
+ *   a NAT take nothing from those who are behind it;
+ * - where the node is registered from, that is all;
+ * - all that an outer source says under other names shares a bucket, behind those, so that one subscriber's flood is not its neighbours';
+ * - a node's new outer sources share a bucket by the network they are in: who forges sources can mostly forge those of few networks (RFC
+ *   2827), and fills theirs;
+ * - what is new from all networks has a limit for each node and one for all, or a flood with sources from everywhere would have as much
+ *   of the process as it likes. Who comes again within some seconds has limits of its own: a node repeats its update from where it is
+ *   (RFC 6275 §11.8), a flood from everywhere mostly does not.
  * What names no key of ours is worth a few samples, for the counters and the log.
  */
-import type { NftChain, NftSet } from "../objects/firewall.js";
+import type { NftChain, NftRule, NftSet } from "../objects/firewall.js";
 import {
   accept,
   type Bucket,
@@ -25,6 +30,7 @@ import {
   isAuthenticated,
   jump,
   KEY,
+  type KeyField,
   keyIn,
   mobilityHeaderAbove,
   remember,
@@ -41,6 +47,10 @@ import { PROTOCOL, SETS } from "./sets.js";
 /** Nodes behind one NAT share an outer source, and may all wake up at once. */
 const OUTER_SOURCE: Bucket = { perSecond: 100, burst: 1000 };
 const NODE: Bucket = { perSecond: 10, burst: 20 };
+/** Of one node from all networks together: some floods beside the node itself. */
+const NODE_FROM_ANYWHERE: Bucket = { perSecond: 50, burst: 100 };
+/** Of all nodes from where none of them is registered: a mass that has moved at once, or what the process can stand beside its work. */
+const ALL_NEW: Bucket = { perSecond: 1000, burst: 4000 };
 const SAMPLES: Bucket = { perSecond: 10, burst: 50 };
 
 /** In which a node repeats an update for the first time (INITIAL_BINDACK_TIMEOUT 1 s, of a first registration 1.5 s), with room. */
@@ -53,16 +63,21 @@ const meter = (name: string, key: NftSet["key"], size: number): NftSet => ({
 });
 /** Sizes: entries that a flood may make the kernel keep. A full set lets through what is new. */
 const METERS = {
-  outer: meter("update-sources", ["ipv4_addr"], 16_384),
+  ports: meter("update-ports", ["ipv4_addr", "inet_service", "ipv6_addr"], 65_536),
   pairs: meter("update-pairs", ["ipv4_addr", "ipv6_addr"], 65_536),
+  outer: meter("update-sources", ["ipv4_addr"], 16_384),
   seen: meter("update-pairs-seen", ["ipv4_addr", "ipv6_addr"], 65_536),
+  networks: { ...meter("update-networks", ["integer", "ipv6_addr"], 65_536), integerLength: 2 },
   nodes: meter("update-nodes", ["ipv6_addr"], 65_536),
-  repeaters: meter("update-nodes-again", ["ipv6_addr"], 65_536),
+  networksAgain: { ...meter("update-networks-again", ["integer", "ipv6_addr"], 65_536), integerLength: 2 },
+  nodesAgain: meter("update-nodes-again", ["ipv6_addr"], 65_536),
   messages: meter("message-nodes", ["ipv6_addr"], 65_536),
 } as const;
 
 const innerSource = innerField(UDP_HEADER + 8, 16);
+const PORT = [KEY.ip4Source, KEY.udpSource, innerSource];
 const PAIR = [KEY.ip4Source, innerSource];
+const NETWORK = [KEY.ip4SourceNetwork, innerSource];
 
 /** From a mobility message in UDP, of which nothing is known yet, to the process. */
 export const STEER: NftChain = {
@@ -78,30 +93,35 @@ export const STEER: NftChain = {
   ],
 };
 
-/** Two formats in which a node that sends its updates in UDP may be registered. */
-const REGISTERED = [
-  rule(keyIn([KEY.ip4Source, KEY.udpSource, innerSource], SETS.udp6.name), jump("to-process")),
-  rule(keyIn(PAIR, SETS.ipv4_6.name), jump("to-process")),
+/** What is beyond the bucket of its key goes no further. */
+const metered = (fields: readonly KeyField[], { name }: NftSet, bucket: Bucket): NftRule =>
+  rule(beyond(fields, name, bucket), count("metered"), drop);
+
+/** From where the node is not registered, as far as the set of buckets for networks and the one for nodes allow. */
+const limited = (networks: NftSet, nodes: NftSet): readonly NftRule[] => [
+  metered(NETWORK, networks, NODE),
+  metered([innerSource], nodes, NODE_FROM_ANYWHERE),
+  rule(within(ALL_NEW), jump("to-process")),
+  rule(count("metered"), drop),
 ];
 
+/** `plain`: the sets of the two formats are there in which a node that sends its updates in UDP may be registered. */
 const steering = (plain: boolean): readonly NftChain[] => [
   STEER,
   {
     name: "steer-known",
     rules: [
-      rule(beyond([KEY.ip4Source], METERS.outer.name, OUTER_SOURCE), count("metered"), drop),
-      rule(beyond(PAIR, METERS.pairs.name, NODE), count("metered"), drop),
-      ...(plain ? REGISTERED : []),
+      metered(PORT, METERS.ports, NODE),
+      ...(plain ? [rule(keyIn(PORT, SETS.udp6.name), jump("to-process"))] : []),
+      metered(PAIR, METERS.pairs, NODE),
+      ...(plain ? [rule(keyIn(PAIR, SETS.ipv4_6.name), jump("to-process"))] : []),
+      metered([KEY.ip4Source], METERS.outer, OUTER_SOURCE),
       rule(keyIn(PAIR, METERS.seen.name), jump("steer-again")),
       rule(remember(PAIR, METERS.seen.name)),
-      rule(beyond([innerSource], METERS.nodes.name, NODE), count("metered"), drop),
-      rule(jump("to-process")),
+      ...limited(METERS.networks, METERS.nodes),
     ],
   },
-  {
-    name: "steer-again",
-    rules: [rule(beyond([innerSource], METERS.repeaters.name, NODE), count("metered"), drop), rule(jump("to-process"))],
-  },
+  { name: "steer-again", rules: limited(METERS.networksAgain, METERS.nodesAgain) },
   {
     name: "to-process",
     rules: [rule(setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum, count("signalling"), accept)],

@@ -192,6 +192,8 @@ export interface KeyField {
 
 export const KEY = {
   ip4Source: { text: "ip saddr", base: "network", offset: 12, length: 4 },
+  /** The first half of the IPv4 source: the network it comes from, roughly. */
+  ip4SourceNetwork: { text: "@nh,96,16", base: "network", offset: 12, length: 2 },
   ip4Destination: { text: "ip daddr", base: "network", offset: 16, length: 4 },
   ip6Source: { text: "ip6 saddr", base: "network", offset: 8, length: 16 },
   udpSource: { text: "udp sport", base: "transport", offset: 0, length: 2 },

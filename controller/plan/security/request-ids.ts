@@ -49,6 +49,12 @@ export function reqidOf(homeAddress: Ipv6Address, purpose: Purpose = "signalling
   return OWNERSHIP.reqidBase + SHARED_REQIDS + slot * PURPOSES.length + PURPOSES.indexOf(purpose);
 }
 
+/** What a request id of a node's associations is for, ours or the IKE daemon's. */
+export function purposeOf(reqid: number): Purpose {
+  const base = reqid >= NEGOTIATED.reqidBase ? NEGOTIATED.reqidBase : OWNERSHIP.reqidBase;
+  return PURPOSES[(reqid - base - SHARED_REQIDS) % PURPOSES.length] ?? "signalling";
+}
+
 /** The request id under which the IKE daemon installs what it negotiates for the same purpose. */
 export function negotiatedReqid(reqid: number): number {
   return reqid - OWNERSHIP.reqidBase + NEGOTIATED.reqidBase;

@@ -99,6 +99,7 @@ export interface ProtocolEvent {
     | "negotiation.failed"
     | "negotiation.lost"
     | "keys.lost"
+    | "packets.refused"
     | "attachment.changed"
     | "readiness.changed"
     | "home.returned"

@@ -3,6 +3,7 @@
  * tests hold the two against each other.
  */
 import type { NftExpression, NftRule, NftSet, NftTable } from "../../../controller/plan/objects/firewall.js";
+import * as nft from "../../../controller/plan/objects/nft-clauses.js";
 
 const udp: NftExpression[] = [
   { type: "meta", key: "l4proto", register: 1 },
@@ -230,5 +231,56 @@ export const TRAFFIC_CLASS_TEXT = `table inet theirs {
   }
   chain o { type filter hook output priority 0;
     ip6 nexthdr 41 @nh,0,16 set @th,0,16 & 0x0ff0 map @tc counter
+  }
+}`;
+
+/** Token buckets for each key, what is remembered for a while, and one bucket for all: by the clauses of the plan. */
+const SOURCE = [nft.KEY.ip4Source];
+const PORT = [nft.KEY.ip4Source, nft.KEY.udpSource, nft.innerField(16, 16)];
+const NETWORK = [nft.KEY.ip4SourceNetwork, nft.innerField(16, 16)];
+const dynamic = { size: 1024, dynamicTimeoutMs: 4000 } as const;
+const signallingOverIpv4 = [nft.family(4), nft.udpPort("dport", 4191)] as const;
+const metered = (...clause: nft.Clause[]): NftRule =>
+  nft.rule(...signallingOverIpv4, ...clause, nft.count("metered"), nft.drop);
+
+export const METERS: NftTable = {
+  kind: "nft-table",
+  family: "inet",
+  name: "dsmipd",
+  counters: ["metered"],
+  sets: [
+    { name: "sources", key: ["ipv4_addr"], ...dynamic },
+    { name: "ports", key: ["ipv4_addr", "inet_service", "ipv6_addr"], ...dynamic },
+    { name: "networks", key: ["integer", "ipv6_addr"], integerLength: 2, ...dynamic },
+    { name: "seen", key: ["ipv4_addr"], ...dynamic },
+  ],
+  chains: [
+    {
+      name: "in",
+      base: base("input", 0),
+      rules: [
+        metered(nft.beyond(SOURCE, "sources", { perSecond: 100, burst: 1000 })),
+        metered(nft.beyond(PORT, "ports", { perSecond: 10, burst: 20 })),
+        metered(nft.beyond(NETWORK, "networks", { perSecond: 50, burst: 100 })),
+        nft.rule(...signallingOverIpv4, nft.keyIn(SOURCE, "seen"), nft.accept),
+        nft.rule(...signallingOverIpv4, nft.remember(SOURCE, "seen")),
+        nft.rule(nft.within({ perSecond: 10, burst: 50 }), nft.accept),
+      ],
+    },
+  ],
+};
+
+export const METERS_TEXT = `table inet theirs {
+  set sources { type ipv4_addr; size 1024; flags dynamic,timeout; timeout 4s; }
+  set ports { typeof ip saddr . udp sport . @th,128,128; size 1024; flags dynamic,timeout; timeout 4s; }
+  set networks { typeof @nh,96,16 . @th,128,128; size 1024; flags dynamic,timeout; timeout 4s; }
+  set seen { type ipv4_addr; size 1024; flags dynamic,timeout; timeout 4s; }
+  chain in { type filter hook input priority 0; policy accept;
+    meta nfproto ipv4 udp dport 4191 update @sources { ip saddr limit rate over 100/second burst 1000 packets } counter drop
+    meta nfproto ipv4 udp dport 4191 update @ports { ip saddr . udp sport . @th,128,128 limit rate over 10/second burst 20 packets } counter drop
+    meta nfproto ipv4 udp dport 4191 update @networks { @nh,96,16 . @th,128,128 limit rate over 50/second burst 100 packets } counter drop
+    meta nfproto ipv4 udp dport 4191 ip saddr @seen accept
+    meta nfproto ipv4 udp dport 4191 update @seen { ip saddr }
+    limit rate 10/second burst 50 packets accept
   }
 }`;

@@ -18,7 +18,14 @@ import type { NftElement, NftTable } from "../../../controller/plan/objects/fire
 import { sameNftTable } from "../../../controller/plan/objects/nft-canonical.js";
 import type { TunnelProfileSpec } from "../../../controller/plan/site.js";
 import { CodecKernel, NAMES } from "./codec-kernel.js";
-import { DATAPATH, DATAPATH_TEXT, TRAFFIC_CLASS, TRAFFIC_CLASS_TEXT } from "./nftables-rulesets.js";
+import {
+  DATAPATH,
+  DATAPATH_TEXT,
+  METERS,
+  METERS_TEXT,
+  TRAFFIC_CLASS,
+  TRAFFIC_CLASS_TEXT,
+} from "./nftables-rulesets.js";
 
 const NAT = ipv4("203.0.113.77");
 const HOME_AGENT = ipv4("203.0.113.1");
@@ -100,6 +107,7 @@ function expressions(table: string): string[] {
 for (const [name, table, text] of [
   ["ports of nodes behind NATs, anti-spoofing, steering of signalling", DATAPATH, DATAPATH_TEXT],
   ["traffic class copied through a map of 256", TRAFFIC_CLASS, TRAFFIC_CLASS_TEXT],
+  ["token buckets of keys and of all, and keys that are remembered", METERS, METERS_TEXT],
 ] as const) {
   test(`nft builds the same expressions: ${name}`, { skip }, async (t) => {
     const { kernel, table: codec } = await open(t);

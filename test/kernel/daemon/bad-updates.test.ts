@@ -70,6 +70,7 @@ test("wrong binding updates at a running home agent", async (t) => {
     const [dropped, answers] = [hostile.ipsec(counter), hostile.answers(ALICE).length + hostile.answers(BOB).length];
     send();
     await waitFor(() => hostile.ipsec(counter) > dropped, { what: `${counter} to be counted` });
+    assert.equal((await hostile.status()).counters.xfrm[counter], hostile.ipsec(counter));
     await accepted();
     assert.equal(hostile.answers(ALICE).length + hostile.answers(BOB).length, answers + 1);
   };
@@ -200,6 +201,31 @@ test("wrong binding updates at a running home agent", async (t) => {
     }
     assert.equal((await hostile.binding(ALICE))?.endpoint?.format, "udp");
   });
+
+  await t.test(
+    "so does one over IPv4: a network's address or broadcast here, another subscriber's home address",
+    async () => {
+      const before = await hostile.binding(ALICE);
+      const rejections = async (): Promise<string[]> =>
+        (await hostile.events("binding.rejected"))
+          .filter(({ detail }) => detail["status"] === BindingStatus.invalidCareOfAddress)
+          .map(({ detail }) => String(detail["reason"]));
+      const network = ipv4("203.0.113.0");
+      const [gateway] = hostile.ha.ipJson("neighbour show 203.0.113.254 dev wan");
+      hostile.ha.ip(`neighbour add ${network} lladdr ${gateway?.["lladdr"]} dev wan nud permanent`);
+      const answer = await overUdp(ALICE, { sequence: ++last, options: [claimed(network)] }, { source: network });
+      assert.deepEqual([answer.message.status, answer.to], [BindingStatus.invalidCareOfAddress, `${network}:4191`]);
+      // Of these the answer does not come by here: the kernel sends no datagram to a broadcast address, and the home link is another one.
+      for (const source of [ipv4("203.0.113.255"), ipv4("198.51.100.255"), BOB.ipv4HomeAddress]) {
+        hostile.send(4, inUdp(sealed(ALICE, { sequence: ++last, options: [claimed(source)] }), { source }));
+        await waitFor(async () => (await rejections()).some((reason) => reason.startsWith(`${source} is `)), {
+          what: `status 174 for ${source}`,
+        });
+      }
+      assert.deepEqual((await hostile.binding(ALICE))?.endpoint, before?.endpoint);
+      assert.equal((await hostile.status()).failedObjects, 0);
+    },
+  );
 
   await t.test("an outer source port of zero, to which nothing can be sent, changes nothing and ends nothing", () =>
     silent("care-of-not-unicast", () =>
@@ -401,6 +427,23 @@ test("wrong binding updates at a running home agent", async (t) => {
         { source: ipv4("203.0.114.3") },
       );
       assert.equal(answer.message.status, BindingStatus.accepted);
+    },
+  );
+
+  await t.test(
+    "what the kernel has refused is told: the counters with a word each, and whose packets they were",
+    async () => {
+      assert.match(hostile.dsmipctl("status").stdout, /XfrmInStateProtoError 1 \(forged or damaged/);
+      const told = await waitFor(
+        async () =>
+          (await hostile.events("packets.refused")).find(({ homeAddress }) => homeAddress === ALICE.homeAddress),
+        { what: "the event", timeout: 20_000 },
+      );
+      assert.deepEqual(
+        [told.detail["purposes"], told.detail["integrityFailures"], told.detail["replayed"]],
+        ["signalling", 1, 1],
+      );
+      assert.match(String(told.detail["reason"]), /integrity check failed.*; their numbers were too old/);
     },
   );
 

@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
-import { followLines } from "../../../controller/control/client.js";
-import { type EventDocument, eventDocument } from "../../../schemas/control.js";
+import type { EventDocument } from "../../../schemas/control.js";
 import type { Daemon } from "./daemons.js";
+import { eventsOf } from "./events.js";
 import type { Mobile } from "./scene.js";
 import { waitFor } from "./wait.js";
 
@@ -29,15 +29,8 @@ export function forge(mobile: Mobile, change: { readonly identity?: string; read
 }
 
 /** What `dsmipctl events` would show of that name. */
-export async function events(daemon: Daemon, name: string): Promise<readonly EventDocument[]> {
-  const all: EventDocument[] = [];
-  await followLines(
-    daemon.socketPath,
-    "/events/recent",
-    (line) => void all.push(eventDocument.parse(JSON.parse(line))),
-  );
-  return all.filter(({ event }) => event === name);
-}
+export const events = (daemon: Daemon, name: string): Promise<readonly EventDocument[]> =>
+  eventsOf(daemon.socketPath, name);
 
 /** Waits for one whose reason matches; else the error shows all of that name. */
 export async function waitForEvent(daemon: Daemon, name: string, reason: RegExp): Promise<EventDocument> {

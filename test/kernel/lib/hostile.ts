@@ -26,6 +26,7 @@ import {
   auditDocument,
   type BindingDocument,
   bindingsDocument,
+  type EventDocument,
   type StatusDocument,
   statusDocument,
 } from "../../../schemas/control.js";
@@ -37,6 +38,7 @@ import {
   type SecurityAssociation,
   type UpdateFields,
 } from "../../lib/esp.js";
+import { eventsOf } from "./events.js";
 import { type Layer, layersOf, layersOfKind } from "./frame.js";
 import type { Background } from "./process.js";
 import { type Node, Topology } from "./topology.js";
@@ -231,6 +233,11 @@ export class HostileWorld {
 
   async status(): Promise<StatusDocument> {
     return statusDocument.parse(await fetchDocument(this.controlSocket, "/status"));
+  }
+
+  /** What `dsmipctl events` would show of that name. */
+  events(name: string): Promise<readonly EventDocument[]> {
+    return eventsOf(this.controlSocket, name);
   }
 
   /** What the daemon dropped for this reason so far. */

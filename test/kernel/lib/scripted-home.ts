@@ -25,7 +25,12 @@ import {
 import { bindingAcknowledgementFlags } from "../../../controller/wire/mip6/messages/registration.js";
 import type { MobilityOption, OptionOfKind } from "../../../controller/wire/mip6/options/mobility.js";
 import { encodeType2RoutingHeader } from "../../../controller/wire/mip6/routing-header.js";
-import { type BindingDocument, bindingsDocument } from "../../../schemas/control.js";
+import {
+  type BindingDocument,
+  bindingsDocument,
+  type StatusDocument,
+  statusDocument,
+} from "../../../schemas/control.js";
 import { EspSender, espPacket, openEsp } from "../../lib/esp.js";
 import { type IcmpLayer, type Ipv4Layer, type Ipv6Layer, type Layer, layersOf, layersOfKind } from "./frame.js";
 import { ALICE, HOME_AGENT, MAIN, plainIpv6 } from "./hostile.js";
@@ -183,6 +188,15 @@ export class ScriptedHome {
     const payload = espPacket(HOME_AGENT.ipv6, ALICE.homeAddress, esp);
     const udp = encodeUdp({ sourcePort: 4191, destinationPort: sourcePort ?? 4191, payload }, ends);
     this.#send(0x0800, encodeIpv4Packet({ header: ipv4Header({ ...ends, protocol: Protocol.udp }), payload: udp }));
+  }
+
+  /** Puts packets of one family on the wire to the node's machine. */
+  send(family: 4 | 6, ...packets: readonly Uint8Array[]): void {
+    for (const packet of packets) this.#send(family === 4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6, packet);
+  }
+
+  async status(): Promise<StatusDocument> {
+    return statusDocument.parse(await fetchDocument(this.controlSocket, "/status"));
   }
 
   #hear(data: Uint8Array): void {

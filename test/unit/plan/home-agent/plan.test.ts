@@ -267,16 +267,25 @@ t.test(
       "limit rate 10/second burst 50 packets jump to-process",
       "counter name unknown-signalling drop",
     ]);
+    const over = (set: string, key: string, bucket: string) =>
+      `update @${set} { ${key} limit rate over ${bucket} packets } counter name metered drop`;
+    const limited = (again: string): string[] => [
+      over(`update-networks${again}`, "@nh,96,16 . @th,128,128", "10/second burst 20"),
+      over(`update-nodes${again}`, "@th,128,128", "50/second burst 100"),
+      "limit rate 1000/second burst 4000 packets jump to-process",
+      "counter name metered drop",
+    ];
     test.strictSame(rules("steer-known"), [
-      "update @update-sources { ip saddr limit rate over 100/second burst 1000 packets } counter name metered drop",
-      "update @update-pairs { ip saddr . @th,128,128 limit rate over 10/second burst 20 packets } counter name metered drop",
+      over("update-ports", "ip saddr . udp sport . @th,128,128", "10/second burst 20"),
       "ip saddr . udp sport . @th,128,128 @udp-6 jump to-process",
+      over("update-pairs", "ip saddr . @th,128,128", "10/second burst 20"),
       "ip saddr . @th,128,128 @ipv4-6 jump to-process",
+      over("update-sources", "ip saddr", "100/second burst 1000"),
       "ip saddr . @th,128,128 @update-pairs-seen jump steer-again",
       "update @update-pairs-seen { ip saddr . @th,128,128 }",
-      "update @update-nodes { @th,128,128 limit rate over 10/second burst 20 packets } counter name metered drop",
-      "jump to-process",
+      ...limited(""),
     ]);
+    test.strictSame(rules("steer-again"), limited("-again"));
     test.strictSame(rules("to-process"), ["udp dport set 4192 udp checksum set 0 counter name signalling accept"]);
     test.strictSame(rules("in-mobility"), [
       'iifname "dsmip-in*" counter name tunnelled-signalling drop',

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { FIREWALL_WORDS, XFRM_WORDS } from "../../../controller/control/counter-words.js";
-import { xfrmCounters } from "../../../controller/daemon/refusals.js";
+import { FIREWALL_WORDS, XFRM_WORDS } from "../../../../controller/control/counter-words.js";
+import { xfrmCounters } from "../../../../controller/daemon/security/xfrm-counters.js";
 
 t.test("the kernel's counters of IPsec are read by name; a kernel that has none gives none", (t) => {
   const text = "XfrmInError             \t0\nXfrmInNoStates          \t12\n";
