@@ -16,6 +16,7 @@ import { Storage } from "../../controller/daemon/storage.js";
 import type { SyscallError } from "../../controller/io/native.js";
 import { InterfaceNames } from "../../controller/kernel/names.js";
 import type { RefusedOption } from "../../controller/kernel/xfrm/report-watch.js";
+import type { StateCounters } from "../../controller/kernel/xfrm/security-messages.js";
 import type { Logger } from "../../controller/log.js";
 import type { JournalRole } from "../../controller/store/journal.js";
 import { FakeKernel } from "./fake-kernel.js";
@@ -23,6 +24,7 @@ import { FakeKernel } from "./fake-kernel.js";
 class KernelOfPlatform extends FakeKernel {
   readonly names = new InterfaceNames();
   readonly announceMove = async (): Promise<void> => undefined;
+  readonly stateCounters = async (): Promise<readonly StateCounters[]> => [];
   closed = false;
 
   counters() {
