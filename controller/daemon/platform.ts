@@ -380,13 +380,7 @@ export class Platform {
             return "enough";
           },
         },
-        {
-          what: "refused packets",
-          look: async () => {
-            while (await refused.look());
-            return "enough";
-          },
-        },
+        { what: "refused packets", look: () => refused.lookAtAll() },
       ],
       onError: (what, error) => this.warn(`${what} unread`, { event: "look.failed", what, reason: error.message }),
     });

@@ -62,6 +62,12 @@ export class RefusedPackets {
     this.#total = this.#sum();
   }
 
+  /** All slices of a round, one after the other. Rejects with KernelError. */
+  async lookAtAll(): Promise<"enough"> {
+    while (await this.look());
+    return "enough";
+  }
+
   /** Looks, and resolves to whether there is more to look at: then it is best called again at once. Rejects with KernelError. */
   async look(): Promise<boolean> {
     const now = this.#options.now();
