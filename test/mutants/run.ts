@@ -14,14 +14,16 @@ export interface Mutant extends Mutation {
 
 export interface Verdict {
   readonly mutant: Mutant;
-  /** The test file that noticed; undefined: nobody did. */
+  /** The test that noticed; undefined: none did. */
   readonly killedBy: string | undefined;
 }
 
 /** A mutant may loop: so many times as long as the unchanged program, and at least this. */
 const PATIENCE = 5;
-const SHORTEST_LIMIT_MS = 10_000;
-const LONGEST_LIMIT_MS = 300_000;
+const SHORTEST_LIMIT_MS = 20_000;
+const LONGEST_LIMIT_MS = 900_000;
+/** Files in one process: the nearest alone, for most mutants die of it; then a few, then all others. */
+const FIRST_BATCHES = [1, 5];
 
 const OPTIONS: ts.CompilerOptions = {
   target: ts.ScriptTarget.ES2022,
@@ -32,7 +34,7 @@ const OPTIONS: ts.CompilerOptions = {
 export class Laboratory {
   readonly #tree: string;
   readonly #graph: ImportGraph;
-  /** Milliseconds that a test file takes without a mutation; shared by all laboratories. */
+  /** Milliseconds that a batch takes without a mutation, by its files; shared by all laboratories. */
   readonly #usual: Map<string, number>;
 
   constructor(number: number, graph: ImportGraph, usual: Map<string, number>) {
@@ -51,16 +53,24 @@ export class Laboratory {
     const tests = this.#graph.testsOf(compiled);
     const text = mutate(readFileSync(join(repository, mutant.file), "utf8"), mutant);
     const original = readFileSync(path);
+    const restore = (): void => writeFileSync(path, original);
+    const change = (): void =>
+      writeFileSync(path, ts.transpileModule(text, { compilerOptions: OPTIONS, fileName: mutant.file }).outputText);
     unlinkSync(path); // the link, not the file of the real tree
-    writeFileSync(path, ts.transpileModule(text, { compilerOptions: OPTIONS, fileName: mutant.file }).outputText);
+    restore();
     try {
-      for (const test of tests) {
-        const limit = await this.#limit(test);
-        if (!(await this.#passes(this.#tree, test, limit))) return { mutant, killedBy: test.name };
+      for (const batch of batchesOf(tests)) {
+        const limit = batch.length === 1 ? await this.#limit(batch) : LONGEST_LIMIT_MS;
+        change();
+        const killedBy = await this.#failure(batch, limit);
+        restore();
+        if (killedBy === undefined) continue;
+        await this.#limit(batch); // a failure says something only where there is none without the mutation
+        return { mutant, killedBy };
       }
       return { mutant, killedBy: undefined };
     } finally {
-      writeFileSync(path, original);
+      restore();
     }
   }
 
@@ -68,33 +78,58 @@ export class Laboratory {
     rmSync(this.#tree, { recursive: true, force: true });
   }
 
-  async #limit(test: TestFile): Promise<number> {
-    let usual = this.#usual.get(test.name);
+  async #limit(batch: readonly TestFile[]): Promise<number> {
+    const name = batch
+      .map((file) => file.name)
+      .sort()
+      .join(" ");
+    let usual = this.#usual.get(name);
     if (usual === undefined) {
       const started = performance.now();
-      if (!(await this.#passes(buildDirectory, test, LONGEST_LIMIT_MS))) {
-        throw new Error(`${test.name} fails without any mutation`);
-      }
+      const failure = await this.#failure(batch, LONGEST_LIMIT_MS);
+      if (failure !== undefined) throw new Error(`without any mutation fails: ${failure} (of ${name})`);
       usual = performance.now() - started;
-      this.#usual.set(test.name, usual);
+      this.#usual.set(name, usual);
     }
     return Math.max(SHORTEST_LIMIT_MS, PATIENCE * usual);
   }
 
-  #passes(tree: string, test: TestFile, limitMs: number): Promise<boolean> {
+  /** The name of the first test that fails; undefined: none does. */
+  #failure(batch: readonly TestFile[], limitMs: number): Promise<string | undefined> {
+    const files = batch.map((file) => join(this.#tree, inTree(file)));
+    const [first] = batch;
+    const command = batch.length === 1 ? files : [join(this.#tree, "test/mutants/batch.js"), ...files];
     return new Promise((resolve) => {
-      const child = spawn(process.execPath, [join(tree, inTree(test))], {
+      const child = spawn(process.execPath, command, {
         cwd: repository,
         env: { ...process.env, TAP_TIMEOUT: String(Math.ceil(limitMs / 1000)), TAP_BAIL: "1" },
-        stdio: "ignore",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      let name = first?.name;
+      let rest = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        name = lines.map((line) => /^not ok \d+ - (.*)$/.exec(line)?.[1]).find((one) => one !== undefined) ?? name;
       });
       const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);
       child.on("close", (status) => {
         clearTimeout(timer);
-        resolve(status === 0);
+        resolve(status === 0 ? undefined : (name ?? "?"));
       });
     });
   }
+}
+
+function batchesOf(tests: readonly TestFile[]): TestFile[][] {
+  const batches: TestFile[][] = [];
+  let at = 0;
+  for (const size of [...FIRST_BATCHES, tests.length]) {
+    const batch = tests.slice(at, at + size);
+    if (batch.length > 0) batches.push(batch);
+    at += size;
+  }
+  return batches;
 }
 
 function linkTree(from: string, to: string): void {
