@@ -80,9 +80,7 @@ export function planMobileNode(
   const ipv4 = path.ipv4HomeAddress;
   const homes = homesOf(path);
   const tunnels = new Map<string, LocalEndpoint>();
-  for (const endpoint of [...path.ingress, ...(path.egress === undefined ? [] : [path.egress])]) {
-    tunnels.set(`${endpoint.address} ${endpoint.device}`, endpoint);
-  }
+  for (const endpoint of path.ingress) tunnels.set(`${endpoint.address} ${endpoint.device}`, endpoint);
   const esp = site.profile.protection === "esp";
   return [
     ...[...tunnels.values()].flatMap((endpoint) =>

@@ -127,6 +127,8 @@ t.test("prefixes: parsing, masking, containing, overlapping", (t) => {
   t.strictSame(parsePrefix("2001:db8::/32"), { address: "2001:db8::", length: 32 });
   t.strictSame(parsePrefix("10.0.0.0/8"), { address: "10.0.0.0", length: 8 });
   t.strictSame(parsePrefix("::/0"), { address: "::", length: 0 });
+  t.strictSame(parsePrefix("203.0.113.1/32"), { address: "203.0.113.1", length: 32 }, "one host");
+  t.strictSame(parsePrefix("2001:db8::1/128"), { address: "2001:db8::1", length: 128 });
   for (const text of [
     "10.0.0.1/8",
     "10.0.0.0/33",

@@ -81,6 +81,7 @@ export interface MobileNodeDataPath {
   readonly homeIpv4Gateway?: Ipv4Address;
   /** IPv6 routes of others through `homeDevice`, the best one to each destination. Payload takes these and no other way while it goes over the home link. */
   readonly homeRoutes?: readonly HomeRoute[];
+  /** One of `ingress`. */
   readonly egress?: LocalEndpoint;
   /**
    * Through which payload from the home agent is accepted. At an IPv4 one both plain and UDP, whatever `format` says: the home agent

@@ -349,6 +349,11 @@ const CLAUSES: readonly (readonly [clause: nft.Clause, text: string, lines: read
     ["meta load mark => reg 1", "bitwise reg 1 = ( reg 1 & 0x0000ffff ) ^ 0x00000000", "cmp eq reg 1 0x00001234"],
   ],
   [
+    nft.markIs({ value: 0x81c24de9, mask: 0xfff7ffff }),
+    "meta mark & 0xfff7ffff == 0x81c24de9",
+    ["meta load mark => reg 1", "bitwise reg 1 = ( reg 1 & 0xfff7ffff ) ^ 0x00000000", "cmp eq reg 1 0x81c24de9"],
+  ],
+  [
     nft.setMarkBit(0x4000000),
     "meta mark set meta mark | 0x4000000",
     ["meta load mark => reg 1", "bitwise reg 1 = ( reg 1 & 0xfbffffff ) ^ 0x04000000", "meta set mark with reg 1"],

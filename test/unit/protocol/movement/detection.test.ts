@@ -2,6 +2,7 @@
 import t from "tap";
 import { type IpAddress, ipv4, ipv6, type Prefix, parseIp, parsePrefix } from "../../../../controller/base/ip.js";
 import { type Instant, instant } from "../../../../controller/base/time.js";
+import { claims } from "../../../../controller/protocol/movement/detection/doubts.js";
 import {
   believed,
   initialDetection,
@@ -445,5 +446,32 @@ t.test("a forger's routers fill neither the memory nor the link", (t) => {
   t.ok((bench.state.links.get(INDEX)?.routers.length ?? 0) < 40);
   t.ok(bench.asked().length < 40, "one question in a tenth of a second to each");
   t.strictSame(bench.addresses, [A]);
+  t.end();
+});
+
+t.test("on a link stand its addresses, and the IPv6 networks that a route alone puts there (RFC 4861 §6.3.4)", (t) => {
+  const port = view({ addresses: [A, "203.0.113.5/24"] });
+  const route = (destination: string, changes: Partial<NetworkRoute> = {}): NetworkRoute => ({
+    ...(port.routes[0] as NetworkRoute),
+    ...{ family: destination.includes(":") ? 6 : 4, destination: parsePrefix(destination) as Prefix },
+    ...changes,
+  });
+  const standing = (...routes: readonly NetworkRoute[]): readonly string[] =>
+    claims({ ...port, routes: [...port.routes, ...routes] }, "eth0").map(({ key }) => key);
+  const addresses = standing();
+  t.equal(addresses.length, 2);
+  t.strictSame(standing(route("2001:db8:f::/64")), [...addresses, "on-link 2001:db8:f::/64"]);
+  for (const other of [
+    route("2001:db8:f::/64", { device: "eth1" }),
+    route("2001:db8:f::/64", { ours: true }),
+    route("2001:db8:f::/64", { via: ipv6(R1) }),
+    route("198.51.100.0/24"),
+    route("2001:db8:f::7/128"),
+    route("::/0"),
+    route("fe80::/64"),
+    route("ff00::/8"),
+    route("2001:db8:a::/64"),
+  ])
+    t.strictSame(standing(other), addresses, `${other.destination.address}/${other.destination.length}`);
   t.end();
 });

@@ -136,6 +136,35 @@ t.test("R5555-3.2.2-09: all ones: no keepalive, UDP as F says", (t) => {
   t.end();
 });
 
+t.test("a refresh advice of one unit, the shortest that there is, is followed; none is no advice", (t) => {
+  const chart = new Chart().sees(V6);
+  chart.answer(chart.update(), { options: [{ kind: "binding-refresh-advice", intervalUnits: 1 }] });
+  t.equal(nextDeadline(chart.state), chart.now + 4_000);
+  const unadvised = new Chart().sees(V6);
+  unadvised.answer(unadvised.update());
+  t.equal(nextDeadline(unadvised.state), unadvised.now + 450_000, "three quarters of 600 s");
+  t.end();
+});
+
+t.test(
+  "an answer that asks for another update has the back-off begin anew, also where one goes on (RFC 6275 §11.8)",
+  (t) => {
+    for (const vain of [2, 8]) {
+      const chart = new Chart().sees(BOTH);
+      const first = Array.from({ length: vain + 1 }, () => next(chart).update).at(-1) as Update;
+      chart.answer(first, { status: 135, sequence: 4711, lifetimeUnits: 0, options: [] });
+      const after = Array.from({ length: 3 }, () => next(chart));
+      t.strictSame(
+        after.map(({ waited }) => waited),
+        [0, 1.5, 3],
+        `after ${vain} unanswered ones`,
+      );
+      t.strictSame([...new Set(after.map(({ update }) => update.departure.type))], [first.departure.type]);
+    }
+    t.end();
+  },
+);
+
 t.test("the next update is due at the earliest of lifetime, advice and keepalive (C-21)", (t) => {
   const chart = new Chart().sees(V4);
   const advice = { kind: "binding-refresh-advice", intervalUnits: 5 } as const;
