@@ -331,7 +331,7 @@ const held = holdAddresses(["2001:db8:ffff::1"], { onRetaken: (address) => retak
 for (const command of ["ip link del " + name, "ip link set " + name + " name lost0"]) {
   const again = told();
   execSync(command);
-  held.look();
+  if (command.includes("name")) held.look();
   console.log(await again, execSync("ip -br link show " + name + " | wc -l").toString().trim(), execSync("ip -br link show lost0 2> /dev/null | wc -l").toString().trim());
 }
 held.release();

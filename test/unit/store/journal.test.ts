@@ -297,11 +297,19 @@ t.test("what could be written at the end counts as written, whatever the disk sa
 t.test("a compaction that the end overtakes is given up before the journal counts as closed", async (test) => {
   const path = directory(test);
   let proceed: (() => void) | undefined;
+  let fresh: number | undefined;
+  let writes = 0;
   const files: Files = {
     ...nodeFiles,
     open: async (name, flags) => {
-      if (name.endsWith(".compact")) await new Promise<void>((resolve) => (proceed = resolve));
-      return nodeFiles.open(name, flags);
+      if (!name.endsWith(".compact")) return nodeFiles.open(name, flags);
+      await new Promise<void>((resolve) => (proceed = resolve));
+      fresh = await nodeFiles.open(name, flags);
+      return fresh;
+    },
+    write: (file, ...rest) => {
+      if (file === fresh) writes++;
+      return nodeFiles.write(file, ...rest);
     },
   };
   const journal = new Journal(path, "home-agent", () => 1, { files });
@@ -319,6 +327,7 @@ t.test("a compaction that the end overtakes is given up before the journal count
   test.notOk(closed, "its file would be the next daemon's");
   proceed?.();
   await end;
+  test.equal(writes, 1, "no more than its header is written");
   test.strictSame(readdirSync(path), ["journal.ndjson"]);
   const again = new Journal(path, "home-agent", () => 1);
   test.same(records(again), { a: { n: 4199 } });
