@@ -10,12 +10,15 @@ import { ALICE, HOME_AGENT, HostileWorld, inUdp, wantsIpv4 } from "../lib/hostil
 import { waitFor } from "../lib/wait.js";
 
 test("silent while the disk refuses", async (t) => {
+  const run = (...words: readonly string[]): void => void execFileSync(words[0] ?? "", words.slice(1));
+  // Hooks run in the order in which they are given: the world's own removes the directory around it.
+  let unmount = (): void => undefined;
+  t.after(() => unmount());
   const hostile = new HostileWorld(t, { journalFailure: "silent" });
   const state = join(hostile.net.scratch, "state");
   mkdirSync(state);
-  const run = (...words: readonly string[]): void => void execFileSync(words[0] ?? "", words.slice(1));
   run("mount", "-t", "tmpfs", "-o", "size=1m,ro", "none", state);
-  t.after(() => run("umount", "-l", state));
+  unmount = () => run("umount", "-l", state);
   let sequence = 0;
   const outer = { sourcePort: 40000 };
   const fields = (): { sequence: number; options: ReturnType<typeof wantsIpv4>[] } => ({
