@@ -137,12 +137,18 @@ const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => str
     object.kind === "link" ? `modprobe ${object.link.type === "ip6tnl" ? "ip6_tunnel" : object.link.type}` : "",
 };
 
+/** Somebody has a UDP port of ours, and how to find out who. */
+export const udpPortInUse = (address: string, port: number): string =>
+  `UDP port ${port} of ${address} is in use; another dsmipd, or a program to stop (ss -ulpn sport = :${port} names it)`;
+
 /** By these a kernel says that it has no such thing at all. */
 const UNSUPPORTED: ReadonlySet<string> = new Set(["EPROTONOSUPPORT", "EOPNOTSUPP", "EAFNOSUPPORT"]);
 
-/** The error a person can act on when the kernel refuses an object for want of a module; otherwise the kernel's own. */
+/** The error a person can act on when the kernel refuses an object for want of a module or of its port; otherwise the kernel's own. */
 export function explainRefusal(object: KernelObject, error: MobilityError, command: string): MobilityError {
   const errno = error instanceof KernelError ? error.errnoName : "";
+  if (object.kind === "fou-port" && errno === "EADDRINUSE")
+    return new MobilityError("MIP_SOCKET", udpPortInUse(object.local ?? "0.0.0.0", object.port), { cause: error });
   const unknownFamily = errno === "ENOENT" && (object.kind === "fou-port" || object.kind === "nft-table");
   const lacksModule = error instanceof MissingError || UNSUPPORTED.has(errno) || unknownFamily;
   const remedy = REMEDY[object.kind]?.(object);

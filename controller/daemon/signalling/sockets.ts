@@ -8,7 +8,7 @@ import { openUdpSocket } from "../../io/ip/udp-socket.js";
 import { isSyscallError, type SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import type { KernelNames } from "../../kernel/codec.js";
-import { tunDeviceRefusal } from "../preflight.js";
+import { tunDeviceRefusal, udpPortInUse } from "../preflight.js";
 import type { MobilityHeaderOut, SignallingPorts, SignallingReceiver, UdpPacket } from "./signalling.js";
 
 export interface SignallingSocketOptions {
@@ -192,8 +192,7 @@ function throwIfDropped(report: SendReport): void {
 }
 
 function udpRefusal(code: string, address: Ipv4Address, port: number): string {
-  if (code === "EADDRINUSE")
-    return `UDP port ${port} of ${address} is in use; another dsmipd, or a program to stop (ss -ulpn sport = :${port} names it)`;
+  if (code === "EADDRINUSE") return udpPortInUse(address, port);
   if (code === "EADDRNOTAVAIL")
     return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.ipv4`;
   return `UDP port ${port} of ${address} cannot be opened (${code})`;

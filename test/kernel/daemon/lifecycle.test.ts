@@ -95,4 +95,36 @@ test("a home agent's life and end", async (t) => {
     assert.deepEqual(await starting.stop("SIGTERM", 15_000), { code: 0, signal: null });
     clean();
   });
+
+  await t.test("a local program that has one of our UDP ports first is told, and by what to find it", async () => {
+    for (const port of [4192, 4191]) {
+      const script = `require("node:dgram").createSocket("udp4").bind(${port}, () => console.log("held"))`;
+      const holder = ha.spawn([process.execPath, "-e", script], { name: `holder-${port}` });
+      await holder.waitForLog(/held/, 15_000);
+      const { status, stderr } = spawnSync(
+        "nsenter",
+        [`--net=${ha.path}`, process.execPath, MAIN, "run", "--config", hostile.config],
+        { encoding: "utf8" },
+      );
+      assert.deepEqual(
+        [status, stderr.match(/^dsmipd: .*$/m)?.[0]],
+        [
+          1,
+          `dsmipd: UDP port ${port} of 203.0.113.1 is in use; another dsmipd, or a program to stop (ss -ulpn sport = :${port} names it)`,
+        ],
+      );
+      await holder.stop("SIGTERM", 15_000);
+    }
+  });
+
+  await t.test("while the daemon has them nobody else gets them, at this address or at any", async () => {
+    await hostile.start();
+    const script = `for (const port of [4191, 4192]) for (const address of ["203.0.113.1", "0.0.0.0", "::"])
+      require("node:dgram").createSocket({ type: address === "::" ? "udp6" : "udp4", reuseAddr: true })
+        .on("error", ({ code }) => console.log(code)).bind(port, address, () => console.log("bound"))`;
+    const { stdout } = spawnSync("nsenter", [`--net=${ha.path}`, "timeout", "10", process.execPath, "-e", script], {
+      encoding: "utf8",
+    });
+    assert.deepEqual(stdout.trim().split("\n"), Array(6).fill("EADDRINUSE"));
+  });
 });
