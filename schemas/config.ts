@@ -61,12 +61,12 @@ const log = z
 const common = {
   controlSocket: z
     .string()
-    .startsWith("/")
+    .startsWith("/", { error: "a path that begins with / is wanted" })
     .default("/run/dsmipd/control.sock")
     .describe("Unix socket of the control interface; mode 0660."),
   stateDirectory: z
     .string()
-    .startsWith("/")
+    .startsWith("/", { error: "a path that begins with / is wanted" })
     .default("/var/lib/dsmipd")
     .describe("Journal of accepted bindings, so that a restart forgets nothing."),
   keyFile: z

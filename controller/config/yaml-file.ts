@@ -18,7 +18,7 @@ export function readYamlFile<S extends z.ZodType>(
   const [syntax] = document.errors;
   if (syntax !== undefined) {
     const line = lines.linePos(syntax.pos[0]).line;
-    const detail = options.secret ? syntax.code : (syntax.message.split("\n")[0] ?? syntax.code);
+    const detail = options.secret ? syntax.code : syntax.message.replace(/ at line \d+, column \d+:.*$/s, "");
     throw new ConfigError(`${path}:${line}: not valid YAML: ${detail}`);
   }
   const result = schema.safeParse(document.toJS());
@@ -85,6 +85,7 @@ function describe(path: string, issue: Issue, document: Document, lines: LineCou
   const where = `${path}:${lineOf(issue.path, document, lines)}`;
   const key = keyText(issue.path);
   const found = document.getIn(issue.path);
+  if (issue.path.length === 0 && document.contents === null) return `${path}: is empty; ${wanted(issue)}`;
   if (found === undefined) return `${where}: ${key} is missing; ${wanted(issue)}`;
   // Digits alone, or digits about an e, are a number to YAML.
   const misread = issue.code === "invalid_type" && issue.expected === "string" && !isMap(found) && !isSeq(found);
@@ -112,13 +113,14 @@ function wanted(issue: Issue): string {
 }
 
 function oneOf(values: readonly unknown[]): string {
-  return `one of ${values.map((value) => (typeof value === "bigint" ? String(value) : JSON.stringify(value))).join(", ")} is wanted`;
+  return `${values.length > 1 ? "one of " : ""}${values.map((value) => (typeof value === "bigint" ? String(value) : JSON.stringify(value))).join(", ")} is wanted`;
 }
 
 function article(type: string): string {
   const names: Record<string, string> = {
     int: "a whole number",
     object: "a map",
+    record: "a map",
     array: "a list",
     boolean: "true or false",
   };

@@ -190,6 +190,27 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
   },
   { name: "broken YAML", config: `${HOME_AGENT}  - [\n`, says: /dsmipd\.yaml:\d+: not valid YAML/ },
   {
+    name: "a key that stands twice",
+    config: `${HOME_AGENT}role: home-agent\n`,
+    says: /dsmipd\.yaml:9: not valid YAML: Map keys must be unique$/,
+  },
+  { name: "an empty file", config: "", says: /dsmipd\.yaml: is empty; a map is wanted$/ },
+  {
+    name: "a relative path",
+    config: `${HOME_AGENT}stateDirectory: var\n`,
+    says: /:9: stateDirectory is "var"; a path that begins with \/ is wanted$/,
+  },
+  {
+    name: "a list in the place of a map of profiles",
+    config: `${HOME_AGENT}tunnelProfiles: []\n`,
+    says: /:9: tunnelProfiles is an empty list; a map is wanted$/,
+  },
+  {
+    name: "a class by its name",
+    config: `${HOME_AGENT}tunnelProfiles: { voice: { dscp: ef } }\n`,
+    says: /:9: tunnelProfiles\.voice\.dscp is "ef"; "copy" or a number is wanted$/,
+  },
+  {
     name: "world-readable key file",
     mode: 0o644,
     says: /keys\.yaml: has mode 0644 and holds keys; run: chmod 0600 .*keys\.yaml/,
