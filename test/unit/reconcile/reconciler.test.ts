@@ -608,6 +608,44 @@ t.test("what others change without a word is mended when one asks for it, and no
   test.strictSame(repairs, ["drift: policy-hash of site was removed"]);
 });
 
+t.test(
+  "what is announced while the kernel is read for the first time is taken in without another word",
+  async (test) => {
+    const kernel = new FakeKernel();
+    const repairs: string[] = [];
+    const listener = {
+      onResult: () => undefined,
+      onRepair: (what: string) => void repairs.push(what),
+      onLoss: () => undefined,
+    };
+    const reconciler = new Reconciler(kernel, listener, { schedule: () => undefined });
+    const started = reconciler.start();
+    kernel.announce({ verb: "changed", object: route(9) });
+    await started;
+    await reconciler.settled();
+    test.strictSame(repairs, ["foreign"]);
+  },
+);
+
+t.test("what nobody announces and two groups share is looked at until both have let go", async (test) => {
+  const { kernel, reconciler, go } = await bench();
+  reconciler.setGroup("a", [proxy(1)], 1);
+  reconciler.setGroup("b", [proxy(1), proxy(2)], 1);
+  await go();
+  reconciler.setGroup("a", [proxy(2)], 2);
+  await go();
+  kernel.objects.delete(objectKey(proxy(1)));
+  await reconciler.look();
+  await reconciler.settled();
+  test.ok(kernel.objects.has(objectKey(proxy(1))), "the other group still has it");
+  reconciler.setGroup("b", [], 2);
+  await go();
+  test.ok(kernel.holds([proxy(2)]));
+  const asked = kernel.lookedUp.length;
+  await reconciler.look();
+  test.strictSame(kernel.lookedUp.slice(asked), [objectKey(proxy(2))]);
+});
+
 t.test("what is announced while the kernel is read is newer than the answer", async (test) => {
   const kernel = new FakeKernel();
   kernel.objects.set(objectKey(route(1)), route(1));

@@ -87,6 +87,13 @@ t.test("ESP as it is without a NAT, in UDP port 4500 behind one", (test) => {
 t.test("R5555-5.1-17: until a NAT's port for ESP is known the node is reached where it was before", (test) => {
   const [, , sending] = endsOf(planBinding(path(NAT, SIX), HOME_AGENT, protection()));
   test.equal(sending, "2001:db8:1::1>2001:db8:a::2");
+  const before: Endpoint = { format: "udp", address: ipv4("203.0.116.2"), port: 40000 };
+  const known = protection(new Map([["203.0.116.2", 61000]]));
+  test.equal(
+    endsOf(planBinding(path(NAT, before), HOME_AGENT, known)).at(-1),
+    "203.0.113.1>203.0.116.2 udp 61000",
+    "another NAT is another place, even with the same port",
+  );
   test.equal(
     endsOf(planBinding(path(NAT), HOME_AGENT, protection())).at(-1),
     "203.0.113.1>203.0.115.2 udp 4500",

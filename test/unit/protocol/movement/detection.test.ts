@@ -13,7 +13,10 @@ import type {
   DetectionEffect,
   DetectionInput,
   DetectionState,
+  KnownRouter,
+  LinkBelief,
 } from "../../../../controller/protocol/movement/detection/model.js";
+import { withNextHops } from "../../../../controller/protocol/movement/detection/routers.js";
 import type {
   NetworkAddress,
   NetworkRoute,
@@ -448,6 +451,48 @@ t.test("a forger's routers fill neither the memory nor the link", (t) => {
   t.strictSame(bench.addresses, [A]);
   t.end();
 });
+
+const ROUTER: KnownRouter = {
+  ...{ address: ipv6(R1), linkLayerAddress: MAC1, trust: "sure", serves: [6] },
+  ...{ attempts: 0, askAt: undefined, askedAt: undefined },
+};
+const LINK: LinkBelief = {
+  ...{ index: INDEX, device: "eth0", usable: true, carrierChanges: 1, routers: [ROUTER], doubts: [] },
+  ...{ seen: new Map(), soliciting: undefined },
+};
+
+t.test("a router stays known for what it serves, advertises or vouches for, and no longer", (t) => {
+  const advertising = { ...ROUTER, advertised: { prefixes: [], until: undefined } };
+  const doubt = { key: "x", family: 6, what: parsePrefix("2001:db8:a::5/128") as Prefix, vouchers: [ROUTER] } as const;
+  const manner = { lenient: false, believed: true, lastResort: false };
+  const kept = (link: LinkBelief, ...hops: readonly string[]): readonly string[] =>
+    withNextHops(link, new Map(hops.map((hop) => [ipv6(hop), [6]]))).routers.map(({ address }) => address);
+  t.strictSame(kept(LINK, R1), [R1]);
+  t.strictSame(kept(LINK), [], "nothing leads through it");
+  t.strictSame(kept({ ...LINK, routers: [advertising] }), [R1]);
+  t.strictSame(kept({ ...LINK, doubts: [{ ...doubt, ...manner }] }), [R1]);
+  t.strictSame(kept(LINK, R2), [R2]);
+  t.end();
+});
+
+t.test(
+  "a route that comes to a router which is not believed makes a new one of it, of which nothing is known yet",
+  (t) => {
+    const routed = (trust: KnownRouter["trust"], serves: KnownRouter["serves"]) =>
+      withNextHops(
+        { ...LINK, routers: [{ ...ROUTER, trust, serves, advertised: { prefixes: [], until: undefined } }] },
+        HOP,
+      ).routers.map((one) => [one.trust, one.linkLayerAddress]);
+    const HOP = new Map([[ipv6(R1), [6] as const]]);
+    t.strictSame(routed("gone", []), [
+      ["gone", MAC1],
+      ["sure", undefined],
+    ]);
+    t.strictSame(routed("gone", [6]), [["gone", MAC1]], "a route that was there is no news");
+    t.strictSame(routed("sure", []), [["sure", MAC1]], "nor is one to a router that is believed");
+    t.end();
+  },
+);
 
 t.test("on a link stand its addresses, and the IPv6 networks that a route alone puts there (RFC 4861 §6.3.4)", (t) => {
   const port = view({ addresses: [A, "203.0.113.5/24"] });

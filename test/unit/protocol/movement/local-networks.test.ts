@@ -69,6 +69,10 @@ t.test("default routes in disguise, the home agent's network, down links and our
   // 198.51.100.0/24 holds the home agent, which makes an uplink of what has an address; so the tunnel has none here.
   const without = { ...view, routes: others, addresses: view.addresses.filter(({ device }) => device !== "tun0") };
   t.strictSame(given(without).own, ["10.8.0.0/24 dev tun0"]);
+  const wide = { ...without, routes: [...without.routes, onLink("10.0.0.0/8", "tun0"), onLink("fc00::/7", "tun0")] };
+  t.strictSame(given(wide).own, ["10.0.0.0/8 dev tun0", "10.8.0.0/24 dev tun0", "fc00::/7 dev tun0"]);
+  const wider = { ...without, routes: [...without.routes, onLink("10.0.0.0/7", "tun0"), onLink("fc00::/6", "tun0")] };
+  t.strictSame(given(wider).own, ["10.8.0.0/24 dev tun0"], "wider than any network that somebody has");
   const down = { ...without, links: without.links.map((link) => ({ ...link, up: link.name !== "tun0" })) };
   t.strictSame(given(down).own, []);
   t.end();
