@@ -21,6 +21,13 @@ export const prefixText = z
   })
   .transform((text) => parsePrefix(text) as NonNullable<ReturnType<typeof parsePrefix>>);
 
+/** Of the networks behind a mobile router. */
+const networkText = prefixText.refine(({ length }) => length > 0, {
+  error: "a prefix of at least one bit like 2001:db8:100::/56 is wanted",
+});
+/** Of one node: an update that names them all has room in a Mobility Header. */
+const MOST_PREFIXES = 64;
+
 const interfaceName = z
   .string()
   .regex(/^[^/\s:]{1,15}$/, { error: "an interface name (1 to 15 characters, no slash, colon or blank) is wanted" });
@@ -82,6 +89,19 @@ export const subscriber = z.strictObject({
   homeAddress: ipv6Text.describe("IPv6 home address."),
   ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address that belongs to this node (RFC 5555 §4.5)."),
   profile: z.string().default("default").describe("Name of a tunnel profile."),
+  prefixes: z
+    .array(networkText)
+    .max(MOST_PREFIXES)
+    .default([])
+    .describe(
+      "Prefixes of both families of the networks behind a mobile router (RFC 3963); nobody else's, and outside the home prefixes. With any the node may set R.",
+    ),
+  mobileRouter: z
+    .enum(["either", "explicit", "implicit", "no"])
+    .default("either")
+    .describe(
+      "How the node may register its prefixes: by naming them in each update (explicit), by R alone (implicit), or not at all: then it is served as a host, as are nodes without prefixes.",
+    ),
   ...subscriberIdentity,
 });
 
@@ -188,6 +208,19 @@ export const mobileNodeConfig = z.strictObject({
     ipv4HomeAddress: ipv4Text.optional(),
     homePrefixes: z.array(prefixText).min(1).describe("Seeing the IPv6 one on a link means being at home."),
     homeAgent: z.strictObject({ ipv6: ipv6Text, ipv4: ipv4Text.optional() }),
+    prefixes: z
+      .array(networkText)
+      .max(MOST_PREFIXES)
+      .default([])
+      .describe(
+        "Prefixes of both families of the networks behind us: with any we are a mobile router (RFC 3963) and forward between them and the home agent.",
+      ),
+    mobileRouter: z
+      .enum(["explicit", "implicit"])
+      .default("explicit")
+      .describe(
+        "Whether updates name the prefixes, or R alone tells the home agent to forward to all that it has of us.",
+      ),
     lifetimeSeconds: z.int().min(4).max(262140).default(600),
     forceUdp: z
       .boolean()

@@ -14,6 +14,10 @@ export const endpointDocument = z
 export const bindingDocument = z.strictObject({
   homeAddress: z.string(),
   ipv4HomeAddress: z.string().nullable(),
+  mobileRouter: z.boolean().describe("Served as a mobile router (R flag, RFC 3963)."),
+  prefixes: z
+    .array(z.string())
+    .describe("Of the networks behind a mobile router that are forwarded to, both families."),
   state: z.string(),
   endpoint: endpointDocument.nullable(),
   acceptedFrom: z

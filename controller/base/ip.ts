@@ -151,6 +151,10 @@ export function prefixContains(prefix: Prefix, address: IpAddress): boolean {
   return familyOf(prefix.address) === familyOf(address) && maskAddress(address, prefix.length) === prefix.address;
 }
 
+export function samePrefix(a: Prefix, b: Prefix): boolean {
+  return a.length === b.length && a.address === b.address;
+}
+
 export function prefixesOverlap(a: Prefix, b: Prefix): boolean {
   return a.length <= b.length ? prefixContains(a, b.address) : prefixContains(b, a.address);
 }

@@ -9,7 +9,7 @@ import { fromHex } from "../base/bytes.js";
 import { ConfigError } from "../base/errors.js";
 import {
   formatPrefix,
-  type hostPrefix,
+  hostPrefix,
   type IpAddress,
   type Ipv6Address,
   isEdgeOf,
@@ -20,6 +20,7 @@ import {
   prefixContains,
   prefixesOverlap,
 } from "../base/ip.js";
+import { findOverlap } from "../base/prefix-table.js";
 import { Secret } from "../base/secret.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
 import { readYamlFile } from "./yaml-file.js";
@@ -171,6 +172,14 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
       );
     }
   }
+  const taken: NamedPrefix[] = prefixes.map((prefix) => ({ prefix, key: "homeAgent.homeLink.prefixes" }));
+  for (const [family, address] of Object.entries(addresses))
+    if (address !== undefined) taken.push({ prefix: hostPrefix(address), key: `homeAgent.addresses.${family}` });
+  checkMobileNetworks(
+    config.subscribers.map((subscriber, i) => ({ key: `subscribers[${i}].prefixes`, prefixes: subscriber.prefixes })),
+    taken.filter((one, i) => !taken.slice(0, i).some(({ prefix }) => prefixesOverlap(prefix, one.prefix))),
+    complain,
+  );
   const seen = new Map<string, number>();
   config.subscribers.forEach((subscriber, i) => {
     const key = `subscribers[${i}]`;
@@ -204,9 +213,42 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   });
 }
 
+interface NamedPrefix {
+  readonly prefix: Prefix;
+  readonly key: string;
+}
+
+/** Networks behind mobile routers: of addresses that have no other meaning, and none in two places. `taken` do not overlap. */
+function checkMobileNetworks(
+  lists: readonly { readonly key: string; readonly prefixes: readonly Prefix[] }[],
+  taken: readonly NamedPrefix[],
+  complain: Complain,
+): void {
+  const networks = lists.flatMap(({ key, prefixes }) => prefixes.map((prefix) => ({ prefix, key })));
+  for (const { prefix, key } of networks) {
+    if (!isRoutableUnicast(prefix.address))
+      complain(`${key} has ${formatPrefix(prefix)}; a prefix of unicast addresses that are routed is wanted`);
+  }
+  const overlap = findOverlap([...taken, ...networks]);
+  if (overlap === undefined) return;
+  const [before, one] = overlap;
+  complain(
+    `${one.key} has ${formatPrefix(one.prefix)}, which overlaps ${formatPrefix(before.prefix)} of ${before.key}; a prefix that is nobody else's is wanted`,
+  );
+}
+
 function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
   const node = config.mobileNode;
   checkNetworks("mobileNode.homePrefixes", node.homePrefixes, complain);
+  const agent = Object.entries(node.homeAgent).flatMap(([family, address]) =>
+    address === undefined ? [] : [{ prefix: hostPrefix(address), key: `mobileNode.homeAgent.${family}` }],
+  );
+  const outside = agent.filter(({ prefix }) => !node.homePrefixes.some((home) => prefixesOverlap(home, prefix)));
+  checkMobileNetworks(
+    [{ key: "mobileNode.prefixes", prefixes: node.prefixes }],
+    [...node.homePrefixes.map((prefix) => ({ prefix, key: "mobileNode.homePrefixes" })), ...outside],
+    complain,
+  );
   const ipv6 = node.homePrefixes.filter((prefix) => isIpv6(prefix.address));
   if (ipv6.length === 0) complain("mobileNode.homePrefixes has no IPv6 prefix; the home link is recognised by it");
   const within = (address: Parameters<typeof hostPrefix>[0], list: readonly Prefix[]): boolean =>

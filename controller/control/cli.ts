@@ -41,7 +41,7 @@ const endpointText = (endpoint: BindingDocument["endpoint"]): string => {
 
 function bindingsTable(bindings: readonly BindingDocument[]): string {
   return formatTable(
-    ["HOME ADDRESS", "IPV4 HOME ADDRESS", "STATE", "FORMAT", "CARE-OF ADDRESS", "SEQ", "REMAINING"],
+    ["HOME ADDRESS", "IPV4 HOME ADDRESS", "STATE", "FORMAT", "CARE-OF ADDRESS", "SEQ", "REMAINING", "PREFIXES"],
     bindings.map((one) => [
       one.homeAddress,
       one.ipv4HomeAddress ?? "-",
@@ -50,6 +50,7 @@ function bindingsTable(bindings: readonly BindingDocument[]): string {
       endpointText(one.endpoint),
       one.sequence?.toString() ?? "-",
       one.remainingSeconds === null ? "-" : `${Math.round(one.remainingSeconds)} s`,
+      one.prefixes.join(" ") || "-",
     ]),
   );
 }
@@ -58,6 +59,7 @@ function bindingText(one: BindingDocument): string {
   const rows: [string, string][] = [
     ["home address", one.homeAddress],
     ["IPv4 home address", one.ipv4HomeAddress ?? "-"],
+    ["prefixes", one.prefixes.join(", ") || "-"],
     ["state", one.state],
     ["care-of address", `${endpointText(one.endpoint)}${one.endpoint === null ? "" : ` (${one.endpoint.format})`}`],
     ["accepted from", one.acceptedFrom.map(endpointText).join(", ") || "-"],

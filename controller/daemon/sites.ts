@@ -1,5 +1,6 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
 import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
+import { familyOf } from "../base/ip.js";
 import { anycastAddresses } from "../plan/home-agent/discovery.js";
 import { assignSlots } from "../plan/security/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
@@ -55,6 +56,7 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
     profiles,
     addressDiscovery: discovery.addressDiscovery,
     negotiated,
+    prefixLengths: prefixLengths(config),
   };
 }
 
@@ -68,6 +70,14 @@ export function discoverySite({ homeAgent }: HomeAgentConfig): DiscoverySite {
   };
 }
 
+/** Which the firewall has sets for. Host prefixes are in those of the home addresses. */
+function prefixLengths({ subscribers }: HomeAgentConfig): HomeAgentPlanSite["prefixLengths"] {
+  const lengths = { 4: new Set<number>(), 6: new Set<number>() };
+  for (const { prefixes } of subscribers)
+    for (const { address, length } of prefixes) lengths[familyOf(address)].add(length);
+  return { ipv4: [...lengths[4]], ipv6: [...lengths[6]] };
+}
+
 export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {
   return { ...mobileNode, negotiatesKeys: security.method === "ikev2", mobike: movesByMobike(security) };
 }
@@ -75,9 +85,13 @@ export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): Mobi
 const movesByMobike = (security: MobileNodeConfig["security"]): boolean =>
   security.method === "ikev2" && security.movement === "mobike";
 
-export function mobileNodePlanSite({ mobileNode, tunnelProfile, security }: MobileNodeConfig): MobileNodePlanSite {
-  const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent } = mobileNode;
+export function mobileNodePlanSite(
+  { mobileNode, tunnelProfile, security }: MobileNodeConfig,
+  egressDevices: readonly string[] = [],
+): MobileNodePlanSite {
+  const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, prefixes } = mobileNode;
   const negotiated = security.method === "ikev2";
   const mobike = movesByMobike(security);
-  return { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, profile: tunnelProfile, negotiated, mobike };
+  const home = { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent };
+  return { ...home, profile: tunnelProfile, negotiated, mobike, prefixes, egressDevices };
 }

@@ -7,7 +7,16 @@
  * child that fits (get_transport_nat_ts, 5.9.8 and 6.0), so there another child without USE_TRANSPORT_MODE takes its place; the keys are
  * used in transport mode either way. Its selectors leave the protocol out, because by them the home agent tells the two apart.
  */
-import { type IpAddress, type Ipv4Address, type Ipv6Address, parseIpv6 } from "../base/ip.js";
+import {
+  formatPrefix,
+  hostPrefix,
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  isIpv4,
+  type Prefix,
+  parseIpv6,
+} from "../base/ip.js";
 import { ORIGINAL_MARK } from "../plan/security/marks.js";
 import { negotiatedReqid, type Purpose, reqidOf, type Slots } from "../plan/security/request-ids.js";
 import { ESP_UDP_PORT } from "../plan/site.js";
@@ -27,6 +36,8 @@ const LIFE_FACTOR = 1.1;
 export interface IkePeers {
   readonly homeAddress: Ipv6Address;
   readonly ipv4HomeAddress?: Ipv4Address | undefined;
+  /** Of the networks behind a mobile router. */
+  readonly prefixes?: readonly Prefix[] | undefined;
   readonly homeAgent: Ipv6Address;
   readonly nodeIdentity: string;
   readonly homeAgentIdentity: string;
@@ -127,8 +138,11 @@ function nodeAuthentication({ authentication, nodeIdentity }: IkePeers): ViciSec
 }
 
 function children(peers: IkePeers, terms: IkeTerms, role: "home-agent" | "mobile-node"): ViciSection {
-  const { homeAddress, ipv4HomeAddress, homeAgent, protectPayload } = peers;
-  const node = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
+  const { homeAddress, ipv4HomeAddress, homeAgent, protectPayload, prefixes = [] } = peers;
+  const homes: readonly IpAddress[] = ipv4HomeAddress === undefined ? [homeAddress] : [homeAddress, ipv4HomeAddress];
+  const inner = [...homes.map(hostPrefix), ...prefixes];
+  const node = [...homes, ...prefixes.map(formatPrefix)];
+  const hasIpv4 = inner.some(({ address }) => isIpv4(address));
   const sides = (own: readonly string[], other: readonly string[]): ViciSection =>
     role === "mobile-node"
       ? { local_ts: [...own], remote_ts: [...other] }
@@ -164,7 +178,7 @@ function children(peers: IkePeers, terms: IkeTerms, role: "home-agent" | "mobile
     ...(protectPayload && {
       [CHILDREN.payload]: {
         ...child(peers, terms, "payload"),
-        ...sides(node, ipv4HomeAddress === undefined ? ["::/0"] : ["::/0", "0.0.0.0/0"]),
+        ...sides(node, hasIpv4 ? ["::/0", "0.0.0.0/0"] : ["::/0"]),
         mode: "tunnel",
       },
     }),

@@ -108,6 +108,8 @@ export interface HomeAgentPlanSite {
   readonly addressDiscovery?: boolean | undefined;
   /** Present: security associations are negotiated. */
   readonly negotiated?: { readonly slots: Slots; readonly espInUdp: "nat" | "always" } | undefined;
+  /** Of all mobile network prefixes that may be registered, in bits. Absent: no mobile routers. */
+  readonly prefixLengths?: { readonly ipv4: readonly number[]; readonly ipv6: readonly number[] } | undefined;
 }
 
 export interface MobileNodePlanSite {
@@ -120,6 +122,10 @@ export interface MobileNodePlanSite {
   readonly negotiated?: boolean | undefined;
   /** Where IKE goes is for us to say: charon's MOBIKE follows. */
   readonly mobike?: boolean | undefined;
+  /** Of the networks behind a mobile router. */
+  readonly prefixes?: readonly Prefix[] | undefined;
+  /** Devices by which a mobile router may attach, and goes on listening to router advertisements. */
+  readonly egressDevices?: readonly string[] | undefined;
 }
 
 /** One direction of what was negotiated, or of static keys. */

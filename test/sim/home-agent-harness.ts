@@ -105,6 +105,11 @@ export const option29 = (
   mobileNetworkPrefix,
   address: ipv4(address),
 });
+/** "2001:db8:7::/56"; host bits and any length may stand there. */
+export const option6 = (text: string): MobilityOption => {
+  const [address = "", length = ""] = text.split("/");
+  return { kind: "mobile-network-prefix", prefix: ipv6(address), prefixLength: Number(length) };
+};
 export const option32 = (address: Ipv4Address): MobilityOption => ({ kind: "ipv4-care-of-address", address });
 export const alternateCareOf = (address: Ipv6Address): MobilityOption => ({
   kind: "alternate-care-of-address",

@@ -204,11 +204,12 @@ export class HomeAgentKeys {
       );
     await loadCredentials(daemon, credentials);
     for (const subscriber of this.#config.subscribers) {
-      const { homeAddress, ipv4HomeAddress, identity, authentication } = subscriber;
+      const { homeAddress, ipv4HomeAddress, identity, authentication, prefixes } = subscriber;
       if (identity === undefined) continue;
       const peers: IkePeers = {
         homeAddress,
         ipv4HomeAddress,
+        prefixes,
         homeAgent: this.#site.addresses.ipv6,
         nodeIdentity: identity,
         homeAgentIdentity: ike.identity,

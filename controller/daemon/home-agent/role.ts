@@ -4,7 +4,7 @@ import { formatPrefix, type IpAddress } from "../../base/ip.js";
 import { checkIpv6Enabled } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
-import { ipv4OwnershipOf } from "../../protocol/mip6/home-agent/machine.js";
+import { ownershipOf } from "../../protocol/mip6/home-agent/machine.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
 import type { Platform } from "../platform.js";
@@ -82,14 +82,14 @@ function homeAgentServices(
 ): readonly ServiceOpener[] {
   const { homeLink, duplicateAddressDetection, discovery } = config.homeAgent;
   const hears = duplicateAddressDetection && homeLink.interface !== undefined;
-  const ipv4 = ipv4OwnershipOf(homeAgentSite(config));
+  const ownership = ownershipOf(homeAgentSite(config));
   return [
     {
       name: HomeAgentService.serviceName,
       open: async (ground) => {
         const home = openHomeLink(ground.names, { hears });
         try {
-          return await HomeAgentService.open({ config, keys, ground, ipv4, home });
+          return await HomeAgentService.open({ config, keys, ground, ownership, home });
         } catch (error) {
           home.close();
           throw error;

@@ -1,7 +1,7 @@
 /** The home agent at work: its machine, its plan and its home link tied together. All decisions are the machine's. */
 import type { HomeAgentConfig } from "../../../schemas/config.js";
 import type { BindingDocument } from "../../../schemas/control.js";
-import { type IpAddress, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
 import { homeAgentOwner } from "../../plan/home-agent/owner.js";
 import { planBinding, planHomeAgentSite } from "../../plan/home-agent/plan.js";
@@ -24,7 +24,7 @@ import {
 } from "../../protocol/mip6/home-agent/machine.js";
 import type { HomeAgentSite } from "../../protocol/mip6/home-agent/site.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
-import type { Ipv4Ownership } from "../../protocol/ownership/ipv4.js";
+import type { Ownership } from "../../protocol/ownership/ownership.js";
 import type { GroupResult } from "../../reconcile/reconciler.js";
 import type { OpenHomeLink } from "../home-link/sockets.js";
 import { setTimer } from "../kernel.js";
@@ -44,7 +44,7 @@ export interface HomeAgentParts {
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
   /** Shared with the other services of this home agent. */
-  readonly ipv4: Ipv4Ownership;
+  readonly ownership: Ownership;
 }
 
 export class HomeAgentService implements Service {
@@ -66,7 +66,6 @@ export class HomeAgentService implements Service {
   readonly #ids: RequestIds;
   /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
   readonly #paths = new Map<Ipv6Address, DataPath>();
-  readonly #ownIpv4 = new Map<IpAddress, Ipv6Address>();
   #siteObjects: readonly KernelObject[] = [];
   #siteKeys: ReadonlySet<string> = new Set();
   #ikeKeys: HomeAgentKeys | undefined;
@@ -87,17 +86,15 @@ export class HomeAgentService implements Service {
     return service;
   }
 
-  private constructor({ config, keys, ground, home, ipv4 }: HomeAgentParts) {
+  private constructor({ config, keys, ground, home, ownership }: HomeAgentParts) {
     this.#config = config;
     this.#keys = keys.keys;
     this.#ground = ground;
     this.#home = home;
     this.#site = { ...homeAgentSite(config), isNetworkEdge: (address) => this.#networks.isEdge(address) };
     this.#planSite = homeAgentPlanSite(config);
-    this.#state = new HomeAgentState(this.#site, ipv4);
+    this.#state = new HomeAgentState(this.#site, ownership);
     this.#ids = new RequestIds(this.#site.subscribers.keys(), this.#planSite.negotiated?.slots ?? new Map());
-    for (const { homeAddress, ipv4HomeAddress } of config.subscribers)
-      if (ipv4HomeAddress !== undefined) this.#ownIpv4.set(ipv4HomeAddress, homeAddress);
     this.addresses = Object.values(this.#site.addresses).filter((address) => address !== undefined);
     this.#parked = new ParkedNodes(
       (homeAddress) => this.#parkedObjects(homeAddress),
@@ -330,10 +327,7 @@ export class HomeAgentService implements Service {
       },
       plan: (homeAddress) => this.#groupsOf(homeAddress),
       nodes: () => subscribers.keys(),
-      nodeAt: (address) => {
-        const own = isIpv4(address) ? this.#ownIpv4.get(address) : subscribers.get(address)?.homeAddress;
-        return own ?? lookup(state, address)?.homeAddress;
-      },
+      nodeAt: (address) => state.ownership.nodeAt(address) ?? state.ownership.routerTo(address),
       security: (nodes) => {
         const objects = (node: Ipv6Address) => this.objectsOf(node);
         return this.#ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [addresses.ipv6]);
@@ -355,5 +349,5 @@ const receivesInUdp = (path: DataPath | undefined): boolean =>
   path?.ingress.some(({ format }) => format === "udp") === true;
 
 function bindingDocument(view: ReturnType<typeof viewOf>): BindingDocument {
-  return { ...view, acceptedFrom: [...view.acceptedFrom] };
+  return { ...view, prefixes: [...view.prefixes], acceptedFrom: [...view.acceptedFrom] };
 }

@@ -237,10 +237,11 @@ export class MobileNodeKeys {
 }
 
 function peersOf(config: MobileNodeConfig, ike: MobileNodeIke, site: MobileNodePlanSite): IkePeers {
-  const { homeAddress, ipv4HomeAddress, homeAgent } = config.mobileNode;
+  const { homeAddress, ipv4HomeAddress, homeAgent, prefixes } = config.mobileNode;
   return {
     homeAddress,
     ipv4HomeAddress,
+    prefixes,
     homeAgent: homeAgent.ipv6,
     nodeIdentity: ike.identity,
     homeAgentIdentity: ike.homeAgentIdentity,

@@ -2,7 +2,7 @@
 import type { MobileNodeConfig } from "../../../schemas/config.js";
 import type { BindingDocument } from "../../../schemas/control.js";
 import { InvariantError } from "../../base/errors.js";
-import type { IpAddress, Ipv6Address } from "../../base/ip.js";
+import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
 import { elapsed } from "../../base/time.js";
 import type { NodeKeys } from "../../config/config.js";
@@ -31,6 +31,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
+import { egressDevices } from "./egress-devices.js";
 import { FilteredAnswers } from "./filtered-answers.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
 import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
@@ -125,7 +126,7 @@ export class MobileNodeService implements Service {
     this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
     this.#group = `binding ${homeAddress}`;
     const site = mobileNodeSite(config);
-    this.#planSite = mobileNodePlanSite(config);
+    this.#planSite = mobileNodePlanSite(config, egressDevices(config.mobileNode));
     this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
     this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
     this.#networks = new LocalNetworksKeeper({
@@ -368,6 +369,8 @@ function bindingDocument({ site, registration, path, phase }: MobileNodeState): 
   return {
     homeAddress: site.homeAddress,
     ipv4HomeAddress: registration?.ipv4HomeAddress ?? null,
+    mobileRouter: registration !== undefined && (site.prefixes ?? []).length > 0,
+    prefixes: (registration?.prefixes ?? []).map(formatPrefix),
     state: phase,
     endpoint: endpoint === null ? null : localEndpoint(endpoint),
     acceptedFrom: (path?.path.ingress ?? []).map(localEndpoint),

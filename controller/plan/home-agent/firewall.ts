@@ -6,17 +6,20 @@
 import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
 import {
   accept,
+  type Clause,
   count,
   drop,
   hasTransportHeader,
   innerAddress,
   innerField,
   innerOctetIn,
+  innerPrefix,
   innerVersion,
   inputDevices,
   ipField,
   jump,
   KEY,
+  type KeyField,
   keyIn,
   l4proto,
   notrack,
@@ -39,7 +42,7 @@ import {
 import { DISCOVERY_RULES } from "./discovery.js";
 import { meters, STEER } from "./meters.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone } from "./output.js";
-import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS } from "./sets.js";
+import { CLASS_MAP, IKE_PORTS, networkLengths, networkSets, PROTOCOL, SETS, setForLength } from "./sets.js";
 
 /** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
 const SIGNALLING_HEADERS = [43, 50, 60, 135];
@@ -81,7 +84,11 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     family: "inet",
     name: OWNERSHIP.nftTable,
     counters: COUNTERS.filter((name) => chains.some((chain) => counts(chain, name))),
-    sets: [...(plain ? [...Object.values(SETS), CLASS_MAP] : []), SIGNALLING_SET, ...metering.sets],
+    sets: [
+      ...(plain ? [...Object.values(SETS), ...networkSets(site), CLASS_MAP] : []),
+      SIGNALLING_SET,
+      ...metering.sets,
+    ],
     chains,
   };
 }
@@ -174,7 +181,7 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
               rule(udpPort("dport", SIGNALLING_PORT), count("signalling-port"), drop),
             ],
           },
-          { name: "in-udp", rules: [toSteer(site), ...(plain ? FROM_UDP : [])] },
+          { name: "in-udp", rules: [toSteer(site), ...(plain ? fromUdp(site) : [])] },
         ]),
     ...(plain
       ? [
@@ -187,47 +194,58 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
   ];
 }
 
-/** Inner source: octet 8 of an IPv6 header, 12 of an IPv4 one. */
-const inner6 = innerField(8, 16);
-const inner4 = innerField(12, 4);
+/** Where the source stands in an inner header. */
+const SOURCE = { 6: 8, 4: 12 } as const;
+
+/** What comes from where the inner source is registered: a home address, or an address behind a mobile router. */
+function registered(
+  outer: readonly KeyField[],
+  { version, offset, set }: { readonly version: 4 | 6; readonly offset: number; readonly set: NftSet },
+  site: HomeAgentPlanSite,
+): readonly Clause[] {
+  const at = offset + SOURCE[version];
+  return [
+    keyIn([...outer, innerField(at, version === 4 ? 4 : 16)], set.name),
+    ...networkLengths(site, version).map((length) =>
+      keyIn([...outer, innerPrefix(at, version, length)], setForLength(set, version, length)),
+    ),
+  ];
+}
 
 /** GUE has other variants and protocols, and control messages: nothing but an IP header that directly follows UDP is let in. */
-const FROM_UDP: readonly NftRule[] = [
-  rule(
-    innerVersion(UDP_HEADER, 6),
-    keyIn([KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 8, 16)], SETS.udp6.name),
-    accept,
-  ),
-  rule(innerVersion(UDP_HEADER, 6), count("spoofed-udp"), drop),
-  rule(
-    innerVersion(UDP_HEADER, 4),
-    keyIn([KEY.ip4Source, KEY.udpSource, innerField(UDP_HEADER + 12, 4)], SETS.udp4.name),
-    accept,
-  ),
-  rule(innerVersion(UDP_HEADER, 4), count("spoofed-udp"), drop),
-  rule(count("bad-version"), drop),
-];
+function fromUdp(site: HomeAgentPlanSite): readonly NftRule[] {
+  const ofVersion = (version: 4 | 6, set: NftSet): readonly NftRule[] => [
+    ...registered([KEY.ip4Source, KEY.udpSource], { version, offset: UDP_HEADER, set }, site).map((known) =>
+      rule(innerVersion(UDP_HEADER, version), known, accept),
+    ),
+    rule(innerVersion(UDP_HEADER, version), count("spoofed-udp"), drop),
+  ];
+  return [...ofVersion(6, SETS.udp6), ...ofVersion(4, SETS.udp4), rule(count("bad-version"), drop)];
+}
 
 /** Outer source (and port) must be the registered one of the inner source. */
-function inputChains({ addresses }: HomeAgentPlanSite): readonly NftChain[] {
-  const strict = (name: string, fields: Parameters<typeof keyIn>[0], set: string, counter: string): NftChain => ({
+function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
+  const chain = (
+    name: string,
+    outer: KeyField,
+    { version, set }: { version: 4 | 6; set: NftSet },
+    otherwise: NftRule,
+  ): NftChain => ({
     name,
-    rules: [rule(keyIn(fields, set), accept), rule(count(counter), drop)],
+    rules: [...registered([outer], { version, offset: 0, set }, site).map((known) => rule(known, accept)), otherwise],
   });
+  const spoofed = rule(count("spoofed-ipv4"), drop);
   // IPv6 fragments are reassembled after this hook. The first one is judged; a later one has no transport header to judge and is
   // nothing without its first one.
-  const fragmentTolerant = (name: string, fields: Parameters<typeof keyIn>[0], set: string): NftChain => ({
-    name,
-    rules: [rule(keyIn(fields, set), accept), rule(hasTransportHeader, count("spoofed-ipv6"), drop)],
-  });
+  const spoofedUnlessLater = rule(hasTransportHeader, count("spoofed-ipv6"), drop);
   return [
-    ...(addresses.ipv4 === undefined
+    ...(site.addresses.ipv4 === undefined
       ? []
       : [
-          strict("in-ipv4-6", [KEY.ip4Source, inner6], SETS.ipv4_6.name, "spoofed-ipv4"),
-          strict("in-ipv4-4", [KEY.ip4Source, inner4], SETS.ipv4_4.name, "spoofed-ipv4"),
+          chain("in-ipv4-6", KEY.ip4Source, { version: 6, set: SETS.ipv4_6 }, spoofed),
+          chain("in-ipv4-4", KEY.ip4Source, { version: 4, set: SETS.ipv4_4 }, spoofed),
         ]),
-    fragmentTolerant("in-ipv6-6", [KEY.ip6Source, inner6], SETS.ipv6_6.name),
-    fragmentTolerant("in-ipv6-4", [KEY.ip6Source, inner4], SETS.ipv6_4.name),
+    chain("in-ipv6-6", KEY.ip6Source, { version: 6, set: SETS.ipv6_6 }, spoofedUnlessLater),
+    chain("in-ipv6-4", KEY.ip6Source, { version: 4, set: SETS.ipv6_4 }, spoofedUnlessLater),
   ];
 }

@@ -1,6 +1,6 @@
 /** What leaves the home agent in a tunnel: its outer header is completed in the output hook. KERNEL.md tells the reason of every chain. */
 import type { IpAddress, Ipv4Address } from "../../base/ip.js";
-import type { NftChain, NftRule } from "../objects/firewall.js";
+import type { NftChain, NftRule, NftSet } from "../objects/firewall.js";
 import {
   accept,
   clearUdpChecksum,
@@ -10,10 +10,12 @@ import {
   drop,
   family,
   innerField,
+  innerPrefix,
   innerVersion,
   ipField,
   jump,
   KEY,
+  type KeyField,
   keyIn,
   l4proto,
   notrack,
@@ -35,7 +37,7 @@ import {
   UDP_HEADER,
   usesEspTunnels,
 } from "../site.js";
-import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS } from "./sets.js";
+import { CLASS_MAP, IKE_PORTS, networkLengths, PROTOCOL, SETS, setForLength } from "./sets.js";
 
 /**
  * Every NBMA device sends from an internal address; here the packet gets the home agent's, its TTL, and for UDP the node's port. The chain
@@ -62,7 +64,7 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
       ],
     },
     ...espChain(site, 4),
-    ...outputUdp(ipv4),
+    ...outputUdp(ipv4, site),
     { name: "out-ipv4", rules: [rule(setIpv4Source(ipv4), notrack, accept)] },
   ];
 }
@@ -122,16 +124,39 @@ function espChain(site: HomeAgentPlanSite, version: 4 | 6): readonly NftChain[] 
   return [{ name: `esp-${version}`, rules: [...dressEsp(version, tunnelClasses(site)), rule(notrack, accept)] }];
 }
 
-function outputUdp(ipv4: Ipv4Address): readonly NftChain[] {
-  const toPort6 = setDestinationPortFrom([KEY.ip4Destination, innerField(UDP_HEADER + 24, 16)], SETS.port6.name);
-  const toPort4 = setDestinationPortFrom([KEY.ip4Destination, innerField(UDP_HEADER + 16, 4)], SETS.port4.name);
+/** Where the destination stands in an inner header. */
+const DESTINATION = { 6: 24, 4: 16 } as const;
+
+/** The inner destination: a home address, or each length that the network behind a mobile router may have. */
+function destinations(
+  offset: number,
+  version: 4 | 6,
+  set: NftSet,
+  site: HomeAgentPlanSite,
+): readonly { readonly field: KeyField; readonly set: string }[] {
+  const at = offset + DESTINATION[version];
+  return [
+    { field: innerField(at, version === 4 ? 4 : 16), set: set.name },
+    ...networkLengths(site, version).map((length) => ({
+      field: innerPrefix(at, version, length),
+      set: setForLength(set, version, length),
+    })),
+  ];
+}
+
+function outputUdp(ipv4: Ipv4Address, site: HomeAgentPlanSite): readonly NftChain[] {
+  const toPorts = (version: 4 | 6, set: NftSet): readonly NftRule[] =>
+    destinations(UDP_HEADER, version, set, site).map(({ field, set: map }) => {
+      const toPort = setDestinationPortFrom([KEY.ip4Destination, field], map);
+      return rule(innerVersion(UDP_HEADER, version), toPort, clearUdpChecksum, notrack, accept);
+    });
   return [
     {
       name: "out-udp",
       rules: [
         rule(setIpv4Source(ipv4)),
-        rule(innerVersion(UDP_HEADER, 6), toPort6, clearUdpChecksum, notrack, accept),
-        rule(innerVersion(UDP_HEADER, 4), toPort4, clearUdpChecksum, notrack, accept),
+        ...toPorts(6, SETS.port6),
+        ...toPorts(4, SETS.port4),
         rule(count("no-port"), drop),
       ],
     },
@@ -142,8 +167,10 @@ function outputUdp(ipv4: Ipv4Address): readonly NftChain[] {
 export function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv6 } = site.addresses;
   const anyFixed = tunnelClasses(site).some(({ dscp }) => dscp !== "copy");
-  const unlessFixed = (offset: number, length: number, set: string): NftChain["rules"] =>
-    anyFixed ? [rule(keyIn([innerField(offset, length)], set), accept)] : [];
+  const unlessFixed = (version: 4 | 6, set: NftSet): readonly NftRule[] =>
+    anyFixed
+      ? destinations(0, version, set, site).map(({ field, set: fixed }) => rule(keyIn([field], fixed), accept))
+      : [];
   return [
     {
       name: "output-ipv6",
@@ -160,11 +187,11 @@ export function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
     ...espChain(site, 6),
     {
       name: "out-ipv6-6",
-      rules: [rule(notrack), ...unlessFixed(24, 16, SETS.fixed6.name), rule(copyClassFromIpv6, accept)],
+      rules: [rule(notrack), ...unlessFixed(6, SETS.fixed6), rule(copyClassFromIpv6, accept)],
     },
     {
       name: "out-ipv6-4",
-      rules: [rule(notrack), ...unlessFixed(16, 4, SETS.fixed4.name), rule(copyClassFromIpv4(CLASS_MAP.name), accept)],
+      rules: [rule(notrack), ...unlessFixed(4, SETS.fixed4), rule(copyClassFromIpv4(CLASS_MAP.name), accept)],
     },
   ];
 }

@@ -9,7 +9,7 @@ import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
 export interface NodeDirectory {
   readonly ids: RequestIds;
   readonly homePrefixes: readonly Prefix[];
-  /** The node with this home address of either family. */
+  /** The node with this home address of either family, or behind which the address is. */
   nodeAt(address: IpAddress): Ipv6Address | undefined;
 }
 
@@ -17,12 +17,12 @@ export interface NodeDirectory {
 export function homeAgentOwner(object: KernelObject, nodes: NodeDirectory): ObjectOwner | undefined {
   switch (object.kind) {
     case "route":
-      return isHost(object.destination) ? binding(nodes.nodeAt(object.destination.address)) : undefined;
+      return binding(nodes.nodeAt(object.destination.address));
     case "proxy-neighbour":
       return binding(nodes.nodeAt(object.address) ?? linkLocalNode(object.address, nodes));
     case "nft-element":
       if (object.set === SIGNALLING_KEYS.name) return subscriber(addressOf(object.key[0], nodes));
-      // The inner address is the last field of every set that bindings fill.
+      // The inner address or prefix is the last field of every set that bindings fill.
       return binding(addressOf(object.key.at(-1), nodes));
     case "xfrm-state":
       return stateOwner(object, nodes);

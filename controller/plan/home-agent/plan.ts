@@ -8,7 +8,7 @@ import { hostPrefix, ipv6, isIpv4 } from "../../base/ip.js";
 import { largest } from "../../base/lists.js";
 import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
 import { defaultMetric, homesOf } from "../endpoints.js";
-import type { NftElement } from "../objects/firewall.js";
+import type { NftElement, NftSet } from "../objects/firewall.js";
 import type { Link, Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
 import { boundOption } from "../security/mobility-headers.js";
@@ -33,7 +33,7 @@ import {
   usesPlainTunnels,
 } from "../site.js";
 import { homeAgentFirewall } from "./firewall.js";
-import { SETS } from "./sets.js";
+import { SETS, setForLength } from "./sets.js";
 
 /** DSCP stands in the upper six bits of the traffic class octet. */
 export const octetOfDscp = (dscp: number): number => dscp << 2;
@@ -164,52 +164,59 @@ export function planBinding(
 ): readonly KernelObject[] {
   const profile = profileOf(site, path.profile);
   const esp = profile.protection === "esp";
-  const tunnel = (home: IpAddress): readonly KernelObject[] => [
-    ...path.ingress.map((endpoint) => ingressElement(home, endpoint)),
-    ...egressElements(home, path.egress, profile.dscp),
-  ];
+  const way = (inner: Prefix): readonly KernelObject[] =>
+    esp
+      ? [protectedRoute(inner, profile.mtu, site)]
+      : [
+          ...path.ingress.map((endpoint) => ingressElement(inner, endpoint)),
+          ...egressElements(inner, path.egress, profile.dscp),
+          route(inner, path, site),
+        ];
+  const isRouter = path.mobileRouter === true;
   return [
     ...(esp ? protectedBinding(path, protection, site) : []),
     ...(site.negotiated === undefined ? [] : returnRoutabilityBinding(path, protection, site)),
     ...(path.egress.format === "ipv6" ? [boundOption(path.homeAddress, path.egress.address, site)] : []),
-    ...homesOf(path).flatMap((home) => [
-      ...(esp ? [] : tunnel(home)),
-      esp ? protectedRoute(home, profile.mtu, site) : route(home, path, site),
-      ...defended(home, site),
-    ]),
+    ...homesOf(path).flatMap((home) => [...way(hostPrefix(home)), ...defended(home, isRouter, site)]),
+    ...(path.prefixes ?? []).flatMap(way),
     // Nothing that is sent to it is tunnelled: it stays on the home link (RFC 6275 §10.4.2).
-    ...(path.linkLocalAddress === undefined ? [] : defended(path.linkLocalAddress, site)),
+    ...(path.linkLocalAddress === undefined ? [] : defended(path.linkLocalAddress, isRouter, site)),
   ];
 }
 
-/** Neighbours on the home link are answered in the node's place, duplicate address detection among them (RFC 6275 §10.4.1). */
-function defended(address: IpAddress, { homeDevice }: HomeAgentPlanSite): readonly KernelObject[] {
-  return homeDevice === undefined ? [] : [{ kind: "proxy-neighbour", device: homeDevice, address, router: false }];
+/** Neighbours on the home link are answered in the node's place, duplicate address detection among them (RFC 6275 §10.4.1), for a mobile router as one (RFC 3963 §6.2). */
+function defended(address: IpAddress, router: boolean, { homeDevice }: HomeAgentPlanSite): readonly KernelObject[] {
+  return homeDevice === undefined ? [] : [{ kind: "proxy-neighbour", device: homeDevice, address, router }];
 }
 
-function ingressElement(home: IpAddress, endpoint: Endpoint): NftElement {
-  const four = isIpv4(home);
+function ingressElement(inner: Prefix, endpoint: Endpoint): NftElement {
+  const four = isIpv4(inner.address);
   switch (endpoint.format) {
     case "ipv6":
-      return element(four ? SETS.ipv6_4.name : SETS.ipv6_6.name, [endpoint.address, home]);
+      return element(four ? SETS.ipv6_4 : SETS.ipv6_6, [endpoint.address], inner);
     case "ipv4":
-      return element(four ? SETS.ipv4_4.name : SETS.ipv4_6.name, [endpoint.address, home]);
+      return element(four ? SETS.ipv4_4 : SETS.ipv4_6, [endpoint.address], inner);
     case "udp":
-      return element(four ? SETS.udp4.name : SETS.udp6.name, [endpoint.address, endpoint.port, home]);
+      return element(four ? SETS.udp4 : SETS.udp6, [endpoint.address, endpoint.port], inner);
   }
 }
 
 /** The port of a node behind a NAT, by its outer and inner address: two ways to one node stand side by side during a handover. */
-function egressElements(home: IpAddress, egress: Endpoint, dscp: "copy" | number): readonly NftElement[] {
-  const four = isIpv4(home);
+function egressElements(inner: Prefix, egress: Endpoint, dscp: "copy" | number): readonly NftElement[] {
+  const four = isIpv4(inner.address);
   if (egress.format === "udp")
-    return [{ ...element(four ? SETS.port4.name : SETS.port6.name, [egress.address, home]), value: egress.port }];
-  if (egress.format === "ipv6" && dscp !== "copy") return [element(four ? SETS.fixed4.name : SETS.fixed6.name, [home])];
+    return [{ ...element(four ? SETS.port4 : SETS.port6, [egress.address], inner), value: egress.port }];
+  if (egress.format === "ipv6" && dscp !== "copy") return [element(four ? SETS.fixed4 : SETS.fixed6, [], inner)];
   return [];
 }
 
-function element(set: string, key: NftElement["key"]): NftElement {
-  return { kind: "nft-element", set, key };
+/** In the set for the inner prefix's length, whose last field the inner prefix is. */
+function element(set: NftSet, outer: NftElement["key"], { address, length }: Prefix): NftElement {
+  return {
+    kind: "nft-element",
+    set: setForLength(set, isIpv4(address) ? 4 : 6, length),
+    key: [...outer, address as Ipv4Address | Ipv6Address],
+  };
 }
 
 /**
@@ -218,29 +225,36 @@ function element(set: string, key: NftElement["key"]): NftElement {
  */
 const ONE_NEXT_HOP = ipv6("fe80::1");
 
+/** Before routes of the kernel's default metric, which operators have for networks whose router is at home. IPv4's default comes first of all. */
+const NETWORK_METRIC = 512;
+
+function metricOf({ address, length }: Prefix): number {
+  return isIpv4(address) || length === 128 ? defaultMetric(address) : NETWORK_METRIC;
+}
+
 /** What the routes of a node have in common; `mtu`: its profile's. */
-function hostRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Omit<Route, "device"> {
+function innerRoute(inner: Prefix, mtu: number | undefined, site: HomeAgentPlanSite): Omit<Route, "device"> {
   const locked = mtu ?? site.mtu;
   return {
     kind: "route",
-    destination: hostPrefix(home),
+    destination: inner,
     table: MAIN_TABLE,
-    metric: defaultMetric(home),
+    metric: metricOf(inner),
     ...(locked < deviceMtu(site) && { mtu: locked }),
     // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
     // and its routes would go with the preferred address.
-    ...(!isIpv4(home) && { preferredSource: site.addresses.ipv6 }),
+    ...(!isIpv4(inner.address) && { preferredSource: site.addresses.ipv6 }),
   };
 }
 
 /** A policy takes the packet before it gets to the device, where what has no policy ends. */
-function protectedRoute(home: IpAddress, mtu: number | undefined, site: HomeAgentPlanSite): Route {
-  return { ...hostRoute(home, mtu, site), device: DEVICE.protectedPayload };
+function protectedRoute(inner: Prefix, mtu: number | undefined, site: HomeAgentPlanSite): Route {
+  return { ...innerRoute(inner, mtu, site), device: DEVICE.protectedPayload };
 }
 
-function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
+function route(inner: Prefix, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
   const { dscp, ttl, mtu } = profileOf(site, profile);
-  const common = hostRoute(home, mtu, site);
+  const common = innerRoute(inner, mtu, site);
   if (egress.format === "ipv6") {
     const encapsulation = {
       source: site.addresses.ipv6,
@@ -252,7 +266,7 @@ function route(home: IpAddress, { egress, profile }: DataPath, site: HomeAgentPl
   }
   const device = sendDevice(egress.format, { dscp, ttl });
   // sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d).
-  const via = isIpv4(home) ? egress.address : compatibleAddress(egress.address);
+  const via = isIpv4(inner.address) ? egress.address : compatibleAddress(egress.address);
   return { ...common, device, via, onlink: true };
 }
 

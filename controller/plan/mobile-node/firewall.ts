@@ -3,6 +3,7 @@
  * only, and the outer TTL. What goes to the home agent is tracked if anything is, so that its answers are those of a known connection for
  * a stateful firewall. KERNEL.md tells the reasons.
  */
+import { familyOf } from "../../base/ip.js";
 import type { NftChain, NftSet, NftTable } from "../objects/firewall.js";
 import {
   accept,
@@ -13,6 +14,7 @@ import {
   family,
   hasTransportHeader,
   innerAddress,
+  innerAddressIn,
   innerOctetIn,
   innerVersion,
   inputDevices,
@@ -61,11 +63,15 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
   };
 }
 
-function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): Clause | undefined {
-  if (family === 6) return innerAddress(outer + INNER.destination6, site.homeAddress);
-  return site.ipv4HomeAddress === undefined
-    ? undefined
-    : innerAddress(outer + INNER.destination4, site.ipv4HomeAddress);
+/** For a home address, or for the networks behind a mobile router (RFC 3963 §3). */
+function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): readonly Clause[] {
+  const at = outer + (family === 6 ? INNER.destination6 : INNER.destination4);
+  const home = family === 6 ? site.homeAddress : site.ipv4HomeAddress;
+  const networks = (site.prefixes ?? []).filter(({ address }) => familyOf(address) === family);
+  return [
+    ...(home === undefined ? [] : [innerAddress(at, home)]),
+    ...networks.map((prefix) => innerAddressIn(at, prefix)),
+  ];
 }
 
 function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
@@ -135,7 +141,7 @@ function espChains(site: MobileNodePlanSite): readonly NftChain[] {
   ];
 }
 
-/** Only the home agent sends us payload (RFC 6275 §11.3.3), and only for our home addresses. */
+/** Only the home agent sends us payload (RFC 6275 §11.3.3), and only for our home addresses and networks. */
 function input(site: MobileNodePlanSite): NftChain {
   const { ipv4, ipv6 } = site.homeAgent;
   return {
@@ -161,10 +167,8 @@ function input(site: MobileNodePlanSite): NftChain {
 }
 
 function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
-  const accepting = (outer: number, family: 4 | 6): NftChain["rules"] => {
-    const clause = toUs(site, outer, family);
-    return clause === undefined ? [] : [rule(clause, accept)];
-  };
+  const accepting = (outer: number, family: 4 | 6): NftChain["rules"] =>
+    toUs(site, outer, family).map((clause) => rule(clause, accept));
   const strict = (name: string, family: 4 | 6, counter: string): NftChain => ({
     name,
     rules: [...accepting(0, family), rule(count(counter), drop)],
@@ -174,10 +178,9 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
     name,
     rules: [...accepting(0, family), rule(hasTransportHeader, count("spoofed-ipv6"), drop)],
   });
-  const udp = ([6, 4] as const).flatMap((family) => {
-    const clause = toUs(site, UDP_HEADER, family);
-    return clause === undefined ? [] : [rule(innerVersion(UDP_HEADER, family), clause, accept)];
-  });
+  const udp = ([6, 4] as const).flatMap((family) =>
+    toUs(site, UDP_HEADER, family).map((clause) => rule(innerVersion(UDP_HEADER, family), clause, accept)),
+  );
   const overIpv4: NftChain[] =
     site.homeAgent.ipv4 === undefined
       ? []

@@ -39,6 +39,7 @@ import {
   RULE_PRIORITY,
 } from "../site.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./firewall.js";
+import { networkObjects, networkRoute } from "./network.js";
 
 /** 224.0.0.0 up to 255.255.255.255. */
 const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as const;
@@ -64,6 +65,7 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
     homeAddress(DEVICE.homeAddresses, site.homeAddress),
     homeRule,
     { ...homeRule, priority: RULE_PRIORITY.unspecified, findSource: true },
+    ...networkObjects(site),
     ...markedSignalling(),
     ...ikeRules(site),
     ...mobileNodeSecuritySite(site, keys),
@@ -95,7 +97,16 @@ export function planMobileNode(
     ...(path.updateFrom === undefined ? [] : [homeAddressOptionState(site, path.updateFrom)]),
     ...boundRoutingHeaders(boundAddresses(path), site),
     ...homes.flatMap((home) => routes(home, path, site)),
+    ...(ipv4 === undefined ? ipv4NetworkRoutes(path, site) : []),
   ];
+}
+
+/** A router without an IPv4 home address has IPv4 networks only away from home: nothing says where home's IPv4 router is. */
+function ipv4NetworkRoutes({ egress }: MobileNodeDataPath, site: MobileNodePlanSite): readonly Route[] {
+  const prefix = site.prefixes?.find(({ address }) => isIpv4(address));
+  if (prefix === undefined) return [];
+  const tunnel = egress === undefined || site.profile.protection === "esp" ? undefined : tunnelName(egress);
+  return [networkRoute(prefix, tunnel ?? DEVICE.homeAddresses)];
 }
 
 /** IPv6 care-of addresses at which the home agent may reach us: the bound one first. */

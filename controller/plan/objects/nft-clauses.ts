@@ -3,7 +3,7 @@
  * its meaning are written in one place. Offsets in octets. Register 1 is for comparisons; 8 and up, of 4 octets, are for set keys.
  */
 import { toHex } from "../../base/bytes.js";
-import { type IpAddress, ipToBytes, isIpv4 } from "../../base/ip.js";
+import { type IpAddress, ipToBytes, isIpv4, type Prefix } from "../../base/ip.js";
 import type { Hex, NftBase, NftExpression, NftLimit, NftRule } from "./firewall.js";
 import type { XfrmMark } from "./security.js";
 
@@ -160,6 +160,19 @@ export function innerAddress(offset: number, address: IpAddress): Clause {
   };
 }
 
+/** Octets of the transport header that are an address in this prefix. */
+export function innerAddressIn(offset: number, { address, length: bits }: Prefix): Clause {
+  const { text, length, mask = "" } = innerPrefix(offset, isIpv4(address) ? 4 : 6, bits);
+  return {
+    text: `${text} == 0x${hexOf(address)}`,
+    expressions: [
+      load("transport", offset, length),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask, xor: "00".repeat(length) },
+      equals(hexOf(address)),
+    ],
+  };
+}
+
 /** One octet of the transport header. */
 export function innerOctet(offset: number, value: number): Clause {
   return { text: `@th,${8 * offset},8 ${value}`, expressions: [load("transport", offset, 1), equals(octet(value))] };
@@ -188,6 +201,8 @@ export interface KeyField {
   readonly base: NftBase;
   readonly offset: number;
   readonly length: number;
+  /** The bits that count; absent: all. */
+  readonly mask?: Hex;
 }
 
 export const KEY = {
@@ -201,6 +216,14 @@ export const KEY = {
 
 export function innerField(offset: number, length: number): KeyField {
   return { text: `@th,${8 * offset},${8 * length}`, base: "transport", offset, length };
+}
+
+/** The first `bits` of an inner address at this offset of the transport header, the others cleared. */
+export function innerPrefix(offset: number, version: 4 | 6, bits: number): KeyField {
+  const length = version === 4 ? 4 : 16;
+  const mask = toHex(Uint8Array.from({ length }, (_, i) => (0xff00 >> Math.min(8, Math.max(0, bits - 8 * i))) & 0xff));
+  const whole = innerField(offset, length);
+  return { ...whole, text: `${whole.text} & 0x${mask}`, mask };
 }
 
 /** The fields one after the other, each padded to 4 octets, are in the set. */
@@ -238,10 +261,12 @@ const bucketText = ({ perSecond, burst }: Bucket): string => `${perSecond}/secon
 
 function loadKey(fields: readonly KeyField[]): NftExpression[] {
   let register = KEY_REGISTER;
-  return fields.map(({ base, offset, length }) => {
-    const expression = load(base, offset, length, register);
+  return fields.flatMap(({ base, offset, length, mask }): NftExpression[] => {
+    const at = register;
     register += Math.ceil(length / 4);
-    return expression;
+    const loaded = load(base, offset, length, at);
+    if (mask === undefined) return [loaded];
+    return [loaded, { type: "bitwise", source: at, destination: at, mask, xor: "00".repeat(length) }];
   });
 }
 

@@ -2,10 +2,10 @@
  * Payload in ESP tunnel mode (RFC 5555 §5.2.2): policies and associations of one node, at either end. The policies decide, by request id,
  * that only the node's own association may bring packets with its home addresses.
  */
-import { hostPrefix, type IpAddress, type Ipv6Address, ipv6, type Prefix } from "../../base/ip.js";
+import { hostPrefix, type Ipv6Address, ipv4, ipv6, isIpv4, type Prefix } from "../../base/ip.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
 import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
-import { everywhere, homesOf } from "../endpoints.js";
+import { everywhere, homesOf, innerPrefixes } from "../endpoints.js";
 import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmSelector } from "../objects/security.js";
 import { type Associations, type HomeAgentPlanSite, type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
@@ -28,17 +28,14 @@ export function protectedBinding(
   site: HomeAgentPlanSite,
 ): readonly KernelObject[] {
   const { reqid, way, states } = homeAgentTunnel("payload", path, protection, site);
-  const homes = homesOf(path);
+  const inner = innerPrefixes(path);
   return [
     ...states,
     // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
-    ...homes.flatMap((home) => [incoming("forward", from(home), reqid, true), incoming("in", from(home), reqid, true)]),
+    ...inner.flatMap((one) => [incoming("forward", from(one), reqid, true), incoming("in", from(one), reqid, true)]),
     ...(way === undefined
       ? []
-      : [
-          ...homes.map((home) => outgoing(to(home), way, reqid)),
-          ...exceptHomeAgent(path.homeAddress, way, reqid, site),
-        ]),
+      : [...inner.map((one) => outgoing(to(one), way, reqid)), ...exceptHomeAgent(path.homeAddress, way, reqid, site)]),
   ];
 }
 
@@ -73,18 +70,25 @@ export function protectedNode(
 ): readonly KernelObject[] {
   const { homeAddress, homeDevice } = path;
   const { reqid, way, states, inPlay } = mobileNodeTunnel("payload", path, associations, site);
-  const homes = homesOf(path);
+  const homes = homesOf(path).map(hostPrefix);
+  const networks = site.prefixes ?? [];
   const keptIn =
     way === undefined && homeDevice === undefined
-      ? homes.flatMap((home) => [
-          policy("out", from(home), POLICY_PRIORITY.payload, { action: "block" }),
-          policy("out", { ...from(home), destination: hostPrefix(home) }, POLICY_PRIORITY.bypass, {}),
-        ])
+      ? [
+          ...homes.flatMap((home) => [
+            policy("out", from(home), POLICY_PRIORITY.payload, { action: "block" }),
+            policy("out", { ...from(home), destination: home }, POLICY_PRIORITY.bypass, {}),
+          ]),
+          ...networks.map((network) => policy("out", from(network), POLICY_PRIORITY.payload, { action: "block" })),
+          ...withinNetworks(networks, ["out"]),
+        ]
       : [];
   if (!inPlay) return [...states, ...keptIn];
   return [
     ...states,
     ...keptIn,
+    ...networks.map((network) => incoming("forward", to(network), reqid, homeDevice !== undefined)),
+    ...withinNetworks(networks, way === undefined ? ["forward"] : ["forward", "out"]),
     ...homes.map((home) => incoming("in", to(home), reqid, homeDevice !== undefined)),
     // With a type 2 routing header the kernel looks at an acknowledgement before its ESP is off, and again after.
     policy(
@@ -96,7 +100,7 @@ export function protectedNode(
     ...(way === undefined
       ? []
       : [
-          ...homes.map((home) => outgoing(from(home), way, reqid)),
+          ...[...homes, ...networks].map((inner) => outgoing(from(inner), way, reqid)),
           policy(
             "out",
             { source: hostPrefix(homeAddress), destination: hostPrefix(site.homeAgent.ipv6), protocol: 0 },
@@ -107,14 +111,35 @@ export function protectedNode(
   ];
 }
 
-const from = (home: IpAddress): XfrmSelector => ({
-  source: hostPrefix(home),
-  destination: everywhere(home),
+const MULTICAST: readonly Prefix[] = [
+  { address: ipv6("ff00::"), length: 8 },
+  // And broadcast: 224.0.0.0 up to 255.255.255.255.
+  { address: ipv4("224.0.0.0"), length: 3 },
+];
+
+/** What stays in the networks behind a mobile router is not the home agent's business. */
+function withinNetworks(
+  networks: readonly Prefix[],
+  directions: readonly ("out" | "forward")[],
+): readonly XfrmPolicy[] {
+  const pairs = networks.flatMap((source) =>
+    [...networks, ...MULTICAST]
+      .filter(({ address }) => isIpv4(address) === isIpv4(source.address))
+      .map((destination) => ({ source, destination, protocol: 0 })),
+  );
+  return pairs.flatMap((selector) =>
+    directions.map((direction) => policy(direction, selector, POLICY_PRIORITY.bypass, {})),
+  );
+}
+
+const from = (inner: Prefix): XfrmSelector => ({
+  source: inner,
+  destination: everywhere(inner.address),
   protocol: 0,
 });
-const to = (home: IpAddress): XfrmSelector => ({
-  source: everywhere(home),
-  destination: hostPrefix(home),
+const to = (inner: Prefix): XfrmSelector => ({
+  source: everywhere(inner.address),
+  destination: inner,
   protocol: 0,
 });
 

@@ -3,7 +3,7 @@
  * effects the only way out besides the binding cache / binding update list itself, which the plan turns into kernel objects.
  * Nothing here knows sockets, interfaces' indices, timers or keys.
  */
-import type { IpAddress, Ipv4Address, Ipv6Address } from "../../base/ip.js";
+import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
 
 /**
@@ -138,6 +138,10 @@ export interface DataPath {
   readonly ipv4HomeAddress?: Ipv4Address;
   /** Also defended on the home link, but nothing sent to it is tunnelled (L flag, RFC 6275 §10.4.1, §10.4.2). */
   readonly linkLocalAddress?: Ipv6Address;
+  /** The node is a mobile router, and says so to its neighbours (RFC 3963 §6.2). */
+  readonly mobileRouter?: boolean;
+  /** Of both families: of the networks behind it. Absent: none. */
+  readonly prefixes?: readonly Prefix[];
   /** Where payload for the home addresses is sent. */
   readonly egress: Endpoint;
   /** From where payload of the home addresses is accepted: the present endpoint, and former ones during their grace time. */

@@ -70,6 +70,10 @@ export const LIMITS = {
   addressesOfHomeAgent: limit("addresses of a home agent", 8, "entries", "dsmipd"),
   /** Registrations of one node that others have replaced and the disk may still refuse. */
   replacedRegistrations: limit("replaced registrations", 8, "entries", "dsmipd"),
+  /** IPv4 Home Address options of one update that are looked at and answered; the answer must fit into a Mobility Header (2048 octets). */
+  ipv4Options: limit("IPv4 home address options", 128, "entries", "dsmipd"),
+  /** Mobile networks in mobile networks, one home agent for all, behind which a care-of address may lie. */
+  nestedNetworks: limit("nested mobile networks", 8, "entries", "dsmipd"),
   /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop. */
   deadlinesPerStep: limit("deadlines per step", 1000, "entries", "dsmipd"),
 } as const satisfies { readonly [key: string]: LimitEntry };

@@ -19,12 +19,13 @@ import { linkUsable, type NetworkAddress, type NetworkView, type NetworkWay } fr
 import { throughUs } from "./recursion.js";
 
 /** What the operator says about this mobile node. */
-export type MobileNodeSite = MobileNodeConfig["mobileNode"] & {
-  /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */
-  readonly negotiatesKeys?: boolean;
-  /** MOBIKE does that where the home agent has it too: IKE is told where to speak from. */
-  readonly mobike?: boolean;
-};
+export type MobileNodeSite = Omit<MobileNodeConfig["mobileNode"], "prefixes" | "mobileRouter"> &
+  Partial<Pick<MobileNodeConfig["mobileNode"], "prefixes" | "mobileRouter">> & {
+    /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */
+    readonly negotiatesKeys?: boolean;
+    /** MOBIKE does that where the home agent has it too: IKE is told where to speak from. */
+    readonly mobike?: boolean;
+  };
 
 export type CareOf =
   | { readonly family: 6; readonly address: Ipv6Address; readonly device: string }
@@ -236,6 +237,8 @@ function careOfOf(one: NetworkAddress): CareOf {
 function usableCareOf(one: NetworkAddress, site: MobileNodeSite): boolean {
   if (one.ours || one.tentative || one.scope !== "global" || !isRoutableUnicast(one.address)) return false;
   if (one.address === site.homeAddress || one.address === site.ipv4HomeAddress) return false;
+  // Who is in the network behind us is reached through us.
+  if (site.prefixes?.some((prefix) => prefixContains(prefix, one.address)) === true) return false;
   // An IPv6 address within the home prefix means being at home; within the IPv4 one it may well be a visited network's (C-22).
   return familyOf(one.address) === 4 || !site.homePrefixes.some((prefix) => prefixContains(prefix, one.address));
 }

@@ -1,7 +1,6 @@
 /**
- * Who owns an IPv4 home address: for ever, or lent out of a pool while it is needed. One store below all protocols: whoever drives several
- * machines gives all of them the same, so that no two promise one address. Pure: machines ask it within their step. Nodes are known by
- * their IPv6 home address. RFC 5555 §2.5.
+ * Who owns an IPv4 home address: for ever, or lent out of a pool while it is needed; a part of the one store (ownership.ts). Pure: machines
+ * ask it within their step. Nodes are known by their IPv6 home address. RFC 5555 §2.5.
  */
 import { InvariantError } from "../../base/errors.js";
 import {

@@ -32,6 +32,8 @@ import { documents } from "../../../schemas/generate.js";
 const BINDING: BindingDocument = {
   homeAddress: "2001:db8:1::100",
   ipv4HomeAddress: "198.51.100.100",
+  mobileRouter: true,
+  prefixes: ["2001:db8:100::/56", "192.0.2.16/28"],
   state: "established",
   endpoint: { format: "udp", address: "203.0.113.77", port: 40000 },
   acceptedFrom: [{ format: "udp", address: "203.0.113.77", port: 40000 }],

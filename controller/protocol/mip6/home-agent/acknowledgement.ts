@@ -9,6 +9,7 @@ import { findOption, findOptions, type MobilityOption } from "../../../wire/mip6
 import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { Arrival, Departure, SendEffect } from "../inputs.js";
 import { type NatPolicy, natDetectionOption, type ObservedSource } from "../nat-detection.js";
+import { LIMITS } from "../timers.js";
 import type { Ipv4AcknowledgementOption, Ipv4HomeAddressOption } from "./ipv4-home-address.js";
 
 /** BindingStatus from here on says no. */
@@ -23,6 +24,10 @@ export interface Reply {
   readonly ipv4Options: readonly Ipv4HomeAddressOption[];
   /** K: the node's IKE SA moves along with its binding. */
   readonly keyManagementMobility: boolean;
+  /** R: it says that it is a mobile router. */
+  readonly mobileRouter: boolean;
+  /** It has named IPv6 prefixes (RFC 3963 §5.2). */
+  readonly namesPrefixes: boolean;
 }
 
 export function replyTo(arrival: Arrival, message: BindingUpdate): Reply {
@@ -30,8 +35,10 @@ export function replyTo(arrival: Arrival, message: BindingUpdate): Reply {
     arrival,
     sequence: message.sequence,
     source: observedSource(arrival, message.options),
-    ipv4Options: findOptions(message.options, "ipv4-home-address"),
+    ipv4Options: findOptions(message.options, "ipv4-home-address").slice(0, LIMITS.ipv4Options.default),
     keyManagementMobility: message.flags.keyManagementMobility,
+    mobileRouter: message.flags.mobileRouter,
+    namesPrefixes: findOption(message.options, "mobile-network-prefix") !== undefined,
   };
 }
 
@@ -51,6 +58,8 @@ export interface Answer {
   readonly acknowledgements: readonly Ipv4AcknowledgementOption[];
   /** Whether UDP is used because the F flag asked for it. */
   readonly forcedUdp: boolean;
+  /** The node is served as a mobile router. */
+  readonly mobileRouter: boolean;
 }
 
 export interface AnswerPolicy extends NatPolicy {
@@ -59,7 +68,7 @@ export interface AnswerPolicy extends NatPolicy {
 }
 
 /**
- * The acknowledgement. K is set if the node has set it and our IKE daemon can follow; static keys can't (RFC 6275 §10.3.1). R is never set: no mobile routers. With a
+ * The acknowledgement. K is set if the node has set it and our IKE daemon can follow; static keys can't (RFC 6275 §10.3.1). With a
  * Home Address option in the update a type 2 routing header goes out, without one none (C-11); over UDP a NAT Detection option goes
  * along whatever the status is (C-06, C-12).
  */
@@ -78,6 +87,7 @@ export function acknowledgement(reply: Reply, answer: Answer, policy: AnswerPoli
       flags: bindingAcknowledgementFlags({
         keyManagementMobility:
           reply.keyManagementMobility && policy.keyManagementMobility === true && answer.status < FIRST_REFUSAL,
+        mobileRouter: answer.mobileRouter && answer.status < FIRST_REFUSAL,
       }),
       sequence: answer.sequence,
       lifetimeUnits: answer.lifetimeUnits,

@@ -4,7 +4,15 @@
  */
 
 import { DeadlineQueue } from "../../../base/deadline-queue.js";
-import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4 } from "../../../base/ip.js";
+import {
+  formatPrefix,
+  hostPrefix,
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  isIpv4,
+  type Prefix,
+} from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import { after, earliest, elapsed, type Instant, type Seconds, seconds } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
@@ -26,6 +34,10 @@ export interface Registration {
   readonly forcedUdp: boolean;
   readonly ipv4HomeAddress: Ipv4Address | undefined;
   readonly linkLocalAddress: Ipv6Address | undefined;
+  /** It is served as a mobile router (R flag, RFC 3963). */
+  readonly mobileRouter: boolean;
+  /** Of both families, in the subscriber's order: of the networks behind it that are forwarded to. */
+  readonly prefixes: readonly Prefix[];
   /** Granted, in units of 4 seconds. */
   readonly lifetimeUnits: number;
 }
@@ -90,9 +102,11 @@ export interface BindingEntry {
   rememberedUntil: Instant | undefined;
 }
 
-/** One home address in the cache; those of one node share everything but the address (RFC 5555 §2.3). */
+/** One home address or prefix in the cache; those of one node share everything else (RFC 5555 §2.3). */
 export interface CacheEntry {
   readonly address: IpAddress;
+  /** Bits: 128 or 32 of a home address. */
+  readonly length: number;
   readonly careOfAddress: IpAddress;
   readonly endpoint: Endpoint;
   readonly sequence: Seq16;
@@ -237,22 +251,23 @@ export function desiredPath(entry: BindingEntry): DataPath | undefined {
   return entry.pending?.path ?? entry.established?.path;
 }
 
-/** The cache as RFC 5555 §2.3 sees it: an entry for each home address that is bound. */
+/** The cache as RFC 5555 §2.3 sees it: an entry for each home address and prefix that is bound. */
 export function cacheEntries(entry: BindingEntry): readonly CacheEntry[] {
   if (entry.established === undefined) return [];
   const { registration, expiresAt } = entry.established;
-  const { careOfAddress, endpoint, ipv4HomeAddress } = registration;
+  const { careOfAddress, endpoint, ipv4HomeAddress, prefixes } = registration;
   const shared = { careOfAddress, endpoint, sequence: entry.sequence, lifetime: lifetimeOf(registration), expiresAt };
-  return [entry.homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])].map((address) => ({
-    address,
-    ...shared,
-  }));
+  const homes = ipv4HomeAddress === undefined ? [entry.homeAddress] : [entry.homeAddress, ipv4HomeAddress];
+  return [...homes.map(hostPrefix), ...prefixes].map((prefix) => ({ ...prefix, ...shared }));
 }
 
 /** What people see of an entry; the shape of the control interface's binding document. */
 export interface BindingView {
   readonly homeAddress: Ipv6Address;
   readonly ipv4HomeAddress: Ipv4Address | null;
+  readonly mobileRouter: boolean;
+  /** As text. */
+  readonly prefixes: readonly string[];
   readonly state: BindingState;
   readonly endpoint: Endpoint | null;
   readonly acceptedFrom: readonly Endpoint[];
@@ -269,6 +284,8 @@ export function viewOf(entry: BindingEntry, now: Instant): BindingView {
   return {
     homeAddress: entry.homeAddress,
     ipv4HomeAddress: registration?.ipv4HomeAddress ?? null,
+    mobileRouter: registration?.mobileRouter ?? false,
+    prefixes: (registration?.prefixes ?? []).map(formatPrefix),
     state: entry.state,
     endpoint: registration?.endpoint ?? null,
     acceptedFrom: established?.path.ingress ?? [],

@@ -2,7 +2,16 @@
  * What the journal keeps of a binding, so that a restart forgets neither a binding nor a sequence number: plain JSON values, with the
  * time that was left when it was written instead of a point on a clock that does not survive.
  */
-import { type Ipv4Address, type Ipv6Address, isIpv4, parseIp, parseIpv4, parseIpv6 } from "../../../base/ip.js";
+import {
+  formatPrefix,
+  type Ipv4Address,
+  type Ipv6Address,
+  isIpv4,
+  parseIp,
+  parseIpv4,
+  parseIpv6,
+  parsePrefix,
+} from "../../../base/ip.js";
 import { type Seq16, seq16 } from "../../../base/seq16.js";
 import { elapsed, type Instant } from "../../../base/time.js";
 import type { Endpoint } from "../inputs.js";
@@ -31,7 +40,7 @@ export type BindingRecord = BoundRecord | InvalidatedRecord;
 export function recordOf(entry: BindingEntry, now: Instant): Readonly<Record<string, unknown>> | undefined {
   const { homeAddress, sequence, established, rememberedUntil } = entry;
   if (established !== undefined) {
-    const { ipv4HomeAddress, linkLocalAddress, lifetimeUnits, ...registration } = established.registration;
+    const { ipv4HomeAddress, linkLocalAddress, prefixes, lifetimeUnits, ...registration } = established.registration;
     return {
       kind: "bound",
       homeAddress,
@@ -39,6 +48,7 @@ export function recordOf(entry: BindingEntry, now: Instant): Readonly<Record<str
       ...registration,
       ipv4HomeAddress: ipv4HomeAddress ?? null,
       linkLocalAddress: linkLocalAddress ?? null,
+      prefixes: prefixes.map(formatPrefix),
       lifetimeSeconds: lifetimeOf(established.registration),
       remainingSeconds: elapsed(now, established.expiresAt),
     };
@@ -74,9 +84,10 @@ function registrationOf(record: JsonObject): Registration | undefined {
   const lifetimeSeconds = read(record, "lifetimeSeconds", numberOf);
   const ipv4HomeAddress = read(record, "ipv4HomeAddress", nullable(ipv4Of));
   const linkLocalAddress = read(record, "linkLocalAddress", nullable(ipv6Of));
+  const network = networkOf(record);
   if (careOfAddress === undefined || endpoint === undefined || signalling === undefined) return undefined;
   if (natDetected === undefined || forcedUdp === undefined || lifetimeSeconds === undefined) return undefined;
-  if (ipv4HomeAddress === undefined || linkLocalAddress === undefined) return undefined;
+  if (ipv4HomeAddress === undefined || linkLocalAddress === undefined || network === undefined) return undefined;
   const lifetimeUnits = lifetimeSeconds / 4;
   if (unsigned16(lifetimeUnits) === undefined || lifetimeUnits === 0) return undefined;
   return {
@@ -87,8 +98,18 @@ function registrationOf(record: JsonObject): Registration | undefined {
     forcedUdp,
     ipv4HomeAddress: ipv4HomeAddress ?? undefined,
     linkLocalAddress: linkLocalAddress ?? undefined,
+    ...network,
     lifetimeUnits,
   };
+}
+
+/** Records from before there were mobile routers have neither. */
+function networkOf(record: JsonObject): Pick<Registration, "mobileRouter" | "prefixes"> | undefined {
+  const { mobileRouter = false, prefixes = [] } = record;
+  if (typeof mobileRouter !== "boolean" || !Array.isArray(prefixes)) return undefined;
+  const parsed = prefixes.map((one) => (typeof one === "string" ? parsePrefix(one) : undefined));
+  const whole = parsed.filter((one) => one !== undefined);
+  return whole.length === parsed.length ? { mobileRouter, prefixes: whole } : undefined;
 }
 
 function endpointOf(value: unknown): Endpoint | undefined {

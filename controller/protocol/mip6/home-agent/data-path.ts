@@ -2,7 +2,7 @@
  * Between the machine and the kernel: asks for a data path, and acknowledges or refuses when the answer is there. A new path takes the
  * old endpoint along, so that packets on their way are not lost (make before break); a refused one puts the old path back.
  */
-import type { IpAddress } from "../../../base/ip.js";
+import { formatPrefix, type IpAddress, type Prefix, samePrefix } from "../../../base/ip.js";
 import { after, elapsed, seconds } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import {
@@ -14,6 +14,7 @@ import {
   sameEndpoint,
 } from "../inputs.js";
 import { LIMITS, TIMERS } from "../timers.js";
+import type { Reply } from "./acknowledgement.js";
 import {
   type BindingEntry,
   type Established,
@@ -34,9 +35,15 @@ export function fits(path: DataPath, registration: Registration): boolean {
   return (
     sameEndpoint(path.egress, registration.endpoint) &&
     path.ipv4HomeAddress === registration.ipv4HomeAddress &&
-    path.linkLocalAddress === registration.linkLocalAddress
+    path.linkLocalAddress === registration.linkLocalAddress &&
+    (path.mobileRouter ?? false) === registration.mobileRouter &&
+    samePrefixes(path.prefixes ?? [], registration.prefixes)
   );
 }
+
+/** In one order on both sides: the subscriber's. */
+const samePrefixes = (a: readonly Prefix[], b: readonly Prefix[]): boolean =>
+  a.length === b.length && a.every((one, i) => samePrefix(one, b[i] ?? one));
 
 /** The next revision of the entry's data path. */
 export function pathFor(
@@ -46,7 +53,7 @@ export function pathFor(
   former: readonly Endpoint[],
 ): DataPath {
   entry.revision = turn.state.cache.nextRevision();
-  const { endpoint, ipv4HomeAddress, linkLocalAddress } = registration;
+  const { endpoint, ipv4HomeAddress, linkLocalAddress, mobileRouter, prefixes } = registration;
   const others = former.filter(
     (candidate, i) =>
       !sameEndpoint(candidate, endpoint) && former.findIndex((other) => sameEndpoint(other, candidate)) === i,
@@ -55,6 +62,8 @@ export function pathFor(
     homeAddress: entry.homeAddress,
     ...(ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress }),
     ...(linkLocalAddress === undefined ? {} : { linkLocalAddress }),
+    ...(mobileRouter && { mobileRouter }),
+    ...(prefixes.length > 0 && { prefixes }),
     egress: endpoint,
     ingress: [endpoint, ...others.slice(0, LIMITS.formerEndpoints.default)],
     profile: entry.subscriber.profile,
@@ -86,7 +95,7 @@ export function programmed(turn: Turn, input: ProgrammedInput): void {
   const { pending } = entry;
   if (pending?.path !== undefined) {
     if (input.failure !== undefined) {
-      giveUp(turn, entry, { status: BindingStatus.insufficientResources, reason: input.failure });
+      giveUp(turn, entry, { status: kernelRefusal(pending), reason: input.failure });
       return;
     }
     cache.transition(entry, "programmed");
@@ -100,6 +109,15 @@ export function programmed(turn: Turn, input: ProgrammedInput): void {
   }
 }
 
+/**
+ * The status for what the kernel does not take: of a mobile router the one that says that nothing is forwarded to its networks
+ * (RFC 3963 §6.2), whichever object it was.
+ */
+export function kernelRefusal({ registration, reply }: Pick<PendingRegistration, "registration" | "reply">): number {
+  if (registration.prefixes.length === 0) return BindingStatus.insufficientResources;
+  return reply.namesPrefixes ? BindingStatus.invalidPrefix : BindingStatus.forwardingSetupFailed;
+}
+
 /** Makes the registration the one that counts, and says so to the node, to the home link, to the journal and to people. */
 export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate, path: DataPath): void {
   const { registration, reply, acknowledgements } = candidate;
@@ -110,7 +128,7 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
   entry.rememberedUntil = undefined;
   journal(turn, entry);
   const addresses = interceptedAnew(before?.path, path);
-  if (addresses.length > 0) turn.effects.push({ kind: "announce", addresses, router: false });
+  if (addresses.length > 0) turn.effects.push({ kind: "announce", addresses, router: registration.mobileRouter });
   moveKeyManagement(turn, entry, before, candidate);
   const { lifetimeUnits, forcedUdp } = registration;
   answer(turn, reply, { status: BindingStatus.accepted, lifetimeUnits, acknowledgements, forcedUdp });
@@ -119,12 +137,19 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
     sequence: reply.sequence,
     lifetimeSeconds: lifetimeOf(registration),
     ...(registration.ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress: registration.ipv4HomeAddress }),
+    ...routerDetail(registration, reply),
   });
 }
 
 function withReplaced(replaced: readonly Replaced[], latest: Replaced): readonly Replaced[] {
   const recent = replaced.filter(({ at }) => elapsed(at, latest.at) < TIMERS.unstoredAnswer.default);
   return [...recent, latest].slice(-LIMITS.replacedRegistrations.default);
+}
+
+/** What became of the R flag. */
+function routerDetail({ mobileRouter, prefixes }: Registration, reply: Reply): ProtocolEvent["detail"] {
+  if (mobileRouter) return { prefixes: prefixes.map(formatPrefix).join(" ") };
+  return reply.mobileRouter ? { mobileRouter: "served as a host: the subscriber has no prefixes" } : {};
 }
 
 /** A first registration comes from where the IKE SA was made; after that the SA follows the node, if the node has asked for it. */

@@ -1,6 +1,6 @@
 /**
  * The answers to IPv4 Home Address options (RFC 5555 §2.5, §3.1.1, §4.5; contradictions C-13, C-14). A node has one address: its own, or
- * one lent from the pool for as long as it is bound (protocol/ownership).
+ * one lent from the pool for as long as it is bound (protocol/ownership); a mobile router has prefixes besides.
  */
 import {
   IPV4_ANY,
@@ -9,6 +9,7 @@ import {
   isEdgeOf,
   isRoutableUnicast,
   type Prefix,
+  prefixContains,
 } from "../../../base/ip.js";
 import type { OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { Ipv4AckStatus } from "../../../wire/mip6/registry.js";
@@ -30,6 +31,10 @@ export interface Ipv4Question {
   readonly homePrefixes: readonly Prefix[];
   /** False in a de-registration, which must not make an address busy. */
   readonly mayAllocate: boolean;
+  /** IPv4 prefixes that the node may have with this update; none unless it is a mobile router. */
+  readonly prefixes: readonly Prefix[];
+  /** Those that its binding has at present. */
+  readonly boundPrefixes: readonly Prefix[];
 }
 
 export interface Ipv4Decision {
@@ -37,13 +42,24 @@ export interface Ipv4Decision {
   readonly acknowledgements: readonly Ipv4AcknowledgementOption[];
   /** To be bound; undefined if none was asked for or none was granted. */
   readonly address: Ipv4Address | undefined;
+  /** Granted, in the order of the question's. */
+  readonly prefixes: readonly Prefix[];
 }
 
 /** Answers the IPv4 Home Address options of an update that is accepted otherwise. Nothing is lent yet. */
 export function decideIpv4(options: readonly Ipv4HomeAddressOption[], question: Ipv4Question): Ipv4Decision {
-  const acknowledgements = options.map((option) => answer(option, question));
-  const granted = acknowledgements.find(({ status }) => status === Ipv4AckStatus.success);
-  return { acknowledgements, address: granted?.address };
+  const granted = new Set<Prefix>();
+  let address: Ipv4Address | undefined;
+  const acknowledgements = options.map((option) => {
+    const { prefixLength } = option;
+    if (prefixLength === 0 || prefixLength > HOST_LENGTH || !isAskedFor(option, question))
+      return failure(option, Ipv4AckStatus.invalidAddress);
+    if (meansPrefix(option, question)) return answerPrefix(option, question, granted);
+    const answer = answerAddress(option, question);
+    if (answer.status === Ipv4AckStatus.success) address ??= answer.address;
+    return answer;
+  });
+  return { acknowledgements, address, prefixes: question.prefixes.filter((one) => granted.has(one)) };
 }
 
 /** The answers in an acknowledgement that refuses the whole update: nothing of IPv4 was accepted either. */
@@ -51,36 +67,64 @@ export function refuseIpv4(options: readonly Ipv4HomeAddressOption[]): readonly 
   return options.map((option) => failure(option, Ipv4AckStatus.unspecified));
 }
 
-function answer(option: Ipv4HomeAddressOption, question: Ipv4Question): Ipv4AcknowledgementOption {
+/** Whether the option can be about a prefix; a P flag beside an address that the node has already means nothing (RFC 5555 §3.1.1). */
+export function isPrefixRequest({ prefixLength, mobileNetworkPrefix }: Ipv4HomeAddressOption): boolean {
+  return mobileNetworkPrefix || (prefixLength > 0 && prefixLength < HOST_LENGTH);
+}
+
+/** P means something in new requests only (RFC 5555 §3.1.1): a node that has its address is not asking for a prefix. */
+function meansPrefix(option: Ipv4HomeAddressOption, { bound }: Ipv4Question): boolean {
   const { address, prefixLength, mobileNetworkPrefix } = option;
-  const { addresses, homeAddress, bound, careOf } = question;
-  const wantsAny = address === IPV4_ANY;
-  if (prefixLength === 0 || prefixLength > HOST_LENGTH) return failure(option, Ipv4AckStatus.invalidAddress);
-  if (!wantsAny && !isHostAddress(address, question.homePrefixes)) return failure(option, Ipv4AckStatus.invalidAddress);
-  // P means something in new requests only (RFC 5555 §3.1.1): a node that has its address is not asking for a prefix.
-  const refresh = bound !== undefined && (wantsAny || address === bound);
-  if (prefixLength !== HOST_LENGTH || (mobileNetworkPrefix && !refresh)) {
-    return failure(option, Ipv4AckStatus.prefixNotAuthorized);
-  }
-  if (!wantsAny) {
+  if (prefixLength !== HOST_LENGTH) return true;
+  const refresh = bound !== undefined && (address === IPV4_ANY || address === bound);
+  return mobileNetworkPrefix && !refresh;
+}
+
+/** Nothing, or an address that a host can have; the network address of a prefix is one that can be asked for. */
+function isAskedFor(option: Ipv4HomeAddressOption, { homePrefixes }: Ipv4Question): boolean {
+  const { address } = option;
+  if (address === IPV4_ANY) return true;
+  return isRoutableUnicast(address) && !homePrefixes.some((prefix) => isEdgeOf(prefix, address));
+}
+
+function answerAddress(option: Ipv4HomeAddressOption, question: Ipv4Question): Ipv4AcknowledgementOption {
+  const { address } = option;
+  const { addresses, homeAddress, careOf } = question;
+  if (address !== IPV4_ANY)
     return addresses.mayUse(homeAddress, address, careOf)
-      ? success(address)
+      ? success(option, address)
       : failure(option, Ipv4AckStatus.incorrectHomeAddress);
-  }
   const found = question.mayAllocate ? addresses.candidateFor(homeAddress, careOf) : addresses.addressOf(homeAddress);
-  return found === undefined ? failure(option, Ipv4AckStatus.dynamicAddressNotAvailable) : success(found);
+  return found === undefined ? failure(option, Ipv4AckStatus.dynamicAddressNotAvailable) : success(option, found);
 }
 
-/** Unicast, and neither the network nor the broadcast address of a home prefix. */
-function isHostAddress(address: Ipv4Address, homePrefixes: readonly Prefix[]): boolean {
-  if (!isRoutableUnicast(address)) return false;
-  return !homePrefixes.some((prefix) => isEdgeOf(prefix, address));
+/**
+ * A prefix of the node's with the length that it wants: the one in which the address lies, or with 0.0.0.0 the first that is not granted
+ * yet. Without P only what is bound already (RFC 5555 §3.1.1).
+ */
+function answerPrefix(
+  option: Ipv4HomeAddressOption,
+  { prefixes, boundPrefixes }: Ipv4Question,
+  granted: Set<Prefix>,
+): Ipv4AcknowledgementOption {
+  const { address, prefixLength, mobileNetworkPrefix } = option;
+  const wantsAny = address === IPV4_ANY;
+  const found = prefixes.find(
+    (one) =>
+      one.length === prefixLength &&
+      (mobileNetworkPrefix || boundPrefixes.includes(one)) &&
+      (wantsAny ? !granted.has(one) : prefixContains(one, address)),
+  );
+  if (found === undefined) return failure(option, Ipv4AckStatus.prefixNotAuthorized);
+  granted.add(found);
+  return success(option, wantsAny ? (found.address as Ipv4Address) : address);
 }
 
-const success = (address: Ipv4Address): Ipv4AcknowledgementOption => ({
+/** The address as it was asked for, if one was (RFC 5555 §3.2.1). */
+const success = ({ prefixLength }: Ipv4HomeAddressOption, address: Ipv4Address): Ipv4AcknowledgementOption => ({
   kind: "ipv4-address-acknowledgement",
   status: Ipv4AckStatus.success,
-  prefixLength: HOST_LENGTH,
+  prefixLength,
   address,
 });
 

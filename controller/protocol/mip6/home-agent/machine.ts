@@ -3,7 +3,7 @@
  * know sockets, kernel objects, files or clocks. The life of a binding is in states.ts, the checks of an update in
  * update.ts.
  */
-import { type IpAddress, type Ipv6Address, isIpv4, parseIpv6 } from "../../../base/ip.js";
+import { type IpAddress, type Ipv6Address, parseIpv6, prefixContains, samePrefix } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
@@ -21,16 +21,17 @@ import {
   viewOf,
 } from "./binding-cache.js";
 import { parseRecord } from "./binding-record.js";
-import { giveUp, narrow, pathFor, programmed } from "./data-path.js";
+import { giveUp, kernelRefusal, narrow, pathFor, programmed } from "./data-path.js";
 import type { HomeAgentEffect, HomeAgentInput, MessageInput, StoredBinding } from "./inputs.js";
 import { refuseIpv4 } from "./ipv4-home-address.js";
+import { isMobileRouter } from "./mobile-network.js";
 import { dadCompleted, register } from "./registration.js";
 import { deregister, expire, finishRemoval, forget, removalProgrammed, revoke, takeBack } from "./removal.js";
 import { isBound } from "./states.js";
 import { answer, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
 import { isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
-export { HomeAgentState, ipv4OwnershipOf } from "./turn.js";
+export { HomeAgentState, ownershipOf } from "./turn.js";
 
 /** The effects of one input, in the order in which they are to be performed. `now` never goes back. */
 export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant): readonly HomeAgentEffect[] {
@@ -86,13 +87,15 @@ export function* dataPaths(state: HomeAgentState): Generator<DataPath, void> {
   }
 }
 
-/** The node that has bound this home address of either family. */
+/** The node that has bound this home address of either family, or the prefix in which the address lies. */
 export function lookup(state: HomeAgentState, address: IpAddress): BindingEntry | undefined {
-  const homeAddress = isIpv4(address) ? state.ipv4.ownerOf(address) : address;
+  const homeAddress = state.ownership.nodeAt(address) ?? state.ownership.routerTo(address);
   const entry = homeAddress === undefined ? undefined : state.cache.get(homeAddress);
   const registration = entry?.established?.registration;
   if (registration === undefined) return undefined;
-  return isIpv4(address) && registration.ipv4HomeAddress !== address ? undefined : entry;
+  const { ipv4HomeAddress, prefixes } = registration;
+  const isHome = address === homeAddress || address === ipv4HomeAddress;
+  return isHome || prefixes.some((prefix) => prefixContains(prefix, address)) ? entry : undefined;
 }
 
 /** All entries as people see them. */
@@ -143,11 +146,12 @@ function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
 }
 
 function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): void {
-  const { site, ipv4, cache } = turn.state;
+  const { site, ownership, cache } = turn.state;
   const request = readUpdate(arrival, message);
   if (arrival.protection === "esp") settle(turn, request.homeAddress);
   const entry = cache.get(request.homeAddress);
-  const verdict = judgeUpdate(request, { site, ipv4, entry });
+  const endpointOf = (node: Ipv6Address) => cache.get(node)?.established?.registration.endpoint;
+  const verdict = judgeUpdate(request, { site, ownership, entry, endpointOf });
   if (verdict.kind === "drop") {
     drop(turn, verdict.reason, verdict.detail);
   } else if (verdict.kind === "reject") {
@@ -192,6 +196,9 @@ function runDeadlines(turn: Turn): void {
   }
 }
 
+const kernelStatus = ({ pending }: BindingEntry): number =>
+  pending === undefined ? BindingStatus.insufficientResources : kernelRefusal(pending);
+
 function runDeadline(turn: Turn, entry: BindingEntry): void {
   switch (entry.state) {
     case "awaiting-dad":
@@ -199,7 +206,7 @@ function runDeadline(turn: Turn, entry: BindingEntry): void {
       break;
     case "awaiting-data-path":
     case "updating":
-      giveUp(turn, entry, { status: BindingStatus.insufficientResources, reason: "no answer from the kernel in time" });
+      giveUp(turn, entry, { status: kernelStatus(entry), reason: "no answer from the kernel in time" });
       break;
     case "removing":
       finishRemoval(turn, entry, "no answer from the kernel in time");
@@ -249,7 +256,11 @@ function restoreBinding(turn: Turn, entry: BindingEntry, stored: Registration, e
   const had = stored.ipv4HomeAddress;
   const ipv4HomeAddress = had !== undefined && ipv4.canRestore(entry.homeAddress, had) ? had : undefined;
   if (ipv4HomeAddress !== undefined) ipv4.lease(entry.homeAddress, ipv4HomeAddress);
-  const registration = { ...stored, ipv4HomeAddress };
+  // What the configuration does not entitle any more is not forwarded to.
+  const { prefixes: own = [] } = entry.subscriber;
+  const mobileRouter = isMobileRouter(stored.mobileRouter, entry.subscriber);
+  const prefixes = mobileRouter ? own.filter((one) => stored.prefixes.some((had) => samePrefix(one, had))) : [];
+  const registration = { ...stored, ipv4HomeAddress, mobileRouter, prefixes };
   cache.transition(entry, "restore");
   const path = pathFor(turn, entry, registration, []);
   entry.established = { registration, path, expiresAt };

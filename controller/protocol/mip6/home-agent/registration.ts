@@ -2,7 +2,7 @@
  * Takes in registrations that passed all checks, up to the point where the kernel is asked (data-path.ts): the IPv4 home
  * address, the lifetime, duplicate address detection. The rules are in states.ts.
  */
-import { type Ipv6Address, ipToBytes, ipv6FromBytes } from "../../../base/ip.js";
+import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4 } from "../../../base/ip.js";
 import { after } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
@@ -12,6 +12,7 @@ import { ipv4CareOfAddresses } from "./binding-cache.js";
 import { type Candidate, establish, fits, giveUp, program } from "./data-path.js";
 import type { DadCompletedInput } from "./inputs.js";
 import { decideIpv4, type Ipv4Decision } from "./ipv4-home-address.js";
+import { decideNetwork, isMobileRouter } from "./mobile-network.js";
 import type { HomeSubscriber } from "./site.js";
 import { isBound } from "./states.js";
 import type { Turn } from "./turn.js";
@@ -20,6 +21,8 @@ import { isForcedUdp, isNatted, type UpdateRequest } from "./update.js";
 export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSubscriber): void {
   const { cache, ipv4 } = turn.state;
   const entry = cache.open(subscriber, request.message.sequence);
+  const network = networkOf(request, subscriber);
+  const own = (subscriber.prefixes ?? []).filter(({ address }) => isIpv4(address));
   const decision = decideIpv4(request.reply.ipv4Options, {
     homeAddress: entry.homeAddress,
     bound: entry.established?.registration.ipv4HomeAddress,
@@ -27,12 +30,26 @@ export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSub
     careOf: ipv4CareOfAddresses(request),
     homePrefixes: turn.state.site.homePrefixes,
     mayAllocate: true,
+    prefixes: network === undefined ? [] : own,
+    boundPrefixes: entry.established?.registration.prefixes ?? [],
   });
   if (decision.address !== undefined) ipv4.lease(entry.homeAddress, decision.address);
   entry.sequence = request.message.sequence;
-  const registration = registrationOf(turn, request, decision);
+  const granted = [...(network?.prefixes ?? []), ...(network?.ipv4 === true ? own : decision.prefixes)];
+  const registration: Registration = {
+    ...registrationOf(turn, request, decision),
+    mobileRouter: network !== undefined,
+    prefixes: (subscriber.prefixes ?? []).filter((one) => granted.includes(one)),
+  };
   takeIn(turn, entry, { registration, reply: request.reply, acknowledgements: decision.acknowledgements });
   cache.schedule(entry);
+}
+
+/** Undefined for a host. What is refused has not come to here. */
+function networkOf({ message }: UpdateRequest, subscriber: HomeSubscriber) {
+  if (!isMobileRouter(message.flags.mobileRouter, subscriber)) return undefined;
+  const decision = decideNetwork(message, subscriber);
+  return decision.kind === "granted" ? decision : undefined;
 }
 
 function takeIn(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
@@ -54,7 +71,11 @@ function takeIn(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
   }
 }
 
-function registrationOf(turn: Turn, request: UpdateRequest, ipv4: Ipv4Decision): Registration {
+function registrationOf(
+  turn: Turn,
+  request: UpdateRequest,
+  ipv4: Ipv4Decision,
+): Omit<Registration, "mobileRouter" | "prefixes"> {
   const { site, ipv4: addresses } = turn.state;
   const lent = ipv4.address !== undefined && addresses.leaseOf(request.homeAddress) === ipv4.address;
   const longest = Math.min(site.maxLifetimeSeconds, lent ? (site.ipv4Pool?.leaseSeconds ?? Infinity) : Infinity);

@@ -18,8 +18,10 @@ export function deregister(turn: Turn, request: UpdateRequest, entry: BindingEnt
   const { cache, ipv4, site } = turn.state;
   const { homeAddress } = entry;
   const bound = entry.established?.registration.ipv4HomeAddress;
+  const boundPrefixes = entry.established?.registration.prefixes ?? [];
   const { acknowledgements } = decideIpv4(request.reply.ipv4Options, {
     ...{ homeAddress, bound, addresses: ipv4, careOf: [], homePrefixes: site.homePrefixes, mayAllocate: false },
+    ...{ prefixes: boundPrefixes, boundPrefixes },
   });
   const { reply } = request;
   const inKernel = entry.established !== undefined || entry.pending?.path !== undefined;

@@ -8,7 +8,14 @@ export interface HomeSubscriber {
   readonly ipv4HomeAddress?: Ipv4Address | undefined;
   /** Name of a tunnel profile. */
   readonly profile: string;
+  /** Of both families: of the networks behind a mobile router (RFC 3963). */
+  readonly prefixes?: readonly Prefix[] | undefined;
+  /** How the node may register its prefixes. Default: either. */
+  readonly mobileRouter?: MobileRouterMode | undefined;
 }
+
+/** explicit: it names them in each update; implicit: it does not, and all of its own are meant (RFC 3963 §5.2); no: it is served as a host. */
+export type MobileRouterMode = "either" | "explicit" | "implicit" | "no";
 
 /** IPv4 home addresses to lend to nodes that ask for one with 0.0.0.0. */
 export interface Ipv4Pool {

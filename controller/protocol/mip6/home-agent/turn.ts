@@ -1,7 +1,8 @@
 /** What one step of the home agent works on, and the effects that several parts of it have in common. */
 import type { Instant } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
-import { Ipv4Ownership } from "../../ownership/ipv4.js";
+import type { Ipv4Ownership } from "../../ownership/ipv4.js";
+import { Ownership } from "../../ownership/ownership.js";
 import { type BindingErrorLimit, UNUSED_LIMIT } from "../binding-error.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { type Answer, acknowledgement, type Reply } from "./acknowledgement.js";
@@ -9,27 +10,36 @@ import { BindingCache, type BindingEntry } from "./binding-cache.js";
 import { recordOf } from "./binding-record.js";
 import type { HomeAgentEffect } from "./inputs.js";
 import { refuseIpv4 } from "./ipv4-home-address.js";
+import { isMobileRouter } from "./mobile-network.js";
 import type { HomeAgentSite } from "./site.js";
 
-/** Who owns which IPv4 home address here. Throws InvariantError if two subscribers have the same one. */
-export function ipv4OwnershipOf({ subscribers, ipv4Pool, addresses }: HomeAgentSite): Ipv4Ownership {
-  return new Ipv4Ownership({ own: subscribers.values(), pool: ipv4Pool?.prefixes ?? [], reserved: addresses.ipv4 });
+/** Who owns which home address and which prefix here. Throws InvariantError if something belongs to two subscribers. */
+export function ownershipOf({ subscribers, ipv4Pool, addresses: { ipv6, ipv4 } }: HomeAgentSite): Ownership {
+  return new Ownership({
+    nodes: subscribers.values(),
+    pool: ipv4Pool?.prefixes ?? [],
+    reserved: ipv4 === undefined ? [ipv6] : [ipv6, ipv4],
+  });
 }
 
 /** Everything the home agent knows. Changed by `step` only. */
 export class HomeAgentState {
   readonly site: HomeAgentSite;
   readonly cache: BindingCache;
-  readonly ipv4: Ipv4Ownership;
+  readonly ownership: Ownership;
   bindingErrors: BindingErrorLimit = UNUSED_LIMIT;
   /** The journal can be written. */
   writable = true;
 
-  /** `ipv4`: shared with the other machines of this home agent. */
-  constructor(site: HomeAgentSite, ipv4 = ipv4OwnershipOf(site)) {
+  /** `ownership`: shared with the other machines of this home agent. */
+  constructor(site: HomeAgentSite, ownership = ownershipOf(site)) {
     this.site = site;
-    this.ipv4 = ipv4;
-    this.cache = new BindingCache((homeAddress, careOf) => ipv4.setCareOf(homeAddress, careOf));
+    this.ownership = ownership;
+    this.cache = new BindingCache((homeAddress, careOf) => ownership.ipv4.setCareOf(homeAddress, careOf));
+  }
+
+  get ipv4(): Ipv4Ownership {
+    return this.ownership.ipv4;
   }
 }
 
@@ -55,12 +65,15 @@ export function journal(turn: Turn, entry: BindingEntry): void {
   if (record !== undefined) turn.effects.push({ kind: "journal", key: entry.homeAddress, record });
 }
 
+/** R where the node has set it and is served as a mobile router (RFC 3963 §4.2). */
 export function answer(turn: Turn, reply: Reply, fields: Partial<Answer> & Pick<Answer, "status">): void {
+  const { site } = turn.state;
+  const mobileRouter = isMobileRouter(reply.mobileRouter, site.subscribers.get(reply.arrival.source));
   turn.effects.push(
     acknowledgement(
       reply,
-      { sequence: reply.sequence, lifetimeUnits: 0, acknowledgements: [], forcedUdp: false, ...fields },
-      turn.state.site,
+      { sequence: reply.sequence, lifetimeUnits: 0, acknowledgements: [], forcedUdp: false, mobileRouter, ...fields },
+      site,
     ),
   );
 }

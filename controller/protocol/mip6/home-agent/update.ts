@@ -14,11 +14,13 @@ import { isAfter, type Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { findOption } from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
-import type { Ipv4Ownership } from "../../ownership/ipv4.js";
+import type { Ownership } from "../../ownership/ownership.js";
 import type { Arrival, DropReason, Endpoint } from "../inputs.js";
 import { isUsableSource, natDetected, payloadEndpoint } from "../nat-detection.js";
+import { LIMITS } from "../timers.js";
 import { type Reply, replyTo } from "./acknowledgement.js";
 import type { BindingEntry } from "./binding-cache.js";
+import { decideNetwork, isMobileRouter } from "./mobile-network.js";
 import type { HomeAgentSite } from "./site.js";
 import { isBound, isWaiting } from "./states.js";
 
@@ -81,9 +83,11 @@ export type Verdict =
 
 export interface UpdateContext {
   readonly site: HomeAgentSite;
-  readonly ipv4: Ipv4Ownership;
+  readonly ownership: Ownership;
   /** The node's entry, if there is one. */
   readonly entry: BindingEntry | undefined;
+  /** Where the payload of another node goes now. */
+  readonly endpointOf: (homeAddress: Ipv6Address) => Endpoint | undefined;
 }
 
 const drop = (reason: DropReason, detail: string): Verdict => ({ kind: "drop", reason, detail });
@@ -188,16 +192,37 @@ function checkHomeAddressOption({ arrival }: UpdateRequest): Verdict | undefined
 }
 
 /** A tunnel that ends at this home agent, or in another of its tunnels, would run in circles. */
-function checkLoop({ endpoint, signalling }: UpdateRequest, context: UpdateContext): Verdict | undefined {
-  const served = [endpoint, signalling].find((one) => isServedHere(one, context));
-  return served && reject(BindingStatus.invalidCareOfAddress, `${served.address} is served here`);
+function checkLoop(request: UpdateRequest, context: UpdateContext): Verdict | undefined {
+  for (const one of [request.endpoint, request.signalling]) {
+    const { address } = one;
+    if (isServedHere(one, context)) return reject(BindingStatus.invalidCareOfAddress, `${address} is served here`);
+    if (isBehind(request.homeAddress, one, context))
+      return reject(BindingStatus.invalidCareOfAddress, `${address} is behind the node itself`);
+  }
+  return undefined;
 }
 
 /** Whether the endpoint is this home agent itself or somebody's home address, for ever or lent. */
-export function isServedHere({ address }: Endpoint, { site, ipv4 }: Pick<UpdateContext, "site" | "ipv4">): boolean {
-  return isIpv6(address)
-    ? address === site.addresses.ipv6 || site.subscribers.has(address)
-    : address === site.addresses.ipv4 || ipv4.ownerOf(address) !== undefined;
+export function isServedHere(
+  { address }: Endpoint,
+  { site: { addresses }, ownership }: Pick<UpdateContext, "site" | "ownership">,
+): boolean {
+  return address === addresses.ipv6 || address === addresses.ipv4 || ownership.nodeAt(address) !== undefined;
+}
+
+/**
+ * Whether what goes to the endpoint comes by the node itself: it is in the node's own network, or in that of a router that is (visiting
+ * another's network is no harm). Too many routers one behind the other count as a circle.
+ */
+function isBehind(node: Ipv6Address, endpoint: Endpoint, { ownership, endpointOf }: UpdateContext): boolean {
+  let at: Endpoint | undefined = endpoint;
+  for (let level = 0; level < LIMITS.nestedNetworks.default; level++) {
+    const router: Ipv6Address | undefined = at === undefined ? undefined : ownership.routerTo(at.address);
+    if (router === undefined) return false;
+    if (router === node) return true;
+    at = endpointOf(router);
+  }
+  return true;
 }
 
 /** Network and broadcast addresses of networks that we know are nobody's; the kernel would refuse a route to them. */
@@ -211,12 +236,19 @@ function checkHostAddress({ endpoint }: UpdateRequest, { site }: UpdateContext):
     : undefined;
 }
 
-/** Mobile routers are not offered: a first registration is refused as such, a binding of a host can't become one. */
-function checkMobileRouter({ message }: UpdateRequest, { entry }: UpdateContext): Verdict | undefined {
-  if (!message.flags.mobileRouter) return undefined;
-  return entry !== undefined && isBound(entry.state)
-    ? reject(BindingStatus.registrationTypeChange, "the binding is that of a host")
-    : reject(BindingStatus.mobileRouterNotPermitted, "mobile routers are not served");
+/** A binding stays that of a host or of a router, whatever R says; a router gets all prefixes that it asks for, or is refused. */
+function checkMobileRouter({ message, homeAddress }: UpdateRequest, context: UpdateContext): Verdict | undefined {
+  const { site, entry } = context;
+  const subscriber = site.subscribers.get(homeAddress);
+  const isRouter = isMobileRouter(message.flags.mobileRouter, subscriber);
+  const present = entry !== undefined && isBound(entry.state) ? (entry.pending ?? entry.established) : undefined;
+  if (present !== undefined && present.registration.mobileRouter !== isRouter) {
+    const what = isRouter ? "a host" : "a mobile router";
+    return reject(BindingStatus.registrationTypeChange, `the binding is that of ${what}`);
+  }
+  if (!isRouter || subscriber === undefined) return undefined;
+  const decision = decideNetwork(message, subscriber);
+  return decision.kind === "refused" ? reject(decision.status, decision.reason) : undefined;
 }
 
 /** Over IPv6 UDP is not to be used (RFC 5555 §4.1, §4.5), so it can't be forced there. */

@@ -2,15 +2,17 @@
  * What a binding acknowledgement means to the mobile node that waits for one (RFC 6275 §11.7.3, RFC 5555 §4.4.2; C-01, C-02, C-05,
  * C-06). Only reads; the machine acts on the verdict.
  */
+import { isIpv6, type Prefix } from "../../../base/ip.js";
 import { isAfter, type Seq16 } from "../../../base/seq16.js";
 import { type Seconds, seconds } from "../../../base/time.js";
 import type { BindingAcknowledgement } from "../../../wire/mip6/messages/mobility-header.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { NO_REFRESH_NEEDED } from "../../../wire/mip6/options/dsmip.js";
-import { findOption } from "../../../wire/mip6/options/mobility.js";
-import { BindingStatus } from "../../../wire/mip6/registry.js";
+import { findOption, findOptions, type OptionOfKind } from "../../../wire/mip6/options/mobility.js";
+import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { CareOf, MobileNodeSite } from "../../movement/attachment.js";
 import type { DropReason, Endpoint } from "../inputs.js";
+import { ipv4Options, isMobileRouter } from "./binding-update.js";
 import type { SentUpdate } from "./binding-update-list.js";
 
 /** From this status on an update was refused (RFC 6275 §6.1.8, RFC 5555 §3.2.1). */
@@ -26,6 +28,7 @@ const PROHIBITED: ReadonlySet<number> = new Set([
   BindingStatus.mobileRouterNotPermitted,
   BindingStatus.invalidPrefix,
   BindingStatus.notAuthorizedForPrefix,
+  BindingStatus.forwardingSetupFailed,
   BindingStatus.messageIdRequired,
   BindingStatus.authenticationFailed,
   BindingStatus.serviceAuthorizationFailed,
@@ -45,6 +48,8 @@ export interface Terms {
   readonly keepalive: Seconds | undefined;
   readonly advice: Seconds | undefined;
   readonly ipv4: Ipv4Answer;
+  /** Of the networks behind us, both families. */
+  readonly prefixes: readonly Prefix[];
   /** K: the home agent's end of the IKE SA has followed us. */
   readonly keyManagementMoved: boolean;
 }
@@ -57,6 +62,8 @@ export type Verdict =
   /** 144 to an update with F: ask again without (RFC 5555 §4.4.2). */
   | { readonly kind: "without-force-udp" }
   | { readonly kind: "refused"; readonly status: number; readonly prohibited: boolean }
+  /** Accepted, but as a host: the home agent serves no mobile router in us (RFC 3963 §5.3). */
+  | { readonly kind: "served-as-host" }
   | { readonly kind: "ignored"; readonly reason: DropReason; readonly detail: string };
 
 export interface Expectation {
@@ -98,6 +105,7 @@ export function judge(message: BindingAcknowledgement, expected: Expectation): V
     return { kind: "without-force-udp" };
   if (status >= FIRST_FAILURE) return { kind: "refused", status, prohibited: PROHIBITED.has(status) };
   if (message.lifetimeUnits === 0) return { kind: "refused", status, prohibited: false };
+  if (isMobileRouter(expected.site) && !message.flags.mobileRouter) return { kind: "served-as-host" };
   return { kind: "accepted", sent, terms: terms(message, sent, expected) };
 }
 
@@ -111,6 +119,7 @@ function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expe
     advice,
     ...way,
     ipv4: ipv4Answer(message, sent, expected.site),
+    prefixes: grantedPrefixes(message, sent, expected.site),
     keyManagementMoved: message.flags.keyManagementMobility,
   };
 }
@@ -134,10 +143,42 @@ function ipv4Way(
 
 function ipv4Answer(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): Ipv4Answer {
   if (!sent.ipv4Requested) return { kind: "not-asked" };
-  const option = findOption(message.options, "ipv4-address-acknowledgement");
-  if (option === undefined) return { kind: "unsupported" };
+  if (findOption(message.options, "ipv4-address-acknowledgement") === undefined) return { kind: "unsupported" };
+  if (site.ipv4HomeAddress === undefined) return { kind: "not-asked" };
+  const option = answersTo(message, site)[0];
+  if (option === undefined) return { kind: "refused", status: Ipv4AckStatus.unspecified };
   const { status, address } = option;
   return status < FIRST_FAILURE && address === site.ipv4HomeAddress
     ? { kind: "accepted" }
     : { kind: "refused", status };
+}
+
+type Ipv4Acknowledgement = OptionOfKind<"ipv4-address-acknowledgement">;
+
+/** The answers to our IPv4 Home Address options, in their order: matched by order, then by address (C-14). */
+function answersTo(
+  message: BindingAcknowledgement,
+  site: MobileNodeSite,
+): readonly (Ipv4Acknowledgement | undefined)[] {
+  const answers = findOptions(message.options, "ipv4-address-acknowledgement");
+  const asked = ipv4Options(site);
+  return asked.map(({ address }, i) => {
+    const inOrder = answers[i];
+    if (answers.length === asked.length || inOrder?.address === address) return inOrder;
+    return answers.find((one) => one.address === address);
+  });
+}
+
+/** R in the answer stands for all IPv6 prefixes, named or not; IPv4 prefixes that we have named have an answer each. */
+function grantedPrefixes(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): readonly Prefix[] {
+  const { prefixes = [], mobileRouter } = site;
+  if (mobileRouter === "implicit") return prefixes;
+  const answers = sent.ipv4Requested ? answersTo(message, site) : [];
+  const asked = ipv4Options(site);
+  return prefixes.filter(({ address, length }) => {
+    if (isIpv6(address)) return true;
+    const at = asked.findIndex((one) => one.mobileNetworkPrefix && one.address === address);
+    const answer = answers[at];
+    return answer !== undefined && answer.status < FIRST_FAILURE && answer.prefixLength === length;
+  });
 }

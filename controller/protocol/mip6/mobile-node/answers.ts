@@ -1,5 +1,5 @@
 /** Mobility messages coming in to the mobile node (RFC 6275 §11.3.6, §11.7.3, §11.7.4). */
-import type { Ipv6Address } from "../../../base/ip.js";
+import { formatPrefix, type Ipv6Address } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, elapsed } from "../../../base/time.js";
 import type {
@@ -14,7 +14,7 @@ import { answerWithBindingError, unknownBindingError, unknownTypeError } from ".
 import type { Arrival, DropReason, OptionRefusedInput, SendEffect } from "../inputs.js";
 import { judge, type Terms } from "./acknowledgement.js";
 import { type Registration, refreshTime, registrationEnd, type SentUpdate } from "./binding-update-list.js";
-import { beginExchange, journal, notify, restartExchange, type Turn } from "./exchange.js";
+import { beginExchange, journal, notify, restartExchange, type Turn, withdraw } from "./exchange.js";
 import type { MobileNodeState } from "./model.js";
 import { arriveHome, endStop, graceOthers } from "./moves.js";
 import { backOff, PROHIBITED_RETRY, REFUSED_RETRY_FIRST, REFUSED_RETRY_MAX } from "./timers.js";
@@ -110,6 +110,8 @@ function acknowledged(state: MobileNodeState, message: BindingAcknowledgement, t
       return restartExchange({ ...state, forceUdp: false }, turn);
     case "refused":
       return refused(state, verdict, turn);
+    case "served-as-host":
+      return servedAsHost(state, turn);
     case "deregistered": {
       const unbound: MobileNodeState = { ...state, boundUntil: undefined };
       if (state.phase === "stopping") return endStop(unbound, turn);
@@ -164,6 +166,7 @@ function registrationOf(state: MobileNodeState, { careOf, sent, terms }: Accepta
     refreshAt: refreshTime(sent, { ...terms, now, end }),
     keepalive: terms.keepalive,
     ipv4HomeAddress: terms.ipv4.kind === "accepted" ? state.site.ipv4HomeAddress : undefined,
+    prefixes: terms.prefixes,
   };
 }
 
@@ -197,6 +200,30 @@ function tellAcceptance(
     const answer = ipv4.kind === "refused" ? { status: ipv4.status } : {};
     notify(present, turn, "registration.failed", { reason: `IPv4 home address ${ipv4.kind}`, ...answer });
   }
+  const { prefixes = [] } = before.site;
+  const without = prefixes.filter((prefix) => !terms.prefixes.includes(prefix)).map(formatPrefix);
+  const had = former?.prefixes.length ?? prefixes.length;
+  if (without.length > 0 && had !== terms.prefixes.length)
+    notify(present, turn, "registration.failed", {
+      reason: `not forwarded to by the home agent: ${without.join(" ")}`,
+    });
+}
+
+/** A mobile router does not stay where its networks are not forwarded to (RFC 3963 §5.3): it asks again, but seldom. */
+function servedAsHost(state: MobileNodeState, turn: Turn): MobileNodeState {
+  const { target, phase } = state;
+  if (phase === "stopping" || target?.kind !== "away") return state;
+  const reason = "the home agent serves us as a host, not as a mobile router; it needs our prefixes";
+  notify(state, turn, "registration.failed", { reason, retrySeconds: PROHIBITED_RETRY });
+  const refused: MobileNodeState = {
+    ...state,
+    phase: "refused",
+    registration: undefined,
+    refusals: state.refusals + 1,
+    exchange: undefined,
+    retryAt: after(turn.now, PROHIBITED_RETRY),
+  };
+  return withdraw(refused, target.careOf, turn);
 }
 
 function refused(

@@ -2,7 +2,7 @@
  * What a mobile node has told its home agent and what came back (RFC 6275 §11.1, RFC 5555 §4.4.2): the updates that wait for an
  * answer, and the registration that holds. The registration's facts are stored once; `listEntries` gives the entry per home address.
  */
-import type { IpAddress, Ipv4Address } from "../../../base/ip.js";
+import { hostPrefix, type IpAddress, type Ipv4Address, type Prefix } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import { after, earliest, type Instant, type Seconds, seconds } from "../../../base/time.js";
 import type { CareOf, MobileNodeSite } from "../../movement/attachment.js";
@@ -17,7 +17,7 @@ export interface SentUpdate {
   readonly lifetime: Seconds;
   /** F was set. */
   readonly forceUdp: boolean;
-  /** The IPv4 Home Address option was in it. */
+  /** IPv4 Home Address options were in it, about all that there is of IPv4. */
   readonly ipv4Requested: boolean;
 }
 
@@ -43,6 +43,8 @@ export interface Registration {
   readonly keepalive: Seconds | undefined;
   /** Present if the home agent accepted it. */
   readonly ipv4HomeAddress: Ipv4Address | undefined;
+  /** Of the networks behind us, both families, that the home agent forwards to. */
+  readonly prefixes: readonly Prefix[];
 }
 
 /**
@@ -73,7 +75,9 @@ export function refreshTime(
 
 /** One entry of the binding update list. */
 export interface BindingUpdateListEntry {
+  /** Of a home address, or of a network behind us. */
   readonly homeAddress: IpAddress;
+  readonly length: number;
   readonly careOf: CareOf;
   readonly sequence: Seq16;
   readonly lifetime: Seconds;
@@ -82,15 +86,18 @@ export interface BindingUpdateListEntry {
   readonly udpEncapsulation: boolean;
 }
 
-/** The entries of a registration: one for the IPv6 home address, one for the IPv4 home address if that was accepted. */
+/** The entries of a registration: one for each home address and prefix that was accepted. */
 export function listEntries(
   site: MobileNodeSite,
   registration: Registration | undefined,
 ): readonly BindingUpdateListEntry[] {
   if (registration === undefined) return [];
-  const { careOf, sequence, lifetime, expiresAt, format, ipv4HomeAddress } = registration;
+  const { careOf, sequence, lifetime, expiresAt, format, ipv4HomeAddress, prefixes } = registration;
   const facts = { careOf, sequence, lifetime, expiresAt, udpEncapsulation: format === "udp" };
-  const entries: BindingUpdateListEntry[] = [{ homeAddress: site.homeAddress, ...facts }];
-  if (ipv4HomeAddress !== undefined) entries.push({ homeAddress: ipv4HomeAddress, ...facts });
-  return entries;
+  const homes = ipv4HomeAddress === undefined ? [site.homeAddress] : [site.homeAddress, ipv4HomeAddress];
+  return [...homes.map(hostPrefix), ...prefixes].map(({ address, length }) => ({
+    homeAddress: address,
+    length,
+    ...facts,
+  }));
 }

@@ -1,9 +1,10 @@
 /** The binding update that a mobile node sends from an attachment, and the way it takes (RFC 6275 §11.7.1, RFC 5555 §4.4.2). */
 import { EncodeError } from "../../../base/errors.js";
+import { isIpv4, isIpv6, type Prefix } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import type { Seconds } from "../../../base/time.js";
 import { bindingUpdateFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
-import type { MobilityOption } from "../../../wire/mip6/options/mobility.js";
+import type { MobilityOption, OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { DSMIP6_PORT } from "../../../wire/mip6/registry.js";
 import type { Attachment, MobileNodeSite } from "../../movement/attachment.js";
 import type { Departure, SendEffect } from "../inputs.js";
@@ -14,9 +15,12 @@ export interface UpdateFacts {
   readonly lifetime: Seconds;
   /** Ask for UDP encapsulation; only with an IPv4 care-of address (RFC 5555 §3.1.3). */
   readonly forceUdp: boolean;
-  /** Ask for a binding of the IPv4 home address. */
+  /** Ask for a binding of the IPv4 home address and prefixes. */
   readonly ipv4: boolean;
 }
+
+/** Whether the node is a mobile router (RFC 3963). */
+export const isMobileRouter = ({ prefixes = [] }: Pick<MobileNodeSite, "prefixes">): boolean => prefixes.length > 0;
 
 /** Whole lifetime units, at least one for a lifetime that is not 0. */
 export function lifetimeUnits(lifetime: Seconds): number {
@@ -33,10 +37,11 @@ export function bindingUpdate(site: MobileNodeSite, from: Attachment, facts: Upd
         acknowledge: true,
         homeRegistration: true,
         keyManagementMobility: site.negotiatesKeys === true,
+        mobileRouter: isMobileRouter(site),
         forceUdp: facts.forceUdp,
       }),
       lifetimeUnits: lifetimeUnits(facts.lifetime),
-      options: [...careOfOptions(site, from), ...ipv4HomeAddressOption(site, facts)],
+      options: [...careOfOptions(site, from), ...(facts.lifetime === 0 ? [] : wantedOptions(site, facts))],
     },
     source: site.homeAddress,
     destination: site.homeAgent.ipv6,
@@ -56,11 +61,36 @@ function careOfOptions(site: MobileNodeSite, from: Attachment): readonly Mobilit
     : [{ kind: "ipv4-care-of-address", address: careOf.address }];
 }
 
-/** In every update that wants a binding (C-07); leaving it out removes the IPv4 binding (RFC 5555 §4.4.2.1). */
-function ipv4HomeAddressOption(site: MobileNodeSite, facts: UpdateFacts): readonly MobilityOption[] {
-  if (!facts.ipv4 || site.ipv4HomeAddress === undefined || facts.lifetime === 0) return [];
-  return [{ kind: "ipv4-home-address", prefixLength: 32, mobileNetworkPrefix: false, address: site.ipv4HomeAddress }];
+/**
+ * In every update that wants a binding, refreshes too: what is left out is not bound any more (C-07, RFC 5555 §4.4.2.1; RFC 3963 §5.2).
+ * A de-registration is about everything.
+ */
+function wantedOptions(site: MobileNodeSite, facts: UpdateFacts): readonly MobilityOption[] {
+  return [...networkOptions(site), ...(facts.ipv4 ? ipv4Options(site) : [])];
 }
+
+function networkOptions(site: MobileNodeSite): readonly MobilityOption[] {
+  return namedPrefixes(site).flatMap(({ address, length }): readonly MobilityOption[] =>
+    isIpv6(address) ? [{ kind: "mobile-network-prefix", prefix: address, prefixLength: length }] : [],
+  );
+}
+
+/** In the order in which they are answered (C-14): the home address, then the prefixes. */
+export function ipv4Options(site: MobileNodeSite): readonly OptionOfKind<"ipv4-home-address">[] {
+  const kind = "ipv4-home-address";
+  const home =
+    site.ipv4HomeAddress === undefined
+      ? []
+      : [{ kind, prefixLength: 32, mobileNetworkPrefix: false, address: site.ipv4HomeAddress } as const];
+  const networks = namedPrefixes(site).flatMap(({ address, length }) =>
+    isIpv4(address) ? [{ kind, prefixLength: length, mobileNetworkPrefix: true, address } as const] : [],
+  );
+  return [...home, ...networks];
+}
+
+/** In implicit mode the home agent knows them. */
+const namedPrefixes = ({ prefixes = [], mobileRouter }: MobileNodeSite): readonly Prefix[] =>
+  mobileRouter === "implicit" ? [] : prefixes;
 
 function departure(site: MobileNodeSite, from: Attachment): Departure {
   if (from.kind === "home") return { type: "native-direct", device: from.device };

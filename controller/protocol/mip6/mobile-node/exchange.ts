@@ -7,7 +7,7 @@ import { type CareOf, careOfPresent, formatAttachment, sameCareOf } from "../../
 import { unansweredOf } from "../../movement/silence.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { LIMITS, TIMERS } from "../timers.js";
-import { bindingUpdate, lifetimeUnits } from "./binding-update.js";
+import { bindingUpdate, ipv4Options, lifetimeUnits } from "./binding-update.js";
 import { remember } from "./binding-update-list.js";
 import type { MobileNodeEffect } from "./inputs.js";
 import type { Exchange, MobileNodeState, Reception } from "./model.js";
@@ -78,7 +78,7 @@ export function sendUpdate(state: MobileNodeState, turn: Turn): MobileNodeState 
   const sequence = nextSeq(state.lastSequence);
   const careOf = target.kind === "away" ? target.careOf : undefined;
   const forceUdp = state.forceUdp && careOf?.family === 4 && !leaving;
-  const ipv4 = site.ipv4HomeAddress !== undefined && !state.ipv4Unsupported && !leaving;
+  const ipv4 = ipv4Options(site).length > 0 && !state.ipv4Unsupported && !leaving;
   const update = { sequence, sentAt: now, lifetime, forceUdp, ipv4Requested: ipv4 };
   const attempts = exchange.attempts + 1;
   const end = after(now, lifetime);
@@ -97,6 +97,19 @@ export function sendUpdate(state: MobileNodeState, turn: Turn): MobileNodeState 
   };
   journal(next, turn);
   turn.effects.push(bindingUpdate(site, target, { sequence, lifetime, forceUdp, ipv4 }));
+  return next;
+}
+
+/**
+ * Takes back what the home agent has just accepted, without waiting for its answer: it is not what was asked for. From where the node is
+ * away; the number is the next one.
+ */
+export function withdraw(state: MobileNodeState, careOf: CareOf, turn: Turn): MobileNodeState {
+  const sequence = nextSeq(state.lastSequence);
+  const next: MobileNodeState = { ...state, lastSequence: sequence };
+  journal(next, turn);
+  const facts = { sequence, lifetime: seconds(0), forceUdp: false, ipv4: false };
+  turn.effects.push(bindingUpdate(state.site, { kind: "away", careOf }, facts));
   return next;
 }
 

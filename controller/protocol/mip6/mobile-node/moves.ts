@@ -13,6 +13,7 @@ import {
 import { linkUsable, type NetworkView } from "../../movement/network-view.js";
 import { silentNow, stillKnown } from "../../movement/silence.js";
 import { TIMERS } from "../timers.js";
+import { isMobileRouter } from "./binding-update.js";
 import type { SentUpdate } from "./binding-update-list.js";
 import { journal, notify, possiblyBound, type Turn } from "./exchange.js";
 import type { MobileNodeState, Reception } from "./model.js";
@@ -95,7 +96,7 @@ export function arriveHome(
   const answer = acknowledged === undefined ? {} : { buToBaMs: elapsed(acknowledged.sentAt, turn.now) * 1000 };
   notify(next, turn, "home.returned", { device, ...answer });
   journal(next, turn);
-  turn.effects.push({ kind: "announce", addresses, router: false, device });
+  turn.effects.push({ kind: "announce", addresses, router: isMobileRouter(site), device });
   return next;
 }
 

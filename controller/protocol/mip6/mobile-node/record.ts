@@ -2,7 +2,7 @@
  * What a mobile node keeps in its journal: enough to go on with its sequence numbers, to keep payload flowing over a restart, and to
  * know that the home agent may hold a binding. Durations count from the moment of writing, so no clock has to survive.
  */
-import { parseIpv4, parseIpv6 } from "../../../base/ip.js";
+import { formatPrefix, type Prefix, parseIpv4, parseIpv6, parsePrefix } from "../../../base/ip.js";
 import { seq16 } from "../../../base/seq16.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { CareOf } from "../../movement/attachment.js";
@@ -20,7 +20,7 @@ export function recordOf(state: MobileNodeState, now: Instant): MobileNodeRecord
 }
 
 function registrationRecord(registration: Registration, now: Instant): MobileNodeRecord {
-  const { careOf, format, sequence, lifetime, keepalive, ipv4HomeAddress } = registration;
+  const { careOf, format, sequence, lifetime, keepalive, ipv4HomeAddress, prefixes } = registration;
   return {
     address: careOf.address,
     device: careOf.device,
@@ -30,6 +30,7 @@ function registrationRecord(registration: Registration, now: Instant): MobileNod
     remainingSeconds: (registration.expiresAt - now) / 1000,
     keepaliveSeconds: keepalive ?? null,
     ipv4HomeAddress: ipv4HomeAddress ?? null,
+    prefixes: prefixes.map(formatPrefix),
   };
 }
 
@@ -72,7 +73,14 @@ function restoredRegistration(record: MobileNodeRecord, age: number, now: Instan
     refreshAt: now,
     keepalive: isDuration(keepaliveSeconds) ? seconds(keepaliveSeconds) : undefined,
     ipv4HomeAddress: typeof ipv4HomeAddress === "string" ? parseIpv4(ipv4HomeAddress) : undefined,
+    prefixes: restoredPrefixes(record["prefixes"]),
   };
+}
+
+/** Records from before there were mobile routers have none. */
+function restoredPrefixes(value: unknown): readonly Prefix[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((one) => (typeof one === "string" ? (parsePrefix(one) ?? []) : []));
 }
 
 function restoredCareOf(text: string, device: string): CareOf | undefined {

@@ -2,7 +2,7 @@
 import t from "tap";
 import type { Ipv6Address } from "../../../../controller/base/ip.js";
 import { HomeAgentService } from "../../../../controller/daemon/home-agent/service.js";
-import { Ipv4Ownership } from "../../../../controller/protocol/ownership/ipv4.js";
+import { Ownership } from "../../../../controller/protocol/ownership/ownership.js";
 import { decodeIcmpv6, encodeIcmpv6, verifyIcmpv6Checksum } from "../../../../controller/wire/icmpv6.js";
 import { decodeIpv6Packet } from "../../../../controller/wire/ip/ipv6.js";
 import { homeAgentConfig } from "../../../../schemas/config.js";
@@ -27,8 +27,8 @@ async function started(
   });
   const fake = new FakeGround(HomeAgentService.serviceName, ["home"]);
   for (const [key, stored] of records) fake.records.set(key, stored);
-  const ipv4 = new Ipv4Ownership({ own: config.subscribers, pool: [], reserved: undefined });
-  const parts = { config, keys: { keys: new Map() }, ground: fake.ground, home: fake.home, ipv4 };
+  const ownership = new Ownership({ nodes: config.subscribers, pool: [], reserved: [] });
+  const parts = { config, keys: { keys: new Map() }, ground: fake.ground, home: fake.home, ownership };
   const service = await HomeAgentService.open(parts);
   await fake.start(service);
   t.teardown(() => service.abandon());

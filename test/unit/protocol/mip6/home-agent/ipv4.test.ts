@@ -1,7 +1,7 @@
 /** IPv4 home addresses: options 29 and 30, lent addresses. */
 import t from "tap";
 import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
-import { ipv4OwnershipOf } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
+import { ownershipOf } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
 import { findOptions, type MobilityOption } from "../../../../../controller/wire/mip6/options/mobility.js";
 import {
   atHome,
@@ -219,7 +219,7 @@ t.test(
   "pools of any shape: host prefixes, several prefixes, the home agent's own address, IPv6 prefixes",
   async (test) => {
     const lend = (prefixes: readonly string[], count: number) => {
-      const addresses = ipv4OwnershipOf(site({ ipv4Pool: { prefixes: prefixes.map(prefix), leaseSeconds: 60 } }));
+      const { ipv4: addresses } = ownershipOf(site({ ipv4Pool: { prefixes: prefixes.map(prefix), leaseSeconds: 60 } }));
       return Array.from({ length: count }, (_, i) => {
         const homeAddress = ipv6(`2001:db8:1::f${i}`);
         const found = addresses.candidateFor(homeAddress);
@@ -242,8 +242,8 @@ t.test(
 
 t.test("an address belongs to one node, or the machine does not start", async (test) => {
   const twice = [HOA, HOA_B].map((homeAddress) => ({ homeAddress, ipv4HomeAddress: HOA4, profile: "default" }));
-  test.throws(() => ipv4OwnershipOf(site({ subscribers: subscribers(twice) })), { code: "MIP_INVARIANT" });
-  const addresses = ipv4OwnershipOf(site({ ipv4Pool: POOL }));
+  test.throws(() => ownershipOf(site({ subscribers: subscribers(twice) })), { code: "MIP_INVARIANT" });
+  const { ipv4: addresses } = ownershipOf(site({ ipv4Pool: POOL }));
   test.throws(() => addresses.lease(HOA_C, HOA4), { code: "MIP_INVARIANT" });
 });
 

@@ -21,6 +21,7 @@ import {
   HOA4_B,
   HomeAgentHarness,
   native,
+  option6,
   option29,
   option32,
   prefix,
@@ -33,6 +34,7 @@ const NODES = [HOA, HOA_B, HOA_C, ipv6("2001:db8:1::13")];
 const STRANGER = ipv6("2001:db8:1::99");
 const CARE_OF = ["2001:db8:2::20", "2001:db8:3::20", "fe80::1"].map(ipv6);
 const OUTER = ["198.51.100.7", "198.51.100.8", "203.0.113.1"].map(ipv4);
+const NETWORKS = [prefix("2001:db8:100::/56"), prefix("10.1.0.0/24")];
 const POOL = { prefixes: [prefix("192.0.2.128/31")], leaseSeconds: 100 };
 
 const update = fc.record({
@@ -44,6 +46,8 @@ const update = fc.record({
   outer: fc.constantFrom(...OUTER),
   port: fc.constantFrom(4191, 40000),
   claimed: fc.option(fc.constantFrom(...OUTER)),
+  networks: fc.array(fc.constantFrom("2001:db8:100::", "2001:db8:100::1", "2001:db8:200::"), { maxLength: 2 }),
+  ipv4Network: fc.option(fc.constantFrom("10.1.0.0", "10.2.0.0", "0.0.0.0")),
   ipv4Homes: fc.array(fc.constantFrom(HOA4, HOA4_B, "0.0.0.0", "192.0.2.128", "192.0.2.129", "224.0.0.1"), {
     maxLength: 2,
   }),
@@ -57,6 +61,8 @@ const update = fc.record({
     { forceUdp: true },
     { linkLocalCompatibility: true },
     { mobileRouter: true },
+    { mobileRouter: true },
+    { mobileRouter: true, homeRegistration: false },
     { homeRegistration: false },
   ),
   protection: fc.constantFrom("esp" as const, "esp" as const, "esp" as const, "none" as const),
@@ -109,8 +115,14 @@ class Run {
       duplicateAddressDetection,
       ipv4Pool: POOL,
       subscribers: subscribers([
-        { homeAddress: HOA, ipv4HomeAddress: HOA4, profile: "default" },
-        { homeAddress: HOA_B, ipv4HomeAddress: HOA4_B, profile: "gold" },
+        { homeAddress: HOA, ipv4HomeAddress: HOA4, profile: "default", prefixes: NETWORKS },
+        {
+          homeAddress: HOA_B,
+          ipv4HomeAddress: HOA4_B,
+          profile: "gold",
+          prefixes: [prefix("2001:db8:200::/56")],
+          mobileRouter: "explicit",
+        },
         ...NODES.slice(2).map((homeAddress) => ({ homeAddress, profile: "default" })),
       ]),
     };
@@ -166,7 +178,9 @@ class Run {
           : native(one.careOf, one.node);
     const options = [
       ...(one.alternate === null ? [] : [alternateCareOf(one.alternate)]),
+      ...one.networks.map((address) => option6(`${address}/56`)),
       ...one.ipv4Homes.map((address) => option29(address)),
+      ...(one.ipv4Network === null ? [] : [option29(one.ipv4Network, 24, true)]),
       ...(one.claimed === null ? [] : [option32(one.claimed)]),
     ];
     const { lifetimeUnits, flags, protection } = one;
@@ -180,6 +194,7 @@ class Run {
         this.#plan.set(effect.path.homeAddress, effect.path);
         this.#checkPath(effect.path);
         this.#checkIpv4Owners();
+        this.#checkNetworks(effect.path);
       } else if (effect.kind === "data-path-removed") {
         this.#newRevision(effect.revision);
         this.#plan.delete(effect.homeAddress);
@@ -216,6 +231,12 @@ class Run {
   #checkIpv4Owners(): void {
     const addresses = [...this.#plan.values()].map((path) => path.ipv4HomeAddress).filter((one) => one !== undefined);
     require(new Set<Ipv4Address>(addresses).size === addresses.length, "no IPv4 home address twice");
+  }
+
+  #checkNetworks({ homeAddress, mobileRouter, prefixes = [] }: DataPath): void {
+    const { ownership } = this.harness.state;
+    require(mobileRouter === true || prefixes.length === 0, "networks are those of routers");
+    for (const { address } of prefixes) require(ownership.routerTo(address) === homeAddress, "nobody else's network");
   }
 
   #checkEntries(): void {
@@ -275,7 +296,7 @@ t.test("F6275-9.5.2-01: any sequence of inputs keeps the rules, and nothing is l
       .filter((state) => state !== "absent")
       .sort(),
   );
-  test.strictSame([...seenStatuses].sort(), [0, 128, 129, 130, 133, 134, 135, 139, 140, 144, 174]);
+  test.strictSame([...seenStatuses].sort(), [0, 128, 129, 130, 133, 134, 135, 139, 140, 141, 142, 143, 144, 174]);
 });
 
 t.test("the same inputs at the same times give the same effects", async (test) => {

@@ -59,7 +59,11 @@ t.test(
     const [six, four] = bound(harness);
     test.equal(six?.address, HOA);
     test.equal(four?.address, HOA4);
-    test.strictSame({ ...four, address: HOA }, six, "sequence number, care-of address and lifetime are shared");
+    test.strictSame(
+      { ...four, address: HOA, length: 128 },
+      six,
+      "sequence number, care-of address and lifetime are shared",
+    );
     test.strictSame(harness.events(), ["binding.accepted"]);
     test.strictSame([...dataPaths(harness.state)], [harness.kernel.get(HOA)]);
   },

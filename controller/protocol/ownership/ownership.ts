@@ -1,0 +1,82 @@
+/**
+ * Who owns which home address and which mobile network prefix, of both families: nothing belongs to two, whoever asks for it. One store
+ * below all protocols: whoever drives several machines gives all of them the same. Pure. Nodes are known by their IPv6 home address.
+ */
+import { InvariantError } from "../../base/errors.js";
+import {
+  formatPrefix,
+  hostPrefix,
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  isIpv4,
+  type Prefix,
+  prefixesOverlap,
+} from "../../base/ip.js";
+import { findOverlap, PrefixTable } from "../../base/prefix-table.js";
+import { Ipv4Ownership } from "./ipv4.js";
+
+export interface OwnershipSite {
+  readonly nodes: Iterable<{
+    readonly homeAddress: Ipv6Address;
+    readonly ipv4HomeAddress?: Ipv4Address | undefined;
+    /** Of the networks behind it (RFC 3963). */
+    readonly prefixes?: readonly Prefix[] | undefined;
+  }>;
+  /** Out of which IPv4 home addresses are lent. */
+  readonly pool: readonly Prefix[];
+  /** Ours, and nobody else's. */
+  readonly reserved: readonly IpAddress[];
+}
+
+interface Claim {
+  readonly prefix: Prefix;
+  readonly by: string;
+}
+
+export class Ownership {
+  /** IPv4 home addresses, own and lent ones. */
+  readonly ipv4: Ipv4Ownership;
+  readonly #nodes = new Set<Ipv6Address>();
+  readonly #networks = new PrefixTable<Ipv6Address>();
+
+  /** Throws InvariantError if something belongs to two. */
+  constructor({ nodes, pool, reserved }: OwnershipSite) {
+    const list = [...nodes];
+    this.ipv4 = new Ipv4Ownership({ own: list, pool, reserved: reserved.find(isIpv4) });
+    const claims: Claim[] = reserved.map((address) => ({ prefix: hostPrefix(address), by: "the home agent" }));
+    for (const { homeAddress, ipv4HomeAddress, prefixes = [] } of list) {
+      this.#nodes.add(homeAddress);
+      const homes = ipv4HomeAddress === undefined ? [homeAddress] : [homeAddress, ipv4HomeAddress];
+      for (const home of homes) claims.push({ prefix: hostPrefix(home), by: homeAddress });
+      for (const prefix of prefixes) {
+        claims.push({ prefix, by: homeAddress });
+        this.#networks.set(prefix, homeAddress);
+      }
+    }
+    const [a, b] = findOverlap(claims) ?? lentOverlap(claims, pool) ?? [];
+    if (a !== undefined && b !== undefined)
+      throw new InvariantError(`${formatPrefix(a.prefix)} of ${a.by} and ${formatPrefix(b.prefix)} of ${b.by} overlap`);
+  }
+
+  /** The node with this home address, for ever or lent. */
+  nodeAt(address: IpAddress): Ipv6Address | undefined {
+    if (isIpv4(address)) return this.ipv4.ownerOf(address);
+    return this.#nodes.has(address as Ipv6Address) ? (address as Ipv6Address) : undefined;
+  }
+
+  /** The node behind which this address is, bound or not. */
+  routerTo(address: IpAddress): Ipv6Address | undefined {
+    return this.#networks.find(address);
+  }
+}
+
+/** A network in the pool; single addresses may lie there, and are not lent. */
+function lentOverlap(claims: readonly Claim[], pool: readonly Prefix[]): readonly [Claim, Claim] | undefined {
+  const networks = claims.filter(({ prefix }) => prefix.length < hostPrefix(prefix.address).length);
+  for (const prefix of pool) {
+    const found = networks.find((one) => prefixesOverlap(one.prefix, prefix));
+    if (found !== undefined) return [found, { prefix, by: "the pool" }];
+  }
+  return undefined;
+}
