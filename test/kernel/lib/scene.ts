@@ -6,6 +6,8 @@
  *            ├── bridge "four"                            public IPv4 access 203.0.114.0/24
  *            └──wan── nat ── bridge "lan"                 private IPv4 access 10.0.0.0/24 behind 203.0.115.2
  *
+ * With routers there is a host behind each: mnN ──inside── hostN (behind.ts).
+ *
  * A mobile node has a cable to each access from the start; attaching pulls its end up and gives it addresses and default routes.
  */
 import { randomBytes } from "node:crypto";
@@ -15,6 +17,7 @@ import type { TestContext } from "node:test";
 import { stringify } from "yaml";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import type { BindingDocument } from "../../../schemas/control.js";
+import { AGGREGATES, type Behind, behind, hostBehind, prefixesOf, routesAtHome } from "./behind.js";
 import type { Capture } from "./capture.js";
 import { Charon } from "./charon.js";
 import { Daemon, type DaemonFiles, type StartOptions } from "./daemons.js";
@@ -64,6 +67,8 @@ export interface Mobile {
   readonly stations: Readonly<Record<PayloadFamily, Station>>;
   /** With IKEv2. */
   readonly charon: Charon | undefined;
+  /** Of routers: what is behind them. */
+  readonly behind: Behind | undefined;
 }
 
 export interface EspKey {
@@ -85,6 +90,8 @@ export interface SceneOptions {
   };
   /** Keys by IKEv2 instead of static ones, with pre-shared keys unless the scene is given something else. */
   readonly ike?: IkeOptions;
+  /** The mobile nodes are routers with a host behind each (behind.ts). Mode of registration; default explicit. */
+  readonly routers?: "explicit" | "implicit";
   /** Further keys of the configuration's homeAgent section. */
   readonly homeAgent?: Readonly<Record<string, unknown>>;
   /** Further keys of the configuration's mobileNode section. */
@@ -150,6 +157,11 @@ export class Scene {
     this.lan = this.net.node("lan");
     const nodes = Array.from({ length: options.mobiles ?? 1 }, (_, i) => this.net.node(`mn${i + 1}`));
     this.#cables(nodes);
+    const hosts = options.routers === undefined ? [] : nodes.map((node, i) => hostBehind(this.net, node, i + 1));
+    if (hosts.length > 0) {
+      this.core.route(`${AGGREGATES.four} via 203.0.113.1`).route(`${AGGREGATES.six} via 2001:db8:f::1`);
+      for (const i of hosts.keys()) routesAtHome(this.ha, i + 1);
+    }
     this.net.build();
     this.nat.nft(
       'table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade fully-random; }; }',
@@ -158,14 +170,20 @@ export class Scene {
     const keyFile = join(directory, "keys.yaml");
     const files: DaemonFiles = options.ike === undefined ? { directory, keyFile } : { directory };
     this.charon = options.ike === undefined ? undefined : new Charon(this.ha, directory);
-    this.mobiles = nodes.map((node, i) => makeMobile(node, i + 1, files, options));
+    this.mobiles = nodes.map((node, i) => ({
+      ...makeMobile(node, i + 1, files, options),
+      behind: hosts[i] && behind(hosts[i], i + 1),
+    }));
     this.homeAgent = new Daemon(this.ha, files, homeAgentRole(this.mobiles, options, this.charon));
     if (options.ike === undefined) writeKeys(keyFile, this.mobiles);
     else writeSecrets(directory, this.mobiles, options.ike);
     this.correspondents = stations(this.cn, CORRESPONDENT.ipv6, CORRESPONDENT.ipv4);
     t.after(() => {
-      for (const one of [this.correspondents, ...this.mobiles.map((mobile) => mobile.stations)]) {
-        for (const family of FAMILIES) one[family].close();
+      for (const one of [
+        this.correspondents,
+        ...this.mobiles.flatMap((mobile) => [mobile.stations, mobile.behind?.stations]),
+      ]) {
+        for (const family of FAMILIES) one?.[family].close();
       }
     });
   }
@@ -256,7 +274,7 @@ function stations(node: Node, six: Ipv6Address, four: Ipv4Address): Record<Paylo
 
 const freshKey = (spi: number): EspKey => ({ spi, key: randomBytes(20).toString("hex") });
 
-function makeMobile(node: Node, number: number, files: DaemonFiles, options: SceneOptions): Mobile {
+function makeMobile(node: Node, number: number, files: DaemonFiles, options: SceneOptions): Omit<Mobile, "behind"> {
   const home6 = ipv6(`2001:db8:1::10${number}`);
   const home4 = ipv4(`198.51.100.10${number}`);
   const { ike } = options;
@@ -281,6 +299,7 @@ function makeMobile(node: Node, number: number, files: DaemonFiles, options: Sce
       ipv4HomeAddress: home4,
       homePrefixes: HOME_PREFIXES,
       homeAgent: HOME_AGENT,
+      ...(options.routers !== undefined && { prefixes: prefixesOf(number), mobileRouter: options.routers }),
       ...options.mobileNode,
     },
     ...(options.profile && { tunnelProfile: options.profile }),
@@ -321,6 +340,7 @@ function homeAgentRole(
     subscribers: mobiles.map(({ number, home6, home4 }) => ({
       homeAddress: home6,
       ipv4HomeAddress: home4,
+      ...(options.routers !== undefined && { prefixes: prefixesOf(number) }),
       ...(profile && { profile: "special" }),
       ...(charon !== undefined && {
         identity: identityOf(number),

@@ -126,6 +126,48 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     config: HOME_AGENT.replace("198.51.100.0/24", "198.51.100.7/24"),
     says: /prefixes\[1\] is "198\.51\.100\.7\/24"; a prefix without host bits/,
   },
+  ...(
+    [
+      ["host bits", ["2001:db8:100::1/56"], /subscribers\[0\]\.prefixes\[0\] is .*; a prefix without host bits/],
+      ["no bits", ["10.1.0.0/24", "::/0"], /subscribers\[0\]\.prefixes\[1\] is "::\/0"; a prefix of at least one bit/],
+      ["no routed address", ["fe80::/64"], /prefixes has fe80::\/64; a prefix of unicast addresses that are routed/],
+      [
+        "the home link's",
+        ["2001:db8:1::/64"],
+        /2001:db8:1::\/64, which overlaps 2001:db8:1::\/64 of homeAgent\.homeLink/,
+      ],
+      [
+        "in the home link's",
+        ["198.51.100.128/28"],
+        /128\/28, which overlaps 198\.51\.100\.0\/24 of homeAgent\.homeLink/,
+      ],
+      ["around the home agent", ["203.0.113.0/24"], /which overlaps 203\.0\.113\.1\/32 of homeAgent\.addresses\.ipv4/],
+      [
+        "twice",
+        ["10.1.0.0/24", "10.0.0.0/8"],
+        /\[0\]\.prefixes has 10\.0\.0\.0\/8, which overlaps 10\.1\.0\.0\/24 of sub/,
+      ],
+    ] as const
+  ).map(([name, prefixes, says]) => ({
+    name: `mobile network prefix: ${name}`,
+    config: `${HOME_AGENT}    prefixes: ${JSON.stringify(prefixes)}\n`,
+    says,
+  })),
+  {
+    name: "mobile network prefix of two routers",
+    config: `${HOME_AGENT}    prefixes: ["2001:db8:100::/56"]\n  - homeAddress: 2001:db8:1::101\n    prefixes: ["2001:db8:100:8::/64"]\n`,
+    says: /subscribers\[1\]\.prefixes has 2001:db8:100:8::\/64, which overlaps 2001:db8:100::\/56 of subscribers\[0\]\.prefixes/,
+  },
+  {
+    name: "a mobile router's prefix is the home link's",
+    config: MOBILE_NODE.replace("  homeAgent:", '  prefixes: ["2001:db8:1::/72"]\n  homeAgent:'),
+    says: /mobileNode\.prefixes has 2001:db8:1::\/72, which overlaps 2001:db8:1::\/64 of mobileNode\.homePrefixes/,
+  },
+  {
+    name: "a mode of mobile routers that there is not",
+    config: `${HOME_AGENT}    mobileRouter: yes\n`,
+    says: /subscribers\[0\]\.mobileRouter is .*; one of "either", "explicit", "implicit", "no" is wanted/,
+  },
   {
     name: "home address outside the home prefixes",
     config: HOME_AGENT.replace("198.51.100.100", "192.0.2.1"),

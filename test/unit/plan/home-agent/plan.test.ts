@@ -508,3 +508,84 @@ t.test("device names fit the kernel and are as many as classes, for every profil
   test.ok([...names].every((name) => name.length <= 15));
   test.end();
 });
+
+t.test(
+  "the networks behind a mobile router: elements in the sets of their lengths, flat routes, R for its neighbours",
+  (test) => {
+    const prefixes = ["2001:db8:100::/60", "2001:db8:200::5/128", "10.1.0.0/27"].map(prefix);
+    const router = { mobileRouter: true, prefixes } as const;
+    const site = { ...SITE, homeDevice: undefined, prefixLengths: { ipv6: [60, 128], ipv4: [27] } };
+    const networks = (objects: readonly KernelObject[]): string[] =>
+      commands(objects).filter((one) => !/2001:db8:1::100|198\.51\.100\.100/.test(one));
+    test.strictSame(networks(planBinding(path(NAT, router), site)), [
+      "nft add element inet dsmipd udp-6-60 { 203.0.115.2 . 40000 . 2001:db8:100:: }",
+      "nft add element inet dsmipd port-6-60 { 203.0.115.2 . 2001:db8:100:: : 40000 }",
+      "ip -6 route add 2001:db8:100::/60 via ::cb00:7302 dev dsmip-ou-c-64 table 254 proto 155 metric 512 src 2001:db8:1::1 onlink",
+      "nft add element inet dsmipd udp-6 { 203.0.115.2 . 40000 . 2001:db8:200::5 }",
+      "nft add element inet dsmipd port-6 { 203.0.115.2 . 2001:db8:200::5 : 40000 }",
+      "ip -6 route add 2001:db8:200::5/128 via ::cb00:7302 dev dsmip-ou-c-64 table 254 proto 155 metric 1024 src 2001:db8:1::1 onlink",
+      "nft add element inet dsmipd udp-4-27 { 203.0.115.2 . 40000 . 10.1.0.0 }",
+      "nft add element inet dsmipd port-4-27 { 203.0.115.2 . 10.1.0.0 : 40000 }",
+      "ip route add 10.1.0.0/27 via 203.0.115.2 dev dsmip-ou-c-64 table 254 proto 155 metric 0 onlink",
+    ]);
+    const six = networks(planBinding(path(SIX, { ...router, profile: "gold" }), site));
+    test.strictSame(six.slice(0, 2), [
+      "nft add element inet dsmipd ipv6-6-60 { 2001:db8:a::2 . 2001:db8:100:: }",
+      "nft add element inet dsmipd fixed-6-60 { 2001:db8:100:: }",
+    ]);
+    test.match(six[2], /^ip -6 route add 2001:db8:100::\/60 encap ip6 dst 2001:db8:a::2 src 2001:db8:1::1/);
+    test.strictSame(networks(planBinding(path(FOUR, router), site)).slice(-2), [
+      "nft add element inet dsmipd ipv4-4-27 { 203.0.114.2 . 10.1.0.0 }",
+      "ip route add 10.1.0.0/27 via 203.0.114.2 dev dsmip-op-c-64 table 254 proto 155 metric 0 onlink",
+    ]);
+    const proxies = commands(planBinding(path(SIX, router), SITE)).filter((one) => one.includes("proxy"));
+    test.strictSame(
+      proxies,
+      [`${PROXIES.six} router`, `${PROXIES.four} router`].map((one) =>
+        one.replace(" proto 155 router", " router proto 155"),
+      ),
+    );
+    test.end();
+  },
+);
+
+t.test("inner sources and destinations by prefix, the longest first, in all formats", (test) => {
+  const { chains, sets } = homeAgentFirewall({ ...SITE, prefixLengths: { ipv6: [56, 64, 128], ipv4: [27, 32] } });
+  const rules = (name: string): readonly string[] =>
+    (chains.find((chain) => chain.name === name)?.rules ?? []).map(({ text }) => text);
+  const mask64 = "0xffffffffffffffff0000000000000000";
+  const mask56 = "0xffffffffffffff000000000000000000";
+  test.strictSame(rules("in-udp").slice(1), [
+    "@th,64,4 6 ip saddr . udp sport . @th,128,128 @udp-6 accept",
+    `@th,64,4 6 ip saddr . udp sport . @th,128,128 & ${mask64} @udp-6-64 accept`,
+    `@th,64,4 6 ip saddr . udp sport . @th,128,128 & ${mask56} @udp-6-56 accept`,
+    "@th,64,4 6 counter name spoofed-udp drop",
+    "@th,64,4 4 ip saddr . udp sport . @th,160,32 @udp-4 accept",
+    "@th,64,4 4 ip saddr . udp sport . @th,160,32 & 0xffffffe0 @udp-4-27 accept",
+    "@th,64,4 4 counter name spoofed-udp drop",
+    "counter name bad-version drop",
+  ]);
+  for (const [chain, key, set] of [
+    ["in-ipv4-6", "ip saddr . @th,64,128", "ipv4-6"],
+    ["in-ipv6-6", "ip6 saddr . @th,64,128", "ipv6-6"],
+  ] as const)
+    test.strictSame(rules(chain).slice(0, -1), [
+      `${key} @${set} accept`,
+      `${key} & ${mask64} @${set}-64 accept`,
+      `${key} & ${mask56} @${set}-56 accept`,
+    ]);
+  for (const [chain, key, set] of [
+    ["in-ipv4-4", "ip saddr . @th,96,32", "ipv4-4"],
+    ["in-ipv6-4", "ip6 saddr . @th,96,32", "ipv6-4"],
+  ] as const)
+    test.strictSame(rules(chain).slice(0, -1), [`${key} @${set} accept`, `${key} & 0xffffffe0 @${set}-27 accept`]);
+  test.equal(rules("out-udp").filter((text) => text.includes("port-6-56")).length, 1);
+  test.equal(rules("out-ipv6-6").filter((text) => text.includes("@fixed-6-64 accept")).length, 1);
+  const names = sets.map(({ name }) => name);
+  test.equal(names.filter((name) => name.endsWith("-56")).length, 5);
+  test.equal(
+    names.some((name) => name.endsWith("-128") || name.endsWith("-32")),
+    false,
+  );
+  test.end();
+});

@@ -239,3 +239,48 @@ t.test("every set, counter and chain that a rule names is there, and the other w
   );
   test.end();
 });
+
+t.test(
+  "a mobile router: forwards, leads its networks into the tunnel, and lets nothing for others out of it",
+  (test) => {
+    const site = {
+      ...SITE,
+      prefixes: [prefix("2001:db8:100::/60"), prefix("10.1.0.0/24")],
+      egressDevices: ["wlan0"],
+    };
+    const keysOf = (one: MobileNodePlanSite): ReadonlySet<string> =>
+      new Set(planMobileNodeSite(one, KEYS).map(objectKey));
+    const host = keysOf(SITE);
+    test.strictSame(commands(planMobileNodeSite(site, KEYS).filter((one) => !host.has(objectKey(one)))), [
+      "sysctl -w net/ipv6/conf/default/accept_ra=2",
+      "sysctl -w net/ipv6/conf/wlan0/accept_ra=2",
+      "sysctl -w net/ipv6/conf/all/forwarding=1",
+      "sysctl -w net/ipv4/ip_forward=1",
+      "ip -6 rule add priority 4188 from all to 2001:db8:100::/60 table 254 proto 155",
+      "ip -6 rule add priority 4191 from 2001:db8:100::/60 table 4191 proto 155",
+      "ip -6 route add 2001:db8:100::/60 dev dsmip-hoa table 254 proto 155 metric 4294967295",
+      "ip rule add priority 4188 from all to 10.1.0.0/24 table 254 proto 155",
+      "ip rule add priority 4191 from 10.1.0.0/24 table 4191 proto 155",
+      "ip route add 10.1.0.0/24 dev dsmip-hoa table 254 proto 155 metric 4294967295",
+    ]);
+    const rules = (chain: string): readonly string[] =>
+      (mobileNodeFirewall(site).chains.find(({ name }) => name === chain)?.rules ?? []).map(({ text }) => text);
+    test.strictSame(rules("in-ipv6-6").slice(0, 2), [
+      "@th,192,128 0x20010db8000100000000000000000100 accept",
+      "@th,192,128 & 0xfffffffffffffff00000000000000000 == 0x20010db8010000000000000000000000 accept",
+    ]);
+    test.strictSame(rules("in-ipv4-4").slice(0, 2), [
+      "@th,128,32 0xc6336464 accept",
+      "@th,128,32 & 0xffffff00 == 0x0a010000 accept",
+    ]);
+    test.end();
+  },
+);
+
+t.test("IPv4 networks of a router without an IPv4 home address have a way through the tunnel too", (test) => {
+  const { ipv4HomeAddress: _, ...shared } = path({ egress: FOUR, ingress: [FOUR] });
+  const { ipv4HomeAddress: __, ...site } = { ...SITE, prefixes: [prefix("10.1.0.0/24")] };
+  const found = commands(planMobileNode(shared, site)).filter((one) => one.startsWith("ip route add 0.0.0.0/0"));
+  test.strictSame(found, [`ip route add 0.0.0.0/0 dev ${tunnelName(FOUR)} table 4191 proto 155 metric 0`]);
+  test.end();
+});
