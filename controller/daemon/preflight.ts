@@ -38,9 +38,11 @@ export function checkTun(path = TUN_PATH): void {
 }
 
 /** Why the file cannot be opened, by the C name of the error, and what helps. */
-export function tunDeviceRefusal(code: string, path = TUN_PATH): string {
+export function tunDeviceRefusal(code: string, path = TUN_PATH, isRoot = process.geteuid?.() === 0): string {
   if (code === "ENOENT" || code === "ENODEV" || code === "ENXIO")
     return `${path} is missing; run: modprobe tun (in a container: --device ${path})`;
+  if (code === "EACCES" && isRoot)
+    return `${path} may not be opened, by root neither (EACCES): it lies on a file system that is mounted nodev; run: mount -o remount,dev on it (in a container: --device ${path})`;
   if (code === "EACCES")
     return `${path} may not be opened by this user (EACCES); run: chmod 0666 ${path}, or start dsmipd as root`;
   if (code === "EPERM")

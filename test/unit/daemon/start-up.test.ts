@@ -3,7 +3,7 @@
  * What needs no kernel module runs as the real program in namespaces of its own; the rest is shown on the functions that judge.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -144,6 +144,22 @@ const STARTS: readonly {
     name: "without /dev/net/tun",
     changes: "mkdir -p /dev/net; mount -t tmpfs none /dev/net",
     says: /\/dev\/net\/tun is missing; run: modprobe tun/,
+  },
+  {
+    name: "/dev/net/tun on a file system without devices",
+    changes: "mkdir -p /dev/net; mount -t tmpfs -o nodev none /dev/net; mknod /dev/net/tun c 10 200",
+    says: /\/dev\/net\/tun may not be opened, by root neither \(EACCES\): .* mounted nodev; run: .*--device \/dev\/net\/tun/,
+  },
+  {
+    name: "/dev/net/tun that belongs to root, and another user with the capabilities",
+    changes: "mkdir -p /dev/net; mount -t tmpfs none /dev/net; mknod /dev/net/tun c 10 200; chmod 0600 /dev/net/tun",
+    launch:
+      "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=+net_admin,+net_raw --ambient-caps=+net_admin,+net_raw",
+    prepare: (path) => {
+      chownSync(path, 65534, 65534);
+      chownSync(join(path, "keys.yaml"), 65534, 65534);
+    },
+    says: /\/dev\/net\/tun may not be opened by this user \(EACCES\); run: chmod 0666 \/dev\/net\/tun, or start dsmipd as root/,
   },
   {
     name: "home agent IPv6 address not on this machine",
