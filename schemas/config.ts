@@ -237,7 +237,7 @@ export const mobileNodeConfig = z.strictObject({
       .min(1)
       .optional()
       .describe(
-        "Links that may carry a care-of address, best first. Absent: every link that is not ours, by route metric.",
+        "Links that may carry a care-of address, best first. Absent: every link that is not ours, by route metric; TUN, WireGuard and tunnels that name no address of their own only where no other link is there.",
       ),
     localNetworks: z
       .enum(["own", "own-and-visited", "none"])

@@ -15,7 +15,13 @@ import {
   isRoutableUnicast,
   prefixContains,
 } from "../../base/ip.js";
-import { linkUsable, type NetworkAddress, type NetworkView, type NetworkWay } from "./network-view.js";
+import {
+  linkUsable,
+  type NetworkAddress,
+  type NetworkLink,
+  type NetworkView,
+  type NetworkWay,
+} from "./network-view.js";
 import { throughUs } from "./recursion.js";
 
 /** What the operator says about this mobile node. */
@@ -169,8 +175,9 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
     if (order < 0) return [];
     const recursive = throughUs(view, link.name, [site.homeAddress, site.ipv4HomeAddress]);
     if (recursive === "yes") return [];
-    // Who names it knows what is underneath; else it is for want of anything better, for without another way it is not over ours.
+    // Who names it knows what is underneath.
     const doubtful = recursive === "perhaps" && site.interfaces === undefined;
+    if (doubtful && view.links.some((other) => mayCarry(view, site, other))) return [];
     const metrics = {
       6: metricTo(view, link.name, site.homeAgent.ipv6),
       4: metricTo(view, link.name, site.homeAgent.ipv4),
@@ -202,6 +209,11 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
         ];
       });
   });
+}
+
+/** Whether a link, in whatever state, could be what a tunnel runs over: where there is none, as in a container with a TAP device, ours is not either. */
+function mayCarry(view: NetworkView, site: MobileNodeSite, { name, ours }: NetworkLink): boolean {
+  return name !== "lo" && !ours && throughUs(view, name, [site.homeAddress, site.ipv4HomeAddress]) === "no";
 }
 
 /**

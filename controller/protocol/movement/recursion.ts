@@ -13,7 +13,8 @@ const OPAQUE: ReadonlySet<string> = new Set(["tun", "wireguard", "xfrm", "geneve
 /**
  * no       its packets do not meet our rules
  * yes      they do
- * perhaps  nobody says from which address they leave; while we are there, what names none leaves with a home address
+ * perhaps  nobody says from which address they leave; while we are there, what names none leaves with a home address. Then it is an uplink
+ *          only where nothing else is there that could be beneath it, or where a person says so
  */
 export type ThroughUs = "no" | "yes" | "perhaps";
 

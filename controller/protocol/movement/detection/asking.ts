@@ -123,8 +123,8 @@ function giveUp(link: LinkBelief, router: KnownRouter, { now, effects }: Context
   const left: string[] = [];
   const doubts = link.doubts.map((doubt) => {
     const hope = routers.some((one) => isTrusted(one) && doubt.vouchers.some((voucher) => sameRouter(voucher, one)));
-    if (hope || doubt.unproven === true || !doubt.vouchers.some((voucher) => sameRouter(voucher, router))) return doubt;
-    left.push(doubt.what.address);
+    if (hope || !doubt.vouchers.some((voucher) => sameRouter(voucher, router))) return doubt;
+    if (doubt.unproven !== true) left.push(doubt.what.address);
     return { ...doubt, believed: false };
   });
   if (left.length > 0)

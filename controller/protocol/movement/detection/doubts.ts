@@ -32,7 +32,7 @@ export function networkAddresses(view: NetworkView, device: string): readonly Ne
 export function loseCarrier(link: LinkBelief, view: NetworkView): LinkBelief {
   const routers = link.routers.map((router) => ({ ...router, ...NEVER_ASKED, trust: "unsure" as const }));
   // What a person has configured for good is no network's gift, and nobody configures it again: a router that was exchanged may do.
-  const permanent = new Set(view.addresses.filter((one) => one.permanent === true).map(addressKey));
+  const permanent = permanentKeys(view);
   const doubts = link.doubts.map(({ unproven, ...doubt }) => ({
     ...doubt,
     lenient: permanent.has(doubt.key),
@@ -44,6 +44,9 @@ export function loseCarrier(link: LinkBelief, view: NetworkView): LinkBelief {
   );
   return { ...unsure, doubts: [...doubts, ...made] };
 }
+
+const permanentKeys = ({ addresses }: NetworkView): ReadonlySet<string> =>
+  new Set(addresses.filter((one) => one.permanent === true).map(addressKey));
 
 /**
  * Something speaks against some of the routers, while the carrier has stayed: they are asked, and believed until the answer is overdue.
@@ -62,9 +65,15 @@ export function doubtRouters(
     return { ...router, trust: "asked", attempts: 0, askAt: free > now ? free : now };
   });
   const asked = { ...link, routers };
+  const permanent = permanentKeys(view);
   const made = claims(view, link.device).flatMap((claim) =>
-    // A neighbour that answers for the router's address elsewhere (hosts do that for all of their addresses) is not that router.
-    doubtAbout(asked, claim, { lenient: false, believed: true, lastResort: silence }),
+    // Where the link has not moved, a router may have been exchanged behind it; over IPv6 the new one advertises itself. Who answers for the
+    // router's address elsewhere (hosts do that for all of their addresses) is not that router, which only the home agent's answer tells.
+    doubtAbout(asked, claim, {
+      lenient: silence && (claim.family === 4 || permanent.has(claim.key)),
+      believed: true,
+      lastResort: silence,
+    }),
   );
   return { ...asked, doubts: [...link.doubts, ...made] };
 }

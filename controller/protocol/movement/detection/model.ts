@@ -106,7 +106,7 @@ export interface Doubt {
   readonly what: Prefix;
   /** Empty: only an advertisement of its prefix, or new configuration, brings it back. */
   readonly vouchers: readonly Voucher[];
-  /** A person's own configuration: a router of that address with another link-layer address makes it `unproven`. */
+  /** Nobody may configure it anew: then a router of that address with another link-layer address makes it `unproven`. */
   readonly lenient: boolean;
   /** Used until the answer is overdue. */
   readonly believed: boolean;

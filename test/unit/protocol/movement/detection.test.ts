@@ -387,6 +387,28 @@ t.test(
   },
 );
 
+t.test(
+  "IPv4, a router that was exchanged while the carrier stayed: a last resort, and good when the home agent answers",
+  (t) => {
+    const bench = new Bench().sees({ addresses: ["10.0.0.5/24 dynamic"], via: ["10.0.0.1"] }).knows("10.0.0.1", MAC1);
+    bench.give({ kind: "unanswered", device: "eth0", family: 4 }).answers("10.0.0.1", MAC2);
+    t.strictSame(bench.addresses, ["10.0.0.5/24"], "believed while the known one may answer yet");
+    bench.wait(1);
+    t.strictSame(bench.addresses, ["10.0.0.5/24 deprecated"]);
+    t.strictSame(bench.gateways, ["10.0.0.1"]);
+    bench.give({ kind: "answered", device: "eth0", address: ipv4("10.0.0.5") });
+    t.strictSame(bench.addresses, ["10.0.0.5/24"]);
+    // Only when the first one has long been gone.
+    const late = new Bench().sees({ addresses: ["10.0.0.5/24 dynamic"], via: ["10.0.0.1"] }).knows("10.0.0.1", MAC1);
+    late.give({ kind: "unanswered", device: "eth0", family: 4 }).wait(60);
+    t.strictSame(late.gateways, []);
+    t.ok(late.asked().some((one) => one.includes("everybody")));
+    t.strictSame(late.answers("10.0.0.1", MAC2).gateways, ["10.0.0.1"]);
+    t.strictSame(late.addresses, ["10.0.0.5/24 deprecated"]);
+    t.end();
+  },
+);
+
 t.test("an unproven home prefix says nothing about home", (t) => {
   const bench = elsewhere(["2001:db8:a::5/64"], "fe80::1").answers("fe80::1", MAC2);
   t.strictSame(bench.addresses, ["2001:db8:a::5/64 deprecated"]);

@@ -1,4 +1,4 @@
-/** Tunnels over the home address are no uplinks, whatever their metric; those of which nobody knows it only for want of others. */
+/** Tunnels over the home address are no uplinks, whatever their metric; those of which nobody knows it only where they are alone. */
 import t from "tap";
 import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import {
@@ -61,16 +61,29 @@ t.test("a tunnel from a care-of address, or bound to an uplink, is an uplink lik
   t.end();
 });
 
-t.test("where nobody says from which address a tunnel leaves it is the last resort, but for one that is named", (t) => {
-  for (const vpn0 of [{ kind: "wireguard" }, { kind: "tun" }, { kind: "ipip", tunnel: {} }]) {
-    t.equal(choice(seen({ vpn0: VPN, wlan0: WIFI }, { vpn0 })), "2001:db8:a::10 on wlan0");
-    t.equal(choice(seen({ vpn0: VPN }, { vpn0 })), "fd00:8::2 on vpn0");
-    t.equal(choice(seen({ vpn0: VPN, wlan0: WIFI }, { vpn0 }), ["vpn0", "wlan0"]), "fd00:8::2 on vpn0");
-    t.strictSame([...uplinkDevices(seen({ vpn0: VPN, wlan0: WIFI }, { vpn0 }), SITE)], ["wlan0"]);
-  }
-  const silent = [{ careOf: { family: 6, address: ipv6("2001:db8:a::10"), device: "wlan0" }, unanswered: 3 } as const];
-  const view = seen({ vpn0: VPN, wlan0: ["2001:db8:a::10/64"] }, { vpn0: { kind: "tun" } });
-  const chosen = formatAttachment(chooseAttachment(view, SITE, { ...NO_MEMORY, silent }));
-  t.equal(chosen, "2001:db8:a::10 on wlan0", "nor when the uplink is silent: what would carry it then?");
-  t.end();
-});
+t.test(
+  "where nobody says from which address a tunnel leaves it is none where something could carry it, but for one that is named",
+  (t) => {
+    for (const vpn0 of [{ kind: "wireguard" }, { kind: "tun" }, { kind: "ipip", tunnel: {} }]) {
+      t.equal(choice(seen({ vpn0: VPN, wlan0: WIFI }, { vpn0 })), "2001:db8:a::10 on wlan0");
+      t.equal(choice(seen({ vpn0: VPN, wlan0: ["down"] }, { vpn0 })), "none", "an uplink that is down carried it");
+      t.equal(choice(seen({ vpn0: VPN, wlan0: ["fe80::10/64 link"] }, { vpn0 })), "none");
+      t.equal(choice(seen({ lo: ["127.0.0.1/8"], vpn0: VPN, mip0: [] }, { vpn0 })), "fd00:8::2 on vpn0", "alone");
+      const tunl0 = { kind: "ipip", tunnel: {} };
+      t.equal(
+        choice(seen({ tunl0: ["down"], vpn0: VPN }, { vpn0, tunl0 })),
+        "fd00:8::2 on vpn0",
+        "nothing to carry it",
+      );
+      t.equal(choice(seen({ vpn0: VPN, wlan0: WIFI }, { vpn0 }), ["vpn0", "wlan0"]), "fd00:8::2 on vpn0");
+      t.strictSame([...uplinkDevices(seen({ vpn0: VPN, wlan0: WIFI }, { vpn0 }), SITE)], ["wlan0"]);
+    }
+    const silent = [
+      { careOf: { family: 6, address: ipv6("2001:db8:a::10"), device: "wlan0" }, unanswered: 3 } as const,
+    ];
+    const view = seen({ vpn0: VPN, wlan0: ["2001:db8:a::10/64"] }, { vpn0: { kind: "tun" } });
+    const chosen = formatAttachment(chooseAttachment(view, SITE, { ...NO_MEMORY, silent }));
+    t.equal(chosen, "2001:db8:a::10 on wlan0", "nor when the uplink is silent: what would carry it then?");
+    t.end();
+  },
+);
