@@ -104,9 +104,13 @@ export const IFLA_LINK = 5;
 export const IFLA_LINKINFO = 18;
 export const IFLA_NET_NS_FD = 28;
 export const IFLA_IFALIAS = 20;
+export const IFLA_AF_SPEC = 26;
 export const IFLA_CARRIER_CHANGES = 35;
 export const IFLA_EXT_MASK = 29;
 export const IFLA_LINK_NETNSID = 37;
+/** In IFLA_AF_SPEC, under AF_INET6. */
+export const IFLA_INET6_ADDR_GEN_MODE = 8;
+export const IN6_ADDR_GEN_MODE_NONE = 1;
 export const RTEXT_FILTER_SKIP_STATS = 8;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;

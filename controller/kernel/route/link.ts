@@ -19,10 +19,13 @@ import { IPV4_ANY, IPV6_ANY, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 
 import { type AttributeMap, AttributeWriter, readAttributes } from "../../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/constants.js";
 import {
+  AF_INET6,
   IFF_UP,
+  IFLA_AF_SPEC,
   IFLA_EXT_MASK,
   IFLA_IFALIAS,
   IFLA_IFNAME,
+  IFLA_INET6_ADDR_GEN_MODE,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
   IFLA_IPTUN_COLLECT_METADATA,
@@ -41,6 +44,7 @@ import {
   IFLA_IPTUN_TTL,
   IFLA_LINKINFO,
   IFLA_MTU,
+  IN6_ADDR_GEN_MODE_NONE,
   IP6_TNL_F_IGN_ENCAP_LIMIT,
   IP6_TNL_F_USE_ORIG_TCLASS,
   RTEXT_FILTER_SKIP_STATS,
@@ -77,7 +81,7 @@ export const linkCodec: ObjectCodec<Link> = {
       flags: NLM_F_CREATE | NLM_F_EXCL,
       body: writer.finish(),
     };
-    return [create, setLink(link)];
+    return [create, ...(endsAtPeer(link) ? [withoutLinkLocal(link.name)] : []), setLink(link)];
   },
 
   update(link, previous, names) {
@@ -143,6 +147,23 @@ function checkedName(name: string): string {
 function byName(type: number, name: string): NetlinkRequest {
   const body = new AttributeWriter(48).raw(encodeLinkHeader({})).string(IFLA_IFNAME, name).finish();
   return { family: "route", type, flags: 0, body };
+}
+
+const endsAtPeer = ({ link }: Link): boolean => link.type === "ip6tnl" && !link.external && link.remote !== undefined;
+
+/**
+ * No link-local address when it comes up: with one the kernel sends router solicitations into the tunnel, and goes on doing so. (sit devices
+ * get one in another way and solicit nobody.)
+ */
+function withoutLinkLocal(name: string): NetlinkRequest {
+  const body = new AttributeWriter(64)
+    .raw(encodeLinkHeader({}))
+    .string(IFLA_IFNAME, checkedName(name))
+    .nested(IFLA_AF_SPEC, (families) =>
+      families.nested(AF_INET6, (six) => six.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE)),
+    )
+    .finish();
+  return { family: "route", type: RTM_SETLINK, flags: 0, body };
 }
 
 /** Our mark, the MTU and whether it is up. */

@@ -12,6 +12,7 @@ import {
   hasTransportHeader,
   innerAddress,
   innerField,
+  innerLinkLocal,
   innerOctetIn,
   innerPrefix,
   innerVersion,
@@ -52,6 +53,7 @@ const COUNTERS = [
   "spoofed-ipv4",
   "spoofed-ipv6",
   "bad-version",
+  "link-local",
   "send-only",
   "tunnelled-signalling",
   "signalling",
@@ -212,12 +214,17 @@ function registered(
   ];
 }
 
+/** A node's kernel looks for routers behind every device, its tunnels too. It is no forgery, and no business of ours. */
+const linkLocal = (offset: number, ...first: readonly Clause[]): NftRule =>
+  rule(...first, innerLinkLocal(offset + SOURCE[6]), count("link-local"), drop);
+
 /** GUE has other variants and protocols, and control messages: nothing but an IP header that directly follows UDP is let in. */
 function fromUdp(site: HomeAgentPlanSite): readonly NftRule[] {
   const ofVersion = (version: 4 | 6, set: NftSet): readonly NftRule[] => [
     ...registered([KEY.ip4Source, KEY.udpSource], { version, offset: UDP_HEADER, set }, site).map((known) =>
       rule(innerVersion(UDP_HEADER, version), known, accept),
     ),
+    ...(version === 6 ? [linkLocal(UDP_HEADER, innerVersion(UDP_HEADER, version))] : []),
     rule(innerVersion(UDP_HEADER, version), count("spoofed-udp"), drop),
   ];
   return [...ofVersion(6, SETS.udp6), ...ofVersion(4, SETS.udp4), rule(count("bad-version"), drop)];
@@ -229,10 +236,10 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
     name: string,
     outer: KeyField,
     { version, set }: { version: 4 | 6; set: NftSet },
-    otherwise: NftRule,
+    ...otherwise: readonly NftRule[]
   ): NftChain => ({
     name,
-    rules: [...registered([outer], { version, offset: 0, set }, site).map((known) => rule(known, accept)), otherwise],
+    rules: [...registered([outer], { version, offset: 0, set }, site).map((known) => rule(known, accept)), ...otherwise],
   });
   const spoofed = rule(count("spoofed-ipv4"), drop);
   // IPv6 fragments are reassembled after this hook. The first one is judged; a later one has no transport header to judge and is
@@ -242,10 +249,16 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
     ...(site.addresses.ipv4 === undefined
       ? []
       : [
-          chain("in-ipv4-6", KEY.ip4Source, { version: 6, set: SETS.ipv4_6 }, spoofed),
+          chain("in-ipv4-6", KEY.ip4Source, { version: 6, set: SETS.ipv4_6 }, linkLocal(0), spoofed),
           chain("in-ipv4-4", KEY.ip4Source, { version: 4, set: SETS.ipv4_4 }, spoofed),
         ]),
-    chain("in-ipv6-6", KEY.ip6Source, { version: 6, set: SETS.ipv6_6 }, spoofedUnlessLater),
+    chain(
+      "in-ipv6-6",
+      KEY.ip6Source,
+      { version: 6, set: SETS.ipv6_6 },
+      linkLocal(0, hasTransportHeader),
+      spoofedUnlessLater,
+    ),
     chain("in-ipv6-4", KEY.ip6Source, { version: 4, set: SETS.ipv6_4 }, spoofedUnlessLater),
   ];
 }

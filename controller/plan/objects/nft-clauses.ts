@@ -151,6 +151,18 @@ export function innerVersion(offset: number, version: 4 | 6): Clause {
   };
 }
 
+/** Octets of the transport header that begin a link-local IPv6 address, fe80::/10. */
+export function innerLinkLocal(offset: number): Clause {
+  return {
+    text: `@th,${8 * offset},10 0x3fa`,
+    expressions: [
+      load("transport", offset, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "ffc0", xor: "0000" },
+      equals("fe80"),
+    ],
+  };
+}
+
 /** Octets of the transport header that equal an address. */
 export function innerAddress(offset: number, address: IpAddress): Clause {
   const length = isIpv4(address) ? 4 : 16;

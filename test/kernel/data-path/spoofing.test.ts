@@ -20,9 +20,15 @@ import {
 const COPIES = 3;
 const STRANGER = { six: ipv6("2001:db8:a::99"), four: ipv4("203.0.114.99"), nat: ipv4("203.0.115.99") } as const;
 
+const COUNTERS = ["spoofed-udp", "spoofed-ipv4", "spoofed-ipv6", "bad-version", "link-local"] as const;
+
+/** What is no forgery, and is not let in either: the kernel of a node looks for routers through its tunnel. */
+const solicitation = (text: string): Uint8Array =>
+  stationPacket({ source: ipv6("fe80::1"), destination: ipv6("ff02::2") }, text);
+
 interface Forgery {
   readonly what: string;
-  readonly counter: "spoofed-udp" | "spoofed-ipv4" | "spoofed-ipv6" | "bad-version";
+  readonly counter: (typeof COUNTERS)[number];
   readonly make: (text: string) => Uint8Array;
 }
 
@@ -50,6 +56,7 @@ function plainCase(access: "six" | "four", family: PayloadFamily, mobile: Mobile
     forgeries: [
       { what: "wrong outer source", counter, make: (text) => encapsulate(stranger, payload(mobile, family, text)) },
       { what: "another node's", counter, make: (text) => encapsulate(registered, payload(other, family, text)) },
+      { what: "link-local", counter: "link-local", make: (text) => encapsulate(registered, solicitation(text)) },
     ],
   };
 }
@@ -75,6 +82,11 @@ function udpCase(family: PayloadFamily, mobile: Mobile, other: Mobile, port: num
         what: "version 5",
         counter: "bad-version",
         make: (text) => encapsulate(outer, withVersion(inner(text), 5), ports(port)),
+      },
+      {
+        what: "link-local",
+        counter: "link-local",
+        make: (text) => encapsulate(outer, solicitation(text), ports(port)),
       },
       { what: "without UDP", counter: "spoofed-ipv4", make: (text) => encapsulate(outer, inner(text)) },
     ],
@@ -104,9 +116,8 @@ async function check(scene: Scene, wire: Injector, family: PayloadFamily, { genu
     "forgeries that were forwarded",
   );
   const after = await scene.homeAgent.kernelCounters();
-  const names = ["spoofed-udp", "spoofed-ipv4", "spoofed-ipv6", "bad-version"] as const;
-  const grown = Object.fromEntries(names.map((name) => [name, (after[name] ?? 0) - (before[name] ?? 0)]));
-  assert.deepEqual(grown, { ...Object.fromEntries(names.map((name) => [name, 0])), ...expected });
+  const grown = Object.fromEntries(COUNTERS.map((name) => [name, (after[name] ?? 0) - (before[name] ?? 0)]));
+  assert.deepEqual(grown, { ...Object.fromEntries(COUNTERS.map((name) => [name, 0])), ...expected });
 }
 
 /** Payload for the mobile node, in a tunnel that is not its home agent's. */

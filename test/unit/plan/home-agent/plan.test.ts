@@ -309,6 +309,7 @@ t.test(
     test.strictSame(rules("in-udp"), [
       "@th,64,4 6 @th,256,128 0x20010db8000100000000000000000001 @th,112,8 @signalling-headers jump steer",
       "@th,64,4 6 ip saddr . udp sport . @th,128,128 @udp-6 accept",
+      "@th,64,4 6 @th,128,10 0x3fa counter name link-local drop",
       "@th,64,4 6 counter name spoofed-udp drop",
       "@th,64,4 4 ip saddr . udp sport . @th,160,32 @udp-4 accept",
       "@th,64,4 4 counter name spoofed-udp drop",
@@ -317,9 +318,17 @@ t.test(
     test.strictSame(
       ["in-ipv4-6", "in-ipv4-4", "in-ipv6-6", "in-ipv6-4"].map((chain) => rules(chain)),
       [
-        ["ip saddr . @th,64,128 @ipv4-6 accept", "counter name spoofed-ipv4 drop"],
+        [
+          "ip saddr . @th,64,128 @ipv4-6 accept",
+          "@th,64,10 0x3fa counter name link-local drop",
+          "counter name spoofed-ipv4 drop",
+        ],
         ["ip saddr . @th,96,32 @ipv4-4 accept", "counter name spoofed-ipv4 drop"],
-        ["ip6 saddr . @th,64,128 @ipv6-6 accept", "@th,0,24 >= 0 counter name spoofed-ipv6 drop"],
+        [
+          "ip6 saddr . @th,64,128 @ipv6-6 accept",
+          "@th,0,24 >= 0 @th,64,10 0x3fa counter name link-local drop",
+          "@th,0,24 >= 0 counter name spoofed-ipv6 drop",
+        ],
         ["ip6 saddr . @th,96,32 @ipv6-4 accept", "@th,0,24 >= 0 counter name spoofed-ipv6 drop"],
       ],
     );

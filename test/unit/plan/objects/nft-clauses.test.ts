@@ -212,6 +212,24 @@ const CLAUSES: readonly (readonly [clause: nft.Clause, text: string, lines: read
     ["payload load 16b @ transport header + 32 => reg 1", "cmp eq reg 1 0xb80d0120 0x00000100 0x00000000 0x00010000"],
   ],
   [
+    nft.innerLinkLocal(8),
+    "@th,64,10 0x3fa",
+    [
+      "payload load 2b @ transport header + 8 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x0000c0ff ) ^ 0x00000000",
+      "cmp eq reg 1 0x000080fe",
+    ],
+  ],
+  [
+    nft.keyIn([nft.KEY.ip4SourceNetwork, nft.innerField(16, 16)], "networks"),
+    "@nh,96,16 . @th,128,128 @networks",
+    [
+      "payload load 2b @ network header + 12 => reg 1",
+      "payload load 16b @ transport header + 16 => reg 9",
+      "lookup reg 1 set networks",
+    ],
+  ],
+  [
     nft.innerOctet(14, 50),
     "@th,112,8 50",
     ["payload load 1b @ transport header + 14 => reg 1", "cmp eq reg 1 0x00000032"],
