@@ -239,7 +239,10 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
     ...otherwise: readonly NftRule[]
   ): NftChain => ({
     name,
-    rules: [...registered([outer], { version, offset: 0, set }, site).map((known) => rule(known, accept)), ...otherwise],
+    rules: [
+      ...registered([outer], { version, offset: 0, set }, site).map((known) => rule(known, accept)),
+      ...otherwise,
+    ],
   });
   const spoofed = rule(count("spoofed-ipv4"), drop);
   // IPv6 fragments are reassembled after this hook. The first one is judged; a later one has no transport header to judge and is
