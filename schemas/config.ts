@@ -3,7 +3,7 @@
  * generated from it (schemas/config.schema.json). Cross-checks that need more than one key stand in controller/config/config.ts.
  */
 import { z } from "zod";
-import { parseIpv4, parseIpv6, parsePrefix } from "../controller/base/ip.js";
+import { IPV6_ANY, parseIp, parseIpv4, parseIpv6, parsePrefix } from "../controller/base/ip.js";
 import { homeAgentSecurity, mobileNodeSecurity, subscriberIdentity } from "./security.js";
 
 export const ipv4Text = z
@@ -14,6 +14,10 @@ export const ipv6Text = z
   .string()
   .refine((text) => parseIpv6(text) !== undefined, { error: "an IPv6 address like 2001:db8::1 is wanted" })
   .transform((text) => parseIpv6(text) as NonNullable<ReturnType<typeof parseIpv6>>);
+const ipText = z
+  .string()
+  .refine((text) => parseIp(text) !== undefined, { error: "an IPv4 or IPv6 address is wanted" })
+  .transform((text) => parseIp(text) as NonNullable<ReturnType<typeof parseIp>>);
 export const prefixText = z
   .string()
   .refine((text) => parsePrefix(text) !== undefined, {
@@ -199,6 +203,55 @@ export const homeAgentConfig = z.strictObject({
   subscribers: z.array(subscriber).default([]),
 });
 
+/** In the place of an address: the home agent is looked for. */
+export const TO_BE_FOUND = IPV6_ANY;
+
+const hostName = z
+  .string()
+  .max(253)
+  .regex(/^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+$/, {
+    error: "a name like ha1.example.com is wanted",
+  })
+  .transform((name) => name.toLowerCase().replace(/\.$/, ""));
+
+const homeAgentOfNode = z
+  .strictObject({
+    ipv6: ipv6Text
+      .default(TO_BE_FOUND)
+      .describe("Its address, where it is known. Absent: name, domain or anycast say how to find it."),
+    ipv4: ipv4Text.optional().describe("For IPv4 networks. With a name or domain the A records have it."),
+    name: hostName.optional().describe("Its name; AAAA and A records have its addresses (RFC 5555 §2.1)."),
+    domain: hostName
+      .optional()
+      .describe("Domain of the service _mip6._ipv6, whose SRV records name home agents in order (RFC 5026 §5.1)."),
+    anycast: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Ask at the anycast address of the home prefixes (RFC 6275 §11.4.1), where there is IPv6 and names have found none.",
+      ),
+    nameServers: z
+      .array(ipText)
+      .min(1)
+      .optional()
+      .describe(
+        "Absent: those of /etc/resolv.conf. They are asked through the visited network, never through the tunnel.",
+      ),
+    switchAfterSeconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .default(30)
+      .describe("Of several that were found the next one is taken when one has been silent for so long."),
+    returnAfterSeconds: z
+      .int()
+      .min(1)
+      .max(86400)
+      .default(600)
+      .describe("When the best one is tried again after that; each time in vain it becomes twice as long."),
+  })
+  .describe("The home agent, or how to find it.");
+
 export const mobileNodeConfig = z.strictObject({
   role: z.literal("mobile-node"),
   ...common,
@@ -207,7 +260,7 @@ export const mobileNodeConfig = z.strictObject({
     homeAddress: ipv6Text,
     ipv4HomeAddress: ipv4Text.optional(),
     homePrefixes: z.array(prefixText).min(1).describe("Seeing the IPv6 one on a link means being at home."),
-    homeAgent: z.strictObject({ ipv6: ipv6Text, ipv4: ipv4Text.optional() }),
+    homeAgent: homeAgentOfNode,
     prefixes: z
       .array(networkText)
       .max(MOST_PREFIXES)

@@ -3,8 +3,15 @@
  * Throws ConfigError with one sentence; nothing is guessed.
  */
 import { dirname, resolve } from "node:path";
-import { type Config, configFile, type HomeAgentConfig, type MobileNodeConfig } from "../../schemas/config.js";
+import {
+  type Config,
+  configFile,
+  type HomeAgentConfig,
+  type MobileNodeConfig,
+  TO_BE_FOUND,
+} from "../../schemas/config.js";
 import { type EspAlgorithm, type KeyEntry, keyFile } from "../../schemas/keys.js";
+import { homeAgentsAnycast } from "../base/anycast.js";
 import { fromHex } from "../base/bytes.js";
 import { ConfigError } from "../base/errors.js";
 import {
@@ -237,10 +244,32 @@ function checkMobileNetworks(
   );
 }
 
+/** One that is known, or ways to find one, and not both. */
+function checkHomeAgentOf({ homeAgent, homePrefixes }: MobileNodeConfig["mobileNode"], complain: Complain): void {
+  const { ipv6, ipv4, name, domain, anycast } = homeAgent;
+  const ways = Object.entries({ name, domain, anycast }).filter(([, way]) => way !== undefined && way !== false);
+  const [first] = ways.map(([key]) => key);
+  if (ipv6 === TO_BE_FOUND && first === undefined)
+    complain("mobileNode.homeAgent has no ipv6; its address is wanted, or a name, domain or anycast to find it by");
+  if (ipv6 !== TO_BE_FOUND && first !== undefined)
+    complain(
+      `mobileNode.homeAgent has both ipv6 and ${first}; keep one of them: an address that is known is not looked for`,
+    );
+  if (ipv4 !== undefined && (name !== undefined || domain !== undefined))
+    complain(`mobileNode.homeAgent has both ipv4 and ${first}; remove ipv4, the A records have it`);
+  if (anycast && !homePrefixes.some((prefix) => homeAgentsAnycast(prefix) !== undefined))
+    complain(
+      "mobileNode.homeAgent.anycast is on, and no IPv6 prefix in mobileNode.homePrefixes has an anycast address; use name or domain",
+    );
+}
+
 function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
   const node = config.mobileNode;
+  checkHomeAgentOf(node, complain);
   checkNetworks("mobileNode.homePrefixes", node.homePrefixes, complain);
-  const agent = Object.entries(node.homeAgent).flatMap(([family, address]) =>
+  const { ipv6: agent6, ipv4: agent4 } = node.homeAgent;
+  const known = { ipv6: agent6 === TO_BE_FOUND ? undefined : agent6, ipv4: agent4 };
+  const agent = Object.entries(known).flatMap(([family, address]) =>
     address === undefined ? [] : [{ prefix: hostPrefix(address), key: `mobileNode.homeAgent.${family}` }],
   );
   const outside = agent.filter(({ prefix }) => !node.homePrefixes.some((home) => prefixesOverlap(home, prefix)));

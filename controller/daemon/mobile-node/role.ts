@@ -1,7 +1,7 @@
 /** What a mobile node is started with: the platform it needs, and its services. */
-import type { MobileNodeConfig } from "../../../schemas/config.js";
+import { type MobileNodeConfig, TO_BE_FOUND } from "../../../schemas/config.js";
 import { InvariantError } from "../../base/errors.js";
-import { IPV4_ANY } from "../../base/ip.js";
+import { IPV4_ANY, type IpAddress } from "../../base/ip.js";
 import { NetworkWatcher } from "../../kernel/watch.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
@@ -12,6 +12,9 @@ import type { Platform } from "../platform.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
+import type { NameSearch } from "./discovery/by-name.js";
+import { findHomeAgents } from "./discovery/find.js";
+import { type FinderParts, FinderService } from "./discovery/service.js";
 import { openMovement } from "./movement-sockets.js";
 import { type MobileNodeParts, MobileNodeService } from "./service.js";
 
@@ -21,9 +24,11 @@ export interface MobileNodeMachine {
   openHomeLink(names: Parameters<typeof openHomeLink>[0], options: { readonly hears: boolean }): OpenHomeLink;
   /** The network as it is configured, and what is believed of it. Nothing stays open when it throws. */
   openNetwork(ground: ServiceGround, config: MobileNodeConfig): Promise<Pick<MobileNodeParts, "network" | "movement">>;
+  /** Home agents, as the configuration says how to find them. Never rejects. */
+  findHomeAgents(config: MobileNodeConfig, careOf: IpAddress | undefined): Promise<NameSearch>;
 }
 
-const THIS_MACHINE: MobileNodeMachine = { openPlatform, openHomeLink, openNetwork };
+const THIS_MACHINE: MobileNodeMachine = { openPlatform, openHomeLink, openNetwork, findHomeAgents };
 
 /** Resolves when it has begun. Throws MobilityError; then nothing is open. */
 export async function startMobileNode(
@@ -35,6 +40,7 @@ export async function startMobileNode(
   const { homeAddress, homeAgent } = config.mobileNode;
   if (!keys.keys.has(homeAddress) && keys.credentials === undefined)
     throw new InvariantError(`no keys for ${homeAddress}`);
+  const isFound = homeAgent.ipv6 === TO_BE_FOUND;
   const platform = await machine.openPlatform(
     {
       role: config.role,
@@ -42,7 +48,7 @@ export async function startMobileNode(
       stateDirectory: config.stateDirectory,
       addresses: [homeAddress],
       signallingPort: SIGNALLING_PORT,
-      ...(homeAgent.ipv4 !== undefined && { signallingAddress: IPV4_ANY }),
+      ...((isFound || homeAgent.ipv4 !== undefined) && { signallingAddress: IPV4_ANY }),
       tunDevice: TUN_DEVICE,
       bindsToTun: false,
     },
@@ -55,26 +61,43 @@ export async function startMobileNode(
 function mobileNodeServices(
   config: MobileNodeConfig,
   keys: RoleKeys,
-  { openHomeLink, openNetwork }: MobileNodeMachine,
+  machine: MobileNodeMachine,
 ): readonly ServiceOpener[] {
+  const { serviceName } = MobileNodeService;
+  const openNode: FinderParts["openNode"] = (known, ground, onUnanswered) =>
+    openService({ config: known, keys, ground, onUnanswered }, machine);
   return [
     {
-      name: MobileNodeService.serviceName,
-      open: async (ground) => {
-        const opened: { close(): void }[] = [];
-        try {
-          const home = openHomeLink(ground.names, { hears: false });
-          opened.push(home);
-          const { network, movement } = await openNetwork(ground, config);
-          opened.push(network, movement);
-          return await MobileNodeService.open({ config, keys, ground, home, network, movement });
-        } catch (error) {
-          for (const one of opened.reverse()) one.close();
-          throw error;
-        }
-      },
+      name: serviceName,
+      open: async (ground) =>
+        config.mobileNode.homeAgent.ipv6 === TO_BE_FOUND
+          ? FinderService.open(serviceName, {
+              config,
+              ground,
+              openNode,
+              search: (careOf) => machine.findHomeAgents(config, careOf),
+            })
+          : openService({ config, keys, ground }, machine),
     },
   ];
+}
+
+async function openService(
+  parts: Pick<MobileNodeParts, "config" | "keys" | "ground" | "onUnanswered">,
+  { openHomeLink, openNetwork }: MobileNodeMachine,
+): Promise<MobileNodeService> {
+  const { ground, config } = parts;
+  const opened: { close(): void }[] = [];
+  try {
+    const home = openHomeLink(ground.names, { hears: false });
+    opened.push(home);
+    const { network, movement } = await openNetwork(ground, config);
+    opened.push(network, movement);
+    return await MobileNodeService.open({ ...parts, home, network, movement });
+  } catch (error) {
+    for (const one of opened.reverse()) one.close();
+    throw error;
+  }
 }
 
 async function openNetwork(

@@ -56,6 +56,8 @@ export interface MobileNodeParts {
   readonly network: NetworkSource;
   /** What is believed of it. */
   readonly movement: Pick<OpenMovement, "close"> & { readonly movement: MovementSource };
+  /** Called for each update that was not answered in time. */
+  readonly onUnanswered?: (() => void) | undefined;
 }
 
 /** Movement detection: movement.ts, or one that is played. */
@@ -74,6 +76,7 @@ export class MobileNodeService implements Service {
   readonly #network: NetworkSource;
   readonly #movement: MovementSource;
   readonly #closeMovement: () => void;
+  readonly #onUnanswered: (() => void) | undefined;
   readonly #networks: LocalNetworksKeeper;
   readonly #status = new StatusLine(setTimer);
   readonly #readiness: ReadinessReport;
@@ -111,7 +114,7 @@ export class MobileNodeService implements Service {
     return service;
   }
 
-  private constructor({ config, keys, ground, home, network, movement }: MobileNodeParts) {
+  private constructor({ config, keys, ground, home, network, movement, onUnanswered }: MobileNodeParts) {
     const { homeAddress, ipv4HomeAddress } = config.mobileNode;
     this.#config = config;
     this.#homeAddress = homeAddress;
@@ -123,6 +126,7 @@ export class MobileNodeService implements Service {
     this.#network = network;
     this.#movement = movement.movement;
     this.#closeMovement = () => movement.close();
+    this.#onUnanswered = onUnanswered;
     this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
     this.#group = `binding ${homeAddress}`;
     const site = mobileNodeSite(config);
@@ -252,6 +256,11 @@ export class MobileNodeService implements Service {
       this.#stopped = resolve;
       this.#loop.push({ kind: "stop" });
     });
+    await this.leave();
+  }
+
+  /** Ends it without a word to its home agent, which is about to be another one; the kernel keeps what it has. */
+  async leave(): Promise<void> {
     this.#loop.close();
     this.#status.close();
     await this.#ikeKeys?.close();
@@ -293,6 +302,7 @@ export class MobileNodeService implements Service {
         return this.#ikeKeys?.accepted(effect.careOf, effect.moved);
       case "answered":
       case "unanswered":
+        this.#onUnanswered?.();
         return this.#movement.give(effect);
       case "stopped":
         return this.#stopped?.();

@@ -100,6 +100,8 @@ export interface ProtocolEvent {
     | "negotiation.lost"
     | "keys.lost"
     | "packets.refused"
+    | "home-agent.chosen"
+    | "home-agent.silent"
     | "attachment.changed"
     | "readiness.changed"
     | "home.returned"

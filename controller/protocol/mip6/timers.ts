@@ -26,6 +26,10 @@ export const TIMERS = {
   /** The same before the first registration, longer because the home agent does duplicate address detection. */
   initialBindingAcknowledgementFirst: timer("InitialBindackTimeoutFirstReg", 1.5, "RFC 6275 §13"),
   maxBindingAcknowledgement: timer("MAX_BINDACK_TIMEOUT", 32, "RFC 6275 §12"),
+  /** Mobile node: first wait for a home agent address discovery reply, doubled for each repetition. */
+  initialDiscovery: timer("INITIAL_DHAAD_TIMEOUT", 3, "RFC 6275 §12"),
+  /** The last one of DHAAD_RETRIES doublings. */
+  maxDiscovery: timer("maximum wait for a discovery reply", 48, "RFC 6275 §11.4.1"),
   natKeepalive: timer("NATKATIMEOUT", 110, "RFC 5555 §6"),
   /** Home agent: how long a removed binding is remembered, so that a delayed update is seen to be old. */
   deletedBinding: timer("MAX_DELETE_BCE_TIMEOUT", 10, "RFC 6275 §12"),
@@ -65,6 +69,7 @@ export const LIMITS = {
   bindingErrorDestinations: limit("binding error destinations", 32, "entries", "dsmipd"),
   /** Former care-of endpoints of one node from which payload is still taken; 3 updates a second for 3 s are at most 9. */
   formerEndpoints: limit("former endpoints", 8, "entries", "dsmipd"),
+  discoveryRetries: limit("DHAAD_RETRIES", 4, "messages", "RFC 6275 §12"),
   /** Home agents, and routers, of the home link that are remembered. */
   listedHomeAgents: limit("home agents list", 128, "entries", "dsmipd"),
   addressesOfHomeAgent: limit("addresses of a home agent", 8, "entries", "dsmipd"),

@@ -25,8 +25,10 @@ import {
 import { throughUs } from "./recursion.js";
 
 /** What the operator says about this mobile node. */
-export type MobileNodeSite = Omit<MobileNodeConfig["mobileNode"], "prefixes" | "mobileRouter"> &
+export type MobileNodeSite = Omit<MobileNodeConfig["mobileNode"], "homeAgent" | "prefixes" | "mobileRouter"> &
   Partial<Pick<MobileNodeConfig["mobileNode"], "prefixes" | "mobileRouter">> & {
+    /** However it was found. */
+    readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
     /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */
     readonly negotiatesKeys?: boolean;
     /** MOBIKE does that where the home agent has it too: IKE is told where to speak from. */

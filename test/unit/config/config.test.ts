@@ -87,6 +87,31 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     says: /dsmipd\.yaml:9: colour is not a known key; remove it/,
   },
   {
+    name: "no way to a home agent",
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ ipv4: 203.0.113.1 }'),
+    says: /homeAgent has no ipv6; its address is wanted, or a name, domain or anycast/,
+  },
+  {
+    name: "an address and a name",
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ ipv6: "2001:db8:1::1", name: ha.example.org }'),
+    says: /homeAgent has both ipv6 and name; keep one of them/,
+  },
+  {
+    name: "an IPv4 address and a domain",
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ ipv4: 203.0.113.1, domain: example.org }'),
+    says: /homeAgent has both ipv4 and domain; remove ipv4/,
+  },
+  {
+    name: "no host name",
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ name: "ha..example" }'),
+    says: /homeAgent\.name is \"ha\.\.example\"; a name like ha1\.example\.com is wanted/,
+  },
+  {
+    name: "no name server",
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ name: ha.example, nameServers: [one] }'),
+    says: /homeAgent\.nameServers\[0\] is \"one\"; an IPv4 or IPv6 address is wanted/,
+  },
+  {
     name: "unknown nested key",
     config: HOME_AGENT.replace("ipv4HomeAddress", "ip4HomeAddress"),
     says: /:8: subscribers\[0\]\.ip4HomeAddress is not a known key/,

@@ -1,0 +1,319 @@
+/**
+ * A mobile node that finds its home agent itself: a service around that of the node, which it opens with the best home agent it knows and
+ * opens anew with the next one when that falls silent. The groups of the reconciler have the same names in each life, so what the kernel
+ * holds changes from one to the next, and payload never finds a way outside the tunnel in between.
+ */
+import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import { type IpAddress, type Ipv6Address, parseIpv4, parseIpv6 } from "../../../base/ip.js";
+import type { KernelObject } from "../../../plan/objects/objects.js";
+import type { ObjectOwner } from "../../../plan/owner.js";
+import { DIRECT_MARK, TUN_DEVICE, TUN_MARK } from "../../../plan/site.js";
+import type { ProtocolEvent } from "../../../protocol/mip6/inputs.js";
+import type { HomeAgentCandidate } from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
+import { nextCandidate } from "../../../protocol/mip6/mobile-node/discovery/choice.js";
+import type { GroupResult } from "../../../reconcile/reconciler.js";
+import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
+import { clock } from "../../clock.js";
+import { monotonicNow } from "../../machine-loop.js";
+import type { Service, ServiceGround, ServiceViews } from "../../service.js";
+import type { SignallingListener, SignallingSite } from "../../signalling/signalling.js";
+import type { NameSearch } from "./by-name.js";
+
+/** The service of a mobile node whose home agent is known. */
+export interface Node extends Service {
+  /** Ends it without a word to its home agent; the kernel keeps what it has. */
+  leave(): Promise<void>;
+}
+
+export interface FinderParts {
+  readonly config: MobileNodeConfig;
+  readonly ground: ServiceGround;
+  /** `onUnanswered`: called for each update without an answer in time. Throws MobilityError; then nothing stays open. */
+  openNode(config: MobileNodeConfig, ground: ServiceGround, onUnanswered: () => void): Promise<Node>;
+  /** Never rejects. `careOf`: where the node is, as far as it is known. */
+  search(careOf: IpAddress | undefined): Promise<NameSearch>;
+}
+
+/** The journal's key of the home agent that was chosen last. */
+const RECORD = "home-agent";
+const FIRST_RETRY_MS = 2000;
+const LONGEST_RETRY_MS = 64_000;
+const LONGEST_RETURN_SECONDS = 86_400;
+const REFUSED = 128;
+
+export class FinderService implements Service {
+  readonly name: string;
+  readonly addresses: readonly IpAddress[];
+  readonly views: ServiceViews;
+  readonly #parts: FinderParts;
+  readonly #homeAddress: Ipv6Address;
+  #node: Node | undefined;
+  #present: HomeAgentCandidate | undefined;
+  #candidates: readonly HomeAgentCandidate[] = [];
+  /** When each was last given up. */
+  readonly #failedAt = new Map<Ipv6Address, ReturnType<typeof monotonicNow>>();
+  #site: SignallingSite | undefined;
+  #listener: SignallingListener | undefined;
+  #revision = 0;
+  #retryMs = FIRST_RETRY_MS;
+  #returnSeconds: number;
+  #changing = false;
+  #closed = false;
+  #cancelSearch = (): void => undefined;
+  #cancelReturn = (): void => undefined;
+  #cancelSilence: (() => void) | undefined;
+
+  /** Takes up the home agent of an earlier life, so that what the kernel has of it is kept. */
+  static async open(name: string, parts: FinderParts): Promise<FinderService> {
+    const finder = new FinderService(name, parts);
+    const kept = [...parts.ground.records.entries()].find(([key]) => key === RECORD)?.[1].record;
+    const candidate = kept === undefined ? undefined : candidateOf(kept);
+    if (candidate !== undefined) await finder.#openNode(candidate);
+    return finder;
+  }
+
+  private constructor(name: string, parts: FinderParts) {
+    const { homeAddress, ipv4HomeAddress, homeAgent } = parts.config.mobileNode;
+    this.name = name;
+    this.#parts = parts;
+    this.#homeAddress = homeAddress;
+    this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
+    this.#returnSeconds = homeAgent.returnAfterSeconds;
+    this.views = this.#viewsOf();
+  }
+
+  prepare(): ReadonlyMap<string, readonly KernelObject[]> {
+    return this.#node?.prepare() ?? new Map();
+  }
+
+  listen(): void {
+    const { ground } = this.#parts;
+    ground.listen(
+      {
+        self: this.#homeAddress,
+        isProtected: (source) => this.#site?.isProtected(source) === true,
+        tunDevice: TUN_DEVICE,
+        tunMark: TUN_MARK,
+        directMark: DIRECT_MARK,
+      },
+      {
+        onMessage: (message, arrival) => {
+          this.#hear(message);
+          this.#listener?.onMessage(message, arrival);
+        },
+        onDrop: (reason, detail) => ground.drop(reason, detail),
+        onOptionRefused: (packet) => this.#listener?.onOptionRefused?.(packet),
+      },
+    );
+    this.#node?.listen();
+  }
+
+  begin(): void {
+    this.#node?.begin();
+    void this.#look();
+  }
+
+  onGroupResult(result: GroupResult): void {
+    const { group, failure } = result;
+    if (failure !== undefined) this.#parts.ground.log.error({ event: "object.failed", group, reason: failure.message });
+    this.#node?.onGroupResult(result);
+  }
+
+  onLoss(object: KernelObject): void {
+    this.#node?.onLoss(object);
+  }
+
+  objectsOf(homeAddress: Ipv6Address): readonly KernelObject[] {
+    return this.#node?.objectsOf(homeAddress) ?? [];
+  }
+
+  ownerOf(object: KernelObject): ObjectOwner | undefined {
+    return this.#node?.ownerOf(object);
+  }
+
+  abandon(): void {
+    this.#stop();
+    this.#node?.abandon();
+  }
+
+  async close(): Promise<void> {
+    this.#stop();
+    await this.#node?.close();
+  }
+
+  #stop(): void {
+    this.#closed = true;
+    this.#cancelSearch();
+    this.#cancelReturn();
+    this.#cancelSilence?.();
+  }
+
+  /** Asks who there is, and again until somebody is; a home agent that is still among them stays. */
+  async #look(): Promise<void> {
+    this.#cancelSearch();
+    const { log } = this.#parts.ground;
+    const { candidates, faults } = await this.#parts.search(this.#careOf());
+    if (this.#closed) return;
+    for (const reason of faults) log.warn({ event: "home-agent.search", reason });
+    if (candidates.length === 0) {
+      this.#cancelSearch = clock.setTimer(this.#retryMs, () => void this.#look());
+      this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
+      return;
+    }
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#candidates = candidates;
+    const stays = candidates.some(({ ipv6, ipv4 }) => ipv6 === this.#present?.ipv6 && ipv4 === this.#present.ipv4);
+    if (!stays) await this.#change(candidates[0]);
+  }
+
+  /** The home agent has not answered an update, or keys could not be agreed on. */
+  #silent(): void {
+    if (this.#cancelSilence !== undefined || this.#closed || this.#changing) return;
+    this.#cancelSilence = clock.setTimer(this.#parts.config.mobileNode.homeAgent.switchAfterSeconds * 1000, () => {
+      this.#cancelSilence = undefined;
+      void this.#giveUp();
+    });
+  }
+
+  #hear(message: MobilityMessage): void {
+    if (message.type !== "binding-acknowledgement" || message.status >= REFUSED || this.#present === undefined) return;
+    this.#cancelSilence?.();
+    this.#cancelSilence = undefined;
+    const { ipv6 } = this.#present;
+    this.#failedAt.delete(ipv6);
+    if (ipv6 === this.#candidates[0]?.ipv6)
+      this.#returnSeconds = this.#parts.config.mobileNode.homeAgent.returnAfterSeconds;
+  }
+
+  async #giveUp(): Promise<void> {
+    const present = this.#present;
+    const readiness = this.#node?.views.readiness();
+    // Without a network, and at home, nobody can be blamed.
+    if (present === undefined || readiness === "detached" || readiness === "home") return;
+    this.#failedAt.set(present.ipv6, monotonicNow());
+    this.#parts.ground.note(this.#event("home-agent.silent", present));
+    const { candidates } = await this.#parts.search(this.#careOf());
+    if (this.#closed) return;
+    if (candidates.length > 0) this.#candidates = candidates;
+    const next = nextCandidate(this.#candidates, present, (one) => this.#failedAt.get(one.ipv6));
+    if (next === undefined) return;
+    await this.#change(next);
+    this.#returnLater();
+  }
+
+  /** Back to the best one after the configured time; each time in vain makes it twice as long. */
+  #returnLater(): void {
+    this.#cancelReturn();
+    if (this.#present?.ipv6 === this.#candidates[0]?.ipv6) return;
+    this.#cancelReturn = clock.setTimer(this.#returnSeconds * 1000, () => {
+      this.#returnSeconds = Math.min(2 * this.#returnSeconds, LONGEST_RETURN_SECONDS);
+      if (this.#candidates[0]?.ipv6 !== this.#present?.ipv6) void this.#change(this.#candidates[0]);
+    });
+  }
+
+  async #change(candidate: HomeAgentCandidate | undefined): Promise<void> {
+    if (candidate === undefined || this.#changing) return;
+    this.#changing = true;
+    this.#cancelSilence?.();
+    this.#cancelSilence = undefined;
+    const { groups, records, log } = this.#parts.ground;
+    try {
+      const before = this.#node;
+      this.#node = undefined;
+      await before?.leave();
+      // What is kept of the registration is about the former home agent.
+      if (this.#present !== undefined && this.#present.ipv6 !== candidate.ipv6) records.append(this.#homeAddress, null);
+      const node = await this.#openNode(candidate);
+      for (const [group, objects] of node.prepare()) groups.setGroup(group, objects, ++this.#revision);
+      groups.commit();
+      await groups.settled();
+      if (this.#closed) return;
+      node.listen();
+      node.begin();
+      const { ipv6, ipv4, name } = candidate;
+      records.append(RECORD, { ipv6, name, ...(ipv4 !== undefined && { ipv4 }) });
+      void this.#parts.ground.flush();
+      this.#parts.ground.note(this.#event("home-agent.chosen", candidate));
+    } catch (error) {
+      log.error({ event: "home-agent.refused", name: candidate.name, reason: (error as Error).message });
+      this.#cancelSearch = clock.setTimer(this.#retryMs, () => void this.#look());
+      this.#present = undefined;
+    } finally {
+      this.#changing = false;
+    }
+  }
+
+  async #openNode(candidate: HomeAgentCandidate): Promise<Node> {
+    const { config, ground, openNode } = this.#parts;
+    const { ipv6, ipv4 } = candidate;
+    const homeAgent = { ...config.mobileNode.homeAgent, ipv6, ipv4 };
+    const node = await openNode(
+      { ...config, mobileNode: { ...config.mobileNode, homeAgent } },
+      this.#groundOf(ground),
+      () => this.#silent(),
+    );
+    this.#present = candidate;
+    this.#node = node;
+    return node;
+  }
+
+  /** The signalling sockets know us, whoever the home agent is. */
+  #groundOf(ground: ServiceGround): ServiceGround {
+    const see = ({ event }: ProtocolEvent): void => {
+      if (event === "registration.failed") this.#silent();
+    };
+    return {
+      ...ground,
+      listen: (site, listener) => {
+        this.#site = site;
+        this.#listener = listener;
+      },
+      notify: (effect) => {
+        see(effect.event);
+        ground.notify(effect);
+      },
+      note: (event) => {
+        see(event);
+        ground.note(event);
+      },
+    };
+  }
+
+  #careOf(): IpAddress | undefined {
+    return this.#node?.views.binding(this.#homeAddress)?.endpoint?.address as IpAddress | undefined;
+  }
+
+  #event(event: "home-agent.chosen" | "home-agent.silent", { name, ipv6, ipv4 }: HomeAgentCandidate): ProtocolEvent {
+    return { event, homeAddress: this.#homeAddress, detail: { name, ipv6, ...(ipv4 !== undefined && { ipv4 }) } };
+  }
+
+  #viewsOf(): ServiceViews {
+    const isOurs = (address: IpAddress): boolean => this.addresses.includes(address);
+    return {
+      nodes: () => [this.#homeAddress],
+      nodeAt: (address) => (isOurs(address) ? this.#homeAddress : undefined),
+      bindings: () => this.#node?.views.bindings() ?? [],
+      readiness: () => this.#node?.views.readiness() ?? "detached",
+      binding: (address) => this.#node?.views.binding(address),
+      plan: (homeAddress) => this.#node?.views.plan(homeAddress) ?? [],
+      security: async (nodes) =>
+        this.#node?.views.security(nodes) ?? {
+          method: this.#parts.config.security.method,
+          ikeDaemon: null,
+          nodes: [],
+        },
+    };
+  }
+}
+
+/** Of the journal; undefined for what is no home agent. */
+function candidateOf(record: unknown): HomeAgentCandidate | undefined {
+  const { ipv6, ipv4, name } = record as Record<string, unknown>;
+  const address = typeof ipv6 === "string" ? parseIpv6(ipv6) : undefined;
+  if (address === undefined) return undefined;
+  return {
+    ipv6: address,
+    ipv4: typeof ipv4 === "string" ? parseIpv4(ipv4) : undefined,
+    name: typeof name === "string" ? name : address,
+  };
+}
