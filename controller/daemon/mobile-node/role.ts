@@ -76,6 +76,7 @@ function mobileNodeServices(
               ground,
               openNode,
               search: (careOf) => machine.findHomeAgents(config, careOf),
+              setTimer,
             })
           : openService({ config, keys, ground }, machine),
     },

@@ -13,7 +13,6 @@ import type { HomeAgentCandidate } from "../../../protocol/mip6/mobile-node/disc
 import { nextCandidate } from "../../../protocol/mip6/mobile-node/discovery/choice.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
-import { clock } from "../../clock.js";
 import { monotonicNow } from "../../machine-loop.js";
 import type { Service, ServiceGround, ServiceViews } from "../../service.js";
 import type { SignallingListener, SignallingSite } from "../../signalling/signalling.js";
@@ -32,6 +31,7 @@ export interface FinderParts {
   openNode(config: MobileNodeConfig, ground: ServiceGround, onUnanswered: () => void): Promise<Node>;
   /** Never rejects. `careOf`: where the node is, as far as it is known. */
   search(careOf: IpAddress | undefined): Promise<NameSearch>;
+  setTimer(delayMs: number, done: () => void): () => void;
 }
 
 /** The journal's key of the home agent that was chosen last. */
@@ -156,7 +156,7 @@ export class FinderService implements Service {
     if (this.#closed) return;
     for (const reason of faults) log.warn({ event: "home-agent.search", reason });
     if (candidates.length === 0) {
-      this.#cancelSearch = clock.setTimer(this.#retryMs, () => void this.#look());
+      this.#cancelSearch = this.#parts.setTimer(this.#retryMs, () => void this.#look());
       this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
       return;
     }
@@ -169,10 +169,13 @@ export class FinderService implements Service {
   /** The home agent has not answered an update, or keys could not be agreed on. */
   #silent(): void {
     if (this.#cancelSilence !== undefined || this.#closed || this.#changing) return;
-    this.#cancelSilence = clock.setTimer(this.#parts.config.mobileNode.homeAgent.switchAfterSeconds * 1000, () => {
-      this.#cancelSilence = undefined;
-      void this.#giveUp();
-    });
+    this.#cancelSilence = this.#parts.setTimer(
+      this.#parts.config.mobileNode.homeAgent.switchAfterSeconds * 1000,
+      () => {
+        this.#cancelSilence = undefined;
+        void this.#giveUp();
+      },
+    );
   }
 
   #hear(message: MobilityMessage): void {
@@ -205,7 +208,7 @@ export class FinderService implements Service {
   #returnLater(): void {
     this.#cancelReturn();
     if (this.#present?.ipv6 === this.#candidates[0]?.ipv6) return;
-    this.#cancelReturn = clock.setTimer(this.#returnSeconds * 1000, () => {
+    this.#cancelReturn = this.#parts.setTimer(this.#returnSeconds * 1000, () => {
       this.#returnSeconds = Math.min(2 * this.#returnSeconds, LONGEST_RETURN_SECONDS);
       if (this.#candidates[0]?.ipv6 !== this.#present?.ipv6) void this.#change(this.#candidates[0]);
     });
@@ -221,13 +224,15 @@ export class FinderService implements Service {
       const before = this.#node;
       this.#node = undefined;
       await before?.leave();
+      // Its last answers are nobody's.
+      await groups.settled();
       // What is kept of the registration is about the former home agent.
       if (this.#present !== undefined && this.#present.ipv6 !== candidate.ipv6) records.append(this.#homeAddress, null);
       const node = await this.#openNode(candidate);
       for (const [group, objects] of node.prepare()) groups.setGroup(group, objects, ++this.#revision);
       groups.commit();
       await groups.settled();
-      if (this.#closed) return;
+      if (this.#closed) return node.abandon();
       node.listen();
       node.begin();
       const { ipv6, ipv4, name } = candidate;
@@ -236,7 +241,9 @@ export class FinderService implements Service {
       this.#parts.ground.note(this.#event("home-agent.chosen", candidate));
     } catch (error) {
       log.error({ event: "home-agent.refused", name: candidate.name, reason: (error as Error).message });
-      this.#cancelSearch = clock.setTimer(this.#retryMs, () => void this.#look());
+      this.#cancelSearch = this.#parts.setTimer(this.#retryMs, () => void this.#look());
+      this.#node?.abandon();
+      this.#node = undefined;
       this.#present = undefined;
     } finally {
       this.#changing = false;

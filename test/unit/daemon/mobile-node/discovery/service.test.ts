@@ -1,0 +1,173 @@
+/** When a node takes which home agent: at the start, after a silence, back again, over a restart; and that each life of it ends before the next. */
+import t from "tap";
+import { ipv4, ipv6 } from "../../../../../controller/base/ip.js";
+import { FinderService, type Node } from "../../../../../controller/daemon/mobile-node/discovery/service.js";
+import type { HomeAgentCandidate } from "../../../../../controller/protocol/mip6/mobile-node/discovery/candidates.js";
+import { mobileNodeConfig } from "../../../../../schemas/config.js";
+import { FakeGround, type Stored } from "../../../../fake/service-ground.js";
+
+const HOA = ipv6("2001:db8:1::100");
+const agent = (n: number): HomeAgentCandidate => ({
+  ipv6: ipv6(`2001:db8:1::${n}`),
+  ipv4: ipv4(`203.0.113.${n}`),
+  name: `ha${n}.example.org`,
+});
+
+class World {
+  readonly fake = new FakeGround("mobile-node", []);
+  /** What happens to the nodes, in order. */
+  readonly life: string[] = [];
+  readonly timers: { readonly seconds: number; readonly run: () => void }[] = [];
+  found: readonly HomeAgentCandidate[] = [];
+  readiness: "registering" | "registered" | "home" | "detached" = "registering";
+  refusal: Error | undefined;
+  silent = (): void => undefined;
+  service!: FinderService;
+
+  async start(...records: readonly (readonly [string, Stored])[]): Promise<void> {
+    for (const [key, stored] of records) this.fake.records.set(key, stored);
+    const config = mobileNodeConfig.parse({
+      role: "mobile-node",
+      mobileNode: {
+        ...{ homeAddress: HOA, homePrefixes: ["2001:db8:1::/64"] },
+        homeAgent: { domain: "example.org", switchAfterSeconds: 5, returnAfterSeconds: 60 },
+      },
+    });
+    this.service = await FinderService.open("mobile-node", {
+      config,
+      ground: this.fake.ground,
+      openNode: async ({ mobileNode }, ground, onUnanswered) => {
+        if (this.refusal !== undefined) throw this.refusal;
+        this.silent = onUnanswered;
+        return this.node(mobileNode.homeAgent.ipv6, ground);
+      },
+      search: async () => ({ candidates: this.found, faults: this.found.length === 0 ? ["nobody"] : [] }),
+      setTimer: (delayMs, run) => {
+        const timer = { seconds: delayMs / 1000, run };
+        this.timers.push(timer);
+        return () => {
+          const at = this.timers.indexOf(timer);
+          if (at >= 0) this.timers.splice(at, 1);
+        };
+      },
+    });
+    await this.fake.start(this.service);
+  }
+
+  node(home: string, ground: Parameters<Parameters<typeof FinderService.open>[1]["openNode"]>[1]): Node {
+    const told = (what: string): void => void this.life.push(`${what} ${home.slice(-1)}`);
+    const views = { readiness: () => this.readiness, binding: () => undefined, bindings: () => [] };
+    return {
+      ...{ name: "mobile-node", addresses: [HOA], views: views as unknown as Node["views"] },
+      prepare: () => new Map(),
+      listen: () => {
+        const site = { self: HOA, isProtected: (source: string) => source === home, tunDevice: "", directMark: 0 };
+        ground.listen(site, { onMessage: () => told("message"), onDrop: () => undefined });
+      },
+      begin: () => told("begin"),
+      onGroupResult: () => undefined,
+      onLoss: () => undefined,
+      objectsOf: () => [],
+      ownerOf: () => undefined,
+      abandon: () => told("abandon"),
+      close: async () => told("close"),
+      leave: async () => told("leave"),
+    };
+  }
+
+  async elapse(seconds: number): Promise<void> {
+    const timer = this.timers.find((one) => one.seconds === seconds);
+    if (timer === undefined) throw new Error(`no timer of ${seconds} s, but ${this.timers.map((one) => one.seconds)}`);
+    this.timers.splice(this.timers.indexOf(timer), 1);
+    timer.run();
+    await this.fake.settled();
+  }
+
+  async accepted(): Promise<void> {
+    const arrival = { path: { type: "native", device: "eth0" }, source: agent(1).ipv6, destination: HOA } as const;
+    await this.fake.hears({ ...arrival, protection: "esp" }, {
+      ...{ type: "binding-acknowledgement", status: 0, sequence: 1, lifetimeUnits: 1, options: [] },
+      flags: { keyManagement: false, mobileRouter: false, proxy: false, tlv: false, bulk: false },
+    } as unknown as Parameters<FakeGround["hears"]>[1]);
+  }
+}
+
+t.test("until somebody is found it asks again, later each time; then the best one is taken and kept", async (test) => {
+  const world = new World();
+  await world.start();
+  test.equal(world.service.views.readiness(), "detached");
+  await world.elapse(2);
+  await world.elapse(4);
+  world.found = [agent(1), agent(2)];
+  await world.elapse(8);
+  test.strictSame(world.life, ["begin 1"]);
+  test.match(world.fake.events.at(-1), { event: "home-agent.chosen", detail: { name: "ha1.example.org" } });
+  const kept = world.fake.records.get("home-agent");
+  test.match(kept, { record: { ipv6: agent(1).ipv6, ipv4: agent(1).ipv4 } });
+  await world.service.close();
+  const next = new World();
+  next.found = [agent(2), agent(1)];
+  await next.start(["home-agent", kept as Stored]);
+  test.strictSame(next.life, ["begin 1"], "the one of before, which is still among them");
+  const other = new World();
+  other.found = [agent(2)];
+  await other.start(["home-agent", kept as Stored]);
+  test.strictSame(other.life, ["begin 1", "leave 1", "begin 2"], "it is no home agent any more");
+});
+
+t.test("one that is silent for so long gives way to the next, and is tried again later and later", async (test) => {
+  const world = new World();
+  world.found = [agent(1), agent(2)];
+  await world.start([HOA, { record: { of: "ha1" }, ageSeconds: 1 }]);
+  world.silent();
+  world.silent();
+  await world.accepted();
+  test.strictSame(world.timers, [], "an answer ends the silence");
+  world.silent();
+  await world.elapse(5);
+  test.strictSame(world.life, ["begin 1", "message 1", "leave 1", "begin 2"]);
+  test.notOk(world.fake.records.has(HOA), "what it had accepted is nothing to the other one");
+  await world.accepted();
+  test.equal(world.life.at(-1), "message 2", "messages come to the present one");
+  await world.elapse(60);
+  test.strictSame(world.life.slice(-2), ["leave 2", "begin 1"]);
+  world.silent();
+  await world.elapse(5);
+  test.strictSame(world.life.slice(-2), ["leave 1", "begin 2"]);
+  test.strictSame(
+    world.timers.map(({ seconds }) => seconds),
+    [120],
+  );
+});
+
+t.test("without a network, at home, or with nobody else, nobody is given up", async (test) => {
+  for (const readiness of ["detached", "home"] as const) {
+    const world = new World();
+    world.found = [agent(1), agent(2)];
+    await world.start();
+    world.readiness = readiness;
+    world.silent();
+    await world.elapse(5);
+    test.strictSame(world.life, ["begin 1"], readiness);
+  }
+  const alone = new World();
+  alone.found = [agent(1)];
+  await alone.start();
+  alone.silent();
+  await alone.elapse(5);
+  test.strictSame(alone.life, ["begin 1"]);
+});
+
+t.test("a node that cannot be opened is tried again, and an end in between leaves nothing", async (test) => {
+  const world = new World();
+  world.found = [agent(1)];
+  world.refusal = new Error("no kernel");
+  await world.start();
+  test.strictSame(world.life, []);
+  world.refusal = undefined;
+  await world.elapse(2);
+  test.strictSame(world.life, ["begin 1"]);
+  await world.service.close();
+  test.equal(world.life.at(-1), "close 1");
+  test.strictSame(world.timers, []);
+});
