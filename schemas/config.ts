@@ -129,7 +129,12 @@ const discovery = z
       .max(65535)
       .default(1800)
       .describe("How long others count with this home agent after an advertisement of it (dsmipd radvd)."),
-    mobileRouters: z.boolean().default(false).describe("Tell that mobile routers are served here (R, RFC 3963 §7)."),
+    mobileRouters: z
+      .boolean()
+      .optional()
+      .describe(
+        "Tell that mobile routers are served here (R, RFC 3963 §7). Absent: when a subscriber may register prefixes.",
+      ),
   })
   .prefault({})
   .describe("How mobile nodes find this home agent and the others of the home link.");

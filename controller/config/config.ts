@@ -298,7 +298,7 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
     ["ipv6", homeAgent],
     ["ipv4", homeAgent4],
   ] as const) {
-    if (address === undefined) continue;
+    if (address === undefined || address === TO_BE_FOUND) continue;
     if (!isRoutableUnicast(address)) complain(`mobileNode.homeAgent.${key} is ${address}; a unicast address is wanted`);
     if (address === node.homeAddress || address === node.ipv4HomeAddress)
       complain(

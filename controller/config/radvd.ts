@@ -11,10 +11,11 @@ const INTERVAL = { min: 3, max: 10 };
  * just now: the home agent's address in each prefix is advertised with R. Throws ConfigError.
  */
 export function radvdSection(
-  { homeAgent }: HomeAgentConfig,
+  config: HomeAgentConfig,
   path: string,
   addresses: (device: string) => readonly IpAddress[],
 ): string {
+  const { homeAgent } = config;
   const { homeLink, discovery } = homeAgent;
   const device = homeLink.interface;
   if (device === undefined)
@@ -38,10 +39,16 @@ export function radvdSection(
     AdvHomeAgentInfo on;
     HomeAgentPreference ${discovery.preference};
     HomeAgentLifetime ${discovery.lifetimeSeconds};
-    AdvMobRtrSupportFlag ${discovery.mobileRouters ? "on" : "off"};
+    AdvMobRtrSupportFlag ${servesMobileRouters(config) ? "on" : "off"};
 ${sections.map(prefixSection).join("\n")}
 };
 `;
+}
+
+/** As it is told; unless that is said, as the subscribers are. */
+export function servesMobileRouters({ homeAgent, subscribers }: HomeAgentConfig): boolean {
+  const some = subscribers.some(({ prefixes, mobileRouter }) => prefixes.length > 0 && mobileRouter !== "no");
+  return homeAgent.discovery.mobileRouters ?? some;
 }
 
 function prefixSection({

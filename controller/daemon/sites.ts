@@ -1,6 +1,8 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
+
 import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
 import { familyOf } from "../base/ip.js";
+import { servesMobileRouters } from "../config/radvd.js";
 import { anycastAddresses } from "../plan/home-agent/discovery.js";
 import { assignSlots } from "../plan/security/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
@@ -60,13 +62,13 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
   };
 }
 
-export function discoverySite({ homeAgent }: HomeAgentConfig): DiscoverySite {
-  const { addresses, homeLink, discovery } = homeAgent;
+export function discoverySite(config: HomeAgentConfig): DiscoverySite {
+  const { addresses, homeLink, discovery } = config.homeAgent;
   return {
     address: addresses.ipv6,
     anycastAddresses: anycastAddresses(homeLink.prefixes),
     preference: discovery.preference,
-    mobileRouters: discovery.mobileRouters,
+    mobileRouters: servesMobileRouters(config),
   };
 }
 

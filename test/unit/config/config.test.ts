@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { loadConfig } from "../../../controller/config/config.js";
+import { TO_BE_FOUND } from "../../../schemas/config.js";
 
 const KEYS = `keys:
   - homeAddress: 2001:db8:1::100
@@ -72,6 +73,15 @@ t.test("keys by hand: no replay window unless asked for; without an algorithm AE
   test.end();
 });
 
+t.test("a mobile node's file that says how its home agent is found", (test) => {
+  for (const way of ["{ domain: Example.org. }", "{ name: ha1.example.org }", "{ anycast: true, ipv4: 203.0.113.1 }"]) {
+    const { config } = loadConfig(directory(test, MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', way)));
+    if (config.role !== "mobile-node") throw new Error("role");
+    test.equal(config.mobileNode.homeAgent.ipv6, TO_BE_FOUND, way);
+  }
+  test.end();
+});
+
 t.test("a mobile node's file", (test) => {
   const { config } = loadConfig(directory(test, MOBILE_NODE));
   if (config.role !== "mobile-node") throw new Error("role");
@@ -88,7 +98,7 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
   },
   {
     name: "no way to a home agent",
-    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ ipv4: 203.0.113.1 }'),
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', "{ ipv4: 203.0.113.1 }"),
     says: /homeAgent has no ipv6; its address is wanted, or a name, domain or anycast/,
   },
   {
@@ -98,18 +108,18 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
   },
   {
     name: "an IPv4 address and a domain",
-    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ ipv4: 203.0.113.1, domain: example.org }'),
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', "{ ipv4: 203.0.113.1, domain: example.org }"),
     says: /homeAgent has both ipv4 and domain; remove ipv4/,
   },
   {
     name: "no host name",
     config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ name: "ha..example" }'),
-    says: /homeAgent\.name is \"ha\.\.example\"; a name like ha1\.example\.com is wanted/,
+    says: /homeAgent\.name is "ha\.\.example"; a name like ha1\.example\.com is wanted/,
   },
   {
     name: "no name server",
-    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ name: ha.example, nameServers: [one] }'),
-    says: /homeAgent\.nameServers\[0\] is \"one\"; an IPv4 or IPv6 address is wanted/,
+    config: MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', "{ name: ha.example, nameServers: [one] }"),
+    says: /homeAgent\.nameServers\[0\] is "one"; an IPv4 or IPv6 address is wanted/,
   },
   {
     name: "unknown nested key",

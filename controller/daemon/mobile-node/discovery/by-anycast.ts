@@ -22,17 +22,24 @@ export interface AnycastPorts {
   setTimer(delayMs: number, done: () => void): () => void;
 }
 
-/** `ipv4`: of the home agent, where it is known; no answer tells it. Never rejects. */
+export interface AnycastQuestion {
+  readonly homePrefixes: readonly Prefix[];
+  /** Of the home agent, where it is known; no answer tells it. */
+  readonly ipv4?: Ipv4Address | undefined;
+  /** Home agents that serve mobile routers are wanted (RFC 3963 §7.1). */
+  readonly mobileRouter: boolean;
+}
+
+/** Never rejects. */
 export async function homeAgentsByAnycast(
-  homePrefixes: readonly Prefix[],
-  ipv4: Ipv4Address | undefined,
+  { homePrefixes, ipv4, mobileRouter }: AnycastQuestion,
   ports: AnycastPorts,
 ): Promise<NameSearch> {
   const faults: string[] = [];
   for (const anycast of homePrefixes.map(homeAgentsAnycast)) {
     if (anycast === undefined) continue;
     if (ports.source() === undefined) return { candidates: [], faults: ["there is no IPv6 network to ask from"] };
-    const addresses = await ask(anycast, ports);
+    const addresses = await ask(anycast, mobileRouter, ports);
     const usable = addresses.filter(isRoutableUnicast);
     if (usable.length > 0) return { candidates: usable.map((ipv6) => ({ ipv6, ipv4, name: ipv6 })), faults: [] };
     faults.push(`nobody has answered at ${anycast}`);
@@ -41,7 +48,7 @@ export async function homeAgentsByAnycast(
 }
 
 /** INITIAL_DHAAD_TIMEOUT, doubled, DHAAD_RETRIES times. */
-function ask(anycast: Ipv6Address, ports: AnycastPorts): Promise<readonly Ipv6Address[]> {
+function ask(anycast: Ipv6Address, mobileRouter: boolean, ports: AnycastPorts): Promise<readonly Ipv6Address[]> {
   return new Promise((resolve) => {
     const identifiers = new Set<number>();
     let cancel = (): void => undefined;
@@ -57,7 +64,7 @@ function ask(anycast: Ipv6Address, ports: AnycastPorts): Promise<readonly Ipv6Ad
       const identifier = ports.identifier();
       identifiers.add(identifier);
       try {
-        const flags = { mobileRouter: false };
+        const flags = { mobileRouter };
         socket?.send(
           encodeIcmpv6({ type: "home-agent-address-discovery-request", identifier, flags }),
           source,

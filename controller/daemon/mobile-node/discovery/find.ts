@@ -26,7 +26,7 @@ export async function findHomeAgents(
   { mobileNode }: MobileNodeConfig,
   careOf: IpAddress | undefined,
 ): Promise<NameSearch> {
-  const { homeAddress, ipv4HomeAddress, homeAgent, homePrefixes } = mobileNode;
+  const { homeAddress, ipv4HomeAddress, homeAgent, homePrefixes, prefixes } = mobileNode;
   const { domain, name, anycast, nameServers, ipv4 } = homeAgent;
   const source = (family: Family): IpAddress | undefined =>
     careOf !== undefined && familyOf(careOf) === family
@@ -40,8 +40,7 @@ export async function findHomeAgents(
       ? [
           () =>
             homeAgentsByAnycast(
-              homePrefixes,
-              ipv4,
+              { homePrefixes, ipv4, mobileRouter: prefixes.length > 0 },
               anycastPorts(() => source(6)),
             ),
         ]

@@ -13,7 +13,12 @@ const PREFIXES = ["198.51.100.0/24", "2001:db8:1::/64"].map(parsePrefix) as Pref
 const [ONE, TWO] = [ipv6("2001:db8:1::1"), ipv6("2001:db8:1::2")];
 
 class World implements AnycastPorts {
-  readonly sent: { readonly identifier: number; readonly from: Ipv6Address; readonly to: Ipv6Address }[] = [];
+  readonly sent: {
+    readonly identifier: number;
+    readonly from: Ipv6Address;
+    readonly to: Ipv6Address;
+    readonly mobileRouter: boolean;
+  }[] = [];
   readonly waits: number[] = [];
   address: Ipv6Address | undefined = HERE;
   closed = 0;
@@ -29,7 +34,8 @@ class World implements AnycastPorts {
       send: (bytes, from, to) => {
         const message = decodeIcmpv6(bytes);
         if (!message.ok || message.value.type !== "home-agent-address-discovery-request") throw new Error("no request");
-        this.sent.push({ identifier: message.value.identifier, from, to });
+        const { identifier, flags } = message.value;
+        this.sent.push({ identifier, from, to, mobileRouter: flags.mobileRouter });
         if (this.sent.length === 2) throw new Error("no way there");
       },
       close: () => void this.closed++,
@@ -59,7 +65,7 @@ class World implements AnycastPorts {
 
 t.test("F6275-11.4.1-01: it asks five times, with 3 s and twice as long each time, and then gives up", async (test) => {
   const world = new World();
-  const found = homeAgentsByAnycast(PREFIXES, undefined, world);
+  const found = homeAgentsByAnycast({ homePrefixes: PREFIXES, mobileRouter: false }, world);
   for (let attempt = 0; attempt < 6; attempt++) world.elapse();
   test.match(await found, { candidates: [], faults: [/nobody has answered/] });
   test.strictSame(world.waits, [3, 6, 12, 24, 48]);
@@ -72,10 +78,11 @@ t.test("F6275-11.4.1-01: it asks five times, with 3 s and twice as long each tim
 
 t.test("an answer to one of its questions is believed, in its order, and no other", async (test) => {
   const world = new World();
-  const found = homeAgentsByAnycast(PREFIXES, ipv4("203.0.113.1"), world);
+  const found = homeAgentsByAnycast({ homePrefixes: PREFIXES, ipv4: ipv4("203.0.113.1"), mobileRouter: true }, world);
   world.elapse();
   world.hear(7, ipv6("2001:db8:666::1"));
   world.hear(world.sent[0]?.identifier ?? 0, ipv6("fe80::1"), TWO, ONE);
+  test.equal(world.sent[0]?.mobileRouter, true);
   test.strictSame(await found, {
     candidates: [TWO, ONE].map((address) => ({ ipv6: address, ipv4: "203.0.113.1", name: address })),
     faults: [],
@@ -86,9 +93,12 @@ t.test("an answer to one of its questions is believed, in its order, and no othe
 t.test("R5555-2.1-01: where there is no IPv6 nothing is sent", async (test) => {
   const world = new World();
   world.address = undefined;
-  test.match(await homeAgentsByAnycast(PREFIXES, undefined, world), { candidates: [], faults: [/no IPv6 network/] });
+  test.match(await homeAgentsByAnycast({ homePrefixes: PREFIXES, mobileRouter: false }, world), {
+    candidates: [],
+    faults: [/no IPv6 network/],
+  });
   test.strictSame([world.sent, world.closed], [[], 0]);
   const blind = new World();
   blind.refusal = new Error("EPERM");
-  test.match(await homeAgentsByAnycast(PREFIXES, undefined, blind), { candidates: [] });
+  test.match(await homeAgentsByAnycast({ homePrefixes: PREFIXES, mobileRouter: false }, blind), { candidates: [] });
 });
