@@ -296,12 +296,9 @@ export class Journal {
     if (text !== "") yield Buffer.from(text);
   }
 
-  /** The present records of keys that were there when this began; as of the moment in which each is asked for. */
+  /** As they are in the moment in which each is asked for; what is appended meanwhile is among them, and pending too. */
   *#liveEntries(): Generator<readonly [string, JournalEntry]> {
-    for (const key of [...this.#live.keys()]) {
-      const entry = this.#live.get(key);
-      if (entry !== undefined) yield [key, this.#corrected(entry)];
-    }
+    for (const [key, entry] of this.#live) yield [key, this.#corrected(entry)];
   }
 
   /** Writes the file anew and puts it in the place of the old one; what is appended meanwhile is pending. */
@@ -382,17 +379,18 @@ export class Journal {
 
   async #install(fresh: OpenFile, suffix: Suffix): Promise<void> {
     await this.#place.install(fresh.descriptor, suffix);
+    const old = this.#file;
     this.#adopt(fresh);
+    // With its last descriptor goes a file without a name, and a large one takes the kernel its time.
+    if (old !== undefined) this.#place.closeAside(old.descriptor);
   }
 
   #adopt(fresh: OpenFile): void {
-    const old = this.#file;
     this.#file = fresh;
     this.#torn = false;
     this.#damaged = false;
     this.#compactAt = 0;
     this.#directoryUnsynced = true;
-    if (old !== undefined) this.#place.closeQuietly(old.descriptor);
   }
 
   async #syncDirectory(): Promise<void> {
@@ -413,9 +411,11 @@ export class Journal {
   /** At the start and at the end, when there is nothing to be kept waiting. */
   #rewriteSync(): void {
     this.#prepareDirectory();
+    const old = this.#file;
     const writer = new LineWriter(this.#role);
     const fresh = this.#place.makeAndInstallSync(".new", this.#wholeText(writer));
     this.#adopt({ ...fresh, writer, lines: writer.number });
+    if (old !== undefined) this.#place.closeQuietly(old.descriptor);
     this.#stale = false;
     this.#pending.clear();
     this.#syncDirectorySync();

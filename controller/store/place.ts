@@ -97,6 +97,11 @@ export class JournalPlace {
     }
   }
 
+  /** As `closeQuietly`, without keeping the event loop waiting. */
+  closeAside(descriptor: number): void {
+    this.#files.close(descriptor).catch(() => undefined); // ignored: the descriptor is gone either way
+  }
+
   async syncDirectory(): Promise<void> {
     const descriptor = await this.#files.open(dirname(this.path), "r");
     try {

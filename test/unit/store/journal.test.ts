@@ -89,6 +89,45 @@ t.test("history is compacted away, live records stay, and what is appended meanw
   again.close();
 });
 
+t.test(
+  "a file that is replaced at work is closed beside the event loop: to free a large one takes its time",
+  async (test) => {
+    const path = directory(test);
+    const closed: string[] = [];
+    let fresh: number | undefined;
+    let replaced: number | undefined;
+    const files: Files = {
+      ...nodeFiles,
+      openSync: (name, flags) => {
+        const file = nodeFiles.openSync(name, flags);
+        if (name.endsWith(".new")) replaced = file;
+        return file;
+      },
+      open: async (name, flags) => {
+        const file = await nodeFiles.open(name, flags);
+        if (name.endsWith(".compact")) fresh = file;
+        return file;
+      },
+      closeSync: (file) => {
+        if (file === replaced && fresh !== undefined) closed.push("at once");
+        nodeFiles.closeSync(file);
+      },
+      close: (file) => {
+        if (file === replaced) closed.push("aside");
+        replaced = undefined; // another file may have its number from here on
+        return nodeFiles.close(file);
+      },
+    };
+    const journal = new Journal(path, "home-agent", () => 1, { files });
+    for (let n = 0; n < 5000 && closed.length === 0; n++) {
+      journal.append("a", { n });
+      await journal.flush();
+    }
+    test.strictSame(closed, ["aside"]);
+    journal.close();
+  },
+);
+
 t.test("another role's journal is refused with a remedy", async (test) => {
   const path = directory(test);
   new Journal(path, "home-agent", () => 1).close();
@@ -401,6 +440,10 @@ t.test(
         closeSync: (file) => {
           test.ok(open.delete(file), "it was open");
           nodeFiles.closeSync(file);
+        },
+        close: (file) => {
+          test.ok(open.delete(file), "it was open");
+          return nodeFiles.close(file);
         },
       };
       const plain = files.open;
