@@ -5,6 +5,7 @@
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
 import { ipv4 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
+import { fnv1a } from "./objects/hash.js";
 import type { EspKeys, XfrmMark } from "./objects/security.js";
 import type { Purpose, Slots } from "./security/request-ids.js";
 
@@ -205,25 +206,55 @@ export function espClassMark({ dscp, ttl }: TunnelClass): XfrmMark {
   return { value: ESP_CLASS_BIT + (classOctet << 16) + (ttl << 8), mask: ESP_CLASS_MASK };
 }
 
-export function sendDevice(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass): string {
-  return `dsmip-o${format === "ipv4" ? "p" : "u"}-${dscp === "copy" ? "c" : dscp}-${ttl}`;
+/**
+ * What is sent into the network of a mobile router leaves in a tunnel once more, and the kernel refuses that on one device: there are
+ * others for nodes behind a router, and for nodes behind such a one. Level 0 is that of nodes behind none.
+ */
+const LEVELS = 3;
+
+/** Levels for which there are devices that send over IPv4: one without mobile routers. */
+export function sendLevels({ prefixLengths }: Pick<HomeAgentPlanSite, "prefixLengths">): readonly number[] {
+  const routers = [...(prefixLengths?.ipv4 ?? []), ...(prefixLengths?.ipv6 ?? [])].length > 0;
+  return Array.from({ length: routers ? LEVELS : 1 }, (_, level) => level);
+}
+
+/** Of a node behind this many routers. */
+export function levelOf(nesting: number | undefined): number {
+  return Math.min(nesting ?? 0, LEVELS - 1);
+}
+
+export function sendDevice(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass, level = 0): string {
+  const letter = (format === "ipv4" ? "pqr" : "uvw")[level] ?? "";
+  return `dsmip-o${letter}-${dscp === "copy" ? "c" : dscp}-${ttl}`;
+}
+
+/**
+ * For IPv6 care-of addresses there is one device whose routes say where to, and the kernel takes no second one: a node behind a router has
+ * its own, named by its care-of address, out of which comes what it sends, too.
+ */
+export function nestedDevice(careOf: Ipv6Address): string {
+  const digits = fnv1a(Array.from(careOf, (letter) => letter.charCodeAt(0))) & 0xffffff;
+  return `${DEVICE.receivePrefix}-${digits.toString(16).padStart(6, "0")}`;
 }
 
 /**
  * The internal local address of a device: two NBMA sit devices cannot share one, so each has its own out of 240.0.0.0/8 (reserved,
  * RFC 1112 §4, on no wire), and the firewall writes the home agent's address over it.
  */
-export function internalAddress(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass): Ipv4Address {
-  return ipv4(`240.${format === "ipv4" ? 41 : 91}.${dscp === "copy" ? COPY_CLASS_OCTET : dscp}.${ttl}`);
+export function internalAddress(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass, level = 0): Ipv4Address {
+  const second = (format === "ipv4" ? 41 : 91) + level;
+  return ipv4(`240.${second}.${dscp === "copy" ? COPY_CLASS_OCTET : dscp}.${ttl}`);
 }
 
 /** Devices that never send still need an address where rp_filter is strict. */
 export const INTERNAL_ADDRESS = {
   receiveIpv4: ipv4("240.41.65.4"),
   receiveIpv6: ipv4("240.41.65.6"),
-  sendIpv6: ipv4("240.41.65.0"),
   /** All tunnels of a mobile node; they are on devices of their own. */
   mobileNode: ipv4("240.41.65.1"),
+  sendIpv6: ipv4("240.41.65.0"),
+  /** All tunnels to nodes behind routers, over IPv6. */
+  nestedIpv6: ipv4("240.41.65.2"),
 } as const;
 
 /** The distinct outer headers of the profiles, default first. */

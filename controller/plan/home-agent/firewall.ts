@@ -36,6 +36,7 @@ import {
   HOOK_PRIORITY,
   type HomeAgentPlanSite,
   SIGNALLING_PORT,
+  sendLevels,
   UDP_HEADER,
   usesEspTunnels,
   usesPlainTunnels,
@@ -73,7 +74,7 @@ const SIGNALLING_SET: NftSet = {
 
 export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
   const plain = usesPlainTunnels(site);
-  const metering = meters({ udp: site.addresses.ipv4 !== undefined, plain });
+  const metering = meters({ udp: site.addresses.ipv4 !== undefined, plain, routers: sendLevels(site).length > 1 });
   const chains = [
     ...prerouting(site),
     ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),

@@ -28,6 +28,7 @@ import {
   innerOctet,
   inputDevices,
   isAuthenticated,
+  isUnauthenticated,
   jump,
   KEY,
   type KeyField,
@@ -132,24 +133,43 @@ const steering = (plain: boolean): readonly NftChain[] => [
 const LAST_KNOWN_TYPE = 7;
 
 /** Messages whose sender is known, before they get to the process. Unprotected ones XFRM refuses. */
-const inMobility = (plain: boolean): NftChain => ({
+const inMobility = ({ plain, routers }: Pick<Metered, "plain" | "routers">): NftChain => ({
   name: "in-mobility",
   rules: [
-    ...(plain ? [rule(inputDevices(DEVICE.receivePrefix), count("tunnelled-signalling"), drop)] : []),
+    // In the tunnel of a router come the messages of nodes that visit its network, too.
+    ...(plain
+      ? [
+          rule(
+            inputDevices(DEVICE.receivePrefix),
+            ...(routers ? [isUnauthenticated] : []),
+            count("tunnelled-signalling"),
+            drop,
+          ),
+        ]
+      : []),
     rule(isAuthenticated, beyond([KEY.ip6Source], METERS.messages.name, NODE), count("metered"), drop),
     // XFRM lets these through: whoever sends one is told that nobody knows its type (RFC 6275 §9.2).
     rule(mobilityHeaderAbove(LAST_KNOWN_TYPE), within(SAMPLES), setMarkBit(UNKNOWN_MESSAGE_MARK_BIT)),
   ],
 });
 
-/** Chains and sets; `udp`: signalling comes over UDP too, `plain`: there are plain tunnels. */
-export function meters({ udp, plain }: { readonly udp: boolean; readonly plain: boolean }): {
+interface Metered {
+  /** Signalling comes over UDP too. */
+  readonly udp: boolean;
+  /** There are plain tunnels. */
+  readonly plain: boolean;
+  /** There are mobile routers. */
+  readonly routers: boolean;
+}
+
+/** Chains and sets. */
+export function meters({ udp, plain, routers }: Metered): {
   readonly chains: readonly NftChain[];
   readonly sets: readonly NftSet[];
 } {
   const { messages, ...ofUdp } = METERS;
   return {
-    chains: [inMobility(plain), ...(udp ? steering(plain) : [])],
+    chains: [inMobility({ plain, routers }), ...(udp ? steering(plain) : [])],
     sets: [messages, ...(udp ? [SIGNALLING_KEYS, ...Object.values(ofUdp)] : [])],
   };
 }

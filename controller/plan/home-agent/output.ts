@@ -33,6 +33,7 @@ import {
   type HomeAgentPlanSite,
   internalAddress,
   SIGNALLING_PORT,
+  sendLevels,
   tunnelClasses,
   UDP_HEADER,
   usesEspTunnels,
@@ -47,10 +48,12 @@ import { CLASS_MAP, IKE_PORTS, networkLengths, PROTOCOL, SETS, setForLength } fr
 export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv4 } = site.addresses;
   if (ipv4 === undefined) return [];
-  const perDevice = tunnelClasses(site).flatMap((one) => [
-    rule(ipField("saddr", internalAddress("udp", one)), setIpv4Ttl(one.ttl), jump("out-udp")),
-    rule(ipField("saddr", internalAddress("ipv4", one)), setIpv4Ttl(one.ttl), jump("out-ipv4")),
-  ]);
+  const perDevice = sendLevels(site).flatMap((level) =>
+    tunnelClasses(site).flatMap((one) => [
+      rule(ipField("saddr", internalAddress("udp", one, level)), setIpv4Ttl(one.ttl), jump("out-udp")),
+      rule(ipField("saddr", internalAddress("ipv4", one, level)), setIpv4Ttl(one.ttl), jump("out-ipv4")),
+    ]),
+  );
   return [
     {
       name: "output-ipv4",

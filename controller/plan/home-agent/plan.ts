@@ -23,10 +23,13 @@ import {
   type HomeAgentPlanSite,
   INTERNAL_ADDRESS,
   internalAddress,
+  levelOf,
   MAIN_TABLE,
+  nestedDevice,
   profileOf,
   protectsPayload,
   sendDevice,
+  sendLevels,
   TUN_DEVICE,
   type TunnelClass,
   tunnelClasses,
@@ -90,14 +93,23 @@ function ipv4Objects(site: HomeAgentPlanSite, local: Ipv4Address): readonly Kern
     // Bound, or GUE to any other address of the machine would come out of UDP past everybody's filter.
     { kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue", local },
     ...deviceObjects(receiver, INTERNAL_ADDRESS.receiveIpv4),
-    ...tunnelClasses(site).flatMap((one) => [...sendObjects(site, "ipv4", one), ...sendObjects(site, "udp", one)]),
+    ...sendLevels(site).flatMap((level) =>
+      tunnelClasses(site).flatMap((one) => [
+        ...sendObjects(site, { format: "ipv4", level }, one),
+        ...sendObjects(site, { format: "udp", level }, one),
+      ]),
+    ),
     // The kernel gives each sit device a route for ::/96, through which anybody could send IPv4 packets in our name.
     { kind: "route", destination: { address: ipv6("::"), length: 96 }, table: MAIN_TABLE, metric: 1, device: "lo" },
   ];
 }
 
-function sendObjects(site: HomeAgentPlanSite, format: "ipv4" | "udp", one: TunnelClass): readonly KernelObject[] {
-  const local = internalAddress(format, one);
+function sendObjects(
+  site: HomeAgentPlanSite,
+  { format, level }: { readonly format: "ipv4" | "udp"; readonly level: number },
+  one: TunnelClass,
+): readonly KernelObject[] {
+  const local = internalAddress(format, one, level);
   const trafficClass = one.dscp === "copy" ? "inherit" : octetOfDscp(one.dscp);
   // The TTL is written by the firewall: a fixed one on the device would force DF on packets that allow fragments.
   const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
@@ -105,7 +117,7 @@ function sendObjects(site: HomeAgentPlanSite, format: "ipv4" | "udp", one: Tunne
   return deviceObjects(
     {
       kind: "link",
-      name: sendDevice(format, one),
+      name: sendDevice(format, one, level),
       mtu: deviceMtu(site),
       up: true,
       link: { type: "sit", local, ...header, ...udp },
@@ -177,11 +189,28 @@ export function planBinding(
     ...(esp ? protectedBinding(path, protection, site) : []),
     ...(site.negotiated === undefined ? [] : returnRoutabilityBinding(path, protection, site)),
     ...(path.egress.format === "ipv6" ? [boundOption(path.homeAddress, path.egress.address, site)] : []),
+    ...(esp ? [] : nestedTunnel(path, site)),
     ...homesOf(path).flatMap((home) => [...way(hostPrefix(home)), ...defended(home, isRouter, site)]),
     ...(path.prefixes ?? []).flatMap(way),
     // Nothing that is sent to it is tunnelled: it stays on the home link (RFC 6275 §10.4.2).
     ...(path.linkLocalAddress === undefined ? [] : defended(path.linkLocalAddress, isRouter, site)),
   ];
+}
+
+/** The tunnel of its own that a node behind a router has over IPv6. */
+function nestedTunnel({ egress, nesting, profile }: DataPath, site: HomeAgentPlanSite): readonly KernelObject[] {
+  if (egress.format !== "ipv6" || levelOf(nesting) === 0) return [];
+  const { dscp, ttl } = profileOf(site, profile);
+  const ends = { local: site.addresses.ipv6, remote: egress.address };
+  const header = { ttl, trafficClass: dscp === "copy" ? "inherit" : octetOfDscp(dscp) } as const;
+  const link: Link = {
+    kind: "link",
+    name: nestedDevice(egress.address),
+    mtu: deviceMtu(site),
+    up: true,
+    link: { type: "ip6tnl", external: false, ...ends, ...header },
+  };
+  return deviceObjects(link, INTERNAL_ADDRESS.nestedIpv6);
 }
 
 /** Neighbours on the home link are answered in the node's place, duplicate address detection among them (RFC 6275 §10.4.1), for a mobile router as one (RFC 3963 §6.2). */
@@ -252,9 +281,12 @@ function protectedRoute(inner: Prefix, mtu: number | undefined, site: HomeAgentP
   return { ...innerRoute(inner, mtu, site), device: DEVICE.protectedPayload };
 }
 
-function route(inner: Prefix, { egress, profile }: DataPath, site: HomeAgentPlanSite): Route {
+function route(inner: Prefix, { egress, profile, nesting }: DataPath, site: HomeAgentPlanSite): Route {
   const { dscp, ttl, mtu } = profileOf(site, profile);
   const common = innerRoute(inner, mtu, site);
+  const level = levelOf(nesting);
+  if (egress.format === "ipv6" && level > 0)
+    return { ...common, device: nestedDevice(egress.address), via: ONE_NEXT_HOP };
   if (egress.format === "ipv6") {
     const encapsulation = {
       source: site.addresses.ipv6,
@@ -264,7 +296,7 @@ function route(inner: Prefix, { egress, profile }: DataPath, site: HomeAgentPlan
     };
     return { ...common, device: DEVICE.sendIpv6, via: ONE_NEXT_HOP, encapsulation };
   }
-  const device = sendDevice(egress.format, { dscp, ttl });
+  const device = sendDevice(egress.format, { dscp, ttl }, level);
   // sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d).
   const via = isIpv4(inner.address) ? egress.address : compatibleAddress(egress.address);
   return { ...common, device, via, onlink: true };

@@ -130,6 +130,12 @@ export const isAuthenticated: Clause = {
   expressions: [{ type: "meta", key: "secpath", register: REGISTER }, equals("01")],
 };
 
+/** What nothing vouches for. */
+export const isUnauthenticated: Clause = {
+  text: "meta ipsec missing",
+  expressions: [{ type: "meta", key: "secpath", register: REGISTER }, equals("00")],
+};
+
 /** Devices whose names start with `prefix`. */
 export function inputDevices(prefix: string): Clause {
   const value = toHex(Uint8Array.from(prefix, (letter) => letter.charCodeAt(0)));

@@ -144,6 +144,8 @@ export interface DataPath {
   readonly mobileRouter?: boolean;
   /** Of both families: of the networks behind it. Absent: none. */
   readonly prefixes?: readonly Prefix[];
+  /** Behind how many mobile routers of the same home agent the node is. Absent: none. */
+  readonly nesting?: number;
   /** Where payload for the home addresses is sent. */
   readonly egress: Endpoint;
   /** From where payload of the home addresses is accepted: the present endpoint, and former ones during their grace time. */

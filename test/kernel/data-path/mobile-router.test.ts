@@ -7,9 +7,10 @@ import test, { type TestContext } from "node:test";
 import type { IpAddress } from "../../../controller/base/ip.js";
 import { formatPrefix } from "../../../controller/base/ip.js";
 import type { Behind } from "../lib/behind.js";
+import type { Frame } from "../lib/capture.js";
 import { encapsulate, Injector, stationPacket } from "../lib/craft.js";
 import { freshText, isEncapsulated } from "../lib/exchange.js";
-import { payloadText } from "../lib/frames.js";
+import { describeFrame, ipLayersOf, payloadText } from "../lib/frames.js";
 import {
   type Access,
   CORRESPONDENT,
@@ -35,6 +36,21 @@ async function talk(scene: Scene, { stations }: Behind, access: Access): Promise
       const frames = scene.wire.frames().filter((frame) => payloadText(frame) === text);
       if (access === "home") assert.equal(frames.some(isEncapsulated), false, `${text} went in a tunnel`);
       else await scene.wire.waitFor((frame) => payloadText(frame) === text && isEncapsulated(frame), { what: text });
+    }
+  }
+}
+
+/** The same from behind a router in the network of a router: seen in two tunnels. */
+async function nested(scene: Scene, { stations }: Behind, access: Access, t: TestContext): Promise<void> {
+  for (const family of FAMILIES) {
+    const ends = [scene.correspondents[family], stations[family]] as const;
+    for (const [from, to] of [ends, [ends[1], ends[0]]] as const) {
+      const text = freshText(`guest at ${access} IPv${family}`);
+      from.send(to, text);
+      await to.waitFor(text);
+      const isNested = (frame: Frame): boolean => payloadText(frame) === text && ipLayersOf(frame).length === 3;
+      const [frame] = (await scene.wire.waitFor(isNested, { what: `${text} in two tunnels` })) as [Frame];
+      t.diagnostic(`two tunnels: ${describeFrame(frame)}`);
     }
   }
 }
@@ -155,6 +171,54 @@ test("a mobile router and the host behind it", async (t: TestContext) => {
       FAMILIES.map((family) => formatPrefix(behind.prefixes[family])),
     );
   });
+
+  await t.test(
+    "a router in the network of a router: two tunnels, one in the other, over every access of the outer one",
+    async () => {
+      await scene.move(first, "six");
+      scene.detach(second, "nat");
+      first.node.ip(
+        `link add cabin type veth peer name cabin netns ${second.node.name}`,
+        "link set cabin up",
+        "address add 2001:db8:101:1::1/64 dev cabin",
+        "address add 10.101.0.17/28 dev cabin",
+      );
+      second.node.ip(
+        "link set cabin up",
+        "address add 2001:db8:101:1::2/64 dev cabin",
+        "route add ::/0 via 2001:db8:101:1::1 dev cabin metric 20",
+      );
+      const guest = second.behind as Behind;
+      const boundTo = async (address: string): Promise<void> => {
+        const isThere = (what: string) =>
+          scene.homeAgent.waitForBinding(
+            what,
+            ({ homeAddress, endpoint }) => homeAddress === second.home6 && endpoint?.address === address,
+          );
+        await isThere(`the guest at ${address}`);
+        await second.daemon.waitForBinding(
+          "the guest's acceptance",
+          ({ state, endpoint }) => state === "registered" && endpoint?.address === address,
+        );
+      };
+      await boundTo("2001:db8:101:1::2");
+      for (const access of ["six", "four", "nat"] as const) {
+        await scene.move(first, access);
+        await nested(scene, guest, access, t);
+      }
+      second.node.ip(
+        "address flush dev cabin",
+        "address add 10.101.0.18/28 dev cabin",
+        "route add default via 10.101.0.17 dev cabin metric 20",
+      );
+      await boundTo("10.101.0.18");
+      for (const access of ["four", "six"] as const) {
+        await scene.move(first, access);
+        await nested(scene, guest, access, t);
+      }
+      assert.deepEqual((await scene.homeAgent.audit()).differences, []);
+    },
+  );
 
   await t.test("F3963-6.7-01: home again, nothing of its networks is left in the tunnels", async () => {
     await scene.move(first, "home");

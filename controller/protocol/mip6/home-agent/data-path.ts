@@ -2,7 +2,7 @@
  * Between the machine and the kernel: asks for a data path, and acknowledges or refuses when the answer is there. A new path takes the
  * old endpoint along, so that packets on their way are not lost (make before break); a refused one puts the old path back.
  */
-import { formatPrefix, type IpAddress, type Prefix, samePrefix } from "../../../base/ip.js";
+import { formatPrefix, type IpAddress, type Ipv6Address, type Prefix, samePrefix } from "../../../base/ip.js";
 import { after, elapsed, seconds } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import {
@@ -31,14 +31,26 @@ import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "
 export type Candidate = Pick<PendingRegistration, "registration" | "reply" | "acknowledgements">;
 
 /** Whether the registration needs nothing that the path does not have: then the kernel is left alone. */
-export function fits(path: DataPath, registration: Registration): boolean {
+export function fits(turn: Turn, path: DataPath, registration: Registration): boolean {
   return (
     sameEndpoint(path.egress, registration.endpoint) &&
+    (path.nesting ?? 0) === nestingOf(turn, registration.endpoint) &&
     path.ipv4HomeAddress === registration.ipv4HomeAddress &&
     path.linkLocalAddress === registration.linkLocalAddress &&
     (path.mobileRouter ?? false) === registration.mobileRouter &&
     samePrefixes(path.prefixes ?? [], registration.prefixes)
   );
+}
+
+/** In how many networks of routers, one in another, the endpoint is now: each is a tunnel more (RFC 3963 §2). */
+function nestingOf({ state: { ownership, cache } }: Turn, endpoint: Endpoint): number {
+  let at: Endpoint | undefined = endpoint;
+  for (let level = 0; level < LIMITS.nestedNetworks.default; level++) {
+    const router: Ipv6Address | undefined = at === undefined ? undefined : ownership.routerTo(at.address);
+    if (router === undefined) return level;
+    at = cache.get(router)?.established?.registration.endpoint;
+  }
+  return LIMITS.nestedNetworks.default;
 }
 
 /** In one order on both sides: the subscriber's. */
@@ -54,6 +66,7 @@ export function pathFor(
 ): DataPath {
   entry.revision = turn.state.cache.nextRevision();
   const { endpoint, ipv4HomeAddress, linkLocalAddress, mobileRouter, prefixes } = registration;
+  const nesting = nestingOf(turn, endpoint);
   const others = former.filter(
     (candidate, i) =>
       !sameEndpoint(candidate, endpoint) && former.findIndex((other) => sameEndpoint(other, candidate)) === i,
@@ -64,6 +77,7 @@ export function pathFor(
     ...(linkLocalAddress === undefined ? {} : { linkLocalAddress }),
     ...(mobileRouter && { mobileRouter }),
     ...(prefixes.length > 0 && { prefixes }),
+    ...(nesting > 0 && { nesting }),
     egress: endpoint,
     ingress: [endpoint, ...others.slice(0, LIMITS.formerEndpoints.default)],
     profile: entry.subscriber.profile,

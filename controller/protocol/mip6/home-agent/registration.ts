@@ -59,11 +59,15 @@ function takeIn(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
   } else if (state === "awaiting-dad") {
     turn.state.cache.transition(entry, "refresh");
     continueProbing(turn, entry, candidate);
-  } else if (pending?.path !== undefined && fits(pending.path, candidate.registration)) {
+  } else if (pending?.path !== undefined && fits(turn, pending.path, candidate.registration)) {
     // A repetition, most often: the kernel is at it already, and its answer will be told to the latest of them.
     turn.state.cache.transition(entry, "refresh");
     entry.pending = { ...pending, ...candidate };
-  } else if (pending === undefined && established !== undefined && fits(established.path, candidate.registration)) {
+  } else if (
+    pending === undefined &&
+    established !== undefined &&
+    fits(turn, established.path, candidate.registration)
+  ) {
     turn.state.cache.transition(entry, "refresh");
     establish(turn, entry, candidate, established.path);
   } else {
