@@ -77,6 +77,7 @@ const FUNCTIONS = [
   "open",
   "openTun",
   "enterNamespace",
+  "lock",
   "bootTime",
   "openTimer",
   "setTimer",
