@@ -124,6 +124,25 @@ export class Socket {
     this.#step(`option ${level} ${name} ${kept}`, (handle) => this.#native.setsockopt(handle, level, name, kept));
   }
 
+  /** Membership in a group of a link, which ends with `leaveGroup` or with the link: another descriptor does without it then. */
+  joinGroup(level: number, option: number, group: Uint8Array): void {
+    const kept = group.slice();
+    this.#native.setsockopt(this.#handle, level, option, kept);
+    this.#steps.set(groupName(level, option, kept), (handle) => {
+      try {
+        this.#native.setsockopt(handle, level, option, kept);
+      } catch {
+        // ignored: the link is gone, and who wants to hear it on the next one says so
+      }
+    });
+  }
+
+  /** `joined`: the option by which it was joined. */
+  leaveGroup(level: number, option: number, group: Uint8Array, joined: number): void {
+    this.#steps.delete(groupName(level, joined, group));
+    this.#native.setsockopt(this.#handle, level, option, group);
+  }
+
   /** At most `length` octets, as the kernel gave them. */
   getOption(level: number, name: number, length: number): Uint8Array {
     return this.#native.getsockopt(this.#handle, level, name, length);
@@ -281,6 +300,8 @@ export class Socket {
     if (isDeath(error) && !this.#closed) this.reopen(error);
   }
 }
+
+const groupName = (level: number, option: number, group: Uint8Array): string => `group ${level} ${option} ${group}`;
 
 /** See NativeCallback. Plain octets from here on: the `slice` of a Buffer is no copy, and codecs rely on one. */
 function decodeRecord({ buffer, byteOffset, byteLength }: Buffer, wordBytes: number): Message {

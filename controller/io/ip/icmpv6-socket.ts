@@ -37,20 +37,22 @@ export function openIcmpv6Socket(options: Icmpv6Options): IpSocket<Ipv6Address> 
 
 /** Receives what is sent to `group` on the link, too. The interface of what is sent is `interfaceIndex` of each packet. */
 export function joinMulticast(socket: IpSocket<Ipv6Address>, group: Ipv6Address, interfaceIndex: number): void {
-  socket.socket.setOption(c.SOL_IPV6, c.IPV6_ADD_MEMBERSHIP, membership(group, interfaceIndex));
+  socket.socket.joinGroup(c.SOL_IPV6, c.IPV6_ADD_MEMBERSHIP, membership(group, interfaceIndex));
 }
 
 export function leaveMulticast(socket: IpSocket<Ipv6Address>, group: Ipv6Address, interfaceIndex: number): void {
-  socket.socket.setOption(c.SOL_IPV6, c.IPV6_DROP_MEMBERSHIP, membership(group, interfaceIndex));
+  const octets = membership(group, interfaceIndex);
+  socket.socket.leaveGroup(c.SOL_IPV6, c.IPV6_DROP_MEMBERSHIP, octets, c.IPV6_ADD_MEMBERSHIP);
 }
 
 /** The kernel answers neighbour solicitations for the address on the link, and delivers what is sent to it, for as long as the socket is open. */
 export function joinAnycast(socket: IpSocket<Ipv6Address>, address: Ipv6Address, interfaceIndex: number): void {
-  socket.socket.setOption(c.SOL_IPV6, c.IPV6_JOIN_ANYCAST, membership(address, interfaceIndex));
+  socket.socket.joinGroup(c.SOL_IPV6, c.IPV6_JOIN_ANYCAST, membership(address, interfaceIndex));
 }
 
 export function leaveAnycast(socket: IpSocket<Ipv6Address>, address: Ipv6Address, interfaceIndex: number): void {
-  socket.socket.setOption(c.SOL_IPV6, c.IPV6_LEAVE_ANYCAST, membership(address, interfaceIndex));
+  const octets = membership(address, interfaceIndex);
+  socket.socket.leaveGroup(c.SOL_IPV6, c.IPV6_LEAVE_ANYCAST, octets, c.IPV6_JOIN_ANYCAST);
 }
 
 /** struct icmp6_filter: 256 bits, one for each type that is blocked, in native 32-bit words. */

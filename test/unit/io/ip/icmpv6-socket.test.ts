@@ -66,3 +66,29 @@ t.test(
     t.throws(() => leaveMulticast(receiver, group, index("vb")), { code: "EADDRNOTAVAIL" });
   },
 );
+
+t.test(
+  "a socket that has to be opened anew does without the groups of a link that is gone",
+  { skip: needsRoot },
+  async (t) => {
+    const inside = makeNamespace(t);
+    inside.ip("link", "add", "name", "va", "type", "veth", "peer", "name", "vb");
+    for (const name of ["va", "vb"]) inside.ip("link", "set", name, "up");
+    const index = (name: string): number => Number.parseInt(inside.ip("-o", "link", "show", "dev", name), 10);
+    const joined = (): string => inside.ip("-6", "maddress", "show", "dev", "lo");
+    const reopened: string[] = [];
+    const options = { types: [ECHO_REPLY], netns: inside.path, onReopened: () => reopened.push("reopened") };
+    const socket = openIcmpv6Socket(options);
+    t.teardown(() => socket.close());
+    joinMulticast(socket, ipv6("ff02::1:2"), index("vb"));
+    joinMulticast(socket, ipv6("ff02::1:3"), 1);
+    joinMulticast(socket, ipv6("ff02::1:4"), 1);
+    leaveMulticast(socket, ipv6("ff02::1:4"), 1);
+    inside.ip("link", "del", "va");
+    const why = Object.assign(new Error("ended"), { errno: -103, code: "ECONNABORTED", syscall: "recvmmsg" });
+    socket.socket.reopen(why);
+    t.strictSame(reopened, ["reopened"]);
+    t.match(joined(), /ff02::1:3/, "what can be heard still is");
+    t.notMatch(joined(), /ff02::1:4/);
+  },
+);
