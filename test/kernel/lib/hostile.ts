@@ -96,7 +96,11 @@ export type Acknowledged = Answer & { readonly message: BindingAcknowledgement }
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /** The configuration of the home agent; JSON is YAML. */
-export function configuration(directory: string, changes: Readonly<Record<string, unknown>> = {}): string {
+export function configuration(
+  directory: string,
+  changes: Readonly<Record<string, unknown>> = {},
+  ofAlice: Readonly<Record<string, unknown>> = {},
+): string {
   const keys = [ALICE, BOB, STRANGER, CAROL, DAVE].map(({ homeAddress, update, acknowledgement }) => ({
     homeAddress,
     update: { spi: update.spi, key: hex(update.key) },
@@ -115,7 +119,11 @@ export function configuration(directory: string, changes: Readonly<Record<string
       ...changes,
     },
     subscribers: [
-      ...[ALICE, BOB].map(({ homeAddress, ipv4HomeAddress }) => ({ homeAddress, ipv4HomeAddress })),
+      ...[ALICE, BOB].map((who) => ({
+        homeAddress: who.homeAddress,
+        ipv4HomeAddress: who.ipv4HomeAddress,
+        ...(who === ALICE && ofAlice),
+      })),
       ...("ipv4Pool" in changes ? [CAROL, DAVE].map(({ homeAddress }) => ({ homeAddress })) : []),
     ],
   };
@@ -138,7 +146,12 @@ export class HostileWorld {
   #gateway = new Uint8Array(6);
   readonly #senders = new Map<Player, EspSender>();
 
-  constructor(test: TestContext, changes: Readonly<Record<string, unknown>> = {}) {
+  /** `changes`: of the homeAgent section; `ofAlice`: further keys of the first subscriber. */
+  constructor(
+    test: TestContext,
+    changes: Readonly<Record<string, unknown>> = {},
+    ofAlice: Readonly<Record<string, unknown>> = {},
+  ) {
     this.net = new Topology(test);
     this.ha = this.net.node("ha", { forwarding: true });
     this.world = this.net.node("world");
@@ -149,7 +162,7 @@ export class HostileWorld {
       "address add 198.51.100.1/24 dev home",
       "address add 2001:db8:1::1/64 dev home",
     );
-    this.config = configuration(this.net.scratch, changes);
+    this.config = configuration(this.net.scratch, changes, ofAlice);
     this.controlSocket = join(this.net.scratch, "control.sock");
     test.after(() => this.#socket?.close());
   }

@@ -24,7 +24,6 @@ const PROHIBITED: ReadonlySet<number> = new Set([
   BindingStatus.homeRegistrationNotSupported,
   BindingStatus.notHomeSubnet,
   BindingStatus.notHomeAgent,
-  BindingStatus.registrationTypeChange,
   BindingStatus.mobileRouterNotPermitted,
   BindingStatus.invalidPrefix,
   BindingStatus.notAuthorizedForPrefix,

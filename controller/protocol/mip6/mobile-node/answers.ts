@@ -7,7 +7,7 @@ import type {
   BindingError,
   MobilityMessage,
 } from "../../../wire/mip6/messages/mobility-header.js";
-import { BindingErrorStatus } from "../../../wire/mip6/registry.js";
+import { BindingErrorStatus, BindingStatus } from "../../../wire/mip6/registry.js";
 import { type CareOf, formatAttachment, sameCareOf } from "../../movement/attachment.js";
 import { answered } from "../../movement/silence.js";
 import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
@@ -226,12 +226,30 @@ function servedAsHost(state: MobileNodeState, turn: Turn): MobileNodeState {
   return withdraw(refused, target.careOf, turn);
 }
 
+/** We have become a router, or a host again, and the home agent still has the other in us: that binding ends before ours begins. */
+function otherKind(state: MobileNodeState, careOf: CareOf, turn: Turn): MobileNodeState {
+  const wait = backOff(REFUSED_RETRY_FIRST, state.refusals, REFUSED_RETRY_MAX);
+  notify(state, turn, "registration.failed", { status: BindingStatus.registrationTypeChange, retrySeconds: wait });
+  const refused: MobileNodeState = {
+    ...state,
+    phase: "refused",
+    registration: undefined,
+    refusals: state.refusals + 1,
+    exchange: undefined,
+    retryAt: after(turn.now, wait),
+  };
+  return withdraw(refused, careOf, turn);
+}
+
 function refused(
   state: MobileNodeState,
   { status, prohibited }: { status: number; prohibited: boolean },
   turn: Turn,
 ): MobileNodeState {
   if (state.phase === "stopping") return endStop(state, turn);
+  const { target } = state;
+  if (status === BindingStatus.registrationTypeChange && target?.kind === "away")
+    return otherKind(state, target.careOf, turn);
   const wait = prohibited ? PROHIBITED_RETRY : backOff(REFUSED_RETRY_FIRST, state.refusals, REFUSED_RETRY_MAX);
   const retryAt = after(turn.now, wait);
   notify(state, turn, "registration.failed", { status, retrySeconds: wait });

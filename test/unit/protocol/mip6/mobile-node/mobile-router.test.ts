@@ -97,3 +97,13 @@ t.test("an address in a network behind us is no care-of address", async (test) =
   test.equal(chart.state.phase, "detached");
   test.strictSame(chart.updates(), []);
 });
+
+t.test("139: what it was before is taken back, and it asks again at once", async (test) => {
+  const chart = router().sees(V6);
+  chart.answer(chart.update(), { status: BindingStatus.registrationTypeChange, lifetimeUnits: 0, options: [] });
+  test.equal(chart.update().message.lifetimeUnits, 0);
+  const again = chart.wait(2.1).update();
+  test.equal(again.message.lifetimeUnits, 150);
+  chart.answer(again, { ...R, options: ALL });
+  test.equal(chart.state.phase, "registered");
+});

@@ -1,0 +1,172 @@
+/** What a home agent answers to mobile routers, and what its kernel then has: the real daemon, with updates made octet by octet. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
+import type { MobilityOption } from "../../../controller/wire/mip6/options/mobility.js";
+import { BindingStatus, Ipv4AckStatus } from "../../../controller/wire/mip6/registry.js";
+import { bindingUpdate, type UpdateFields } from "../../lib/esp.js";
+import {
+  type Acknowledged,
+  ALICE,
+  BOB,
+  HOME_AGENT,
+  HostileWorld,
+  type Player,
+  wantsIpv4,
+  withHomeAddress,
+} from "../lib/hostile.js";
+import { waitFor } from "../lib/wait.js";
+
+const CARE_OF = ipv6("2001:db8:a::2");
+const [SIX, SIX_B, FOUR] = ["2001:db8:100::/60", "2001:db8:200::/64", "10.1.0.0/27"];
+const R = { acknowledge: true, homeRegistration: true, mobileRouter: true } as const;
+const ACCEPTED = [BindingStatus.accepted, true];
+
+const named = (text: string): MobilityOption => {
+  const [address = "", length = ""] = text.split("/");
+  return { kind: "mobile-network-prefix", prefix: ipv6(address), prefixLength: Number(length) };
+};
+const asked = (address: string, prefixLength: number): MobilityOption => ({
+  kind: "ipv4-home-address",
+  prefixLength,
+  mobileNetworkPrefix: true,
+  address: ipv4(address),
+});
+
+test("mobile routers at a home agent, on the wire and in the kernel", async (t) => {
+  const world = new HostileWorld(t, {}, { prefixes: [SIX, SIX_B, FOUR] });
+  await world.open();
+  const link = await world.net.capture(world.ha, "home", "icmp6");
+  let sequence = 0;
+
+  async function update(who: Player, fields: Omit<UpdateFields, "sequence">): Promise<Acknowledged> {
+    const before = world.acknowledgements(who).length;
+    const all = { sequence: ++sequence, ...fields };
+    const esp = world.sender(who).seal(bindingUpdate(all, who.homeAddress, HOME_AGENT.ipv6));
+    world.send(6, withHomeAddress(CARE_OF, who.homeAddress, Protocol.esp, esp));
+    return world.nextAcknowledgement(who, before);
+  }
+  const verdict = ({ message }: Acknowledged) => [message.status, message.flags.mobileRouter];
+  const routes = (): readonly string[] =>
+    world.ha
+      .script("ip -4 route show proto 155; ip -6 route show proto 155")
+      .split("\n")
+      .flatMap((line) => /^(\S+\/\d+) /.exec(line)?.[1] ?? [])
+      .filter((one) => [SIX, SIX_B, FOUR].includes(one));
+  const settled = (wanted: readonly string[]): Promise<true> =>
+    waitFor(() => JSON.stringify([...routes()].sort()) === JSON.stringify([...wanted].sort()) || undefined, {
+      what: `routes to ${wanted}`,
+    });
+
+  await t.test("F3963-4.1-01: without R nothing is forwarded for networks", async () => {
+    assert.deepEqual(verdict(await update(ALICE, { options: [named(SIX)] })), [BindingStatus.accepted, false]);
+    assert.deepEqual(routes(), []);
+  });
+
+  await t.test("F3963-6.2-01: R that differs from the binding's gets 139, but in a de-registration", async () => {
+    assert.deepEqual(verdict(await update(ALICE, { flags: R })), [BindingStatus.registrationTypeChange, false]);
+    assert.deepEqual(verdict(await update(ALICE, { flags: R, lifetimeUnits: 0 })), ACCEPTED);
+  });
+
+  await t.test("F3963-6.2-02: one prefix that is another's or none refuses all: 142, 141", async () => {
+    for (const [bad, status] of [
+      ["2001:db8:300::/60", BindingStatus.notAuthorizedForPrefix],
+      ["2001:db8:100::/56", BindingStatus.notAuthorizedForPrefix],
+      ["2001:db8:100::1/60", BindingStatus.invalidPrefix],
+      ["::/0", BindingStatus.invalidPrefix],
+    ] as const) {
+      const answer = await update(ALICE, { flags: R, options: [named(SIX), named(bad), wantsIpv4(ALICE)] });
+      assert.deepEqual([...verdict(answer), answer.message.lifetimeUnits], [status, false, 0], bad);
+      assert.deepEqual(routes(), [], bad);
+    }
+  });
+
+  await t.test("F3963-4.2-01 F3963-6.2-02: what it names and may have is forwarded, and the answer has R", async () => {
+    assert.deepEqual(verdict(await update(ALICE, { flags: R, options: [named(SIX), named(SIX_B)] })), ACCEPTED);
+    assert.deepEqual([...routes()].sort(), [SIX, SIX_B]);
+  });
+
+  await t.test("F3963-6.2-03: what a refresh does not name goes", async () => {
+    assert.deepEqual(verdict(await update(ALICE, { flags: R, options: [named(SIX_B)] })), ACCEPTED);
+    await settled([SIX_B]);
+  });
+
+  await t.test("F3963-6.2-02: without names it has all prefixes of its subscriber", async () => {
+    assert.deepEqual(verdict(await update(ALICE, { flags: R })), ACCEPTED);
+    await settled([SIX, SIX_B, FOUR]);
+  });
+
+  await t.test(
+    "R5555-3.1.1-12 R5555-4.5-12 R5555-4.5-16: IPv4 prefixes have an answer each, in their order",
+    async () => {
+      const options = [
+        asked("10.1.0.0", 27),
+        wantsIpv4(ALICE),
+        asked("10.9.0.0", 24),
+        asked("0.0.0.0", 27),
+        asked("10.1.0.0", 0),
+      ];
+      const answer = await update(ALICE, { flags: R, options });
+      assert.deepEqual(
+        answer.message.options.flatMap((one) =>
+          one.kind === "ipv4-address-acknowledgement" ? [[one.status, one.prefixLength, one.address]] : [],
+        ),
+        [
+          [Ipv4AckStatus.success, 27, "10.1.0.0"],
+          [Ipv4AckStatus.success, 32, ALICE.ipv4HomeAddress],
+          [Ipv4AckStatus.prefixNotAuthorized, 0, "10.9.0.0"],
+          [Ipv4AckStatus.prefixNotAuthorized, 0, "0.0.0.0"],
+          [Ipv4AckStatus.invalidAddress, 0, "10.1.0.0"],
+        ],
+      );
+      await settled([SIX, SIX_B, FOUR]);
+    },
+  );
+
+  await t.test("sixty prefixes asked for in one update have sixty answers", async () => {
+    const options = Array.from({ length: 60 }, (_, i) => asked(`10.77.${i}.0`, 24));
+    const { message } = await update(ALICE, { flags: R, options });
+    const statuses = message.options.flatMap((one) =>
+      one.kind === "ipv4-address-acknowledgement" ? [one.status] : [],
+    );
+    assert.deepEqual(
+      statuses,
+      options.map(() => Ipv4AckStatus.prefixNotAuthorized),
+    );
+    await settled([SIX, SIX_B]);
+  });
+
+  await t.test("F3963-6.2-04: its home address is announced as a router's", async () => {
+    const isAdvertised = ({ layers }: { layers: readonly { readonly kind: string }[] }): boolean => {
+      const icmp = layers.at(-1) as { readonly kind: string; readonly bytes?: Uint8Array } | undefined;
+      if (icmp?.kind !== "icmp6" || icmp.bytes?.[0] !== 136) return false;
+      return ((icmp.bytes[4] ?? 0) & 0x80) !== 0 && icmp.bytes[23] === 0x10;
+    };
+    await link.waitFor(isAdvertised, { what: "a neighbour advertisement with R for the home address" });
+    const proxies = world.ha.script("ip -6 neighbour show proxy");
+    assert.match(proxies, new RegExp(`${ALICE.homeAddress} dev home.*router`));
+  });
+
+  await t.test("a host that sets R is served as a host", async () => {
+    const answer = await update(BOB, { flags: R, options: [named(SIX), wantsIpv4(BOB)] });
+    assert.deepEqual(verdict(answer), [BindingStatus.accepted, false]);
+    assert.equal((await world.binding(BOB))?.mobileRouter, false);
+    assert.equal((await world.binding(ALICE))?.mobileRouter, true);
+  });
+
+  await t.test("dsmipctl shows whose a network is", () => {
+    assert.match(world.dsmipctl("bindings").stdout, new RegExp(`${SIX} ${SIX_B}`));
+    assert.match(
+      world.dsmipctl("binding", "2001:db8:100:f::5").stdout,
+      new RegExp(`home address +${ALICE.homeAddress}`),
+    );
+  });
+
+  await t.test("F3963-6.7-01: a de-registration takes all away, whatever it names", async () => {
+    const options = [named("2001:db8:300::/60")];
+    assert.deepEqual(verdict(await update(ALICE, { flags: R, lifetimeUnits: 0, options })), ACCEPTED);
+    assert.deepEqual(routes(), []);
+    assert.equal(await world.differences(), 0);
+  });
+});
