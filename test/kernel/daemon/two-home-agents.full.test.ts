@@ -11,6 +11,7 @@ import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { run } from "../lib/command.js";
 import { Daemon } from "../lib/daemons.js";
 import { freshText } from "../lib/exchange.js";
+import { serveNames } from "../lib/name-server.js";
 import { Namespace } from "../lib/namespace.js";
 import { FAMILIES, HOME_AGENT, Scene } from "../lib/scene.js";
 
@@ -27,10 +28,7 @@ test("F5026-5.1-01: a node whose home agent dies goes on at the next one, and go
   const homeAgent = { domain: "example.org", nameServers: [NAME_SERVER], switchAfterSeconds: 2, returnAfterSeconds: 4 };
   const scene = await Scene.start(t, { mobileNode: { homeAgent, lifetimeSeconds: 8 } });
   const { mobile, core, ha, lan } = scene;
-  const quiet = ["-k", "-C", "/dev/null", "-u", "root", "--pid-file", "--no-resolv", "--no-hosts", "--bind-interfaces"];
-  core.spawn(["dnsmasq", ...quiet, "--log-facility=-", `--listen-address=${NAME_SERVER}`, ...RECORDS], {
-    name: "dnsmasq",
-  });
+  serveNames(core, [NAME_SERVER], RECORDS);
   const second = await secondHomeAgent();
 
   await mobile.daemon.start();
