@@ -31,7 +31,11 @@ function world(answers: Readonly<Record<string, readonly [answers: Section, addi
 t.test("addresses in the additional section are not asked for again; those that lack are", async (test) => {
   const { asked, client } = world({
     "_mip6._ipv6.example.org 33": [
-      [srv("ha2.example.org", 2), srv("ha1.example.org", 1)],
+      [
+        srv("ha2.example.org", 2),
+        { ...srv("ha0.example.org"), name: "_mip6._ipv6.example.com" },
+        srv("ha1.example.org", 1),
+      ],
       [
         a("ha1.example.org", "203.0.113.1"),
         aaaa("ha1.example.org", "2001:db8::1"),

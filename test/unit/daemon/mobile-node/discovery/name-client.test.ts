@@ -36,7 +36,8 @@ const client = (port: number, servers: readonly IpAddress[] = [HERE]) =>
 t.test("an answer with another number is a guess, and the server's own still counts", async (test) => {
   const port = await server((socket, query, { port: to, address }) => {
     const id = query.readUInt16BE(0);
-    for (const octets of [Buffer.from("no"), answer(id ^ 1), answer(id)]) socket.send(octets, to, address);
+    for (const octets of [Buffer.from("no"), answer(id ^ 1, { rcode: 3 }), answer(id)])
+      socket.send(octets, to, address);
   });
   test.match(await client(port).ask(QUESTION), { answers: [{ type: "a", address: "203.0.113.1" }] });
 });
