@@ -30,7 +30,7 @@ const FIREWALL = `table inet operator { chain in {
 }; }`;
 
 test("who must stay outside stays outside", async (t) => {
-  const { hostile, ha, register } = await aliceRegistered(t);
+  const { hostile, ha, register, last } = await aliceRegistered(t);
   const counters = async (): Promise<Record<string, number>> => (await hostile.status()).counters.kernel;
   /** When this is answered, everything that was sent before has gone its way. */
   const settled = async (): Promise<void> => assert.equal((await register()).message.status, BindingStatus.accepted);
@@ -46,6 +46,30 @@ test("who must stay outside stays outside", async (t) => {
     const after = (await hostile.status()).counters;
     assert.deepEqual(after.dropped, dropped);
     assert.equal(after.received["binding-update"], (received["binding-update"] ?? 0) + 1, "only the last one");
+  });
+
+  await t.test("a flood in a node's name, under its own SPI, slows down nobody but itself", async () => {
+    const metered = async (): Promise<number> => (await counters())["metered"] ?? 0;
+    const forged = (number: number): Uint8Array => {
+      const octets = Buffer.alloc(64, number);
+      octets.writeUInt32BE(ALICE.update.spi);
+      octets.writeUInt32BE(100_000 + number, 4);
+      return espPacket(ALICE.homeAddress, HOME_AGENT.ipv6, octets);
+    };
+    const flood = (from: (number: number) => Parameters<typeof inUdp>[1]): void =>
+      hostile.send(4, ...Array.from({ length: 300 }, (_, i) => inUdp(forged(i), from(i))));
+    const before = await metered();
+    // From the very NAT that she is behind, and from everywhere in another network: she refreshes, and she moves to a third one.
+    flood((i) => ({ sourcePort: 50_000 + i }));
+    flood((i) => ({ source: ipv4(`198.18.${i >> 8}.${i & 0xff}`) }));
+    await settled();
+    const source = ipv4("192.0.2.77");
+    const moved = await hostile.update(ALICE, { sequence: last() + 1, options: [wantsIpv4(ALICE)] }, { source });
+    assert.equal(moved.message.status, BindingStatus.accepted);
+    const dropped = (await metered()) - before;
+    assert.equal(dropped > 450 && dropped <= 600, true, `${dropped} of 600`);
+    await register();
+    await settled();
   });
 
   await t.test(
