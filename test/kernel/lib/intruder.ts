@@ -53,14 +53,18 @@ export function wrapped(outer: Addresses, inner: { readonly 4?: Addresses; reado
   ];
 }
 
-/** TCP segments to one of these addresses, in a tunnel or not. */
+/**
+ * What these addresses are answered, in a tunnel or not; ICMP errors are none. By TCP, but that is not to be seen: to what has come out of UDP
+ * the kernel sends a reset in a packet that says UDP.
+ */
 export function answersTo(sources: readonly IpAddress[], frames: readonly Uint8Array[]): number {
   return frames.filter((frame) =>
     layersOf(frame, 1).some(
       (layer) =>
         (layer.kind === "ipv4" || layer.kind === "ipv6") &&
-        layer.protocol === TCP &&
+        layer.protocol !== ICMP[layer.kind] &&
         (sources as readonly string[]).includes(layer.destination),
     ),
   ).length;
 }
+const ICMP = { ipv4: 1, ipv6: 58 } as const;
