@@ -90,8 +90,7 @@ export function dumpRoutes(family: Family, filter: { protocol?: number; table?: 
 
 function newRoute(route: Route, names: KernelNames, flags: number): NetlinkRequest {
   const family = familyOf(route.destination.address);
-  // iproute2's rule: an IPv4 route without a gateway leads onto the link. IPv6 has no scopes.
-  const scope = family === 4 && route.via === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  const scope = isOnLink(route) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   const type = route.local === true ? RTN_LOCAL : RTN_UNICAST;
   const writer = key(route, { scope, type, flags: route.onlink === true ? RTNH_F_ONLINK : 0 });
   writer.u32(RTA_OIF, names.interfaceIndex(route.device));
@@ -102,6 +101,13 @@ function newRoute(route: Route, names: KernelNames, flags: number): NetlinkReque
   if (route.encapsulation !== undefined) writeEncapsulation(writer, route.encapsulation);
   return { family: "route", type: RTM_NEWROUTE, flags, body: writer.finish() };
 }
+
+/**
+ * iproute2's rule: an IPv4 route without a gateway leads onto the link. Not so a default route, which a tunnel's is: the kernel would take it
+ * for the link of every gateway that somebody names without a device. IPv6 has no scopes.
+ */
+const isOnLink = ({ destination, via }: Route): boolean =>
+  familyOf(destination.address) === 4 && via === undefined && destination.length > 0;
 
 function key(route: Route, header: Partial<RouteHeader>): AttributeWriter {
   const { destination, table, metric } = route;

@@ -119,6 +119,8 @@ function formatRoute(route: Route): string {
       `encap ip6 dst ${outer.destination} src ${outer.source} hoplimit ${outer.hopLimit} tc ${hex(outer.trafficClass)}`,
     option("via", route.via === undefined ? undefined : viaWord(destination.address, route.via)),
     `dev ${route.device} table ${route.table} proto ${OWNERSHIP.protocol}`,
+    // Without the word ip makes it a route onto the link.
+    route.via === undefined && destination.length === 0 && !isIpv6(destination.address) ? "scope global" : undefined,
     option("metric", route.metric),
     option("src", route.preferredSource),
     option("mtu lock", route.mtu),

@@ -64,6 +64,26 @@ const contains = (actual: JsonObject | undefined, wanted: JsonObject): void => {
   assert.deepEqual(Object.fromEntries(Object.keys(wanted).map((key) => [key, actual[key]])), wanted);
 };
 
+test("a router that somebody names without a device is on its own link, whatever our default route leads into", {
+  skip,
+}, async (t) => {
+  const { node, kernel } = await setup(t);
+  node.ip(
+    "link add up0 type veth peer name up1",
+    "link set up0 up",
+    "link set up1 up",
+    "address add 10.9.0.2/24 dev up0",
+  );
+  node.ip("link add dsmip-t type dummy", "link set dsmip-t up");
+  const everywhere = { address: ipv4("0.0.0.0"), length: 0 };
+  const tunnel = { kind: "route", destination: everywhere, table: 4191, metric: 0, device: "dsmip-t" } as const;
+  assert.deepEqual(errorsOf(await kernel.apply([create(tunnel)])), []);
+  // What has no source yet looks there first, as at a mobile node.
+  node.ip("rule add priority 4193 from 0.0.0.0/32 table 4191", "route add default via 10.9.0.1");
+  contains(node.ipJson("route show default")[0], { gateway: "10.9.0.1", dev: "up0" });
+  contains(node.ipJson("route get 192.0.2.1")[0], { dev: "dsmip-t" });
+});
+
 test("addresses, routes, rules and proxies: ip reads what we write", { skip }, async (t) => {
   const { node, kernel } = await setup(t);
   assert.deepEqual(errorsOf(await kernel.apply(PLAIN.map(create))), []);

@@ -53,7 +53,7 @@ const IPV4 = [
 ];
 const out = (device: string): string[] => [
   `ip -6 route add ::/0 dev ${device} table 4191 proto 155 metric 1024 src 2001:db8:1::100`,
-  `ip route add 0.0.0.0/0 dev ${device} table 4191 proto 155 metric 0 src 198.51.100.100`,
+  `ip route add 0.0.0.0/0 dev ${device} table 4191 proto 155 scope global metric 0 src 198.51.100.100`,
 ];
 const tunnel = (name: string, kind: string): string[] => [
   `ip link add ${name} mtu 1400 type ${kind}\nip link set dev ${name} mtu 1400 alias dsmipd up`,
@@ -119,7 +119,7 @@ const OVER_HOME = [
   "ip -6 route add ::/0 dev dsmip-hoa table 4191 proto 155 metric 65535 src 2001:db8:1::100",
   "ip route add 198.51.100.0/24 dev eth0 table 4191 proto 155 metric 0 src 198.51.100.100",
   "ip route add 0.0.0.0/0 via 198.51.100.1 dev eth0 table 4191 proto 155 metric 0 src 198.51.100.100 onlink",
-  "ip route add 0.0.0.0/0 dev dsmip-hoa table 4191 proto 155 metric 65535 src 198.51.100.100",
+  "ip route add 0.0.0.0/0 dev dsmip-hoa table 4191 proto 155 scope global metric 65535 src 198.51.100.100",
 ];
 
 t.test("at home: the addresses on the home link as hosts, its routes and nothing behind them, no tunnel", (test) => {
@@ -281,6 +281,6 @@ t.test("IPv4 networks of a router without an IPv4 home address have a way throug
   const { ipv4HomeAddress: _, ...shared } = path({ egress: FOUR, ingress: [FOUR] });
   const { ipv4HomeAddress: __, ...site } = { ...SITE, prefixes: [prefix("10.1.0.0/24")] };
   const found = commands(planMobileNode(shared, site)).filter((one) => one.startsWith("ip route add 0.0.0.0/0"));
-  test.strictSame(found, [`ip route add 0.0.0.0/0 dev ${tunnelName(FOUR)} table 4191 proto 155 metric 0`]);
+  test.strictSame(found, [`ip route add 0.0.0.0/0 dev ${tunnelName(FOUR)} table 4191 proto 155 scope global metric 0`]);
   test.end();
 });
