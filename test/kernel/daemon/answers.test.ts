@@ -142,6 +142,44 @@ test("acknowledgements of a home agent on the wire", async (t) => {
   );
 
   await t.test(
+    "R5555-5.2.1-06: the answer is IPv4 from the home agent to the NAT, UDP from 4191 to its port, IPv6 to the home address, ESP",
+    async () => {
+      const { layers } = await world.update(ALICE, { sequence: 11, options: [claimed("10.0.0.2")] }, BEHIND_NAT);
+      assert.deepEqual(
+        layers.map(({ kind }) => kind),
+        ["ethernet", "ipv4", "udp", "ipv6", "other"],
+      );
+      const [[outer], [udp], [inner]] = [
+        layersOfKind(layers, "ipv4"),
+        layersOfKind(layers, "udp"),
+        layersOfKind(layers, "ipv6"),
+      ];
+      assert.deepEqual([outer?.source, outer?.destination], [HOME_AGENT.ipv4, BEHIND_NAT.source]);
+      assert.deepEqual([udp?.sourcePort, udp?.destinationPort], [4191, BEHIND_NAT.sourcePort]);
+      assert.deepEqual([inner?.source, inner?.destination], [HOME_AGENT.ipv6, ALICE.homeAddress]);
+    },
+  );
+
+  await t.test("R5555-3.2.2-05: over IPv6 F is refused with 144, and no option 31 sets it", async () => {
+    const flags = { acknowledge: true, homeRegistration: true, forceUdp: true };
+    const answer = await native(world, BOB, { sequence: 9, flags });
+    assert.equal(answer.message.status, BindingStatus.forcedUdpNotSupported);
+    assert.equal(optionOf(answer, "nat-detection"), undefined);
+  });
+
+  await t.test("R5555-5.2.1-03: the home agent's policies for updates are those of the node, mirrored", () => {
+    const policies = world.ha.script("ip xfrm policy").replaceAll(/\n\s+/g, " ").split("\n");
+    for (const [direction, source, destination] of [
+      ["in", ALICE.homeAddress, HOME_AGENT.ipv6],
+      ["out", HOME_AGENT.ipv6, ALICE.homeAddress],
+    ]) {
+      const start = `src ${source}/128 dst ${destination}/128 proto 135`;
+      const found = policies.find((line) => line.startsWith(start) && line.includes(`dir ${direction} `));
+      assert.match(found ?? `none ${direction}`, /tmpl .*proto esp .*mode transport/);
+    }
+  });
+
+  await t.test(
     "R5555-2.3.2.2-10 R5555-3.1.1-12 R5555-4.5-12 R5555-4.5-16: one option 30 for each option 29, in their order",
     async () => {
       const prefix: MobilityOption = {
@@ -151,8 +189,8 @@ test("acknowledgements of a home agent on the wire", async (t) => {
         address: ipv4("192.0.2.0"),
       };
       for (const [sequence, options, statuses] of [
-        [11, [wantsIpv4(ALICE), prefix], [Ipv4AckStatus.success, Ipv4AckStatus.prefixNotAuthorized]],
-        [12, [prefix, wantsIpv4(ALICE)], [Ipv4AckStatus.prefixNotAuthorized, Ipv4AckStatus.success]],
+        [12, [wantsIpv4(ALICE), prefix], [Ipv4AckStatus.success, Ipv4AckStatus.prefixNotAuthorized]],
+        [13, [prefix, wantsIpv4(ALICE)], [Ipv4AckStatus.prefixNotAuthorized, Ipv4AckStatus.success]],
       ] as const) {
         const answer = await world.update(ALICE, { sequence, options: [...options, claimed("10.0.0.2")] }, BEHIND_NAT);
         const acknowledged = answer.message.options.filter((one) => one.kind === "ipv4-address-acknowledgement");

@@ -261,7 +261,7 @@ test("wrong binding updates at a running home agent", async (t) => {
     }),
   );
 
-  await t.test("nonce indices in a home registration are silence", () =>
+  await t.test("F6275-9.5.1-05: nonce indices in a home registration are silence", () =>
     silent("malformed", () =>
       hostile.send(
         4,
@@ -417,6 +417,15 @@ test("wrong binding updates at a running home agent", async (t) => {
       BindingStatus.notHomeAgent,
     );
   });
+
+  await t.test("F6275-9.5.1-05: H clear without nonce indices from who is not registered is silence", () =>
+    silent("not-home-registration", () =>
+      hostile.send(
+        4,
+        inUdp(sealed(BOB, { sequence: 5, flags: { acknowledge: true } }), { source: ipv4("203.0.114.3") }),
+      ),
+    ),
+  );
 
   await t.test(
     "F6275-10.3.1-05: an update that does not ask for an acknowledgement gets one all the same",

@@ -97,20 +97,17 @@ t.test("the binding of a node with an IPv6 care-of address", (test) => {
   test.end();
 });
 
-t.test(
-  "F6275-10.4.1-02: with the L flag the link-local address is defended on the home link, and nothing of it tunnelled",
-  (test) => {
-    const linkLocalAddress = ipv6("fe80::100");
-    const without = commands(planBinding(path(SIX), SITE));
-    test.strictSame(
-      commands(planBinding(path(SIX, { linkLocalAddress }), SITE)).filter((line) => !without.includes(line)),
-      ["ip neighbour add proxy fe80::100 dev home proto 155"],
-    );
-    const { homeDevice: _, ...virtual } = SITE;
-    test.notOk(planBinding(path(SIX, { linkLocalAddress }), virtual).some(({ kind }) => kind === "proxy-neighbour"));
-    test.end();
-  },
-);
+t.test("with the L flag the link-local address is defended on the home link, and nothing of it tunnelled", (test) => {
+  const linkLocalAddress = ipv6("fe80::100");
+  const without = commands(planBinding(path(SIX), SITE));
+  test.strictSame(
+    commands(planBinding(path(SIX, { linkLocalAddress }), SITE)).filter((line) => !without.includes(line)),
+    ["ip neighbour add proxy fe80::100 dev home proto 155"],
+  );
+  const { homeDevice: _, ...virtual } = SITE;
+  test.notOk(planBinding(path(SIX, { linkLocalAddress }), virtual).some(({ kind }) => kind === "proxy-neighbour"));
+  test.end();
+});
 
 t.test("a fixed class: sending devices of its own over IPv4, exceptions from copying over IPv6", (test) => {
   const [overIpv4, overIpv6] = [FOUR, SIX].map((one) => commands(planBinding(path(one, { profile: "gold" }), SITE)));

@@ -201,6 +201,41 @@ t.test(
   },
 );
 
+t.test("what is doubted, and what of it is confirmed or left, is told once with its addresses", (t) => {
+  const told = (bench: Bench): readonly (readonly string[])[] => {
+    const reports = bench.effects.flatMap((one) =>
+      one.kind === "report" ? [[one.event, one.detail["addresses"] ?? ""] as const] : [],
+    );
+    bench.effects = [];
+    return reports;
+  };
+  const moved = { addresses: [`${A} dynamic`], via: [R1], carrier: 3 };
+  const bench = inFirst().sees(moved);
+  t.strictSame(told(bench), [["network.doubted", "2001:db8:a::5"]]);
+  t.strictSame(told(bench.sees(moved)), []);
+  t.strictSame(told(bench.answers(R1)), [["network.confirmed", "2001:db8:a::5"]]);
+  const silent = inFirst().sees(moved);
+  told(silent);
+  t.strictSame(told(silent.wait(2)), [["network.left", "2001:db8:a::5"]]);
+  t.end();
+});
+
+t.test("on a link without a link-local address a router is asked from an address of ours on it", (t) => {
+  const port = { addresses: [`${A} dynamic`], via: [R1] };
+  const bare = (carrier: number): NetworkView => {
+    const all = view({ ...port, carrier });
+    return { ...all, addresses: all.addresses.filter(({ scope }) => scope === "global") };
+  };
+  const bench = new Bench()
+    .give({ kind: "network", view: bare(1) })
+    .hears(R1, MAC1, "2001:db8:a::/64")
+    .wait(5);
+  bench.asked();
+  bench.give({ kind: "network", view: bare(3) });
+  t.strictSame(bench.asked(), [`${R1} ${MAC1} from 2001:db8:a::5`]);
+  t.end();
+});
+
 t.test("a flap of which only the count tells is a loss of the carrier; without a carrier nobody is asked", (t) => {
   const bench = inFirst()
     .sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 2, running: false })
