@@ -168,14 +168,15 @@ test("acknowledgements of a home agent on the wire", async (t) => {
   });
 
   await t.test("R5555-5.2.1-03: the home agent's policies for updates are those of the node, mirrored", () => {
-    const policies = world.ha.script("ip xfrm policy").replaceAll(/\n\s+/g, " ").split("\n");
+    const policies = world.ha.policies();
     for (const [direction, source, destination] of [
       ["in", ALICE.homeAddress, HOME_AGENT.ipv6],
       ["out", HOME_AGENT.ipv6, ALICE.homeAddress],
     ]) {
-      const start = `src ${source}/128 dst ${destination}/128 proto 135`;
-      const found = policies.find((line) => line.startsWith(start) && line.includes(`dir ${direction} `));
-      assert.match(found ?? `none ${direction}`, /tmpl .*proto esp .*mode transport/);
+      const start = `src ${source}/128 dst ${destination}/128 proto mobility-header dir ${direction} `;
+      const found = policies.find((line) => line.startsWith(start));
+      assert.ok(found, `${start} is not among ${policies.join("\n")}`);
+      assert.match(found, /tmpl .*proto esp .*mode transport/);
     }
   });
 

@@ -41,6 +41,14 @@ export class Namespace {
     return run(this.inside(["bash", "-euo", "pipefail", "-c", text]));
   }
 
+  /** What `ip xfrm policy` prints, one line each. Without /etc/protocols it has numbers in the place of names. */
+  policies(): readonly string[] {
+    return this.run("ip", "xfrm", "policy")
+      .replaceAll(/\s*\n\s+/g, " ")
+      .replaceAll("proto 135 ", "proto mobility-header ")
+      .split("\n");
+  }
+
   /** `ip` commands without the word ip, in one process; the first that fails is an error. */
   ip(...lines: readonly string[]): string {
     return run(["ip", "-n", this.name, "-batch", "-"], lines.join("\n"));
