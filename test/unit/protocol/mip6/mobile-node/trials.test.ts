@@ -140,6 +140,28 @@ t.test("another address, whatever its family and link; where there is none the f
   t.end();
 });
 
+t.test("IPv6 that is vain on one link is left for IPv4 before other links are tried with it (RFC 5555 §4.4.1)", (t) => {
+  const six = { eth0: ["2001:db8:a::10/64"], eth1: ["2001:db8:b::10/64"] };
+  const froms = (links: Record<string, readonly AddressWords[]>): readonly string[] =>
+    play(new Chart().sees(links), 20, () => false).map((one) => one.from);
+  t.strictSame(froms({ ...six, eth2: ["203.0.113.10/24"] }).slice(2, 5), [
+    "2001:db8:a::10",
+    "203.0.113.10",
+    "203.0.113.10",
+  ]);
+  t.equal(froms(six)[3], "2001:db8:b::10", "where there is no IPv4, another link");
+  // What is registered over IPv6 has answered, and nothing is said of it by the silence of a better one.
+  const chart = new Chart({ lifetimeSeconds: 600 }).sees({ eth1: six.eth1 });
+  play(chart, 0, () => true);
+  chart.sees({ eth0: ["2001:db8:a::10/64 metric=1"], eth1: ["2001:db8:b::10/64 metric=9"], eth2: ["203.0.113.10/24"] });
+  const log = play(chart, 8, (address) => address === "2001:db8:b::10");
+  t.strictSame(
+    log.map((one) => one.from),
+    ["2001:db8:a::10", "2001:db8:a::10", "2001:db8:a::10", "2001:db8:b::10"],
+  );
+  t.end();
+});
+
 t.test("what is in the way of the next refresh begins after it", (t) => {
   const chart = bound(600).sees(PORTAL);
   play(chart, 8, good);
