@@ -142,6 +142,13 @@ test("a mobile router and the host behind it", async (t: TestContext) => {
     await talk(scene, behind, "home");
   });
 
+  await t.test("F3963-5.6-01: it forwards, and goes on listening to routers where it may attach, not behind it", () => {
+    const value = (path: string): string => first.node.script(`cat /proc/sys/net/${path}`).trim();
+    assert.equal(value("ipv6/conf/six/accept_ra"), "2");
+    assert.notEqual(value("ipv6/conf/inside/accept_ra"), "2");
+    assert.deepEqual([value("ipv6/conf/all/forwarding"), value("ipv4/ip_forward")], ["1", "1"]);
+  });
+
   for (const access of ["six", "four", "nat"] as const) {
     const ids = access === "six" ? "F3963-6.5-01 F3963-6.2-02" : "F3963-6.5-01 R5555-4.5-04";
     await t.test(`${ids}: the host behind it goes on talking by way of "${access}"`, async () => {
