@@ -269,7 +269,7 @@ t.test(
     const limited = (again: string): string[] => [
       over(`update-networks${again}`, "@nh,96,16 . @th,128,128", "10/second burst 20"),
       over(`update-nodes${again}`, "@th,128,128", "50/second burst 100"),
-      "limit rate 1000/second burst 4000 packets jump to-process",
+      "limit rate 10000/second burst 100000 packets jump to-process",
       "counter name metered drop",
     ];
     test.strictSame(rules("steer-known"), [
@@ -277,7 +277,7 @@ t.test(
       "ip saddr . udp sport . @th,128,128 @udp-6 jump to-process",
       over("update-pairs", "ip saddr . @th,128,128", "10/second burst 20"),
       "ip saddr . @th,128,128 @ipv4-6 jump to-process",
-      over("update-sources", "ip saddr", "100/second burst 1000"),
+      over("update-sources", "ip saddr", "1000/second burst 10000"),
       "ip saddr . @th,128,128 @update-pairs-seen jump steer-again",
       "update @update-pairs-seen { ip saddr . @th,128,128 }",
       ...limited(""),
