@@ -31,7 +31,11 @@ function entriesOf(test: Test, name: string, role: JournalRole): Journal["entrie
   return entries;
 }
 
-const LIFETIME = { lifetimeUnits: 150, linkLocalAddress: undefined, ipv4HomeAddress: undefined } as const;
+/** Mobile routers came later: whoever was bound then is none. */
+const LIFETIME = {
+  ...{ lifetimeUnits: 150, linkLocalAddress: undefined, ipv4HomeAddress: undefined },
+  ...{ mobileRouter: false, prefixes: [] },
+} as const;
 const UNTOUCHED = { natDetected: false, forcedUdp: false } as const;
 const hoa = (id: string) => ipv6(`2001:db8:1::${id}`);
 
@@ -119,7 +123,8 @@ t.test("a mobile node reads each kind of record that 7862d28 wrote", (test) => {
   const now = instant(5000);
   const entries = entriesOf(test, "mobile-node-each-kind", "mobile-node");
   const facts = [...entries.values()].map(({ record }) => restoredFacts(record, 98.5, now));
-  const registered = { sequence: seq16(7), lifetime: 600, acceptedAt: now, refreshAt: now, expiresAt: now + 500_000 };
+  const times = { lifetime: 600, acceptedAt: now, refreshAt: now, expiresAt: now + 500_000 };
+  const registered = { ...times, sequence: seq16(7), prefixes: [] };
   const boundUntil = now + 501_500;
   test.same(facts, [
     {
