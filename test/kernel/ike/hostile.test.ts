@@ -28,8 +28,13 @@ async function refusals(scene: Scene): Promise<number> {
   return counts.reduce((sum, count) => sum + count, dropped["unprotected"] ?? 0);
 }
 
-async function bindingOf(scene: Scene, { home6 }: Mobile) {
-  const binding = (await scene.homeAgent.bindings()).find(({ homeAddress }) => homeAddress === home6);
+const viewOf = async (scene: Scene, { home6 }: Mobile) =>
+  (await scene.homeAgent.bindings()).find(({ homeAddress }) => homeAddress === home6);
+
+const acceptedFrom = async (scene: Scene, mobile: Mobile) => (await viewOf(scene, mobile))?.acceptedFrom ?? [];
+
+async function bindingOf(scene: Scene, mobile: Mobile) {
+  const binding = await viewOf(scene, mobile);
   return { endpoint: binding?.endpoint, sequence: binding?.sequence, revision: binding?.revision };
 }
 
@@ -122,6 +127,8 @@ test("R5555-5-04 R5555-5-06: ESP that is sent again is dropped and counted, upda
       return { text, station: scene.correspondents[family] };
     });
     for (const { text, station } of texts) await station.waitFor(text);
+    // When the grace time of the former care-of address ends, the data path is another by itself.
+    await waitFor(async () => (await acceptedFrom(scene, mobile)).length === 1, { what: "one care-of address alone" });
     const [binding, received] = [await bindingOf(scene, mobile), await updates(scene)];
     for (const purpose of ["signalling", "payload"] as const) {
       const frames = heard((await spisOf(mobile, purpose)).up);
