@@ -50,11 +50,8 @@ const OUTER_SOURCE: Bucket = { perSecond: 1000, burst: 10_000 };
 const NODE: Bucket = { perSecond: 10, burst: 20 };
 /** Of one node from all networks together: some floods beside the node itself. */
 const NODE_FROM_ANYWHERE: Bucket = { perSecond: 50, burst: 100 };
-/**
- * Of all nodes from where none of them is registered. After an outage all subscribers come at once, and who is dropped here waits for a second
- * at least: so it is more than the process gets done, and only keeps a flood with sources and names from everywhere from filling its queues.
- */
-const ALL_NEW: Bucket = { perSecond: 10_000, burst: 100_000 };
+/** Of all nodes from where none of them is registered: a mass that has moved at once, or what the process can stand beside its work. */
+const ALL_NEW: Bucket = { perSecond: 1500, burst: 4000 };
 const SAMPLES: Bucket = { perSecond: 10, burst: 50 };
 
 /** In which a node repeats an update for the first time (INITIAL_BINDACK_TIMEOUT 1 s, of a first registration 1.5 s), with room. */

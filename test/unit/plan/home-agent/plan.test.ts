@@ -269,7 +269,7 @@ t.test(
     const limited = (again: string): string[] => [
       over(`update-networks${again}`, "@nh,96,16 . @th,128,128", "10/second burst 20"),
       over(`update-nodes${again}`, "@th,128,128", "50/second burst 100"),
-      "limit rate 10000/second burst 100000 packets jump to-process",
+      "limit rate 1500/second burst 4000 packets jump to-process",
       "counter name metered drop",
     ];
     test.strictSame(rules("steer-known"), [
