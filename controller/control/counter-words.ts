@@ -39,6 +39,7 @@ export const FIREWALL_WORDS: Readonly<Record<string, string>> = {
   "spoofed-ipv6": "payload in IPv6 from where no node with that home address is registered",
   "bad-version": "UDP 4191 with neither IPv4 nor IPv6 in it",
   "link-local": "what a node's kernel sends to its own link through a tunnel: it looks for routers there",
+  "mapped-source": "IPv4-mapped addresses as IPv6 source, which no packet may have",
   "send-only": "came in by a device that only sends",
   "tunnelled-signalling": "mobility messages inside a tunnel",
   "no-port": "no NAT port is known to send to",

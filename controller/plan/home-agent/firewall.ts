@@ -9,10 +9,12 @@ import {
   type Clause,
   count,
   drop,
+  fromMapped,
   hasTransportHeader,
   innerAddress,
   innerField,
   innerLinkLocal,
+  innerMapped,
   innerOctetIn,
   innerPrefix,
   innerVersion,
@@ -55,6 +57,7 @@ const COUNTERS = [
   "spoofed-ipv6",
   "bad-version",
   "link-local",
+  "mapped-source",
   "send-only",
   "tunnelled-signalling",
   "signalling",
@@ -120,6 +123,8 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
       base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
         ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
+        // The kernel takes such a source for any other, in Home Address options too.
+        rule(fromMapped, count("mapped-source"), drop),
         ...(rare.length === 0 ? [] : [toRareProtocols]),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
         rule(ipField("daddr", ipv6), jump("to-ipv6")),
@@ -219,13 +224,22 @@ function registered(
 const linkLocal = (offset: number, ...first: readonly Clause[]): NftRule =>
   rule(...first, innerLinkLocal(offset + SOURCE[6]), count("link-local"), drop);
 
+/** Said by its own name, what is no address of anybody's is no forgery of a node's. */
+const mapped = (offset: number, ...first: readonly Clause[]): NftRule =>
+  rule(...first, innerMapped(offset + SOURCE[6]), count("mapped-source"), drop);
+
 /** GUE has other variants and protocols, and control messages: nothing but an IP header that directly follows UDP is let in. */
 function fromUdp(site: HomeAgentPlanSite): readonly NftRule[] {
   const ofVersion = (version: 4 | 6, set: NftSet): readonly NftRule[] => [
     ...registered([KEY.ip4Source, KEY.udpSource], { version, offset: UDP_HEADER, set }, site).map((known) =>
       rule(innerVersion(UDP_HEADER, version), known, accept),
     ),
-    ...(version === 6 ? [linkLocal(UDP_HEADER, innerVersion(UDP_HEADER, version))] : []),
+    ...(version === 6
+      ? [
+          linkLocal(UDP_HEADER, innerVersion(UDP_HEADER, version)),
+          mapped(UDP_HEADER, innerVersion(UDP_HEADER, version)),
+        ]
+      : []),
     rule(innerVersion(UDP_HEADER, version), count("spoofed-udp"), drop),
   ];
   return [...ofVersion(6, SETS.udp6), ...ofVersion(4, SETS.udp4), rule(count("bad-version"), drop)];
@@ -253,7 +267,7 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
     ...(site.addresses.ipv4 === undefined
       ? []
       : [
-          chain("in-ipv4-6", KEY.ip4Source, { version: 6, set: SETS.ipv4_6 }, linkLocal(0), spoofed),
+          chain("in-ipv4-6", KEY.ip4Source, { version: 6, set: SETS.ipv4_6 }, linkLocal(0), mapped(0), spoofed),
           chain("in-ipv4-4", KEY.ip4Source, { version: 4, set: SETS.ipv4_4 }, spoofed),
         ]),
     chain(
@@ -261,6 +275,7 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
       KEY.ip6Source,
       { version: 6, set: SETS.ipv6_6 },
       linkLocal(0, hasTransportHeader),
+      mapped(0, hasTransportHeader),
       spoofedUnlessLater,
     ),
     chain("in-ipv6-4", KEY.ip6Source, { version: 4, set: SETS.ipv6_4 }, spoofedUnlessLater),

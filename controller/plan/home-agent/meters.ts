@@ -25,6 +25,7 @@ import {
   count,
   drop,
   innerField,
+  innerMapped,
   innerOctet,
   inputDevices,
   isAuthenticated,
@@ -84,6 +85,7 @@ const NETWORK = [KEY.ip4SourceNetwork, innerSource];
 export const STEER: NftChain = {
   name: "steer",
   rules: [
+    rule(innerMapped(UDP_HEADER + 8), count("mapped-source"), drop),
     rule(
       innerOctet(UDP_HEADER + 6, PROTOCOL.esp),
       keyIn([innerSource, innerField(UDP_HEADER + 40, 4)], SIGNALLING_KEYS.name),

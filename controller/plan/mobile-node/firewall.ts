@@ -4,7 +4,7 @@
  * a stateful firewall. KERNEL.md tells the reasons.
  */
 import { familyOf } from "../../base/ip.js";
-import type { NftChain, NftSet, NftTable } from "../objects/firewall.js";
+import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
 import {
   accept,
   type Clause,
@@ -12,6 +12,7 @@ import {
   count,
   drop,
   family,
+  fromMapped,
   hasTransportHeader,
   innerAddress,
   innerAddressIn,
@@ -55,11 +56,12 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
       "spoofed-udp",
       "spoofed-ipv4",
       "spoofed-ipv6",
+      "mapped-source",
       "tunnelled-signalling",
       ...(site.homeAgent.ipv4 === undefined ? [] : ["signalling-arrived", "signalling", "signalling-port"]),
     ],
     sets: [SIGNALLING_SET],
-    chains: [...ipv4Chains(site), ...espChains(site), input(site), ...ipv6Chains(site)],
+    chains: [prerouting(site), ...ipv4Chains(site), ...espChains(site), input(site), ...ipv6Chains(site)],
   };
 }
 
@@ -74,21 +76,29 @@ function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): readonly 
   ];
 }
 
+function prerouting(site: MobileNodePlanSite): NftChain {
+  const { ipv4 } = site.homeAgent;
+  const fromHomeAgent = (from: Clause): readonly NftRule[] => [
+    ...(usesEsp(site) ? [markEspInUdp([from])] : []),
+    rule(from, udpPort("dport", DSMIP_PORT), ...ourSignalling(site), count("signalling-arrived")),
+  ];
+  return {
+    name: "prerouting",
+    base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
+    rules: [
+      // The kernel takes such a source for any other.
+      rule(fromMapped, count("mapped-source"), drop),
+      ...(ipv4 === undefined ? [] : fromHomeAgent(ipField("saddr", ipv4))),
+    ],
+  };
+}
+
 function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
   const { ipv4 } = site.homeAgent;
   if (ipv4 === undefined) return [];
-  const from = ipField("saddr", ipv4);
   const to = ipField("daddr", ipv4);
   const ttl = setIpv4Ttl(site.profile.ttl);
   return [
-    {
-      name: "prerouting",
-      base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
-      rules: [
-        ...(usesEsp(site) ? [markEspInUdp([from])] : []),
-        rule(from, udpPort("dport", DSMIP_PORT), ...ourSignalling(site), count("signalling-arrived")),
-      ],
-    },
     {
       name: "steer",
       rules: [rule(setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum, count("signalling"), accept)],

@@ -169,6 +169,33 @@ export function innerLinkLocal(offset: number): Clause {
   };
 }
 
+/** The first 96 bits of an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2). */
+const MAPPED: Hex = "00000000000000000000ffff";
+
+/**
+ * An IPv4-mapped address as IPv6 source, which no packet on a wire may have. Two octets are looked at first: that is enough for nearly
+ * every packet, and the kernel's fast path.
+ */
+export const fromMapped: Clause = {
+  text: `meta nfproto ipv6 @nh,144,16 0xffff @nh,64,96 0x${MAPPED}`,
+  expressions: [
+    { type: "meta", key: "nfproto", register: REGISTER },
+    equals(NFPROTO[6]),
+    load("network", 18, 2),
+    equals("ffff"),
+    load("network", 8, 12),
+    equals(MAPPED),
+  ],
+};
+
+/** Octets of the transport header that begin an IPv4-mapped address. */
+export function innerMapped(offset: number): Clause {
+  return {
+    text: `@th,${8 * offset},96 0x${MAPPED}`,
+    expressions: [load("transport", offset, 12), equals(MAPPED)],
+  };
+}
+
 /** Octets of the transport header that equal an address. */
 export function innerAddress(offset: number, address: IpAddress): Clause {
   const length = isIpv4(address) ? 4 : 16;

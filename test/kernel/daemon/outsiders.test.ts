@@ -8,7 +8,7 @@ import { type IpAddress, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { BindingStatus } from "../../../controller/wire/mip6/registry.js";
 import { bindingUpdate, espPacket } from "../../lib/esp.js";
-import { ipPacket } from "../lib/craft.js";
+import { encapsulate, ipPacket } from "../lib/craft.js";
 import { ALICE, HOME_AGENT, inUdp, plainIpv6, STRANGER, wantsIpv4, withHomeAddress } from "../lib/hostile.js";
 import { answersTo, plainSyn, wrapped } from "../lib/intruder.js";
 import { aliceRegistered } from "../lib/registered.js";
@@ -46,6 +46,21 @@ test("who must stay outside stays outside", async (t) => {
     const after = (await hostile.status()).counters;
     assert.deepEqual(after.dropped, dropped);
     assert.equal(after.received["binding-update"], (received["binding-update"] ?? 0) + 1, "only the last one");
+  });
+
+  await t.test("C-50: IPv4-mapped sources are dropped and counted, wherever they come in", async () => {
+    const mapped = ipv6("::ffff:203.0.114.9");
+    const echo = plainIpv6(mapped, HOME_AGENT.ipv6, Protocol.icmpv6, Uint8Array.of(128, 0, 0, 0, 0, 1, 0, 1));
+    const update = hostile.sender(ALICE).seal(bindingUpdate({ sequence: 600 }, ALICE.homeAddress, HOME_AGENT.ipv6));
+    const genuine = withHomeAddress(mapped, ALICE.homeAddress, Protocol.esp, update);
+    const overIpv4 = { source: SOURCE, destination: HOME_AGENT.ipv4 };
+    const before = await counters();
+    const received = (await hostile.status()).counters.received["binding-update"] ?? 0;
+    hostile.send(6, genuine, echo, encapsulate({ source: SOURCE6, destination: HOME_AGENT.ipv6 }, echo));
+    hostile.send(4, ...[genuine, echo].flatMap((inner) => [inUdp(inner), encapsulate(overIpv4, inner)]));
+    await settled();
+    assert.equal(((await counters())["mapped-source"] ?? 0) - (before["mapped-source"] ?? 0), 7);
+    assert.equal((await hostile.status()).counters.received["binding-update"], received + 1, "only the last one");
   });
 
   await t.test("a flood in a node's name, under its own SPI, slows down nobody but itself", async () => {

@@ -234,6 +234,11 @@ const UNTRACKED_SIGNALLING = [50, 135].map(
 );
 
 /** The rules of a chain in nft's words. */
+/** Of the first hook, and of inner packets. */
+const MAPPED =
+  "meta nfproto ipv6 @nh,144,16 0xffff @nh,64,96 0x00000000000000000000ffff counter name mapped-source drop";
+const innerMapped = (bit: number): string => `@th,${bit},96 0x00000000000000000000ffff counter name mapped-source drop`;
+
 const rules = (name: string, site = SITE): string[] =>
   homeAgentFirewall(site)
     .chains.find((chain) => chain.name === name)
@@ -244,6 +249,7 @@ t.test(
   (test) => {
     test.strictSame(rules("prerouting"), [
       'iifname "dsmip-o*" counter name send-only drop',
+      MAPPED,
       "ip daddr 203.0.113.1 jump to-ipv4",
       "ip6 daddr 2001:db8:1::1 jump to-ipv6",
     ]);
@@ -260,6 +266,7 @@ t.test(
       "meta l4proto 135 notrack accept",
     ]);
     test.strictSame(rules("steer"), [
+      innerMapped(128),
       "@th,112,8 50 @th,128,128 . @th,384,32 @signalling-keys jump steer-known",
       "limit rate 10/second burst 50 packets jump to-process",
       "counter name unknown-signalling drop",
@@ -307,6 +314,7 @@ t.test(
       "@th,64,4 6 @th,256,128 0x20010db8000100000000000000000001 @th,112,8 @signalling-headers jump steer",
       "@th,64,4 6 ip saddr . udp sport . @th,128,128 @udp-6 accept",
       "@th,64,4 6 @th,128,10 0x3fa counter name link-local drop",
+      `@th,64,4 6 ${innerMapped(128)}`,
       "@th,64,4 6 counter name spoofed-udp drop",
       "@th,64,4 4 ip saddr . udp sport . @th,160,32 @udp-4 accept",
       "@th,64,4 4 counter name spoofed-udp drop",
@@ -318,12 +326,14 @@ t.test(
         [
           "ip saddr . @th,64,128 @ipv4-6 accept",
           "@th,64,10 0x3fa counter name link-local drop",
+          innerMapped(64),
           "counter name spoofed-ipv4 drop",
         ],
         ["ip saddr . @th,96,32 @ipv4-4 accept", "counter name spoofed-ipv4 drop"],
         [
           "ip6 saddr . @th,64,128 @ipv6-6 accept",
           "@th,0,24 >= 0 @th,64,10 0x3fa counter name link-local drop",
+          `@th,0,24 >= 0 ${innerMapped(64)}`,
           "@th,0,24 >= 0 counter name spoofed-ipv6 drop",
         ],
         ["ip6 saddr . @th,96,32 @ipv6-4 accept", "@th,0,24 >= 0 counter name spoofed-ipv6 drop"],
@@ -363,6 +373,7 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
   );
   test.notOk(objects.some(({ kind }) => kind === "fou-port"));
   test.strictSame(rules("prerouting", site), [
+    MAPPED,
     "meta l4proto >= 50 jump rare-protocols",
     "ip daddr 203.0.113.1 jump to-ipv4",
     "ip6 daddr 2001:db8:1::1 jump to-ipv6",
@@ -412,6 +423,7 @@ t.test("the firewall for payload in ESP: short ways for ESP, and the outer heade
   const site = { ...SITE, profiles: new Map<string, TunnelProfileSpec>([...ESP_PROFILES, PLAIN]) };
   test.strictSame(rules("prerouting", site), [
     'iifname "dsmip-o*" counter name send-only drop',
+    MAPPED,
     "meta l4proto >= 50 jump rare-protocols",
     "ip daddr 203.0.113.1 jump to-ipv4",
     "ip6 daddr 2001:db8:1::1 jump to-ipv6",
@@ -566,6 +578,7 @@ t.test("inner sources and destinations by prefix, the longest first, in all form
     `@th,64,4 6 ip saddr . udp sport . @th,128,128 & ${mask64} @udp-6-64 accept`,
     `@th,64,4 6 ip saddr . udp sport . @th,128,128 & ${mask56} @udp-6-56 accept`,
     "@th,64,4 6 @th,128,10 0x3fa counter name link-local drop",
+    `@th,64,4 6 ${innerMapped(128)}`,
     "@th,64,4 6 counter name spoofed-udp drop",
     "@th,64,4 4 ip saddr . udp sport . @th,160,32 @udp-4 accept",
     "@th,64,4 4 ip saddr . udp sport . @th,160,32 & 0xffffffe0 @udp-4-27 accept",
@@ -576,7 +589,7 @@ t.test("inner sources and destinations by prefix, the longest first, in all form
     ["in-ipv4-6", "ip saddr . @th,64,128", "ipv4-6"],
     ["in-ipv6-6", "ip6 saddr . @th,64,128", "ipv6-6"],
   ] as const)
-    test.strictSame(rules(chain).slice(0, -2), [
+    test.strictSame(rules(chain).slice(0, -3), [
       `${key} @${set} accept`,
       `${key} & ${mask64} @${set}-64 accept`,
       `${key} & ${mask56} @${set}-56 accept`,

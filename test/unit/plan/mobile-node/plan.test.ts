@@ -198,6 +198,7 @@ t.test("the firewall: from the home agent, for our home addresses, and signallin
   const signalling =
     "@th,64,4 6 @th,128,128 0x20010db8000100000000000000000001 @th,256,128 0x20010db8000100000000000000000100 @th,112,8 @signalling-headers";
   test.strictSame(all["prerouting"], [
+    "meta nfproto ipv6 @nh,144,16 0xffff @nh,64,96 0x00000000000000000000ffff counter name mapped-source drop",
     `ip saddr 203.0.113.1 udp dport 4191 ${signalling} counter name signalling-arrived`,
   ]);
   test.strictSame(all["steer"], ["udp dport set 4192 udp checksum set 0 counter name signalling accept"]);
@@ -216,7 +217,7 @@ t.test("the firewall: from the home agent, for our home addresses, and signallin
   const { ipv4HomeAddress: _, ...six } = SITE;
   test.strictSame(rules(six)["in-ipv4-4"], ["counter name spoofed-ipv4 drop"], "no IPv4 home address: no IPv4 payload");
   const onlySix = rules({ ...SITE, homeAgent: { ipv6: SITE.homeAgent.ipv6 } });
-  test.strictSame(Object.keys(onlySix), ["input", "in-ipv6-6", "in-ipv6-4"]);
+  test.strictSame(Object.keys(onlySix), ["prerouting", "input", "in-ipv6-6", "in-ipv6-4"]);
   test.end();
 });
 
