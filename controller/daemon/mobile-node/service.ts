@@ -301,6 +301,7 @@ export class MobileNodeService implements Service {
       case "key-management":
         return this.#ikeKeys?.accepted(effect.careOf, effect.moved);
       case "answered":
+        return this.#movement.give(effect);
       case "unanswered":
         this.#onUnanswered?.();
         return this.#movement.give(effect);

@@ -12,7 +12,6 @@ import type { ProtocolEvent } from "../../../protocol/mip6/inputs.js";
 import type { HomeAgentCandidate } from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
 import { nextCandidate } from "../../../protocol/mip6/mobile-node/discovery/choice.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
-import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
 import { monotonicNow } from "../../machine-loop.js";
 import type { Service, ServiceGround, ServiceViews } from "../../service.js";
 import type { SignallingListener, SignallingSite } from "../../signalling/signalling.js";
@@ -39,7 +38,6 @@ const RECORD = "home-agent";
 const FIRST_RETRY_MS = 2000;
 const LONGEST_RETRY_MS = 64_000;
 const LONGEST_RETURN_SECONDS = 86_400;
-const REFUSED = 128;
 
 export class FinderService implements Service {
   readonly name: string;
@@ -97,10 +95,7 @@ export class FinderService implements Service {
         directMark: DIRECT_MARK,
       },
       {
-        onMessage: (message, arrival) => {
-          this.#hear(message);
-          this.#listener?.onMessage(message, arrival);
-        },
+        onMessage: (message, arrival) => this.#listener?.onMessage(message, arrival),
         onDrop: (reason, detail) => ground.drop(reason, detail),
         onOptionRefused: (packet) => this.#listener?.onOptionRefused?.(packet),
       },
@@ -161,14 +156,26 @@ export class FinderService implements Service {
       return;
     }
     this.#retryMs = FIRST_RETRY_MS;
-    this.#candidates = candidates;
+    this.#know(candidates);
     const stays = candidates.some(({ ipv6, ipv4 }) => ipv6 === this.#present?.ipv6 && ipv4 === this.#present.ipv4);
     if (!stays) await this.#change(candidates[0]);
+    this.#returnLater();
   }
 
-  /** The home agent has not answered an update, or keys could not be agreed on. */
+  #know(candidates: readonly HomeAgentCandidate[]): void {
+    this.#candidates = candidates;
+    for (const address of this.#failedAt.keys())
+      if (!candidates.some(({ ipv6 }) => ipv6 === address)) this.#failedAt.delete(address);
+  }
+
+  /** Whether it has accepted where the node is now. */
+  get #isAccepted(): boolean {
+    return this.#node?.views.binding(this.#homeAddress)?.state === "registered";
+  }
+
+  /** The home agent has not answered an update, has refused one, or keys could not be agreed on. What it accepts in part is no refusal. */
   #silent(): void {
-    if (this.#cancelSilence !== undefined || this.#closed || this.#changing) return;
+    if (this.#cancelSilence !== undefined || this.#closed || this.#changing || this.#isAccepted) return;
     this.#cancelSilence = this.#parts.setTimer(
       this.#parts.config.mobileNode.homeAgent.switchAfterSeconds * 1000,
       () => {
@@ -178,8 +185,8 @@ export class FinderService implements Service {
     );
   }
 
-  #hear(message: MobilityMessage): void {
-    if (message.type !== "binding-acknowledgement" || message.status >= REFUSED || this.#present === undefined) return;
+  #accepted(): void {
+    if (this.#present === undefined) return;
     this.#cancelSilence?.();
     this.#cancelSilence = undefined;
     const { ipv6 } = this.#present;
@@ -192,12 +199,12 @@ export class FinderService implements Service {
     const present = this.#present;
     const readiness = this.#node?.views.readiness();
     // Without a network, and at home, nobody can be blamed.
-    if (present === undefined || readiness === "detached" || readiness === "home") return;
+    if (present === undefined || readiness === "detached" || readiness === "home" || this.#isAccepted) return;
     this.#failedAt.set(present.ipv6, monotonicNow());
     this.#parts.ground.note(this.#event("home-agent.silent", present));
     const { candidates } = await this.#parts.search(this.#careOf());
     if (this.#closed) return;
-    if (candidates.length > 0) this.#candidates = candidates;
+    if (candidates.length > 0) this.#know(candidates);
     const next = nextCandidate(this.#candidates, present, (one) => this.#failedAt.get(one.ipv6));
     if (next === undefined) return;
     await this.#change(next);
@@ -207,7 +214,7 @@ export class FinderService implements Service {
   /** Back to the best one after the configured time; each time in vain makes it twice as long. */
   #returnLater(): void {
     this.#cancelReturn();
-    if (this.#present?.ipv6 === this.#candidates[0]?.ipv6) return;
+    if (this.#present === undefined || this.#present.ipv6 === this.#candidates[0]?.ipv6) return;
     this.#cancelReturn = this.#parts.setTimer(this.#returnSeconds * 1000, () => {
       this.#returnSeconds = Math.min(2 * this.#returnSeconds, LONGEST_RETURN_SECONDS);
       if (this.#candidates[0]?.ipv6 !== this.#present?.ipv6) void this.#change(this.#candidates[0]);
@@ -221,9 +228,10 @@ export class FinderService implements Service {
     this.#cancelSilence = undefined;
     const { groups, records, log } = this.#parts.ground;
     try {
-      const before = this.#node;
+      const [before, isAccepted] = [this.#node, this.#isAccepted];
       this.#node = undefined;
-      await before?.leave();
+      // One that answers is told: it would go on answering for the node on the home link, to the other one's duplicate address detection too.
+      await (isAccepted ? before?.close() : before?.leave());
       // Its last answers are nobody's.
       await groups.settled();
       // What is kept of the registration is about the former home agent.
@@ -267,6 +275,7 @@ export class FinderService implements Service {
   /** The signalling sockets know us, whoever the home agent is. */
   #groundOf(ground: ServiceGround): ServiceGround {
     const see = ({ event }: ProtocolEvent): void => {
+      if (event === "registration.completed") this.#accepted();
       if (event === "registration.failed") this.#silent();
     };
     return {

@@ -64,6 +64,7 @@ async function started(links: Parameters<typeof network>[0], record?: Stored) {
   const fake = new FakeGround(MobileNodeService.serviceName, ["eth0", "eth1"]);
   if (record !== undefined) fake.records.set(HOME_ADDRESS, record);
   const shown = new Shown(network(links));
+  const told = { unanswered: 0 };
   const service = await MobileNodeService.open({
     config,
     keys: { keys: new Map([[HOME_ADDRESS, KEYS]]) },
@@ -71,6 +72,7 @@ async function started(links: Parameters<typeof network>[0], record?: Stored) {
     home: fake.home,
     network: shown,
     movement: { movement: shown, close: () => undefined },
+    onUnanswered: () => void told.unanswered++,
   });
   await fake.start(service);
   t.teardown(() => service.abandon());
@@ -92,7 +94,7 @@ async function started(links: Parameters<typeof network>[0], record?: Stored) {
       options: lifetimeUnits === 0 ? [] : [accepted4],
     });
   };
-  return { fake, service, sees, updates, answer };
+  return { fake, service, sees, updates, answer, told };
 }
 
 /** The addresses that are drawn to a link, with the link. */
@@ -109,11 +111,12 @@ const announced = (fake: FakeGround) =>
   });
 
 t.test("a node that has come home draws its addresses to the home link, after the answer", async (test) => {
-  const { fake, sees, updates, answer, service } = await started(AWAY);
+  const { fake, sees, updates, answer, service, told } = await started(AWAY);
   const [first] = updates();
   if (first === undefined) throw new Error("no update");
   await answer(first);
   test.match(service.views.binding(HOME_ADDRESS), { endpoint: { address: "2001:db8:a::10" } });
+  test.equal(told.unanswered, 0, "an answer is no silence");
   test.strictSame(announced(fake), [], "nothing is drawn anywhere while it is away");
   await sees(AT_HOME);
   const [last] = updates();

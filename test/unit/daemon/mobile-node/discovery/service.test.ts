@@ -20,8 +20,11 @@ class World {
   readonly timers: { readonly seconds: number; readonly run: () => void }[] = [];
   found: readonly HomeAgentCandidate[] = [];
   readiness: "registering" | "registered" | "home" | "detached" = "registering";
+  /** Of the registration. */
+  phase = "registering";
   refusal: Error | undefined;
   silent = (): void => undefined;
+  tell = (_event: "registration.completed" | "registration.failed"): void => undefined;
   service!: FinderService;
 
   async start(...records: readonly (readonly [string, Stored])[]): Promise<void> {
@@ -39,6 +42,8 @@ class World {
       openNode: async ({ mobileNode }, ground, onUnanswered) => {
         if (this.refusal !== undefined) throw this.refusal;
         this.silent = onUnanswered;
+        this.phase = "registering";
+        this.tell = (event) => ground.notify({ kind: "notify", event: { event, homeAddress: HOA, detail: {} } });
         return this.node(mobileNode.homeAgent.ipv6, ground);
       },
       search: async () => ({ candidates: this.found, faults: this.found.length === 0 ? ["nobody"] : [] }),
@@ -56,7 +61,8 @@ class World {
 
   node(home: string, ground: Parameters<Parameters<typeof FinderService.open>[1]["openNode"]>[1]): Node {
     const told = (what: string): void => void this.life.push(`${what} ${home.slice(-1)}`);
-    const views = { readiness: () => this.readiness, binding: () => undefined, bindings: () => [] };
+    const binding = () => ({ state: this.phase, endpoint: null });
+    const views = { readiness: () => this.readiness, binding, bindings: () => [] };
     return {
       ...{ name: "mobile-node", addresses: [HOA], views: views as unknown as Node["views"] },
       prepare: () => new Map(),
@@ -83,9 +89,15 @@ class World {
     await this.fake.settled();
   }
 
-  async accepted(): Promise<void> {
+  accepted(): void {
+    this.phase = "registered";
+    this.tell("registration.completed");
+  }
+
+  /** Whoever has sent it. */
+  async acknowledged(protection: "esp" | "none"): Promise<void> {
     const arrival = { path: { type: "native", device: "eth0" }, source: agent(1).ipv6, destination: HOA } as const;
-    await this.fake.hears({ ...arrival, protection: "esp" }, {
+    await this.fake.hears({ ...arrival, protection }, {
       ...{ type: "binding-acknowledgement", status: 0, sequence: 1, lifetimeUnits: 1, options: [] },
       flags: { keyManagement: false, mobileRouter: false, proxy: false, tlv: false, bulk: false },
     } as unknown as Parameters<FakeGround["hears"]>[1]);
@@ -109,6 +121,8 @@ t.test("until somebody is found it asks again, later each time; then the best on
   next.found = [agent(2), agent(1)];
   await next.start(["home-agent", kept as Stored]);
   test.strictSame(next.life, ["begin 1"], "the one of before, which is still among them");
+  await next.elapse(60);
+  test.strictSame(next.life, ["begin 1", "leave 1", "begin 2"], "and back to the best one in its time");
   const other = new World();
   other.found = [agent(2)];
   await other.start(["home-agent", kept as Stored]);
@@ -121,16 +135,22 @@ t.test("one that is silent for so long gives way to the next, and is tried again
   await world.start([HOA, { record: { of: "ha1" }, ageSeconds: 1 }]);
   world.silent();
   world.silent();
-  await world.accepted();
+  world.accepted();
   test.strictSame(world.timers, [], "an answer ends the silence");
+  world.tell("registration.failed");
+  test.strictSame(world.timers, [], "what it does not accept besides, an IPv4 home address for example, is no silence");
+  world.phase = "refreshing";
   world.silent();
+  await world.acknowledged("none");
+  test.equal(world.timers.length, 1, "what anybody can send ends no silence");
   await world.elapse(5);
   test.strictSame(world.life, ["begin 1", "message 1", "leave 1", "begin 2"]);
   test.notOk(world.fake.records.has(HOA), "what it had accepted is nothing to the other one");
-  await world.accepted();
+  await world.acknowledged("esp");
   test.equal(world.life.at(-1), "message 2", "messages come to the present one");
+  world.accepted();
   await world.elapse(60);
-  test.strictSame(world.life.slice(-2), ["leave 2", "begin 1"]);
+  test.strictSame(world.life.slice(-2), ["close 2", "begin 1"], "one that answers is told that the node leaves");
   world.silent();
   await world.elapse(5);
   test.strictSame(world.life.slice(-2), ["leave 1", "begin 2"]);
