@@ -67,12 +67,14 @@ vm-kernel: | setup ## fetch Debian's stock kernel (KERNEL=6.1|6.12) for the vm b
 	@test/bench/vm-kernel $(KERNEL)
 
 ##@ Measurements and reports
-.PHONY: bench requirements mutants fuzz uapi-check
+.PHONY: bench requirements conformance mutants fuzz uapi-check
 bench: build ## measurements in the bench; options through ARGS
 	@out=$$(printf ' %s ' '$(ARGS)' | sed -n 's/.* --out[ =]\([^ ]*\) .*/\1/p'); \
 	  $(BENCH_RUN) --timeout 0 $${out:+--artifacts "$$out"} -- $(NODE) build/test/performance/main.js $(ARGS)
 requirements: build ## which requirements have a passing test in the last `make test`
 	@$(NODE) build/test/requirements/report.js
+conformance: build ## every requirement with its evidence: tests, results, captures kept by DSMIPD_KEEP_CAPTURES=1 make test
+	@$(NODE) build/test/requirements/conformance.js
 mutants: build ## small changes of the pure layers, and how many of them the unit tests notice; options through ARGS: --count, --seed, --files, --help
 	@$(NODE) build/test/mutants/main.js $(ARGS)
 fuzz: build ## fuzz the wire codecs; options through ARGS, e.g. ARGS='--seconds 300'

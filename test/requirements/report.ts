@@ -5,7 +5,7 @@
  * demo there; what it wants of codecs (U) or of the daemon's state (S) any test can. A row with several letters is content with any of them.
  * An ID that no row has, and a test that names more than four rows, are mistakes in a test's name: exit status 1.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { repository, resultsDirectory } from "../runner/files.js";
 import { readTap, type TestPoint } from "../runner/tap.js";
@@ -28,7 +28,8 @@ export function parseRequirements(tsv: string): Requirement[] {
   });
 }
 
-const ID = /(?<![\w.-])(?:R5555|V4|RO|S04|F\d{4})-[\w.-]*\d{2}(?![\w-])/g;
+/** A row's ID in a test's name. */
+export const ID = /(?<![\w.-])(?:R5555|V4|RO|S04|F\d{4})-[\w.-]*\d{2}(?![\w-])/g;
 
 /** More than these no one test observes in earnest. */
 const MOST_ROWS = 4;
@@ -118,21 +119,24 @@ export function reportLines(rows: readonly Requirement[], coverage: Coverage): {
   return { lines, unknown };
 }
 
+const savedFiles = (): readonly string[] =>
+  existsSync(resultsDirectory) ? readdirSync(resultsDirectory).filter((name) => name.endsWith(".tap")) : [];
+
+/** Of the last runs of whole suites, the oldest first. */
+export function savedResults(): readonly Results[] {
+  const files = savedFiles().map((name) => ({ name, path: join(resultsDirectory, name) }));
+  files.sort((a, b) => statSync(a.path).mtimeMs - statSync(b.path).mtimeMs);
+  return files.map(({ name, path }) => ({ tap: readFileSync(path, "utf8"), inBench: !name.startsWith("unit") }));
+}
+
 function main(): number {
   const rows = parseRequirements(readFileSync(join(repository, "test/requirements/ids.tsv"), "utf8"));
-  const files = existsSync(resultsDirectory)
-    ? readdirSync(resultsDirectory).filter((name) => name.endsWith(".tap"))
-    : [];
+  const files = savedFiles();
   if (files.length === 0) {
     console.error("no results: run `make test` first");
     return 1;
   }
-  const coverage = coverageOf(
-    files.map((name) => ({
-      tap: readFileSync(join(resultsDirectory, name), "utf8"),
-      inBench: !name.startsWith("unit"),
-    })),
-  );
+  const coverage = coverageOf(savedResults());
   const { lines, unknown } = reportLines(rows, coverage);
   console.log(lines.join("\n"));
   console.log(`(from ${files.map((name) => `build/results/${name}`).join(", ")})`);

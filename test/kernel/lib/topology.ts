@@ -1,6 +1,7 @@
 /**
  * Namespaces and the wires between them, declared first and built in as few processes as possible (under emulation each one costs
- * tens of milliseconds), torn down with the test, and described in the artifacts when the test failed.
+ * tens of milliseconds), torn down with the test, and described in the artifacts when the test failed. With DSMIPD_KEEP_CAPTURES in the
+ * environment what passed the wires is kept of every test, as evidence (`make conformance`).
  *
  *   const net = new Topology(t);
  *   const ha = net.node("ha", { forwarding: true });
@@ -12,6 +13,7 @@
 import { copyFileSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { TestContext } from "node:test";
+import { artifactName } from "../../lib/artifact-name.js";
 import { Capture } from "./capture.js";
 import { run } from "./command.js";
 import { describe } from "./dump.js";
@@ -124,7 +126,8 @@ export class Topology {
 
   async #tearDown(): Promise<void> {
     const failed = !(this.#test as { readonly passed?: boolean }).passed; // @types/node 20 does not know it yet
-    const directory = failed ? artifactsDirectory(fileName(this.#test.name)) : "";
+    const kept = failed || (this.#captures.length > 0 && process.env["DSMIPD_KEEP_CAPTURES"] !== undefined);
+    const directory = kept ? artifactsDirectory(artifactName(this.#test.name)) : "";
     if (failed) {
       for (const node of this.nodes) {
         if (existsSync(node.path)) writeFileSync(join(directory, `${node.label}.txt`), describe(node));
@@ -133,6 +136,8 @@ export class Topology {
     await Promise.allSettled(this.#processes.map((process) => process.stop()));
     if (failed) {
       for (const { name, log } of this.#processes) writeFileSync(join(directory, `${name}.log`), log);
+    }
+    if (kept) {
       for (const { file } of this.#captures) {
         if (existsSync(file)) copyFileSync(file, join(directory, basename(file)));
       }
@@ -146,12 +151,4 @@ export class Topology {
 function addressPort({ node, device, addresses }: Port): void {
   node.also(...addresses.map((address) => `address add ${address} dev ${device}`));
   node.also(`link set ${device} up`);
-}
-
-/** A test's name as that of a directory. */
-function fileName(name: string): string {
-  return name
-    .replaceAll(/[^\w.-]+/g, "-")
-    .slice(0, 80)
-    .replace(/-+$/, "");
 }
