@@ -14,7 +14,7 @@ export const ipv6Text = z
   .string()
   .refine((text) => parseIpv6(text) !== undefined, { error: "an IPv6 address like 2001:db8::1 is wanted" })
   .transform((text) => parseIpv6(text) as NonNullable<ReturnType<typeof parseIpv6>>);
-const ipText = z
+export const ipText = z
   .string()
   .refine((text) => parseIp(text) !== undefined, { error: "an IPv4 or IPv6 address is wanted" })
   .transform((text) => parseIp(text) as NonNullable<ReturnType<typeof parseIp>>);
@@ -185,6 +185,12 @@ export const homeAgentConfig = z.strictObject({
       .max(262140)
       .optional()
       .describe("When nodes are asked to refresh, if that is before their lifetime ends (RFC 6275 §6.2.4)."),
+    refreshRequests: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Whether a node that has not refreshed its binding by nine tenths of the lifetime is asked to (RFC 6275 §6.1.2).",
+      ),
     journalFailure: z
       .enum(["refuse", "silent"])
       .default("refuse")

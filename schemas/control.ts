@@ -1,5 +1,6 @@
 /** The documents of the control interface (HTTP on a unix socket, paths under /v1) and of `dsmipctl -o json`. */
 import { z } from "zod";
+import { ipText, ipv6Text } from "./config.js";
 
 const counters = z.record(z.string(), z.int().min(0)).describe("Name to count since start.");
 
@@ -155,6 +156,40 @@ export const securityDocument = z
   })
   .describe("IKE SAs, security associations and policies by node; never a key.");
 
+const nodeAddress = ipText.describe("IPv6 or IPv4 home address.");
+
+/** What an operator asks for (POST /v1/commands/NAME); the fields are the query's. */
+export const commandRequest = z.discriminatedUnion("command", [
+  z.strictObject({
+    command: z.literal("remove"),
+    node: nodeAddress,
+    part: z.enum(["all", "ipv4"]).default("all").describe("The whole binding, or what is of IPv4 in it."),
+  }),
+  z.strictObject({
+    command: z.literal("refresh"),
+    node: nodeAddress.optional().describe("Absent: all that are bound; at a mobile node, itself."),
+  }),
+  z.strictObject({
+    command: z.literal("switch"),
+    node: nodeAddress.optional().describe("Absent: all that are bound."),
+    to: z.array(ipv6Text).max(16).default([]).describe("Home agents, the best first; none: the node finds one itself."),
+  }),
+  z.strictObject({ command: z.literal("report-loss") }),
+]);
+
+export const commandDocument = z
+  .strictObject({
+    command: z.enum(["remove", "refresh", "switch", "report-loss"]),
+    nodes: z.int().describe("How many are told, or do it."),
+    outcome: z
+      .enum(["begun", "acknowledged", "unanswered"])
+      .describe(
+        "begun: what comes of it is in the events. Of remove, which is over: whether the node has acknowledged that its binding ends.",
+      ),
+    status: z.int().nullable().describe("Of remove: the status of the acknowledgement (RFC 5846 §5.2)."),
+  })
+  .describe("What became of a command.");
+
 export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
 
 export type Readiness = z.output<typeof readiness>;
@@ -164,3 +199,5 @@ export type PlanDocument = z.output<typeof planDocument>;
 export type AuditDocument = z.output<typeof auditDocument>;
 export type SecurityDocument = z.output<typeof securityDocument>;
 export type EventDocument = z.output<typeof eventDocument>;
+export type CommandRequest = z.output<typeof commandRequest>;
+export type CommandDocument = z.output<typeof commandDocument>;

@@ -7,6 +7,8 @@ import {
   auditDocument,
   bindingDocument,
   bindingsDocument,
+  commandDocument,
+  commandRequest,
   errorDocument,
   eventDocument,
   planDocument,
@@ -29,6 +31,26 @@ const answer = (description: string, name: string, contentType = "application/js
     },
   },
 });
+
+/** A command of its own path each; its fields are parameters of the query. */
+function commands(): Record<string, unknown> {
+  return Object.fromEntries(
+    commandRequest.options.map(({ shape: { command, ...fields } }) => {
+      const parameters = Object.entries(fields).map(([name, type]) => {
+        const { $schema: _, description, ...rest } = schema(type as z.ZodType);
+        return {
+          name,
+          in: "query",
+          required: !(type as z.ZodType).safeParse(undefined).success,
+          description,
+          schema: rest,
+        };
+      });
+      const [name] = command.values;
+      return [`/commands/${name}`, { post: { parameters, ...(answer("What became of it", "Command") as object) } }];
+    }),
+  );
+}
 
 const homeAddress = { name: "homeAddress", in: "path", required: true, schema: { type: "string" } };
 
@@ -55,6 +77,7 @@ function openApi(): unknown {
         parameters: [homeAddress],
         get: answer("Security associations of one node", "Security"),
       },
+      ...commands(),
       "/events/recent": { get: answer("The last events, one document a line", "Event", "application/x-ndjson") },
       "/events": { get: answer("Events as they happen, one document a line", "Event", "application/x-ndjson") },
     },
@@ -66,6 +89,7 @@ function openApi(): unknown {
         Plan: bare(planDocument),
         Audit: bare(auditDocument),
         Security: bare(securityDocument),
+        Command: bare(commandDocument),
         Event: bare(eventDocument),
         Error: bare(errorDocument),
       },

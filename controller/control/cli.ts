@@ -6,6 +6,8 @@ import {
   type BindingDocument,
   bindingDocument,
   bindingsDocument,
+  type CommandDocument,
+  commandDocument,
   type EventDocument,
   eventDocument,
   planDocument,
@@ -134,6 +136,29 @@ const options = (): GlobalOptions => program.opts<GlobalOptions>();
 const get = (path: string, silence: number = DEFAULT_TIMEOUT_S.document): Promise<unknown> =>
   fetchDocument(options().socket, path, { timeoutSeconds: options().timeout ?? silence });
 
+const everybody = (node: string): { node?: string } => (node === "all" ? {} : { node });
+
+/** Exit code 1 if it was not done; a binding that ends without an acknowledgement ends all the same. */
+async function command(name: string, fields: Readonly<Record<string, string | readonly string[]>>): Promise<void> {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(fields)) for (const one of [value].flat()) query.append(key, one);
+  const timeoutSeconds = options().timeout ?? DEFAULT_TIMEOUT_S.document;
+  const document = await fetchDocument(options().socket, `/commands/${name}?${query}`, {
+    method: "POST",
+    timeoutSeconds,
+  });
+  show(options(), commandDocument.parse(document), commandText);
+}
+
+function commandText({ command, nodes, outcome, status }: CommandDocument): string {
+  if (command === "remove") {
+    const said = outcome === "acknowledged" ? `has acknowledged it (status ${status})` : "has not answered";
+    return `the binding has ended; the node ${said}`;
+  }
+  if (command === "report-loss" || nodes === 1) return "begun";
+  return `${nodes} nodes are told`;
+}
+
 program
   .command("status")
   .description("the daemon at a glance, with its counters")
@@ -146,11 +171,49 @@ program
     show(options(), bindingsDocument.parse(await get("/bindings")), (document) => bindingsTable(document.bindings)),
   );
 
-program
-  .command("binding <homeAddress>")
-  .description("one binding, by IPv6 or IPv4 home address")
+const binding = program
+  .command("binding")
+  .argument("<homeAddress>")
+  .usage("<homeAddress> | remove|refresh|switch …")
+  .description("one binding, by IPv6 or IPv4 home address; or what its node is told")
   .action(async (homeAddress: string) => {
     show(options(), bindingDocument.parse(await get(`/bindings/${encodeURIComponent(homeAddress)}`)), bindingText);
+  });
+
+binding
+  .command("remove <homeAddress>")
+  .description("end a binding; the node is told first, and has some seconds to acknowledge that (RFC 5846)")
+  .option("--ipv4", "only what is of IPv4 in it", false)
+  .action(async (node: string, { ipv4 }: { ipv4: boolean }) => {
+    await command("remove", { node, part: ipv4 ? "ipv4" : "all" });
+  });
+
+binding
+  .command("refresh <homeAddress>")
+  .description("ask a node, or all, to register anew (binding refresh request)")
+  .action(async (node: string) => {
+    await command("refresh", everybody(node));
+  });
+
+binding
+  .command("switch <homeAddress> [homeAgents...]")
+  .description("ask a node, or all, to take another home agent: one of these IPv6 addresses, or any (RFC 5142)")
+  .action(async (node: string, to: string[]) => {
+    await command("switch", { ...everybody(node), to });
+  });
+
+program
+  .command("refresh")
+  .description("of a mobile node: register anew, forgetting what was learnt about the networks")
+  .action(async () => {
+    await command("refresh", {});
+  });
+
+program
+  .command("report-loss")
+  .description("of a mobile node: its IPv4 tunnel loses packets, so ask for UDP (F flag)")
+  .action(async () => {
+    await command("report-loss", {});
   });
 
 program

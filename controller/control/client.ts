@@ -7,6 +7,8 @@ import { MobilityError } from "../base/errors.js";
 export const DEFAULT_TIMEOUT_S = { document: 10, costly: 60 } as const;
 
 export interface CallOptions {
+  /** Default GET. Commands are posted. */
+  readonly method?: "GET" | "POST";
   /** Silence of the daemon that ends the call. Default 10. */
   readonly timeoutSeconds?: number;
 }
@@ -18,10 +20,10 @@ export interface CallOptions {
 export function fetchDocument(
   socketPath: string,
   path: string,
-  { timeoutSeconds = DEFAULT_TIMEOUT_S.document }: CallOptions = {},
+  { timeoutSeconds = DEFAULT_TIMEOUT_S.document, method = "GET" }: CallOptions = {},
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path: `/v1${path}`, agent: false }, (response) => {
+    const call = request({ socketPath, path: `/v1${path}`, method, agent: false }, (response) => {
       const parts: Buffer[] = [];
       response.on("data", (part: Buffer) => parts.push(part));
       response.on("error", (cause) => reject(failure(socketPath, cause)));

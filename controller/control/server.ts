@@ -1,17 +1,20 @@
 /**
- * The control interface: HTTP/1.1 on a unix socket, read-only documents of schemas/control.ts under /v1. Whoever may open the
- * socket may read; it is made with mode 0660. Nothing a client sends or leaves unread can grow memory: no bodies, bounded headers,
+ * The control interface: HTTP/1.1 on a unix socket, documents of schemas/control.ts under /v1, and commands. Whoever may open the
+ * socket may read and command; it is made with mode 0660. Nothing a client sends or leaves unread can grow memory: no bodies, bounded headers,
  * clients and followers; one request at a time on a connection, documents in pieces that wait for their reader, and all with a time limit.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type {
   AuditDocument,
   BindingDocument,
+  CommandDocument,
+  CommandRequest,
   EventDocument,
   PlanDocument,
   SecurityDocument,
   StatusDocument,
 } from "../../schemas/control.js";
+import { commandRequest } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIp } from "../base/ip.js";
 import { jsonPieces, linePieces, sent, writePieces } from "./document-stream.js";
@@ -29,6 +32,8 @@ export interface ControlSource {
   audit(): Promise<AuditDocument>;
   /** Of the node with this IPv6 or IPv4 home address, bound or not, or of all. */
   security(homeAddress?: IpAddress): Promise<SecurityDocument> | undefined;
+  /** Rejects with MobilityError: MIP_NO_BINDING for a node that is not bound, MIP_COMMAND for what makes no sense here. */
+  command(request: CommandRequest): Promise<CommandDocument>;
   /** The last ones, oldest first; bounded. */
   recentEvents(): readonly EventDocument[];
   subscribe(listener: (event: EventDocument) => void): () => void;
@@ -42,6 +47,8 @@ const MAX_HEADER_BYTES = 8192;
 const MAX_FOLLOWER_BACKLOG_BYTES = 1 << 20;
 /** For a request to arrive, and for a client to take a piece of the answer. */
 const CLIENT_TIMEOUT_MS = 10_000;
+
+const STATUS_OF: Readonly<Record<string, number>> = { MIP_NO_BINDING: 404, MIP_COMMAND: 409 };
 
 export interface ControlServer {
   /** Whether its socket was gone and is made again. Rejects with MobilityError if something else is in its place. */
@@ -107,13 +114,15 @@ class Answering {
   /** Ends when the answer has gone, or the connection. Does not reject. */
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      if (request.method !== "GET") await this.#refuse(response, 405, "MIP_METHOD", "only GET is answered here");
-      else await this.#route(new URL(request.url ?? "/", "http://localhost").pathname, response);
+      const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+      if (request.method === "POST") await this.#command(pathname, searchParams, response);
+      else if (request.method === "GET") await this.#route(pathname, response);
+      else await this.#refuse(response, 405, "MIP_METHOD", "GET is answered here, and POST for commands");
     } catch (cause) {
       const known = cause instanceof MobilityError;
       await this.#refuse(
         response,
-        known ? 503 : 500,
+        known ? (STATUS_OF[cause.code] ?? 503) : 500,
         known ? cause.code : "MIP_INTERNAL",
         known ? cause.message : "internal error; see the daemon's log",
       );
@@ -143,6 +152,17 @@ class Answering {
       "MIP_NOT_FOUND",
       "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/events and /v1/events/recent",
     );
+  }
+
+  async #command(path: string, query: URLSearchParams, response: ServerResponse): Promise<void> {
+    const [, version, collection, name, ...rest] = path.split("/").map(decode);
+    if (version !== "v1" || collection !== "commands" || name === undefined || rest.length > 0)
+      return this.#refuse(response, 405, "MIP_METHOD", "POST goes to /v1/commands/NAME");
+    const request = commandRequest.safeParse(fieldsOf(name, query));
+    if (request.success) return this.#send(response, 200, await this.#source.command(request.data));
+    const [issue] = request.error.issues;
+    const where = issue?.path.join(".") || name;
+    return this.#refuse(response, 400, "MIP_COMMAND", `${where}: ${issue?.message ?? "no such command"}`);
   }
 
   async #one(collection: "bindings" | "plan" | "security", argument: string, response: ServerResponse): Promise<void> {
@@ -197,6 +217,12 @@ class Answering {
     if (response.headersSent) response.destroy();
     else await this.#send(response, status, { error: { code, message } });
   }
+}
+
+/** The query as a request; `to` may stand there several times. */
+function fieldsOf(command: string, query: URLSearchParams): Readonly<Record<string, unknown>> {
+  const { to: _, ...fields } = Object.fromEntries(query);
+  return { ...fields, command, ...(query.has("to") && { to: query.getAll("to") }) };
 }
 
 function* chain(first: string, second: string, rest: Iterable<string>): Generator<string, void> {

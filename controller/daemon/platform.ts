@@ -307,6 +307,15 @@ export class Platform {
         const node = views.nodeAt(address);
         return node && views.security([node]);
       },
+      command: (request) => {
+        for (const service of services) {
+          const done = service.command?.(request);
+          if (done !== undefined) return done;
+        }
+        return Promise.reject(
+          new MobilityError("MIP_COMMAND", `${request.command}: a ${this.#options.role} has no such command`),
+        );
+      },
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),
     });

@@ -2,7 +2,13 @@
  * What stands on a platform: a service is one machine with its plan, its sockets and its views. Several stand side by side (a second
  * protocol at one home agent, a correspondent in a mobile node); the platform brings each what is addressed to it.
  */
-import type { BindingDocument, SecurityDocument, StatusDocument } from "../../schemas/control.js";
+import type {
+  BindingDocument,
+  CommandDocument,
+  CommandRequest,
+  SecurityDocument,
+  StatusDocument,
+} from "../../schemas/control.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import type { KernelNames } from "../kernel/codec.js";
 import type { InterfaceNames } from "../kernel/names.js";
@@ -64,6 +70,8 @@ export interface Service {
   objectsOf(homeAddress: Ipv6Address): readonly KernelObject[];
   /** Whose the object is; undefined: none that this service would want. */
   ownerOf(object: KernelObject): ObjectOwner | undefined;
+  /** Does what an operator asks for; undefined: it has no such command. Rejects with MobilityError. */
+  command?(request: CommandRequest): Promise<CommandDocument> | undefined;
   /** Closes what it opened, whatever it was about. */
   abandon(): void;
   /** Takes leave of its peers where that is the role's duty, and ends the machine. The kernel keeps what it has. */

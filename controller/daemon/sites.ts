@@ -21,6 +21,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     previousCareOfGraceSeconds,
     ipv4Pool,
     refreshAdviceSeconds,
+    refreshRequests,
     journalFailure,
   } = config.homeAgent;
   const subscribers = new Map<HomeSubscriber["homeAddress"], HomeSubscriber>();
@@ -36,6 +37,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     subscribers,
     ipv4Pool,
     refreshAdviceSeconds,
+    refreshRequests,
     journalFailure,
     keyManagementMobility: config.security.method === "ikev2",
   };

@@ -1,6 +1,6 @@
 /** The home agent at work: its machine, its plan and its home link tied together. All decisions are the machine's. */
 import type { HomeAgentConfig } from "../../../schemas/config.js";
-import type { BindingDocument } from "../../../schemas/control.js";
+import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import { type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
 import { homeAgentOwner } from "../../plan/home-agent/owner.js";
@@ -34,6 +34,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { homeAgentPlanSite, homeAgentSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
+import { HomeAgentCommands } from "./commands.js";
 import { ConnectedNetworks } from "./connected-networks.js";
 import { HomeAgentKeys, securityGroup } from "./keys.js";
 import { ParkedNodes } from "./parked-nodes.js";
@@ -62,6 +63,7 @@ export class HomeAgentService implements Service {
   readonly #loop: MachineLoop<HomeAgentInput, HomeAgentEffect>;
   readonly #parked: ParkedNodes;
   readonly #status = new StatusLine(setTimer);
+  readonly #commands: HomeAgentCommands;
   readonly #networks = new ConnectedNetworks();
   readonly #ids: RequestIds;
   /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
@@ -111,6 +113,7 @@ export class HomeAgentService implements Service {
         turnEnded: () => this.#turnEnded(),
       },
     );
+    this.#commands = new HomeAgentCommands(this.#state, (input) => this.#loop.push(input));
     this.views = this.#viewsOf();
   }
 
@@ -194,6 +197,10 @@ export class HomeAgentService implements Service {
     });
   }
 
+  command(request: CommandRequest): Promise<CommandDocument> | undefined {
+    return this.#commands.run(request);
+  }
+
   abandon(): void {
     this.#loop.close();
     this.#status.close();
@@ -235,6 +242,7 @@ export class HomeAgentService implements Service {
       case "send":
         return this.#ground.send(effect);
       case "notify":
+        this.#commands.see(effect.event);
         return this.#ground.notify(effect);
       case "drop":
         return this.#ground.drop(effect.reason, effect.detail);

@@ -64,8 +64,8 @@ function mobileNodeServices(
   machine: MobileNodeMachine,
 ): readonly ServiceOpener[] {
   const { serviceName } = MobileNodeService;
-  const openNode: FinderParts["openNode"] = (known, ground, onUnanswered) =>
-    openService({ config: known, keys, ground, onUnanswered }, machine);
+  const openNode: FinderParts["openNode"] = (known, ground, listener) =>
+    openService({ config: known, keys, ground, ...listener }, machine);
   return [
     {
       name: serviceName,
@@ -84,7 +84,7 @@ function mobileNodeServices(
 }
 
 async function openService(
-  parts: Pick<MobileNodeParts, "config" | "keys" | "ground" | "onUnanswered">,
+  parts: Pick<MobileNodeParts, "config" | "keys" | "ground" | "onUnanswered" | "onSwitch">,
   { openHomeLink, openNetwork }: MobileNodeMachine,
 ): Promise<MobileNodeService> {
   const { ground, config } = parts;

@@ -1,6 +1,6 @@
 /** The mobile node at work: its machine, its plan and the network watcher tied together. All decisions are the machine's. */
 import type { MobileNodeConfig } from "../../../schemas/config.js";
-import type { BindingDocument } from "../../../schemas/control.js";
+import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import { InvariantError } from "../../base/errors.js";
 import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
@@ -31,6 +31,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
+import { nodeCommand } from "./commands.js";
 import { egressDevices } from "./egress-devices.js";
 import { FilteredAnswers } from "./filtered-answers.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
@@ -58,6 +59,8 @@ export interface MobileNodeParts {
   readonly movement: Pick<OpenMovement, "close"> & { readonly movement: MovementSource };
   /** Called for each update that was not answered in time. */
   readonly onUnanswered?: (() => void) | undefined;
+  /** Called when the home agent wants the node to take another one. Absent: there is no other. */
+  readonly onSwitch?: ((homeAgents: readonly Ipv6Address[]) => void) | undefined;
 }
 
 /** Movement detection: movement.ts, or one that is played. */
@@ -77,6 +80,7 @@ export class MobileNodeService implements Service {
   readonly #movement: MovementSource;
   readonly #closeMovement: () => void;
   readonly #onUnanswered: (() => void) | undefined;
+  readonly #onSwitch: MobileNodeParts["onSwitch"];
   readonly #networks: LocalNetworksKeeper;
   readonly #status = new StatusLine(setTimer);
   readonly #readiness: ReadinessReport;
@@ -114,7 +118,8 @@ export class MobileNodeService implements Service {
     return service;
   }
 
-  private constructor({ config, keys, ground, home, network, movement, onUnanswered }: MobileNodeParts) {
+  private constructor(parts: MobileNodeParts) {
+    const { config, keys, ground, home, network, movement, onUnanswered } = parts;
     const { homeAddress, ipv4HomeAddress } = config.mobileNode;
     this.#config = config;
     this.#homeAddress = homeAddress;
@@ -127,6 +132,7 @@ export class MobileNodeService implements Service {
     this.#movement = movement.movement;
     this.#closeMovement = () => movement.close();
     this.#onUnanswered = onUnanswered;
+    this.#onSwitch = parts.onSwitch;
     this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
     this.#group = `binding ${homeAddress}`;
     const site = mobileNodeSite(config);
@@ -242,6 +248,10 @@ export class MobileNodeService implements Service {
     return mobileNodeOwner(object, this.#homeAddress);
   }
 
+  command(request: CommandRequest): Promise<CommandDocument> | undefined {
+    return nodeCommand(request, this.#state, (input) => this.#loop.push(input));
+  }
+
   abandon(): void {
     this.#loop.close();
     this.#status.close();
@@ -257,6 +267,11 @@ export class MobileNodeService implements Service {
       this.#loop.push({ kind: "stop" });
     });
     await this.leave();
+  }
+
+  /** De-registers where there is no other home agent to go to. */
+  withdraw(): void {
+    this.#loop.push({ kind: "withdraw" });
   }
 
   /** Ends it without a word to its home agent, which is about to be another one; the kernel keeps what it has. */
@@ -305,6 +320,8 @@ export class MobileNodeService implements Service {
       case "unanswered":
         this.#onUnanswered?.();
         return this.#movement.give(effect);
+      case "switch":
+        return this.#onSwitch === undefined ? this.withdraw() : this.#onSwitch(effect.homeAgents);
       case "stopped":
         return this.#stopped?.();
       default:

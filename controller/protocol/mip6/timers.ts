@@ -30,6 +30,9 @@ export const TIMERS = {
   initialDiscovery: timer("INITIAL_DHAAD_TIMEOUT", 3, "RFC 6275 §12"),
   /** The last one of DHAAD_RETRIES doublings. */
   maxDiscovery: timer("maximum wait for a discovery reply", 48, "RFC 6275 §11.4.1"),
+  /** Home agent: first wait for the acknowledgement of a revocation, doubled up to the maximum; other notices go on doubling. */
+  initialNotice: timer("InitMINDelayBRIs", 1, "RFC 5846"),
+  maxNotice: timer("MAX_BRACK_TIMEOUT", 2, "RFC 5846"),
   natKeepalive: timer("NATKATIMEOUT", 110, "RFC 5555 §6"),
   /** Home agent: how long a removed binding is remembered, so that a delayed update is seen to be old. */
   deletedBinding: timer("MAX_DELETE_BCE_TIMEOUT", 10, "RFC 6275 §12"),
@@ -69,9 +72,17 @@ export const LIMITS = {
   bindingErrorDestinations: limit("binding error destinations", 32, "entries", "dsmipd"),
   /** Former care-of endpoints of one node from which payload is still taken; 3 updates a second for 3 s are at most 9. */
   formerEndpoints: limit("former endpoints", 8, "entries", "dsmipd"),
+  /** A revocation and its repetitions, before the binding is removed without an acknowledgement (BRIMaxRetriesNumber and the first one). */
+  revocationAttempts: limit("revocations", 2, "messages", "RFC 5846"),
+  /** Home agent switch messages and binding refresh requests to a node that does not do what they say. */
+  noticeAttempts: limit("other notices", 3, "messages", "dsmipd"),
+  /** Nodes that are told the same by one command: they all answer, and register somewhere. */
+  noticeRate: limit("notice rate", 100, "per second", "dsmipd"),
   discoveryRetries: limit("DHAAD_RETRIES", 4, "messages", "RFC 6275 §12"),
   /** Home agents, and routers, of the home link that are remembered. */
   listedHomeAgents: limit("home agents list", 128, "entries", "dsmipd"),
+  /** Home agents of a switch message that a node looks at. */
+  namedHomeAgents: limit("named home agents", 16, "entries", "dsmipd"),
   addressesOfHomeAgent: limit("addresses of a home agent", 8, "entries", "dsmipd"),
   /** Registrations of one node that others have replaced and the disk may still refuse. */
   replacedRegistrations: limit("replaced registrations", 8, "entries", "dsmipd"),

@@ -17,6 +17,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
+import { MobilityError } from "../../../controller/base/errors.js";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { fetchDocument, followLines } from "../../../controller/control/client.js";
 import { ListeningSocket } from "../../../controller/control/listening.js";
@@ -148,6 +149,7 @@ async function bench(
       address === undefined || [BINDING.homeAddress, BINDING.ipv4HomeAddress, UNBOUND].includes(address)
         ? Promise.resolve(SECURITY)
         : undefined,
+    command: async (request) => ({ command: request.command, nodes: 1, outcome: "begun", status: null }),
     recentEvents: () => events.recent(),
     subscribe: (listener) => events.subscribe(listener),
     ...changes,
@@ -581,4 +583,47 @@ t.test("a connection that cannot be accepted ends nothing", async (test) => {
   test.strictSame(await fetchDocument(join(directory, "s"), "/status"), {});
   await socket.close();
   test.notOk(existsSync(join(directory, "s")));
+});
+
+t.test("commands: what dsmipctl asks for, and what is no command", async (test) => {
+  const asked: unknown[] = [];
+  const { socket } = await bench(test, {
+    command: async (request) => {
+      asked.push(request);
+      if (request.command === "switch") throw new MobilityError("MIP_NO_BINDING", "nobody is bound");
+      const nodes = request.command === "refresh" ? 7 : 1;
+      const acknowledged = request.command === "remove";
+      return {
+        command: request.command,
+        nodes,
+        outcome: acknowledged ? "acknowledged" : "begun",
+        status: acknowledged ? 0 : null,
+      };
+    },
+  });
+  const removed = await dsmipctl(socket, "binding", "remove", BINDING.homeAddress, "--ipv4");
+  test.match(removed, { code: 0, stdout: "the binding has ended; the node has acknowledged it (status 0)\n" });
+  test.match(await dsmipctl(socket, "binding", "refresh", "all"), { code: 0, stdout: "7 nodes are told\n" });
+  const refused = await dsmipctl(socket, "binding", "switch", "all", "2001:db8::2", "2001:db8::3");
+  test.match(refused, { code: 1, stderr: "dsmipctl: nobody is bound\n" });
+  await dsmipctl(socket, "report-loss");
+  await dsmipctl(socket, "refresh");
+  test.strictSame(asked, [
+    { command: "remove", node: BINDING.homeAddress, part: "ipv4" },
+    { command: "refresh" },
+    { command: "switch", to: ["2001:db8::2", "2001:db8::3"] },
+    { command: "report-loss" },
+    { command: "refresh" },
+  ]);
+  test.match(await dsmipctl(socket, "binding", BINDING.homeAddress), { code: 0, stdout: /home address/ });
+  test.match(await dsmipctl(socket, "binding", "switch", "all", "192.0.2.1"), {
+    code: 1,
+    stderr: /to\.0: an IPv6 address/,
+  });
+  test.match(await dsmipctl(socket, "binding", "remove", "nobody"), {
+    code: 1,
+    stderr: /node: an IPv4 or IPv6 address/,
+  });
+  await test.rejects(fetchDocument(socket, "/commands/format", { method: "POST" }), { code: "MIP_COMMAND" });
+  await test.rejects(fetchDocument(socket, "/status", { method: "POST" }), { code: "MIP_METHOD" });
 });

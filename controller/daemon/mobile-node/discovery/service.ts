@@ -4,6 +4,7 @@
  * holds changes from one to the next, and payload never finds a way outside the tunnel in between.
  */
 import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import { type IpAddress, type Ipv6Address, parseIpv4, parseIpv6 } from "../../../base/ip.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
@@ -21,13 +22,23 @@ import type { NameSearch } from "./by-name.js";
 export interface Node extends Service {
   /** Ends it without a word to its home agent; the kernel keeps what it has. */
   leave(): Promise<void>;
+  /** De-registers, and stays. */
+  withdraw(): void;
+}
+
+/** What the node's service tells. */
+export interface NodeListener {
+  /** Called for each update without an answer in time. */
+  onUnanswered(): void;
+  /** The home agent wants the node to take another one: one of these, or any. */
+  onSwitch(homeAgents: readonly Ipv6Address[]): void;
 }
 
 export interface FinderParts {
   readonly config: MobileNodeConfig;
   readonly ground: ServiceGround;
-  /** `onUnanswered`: called for each update without an answer in time. Throws MobilityError; then nothing stays open. */
-  openNode(config: MobileNodeConfig, ground: ServiceGround, onUnanswered: () => void): Promise<Node>;
+  /** Throws MobilityError; then nothing stays open. */
+  openNode(config: MobileNodeConfig, ground: ServiceGround, listener: NodeListener): Promise<Node>;
   /** Never rejects. `careOf`: where the node is, as far as it is known. */
   search(careOf: IpAddress | undefined): Promise<NameSearch>;
   setTimer(delayMs: number, done: () => void): () => void;
@@ -126,6 +137,10 @@ export class FinderService implements Service {
     return this.#node?.ownerOf(object);
   }
 
+  command(request: CommandRequest): Promise<CommandDocument> | undefined {
+    return this.#node?.command?.(request);
+  }
+
   abandon(): void {
     this.#stop();
     this.#node?.abandon();
@@ -211,6 +226,22 @@ export class FinderService implements Service {
     this.#returnLater();
   }
 
+  /**
+   * The home agent sends us away (RFC 5142): to one that it names, or to the next one that was found. It has said so under ESP, so what it
+   * names need not have been found; of such a one no IPv4 address is known.
+   */
+  async #switch(homeAgents: readonly Ipv6Address[]): Promise<void> {
+    const present = this.#present;
+    if (present === undefined || this.#changing || this.#closed) return;
+    this.#failedAt.set(present.ipv6, monotonicNow());
+    const known = (ipv6: Ipv6Address) => this.#candidates.find((one) => one.ipv6 === ipv6) ?? { ipv6, name: ipv6 };
+    const named = homeAgents.filter((one) => one !== present.ipv6).map(known);
+    const next = nextCandidate([...named, ...this.#candidates], present, (one) => this.#failedAt.get(one.ipv6));
+    if (next === undefined) return this.#node?.withdraw();
+    await this.#change(next, true);
+    this.#returnLater();
+  }
+
   /** Back to the best one after the configured time; each time in vain makes it twice as long. */
   #returnLater(): void {
     this.#cancelReturn();
@@ -221,7 +252,8 @@ export class FinderService implements Service {
     });
   }
 
-  async #change(candidate: HomeAgentCandidate | undefined): Promise<void> {
+  /** `farewell`: the former home agent waits to be told. */
+  async #change(candidate: HomeAgentCandidate | undefined, farewell = false): Promise<void> {
     if (candidate === undefined || this.#changing) return;
     this.#changing = true;
     this.#cancelSilence?.();
@@ -229,9 +261,10 @@ export class FinderService implements Service {
     const { groups, records, log } = this.#parts.ground;
     try {
       const [before, isAccepted] = [this.#node, this.#isAccepted];
-      this.#node = undefined;
       // One that answers is told: it would go on answering for the node on the home link, to the other one's duplicate address detection too.
-      await (isAccepted ? before?.close() : before?.leave());
+      // Until then the node hears of the kernel.
+      await (isAccepted || farewell ? before?.close() : before?.leave());
+      this.#node = undefined;
       // Its last answers are nobody's.
       await groups.settled();
       // What is kept of the registration is about the former home agent.
@@ -265,7 +298,7 @@ export class FinderService implements Service {
     const node = await openNode(
       { ...config, mobileNode: { ...config.mobileNode, homeAgent } },
       this.#groundOf(ground),
-      () => this.#silent(),
+      { onUnanswered: () => this.#silent(), onSwitch: (homeAgents) => void this.#switch(homeAgents) },
     );
     this.#present = candidate;
     this.#node = node;

@@ -18,6 +18,7 @@ import { after, earliest, elapsed, type Instant, type Seconds, seconds } from ".
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import type { DataPath, Endpoint } from "../inputs.js";
 import type { Reply } from "./acknowledgement.js";
+import type { Notice } from "./inputs.js";
 import type { Ipv4AcknowledgementOption } from "./ipv4-home-address.js";
 import type { HomeSubscriber } from "./site.js";
 import { type BindingEvent, type BindingState, nextBindingState } from "./states.js";
@@ -100,6 +101,10 @@ export interface BindingEntry {
   former: readonly FormerEndpoint[];
   /** Until when the sequence number of a binding that is over is remembered. */
   rememberedUntil: Instant | undefined;
+  /** What the node is being told. */
+  notice: Notice | undefined;
+  /** When it is asked to refresh, if it has not by then. */
+  askAt: Instant | undefined;
 }
 
 /** One home address or prefix in the cache; those of one node share everything else (RFC 5555 §2.3). */
@@ -187,6 +192,8 @@ export class BindingCache {
       removal: undefined,
       former: [],
       rememberedUntil: undefined,
+      notice: undefined,
+      askAt: undefined,
     };
     this.#entries.set(subscriber.homeAddress, entry);
     return entry;
@@ -222,6 +229,10 @@ export class BindingCache {
 
 /** When something happens to the entry by itself. */
 export function deadlineOf(entry: BindingEntry): Instant | undefined {
+  return earliest(stateDeadline(entry), entry.notice?.sendAt);
+}
+
+function stateDeadline(entry: BindingEntry): Instant | undefined {
   switch (entry.state) {
     case "absent":
       return undefined;
@@ -234,7 +245,7 @@ export function deadlineOf(entry: BindingEntry): Instant | undefined {
     case "invalidated":
       return entry.rememberedUntil;
     case "established":
-      return earliest(entry.established?.expiresAt, ...entry.former.map(({ until }) => until));
+      return earliest(entry.established?.expiresAt, entry.askAt, ...entry.former.map(({ until }) => until));
   }
 }
 

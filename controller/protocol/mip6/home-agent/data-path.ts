@@ -3,7 +3,7 @@
  * old endpoint along, so that packets on their way are not lost (make before break); a refused one puts the old path back.
  */
 import { formatPrefix, type IpAddress, type Ipv6Address, type Prefix, samePrefix } from "../../../base/ip.js";
-import { after, elapsed, seconds } from "../../../base/time.js";
+import { after, elapsed, type Instant, seconds } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import {
   type DataPath,
@@ -140,6 +140,7 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
   entry.replaced = withReplaced(entry.replaced, { by: reply.sequence, at: turn.now, before });
   entry.established = { registration, path, expiresAt: expiryOf(registration, turn.now) };
   entry.rememberedUntil = undefined;
+  entry.askAt = refreshRequestTime(turn, entry.established);
   journal(turn, entry);
   const addresses = interceptedAnew(before?.path, path);
   if (addresses.length > 0) turn.effects.push({ kind: "announce", addresses, router: registration.mobileRouter });
@@ -153,6 +154,18 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
     ...(registration.ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress: registration.ipv4HomeAddress }),
     ...routerDetail(registration, reply),
   });
+}
+
+/** Of its lifetime: a node that refreshes by itself has done so before. */
+const REQUEST_FRACTION = 0.9;
+
+/** When a node is asked to refresh; undefined: never. */
+export function refreshRequestTime(
+  { state: { site } }: Pick<Turn, "state">,
+  { registration, expiresAt }: Pick<Established, "registration" | "expiresAt">,
+): Instant | undefined {
+  if (site.refreshRequests !== true) return undefined;
+  return after(expiresAt, seconds(-lifetimeOf(registration) * (1 - REQUEST_FRACTION)));
 }
 
 function withReplaced(replaced: readonly Replaced[], latest: Replaced): readonly Replaced[] {

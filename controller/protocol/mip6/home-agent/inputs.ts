@@ -4,6 +4,7 @@
  */
 import type { IpAddress, Ipv6Address } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
+import type { Instant } from "../../../base/time.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
 import type {
   AnnounceEffect,
@@ -44,10 +45,38 @@ export interface TimerInput {
   readonly kind: "timer";
 }
 
-/** An operator ends a binding. */
+/** An operator ends a binding, or its IPv4 part alone. The node is told first; it has some seconds to acknowledge that (RFC 5846). */
 export interface RemoveInput {
   readonly kind: "remove";
   readonly homeAddress: Ipv6Address;
+  /** Absent: the whole binding. */
+  readonly ipv4Only?: boolean;
+}
+
+/** What a node is told of the home agent's own accord, again and again until it has done what it is told, or for too long. */
+export type NoticeSubject =
+  /** Its binding, or the IPv4 part alone, ends (RFC 5846). */
+  | { readonly kind: "revocation"; readonly ipv4Only: boolean }
+  /** It is to take another home agent: one of these, the best first, or one that it finds itself (RFC 5142). */
+  | { readonly kind: "switch"; readonly homeAgents: readonly Ipv6Address[] }
+  /** It is to register anew (RFC 6275 §6.1.2). */
+  | { readonly kind: "refresh" };
+
+export interface Notice {
+  readonly subject: NoticeSubject;
+  /** Of a revocation, the same in each repetition. */
+  readonly sequence: Seq16;
+  /** How often it has been sent. */
+  readonly attempts: number;
+  /** When it is sent again, or given up. */
+  readonly sendAt: Instant;
+}
+
+/** An operator has these nodes told something; those that are not bound hear nothing. */
+export interface NoticeInput {
+  readonly kind: "notice";
+  readonly homeAddresses: readonly Ipv6Address[];
+  readonly subject: Exclude<NoticeSubject, { readonly kind: "revocation" }>;
 }
 
 /** What the journal kept of an earlier life; the first input, before any message. */
@@ -75,6 +104,7 @@ export type HomeAgentInput =
   | DadCompletedInput
   | TimerInput
   | RemoveInput
+  | NoticeInput
   | RestoreInput
   | StorageInput
   | UnstoredInput

@@ -21,13 +21,13 @@ import {
   viewOf,
 } from "./binding-cache.js";
 import { parseRecord } from "./binding-record.js";
-import { giveUp, kernelRefusal, narrow, pathFor, programmed } from "./data-path.js";
+import { giveUp, kernelRefusal, narrow, pathFor, programmed, refreshRequestTime } from "./data-path.js";
 import type { HomeAgentEffect, HomeAgentInput, MessageInput, StoredBinding } from "./inputs.js";
 import { refuseIpv4 } from "./ipv4-home-address.js";
 import { isMobileRouter } from "./mobile-network.js";
+import { askToRefresh, noticeDue, remove, revocationAcknowledged, tellNodes } from "./notices.js";
 import { dadCompleted, register } from "./registration.js";
-import { deregister, expire, finishRemoval, forget, removalProgrammed, revoke, takeBack } from "./removal.js";
-import { isBound } from "./states.js";
+import { deregister, expire, finishRemoval, forget, removalProgrammed, takeBack } from "./removal.js";
 import { answer, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
 import { isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
@@ -49,11 +49,12 @@ export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant)
     case "timer":
       runDeadlines(turn);
       break;
-    case "remove": {
-      const entry = state.cache.get(input.homeAddress);
-      if (entry !== undefined && isBound(entry.state)) revoke(turn, entry);
+    case "remove":
+      remove(turn, input);
       break;
-    }
+    case "notice":
+      tellNodes(turn, input);
+      break;
     case "storage":
       state.writable = input.writable;
       break;
@@ -113,6 +114,8 @@ function receive(turn: Turn, { arrival, message }: MessageInput): void {
     drop(turn, "wrong-destination", `sent to ${arrival.destination}`);
   } else if (message.type === "binding-update") {
     receiveUpdate(turn, arrival, message);
+  } else if (message.type === "binding-revocation-acknowledgement") {
+    revocationAcknowledged(turn, arrival, message);
   } else if (message.type === "unknown") {
     const detail = `MH type ${message.mhType} from ${arrival.source}`;
     sendBindingError(turn, unknownTypeError(arrival), { reason: "unexpected-type", detail });
@@ -200,6 +203,12 @@ const kernelStatus = ({ pending }: BindingEntry): number =>
   pending === undefined ? BindingStatus.insufficientResources : kernelRefusal(pending);
 
 function runDeadline(turn: Turn, entry: BindingEntry): void {
+  if (entry.notice !== undefined && entry.notice.sendAt <= turn.now) noticeDue(turn, entry);
+  else runStateDeadline(turn, entry);
+  turn.state.cache.schedule(entry);
+}
+
+function runStateDeadline(turn: Turn, entry: BindingEntry): void {
   switch (entry.state) {
     case "awaiting-dad":
       giveUp(turn, entry, { status: BindingStatus.reasonUnspecified, reason: "no end of duplicate address detection" });
@@ -216,6 +225,7 @@ function runDeadline(turn: Turn, entry: BindingEntry): void {
       break;
     case "established":
       if (entry.established === undefined || entry.established.expiresAt <= turn.now) expire(turn, entry);
+      else if (entry.askAt !== undefined && entry.askAt <= turn.now) askToRefresh(turn, entry);
       else narrow(turn, entry, entry.established);
       break;
     case "absent":
@@ -223,7 +233,6 @@ function runDeadline(turn: Turn, entry: BindingEntry): void {
     default:
       exhaustive(entry.state);
   }
-  turn.state.cache.schedule(entry);
 }
 
 /**
@@ -264,6 +273,7 @@ function restoreBinding(turn: Turn, entry: BindingEntry, stored: Registration, e
   cache.transition(entry, "restore");
   const path = pathFor(turn, entry, registration, []);
   entry.established = { registration, path, expiresAt };
+  entry.askAt = refreshRequestTime(turn, entry.established);
   turn.effects.push({ kind: "data-path", path });
 }
 

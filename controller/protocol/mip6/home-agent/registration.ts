@@ -35,6 +35,7 @@ export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSub
   });
   if (decision.address !== undefined) ipv4.lease(entry.homeAddress, decision.address);
   entry.sequence = request.message.sequence;
+  if (entry.notice?.subject.kind === "refresh") entry.notice = undefined;
   const granted = [...(network?.prefixes ?? []), ...(network?.ipv4 === true ? own : decision.prefixes)];
   const registration: Registration = {
     ...registrationOf(turn, request, decision),

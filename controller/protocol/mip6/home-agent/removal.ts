@@ -1,10 +1,11 @@
 /** The ends of a binding: by the node, by its lifetime, by an operator (RFC 6275 §10.3.2, §9.5.2; RFC 5555 §4.4.2.1). */
+import { isIpv6 } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import { after } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import type { ProgrammedInput, ProtocolEvent } from "../inputs.js";
 import { TIMERS } from "../timers.js";
-import type { BindingEntry } from "./binding-cache.js";
+import type { BindingEntry, Established } from "./binding-cache.js";
 import { dropPath, pathFor } from "./data-path.js";
 import { decideIpv4 } from "./ipv4-home-address.js";
 import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "./turn.js";
@@ -71,14 +72,38 @@ export function expire(turn: Turn, entry: BindingEntry): void {
   end(turn, entry, "binding.expired", {});
 }
 
-/** An operator ends the binding; an update on its way is refused with status 129. Nothing happens if there is none. */
-export function revoke(turn: Turn, entry: BindingEntry): void {
+/**
+ * An operator has ended the binding, and `detail` says what the node had to say to that; an update on its way is refused with status 129.
+ */
+export function revoke(turn: Turn, entry: BindingEntry, detail: ProtocolEvent["detail"] = {}): void {
   const { pending } = entry;
   turn.state.cache.transition(entry, "revoke");
-  end(turn, entry, "binding.removed", { reason: "operator" });
+  end(turn, entry, "binding.removed", { reason: "operator", ...detail });
   if (pending !== undefined) {
     refuse(turn, pending.reply, BindingStatus.administrativelyProhibited, "ended by an operator");
   }
+}
+
+/** The same for the IPv4 home address, and the IPv4 networks of a mobile router: what is of IPv6 stays (RFC 5555 §4.4.2.1). */
+export function revokeIpv4(
+  turn: Turn,
+  entry: BindingEntry,
+  established: Established,
+  detail: ProtocolEvent["detail"],
+): void {
+  turn.state.cache.transition(entry, "narrow");
+  const { ipv4HomeAddress, ...kept } = established.registration;
+  const prefixes = kept.prefixes.filter(({ address }) => isIpv6(address));
+  const registration = { ...kept, ipv4HomeAddress: undefined, prefixes };
+  const former = entry.former.map(({ endpoint }) => endpoint);
+  const path = pathFor(turn, entry, registration, former);
+  entry.established = { ...established, registration, path };
+  turn.effects.push({ kind: "data-path", path });
+  journal(turn, entry);
+  releaseUnusedLease(turn, entry);
+  const had = ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress };
+  notify(turn, "binding.removed", entry, { reason: "operator", part: "IPv4", ...had, ...detail });
+  turn.state.cache.schedule(entry);
 }
 
 /**
@@ -137,6 +162,8 @@ function endBinding(entry: BindingEntry): void {
   entry.established = undefined;
   entry.replaced = [];
   entry.former = [];
+  entry.notice = undefined;
+  entry.askAt = undefined;
 }
 
 /** Keeps the sequence number, and nothing else, for MAX_DELETE_BCE_TIMEOUT (RFC 6275 §10.3.2). */

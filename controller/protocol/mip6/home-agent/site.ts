@@ -26,7 +26,13 @@ export interface Ipv4Pool {
 
 /** What the operator decided. */
 export interface HomeAgentSite {
-  readonly addresses: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
+  readonly addresses: {
+    readonly ipv6: Ipv6Address;
+    /** By which nodes know it. */
+    readonly ipv4?: Ipv4Address | undefined;
+    /** Behind a static NAT: its own on this machine. Absent: the same. */
+    readonly ipv4Local?: Ipv4Address | undefined;
+  };
   /** Both families. */
   readonly homePrefixes: readonly Prefix[];
   /** Whether an address is the network or broadcast address of a network on one of our links just now; the home prefixes are known without it. */
@@ -45,6 +51,8 @@ export interface HomeAgentSite {
   readonly ipv4Pool?: Ipv4Pool | undefined;
   /** Suggested to nodes as the time of their next update, where it is shorter than the lifetime granted (RFC 6275 §6.2.4). */
   readonly refreshAdviceSeconds?: number | undefined;
+  /** Whether a node whose binding is about to expire is asked to refresh it (RFC 6275 §6.1.2). Default: no. */
+  readonly refreshRequests?: boolean | undefined;
   /** Keys are negotiated, and the IKE SA can follow a node (K flag). */
   readonly keyManagementMobility?: boolean | undefined;
   /** How updates are met while the journal can't be written: with status 130, or not at all. Default: refuse. */

@@ -1,4 +1,5 @@
 /** What one step of the home agent works on, and the effects that several parts of it have in common. */
+import { seq16 } from "../../../base/seq16.js";
 import type { Instant } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import type { Ipv4Ownership } from "../../ownership/ipv4.js";
@@ -28,6 +29,8 @@ export class HomeAgentState {
   readonly cache: BindingCache;
   readonly ownership: Ownership;
   bindingErrors: BindingErrorLimit = UNUSED_LIMIT;
+  /** Of the latest revocation. */
+  revocationSequence = seq16(0);
   /** The journal can be written. */
   writable = true;
 

@@ -109,6 +109,7 @@ export const UPDATE_CHECKS: readonly Check[] = [
   { source: "RFC 6275 §9.5.1, RFC 3963 §6.2", applies: "always", judge: checkRegistrationType },
   { source: "RFC 6275 §10.3.2", applies: "deregistration", judge: checkBindingThere },
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkServed },
+  { source: "RFC 5846", applies: "registration", judge: checkRevocation },
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkHomeAddressOption },
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkLoop },
   { source: "RFC 6275 §10.3.1, §6.1.7", applies: "registration", judge: checkHostAddress },
@@ -182,6 +183,14 @@ function checkServed({ homeAddress, message }: UpdateRequest, { site }: UpdateCo
   }
   if (!site.subscribers.has(homeAddress)) return reject(BindingStatus.notHomeAgent, "not a subscriber");
   return undefined;
+}
+
+/** What is being ended is not begun again at the same time. */
+function checkRevocation(_request: UpdateRequest, { entry }: UpdateContext): Verdict | undefined {
+  const subject = entry?.notice?.subject;
+  return subject?.kind === "revocation" && !subject.ipv4Only
+    ? reject(BindingStatus.administrativelyProhibited, "the binding is being ended by an operator")
+    : undefined;
 }
 
 /** Away on IPv6 the option is a must; over IPv4 the inner source is the home address itself (C-10). */

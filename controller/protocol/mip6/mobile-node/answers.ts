@@ -14,6 +14,7 @@ import { answerWithBindingError, unknownBindingError, unknownTypeError } from ".
 import type { Arrival, DropReason, OptionRefusedInput, SendEffect } from "../inputs.js";
 import { judge, type Terms } from "./acknowledgement.js";
 import { type Registration, refreshTime, registrationEnd, type SentUpdate } from "./binding-update-list.js";
+import { revoked, switched } from "./commands.js";
 import { beginExchange, journal, notify, restartExchange, type Turn, withdraw } from "./exchange.js";
 import type { MobileNodeState } from "./model.js";
 import { arriveHome, endStop, graceOthers } from "./moves.js";
@@ -50,8 +51,16 @@ export function receive(
     case "binding-error":
       return bindingError(state, message, turn);
     case "binding-refresh-request":
+      if (arrival.protection !== "esp") return drop("unprotected", message.type);
       if (state.phase !== "registered") return drop("unexpected-type", `${message.type} in phase ${state.phase}`);
       return beginExchange(state, turn);
+    case "binding-revocation-indication":
+    case "home-agent-switch": {
+      if (arrival.protection !== "esp") return drop("unprotected", message.type);
+      // RFC 5846 §10.2: the home address stands in a type 2 routing header; over IPv4 in the inner header (C-10).
+      if (path.type === "native" && routed === undefined) return drop("home-address-mismatch", message.type);
+      return message.type === "home-agent-switch" ? switched(state, message, turn) : revoked(state, message, turn);
+    }
     default:
       return drop("unexpected-type", message.type);
   }

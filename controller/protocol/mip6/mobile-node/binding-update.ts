@@ -92,7 +92,8 @@ export function ipv4Options(site: MobileNodeSite): readonly OptionOfKind<"ipv4-h
 const namedPrefixes = ({ prefixes = [], mobileRouter }: MobileNodeSite): readonly Prefix[] =>
   mobileRouter === "implicit" ? [] : prefixes;
 
-function departure(site: MobileNodeSite, from: Attachment): Departure {
+/** How a message from there leaves for the home agent. */
+export function departure(site: MobileNodeSite, from: Attachment): Departure {
   if (from.kind === "home") return { type: "native-direct", device: from.device };
   if (from.careOf.family === 6) return { type: "native-home-address-option", careOf: from.careOf.address };
   const remoteAddress = site.homeAgent.ipv4;

@@ -36,6 +36,8 @@ export type MobileNodeInput =
    * failed; the next one follows without being asked for.
    */
   | { readonly kind: "security"; readonly ready: boolean; readonly failure?: string }
+  /** The home agent wants us elsewhere and there is nowhere else to go: de-register, and come back later (RFC 5142). */
+  | { readonly kind: "withdraw" }
   /** De-register and end. */
   | { readonly kind: "stop" };
 
@@ -142,6 +144,12 @@ export interface UnansweredEffect {
   readonly family: Family;
 }
 
+/** The home agent wants us to take another one: one of these, the best first, or any (RFC 5142). It waits for an update with lifetime 0. */
+export interface SwitchEffect {
+  readonly kind: "switch";
+  readonly homeAgents: readonly Ipv6Address[];
+}
+
 export type MobileNodeEffect =
   | SendEffect
   | NotifyEffect
@@ -153,4 +161,5 @@ export type MobileNodeEffect =
   | KeyManagementEffect
   | AnsweredEffect
   | UnansweredEffect
+  | SwitchEffect
   | StoppedEffect;

@@ -18,6 +18,7 @@ import { chooseAttachment, type MobileNodeSite, sameAttachment, sameCareOf } fro
 import { UNUSED_LIMIT } from "../binding-error.js";
 import type { ProgrammedInput } from "../inputs.js";
 import { optionRefused, receive } from "./answers.js";
+import { withdrawn } from "./commands.js";
 import { sameContent, wantedPath } from "./data-path.js";
 import { beginExchange, journal, notify, possiblyBound, restartExchange, sendUpdate, type Turn } from "./exchange.js";
 import type { MobileNodeEffect, MobileNodeInput } from "./inputs.js";
@@ -57,6 +58,7 @@ export function initialMobileNode(site: MobileNodeSite, lastSequence: Seq16 = se
     ipv4Bound: false,
     ipv4Unsupported: false,
     forceUdp: site.forceUdp,
+    revocation: undefined,
     silences: [],
     recentUpdates: [],
     bindingErrors: UNUSED_LIMIT,
@@ -113,6 +115,8 @@ function apply(state: MobileNodeState, input: MobileNodeInput, turn: Turn): Mobi
       return security(state, input, turn);
     case "refresh":
       return refresh(state, input.forceUdp, turn);
+    case "withdraw":
+      return withdrawn(state, turn);
     case "stop":
       return startStop(state, turn);
     default:

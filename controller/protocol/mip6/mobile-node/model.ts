@@ -61,6 +61,8 @@ export interface MobileNodeState {
   /** The home agent has accepted an update without a word on its IPv4 Home Address option (C-05). */
   readonly ipv4Unsupported: boolean;
   readonly forceUdp: boolean;
+  /** Number of the revocation that was obeyed last, which may come again. */
+  readonly revocation: Seq16 | undefined;
   /** Care-of addresses from which the home agent was not heard. */
   readonly silences: readonly Silence[];
   /** When the last few updates left, for the rate limit. */

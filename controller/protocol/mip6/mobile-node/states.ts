@@ -61,16 +61,18 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     programmed: [],
     timer: [],
     refresh: [],
+    withdraw: [],
     stop: ["stopped"],
   },
   preparing: {
     security: ["registering", "refreshing", "returning"],
     network: MOVE,
-    message: [],
+    message: ["refused"],
     programmed: ["registering", "refreshing"],
     // Back to what is registered, whose way in is there.
     timer: ["returning", "refreshing"],
     refresh: ELSEWHERE,
+    withdraw: [],
     stop: STOP,
   },
   registering: {
@@ -80,15 +82,17 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     programmed: [],
     timer: OTHERWISE,
     refresh: AGAIN,
+    withdraw: ["refused"],
     stop: STOP,
   },
   registered: {
     security: ["refreshing", "registering"],
     network: MOVE_ON,
-    message: ["refreshing"],
+    message: ["refreshing", "refused"],
     programmed: [],
     timer: OTHERWISE,
     refresh: AGAIN,
+    withdraw: ["refused"],
     stop: STOP,
   },
   refreshing: {
@@ -98,6 +102,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     programmed: [],
     timer: OTHERWISE,
     refresh: AGAIN,
+    withdraw: ["refused"],
     stop: STOP,
   },
   refused: {
@@ -107,6 +112,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     programmed: [],
     timer: ["registering", "refreshing"],
     refresh: AGAIN,
+    withdraw: [],
     stop: STOP,
   },
   returning: {
@@ -116,6 +122,7 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     programmed: ["deregistering", "home"],
     timer: [],
     refresh: ELSEWHERE,
+    withdraw: [],
     stop: STOP,
   },
   deregistering: {
@@ -125,9 +132,19 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     programmed: [],
     timer: ["home"],
     refresh: ELSEWHERE,
+    withdraw: [],
     stop: STOP,
   },
-  home: { security: [], network: MOVE, message: [], programmed: [], timer: [], refresh: ELSEWHERE, stop: ["stopped"] },
+  home: {
+    security: [],
+    network: MOVE,
+    message: [],
+    programmed: [],
+    timer: [],
+    refresh: ELSEWHERE,
+    withdraw: [],
+    stop: ["stopped"],
+  },
   stopping: {
     security: [],
     network: ["stopped"],
@@ -135,9 +152,10 @@ export const TRANSITIONS: { readonly [P in Phase]: Row } = {
     programmed: [],
     timer: ["stopped"],
     refresh: [],
+    withdraw: [],
     stop: [],
   },
-  stopped: { security: [], network: [], message: [], programmed: [], timer: [], refresh: [], stop: [] },
+  stopped: { security: [], network: [], message: [], programmed: [], timer: [], refresh: [], withdraw: [], stop: [] },
 };
 
 /** Throws InvariantError unless the table has the transition. */

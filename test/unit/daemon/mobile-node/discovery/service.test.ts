@@ -1,6 +1,6 @@
 /** When a node takes which home agent: at the start, after a silence, back again, over a restart; and that each life of it ends before the next. */
 import t from "tap";
-import { ipv4, ipv6 } from "../../../../../controller/base/ip.js";
+import { type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
 import { FinderService, type Node } from "../../../../../controller/daemon/mobile-node/discovery/service.js";
 import type { HomeAgentCandidate } from "../../../../../controller/protocol/mip6/mobile-node/discovery/candidates.js";
 import { mobileNodeConfig } from "../../../../../schemas/config.js";
@@ -25,6 +25,7 @@ class World {
   refusal: Error | undefined;
   silent = (): void => undefined;
   tell = (_event: "registration.completed" | "registration.failed"): void => undefined;
+  sentAway = (_homeAgents: readonly Ipv6Address[]): void => undefined;
   service!: FinderService;
 
   async start(...records: readonly (readonly [string, Stored])[]): Promise<void> {
@@ -39,11 +40,12 @@ class World {
     this.service = await FinderService.open("mobile-node", {
       config,
       ground: this.fake.ground,
-      openNode: async ({ mobileNode }, ground, onUnanswered) => {
+      openNode: async ({ mobileNode }, ground, { onUnanswered, onSwitch }) => {
         if (this.refusal !== undefined) throw this.refusal;
         this.silent = onUnanswered;
         this.phase = "registering";
         this.tell = (event) => ground.notify({ kind: "notify", event: { event, homeAddress: HOA, detail: {} } });
+        this.sentAway = onSwitch;
         return this.node(mobileNode.homeAgent.ipv6, ground);
       },
       search: async () => ({ candidates: this.found, faults: this.found.length === 0 ? ["nobody"] : [] }),
@@ -78,6 +80,7 @@ class World {
       abandon: () => told("abandon"),
       close: async () => told("close"),
       leave: async () => told("leave"),
+      withdraw: () => told("withdraw"),
     };
   }
 
@@ -190,4 +193,28 @@ t.test("a node that cannot be opened is tried again, and an end in between leave
   await world.service.close();
   test.equal(world.life.at(-1), "close 1");
   test.strictSame(world.timers, []);
+});
+
+t.test("sent away it says goodbye and takes the one that was named, or the next one", async (test) => {
+  const world = new World();
+  world.found = [agent(1), agent(2), agent(3)];
+  await world.start();
+  world.sentAway([agent(1).ipv6, agent(3).ipv6]);
+  await world.fake.settled();
+  test.strictSame(world.life, ["begin 1", "close 1", "begin 3"]);
+  world.sentAway([]);
+  await world.fake.settled();
+  test.strictSame(world.life.slice(-2), ["close 3", "begin 2"], "not the one that has sent it away before");
+  await world.elapse(60);
+  test.strictSame(world.life.slice(-2), ["leave 2", "begin 1"], "which is tried again later");
+  world.sentAway([agent(7).ipv6]);
+  await world.fake.settled();
+  test.strictSame(world.life.slice(-2), ["close 1", "begin 7"], "one that was not found");
+
+  const alone = new World();
+  alone.found = [agent(1)];
+  await alone.start();
+  alone.sentAway([agent(1).ipv6]);
+  await alone.fake.settled();
+  test.strictSame(alone.life, ["begin 1", "withdraw 1"]);
 });

@@ -9,11 +9,13 @@ import { isAfter, type Seq16, seq16 } from "../../../../../controller/base/seq16
 import { dataPaths, nextDeadline } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
 import { BINDING_STATES, isBound } from "../../../../../controller/protocol/mip6/home-agent/states.js";
 import { type DataPath, sameEndpoint } from "../../../../../controller/protocol/mip6/inputs.js";
+import type { MobilityMessage } from "../../../../../controller/wire/mip6/messages/mobility-message.js";
 import { messages } from "../../../../lib/wire-arbitraries.js";
 import {
   alternateCareOf,
   atHome,
   bindingUpdate,
+  COA,
   HOA,
   HOA_B,
   HOA_C,
@@ -90,7 +92,19 @@ const command = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant("advance" as const), by: fc.constantFrom(0, 0.5, 1, 3, 10, 100, 700) }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), node: fc.constantFrom(...NODES) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("remove" as const),
+      node: fc.constantFrom(...NODES),
+      ipv4Only: fc.boolean(),
+      acknowledged: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("notice" as const), what: fc.constantFrom("switch", "refresh") }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), down: fc.constantFrom(0, 1, 50) }) },
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
@@ -114,6 +128,7 @@ class Run {
     this.#changes = {
       duplicateAddressDetection,
       ipv4Pool: POOL,
+      refreshRequests: true,
       subscribers: subscribers([
         { homeAddress: HOA, ipv4HomeAddress: HOA4, profile: "default", prefixes: NETWORKS },
         {
@@ -154,8 +169,15 @@ class Run {
         this.harness.advance(one.by);
         break;
       case "remove":
-        this.harness.step({ kind: "remove", homeAddress: one.node });
+        this.harness.step({ kind: "remove", homeAddress: one.node, ipv4Only: one.ipv4Only });
+        if (one.acknowledged) this.harness.deliver(native(CARE_OF[0] ?? COA, one.node), this.#acknowledgement());
         break;
+      case "notice": {
+        const subject =
+          one.what === "switch" ? { kind: "switch" as const, homeAgents: [] } : { kind: "refresh" as const };
+        this.harness.step({ kind: "notice", homeAddresses: NODES, subject });
+        break;
+      }
       case "restart":
         this.harness = this.#silent(this.harness.restart(one.down, this.#changes));
         this.#plan = new Map();
@@ -163,6 +185,13 @@ class Run {
         break;
     }
     this.check();
+  }
+
+  /** Of the latest revocation. */
+  #acknowledgement(): MobilityMessage {
+    const flags = { proxyBinding: false, ipv4HomeAddressOnly: false, global: false };
+    const sequence = this.harness.state.revocationSequence;
+    return { type: "binding-revocation-acknowledgement", status: 0, sequence, flags, options: [] };
   }
 
   #send(one: Update): void {

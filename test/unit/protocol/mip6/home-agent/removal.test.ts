@@ -167,28 +167,6 @@ t.test(
   },
 );
 
-t.test("an operator ends a binding; a waiting update is refused with 129", async (test) => {
-  const harness = bound();
-  harness.step({ kind: "remove", homeAddress: HOA });
-  test.strictSame(harness.events(), ["binding.removed"]);
-  test.strictSame(harness.sends(), []);
-  test.equal(harness.kernel.size, 0);
-  test.match(harness.update(native(COA), { sequence: 1 }), { status: BindingStatus.sequenceOutOfWindow });
-  harness.take();
-  harness.step({ kind: "remove", homeAddress: HOA });
-  test.strictSame(harness.take(), [], "there is nothing to end any more");
-
-  const waiting = bound();
-  waiting.kernelMood = SILENT;
-  waiting.update(native(COA_2), { sequence: 2 });
-  waiting.step({ kind: "remove", homeAddress: HOA });
-  test.match(waiting.acknowledgements(), [{ status: BindingStatus.administrativelyProhibited, sequence: 2 }]);
-  waiting.answerKernel();
-  waiting.answerKernel();
-  test.equal(waiting.kernel.size, 0);
-  test.equal(waiting.view()?.state, "invalidated");
-});
-
 t.test("de-registration over UDP without NAT still has option 31", async (test) => {
   const harness = new HomeAgentHarness();
   harness.deliver(udp(COA4), bindingUpdate({ sequence: 1, options: [option32(COA4)] }));

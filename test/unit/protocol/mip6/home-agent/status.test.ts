@@ -47,6 +47,7 @@ t.test("the checks stand in the order of their sources", async (test) => {
       "RFC 6275 §9.5.1",
       "RFC 6275 §10.3.2",
       "RFC 6275 §10.3.1",
+      "RFC 5846",
       "RFC 6275 §10.3.1",
       "RFC 6275 §10.3.1",
       "RFC 6275 §10.3.1",

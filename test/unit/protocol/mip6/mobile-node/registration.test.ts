@@ -244,7 +244,7 @@ t.test(
     t.equal(chart.state.phase, "registered");
     chart.answer(update);
     t.equal(chart.drops().at(-1), "no-outstanding-update", "the same answer again");
-    chart.hears({ type: "home-agent-switch", addresses: [], options: [] });
+    chart.hears({ type: "home-test-init", cookie: new Uint8Array(8), options: [] });
     chart.hears({ type: "unknown", mhType: 99, body: new Uint8Array(2) });
     t.strictSame(chart.drops().slice(-2), ["unexpected-type", "unexpected-type"]);
     t.end();
