@@ -29,8 +29,13 @@ export const prefixText = z
 const networkText = prefixText.refine(({ length }) => length > 0, {
   error: "a prefix of at least one bit like 2001:db8:100::/56 is wanted",
 });
+/** In the place of a list: from the home agent's pool. */
+const DYNAMIC = "dynamic";
+const dynamic = z.literal(DYNAMIC);
+
 /** Of one node: an update that names them all has room in a Mobility Header. */
 const MOST_PREFIXES = 64;
+const MOST_LENT = 8;
 
 const interfaceName = z
   .string()
@@ -94,11 +99,10 @@ export const subscriber = z.strictObject({
   ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address that belongs to this node (RFC 5555 §4.5)."),
   profile: z.string().default("default").describe("Name of a tunnel profile."),
   prefixes: z
-    .array(networkText)
-    .max(MOST_PREFIXES)
+    .union([z.array(networkText).max(MOST_PREFIXES), dynamic])
     .default([])
     .describe(
-      "Prefixes of both families of the networks behind a mobile router (RFC 3963); nobody else's, and outside the home prefixes. With any the node may set R.",
+      "Prefixes of both families of the networks behind a mobile router (RFC 3963); nobody else's, and outside the home prefixes. With any the node may set R. dynamic: lent out of homeAgent.prefixPool.",
     ),
   mobileRouter: z
     .enum(["either", "explicit", "implicit", "no"])
@@ -138,6 +142,36 @@ const discovery = z
   })
   .prefault({})
   .describe("How mobile nodes find this home agent and the others of the home link.");
+
+const lentLengths = (family: string, longest: number, usual: readonly number[]) =>
+  z
+    .array(z.int().min(1).max(longest))
+    .min(1)
+    .default([...usual])
+    .describe(
+      `Lengths of the ${family} prefixes that are lent, in bits. Who wants another one gets the next shorter one here, or the shortest. Each costs a look-up for each packet of a mobile network.`,
+    );
+
+const prefixPool = z.strictObject({
+  prefixes: z
+    .array(networkText)
+    .min(1)
+    .describe("Of both families, out of which shorter or longer ones are lent as nodes want them."),
+  ipv4Lengths: lentLengths("IPv4", 30, [24, 25, 26, 27, 28, 29, 30]),
+  ipv6Lengths: lentLengths("IPv6", 64, [56, 60, 64]),
+  mostPerNode: z
+    .int()
+    .min(1)
+    .max(MOST_PREFIXES)
+    .default(4)
+    .describe("Prefixes of both families that one node may have."),
+  leaseSeconds: z
+    .int()
+    .min(4)
+    .max(262140)
+    .default(3600)
+    .describe("A binding with a lent prefix lasts at most this long at a time."),
+});
 
 export const homeAgentConfig = z.strictObject({
   role: z.literal("home-agent"),
@@ -179,6 +213,9 @@ export const homeAgentConfig = z.strictObject({
       .describe(
         "IPv4 home addresses for nodes that ask for one with 0.0.0.0 (RFC 5555 §2.5). Absent: they get status 132.",
       ),
+    prefixPool: prefixPool
+      .optional()
+      .describe("Prefixes for subscribers that have `prefixes: dynamic` (RFC 5555 §4.5). Outside the home prefixes."),
     refreshAdviceSeconds: z
       .int()
       .min(4)
@@ -269,15 +306,28 @@ export const mobileNodeConfig = z.strictObject({
   security: mobileNodeSecurity.prefault({ method: "static-keys" }),
   mobileNode: z.strictObject({
     homeAddress: ipv6Text,
-    ipv4HomeAddress: ipv4Text.optional(),
+    ipv4HomeAddress: z
+      .union([ipv4Text, dynamic, z.literal("from-prefix")])
+      .optional()
+      .describe(
+        "dynamic: lent by the home agent (RFC 5555 §2.5). from-prefix: the first host address of the first IPv4 prefix that it lends (RFC 5555 §3.1.1). Lent ones are on no home link.",
+      ),
     homePrefixes: z.array(prefixText).min(1).describe("Seeing the IPv6 one on a link means being at home."),
     homeAgent: homeAgentOfNode,
     prefixes: z
-      .array(networkText)
-      .max(MOST_PREFIXES)
+      .union([z.array(networkText).max(MOST_PREFIXES), dynamic])
       .default([])
       .describe(
-        "Prefixes of both families of the networks behind us: with any we are a mobile router (RFC 3963) and forward between them and the home agent.",
+        "Prefixes of both families of the networks behind us: with any we are a mobile router (RFC 3963) and forward between them and the home agent. dynamic: lent by the home agent, of the lengths in prefixLengths.",
+      ),
+    prefixLengths: z
+      .strictObject({
+        ipv4: z.array(z.int().min(1).max(30)).max(MOST_LENT).default([24]),
+        ipv6: z.array(z.int().min(1).max(64)).max(MOST_LENT).default([]),
+      })
+      .prefault({})
+      .describe(
+        "With `prefixes: dynamic`: a prefix is asked for for each length, in bits; the home agent may lend one of another length.",
       ),
     mobileRouter: z
       .enum(["explicit", "implicit"])
@@ -332,3 +382,16 @@ export type HomeAgentConfig = z.output<typeof homeAgentConfig>;
 export type MobileNodeConfig = z.output<typeof mobileNodeConfig>;
 export type Config = z.output<typeof configFile>;
 export type Subscriber = z.output<typeof subscriber>;
+
+export type PrefixPoolConfig = z.output<typeof prefixPool>;
+
+/** Undefined for one that is lent. */
+export const ownAddress = (
+  address: MobileNodeConfig["mobileNode"]["ipv4HomeAddress"],
+): z.output<typeof ipv4Text> | undefined => (address === "dynamic" || address === "from-prefix" ? undefined : address);
+
+type Networks = Subscriber["prefixes"];
+/** Those that are known for ever: none of lent ones. */
+export const ownPrefixes = (networks: Networks): Exclude<Networks, typeof DYNAMIC> =>
+  networks === DYNAMIC ? [] : networks;
+export const areLent = (networks: Networks): boolean => networks === DYNAMIC;

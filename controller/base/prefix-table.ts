@@ -18,6 +18,11 @@ export class PrefixTable<V> {
     this.#lengths[family].add(length);
   }
 
+  /** Its length stays in use. */
+  delete({ address, length }: Prefix): void {
+    this.#values.get(`${familyOf(address)} ${length}`)?.delete(address);
+  }
+
   /** What belongs to the prefix in which the address lies. */
   find(address: IpAddress): V | undefined {
     const family = familyOf(address);

@@ -4,10 +4,14 @@
  */
 import { dirname, resolve } from "node:path";
 import {
+  areLent,
   type Config,
   configFile,
   type HomeAgentConfig,
   type MobileNodeConfig,
+  ownAddress,
+  ownPrefixes,
+  type PrefixPoolConfig,
   TO_BE_FOUND,
 } from "../../schemas/config.js";
 import { type EspAlgorithm, type KeyEntry, keyFile } from "../../schemas/keys.js";
@@ -179,11 +183,19 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
       );
     }
   }
+  const { prefixPool } = config.homeAgent;
+  if (prefixPool !== undefined) checkPrefixPool(prefixPool, complain);
   const taken: NamedPrefix[] = prefixes.map((prefix) => ({ prefix, key: "homeAgent.homeLink.prefixes" }));
   for (const [family, address] of Object.entries(addresses))
     if (address !== undefined) taken.push({ prefix: hostPrefix(address), key: `homeAgent.addresses.${family}` });
   checkMobileNetworks(
-    config.subscribers.map((subscriber, i) => ({ key: `subscribers[${i}].prefixes`, prefixes: subscriber.prefixes })),
+    [
+      { key: "homeAgent.prefixPool.prefixes", prefixes: prefixPool?.prefixes ?? [] },
+      ...config.subscribers.map(({ prefixes: own }, i) => ({
+        key: `subscribers[${i}].prefixes`,
+        prefixes: ownPrefixes(own),
+      })),
+    ],
     taken.filter((one, i) => !taken.slice(0, i).some(({ prefix }) => prefixesOverlap(prefix, one.prefix))),
     complain,
   );
@@ -196,6 +208,7 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
         `${key}.profile is "${subscriber.profile}"; a name under tunnelProfiles is wanted (there are: ${known})`,
       );
     }
+    if (areLent(subscriber.prefixes)) checkBorrower(config, { key, profile: subscriber.profile }, complain);
     for (const [field, address] of [
       ["homeAddress", subscriber.homeAddress],
       ["ipv4HomeAddress", subscriber.ipv4HomeAddress],
@@ -218,6 +231,40 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
       checkHost(`${key}.${field}`, address, prefixes, complain);
     }
   });
+}
+
+/** Each length that is lent has room in the pool. */
+function checkPrefixPool({ prefixes, ipv4Lengths, ipv6Lengths }: PrefixPoolConfig, complain: Complain): void {
+  const key = "homeAgent.prefixPool";
+  for (const [field, lengths, is] of [
+    ["ipv4Lengths", ipv4Lengths, isIpv4],
+    ["ipv6Lengths", ipv6Lengths, isIpv6],
+  ] as const) {
+    const ofFamily = prefixes.filter(({ address }) => is(address));
+    if (ofFamily.length === 0) continue;
+    for (const { address, length } of ofFamily)
+      if (lengths.every((one) => one < length))
+        complain(
+          `${key}.prefixes has ${formatPrefix({ address, length })}, out of which nothing of ${key}.${field} can be lent (${lengths.join(", ")}); a shorter prefix or a greater length is wanted`,
+        );
+  }
+}
+
+/** A subscriber whose networks come out of the pool. */
+function checkBorrower(
+  { homeAgent, tunnelProfiles }: HomeAgentConfig,
+  { key, profile }: { readonly key: string; readonly profile: string },
+  complain: Complain,
+): void {
+  if (homeAgent.prefixPool === undefined)
+    complain(
+      `${key}.prefixes is "dynamic" and homeAgent.prefixPool is missing; a pool or a list of prefixes is wanted`,
+    );
+  // What IKE negotiates names the networks, and is configured before anybody asks for one.
+  if (tunnelProfiles[profile]?.protection === "esp")
+    complain(
+      `${key}.prefixes is "dynamic" and its profile ${profile} has protection "esp"; a list of prefixes is wanted, or a profile without`,
+    );
 }
 
 interface NamedPrefix {
@@ -273,8 +320,9 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
     address === undefined ? [] : [{ prefix: hostPrefix(address), key: `mobileNode.homeAgent.${family}` }],
   );
   const outside = agent.filter(({ prefix }) => !node.homePrefixes.some((home) => prefixesOverlap(home, prefix)));
+  checkLent(config, complain);
   checkMobileNetworks(
-    [{ key: "mobileNode.prefixes", prefixes: node.prefixes }],
+    [{ key: "mobileNode.prefixes", prefixes: ownPrefixes(node.prefixes) }],
     [...node.homePrefixes.map((prefix) => ({ prefix, key: "mobileNode.homePrefixes" })), ...outside],
     complain,
   );
@@ -287,7 +335,8 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
       `mobileNode.homeAddress is ${node.homeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv6.map(formatPrefix).join(", ")})`,
     );
   }
-  if (node.ipv4HomeAddress !== undefined && !within(node.ipv4HomeAddress, node.homePrefixes)) {
+  const ipv4HomeAddress = ownAddress(node.ipv4HomeAddress);
+  if (ipv4HomeAddress !== undefined && !within(ipv4HomeAddress, node.homePrefixes)) {
     const ipv4 = node.homePrefixes.filter((prefix) => isIpv4(prefix.address)).map(formatPrefix);
     complain(
       `mobileNode.ipv4HomeAddress is ${node.ipv4HomeAddress}; an address within mobileNode.homePrefixes is wanted (${ipv4.join(", ") || "add its IPv4 prefix"})`,
@@ -306,8 +355,30 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
       );
   }
   checkHost("mobileNode.homeAddress", node.homeAddress, node.homePrefixes, complain);
-  if (node.ipv4HomeAddress !== undefined)
-    checkHost("mobileNode.ipv4HomeAddress", node.ipv4HomeAddress, node.homePrefixes, complain);
+  if (ipv4HomeAddress !== undefined)
+    checkHost("mobileNode.ipv4HomeAddress", ipv4HomeAddress, node.homePrefixes, complain);
+}
+
+/** What the home agent lends to the node. */
+function checkLent({ mobileNode, tunnelProfile }: MobileNodeConfig, complain: Complain): void {
+  const { ipv4HomeAddress, prefixes, prefixLengths, mobileRouter } = mobileNode;
+  const lendsAddress = ipv4HomeAddress !== undefined && ownAddress(ipv4HomeAddress) === undefined;
+  const lendsPrefixes = areLent(prefixes);
+  const key = lendsPrefixes ? "mobileNode.prefixes" : "mobileNode.ipv4HomeAddress";
+  if (ipv4HomeAddress === "from-prefix" && !(lendsPrefixes && prefixLengths.ipv4.length > 0))
+    complain(
+      'mobileNode.ipv4HomeAddress is "from-prefix" and no IPv4 prefix is asked for; prefixes "dynamic" with a length in prefixLengths.ipv4 is wanted',
+    );
+  if (lendsPrefixes && prefixLengths.ipv4.length + prefixLengths.ipv6.length === 0)
+    complain('mobileNode.prefixes is "dynamic" and mobileNode.prefixLengths is empty; at least one length is wanted');
+  if (lendsPrefixes && mobileRouter === "implicit")
+    complain(
+      'mobileNode.prefixes is "dynamic" and mobileRouter is "implicit"; what is lent is named: explicit is wanted',
+    );
+  if ((lendsAddress || lendsPrefixes) && tunnelProfile.protection === "esp")
+    complain(
+      `${key} is "${lendsPrefixes ? "dynamic" : ipv4HomeAddress}" and tunnelProfile.protection is "esp", whose keys are negotiated for addresses that are known; name them here`,
+    );
 }
 
 function checkProtection(config: Config, complain: Complain): void {

@@ -1,5 +1,5 @@
 /** Router advertisements of the home link, as Debian's radvd is told to send them (RFC 6275 §7, RFC 3963 §7): a text made of the configuration. */
-import type { HomeAgentConfig } from "../../schemas/config.js";
+import { areLent, type HomeAgentConfig } from "../../schemas/config.js";
 import { ConfigError } from "../base/errors.js";
 import { type IpAddress, type Ipv6Address, isIpv6, type Prefix, prefixContains } from "../base/ip.js";
 
@@ -47,7 +47,9 @@ ${sections.map(prefixSection).join("\n")}
 
 /** As it is told; unless that is said, as the subscribers are. */
 export function servesMobileRouters({ homeAgent, subscribers }: HomeAgentConfig): boolean {
-  const some = subscribers.some(({ prefixes, mobileRouter }) => prefixes.length > 0 && mobileRouter !== "no");
+  const some = subscribers.some(
+    ({ prefixes, mobileRouter }) => (areLent(prefixes) || prefixes.length > 0) && mobileRouter !== "no",
+  );
   return homeAgent.discovery.mobileRouters ?? some;
 }
 

@@ -1,6 +1,14 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
 
-import { type HomeAgentConfig, type MobileNodeConfig, tunnelProfile } from "../../schemas/config.js";
+import {
+  areLent,
+  type HomeAgentConfig,
+  type MobileNodeConfig,
+  ownAddress,
+  ownPrefixes,
+  type PrefixPoolConfig,
+  tunnelProfile,
+} from "../../schemas/config.js";
 import { familyOf } from "../base/ip.js";
 import { servesMobileRouters } from "../config/radvd.js";
 import { anycastAddresses } from "../plan/home-agent/discovery.js";
@@ -9,6 +17,8 @@ import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
 import type { DiscoverySite } from "../protocol/mip6/home-agent/discovery/machine.js";
 import type { HomeAgentSite, HomeSubscriber } from "../protocol/mip6/home-agent/site.js";
 import type { MobileNodeSite } from "../protocol/movement/attachment.js";
+import type { Wishes } from "../protocol/movement/lent.js";
+import type { NetworkPool } from "../protocol/ownership/lent-networks.js";
 
 export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
   const {
@@ -20,12 +30,17 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     duplicateAddressDetection,
     previousCareOfGraceSeconds,
     ipv4Pool,
+    prefixPool,
     refreshAdviceSeconds,
     refreshRequests,
     journalFailure,
   } = config.homeAgent;
   const subscribers = new Map<HomeSubscriber["homeAddress"], HomeSubscriber>();
-  for (const subscriber of config.subscribers) subscribers.set(subscriber.homeAddress, subscriber);
+  for (const subscriber of config.subscribers) {
+    const { homeAddress, prefixes } = subscriber;
+    const networks = { prefixes: ownPrefixes(prefixes), borrowsPrefixes: areLent(prefixes) };
+    subscribers.set(homeAddress, { ...subscriber, ...networks });
+  }
   return {
     addresses,
     homePrefixes: homeLink.prefixes,
@@ -36,6 +51,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     previousCareOfGraceSeconds,
     subscribers,
     ipv4Pool,
+    prefixPool: prefixPool && { ...prefixPool, lengths: lentLengths(prefixPool) },
     refreshAdviceSeconds,
     refreshRequests,
     journalFailure,
@@ -74,16 +90,46 @@ export function discoverySite(config: HomeAgentConfig): DiscoverySite {
   };
 }
 
+/** Of families of which there is something to lend. */
+function lentLengths({ prefixes, ipv4Lengths, ipv6Lengths }: PrefixPoolConfig): NetworkPool["lengths"] {
+  const has = (family: 4 | 6): boolean => prefixes.some(({ address }) => familyOf(address) === family);
+  return { ipv4: has(4) ? ipv4Lengths : [], ipv6: has(6) ? ipv6Lengths : [] };
+}
+
 /** Which the firewall has sets for. Host prefixes are in those of the home addresses. */
-function prefixLengths({ subscribers }: HomeAgentConfig): HomeAgentPlanSite["prefixLengths"] {
-  const lengths = { 4: new Set<number>(), 6: new Set<number>() };
+function prefixLengths({ subscribers, homeAgent }: HomeAgentConfig): HomeAgentPlanSite["prefixLengths"] {
+  const { prefixPool } = homeAgent;
+  const lent = prefixPool === undefined ? { ipv4: [], ipv6: [] } : lentLengths(prefixPool);
+  const lengths = { 4: new Set<number>(lent.ipv4), 6: new Set<number>(lent.ipv6) };
   for (const { prefixes } of subscribers)
-    for (const { address, length } of prefixes) lengths[familyOf(address)].add(length);
+    for (const { address, length } of ownPrefixes(prefixes)) lengths[familyOf(address)].add(length);
   return { ipv4: [...lengths[4]], ipv6: [...lengths[6]] };
 }
 
 export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {
-  return { ...mobileNode, negotiatesKeys: security.method === "ikev2", mobike: movesByMobike(security) };
+  const { ipv4HomeAddress, prefixes, prefixLengths, ...rest } = mobileNode;
+  const own = { ipv4HomeAddress: ownAddress(ipv4HomeAddress), prefixes: ownPrefixes(prefixes) };
+  const wishes = wishesOf(mobileNode);
+  return {
+    ...rest,
+    ...own,
+    ...(wishes === undefined ? {} : { wishes }),
+    negotiatesKeys: security.method === "ikev2",
+    mobike: movesByMobike(security),
+  };
+}
+
+function wishedAddress(address: MobileNodeConfig["mobileNode"]["ipv4HomeAddress"]): Wishes["ipv4HomeAddress"] {
+  if (address === "dynamic") return "own";
+  return address === "from-prefix" ? "from-prefix" : "none";
+}
+
+/** Undefined if the node borrows nothing. */
+function wishesOf({ ipv4HomeAddress, prefixes, prefixLengths }: MobileNodeConfig["mobileNode"]): Wishes | undefined {
+  const wanted = wishedAddress(ipv4HomeAddress);
+  const lengths = areLent(prefixes) ? prefixLengths : { ipv4: [], ipv6: [] };
+  const nothing = wanted === "none" && !areLent(prefixes);
+  return nothing ? undefined : { ipv4HomeAddress: wanted, lengths };
 }
 
 const movesByMobike = (security: MobileNodeConfig["security"]): boolean =>
@@ -96,6 +142,6 @@ export function mobileNodePlanSite(
   const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, prefixes } = mobileNode;
   const negotiated = security.method === "ikev2";
   const mobike = movesByMobike(security);
-  const home = { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent };
-  return { ...home, profile: tunnelProfile, negotiated, mobike, prefixes, egressDevices };
+  const home = { homeAddress, ipv4HomeAddress: ownAddress(ipv4HomeAddress), homePrefixes, homeAgent };
+  return { ...home, profile: tunnelProfile, negotiated, mobike, prefixes: ownPrefixes(prefixes), egressDevices };
 }

@@ -1,5 +1,5 @@
 /** Key management of the home agent: subscribers' policies and associations in the kernel, their connections in the IKE daemon. */
-import type { HomeAgentConfig } from "../../../schemas/config.js";
+import { type HomeAgentConfig, ownPrefixes } from "../../../schemas/config.js";
 import type { HomeAgentIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../../base/ip.js";
@@ -209,7 +209,7 @@ export class HomeAgentKeys {
       const peers: IkePeers = {
         homeAddress,
         ipv4HomeAddress,
-        prefixes,
+        prefixes: ownPrefixes(prefixes),
         homeAgent: this.#site.addresses.ipv6,
         nodeIdentity: identity,
         homeAgentIdentity: ike.identity,

@@ -4,7 +4,7 @@
  */
 import { readdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import type { MobileNodeConfig } from "../../../schemas/config.js";
+import { areLent, type MobileNodeConfig, ownPrefixes } from "../../../schemas/config.js";
 import { parseIp, prefixContains } from "../../base/ip.js";
 import { OWNERSHIP } from "../../plan/objects/objects.js";
 
@@ -23,12 +23,13 @@ export function egressDevices(
   { prefixes, interfaces }: Pick<MobileNodeConfig["mobileNode"], "prefixes" | "interfaces">,
   machine: Machine = MACHINE,
 ): readonly string[] {
-  if (prefixes.length === 0) return [];
+  const own = ownPrefixes(prefixes);
+  if (own.length === 0 && !areLent(prefixes)) return [];
   const addresses = machine.addresses();
   const leadsBehind = (device: string): boolean =>
     (addresses[device] ?? []).some(({ address: text }) => {
       const address = parseIp(text);
-      return address !== undefined && prefixes.some((prefix) => prefixContains(prefix, address));
+      return address !== undefined && own.some((prefix) => prefixContains(prefix, address));
     });
   return machine
     .devices()

@@ -1,5 +1,5 @@
 /** Key management of the mobile node: one home agent, one IKE SA that follows the care-of address. */
-import type { MobileNodeConfig } from "../../../schemas/config.js";
+import { type MobileNodeConfig, ownAddress, ownPrefixes } from "../../../schemas/config.js";
 import type { MobileNodeIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
 import { type IpAddress, isIpv6 } from "../../base/ip.js";
@@ -240,8 +240,8 @@ function peersOf(config: MobileNodeConfig, ike: MobileNodeIke, site: MobileNodeP
   const { homeAddress, ipv4HomeAddress, homeAgent, prefixes } = config.mobileNode;
   return {
     homeAddress,
-    ipv4HomeAddress,
-    prefixes,
+    ipv4HomeAddress: ownAddress(ipv4HomeAddress),
+    prefixes: ownPrefixes(prefixes),
     homeAgent: homeAgent.ipv6,
     nodeIdentity: ike.identity,
     homeAgentIdentity: ike.homeAgentIdentity,

@@ -14,7 +14,7 @@ export const NETWORKS_GROUP = "local networks";
 
 export class LocalNetworksKeeper {
   readonly #site: MobileNodeSite;
-  readonly #planSite: MobileNodePlanSite;
+  #planSite: MobileNodePlanSite;
   readonly #reconciler: Pick<Reconciler, "setGroup" | "commit">;
   readonly #later: (wait: Seconds, run: () => void) => void;
   #view: NetworkView;
@@ -42,6 +42,14 @@ export class LocalNetworksKeeper {
   /** What was last asked for. */
   get objects(): readonly KernelObject[] {
     return this.#objects;
+  }
+
+  /** The home addresses are others now. The commit is the caller's. */
+  adopt(planSite: MobileNodePlanSite): void {
+    this.#planSite = planSite;
+    if (this.#wanted === "") return;
+    this.#wanted = "";
+    this.#update();
   }
 
   /** The commit is the caller's. */

@@ -1,5 +1,5 @@
 /** The mobile node at work: its machine, its plan and the network watcher tied together. All decisions are the machine's. */
-import type { MobileNodeConfig } from "../../../schemas/config.js";
+import { type MobileNodeConfig, ownAddress } from "../../../schemas/config.js";
 import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import { InvariantError } from "../../base/errors.js";
 import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";
@@ -21,6 +21,7 @@ import {
   step,
 } from "../../protocol/mip6/mobile-node/machine.js";
 import { readinessOf } from "../../protocol/mip6/mobile-node/readiness.js";
+import { PATH_RETRY_FIRST } from "../../protocol/mip6/mobile-node/timers.js";
 import type { NetworkView } from "../../protocol/movement/network-view.js";
 import type { GroupResult } from "../../reconcile/reconciler.js";
 import type { OpenHomeLink } from "../home-link/sockets.js";
@@ -69,7 +70,7 @@ export type MovementSource = Pick<Movement, "view" | "onView" | "give">;
 export class MobileNodeService implements Service {
   static readonly serviceName = "mobile-node";
   readonly name = MobileNodeService.serviceName;
-  readonly addresses: readonly IpAddress[];
+  addresses: readonly IpAddress[];
   readonly views: ServiceViews;
   readonly #config: MobileNodeConfig;
   readonly #homeAddress: Ipv6Address;
@@ -85,9 +86,15 @@ export class MobileNodeService implements Service {
   readonly #status = new StatusLine(setTimer);
   readonly #readiness: ReadinessReport;
   readonly #filtered: FilteredAnswers;
-  readonly #planSite: MobileNodePlanSite;
-  readonly #siteObjects: readonly KernelObject[];
-  readonly #siteKeys: ReadonlySet<string>;
+  /** As it is configured, without what is lent. */
+  readonly #ownSite: MobileNodePlanSite;
+  #planSite: MobileNodePlanSite;
+  #siteObjects: readonly KernelObject[];
+  #siteKeys: ReadonlySet<string>;
+  /** The platform's is the first one. */
+  #siteRevision = 1;
+  /** The platform has asked for the groups without which nothing works. */
+  #prepared = false;
   readonly #loop: MachineLoop<MobileNodeInput, MobileNodeEffect>;
   readonly #group: string;
   #state: MobileNodeState;
@@ -120,7 +127,8 @@ export class MobileNodeService implements Service {
 
   private constructor(parts: MobileNodeParts) {
     const { config, keys, ground, home, network, movement, onUnanswered } = parts;
-    const { homeAddress, ipv4HomeAddress } = config.mobileNode;
+    const { homeAddress } = config.mobileNode;
+    const ipv4HomeAddress = ownAddress(config.mobileNode.ipv4HomeAddress);
     this.#config = config;
     this.#homeAddress = homeAddress;
     this.#keys = keys.keys.get(homeAddress);
@@ -136,7 +144,8 @@ export class MobileNodeService implements Service {
     this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
     this.#group = `binding ${homeAddress}`;
     const site = mobileNodeSite(config);
-    this.#planSite = mobileNodePlanSite(config, egressDevices(config.mobileNode));
+    this.#ownSite = mobileNodePlanSite(config, egressDevices(config.mobileNode));
+    this.#planSite = this.#ownSite;
     this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
     this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
     this.#networks = new LocalNetworksKeeper({
@@ -179,6 +188,7 @@ export class MobileNodeService implements Service {
     }
     // The first view decides on the first data path; both are wanted together with the site, so that a restart adopts what is there.
     for (const effect of this.#step({ kind: "network", view: this.#movement.view })) this.#perform(effect);
+    this.#prepared = true;
     const groups = new Map([[SITE_GROUP, this.#siteObjects]]);
     if (this.#ikeKeys !== undefined) groups.set(NODE_SECURITY_GROUP, this.#ikeKeys.plan());
     return groups;
@@ -219,6 +229,14 @@ export class MobileNodeService implements Service {
     if (group === NODE_SECURITY_GROUP && this.#ikeKeys !== undefined) {
       if (failure !== undefined) log.error({ event: "object.failed", reason: failure.message });
       this.#loop.push({ kind: "security", ready: failure === undefined && this.#ikeKeys.complete });
+    }
+    if (group === SITE_GROUP && failure !== undefined && revision === this.#siteRevision) {
+      log.error({ event: "object.failed", reason: failure.message });
+      setTimer(PATH_RETRY_FIRST * 1000, () => {
+        if (revision !== this.#siteRevision) return;
+        this.#planShared();
+        this.#ground.groups.commit();
+      });
     }
     if (group === NETWORKS_GROUP) {
       if (failure !== undefined) log.warn({ event: "object.failed", reason: failure.message });
@@ -286,8 +304,27 @@ export class MobileNodeService implements Service {
 
   #step(input: MobileNodeInput, now = monotonicNow()): readonly MobileNodeEffect[] {
     const next = step(this.#state, input, now);
+    const former = this.#state.site;
     this.#state = next.state;
+    if (next.state.site !== former) this.#adopt(next.state.site);
     return next.effects;
+  }
+
+  #planShared(): void {
+    this.#siteRevision += 1;
+    this.#ground.groups.setGroup(SITE_GROUP, this.#siteObjects, this.#siteRevision);
+  }
+
+  /** Other addresses and networks are lent to the node now: what all of its paths share is made of them. */
+  #adopt({ ipv4HomeAddress, prefixes = [] }: MobileNodeState["site"]): void {
+    this.#planSite = { ...this.#ownSite, ipv4HomeAddress, prefixes };
+    this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
+    this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
+    this.addresses = [this.#homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
+    this.#networks.adopt(this.#planSite);
+    if (!this.#prepared) return;
+    this.#planShared();
+    if (this.#path !== undefined) this.#plan(this.#path);
   }
 
   #perform(effect: MobileNodeEffect): void {

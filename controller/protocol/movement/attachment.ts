@@ -15,6 +15,7 @@ import {
   isRoutableUnicast,
   prefixContains,
 } from "../../base/ip.js";
+import type { BorrowingSite } from "./lent.js";
 import {
   linkUsable,
   type NetworkAddress,
@@ -25,8 +26,12 @@ import {
 import { throughUs } from "./recursion.js";
 
 /** What the operator says about this mobile node. */
-export type MobileNodeSite = Omit<MobileNodeConfig["mobileNode"], "homeAgent" | "prefixes" | "mobileRouter"> &
-  Partial<Pick<MobileNodeConfig["mobileNode"], "prefixes" | "mobileRouter">> & {
+export type MobileNodeSite = Omit<
+  MobileNodeConfig["mobileNode"],
+  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | "mobileRouter"
+> &
+  Partial<Pick<MobileNodeConfig["mobileNode"], "mobileRouter">> &
+  BorrowingSite & {
     /** However it was found. */
     readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
     /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */

@@ -15,6 +15,7 @@ import {
 } from "../../base/ip.js";
 import { findOverlap, PrefixTable } from "../../base/prefix-table.js";
 import { Ipv4Ownership } from "./ipv4.js";
+import { LentNetworks, type NetworkPool, NO_NETWORKS } from "./lent-networks.js";
 
 export interface OwnershipSite {
   readonly nodes: Iterable<{
@@ -25,6 +26,8 @@ export interface OwnershipSite {
   }>;
   /** Out of which IPv4 home addresses are lent. */
   readonly pool: readonly Prefix[];
+  /** Out of which networks of mobile routers are lent. */
+  readonly networkPool?: NetworkPool | undefined;
   /** Ours, and nobody else's. */
   readonly reserved: readonly IpAddress[];
 }
@@ -37,13 +40,19 @@ interface Claim {
 export class Ownership {
   /** IPv4 home addresses, own and lent ones. */
   readonly ipv4: Ipv4Ownership;
+  /** Mobile network prefixes that are nobody's for ever. */
+  readonly lent: LentNetworks;
   readonly #nodes = new Set<Ipv6Address>();
   readonly #networks = new PrefixTable<Ipv6Address>();
 
   /** Throws InvariantError if something belongs to two. */
-  constructor({ nodes, pool, reserved }: OwnershipSite) {
+  constructor({ nodes, pool, networkPool = NO_NETWORKS, reserved }: OwnershipSite) {
     const list = [...nodes];
     this.ipv4 = new Ipv4Ownership({ own: list, pool, reserved: reserved.find(isIpv4) });
+    this.lent = new LentNetworks(networkPool, {
+      lent: (prefix, node) => this.#networks.set(prefix, node),
+      givenBack: (prefix) => this.#networks.delete(prefix),
+    });
     const claims: Claim[] = reserved.map((address) => ({ prefix: hostPrefix(address), by: "the home agent" }));
     for (const { homeAddress, ipv4HomeAddress, prefixes = [] } of list) {
       this.#nodes.add(homeAddress);
@@ -54,6 +63,7 @@ export class Ownership {
         this.#networks.set(prefix, homeAddress);
       }
     }
+    for (const prefix of networkPool.prefixes) claims.push({ prefix, by: "the prefix pool" });
     const [a, b] = findOverlap(claims) ?? lentOverlap(claims, pool) ?? [];
     if (a !== undefined && b !== undefined)
       throw new InvariantError(`${formatPrefix(a.prefix)} of ${a.by} and ${formatPrefix(b.prefix)} of ${b.by} overlap`);
@@ -63,6 +73,12 @@ export class Ownership {
   nodeAt(address: IpAddress): Ipv6Address | undefined {
     if (isIpv4(address)) return this.ipv4.ownerOf(address);
     return this.#nodes.has(address as Ipv6Address) ? (address as Ipv6Address) : undefined;
+  }
+
+  /** The node is reached at these addresses now, and at no others. */
+  setCareOf(homeAddress: Ipv6Address, addresses: readonly IpAddress[]): void {
+    this.ipv4.setCareOf(homeAddress, addresses.filter(isIpv4));
+    this.lent.setCareOf(homeAddress, addresses);
   }
 
   /** The node behind which this address is, bound or not. */

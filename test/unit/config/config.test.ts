@@ -219,6 +219,44 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     says: /subscribers\[0\]\.profile is "gold"; a name under tunnelProfiles/,
   },
   {
+    name: "a prefix pool that overlaps a subscriber's prefixes",
+    config: `${HOME_AGENT.replace("subscribers:", '  prefixPool: { prefixes: ["2001:db8:100::/40"] }\nsubscribers:')}    prefixes: ["2001:db8:100::/56"]\n`,
+    says: /subscribers\[0\]\.prefixes has 2001:db8:100::\/56, which overlaps 2001:db8:100::\/40 of homeAgent\.prefixPool\.prefixes/,
+  },
+  {
+    name: "a prefix pool in the home network",
+    config: HOME_AGENT.replace("subscribers:", "  prefixPool: { prefixes: [198.51.100.128/25] }\nsubscribers:"),
+    says: /homeAgent\.prefixPool\.prefixes has 198\.51\.100\.128\/25, which overlaps 198\.51\.100\.0\/24 of homeAgent\.homeLink/,
+  },
+  {
+    name: "a prefix pool in itself",
+    config: HOME_AGENT.replace("subscribers:", "  prefixPool: { prefixes: [10.0.0.0/8, 10.9.0.0/16] }\nsubscribers:"),
+    says: /prefixPool\.prefixes has 10\.9\.0\.0\/16, which overlaps 10\.0\.0\.0\/8 of homeAgent\.prefixPool/,
+  },
+  {
+    name: "a prefix pool without room for what is lent",
+    config: HOME_AGENT.replace(
+      "subscribers:",
+      "  prefixPool: { prefixes: [10.9.0.0/26], ipv4Lengths: [24, 25] }\nsubscribers:",
+    ),
+    says: /prefixPool\.prefixes has 10\.9\.0\.0\/26, out of which nothing of .*ipv4Lengths can be lent \(24, 25\); a shorter/,
+  },
+  {
+    name: "lent prefixes without a pool",
+    config: `${HOME_AGENT}    prefixes: dynamic\n`,
+    says: /subscribers\[0\]\.prefixes is "dynamic" and homeAgent\.prefixPool is missing; a pool or a list/,
+  },
+  {
+    name: "lent prefixes at a node that names none",
+    config: MOBILE_NODE.replace("  homeAgent:", "  prefixes: dynamic\n  mobileRouter: implicit\n  homeAgent:"),
+    says: /mobileNode\.prefixes is "dynamic" and mobileRouter is "implicit"; .*: explicit is wanted/,
+  },
+  {
+    name: "an address out of a prefix that nobody asks for",
+    config: MOBILE_NODE.replace("  homeAgent:", "  ipv4HomeAddress: from-prefix\n  homeAgent:"),
+    says: /mobileNode\.ipv4HomeAddress is "from-prefix" and no IPv4 prefix is asked for/,
+  },
+  {
     name: "a pool outside the home prefixes",
     config: HOME_AGENT.replace("subscribers:", "  ipv4Pool: { prefixes: [192.0.2.0/24] }\nsubscribers:"),
     says: /homeAgent\.ipv4Pool\.prefixes has 192\.0\.2\.0\/24; an IPv4 prefix within/,

@@ -1,7 +1,7 @@
 /** Looks for home agents in the ways that the configuration allows, through the network that the node visits. */
 import { randomInt } from "node:crypto";
 import { networkInterfaces } from "node:os";
-import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import { areLent, type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
 import {
   type Family,
   familyOf,
@@ -27,11 +27,12 @@ export async function findHomeAgents(
   careOf: IpAddress | undefined,
 ): Promise<NameSearch> {
   const { homeAddress, ipv4HomeAddress, homeAgent, homePrefixes, prefixes } = mobileNode;
+  const ipv4Home = ownAddress(ipv4HomeAddress);
   const { domain, name, anycast, nameServers, ipv4 } = homeAgent;
   const source = (family: Family): IpAddress | undefined =>
     careOf !== undefined && familyOf(careOf) === family
       ? careOf
-      : visitedAddress(family, [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])]);
+      : visitedAddress(family, [homeAddress, ...(ipv4Home === undefined ? [] : [ipv4Home])]);
   const client = new NameClient({ servers: nameServers, source });
   const ways = [
     ...(domain === undefined ? [] : [() => homeAgentsOfDomain(domain, client, Math.random)]),
@@ -40,7 +41,7 @@ export async function findHomeAgents(
       ? [
           () =>
             homeAgentsByAnycast(
-              { homePrefixes, ipv4, mobileRouter: prefixes.length > 0 },
+              { homePrefixes, ipv4, mobileRouter: areLent(prefixes) || prefixes.length > 0 },
               anycastPorts(() => source(6)),
             ),
         ]

@@ -3,7 +3,7 @@
  * opens anew with the next one when that falls silent. The groups of the reconciler have the same names in each life, so what the kernel
  * holds changes from one to the next, and payload never finds a way outside the tunnel in between.
  */
-import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import { type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import { type IpAddress, type Ipv6Address, parseIpv4, parseIpv6 } from "../../../base/ip.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
@@ -86,7 +86,8 @@ export class FinderService implements Service {
     this.name = name;
     this.#parts = parts;
     this.#homeAddress = homeAddress;
-    this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
+    const ipv4Home = ownAddress(ipv4HomeAddress);
+    this.addresses = [homeAddress, ...(ipv4Home === undefined ? [] : [ipv4Home])];
     this.#returnSeconds = homeAgent.returnAfterSeconds;
     this.views = this.#viewsOf();
   }

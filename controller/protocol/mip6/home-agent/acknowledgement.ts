@@ -5,7 +5,12 @@
 import type { Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { bindingAcknowledgementFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
-import { findOption, findOptions, type MobilityOption } from "../../../wire/mip6/options/mobility.js";
+import {
+  findOption,
+  findOptions,
+  type MobilityOption,
+  type OptionOfKind,
+} from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { Arrival, Departure, SendEffect } from "../inputs.js";
 import { type NatPolicy, natDetectionOption, type ObservedSource } from "../nat-detection.js";
@@ -14,6 +19,9 @@ import type { Ipv4AcknowledgementOption, Ipv4HomeAddressOption } from "./ipv4-ho
 
 /** BindingStatus from here on says no. */
 const FIRST_REFUSAL = 128;
+
+/** What a node is told about what it has asked for: of IPv4, and the IPv6 prefixes that are lent to it. */
+export type AnswerOption = Ipv4AcknowledgementOption | OptionOfKind<"mobile-network-prefix">;
 
 /** What an answer to one binding update needs to know of it. */
 export interface Reply {
@@ -55,7 +63,7 @@ export interface Answer {
   readonly sequence: Seq16;
   /** Granted, in units of 4 seconds; 0 in refusals and de-registrations. */
   readonly lifetimeUnits: number;
-  readonly acknowledgements: readonly Ipv4AcknowledgementOption[];
+  readonly acknowledgements: readonly AnswerOption[];
   /** Whether UDP is used because the F flag asked for it. */
   readonly forcedUdp: boolean;
   /** The node is served as a mobile router. */
@@ -105,7 +113,7 @@ export function withheld(effect: SendEffect): SendEffect {
   if (message.type !== "binding-acknowledgement" || message.status >= FIRST_REFUSAL) return effect;
   const options = message.options.flatMap((option): readonly MobilityOption[] => {
     if (option.kind === "ipv4-address-acknowledgement") return [{ ...option, status: Ipv4AckStatus.unspecified }];
-    return option.kind === "binding-refresh-advice" ? [] : [option];
+    return option.kind === "binding-refresh-advice" || option.kind === "mobile-network-prefix" ? [] : [option];
   });
   return {
     ...effect,

@@ -17,9 +17,8 @@ import type { Seq16 } from "../../../base/seq16.js";
 import { after, earliest, elapsed, type Instant, type Seconds, seconds } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import type { DataPath, Endpoint } from "../inputs.js";
-import type { Reply } from "./acknowledgement.js";
+import type { AnswerOption, Reply } from "./acknowledgement.js";
 import type { Notice } from "./inputs.js";
-import type { Ipv4AcknowledgementOption } from "./ipv4-home-address.js";
 import type { HomeSubscriber } from "./site.js";
 import { type BindingEvent, type BindingState, nextBindingState } from "./states.js";
 
@@ -37,7 +36,7 @@ export interface Registration {
   readonly linkLocalAddress: Ipv6Address | undefined;
   /** It is served as a mobile router (R flag, RFC 3963). */
   readonly mobileRouter: boolean;
-  /** Of both families, in the subscriber's order: of the networks behind it that are forwarded to. */
+  /** Of both families, its own in the subscriber's order and then lent ones: of the networks behind it that are forwarded to. */
   readonly prefixes: readonly Prefix[];
   /** Granted, in units of 4 seconds. */
   readonly lifetimeUnits: number;
@@ -53,7 +52,7 @@ export interface Established {
 export interface PendingRegistration {
   readonly registration: Registration;
   readonly reply: Reply;
-  readonly acknowledgements: readonly Ipv4AcknowledgementOption[];
+  readonly acknowledgements: readonly AnswerOption[];
   readonly deadline: Instant;
   /** What the kernel was asked for; undefined during duplicate address detection. */
   readonly path: DataPath | undefined;
@@ -64,7 +63,7 @@ export interface PendingRegistration {
 /** A de-registration that waits for the kernel to let go. */
 export interface PendingRemoval {
   readonly reply: Reply;
-  readonly acknowledgements: readonly Ipv4AcknowledgementOption[];
+  readonly acknowledgements: readonly AnswerOption[];
   readonly deadline: Instant;
   readonly revision: number;
 }
@@ -134,8 +133,8 @@ function whereabouts({ established, pending, former }: BindingEntry): readonly I
   return [...endpoints, ...former.map(({ endpoint }) => endpoint)].map(({ address }) => address);
 }
 
-function reachedAt(entry: BindingEntry): readonly Ipv4Address[] {
-  return [...new Set(whereabouts(entry).filter(isIpv4))];
+function reachedAt(entry: BindingEntry): readonly IpAddress[] {
+  return [...new Set(whereabouts(entry))];
 }
 
 /** Whether the node is there, is about to be or was there just now. */
@@ -144,13 +143,13 @@ export function isAround(entry: BindingEntry, address: IpAddress): boolean {
 }
 
 export class BindingCache {
-  readonly #onWhereabouts: (homeAddress: Ipv6Address, careOf: readonly Ipv4Address[]) => void;
+  readonly #onWhereabouts: (homeAddress: Ipv6Address, careOf: readonly IpAddress[]) => void;
   readonly #entries = new Map<Ipv6Address, BindingEntry>();
   readonly #deadlines = new DeadlineQueue<Ipv6Address>();
   #revision = 0;
 
-  /** `onWhereabouts`: the node is reached at these IPv4 addresses now. */
-  constructor(onWhereabouts: (homeAddress: Ipv6Address, careOf: readonly Ipv4Address[]) => void = () => undefined) {
+  /** `onWhereabouts`: the node is reached at these addresses now. */
+  constructor(onWhereabouts: (homeAddress: Ipv6Address, careOf: readonly IpAddress[]) => void = () => undefined) {
     this.#onWhereabouts = onWhereabouts;
   }
 

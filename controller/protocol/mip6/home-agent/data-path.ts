@@ -25,7 +25,7 @@ import {
   type Registration,
   type Replaced,
 } from "./binding-cache.js";
-import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "./turn.js";
+import { answer, journal, notify, refuse, releaseUnused, type Turn } from "./turn.js";
 
 /** An accepted registration that nobody has been asked about yet. */
 export type Candidate = Pick<PendingRegistration, "registration" | "reply" | "acknowledgements">;
@@ -115,7 +115,7 @@ export function programmed(turn: Turn, input: ProgrammedInput): void {
     cache.transition(entry, "programmed");
     entry.pending = undefined;
     establish(turn, entry, pending, pending.path);
-    releaseUnusedLease(turn, entry);
+    releaseUnused(turn, entry);
     cache.schedule(entry);
   } else if (input.failure !== undefined && entry.state === "established") {
     // Nobody waits for an answer: the path was narrowed, put back or restored. The reconciler goes on trying.
@@ -252,7 +252,7 @@ export function giveUp(turn: Turn, entry: BindingEntry, { status, reason }: Refu
     journal(turn, entry);
   }
   refuse(turn, pending.reply, status, reason);
-  releaseUnusedLease(turn, entry);
+  releaseUnused(turn, entry);
   if (entry.state === "invalidated" && entry.rememberedUntil === undefined) cache.transition(entry, "forget");
   cache.schedule(entry);
 }

@@ -14,6 +14,7 @@ import {
 import type { OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { Ipv4Ownership } from "../../ownership/ipv4.js";
+import type { NetworkSelection } from "../../ownership/lent-networks.js";
 
 export type Ipv4HomeAddressOption = OptionOfKind<"ipv4-home-address">;
 export type Ipv4AcknowledgementOption = OptionOfKind<"ipv4-address-acknowledgement">;
@@ -33,6 +34,8 @@ export interface Ipv4Question {
   readonly mayAllocate: boolean;
   /** IPv4 prefixes that the node may have with this update; none unless it is a mobile router. */
   readonly prefixes: readonly Prefix[];
+  /** Of a router without prefixes of its own: what is lent to it with this update. */
+  readonly lent?: NetworkSelection | undefined;
   /** Those that its binding has at present. */
   readonly boundPrefixes: readonly Prefix[];
 }
@@ -42,11 +45,11 @@ export interface Ipv4Decision {
   readonly acknowledgements: readonly Ipv4AcknowledgementOption[];
   /** To be bound; undefined if none was asked for or none was granted. */
   readonly address: Ipv4Address | undefined;
-  /** Granted, in the order of the question's. */
+  /** Granted, in the order of the question's; lent ones are in its `lent`. */
   readonly prefixes: readonly Prefix[];
 }
 
-/** Answers the IPv4 Home Address options of an update that is accepted otherwise. Nothing is lent yet. */
+/** Answers the IPv4 Home Address options of an update that is accepted otherwise. No address is lent yet; networks are, in `lent`. */
 export function decideIpv4(options: readonly Ipv4HomeAddressOption[], question: Ipv4Question): Ipv4Decision {
   const granted = new Set<Prefix>();
   let address: Ipv4Address | undefined;
@@ -104,9 +107,10 @@ function answerAddress(option: Ipv4HomeAddressOption, question: Ipv4Question): I
  */
 function answerPrefix(
   option: Ipv4HomeAddressOption,
-  { prefixes, boundPrefixes }: Ipv4Question,
+  { prefixes, boundPrefixes, lent }: Ipv4Question,
   granted: Set<Prefix>,
 ): Ipv4AcknowledgementOption {
+  if (lent !== undefined) return answerLentPrefix(option, lent, boundPrefixes);
   const { address, prefixLength, mobileNetworkPrefix } = option;
   const wantsAny = address === IPV4_ANY;
   const found = prefixes.find(
@@ -120,8 +124,35 @@ function answerPrefix(
   return success(option, wantsAny ? (found.address as Ipv4Address) : address);
 }
 
+/**
+ * A lent prefix: with 0.0.0.0 any of the length that is wanted or of the nearest there is, which the answer tells; else the one in which
+ * the address lies, whatever length is asked for.
+ */
+function answerLentPrefix(
+  option: Ipv4HomeAddressOption,
+  lent: NetworkSelection,
+  boundPrefixes: readonly Prefix[],
+): Ipv4AcknowledgementOption {
+  const { address, mobileNetworkPrefix } = option;
+  if (address === IPV4_ANY) {
+    if (!mobileNetworkPrefix) return failure(option, Ipv4AckStatus.prefixNotAuthorized);
+    const found = lent.any(4, option.prefixLength);
+    if (found === "none-free") return failure(option, Ipv4AckStatus.dynamicAddressNotAvailable);
+    if (found === "too-many") return failure(option, Ipv4AckStatus.administrativelyProhibited);
+    return success({ prefixLength: found.length }, found.address as Ipv4Address);
+  }
+  const isBound = boundPrefixes.some((one) => prefixContains(one, address));
+  const found = mobileNetworkPrefix || isBound ? lent.at(address) : undefined;
+  return found === undefined
+    ? failure(option, Ipv4AckStatus.prefixNotAuthorized)
+    : success({ prefixLength: found.length }, address);
+}
+
 /** The address as it was asked for, if one was (RFC 5555 §3.2.1). */
-const success = ({ prefixLength }: Ipv4HomeAddressOption, address: Ipv4Address): Ipv4AcknowledgementOption => ({
+const success = (
+  { prefixLength }: Pick<Ipv4HomeAddressOption, "prefixLength">,
+  address: Ipv4Address,
+): Ipv4AcknowledgementOption => ({
   kind: "ipv4-address-acknowledgement",
   status: Ipv4AckStatus.success,
   prefixLength,

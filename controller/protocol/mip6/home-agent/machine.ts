@@ -3,7 +3,7 @@
  * know sockets, kernel objects, files or clocks. The life of a binding is in states.ts, the checks of an update in
  * update.ts.
  */
-import { type IpAddress, type Ipv6Address, parseIpv6, prefixContains, samePrefix } from "../../../base/ip.js";
+import { type IpAddress, type Ipv6Address, parseIpv6, prefixContains } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
@@ -24,11 +24,10 @@ import { parseRecord } from "./binding-record.js";
 import { giveUp, kernelRefusal, narrow, pathFor, programmed, refreshRequestTime } from "./data-path.js";
 import type { HomeAgentEffect, HomeAgentInput, MessageInput, StoredBinding } from "./inputs.js";
 import { refuseIpv4 } from "./ipv4-home-address.js";
-import { isMobileRouter } from "./mobile-network.js";
 import { askToRefresh, noticeDue, remove, revocationAcknowledged, tellNodes } from "./notices.js";
 import { dadCompleted, register } from "./registration.js";
 import { deregister, expire, finishRemoval, forget, removalProgrammed, takeBack } from "./removal.js";
-import { answer, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
+import { answer, entitled, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
 import { isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
 export { HomeAgentState, ownershipOf } from "./turn.js";
@@ -261,16 +260,9 @@ function restore(turn: Turn, stored: StoredBinding): void {
 }
 
 function restoreBinding(turn: Turn, entry: BindingEntry, stored: Registration, expiresAt: Instant): void {
-  const { cache, ipv4 } = turn.state;
-  const had = stored.ipv4HomeAddress;
-  const ipv4HomeAddress = had !== undefined && ipv4.canRestore(entry.homeAddress, had) ? had : undefined;
-  if (ipv4HomeAddress !== undefined) ipv4.lease(entry.homeAddress, ipv4HomeAddress);
   // What the configuration does not entitle any more is not forwarded to.
-  const { prefixes: own = [] } = entry.subscriber;
-  const mobileRouter = isMobileRouter(stored.mobileRouter, entry.subscriber);
-  const prefixes = mobileRouter ? own.filter((one) => stored.prefixes.some((had) => samePrefix(one, had))) : [];
-  const registration = { ...stored, ipv4HomeAddress, mobileRouter, prefixes };
-  cache.transition(entry, "restore");
+  const registration = entitled(turn, entry.subscriber, stored);
+  turn.state.cache.transition(entry, "restore");
   const path = pathFor(turn, entry, registration, []);
   entry.established = { registration, path, expiresAt };
   entry.askAt = refreshRequestTime(turn, entry.established);

@@ -2,10 +2,11 @@
  * Takes in registrations that passed all checks, up to the point where the kernel is asked (data-path.ts): the IPv4 home
  * address, the lifetime, duplicate address detection. The rules are in states.ts.
  */
-import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4 } from "../../../base/ip.js";
+import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix } from "../../../base/ip.js";
 import { after } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
+import type { NetworkSelection } from "../../ownership/lent-networks.js";
 import { TIMERS } from "../timers.js";
 import type { BindingEntry, Registration } from "./binding-cache.js";
 import { ipv4CareOfAddresses } from "./binding-cache.js";
@@ -19,9 +20,11 @@ import type { Turn } from "./turn.js";
 import { isForcedUdp, isNatted, type UpdateRequest } from "./update.js";
 
 export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSubscriber): void {
-  const { cache, ipv4 } = turn.state;
+  const { cache, ipv4, ownership } = turn.state;
   const entry = cache.open(subscriber, request.message.sequence);
-  const network = networkOf(request, subscriber);
+  const { careOfAddress, endpoint, signalling } = request;
+  const lent = ownership.lent.select(entry.homeAddress, [careOfAddress, endpoint.address, signalling.address]);
+  const network = networkOf(request, subscriber, lent);
   const own = (subscriber.prefixes ?? []).filter(({ address }) => isIpv4(address));
   const decision = decideIpv4(request.reply.ipv4Options, {
     homeAddress: entry.homeAddress,
@@ -32,24 +35,49 @@ export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSub
     mayAllocate: true,
     prefixes: network === undefined ? [] : own,
     boundPrefixes: entry.established?.registration.prefixes ?? [],
+    lent: network !== undefined && subscriber.borrowsPrefixes === true ? lent : undefined,
   });
   if (decision.address !== undefined) ipv4.lease(entry.homeAddress, decision.address);
   entry.sequence = request.message.sequence;
   if (entry.notice?.subject.kind === "refresh") entry.notice = undefined;
   const granted = [...(network?.prefixes ?? []), ...(network?.ipv4 === true ? own : decision.prefixes)];
   const registration: Registration = {
-    ...registrationOf(turn, request, decision),
+    ...registrationOf(request, decision),
+    lifetimeUnits: lifetimeFor(turn, request, decision, lent),
     mobileRouter: network !== undefined,
-    prefixes: (subscriber.prefixes ?? []).filter((one) => granted.includes(one)),
+    prefixes: [...(subscriber.prefixes ?? []).filter((one) => granted.includes(one)), ...ordered(turn, entry, lent)],
   };
-  takeIn(turn, entry, { registration, reply: request.reply, acknowledgements: decision.acknowledgements });
+  const lentOptions = (network?.unnamed ?? []).map(
+    ({ address, length }) =>
+      ({ kind: "mobile-network-prefix", prefix: address as Ipv6Address, prefixLength: length }) as const,
+  );
+  const acknowledgements = [...decision.acknowledgements, ...lentOptions];
+  takeIn(turn, entry, { registration, reply: request.reply, acknowledgements });
   cache.schedule(entry);
 }
 
+/** The lent networks of the registration, in an order that does not change with that of the update's options. */
+function ordered(turn: Turn, { homeAddress }: BindingEntry, lent: NetworkSelection): readonly Prefix[] {
+  return turn.state.ownership.lent.leasesOf(homeAddress).filter((one) => lent.chosen.includes(one));
+}
+
+/** The binding lasts as long as was asked for, as the home agent allows, and as anything in it is lent for (RFC 5555 §2.5). */
+function lifetimeFor(turn: Turn, request: UpdateRequest, ipv4: Ipv4Decision, lent: NetworkSelection): number {
+  const { site, ipv4: addresses } = turn.state;
+  const isLent = ipv4.address !== undefined && addresses.leaseOf(request.homeAddress) === ipv4.address;
+  const longest = Math.min(
+    site.maxLifetimeSeconds,
+    isLent ? (site.ipv4Pool?.leaseSeconds ?? Infinity) : Infinity,
+    lent.chosen.length > 0 ? (site.prefixPool?.leaseSeconds ?? Infinity) : Infinity,
+  );
+  const longestUnits = Math.max(1, Math.floor(longest / LIFETIME_UNIT_SECONDS));
+  return Math.min(request.message.lifetimeUnits, longestUnits);
+}
+
 /** Undefined for a host. What is refused has not come to here. */
-function networkOf({ message }: UpdateRequest, subscriber: HomeSubscriber) {
+function networkOf({ message }: UpdateRequest, subscriber: HomeSubscriber, lent: NetworkSelection) {
   if (!isMobileRouter(message.flags.mobileRouter, subscriber)) return undefined;
-  const decision = decideNetwork(message, subscriber);
+  const decision = decideNetwork(message, subscriber, lent);
   return decision.kind === "granted" ? decision : undefined;
 }
 
@@ -77,14 +105,9 @@ function takeIn(turn: Turn, entry: BindingEntry, candidate: Candidate): void {
 }
 
 function registrationOf(
-  turn: Turn,
   request: UpdateRequest,
   ipv4: Ipv4Decision,
-): Omit<Registration, "mobileRouter" | "prefixes"> {
-  const { site, ipv4: addresses } = turn.state;
-  const lent = ipv4.address !== undefined && addresses.leaseOf(request.homeAddress) === ipv4.address;
-  const longest = Math.min(site.maxLifetimeSeconds, lent ? (site.ipv4Pool?.leaseSeconds ?? Infinity) : Infinity);
-  const longestUnits = Math.max(1, Math.floor(longest / LIFETIME_UNIT_SECONDS));
+): Omit<Registration, "mobileRouter" | "prefixes" | "lifetimeUnits"> {
   const { linkLocalCompatibility } = request.message.flags;
   return {
     careOfAddress: request.careOfAddress,
@@ -94,7 +117,6 @@ function registrationOf(
     forcedUdp: isForcedUdp(request),
     ipv4HomeAddress: ipv4.address,
     linkLocalAddress: linkLocalCompatibility ? linkLocalOf(request.homeAddress) : undefined,
-    lifetimeUnits: Math.min(request.message.lifetimeUnits, longestUnits),
   };
 }
 

@@ -8,7 +8,7 @@ import { TIMERS } from "../timers.js";
 import type { BindingEntry, Established } from "./binding-cache.js";
 import { dropPath, pathFor } from "./data-path.js";
 import { decideIpv4 } from "./ipv4-home-address.js";
-import { answer, journal, notify, refuse, releaseUnusedLease, type Turn } from "./turn.js";
+import { answer, entitled, journal, notify, refuse, releaseUnused, type Turn } from "./turn.js";
 import type { UpdateRequest } from "./update.js";
 
 /**
@@ -38,7 +38,7 @@ export function deregister(turn: Turn, request: UpdateRequest, entry: BindingEnt
     entry.removal = { reply, acknowledgements, revision, deadline: entry.removal?.deadline ?? deadline };
   } else {
     remember(turn, entry);
-    releaseUnusedLease(turn, entry);
+    releaseUnused(turn, entry);
     answer(turn, reply, { status: BindingStatus.accepted, acknowledgements });
   }
   cache.schedule(entry);
@@ -51,7 +51,7 @@ export function finishRemoval(turn: Turn, entry: BindingEntry, failure?: string)
   turn.state.cache.transition(entry, "removed");
   entry.removal = undefined;
   entry.rememberedUntil = after(turn.now, TIMERS.deletedBinding.default);
-  releaseUnusedLease(turn, entry);
+  releaseUnused(turn, entry);
   answer(turn, removal.reply, { status: BindingStatus.accepted, acknowledgements: removal.acknowledgements });
   if (failure !== undefined) notify(turn, "binding.failed", entry, { reason: failure, revision: removal.revision });
   notify(turn, "binding.removed", entry, { reason: "deregistration", sequence: removal.reply.sequence });
@@ -100,7 +100,7 @@ export function revokeIpv4(
   entry.established = { ...established, registration, path };
   turn.effects.push({ kind: "data-path", path });
   journal(turn, entry);
-  releaseUnusedLease(turn, entry);
+  releaseUnused(turn, entry);
   const had = ipv4HomeAddress === undefined ? {} : { ipv4HomeAddress };
   notify(turn, "binding.removed", entry, { reason: "operator", part: "IPv4", ...had, ...detail });
   turn.state.cache.schedule(entry);
@@ -127,15 +127,17 @@ export function takeBack(turn: Turn, entry: BindingEntry, sequence: Seq16): void
     return;
   }
   const former = entry.former.map(({ endpoint }) => endpoint);
+  // What was lent to it then may be somebody else's by now.
+  const registration = entitled(turn, entry.subscriber, previous.registration);
   if (pending?.path === undefined) {
-    const path = pathFor(turn, entry, previous.registration, former);
-    entry.established = { ...previous, path };
+    const path = pathFor(turn, entry, registration, former);
+    entry.established = { ...previous, registration, path };
     turn.effects.push({ kind: "data-path", path });
   } else {
-    entry.established = previous;
+    entry.established = { ...previous, registration };
   }
   journal(turn, entry);
-  releaseUnusedLease(turn, entry);
+  releaseUnused(turn, entry);
   notify(turn, "binding.failed", entry, { reason });
   turn.state.cache.schedule(entry);
 }
@@ -145,7 +147,7 @@ function end(turn: Turn, entry: BindingEntry, event: ProtocolEvent["event"], det
   if (inKernel) dropPath(turn, entry);
   endBinding(entry);
   remember(turn, entry);
-  releaseUnusedLease(turn, entry);
+  releaseUnused(turn, entry);
   notify(turn, event, entry, { ...detail, sequence: entry.sequence });
   turn.state.cache.schedule(entry);
 }

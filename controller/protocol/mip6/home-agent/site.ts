@@ -1,5 +1,6 @@
 /** What the operator decided about a home agent: whom it serves and how. Plain data, the same for its whole life. */
 import type { Ipv4Address, Ipv6Address, Prefix } from "../../../base/ip.js";
+import type { NetworkPool } from "../../ownership/lent-networks.js";
 
 /** A mobile node that this home agent serves. */
 export interface HomeSubscriber {
@@ -10,6 +11,8 @@ export interface HomeSubscriber {
   readonly profile: string;
   /** Of both families: of the networks behind a mobile router (RFC 3963). */
   readonly prefixes?: readonly Prefix[] | undefined;
+  /** Networks behind it are lent to it out of the pool; then it has none of its own. */
+  readonly borrowsPrefixes?: boolean | undefined;
   /** How the node may register its prefixes. Default: either. */
   readonly mobileRouter?: MobileRouterMode | undefined;
 }
@@ -21,6 +24,12 @@ export type MobileRouterMode = "either" | "explicit" | "implicit" | "no";
 export interface Ipv4Pool {
   readonly prefixes: readonly Prefix[];
   /** A binding with a lent address lasts at most this long at a time (RFC 5555 §2.5). */
+  readonly leaseSeconds: number;
+}
+
+/** Networks to lend to mobile routers that ask for some with 0.0.0.0 or ::. */
+export interface PrefixPool extends NetworkPool {
+  /** A binding with a lent network lasts at most this long at a time. */
   readonly leaseSeconds: number;
 }
 
@@ -49,6 +58,7 @@ export interface HomeAgentSite {
   /** By home address. */
   readonly subscribers: ReadonlyMap<Ipv6Address, HomeSubscriber>;
   readonly ipv4Pool?: Ipv4Pool | undefined;
+  readonly prefixPool?: PrefixPool | undefined;
   /** Suggested to nodes as the time of their next update, where it is shorter than the lifetime granted (RFC 6275 §6.2.4). */
   readonly refreshAdviceSeconds?: number | undefined;
   /** Whether a node whose binding is about to expire is asked to refresh it (RFC 6275 §6.1.2). Default: no. */

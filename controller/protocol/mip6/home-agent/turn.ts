@@ -1,4 +1,5 @@
 /** What one step of the home agent works on, and the effects that several parts of it have in common. */
+import { samePrefix } from "../../../base/ip.js";
 import { seq16 } from "../../../base/seq16.js";
 import type { Instant } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
@@ -7,18 +8,24 @@ import { Ownership } from "../../ownership/ownership.js";
 import { type BindingErrorLimit, UNUSED_LIMIT } from "../binding-error.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { type Answer, acknowledgement, type Reply } from "./acknowledgement.js";
-import { BindingCache, type BindingEntry } from "./binding-cache.js";
+import { BindingCache, type BindingEntry, type Registration } from "./binding-cache.js";
 import { recordOf } from "./binding-record.js";
 import type { HomeAgentEffect } from "./inputs.js";
 import { refuseIpv4 } from "./ipv4-home-address.js";
 import { isMobileRouter } from "./mobile-network.js";
-import type { HomeAgentSite } from "./site.js";
+import type { HomeAgentSite, HomeSubscriber } from "./site.js";
 
 /** Who owns which home address and which prefix here. Throws InvariantError if something belongs to two subscribers. */
-export function ownershipOf({ subscribers, ipv4Pool, addresses: { ipv6, ipv4 } }: HomeAgentSite): Ownership {
+export function ownershipOf({
+  subscribers,
+  ipv4Pool,
+  prefixPool,
+  addresses: { ipv6, ipv4 },
+}: HomeAgentSite): Ownership {
   return new Ownership({
     nodes: subscribers.values(),
     pool: ipv4Pool?.prefixes ?? [],
+    networkPool: prefixPool,
     reserved: ipv4 === undefined ? [ipv6] : [ipv6, ipv4],
   });
 }
@@ -38,7 +45,7 @@ export class HomeAgentState {
   constructor(site: HomeAgentSite, ownership = ownershipOf(site)) {
     this.site = site;
     this.ownership = ownership;
-    this.cache = new BindingCache((homeAddress, careOf) => ownership.ipv4.setCareOf(homeAddress, careOf));
+    this.cache = new BindingCache((homeAddress, careOf) => ownership.setCareOf(homeAddress, careOf));
   }
 
   get ipv4(): Ipv4Ownership {
@@ -88,11 +95,30 @@ export function refuse(turn: Turn, reply: Reply, status: number, reason: string,
   notify(turn, event, { homeAddress: reply.arrival.source }, { status, reason, sequence: reply.sequence });
 }
 
-/** Gives a lent IPv4 home address back that neither the binding nor an update on its way has any more. */
-export function releaseUnusedLease(turn: Turn, entry: BindingEntry): void {
-  const { ipv4 } = turn.state;
-  const lent = ipv4.leaseOf(entry.homeAddress);
-  if (lent === undefined) return;
-  const inUse = [entry.established, entry.pending].some((part) => part?.registration.ipv4HomeAddress === lent);
-  if (!inUse) ipv4.release(entry.homeAddress);
+/** Gives back what is lent to the node and neither its binding nor an update on its way has any more: address and networks. */
+export function releaseUnused(turn: Turn, { homeAddress, established, pending }: BindingEntry): void {
+  const { ipv4, ownership } = turn.state;
+  const inUse = [established, pending].flatMap((part) => (part === undefined ? [] : [part.registration]));
+  const lent = ipv4.leaseOf(homeAddress);
+  if (lent !== undefined && !inUse.some(({ ipv4HomeAddress }) => ipv4HomeAddress === lent)) ipv4.release(homeAddress);
+  for (const prefix of ownership.lent.leasesOf(homeAddress)) {
+    const isUsed = inUse.some(({ prefixes }) => prefixes.some((one) => samePrefix(one, prefix)));
+    if (!isUsed) ownership.lent.release(homeAddress, prefix);
+  }
+}
+
+/** What of the registration the node may still have, lent to it again where it was lent: for one of an earlier life, or taken back. */
+export function entitled(turn: Turn, subscriber: HomeSubscriber, stored: Registration): Registration {
+  const { ipv4, ownership } = turn.state;
+  const { homeAddress, prefixes: own = [], borrowsPrefixes } = subscriber;
+  const had = stored.ipv4HomeAddress;
+  const ipv4HomeAddress = had !== undefined && ipv4.canRestore(homeAddress, had) ? had : undefined;
+  if (ipv4HomeAddress !== undefined) ipv4.lease(homeAddress, ipv4HomeAddress);
+  const mobileRouter = isMobileRouter(stored.mobileRouter, subscriber);
+  const registered = mobileRouter ? own.filter((one) => stored.prefixes.some((had) => samePrefix(one, had))) : [];
+  const lent =
+    mobileRouter && borrowsPrefixes === true
+      ? stored.prefixes.filter((one) => ownership.lent.restore(homeAddress, one))
+      : [];
+  return { ...stored, ipv4HomeAddress, mobileRouter, prefixes: [...registered, ...lent] };
 }

@@ -246,7 +246,8 @@ function checkHostAddress({ endpoint }: UpdateRequest, { site }: UpdateContext):
 }
 
 /** A binding stays that of a host or of a router, whatever R says; a router gets all prefixes that it asks for, or is refused. */
-function checkMobileRouter({ message, homeAddress }: UpdateRequest, context: UpdateContext): Verdict | undefined {
+function checkMobileRouter(request: UpdateRequest, context: UpdateContext): Verdict | undefined {
+  const { message, homeAddress, careOfAddress, endpoint, signalling } = request;
   const { site, entry } = context;
   const subscriber = site.subscribers.get(homeAddress);
   const isRouter = isMobileRouter(message.flags.mobileRouter, subscriber);
@@ -256,7 +257,10 @@ function checkMobileRouter({ message, homeAddress }: UpdateRequest, context: Upd
     return reject(BindingStatus.registrationTypeChange, `the binding is that of ${what}`);
   }
   if (!isRouter || subscriber === undefined) return undefined;
-  const decision = decideNetwork(message, subscriber);
+  // Whether there is something to lend is seen by lending it.
+  const selection = context.ownership.lent.select(homeAddress, [careOfAddress, endpoint.address, signalling.address]);
+  const decision = decideNetwork(message, subscriber, selection);
+  selection.abandon();
   return decision.kind === "refused" ? reject(decision.status, decision.reason) : undefined;
 }
 

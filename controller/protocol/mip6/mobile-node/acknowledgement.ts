@@ -2,7 +2,18 @@
  * What a binding acknowledgement means to the mobile node that waits for one (RFC 6275 §11.7.3, RFC 5555 §4.4.2; C-01, C-02, C-05,
  * C-06). Only reads; the machine acts on the verdict.
  */
-import { isIpv6, type Prefix } from "../../../base/ip.js";
+import {
+  IPV4_ANY,
+  IPV6_ANY,
+  type Ipv4Address,
+  isIpv4,
+  isIpv6,
+  isRoutableUnicast,
+  maskAddress,
+  type Prefix,
+  prefixContains,
+  prefixesOverlap,
+} from "../../../base/ip.js";
 import { isAfter, type Seq16 } from "../../../base/seq16.js";
 import { type Seconds, seconds } from "../../../base/time.js";
 import type { BindingAcknowledgement } from "../../../wire/mip6/messages/mobility-header.js";
@@ -11,6 +22,7 @@ import { NO_REFRESH_NEEDED } from "../../../wire/mip6/options/dsmip.js";
 import { findOption, findOptions, type OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { CareOf, MobileNodeSite } from "../../movement/attachment.js";
+import { type Lent, networkWishes, withLent } from "../../movement/lent.js";
 import type { DropReason, Endpoint } from "../inputs.js";
 import { ipv4Options, isMobileRouter } from "./binding-update.js";
 import type { SentUpdate } from "./binding-update-list.js";
@@ -35,7 +47,7 @@ const PROHIBITED: ReadonlySet<number> = new Set([
 
 export type Ipv4Answer =
   | { readonly kind: "not-asked" }
-  | { readonly kind: "accepted" }
+  | { readonly kind: "accepted"; readonly address: Ipv4Address }
   /** No option 30 at all: the home agent does not know DSMIPv6 (RFC 5555 §2.3.1). */
   | { readonly kind: "unsupported" }
   | { readonly kind: "refused"; readonly status: number };
@@ -47,6 +59,8 @@ export interface Terms {
   readonly keepalive: Seconds | undefined;
   readonly advice: Seconds | undefined;
   readonly ipv4: Ipv4Answer;
+  /** Present if the node borrows: what it has now. */
+  readonly lent: Lent | undefined;
   /** Of the networks behind us, both families. */
   readonly prefixes: readonly Prefix[];
   /** K: the home agent's end of the IKE SA has followed us. */
@@ -110,6 +124,8 @@ export function judge(message: BindingAcknowledgement, expected: Expectation): V
 
 function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expectation): Terms {
   const granted = seconds(message.lifetimeUnits * LIFETIME_UNIT_SECONDS);
+  const lent = loans(message, sent, expected.site);
+  const site = lent === undefined ? expected.site : withLent(expected.site, lent);
   const advised = findOption(message.options, "binding-refresh-advice")?.intervalUnits ?? 0;
   const advice = advised > 0 ? seconds(advised * LIFETIME_UNIT_SECONDS) : undefined;
   const way = expected.careOf?.family === 4 ? ipv4Way(message, sent, expected.site) : IPV6_WAY;
@@ -117,8 +133,9 @@ function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expe
     granted,
     advice,
     ...way,
-    ipv4: ipv4Answer(message, sent, expected.site),
-    prefixes: grantedPrefixes(message, sent, expected.site),
+    lent,
+    ipv4: ipv4Answer(message, sent, site),
+    prefixes: lent === undefined ? grantedPrefixes(message, sent, site) : (site.prefixes ?? []),
     keyManagementMoved: message.flags.keyManagementMobility,
   };
 }
@@ -140,15 +157,63 @@ function ipv4Way(
   return { format: option.forceUdp || nat ? "udp" : "ipv4", keepalive: nat ? suggested : undefined };
 }
 
+/** What the answer lends, each where it was asked for; undefined for a node that borrows nothing. */
+function loans(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): Lent | undefined {
+  if (site.wishes === undefined) return undefined;
+  const answers = sent.ipv4Requested ? answersTo(message, site) : [];
+  const asked = ipv4Options(site);
+  const granted = asked.map(({ address }, i) => {
+    const answer = answers[i];
+    const isGranted = answer !== undefined && answer.status < FIRST_FAILURE;
+    return isGranted && (address === IPV4_ANY || answer.address === address) ? answer : undefined;
+  });
+  const ownAddress = site.wishes.ipv4HomeAddress === "own" ? granted[0]?.address : undefined;
+  const isUsable = ownAddress !== undefined && isRoutableUnicast(ownAddress) && ownAddress !== site.homeAgent.ipv4;
+  const networks =
+    site.wishes.lengths.ipv4.length === 0 ? [] : granted.slice(asked.length - site.wishes.lengths.ipv4.length);
+  return {
+    ipv4HomeAddress: isUsable ? ownAddress : undefined,
+    networks: {
+      ipv4: networks.map((one) => one && usableNetwork({ address: one.address, length: one.prefixLength }, site)),
+      ipv6: lentIpv6(message, site),
+    },
+  };
+}
+
+/** Named ones stand with R; those that were not named are in the answer, in the order in which they were asked for. */
+function lentIpv6(message: BindingAcknowledgement, site: MobileNodeSite): readonly (Prefix | undefined)[] {
+  const found = findOptions(message.options, "mobile-network-prefix").values();
+  return networkWishes(site).ipv6.map((wish) => {
+    if (wish.address !== IPV6_ANY) return wish;
+    const { value } = found.next();
+    return value && usableNetwork({ address: value.prefix, length: value.prefixLength }, site);
+  });
+}
+
+/** The network of the granted length (RFC 5555 §3.2.1), unless it has another meaning: nothing of the home link, nor the home agent. */
+function usableNetwork({ address, length }: Prefix, { homePrefixes, homeAgent }: MobileNodeSite): Prefix | undefined {
+  if (length < 1 || length > (isIpv4(address) ? 32 : 128)) return undefined;
+  const network = { address: maskAddress(address, length), length };
+  const taken = homePrefixes.some((one) => prefixesOverlap(one, network));
+  const isAgents = [homeAgent.ipv6, homeAgent.ipv4].some((one) => one !== undefined && prefixContains(network, one));
+  return isRoutableUnicast(network.address) && !taken && !isAgents ? network : undefined;
+}
+
 function ipv4Answer(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): Ipv4Answer {
   if (!sent.ipv4Requested) return { kind: "not-asked" };
   if (findOption(message.options, "ipv4-address-acknowledgement") === undefined) return { kind: "unsupported" };
-  if (site.ipv4HomeAddress === undefined) return { kind: "not-asked" };
+  if (site.ipv4HomeAddress === undefined) {
+    if ((site.wishes?.ipv4HomeAddress ?? "none") === "none") return { kind: "not-asked" };
+    const [first] = findOptions(message.options, "ipv4-address-acknowledgement");
+    return { kind: "refused", status: first?.status ?? Ipv4AckStatus.unspecified };
+  }
+  // Lent out of a prefix, and that has been granted.
+  if (site.wishes?.ipv4HomeAddress === "from-prefix") return { kind: "accepted", address: site.ipv4HomeAddress };
   const option = answersTo(message, site)[0];
   if (option === undefined) return { kind: "refused", status: Ipv4AckStatus.unspecified };
   const { status, address } = option;
   return status < FIRST_FAILURE && address === site.ipv4HomeAddress
-    ? { kind: "accepted" }
+    ? { kind: "accepted", address }
     : { kind: "refused", status };
 }
 

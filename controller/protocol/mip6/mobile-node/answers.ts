@@ -8,7 +8,8 @@ import type {
   MobilityMessage,
 } from "../../../wire/mip6/messages/mobility-header.js";
 import { BindingErrorStatus, BindingStatus } from "../../../wire/mip6/registry.js";
-import { type CareOf, formatAttachment, sameCareOf } from "../../movement/attachment.js";
+import { type CareOf, formatAttachment, type MobileNodeSite, sameCareOf } from "../../movement/attachment.js";
+import { type Lent, lacksLoans, withLent } from "../../movement/lent.js";
 import { answered } from "../../movement/silence.js";
 import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
 import type { Arrival, DropReason, OptionRefusedInput, SendEffect } from "../inputs.js";
@@ -141,9 +142,14 @@ interface Acceptance {
 
 function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): MobileNodeState {
   const { careOf, sent, terms } = acceptance;
-  const registration = registrationOf(state, acceptance, turn);
+  const site = terms.lent === undefined ? state.site : keepLent(state.site, terms.lent);
+  // Of what the home agent knows nothing about it is not asked again (C-05).
+  const lacking = lacksLoans(site) && terms.ipv4.kind !== "unsupported";
+  const registration = registrationOf(state, acceptance, lacking, turn);
   const next: MobileNodeState = {
     ...state,
+    site,
+    lentRefusals: lacking ? state.lentRefusals + 1 : 0,
     phase: "registered",
     registration,
     exchange: undefined,
@@ -162,9 +168,22 @@ function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): M
   return next;
 }
 
-function registrationOf(state: MobileNodeState, { careOf, sent, terms }: Acceptance, turn: Turn): Registration {
+/** The same site if nothing has changed: what is made of it stands. */
+function keepLent(site: MobileNodeSite, lent: Lent): MobileNodeSite {
+  return JSON.stringify(lent) === JSON.stringify(site.lent) ? site : withLent(site, lent);
+}
+
+/** `lacking`: something that is to be lent was not; it is asked for again before the refresh is due (RFC 5555 §4.4.2). */
+function registrationOf(
+  { lentRefusals }: MobileNodeState,
+  { careOf, sent, terms }: Acceptance,
+  lacking: boolean,
+  turn: Turn,
+): Registration {
   const { now } = turn;
   const end = registrationEnd(sent, terms.granted, now);
+  const retry = after(now, backOff(REFUSED_RETRY_FIRST, lentRefusals, PROHIBITED_RETRY));
+  const refreshAt = refreshTime(sent, { ...terms, now, end });
   return {
     careOf,
     format: terms.format,
@@ -172,9 +191,9 @@ function registrationOf(state: MobileNodeState, { careOf, sent, terms }: Accepta
     acceptedAt: now,
     lifetime: terms.granted,
     expiresAt: end,
-    refreshAt: refreshTime(sent, { ...terms, now, end }),
+    refreshAt: lacking && retry < refreshAt ? retry : refreshAt,
     keepalive: terms.keepalive,
-    ipv4HomeAddress: terms.ipv4.kind === "accepted" ? state.site.ipv4HomeAddress : undefined,
+    ipv4HomeAddress: terms.ipv4.kind === "accepted" ? terms.ipv4.address : undefined,
     prefixes: terms.prefixes,
   };
 }
@@ -250,6 +269,16 @@ function otherKind(state: MobileNodeState, careOf: CareOf, turn: Turn): MobileNo
   return withdraw(refused, careOf, turn);
 }
 
+/** Lent networks that the home agent does not have for us any more, so it refuses the whole update: others are asked for in their place. */
+function withoutNetworks(state: MobileNodeState, status: number): MobileNodeState | undefined {
+  const { lent } = state.site;
+  const isAboutThem = status === BindingStatus.invalidPrefix || status === BindingStatus.notAuthorizedForPrefix;
+  if (!isAboutThem || state.exchange === undefined || lent?.networks.ipv6.every((one) => one === undefined) !== false)
+    return undefined;
+  const networks = { ...lent.networks, ipv6: [] };
+  return { ...state, site: withLent(state.site, { ...lent, networks }) };
+}
+
 function refused(
   state: MobileNodeState,
   { status, prohibited }: { status: number; prohibited: boolean },
@@ -259,6 +288,8 @@ function refused(
   const { target } = state;
   if (status === BindingStatus.registrationTypeChange && target?.kind === "away")
     return otherKind(state, target.careOf, turn);
+  const without = withoutNetworks(state, status);
+  if (without !== undefined) return restartExchange(without, turn);
   const wait = prohibited ? PROHIBITED_RETRY : backOff(REFUSED_RETRY_FIRST, state.refusals, REFUSED_RETRY_MAX);
   const retryAt = after(turn.now, wait);
   notify(state, turn, "registration.failed", { status, retrySeconds: wait });

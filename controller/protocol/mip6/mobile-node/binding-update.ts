@@ -1,12 +1,13 @@
 /** The binding update that a mobile node sends from an attachment, and the way it takes (RFC 6275 §11.7.1, RFC 5555 §4.4.2). */
 import { EncodeError } from "../../../base/errors.js";
-import { isIpv4, isIpv6, type Prefix } from "../../../base/ip.js";
+import { IPV4_ANY, type Ipv4Address, isIpv4, isIpv6, type Prefix } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import type { Seconds } from "../../../base/time.js";
 import { bindingUpdateFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import type { MobilityOption, OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { DSMIP6_PORT } from "../../../wire/mip6/registry.js";
 import type { Attachment, MobileNodeSite } from "../../movement/attachment.js";
+import { networkWishes } from "../../movement/lent.js";
 import type { Departure, SendEffect } from "../inputs.js";
 
 export interface UpdateFacts {
@@ -19,8 +20,11 @@ export interface UpdateFacts {
   readonly ipv4: boolean;
 }
 
-/** Whether the node is a mobile router (RFC 3963). */
-export const isMobileRouter = ({ prefixes = [] }: Pick<MobileNodeSite, "prefixes">): boolean => prefixes.length > 0;
+/** Whether the node is a mobile router (RFC 3963), or wants to become one by what is lent to it. */
+export function isMobileRouter({ prefixes = [], wishes }: Pick<MobileNodeSite, "prefixes" | "wishes">): boolean {
+  const { ipv4 = [], ipv6 = [] } = wishes?.lengths ?? {};
+  return prefixes.length + ipv4.length + ipv6.length > 0;
+}
 
 /** Whole lifetime units, at least one for a lifetime that is not 0. */
 export function lifetimeUnits(lifetime: Seconds): number {
@@ -70,22 +74,32 @@ function wantedOptions(site: MobileNodeSite, facts: UpdateFacts): readonly Mobil
 }
 
 function networkOptions(site: MobileNodeSite): readonly MobilityOption[] {
-  return namedPrefixes(site).flatMap(({ address, length }): readonly MobilityOption[] =>
+  const { ipv6 } = networkWishes(site);
+  const named = ipv6.length > 0 ? ipv6 : namedPrefixes(site);
+  return named.flatMap(({ address, length }): readonly MobilityOption[] =>
     isIpv6(address) ? [{ kind: "mobile-network-prefix", prefix: address, prefixLength: length }] : [],
   );
 }
 
-/** In the order in which they are answered (C-14): the home address, then the prefixes. */
+/**
+ * In the order in which they are answered (C-14): the home address, then the prefixes. What is to be lent is asked for with 0.0.0.0, and
+ * with the length that is wanted; what was lent by its name, and with the length that was granted (RFC 5555 §3.1.1).
+ */
 export function ipv4Options(site: MobileNodeSite): readonly OptionOfKind<"ipv4-home-address">[] {
   const kind = "ipv4-home-address";
-  const home =
-    site.ipv4HomeAddress === undefined
-      ? []
-      : [{ kind, prefixLength: 32, mobileNetworkPrefix: false, address: site.ipv4HomeAddress } as const];
-  const networks = namedPrefixes(site).flatMap(({ address, length }) =>
+  const { ipv4 } = networkWishes(site);
+  const address = askedAddress(site);
+  const home = address === undefined ? [] : [{ kind, prefixLength: 32, mobileNetworkPrefix: false, address } as const];
+  const networks = (ipv4.length > 0 ? ipv4 : namedPrefixes(site)).flatMap(({ address, length }) =>
     isIpv4(address) ? [{ kind, prefixLength: length, mobileNetworkPrefix: true, address } as const] : [],
   );
   return [...home, ...networks];
+}
+
+/** One out of a lent prefix is not asked for: the prefix is. */
+function askedAddress({ wishes, lent, ipv4HomeAddress }: MobileNodeSite): Ipv4Address | undefined {
+  if (wishes?.ipv4HomeAddress === "own") return lent?.ipv4HomeAddress ?? IPV4_ANY;
+  return wishes?.ipv4HomeAddress === "from-prefix" ? undefined : ipv4HomeAddress;
 }
 
 /** In implicit mode the home agent knows them. */

@@ -1,6 +1,7 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
 import { formatPrefix, type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../../../base/ip.js";
 import { type CareOf, careOfPresent, sameCareOf, wayFrom } from "../../movement/attachment.js";
+import { ipv4AtHome } from "../../movement/lent.js";
 import type { NetworkView } from "../../movement/network-view.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "./inputs.js";
 import type { MobileNodeState } from "./model.js";
@@ -34,7 +35,7 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
   const homeDevice = target?.kind === "home" ? target.device : leavingDevice(state);
   const overHome = egress === undefined ? homeDevice : undefined;
   const gateway = overHome === undefined ? undefined : ipv4Gateway(view, overHome);
-  const ipv4 = mode === "home" || state.ipv4Bound ? site.ipv4HomeAddress : undefined;
+  const ipv4 = state.ipv4Bound ? site.ipv4HomeAddress : mode === "home" ? ipv4AtHome(site) : undefined;
   return {
     homeAddress: site.homeAddress,
     ...(ipv4 === undefined ? {} : { ipv4HomeAddress: ipv4 }),

@@ -15,6 +15,7 @@ import { exhaustive } from "../../../base/result.js";
 import { type Seq16, seq16 } from "../../../base/seq16.js";
 import { after, earliest, type Instant } from "../../../base/time.js";
 import { chooseAttachment, type MobileNodeSite, sameAttachment, sameCareOf } from "../../movement/attachment.js";
+import { withLent } from "../../movement/lent.js";
 import { UNUSED_LIMIT } from "../binding-error.js";
 import type { ProgrammedInput } from "../inputs.js";
 import { optionRefused, receive } from "./answers.js";
@@ -24,7 +25,7 @@ import { beginExchange, journal, notify, possiblyBound, restartExchange, sendUpd
 import type { MobileNodeEffect, MobileNodeInput } from "./inputs.js";
 import type { MobileNodeState, PathStatus } from "./model.js";
 import { arriveHome, endStop, memoryOf, seeNetwork, startMove, startStop } from "./moves.js";
-import { restoredFacts } from "./record.js";
+import { restoredFacts, restoredLoans } from "./record.js";
 import { checkTransition } from "./states.js";
 import { backOff, PATH_RETRY_FIRST, PATH_RETRY_MAX, STOP_ATTEMPTS } from "./timers.js";
 import { countSilence, leave, leaveSilence, passTrials, trialDeadline } from "./trials.js";
@@ -44,6 +45,7 @@ export type { MobileNodeState } from "./model.js";
 export function initialMobileNode(site: MobileNodeSite, lastSequence: Seq16 = seq16(0)): MobileNodeState {
   return {
     site,
+    lentRefusals: 0,
     phase: "detached",
     view: undefined,
     target: undefined,
@@ -194,12 +196,13 @@ function restore(state: MobileNodeState, input: MobileNodeInput & { kind: "resto
   const facts = restoredFacts(input.record, input.ageSeconds, now);
   if (facts === undefined) return state;
   const { registration } = facts;
+  const site = withLent(state.site, restoredLoans(input.record, state.site));
   return {
     ...state,
     ...facts,
+    site,
     receptions: registration === undefined ? [] : [{ careOf: registration.careOf, until: undefined }],
-    ipv4Bound:
-      registration?.ipv4HomeAddress !== undefined && registration.ipv4HomeAddress === state.site.ipv4HomeAddress,
+    ipv4Bound: registration?.ipv4HomeAddress !== undefined && registration.ipv4HomeAddress === site.ipv4HomeAddress,
   };
 }
 

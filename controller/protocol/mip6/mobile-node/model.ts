@@ -38,7 +38,10 @@ export interface PathStatus {
 }
 
 export interface MobileNodeState {
+  /** With what is lent to the node just now. */
   readonly site: MobileNodeSite;
+  /** Acceptances in a row without all that is to be lent. */
+  readonly lentRefusals: number;
   readonly phase: Phase;
   /** Absent before the first one. */
   readonly view: NetworkView | undefined;

@@ -10,6 +10,7 @@ import {
   sameAttachment,
   sameCareOf,
 } from "../../movement/attachment.js";
+import { ipv4AtHome } from "../../movement/lent.js";
 import { linkUsable, type NetworkView } from "../../movement/network-view.js";
 import { silentNow, stillKnown } from "../../movement/silence.js";
 import { TIMERS } from "../timers.js";
@@ -81,7 +82,8 @@ export function arriveHome(
   acknowledged?: SentUpdate,
 ): MobileNodeState {
   const { site } = state;
-  const addresses = site.ipv4HomeAddress === undefined ? [site.homeAddress] : [site.homeAddress, site.ipv4HomeAddress];
+  const ipv4 = ipv4AtHome(site);
+  const addresses = ipv4 === undefined ? [site.homeAddress] : [site.homeAddress, ipv4];
   const next: MobileNodeState = {
     ...state,
     phase: "home",
@@ -90,7 +92,7 @@ export function arriveHome(
     exchange: undefined,
     refusals: 0,
     homeDevice: device,
-    ipv4Bound: site.ipv4HomeAddress !== undefined,
+    ipv4Bound: ipv4 !== undefined,
     receptions: graceOthers(state, { kind: "home", device }, turn.now),
   };
   const answer = acknowledged === undefined ? {} : { buToBaMs: elapsed(acknowledged.sentAt, turn.now) * 1000 };

@@ -2,20 +2,31 @@
  * What a mobile node keeps in its journal: enough to go on with its sequence numbers, to keep payload flowing over a restart, and to
  * know that the home agent may hold a binding. Durations count from the moment of writing, so no clock has to survive.
  */
-import { formatPrefix, type Prefix, parseIpv4, parseIpv6, parsePrefix } from "../../../base/ip.js";
+import {
+  formatPrefix,
+  type IpAddress,
+  isIpv4,
+  isIpv6,
+  type Prefix,
+  parseIpv4,
+  parseIpv6,
+  parsePrefix,
+} from "../../../base/ip.js";
 import { seq16 } from "../../../base/seq16.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { CareOf } from "../../movement/attachment.js";
+import { type BorrowingSite, type Lent, NOTHING_LENT } from "../../movement/lent.js";
 import type { Registration } from "./binding-update-list.js";
 import type { MobileNodeRecord } from "./inputs.js";
 import type { MobileNodeState } from "./model.js";
 
 export function recordOf(state: MobileNodeState, now: Instant): MobileNodeRecord {
-  const { registration, boundUntil } = state;
+  const { registration, boundUntil, site } = state;
   return {
     sequence: state.lastSequence,
     boundSeconds: boundUntil === undefined ? 0 : Math.max(0, (boundUntil - now) / 1000),
     registration: registration === undefined ? null : registrationRecord(registration, now),
+    ...(site.lent === undefined ? {} : { lent: loansRecord(site.lent) }),
   };
 }
 
@@ -31,6 +42,29 @@ function registrationRecord(registration: Registration, now: Instant): MobileNod
     keepaliveSeconds: keepalive ?? null,
     ipv4HomeAddress: ipv4HomeAddress ?? null,
     prefixes: prefixes.map(formatPrefix),
+  };
+}
+
+function loansRecord({ ipv4HomeAddress, networks }: Lent): MobileNodeRecord {
+  const text = (prefix: Prefix | undefined): string | null => (prefix === undefined ? null : formatPrefix(prefix));
+  return { ipv4HomeAddress: ipv4HomeAddress ?? null, ipv4: networks.ipv4.map(text), ipv6: networks.ipv6.map(text) };
+}
+
+/** What the node had on loan, and asks for again; nothing where its wishes are others by now. */
+export function restoredLoans({ lent }: MobileNodeRecord, { wishes }: BorrowingSite): Lent {
+  if (!isRecord(lent) || wishes === undefined) return NOTHING_LENT;
+  const { ipv4HomeAddress, ipv4, ipv6 } = lent;
+  const networks = (value: unknown, { length }: readonly number[], is: (address: IpAddress) => boolean) => {
+    if (!Array.isArray(value) || value.length !== length) return [];
+    return value.map((one) => {
+      const prefix = typeof one === "string" ? parsePrefix(one) : undefined;
+      return prefix !== undefined && is(prefix.address) ? prefix : undefined;
+    });
+  };
+  const isOwn = wishes.ipv4HomeAddress === "own" && typeof ipv4HomeAddress === "string";
+  return {
+    ipv4HomeAddress: isOwn ? parseIpv4(ipv4HomeAddress) : undefined,
+    networks: { ipv4: networks(ipv4, wishes.lengths.ipv4, isIpv4), ipv6: networks(ipv6, wishes.lengths.ipv6, isIpv6) },
   };
 }
 

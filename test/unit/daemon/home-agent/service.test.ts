@@ -27,7 +27,7 @@ async function started(
   });
   const fake = new FakeGround(HomeAgentService.serviceName, ["home"]);
   for (const [key, stored] of records) fake.records.set(key, stored);
-  const ownership = new Ownership({ nodes: config.subscribers, pool: [], reserved: [] });
+  const ownership = new Ownership({ nodes: [{ homeAddress: HOA }, { homeAddress: HOA_B }], pool: [], reserved: [] });
   const parts = { config, keys: { keys: new Map() }, ground: fake.ground, home: fake.home, ownership };
   const service = await HomeAgentService.open(parts);
   await fake.start(service);
