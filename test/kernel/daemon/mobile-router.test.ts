@@ -10,6 +10,8 @@ import {
   type Acknowledged,
   ALICE,
   BOB,
+  CAROL,
+  DAVE,
   HOME_AGENT,
   HostileWorld,
   type Player,
@@ -23,6 +25,9 @@ const [SIX, SIX_B, FOUR] = ["2001:db8:100::/60", "2001:db8:200::/64", "10.1.0.0/
 const R = { acknowledge: true, homeRegistration: true, mobileRouter: true } as const;
 const ACCEPTED = [BindingStatus.accepted, true];
 
+/** One address, one IPv6 network and four of IPv4. */
+const LENT_ADDRESSES = { prefixes: ["198.51.100.96/32"], leaseSeconds: 400 };
+const LENT_NETWORKS = { prefixes: ["10.64.0.0/26", "2001:db8:300:100::/56"], ipv4Lengths: [28], leaseSeconds: 200 };
 const named = (text: string): MobilityOption => {
   const [address = "", length = ""] = text.split("/");
   return { kind: "mobile-network-prefix", prefix: ipv6(address), prefixLength: Number(length) };
@@ -34,8 +39,14 @@ const asked = (address: string, prefixLength: number): MobilityOption => ({
   address: ipv4(address),
 });
 
+const wantsAny = { ...asked("0.0.0.0", 32), mobileNetworkPrefix: false };
+
 test("mobile routers at a home agent, on the wire and in the kernel", async (t) => {
-  const world = new HostileWorld(t, {}, { prefixes: [SIX, SIX_B, FOUR] });
+  const world = new HostileWorld(
+    t,
+    { ipv4Pool: LENT_ADDRESSES, prefixPool: LENT_NETWORKS },
+    { prefixes: [SIX, SIX_B, FOUR] },
+  );
   await world.open();
   const link = await world.net.capture(world.ha, "home", "icmp6");
   let sequence = 0;
@@ -153,6 +164,38 @@ test("mobile routers at a home agent, on the wire and in the kernel", async (t) 
     assert.deepEqual(verdict(answer), [BindingStatus.accepted, false]);
     assert.equal((await world.binding(BOB))?.mobileRouter, false);
     assert.equal((await world.binding(ALICE))?.mobileRouter, true);
+  });
+
+  const ipv4Answers = ({ message }: Acknowledged) =>
+    message.options.flatMap((one) =>
+      one.kind === "ipv4-address-acknowledgement" ? [`${one.status} ${one.address}/${one.prefixLength}`] : [],
+    );
+
+  await t.test("R5555-2.5-02 R5555-2.5-03 R5555-4.5-13 R5555-4.5-15: address and networks are lent", async () => {
+    const options = [asked("0.0.0.0", 28), wantsAny, asked("0.0.0.0", 28), named("::/56")];
+    const answer = await update(CAROL, { flags: R, lifetimeUnits: 900, options });
+    assert.deepEqual(verdict(answer), ACCEPTED);
+    assert.equal(answer.message.lifetimeUnits, 50, "the shortest lease");
+    assert.deepEqual(ipv4Answers(answer), ["0 10.64.0.0/28", "0 198.51.100.96/32", "0 10.64.0.16/28"]);
+    const six = answer.message.options.flatMap((one) => (one.kind === "mobile-network-prefix" ? [one.prefix] : []));
+    assert.deepEqual(six, ["2001:db8:300:100::"]);
+    assert.deepEqual(
+      world.ha
+        .script("ip -4 route show 10.64.0.0/26 proto 155; ip -4 route show root 10.64.0.0/26 proto 155")
+        .match(/10\.64\.\S+/g),
+      ["10.64.0.0/28", "10.64.0.16/28"],
+    );
+    assert.equal((await world.binding(CAROL))?.ipv4HomeAddress, "198.51.100.96");
+  });
+
+  await t.test("R5555-4.5-14 R5555-4.5-16 F3963-6.2-02: an empty pool is 132, with IPv6 141 for all", async () => {
+    const answer = await update(DAVE, { flags: R, options: [wantsAny, asked("0.0.0.0", 28)] });
+    assert.deepEqual(verdict(answer), ACCEPTED);
+    assert.deepEqual(ipv4Answers(answer), ["132 0.0.0.0/0", "0 10.64.0.32/28"]);
+    const six = await update(DAVE, { flags: R, options: [asked("10.64.0.32", 28), named("::/56")] });
+    assert.deepEqual(verdict(six), [BindingStatus.invalidPrefix, false]);
+    const another = await update(DAVE, { flags: R, options: [asked("10.64.0.0", 28)] });
+    assert.deepEqual(ipv4Answers(another), ["133 10.64.0.0/0"]);
   });
 
   await t.test("dsmipctl shows whose a network is", () => {

@@ -124,7 +124,12 @@ export function configuration(
         ipv4HomeAddress: who.ipv4HomeAddress,
         ...(who === ALICE && ofAlice),
       })),
-      ...("ipv4Pool" in changes ? [CAROL, DAVE].map(({ homeAddress }) => ({ homeAddress })) : []),
+      ...("ipv4Pool" in changes
+        ? [CAROL, DAVE].map(({ homeAddress }) => ({
+            homeAddress,
+            ...("prefixPool" in changes && { prefixes: "dynamic" }),
+          }))
+        : []),
     ],
   };
   const path = join(directory, "dsmipd.yaml");

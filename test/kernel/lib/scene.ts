@@ -96,6 +96,8 @@ export interface SceneOptions {
   readonly homeAgent?: Readonly<Record<string, unknown>>;
   /** Further keys of the configuration's mobileNode section. */
   readonly mobileNode?: Readonly<Record<string, unknown>>;
+  /** Further keys of each subscriber. */
+  readonly subscriber?: Readonly<Record<string, unknown>>;
   /** How the home agent's daemon is started. */
   readonly start?: StartOptions;
 }
@@ -346,6 +348,7 @@ function homeAgentRole(
         identity: identityOf(number),
         authentication: options.ike?.authentication ?? "psk",
       }),
+      ...options.subscriber,
     })),
   };
 }
