@@ -11,6 +11,8 @@ BENCH_RUN = NODE=$(NODE) test/bench/run
 
 SOURCES := $(shell find controller schemas test -name '*.ts' -o -name '*.json') tsconfig.json package.json
 ARGS ?=
+# Files whose properties take DSMIPD_RUNS.
+RANDOM_TESTS = sim/property sim/home-agents
 
 ##@ Two commands that need nothing typed before them
 .PHONY: demo test
@@ -26,7 +28,7 @@ test: build lint ## everything: lint, unit tests, kernel tests in the bench, the
 	@$(NODE) build/test/runner/all.js
 
 ##@ Parts of them
-.PHONY: setup build native check lint format schemas test-unit test-kernel test-full
+.PHONY: setup build native check lint format schemas test-unit test-kernel test-full simulate
 setup: ## install what is missing: Debian packages (as root), Node.js, npm packages
 	@test/bench/setup
 build: build/.compiled native ## compile what changed
@@ -48,10 +50,13 @@ test-unit: build ## unit tests only; ARGS='word …' selects files by path
 	@$(NODE) build/test/runner/unit.js $(ARGS)
 test-kernel: build ## kernel tests only, in the bench; ARGS='word …' selects files by path
 	@$(NODE) build/test/runner/kernel.js $(ARGS)
-test-full: build ## all kernel tests, the long ones (*.full.test.ts) too, in the vm on both kernels, or on KERNEL=6.1|6.12; ARGS as above
-	@status=0; for series in $(or $(KERNEL),6.1 6.12); do \
+test-full: build ## all kernel tests, the long ones (*.full.test.ts) too, in the vm on both kernels, or on KERNEL=6.1|6.12, and `simulate`; ARGS as above
+	@status=0; $(if $(ARGS),,$(MAKE) simulate || status=1;) for series in $(or $(KERNEL),6.1 6.12); do \
 	  BENCH=$${BENCH:-vm} KERNEL=$$series $(NODE) build/test/runner/kernel.js --full $(ARGS) || status=1; \
 	done; exit $$status
+
+simulate: build ## 10,000 random schedules and message sequences each for home agents and nodes; RUNS=N, SEED=N
+	@DSMIPD_RUNS=$(or $(RUNS),10000) $(if $(SEED),DSMIPD_SEED=$(SEED)) $(NODE) build/test/runner/unit.js $(RANDOM_TESTS)
 
 ##@ The bench: a kernel that has the tunnels (BENCH=native|um|vm, KERNEL=6.1|6.12; `test/bench/run --help`)
 .PHONY: bench-up bench-down bench-shell um-kernel vm-kernel

@@ -4,6 +4,7 @@
  * what they are made of is the parties' business (simulation.ts).
  */
 import type { Ipv4Address, Ipv6Address } from "../../controller/base/ip.js";
+import type { Endpoint } from "../../controller/protocol/mip6/inputs.js";
 import type { EventQueue } from "./event-queue.js";
 
 /** An outer header as it is on the wire beyond the access network. */
@@ -122,4 +123,10 @@ export function carry(queue: EventQueue, network: Access, random: () => number, 
   for (let i = 0; i < copies; i++) {
     if (random() >= loss) queue.after(network.latencyMs + jitterMs * random(), deliver);
   }
+}
+
+/** The endpoint of a node as a packet from it shows it. */
+export function endpointOf(outer: Exclude<Outer, { readonly type: "home-link" }>): Endpoint {
+  if (outer.type === "udp") return { format: "udp", address: outer.source, port: outer.sourcePort };
+  return outer.type === "ipv6" ? { format: "ipv6", address: outer.source } : { format: "ipv4", address: outer.source };
 }

@@ -16,11 +16,15 @@ import {
 import type { MobileNodeSite } from "../../controller/protocol/movement/attachment.js";
 import type { MobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
-import { HOME_AGENT, HOME_AGENT_IPV4, network } from "../unit/protocol/mip6/mobile-node/chart.js";
+import { network } from "../unit/protocol/mip6/mobile-node/chart.js";
+import { SimulatedFinder } from "./finder.js";
+import type { SimulatedHomeAgent } from "./home-agent.js";
 import { type Outer, outward, type Plug, reaches } from "./network.js";
 import type { Simulation } from "./simulation.js";
 
 const KERNEL_MS = 2;
+/** From this status on an update was refused. */
+const REFUSED = 128;
 /** 50 packets a second. */
 const PAYLOAD_EVERY_MS = 20;
 
@@ -45,7 +49,9 @@ export class Flow {
 }
 
 export class SimulatedNode {
-  readonly site: MobileNodeSite;
+  /** Its home agent is the present one. */
+  site: MobileNodeSite;
+  readonly finder: SimulatedFinder;
   readonly plugs = new Map<string, Plug>();
   readonly effects: MobileNodeEffect[] = [];
   state: MobileNodeState;
@@ -64,6 +70,19 @@ export class SimulatedNode {
     this.#world = world;
     this.site = site;
     this.state = initialMobileNode(site);
+    const candidates = world.homeAgents.map((one) => ({ ...one.site.addresses, name: one.site.addresses.ipv6 }));
+    const isAway = (): boolean => this.state.phase !== "detached" && this.state.phase !== "home";
+    this.finder = new SimulatedFinder(candidates, world.queue, {
+      get away() {
+        return isAway();
+      },
+      change: (homeAgent) => this.#change(homeAgent),
+    });
+  }
+
+  /** The home agent that it has now. */
+  get homeAgent(): SimulatedHomeAgent {
+    return this.#world.homeAgentAt(this.site.homeAgent.ipv6);
   }
 
   plug(device: string, plug: Plug): void {
@@ -101,6 +120,11 @@ export class SimulatedNode {
     this.restart();
   }
 
+  stop(): void {
+    this.finder.stop();
+    this.give({ kind: "stop" });
+  }
+
   give(input: MobileNodeInput): void {
     const { state, effects } = step(this.state, input, this.#world.now);
     this.state = state;
@@ -109,11 +133,11 @@ export class SimulatedNode {
     this.#arm();
   }
 
-  hear(device: string, outer: Outer, message: MobilityMessage, routed: boolean): void {
+  hear(device: string, outer: Outer, message: MobilityMessage, { source, departure }: SendEffect): void {
     const plug = this.plugs.get(device);
     if (plug === undefined || !reaches(plug, outer, this.#world.now)) return;
     if (outer.type === "home-link" && !this.answersAtHome(this.site.homeAddress)) return;
-    const routingHeader = routed ? { routingHeaderHomeAddress: this.site.homeAddress } : {};
+    const routingHeader = departure.type === "native-routed" ? { routingHeaderHomeAddress: this.site.homeAddress } : {};
     const path: Arrival["path"] =
       outer.type === "udp"
         ? {
@@ -123,8 +147,15 @@ export class SimulatedNode {
             outerDestination: plug.ipv4 ?? outer.destination,
           }
         : { type: "native", device, ...routingHeader };
-    const arrival: Arrival = { path, source: HOME_AGENT, destination: this.site.homeAddress, protection: "esp" };
+    const arrival: Arrival = { path, source, destination: this.site.homeAddress, protection: "esp" };
+    if (message.type === "binding-acknowledgement" && message.status < REFUSED) this.finder.heard();
     this.give({ kind: "message", arrival, message });
+  }
+
+  /** As the daemon does it: not a word to the former home agent; the kernel keeps what it has until there is a new plan. */
+  #change(homeAgent: MobileNodeSite["homeAgent"]): void {
+    this.site = { ...this.site, homeAgent: { ipv6: homeAgent.ipv6, ipv4: homeAgent.ipv4 } };
+    this.forget();
   }
 
   /** Whether this node answers neighbour solicitations for the home address on the home link. */
@@ -155,13 +186,13 @@ export class SimulatedNode {
     const seen = way === undefined ? undefined : outward(way.plug, way.outer, this.#world.now);
     if (way === undefined || seen === undefined) return;
     this.#world.queue.after(way.plug.access.latencyMs, () => {
-      if (this.#world.accepts(this.site.homeAddress, seen)) this.up.arrive(number);
+      if (this.homeAgent.accepts(this.site.homeAddress, seen)) this.up.arrive(number);
     });
   }
 
   sendDown(): void {
     const number = this.down.send();
-    const outer = this.#world.downlink(this.site.homeAddress);
+    const outer = this.homeAgent.downlink(this.site.homeAddress);
     const found = this.#world.find(outer, this.site.homeAddress);
     // On the home link the router has to know the node as a neighbour when it sends; the node takes what comes for it on any link.
     const direct = outer.type === "home-link";
@@ -184,8 +215,8 @@ export class SimulatedNode {
     const problems: string[] = [];
     const up = this.observedUplink();
     if (up === undefined) problems.push("the node has no way out");
-    else if (!this.#world.accepts(homeAddress, up)) problems.push(`${JSON.stringify(up)} is not accepted`);
-    const outer = this.#world.downlink(homeAddress);
+    else if (!this.homeAgent.accepts(homeAddress, up)) problems.push(`${JSON.stringify(up)} is not accepted`);
+    const outer = this.homeAgent.downlink(homeAddress);
     const found = this.#world.find(outer, homeAddress);
     if (found === undefined || found.node !== this) problems.push(`${JSON.stringify(outer)} gets nowhere`);
     else if (!this.#takes(found.device, found.plug, outer)) problems.push(`${JSON.stringify(outer)} is not taken`);
@@ -214,11 +245,13 @@ export class SimulatedNode {
     const device = path?.egress?.device ?? path?.homeDevice;
     const plug = device === undefined ? undefined : this.plugs.get(device);
     if (path === undefined || plug === undefined) return undefined;
-    return { plug, outer: path.egress === undefined ? { type: "home-link" } : outerFrom(path.egress) };
+    return { plug, outer: path.egress === undefined ? { type: "home-link" } : this.#outerFrom(path.egress) };
   }
 
   #takes(device: string, plug: Plug, outer: Outer): boolean {
     if (outer.type === "home-link") return this.path?.homeDevice === device;
+    const { ipv6, ipv4 } = this.site.homeAgent;
+    if (outer.source !== (outer.type === "ipv6" ? ipv6 : ipv4)) return false;
     const local = outer.type === "ipv6" ? plug.ipv6 : plug.ipv4;
     return this.path?.ingress.some((one) => one.device === device && one.address === local) ?? false;
   }
@@ -235,6 +268,8 @@ export class SimulatedNode {
       });
     }
     if (effect.kind === "stopped") this.path = undefined;
+    if (effect.kind === "unanswered") this.finder.silent();
+    if (effect.kind === "notify" && effect.event.event === "registration.failed") this.finder.silent();
   }
 
   #send(send: SendEffect): void {
@@ -247,7 +282,7 @@ export class SimulatedNode {
       const local = departure.type === "udp" ? departure.localAddress : departure.careOf;
       return one.ipv6 === local || one.ipv4 === local ? [one] : [];
     });
-    if (plug !== undefined) this.#world.toHomeAgent(plug, signallingOuter(departure), send);
+    if (plug !== undefined) this.#world.toHomeAgent(plug, this.#signallingOuter(departure), send);
   }
 
   #arm(): void {
@@ -260,27 +295,34 @@ export class SimulatedNode {
       this.give({ kind: "timer" });
     });
   }
-}
 
-function signallingOuter(departure: Exclude<SendEffect["departure"], { readonly type: "native-routed" }>): Outer {
-  switch (departure.type) {
-    case "udp":
-      return udpFrom(departure.localAddress);
-    case "native-home-address-option":
-      return { type: "ipv6", source: departure.careOf, destination: HOME_AGENT };
-    default:
-      return { type: "home-link" };
+  #signallingOuter(departure: Exclude<SendEffect["departure"], { readonly type: "native-routed" }>): Outer {
+    switch (departure.type) {
+      case "udp":
+        return this.#udpFrom(departure.localAddress);
+      case "native-home-address-option":
+        return { type: "ipv6", source: departure.careOf, destination: this.site.homeAgent.ipv6 };
+      default:
+        return { type: "home-link" };
+    }
   }
-}
 
-function outerFrom(endpoint: LocalEndpoint): Outer {
-  if (endpoint.format === "ipv6") return { type: "ipv6", source: endpoint.address, destination: HOME_AGENT };
-  if (endpoint.format === "udp") return udpFrom(endpoint.address);
-  return { type: "ipv4", source: endpoint.address, destination: HOME_AGENT_IPV4 };
-}
+  #outerFrom(endpoint: LocalEndpoint): Outer {
+    const { ipv6 } = this.site.homeAgent;
+    if (endpoint.format === "ipv6") return { type: "ipv6", source: endpoint.address, destination: ipv6 };
+    if (endpoint.format === "udp") return this.#udpFrom(endpoint.address);
+    return { type: "ipv4", source: endpoint.address, destination: this.#homeAgentIpv4 };
+  }
 
-/** One source port for signalling and payload (C-20). */
-function udpFrom(source: Ipv4Address): Outer {
-  const ports = { sourcePort: DSMIP6_PORT, destinationPort: DSMIP6_PORT };
-  return { type: "udp", source, destination: HOME_AGENT_IPV4, ...ports };
+  /** One source port for signalling and payload (C-20). */
+  #udpFrom(source: Ipv4Address): Outer {
+    const ports = { sourcePort: DSMIP6_PORT, destinationPort: DSMIP6_PORT };
+    return { type: "udp", source, destination: this.#homeAgentIpv4, ...ports };
+  }
+
+  get #homeAgentIpv4(): Ipv4Address {
+    const { ipv4 } = this.site.homeAgent;
+    if (ipv4 === undefined) throw new Error("an IPv4 care-of address and a home agent without IPv4");
+    return ipv4;
+  }
 }

@@ -21,7 +21,7 @@ t.test(
       const { node } = sim;
       t.strictSame(node.disagreements(), [], place);
       t.equal(node.observedUplink()?.type, FORMATS[place], place);
-      t.equal(sim.downlink(node.site.homeAddress).type, FORMATS[place], place);
+      t.equal(node.homeAgent.downlink(node.site.homeAddress).type, FORMATS[place], place);
       const entries = listEntries(node.site, node.state.registration).map((entry) => entry.homeAddress);
       const home = place === "home";
       t.strictSame(entries, home ? [] : [node.site.homeAddress, node.site.ipv4HomeAddress], place);
@@ -47,7 +47,7 @@ t.test("updates keep an idle NAT mapping; a lost one is found by the next", (t) 
   const { sim, world } = settled("nat");
   const { node } = sim;
   const portOf = () => {
-    const outer = sim.downlink(node.site.homeAddress);
+    const outer = node.homeAgent.downlink(node.site.homeAddress);
     return outer.type === "udp" ? outer.destinationPort : undefined;
   };
   const first = portOf();
@@ -69,7 +69,7 @@ t.test("several nodes behind one NAT address are told apart by port", (t) => {
   sim.run(3);
   const ports = sim.nodes.map((node) => {
     t.strictSame(node.disagreements(), []);
-    const outer = sim.downlink(node.site.homeAddress);
+    const outer = node.homeAgent.downlink(node.site.homeAddress);
     return outer.type === "udp" ? outer.destinationPort : 0;
   });
   t.equal(new Set(ports).size, 3);
