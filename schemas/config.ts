@@ -94,10 +94,13 @@ const common = {
   log,
 };
 
+const forceUdp = z.enum(["grant", "refuse", "always"]);
+
 export const subscriber = z.strictObject({
   homeAddress: ipv6Text.describe("IPv6 home address."),
   ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address that belongs to this node (RFC 5555 §4.5)."),
   profile: z.string().default("default").describe("Name of a tunnel profile."),
+  forceUdp: forceUdp.optional().describe("Of this node alone. Default: homeAgent.forceUdp."),
   prefixes: z
     .union([z.array(networkText).max(MOST_PREFIXES), dynamic])
     .default([])
@@ -181,6 +184,11 @@ export const homeAgentConfig = z.strictObject({
     addresses: z.strictObject({
       ipv6: ipv6Text.describe("Home agent address; nodes send their binding updates here."),
       ipv4: ipv4Text.optional().describe("Home agent IPv4 address, for nodes with an IPv4 care-of address."),
+      ipv4Local: ipv4Text
+        .optional()
+        .describe(
+          "Behind a static NAT (RFC 5555 §1.3): the IPv4 address on this machine that the NAT maps addresses.ipv4 to; that one is on no interface here.",
+        ),
     }),
     homeLink: z.strictObject({
       interface: interfaceName
@@ -234,7 +242,11 @@ export const homeAgentConfig = z.strictObject({
       .describe(
         "Answer to binding updates while the state directory can't be written: status 130 (insufficient resources), or none. Never a success.",
       ),
-    forceUdp: z.enum(["grant", "refuse"]).default("grant").describe("Answer to the F flag: UDP, or status 144."),
+    forceUdp: forceUdp
+      .default("grant")
+      .describe(
+        "Answer to the F flag over IPv4: UDP, or status 144; always: UDP without being asked, for a home agent that only UDP 4191 gets through to.",
+      ),
     discovery,
     duplicateAddressDetection: z
       .boolean()

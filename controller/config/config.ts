@@ -164,6 +164,16 @@ function checkNetworks(key: string, prefixes: readonly Prefix[], complain: Compl
   });
 }
 
+function checkLocalIpv4({ ipv4, ipv4Local }: HomeAgentConfig["homeAgent"]["addresses"], complain: Complain): void {
+  if (ipv4Local === undefined) return;
+  if (!isRoutableUnicast(ipv4Local))
+    complain(`homeAgent.addresses.ipv4Local is ${ipv4Local}; a unicast address of this machine is wanted`);
+  if (ipv4 === undefined)
+    complain(
+      "homeAgent.addresses.ipv4Local has no homeAgent.addresses.ipv4 beside it; the address that nodes know is wanted",
+    );
+}
+
 function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   const { addresses, homeLink } = config.homeAgent;
   const { prefixes } = homeLink;
@@ -173,6 +183,7 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   if (addresses.ipv4 !== undefined && !isRoutableUnicast(addresses.ipv4)) {
     complain(`homeAgent.addresses.ipv4 is ${addresses.ipv4}; a unicast address is wanted`);
   }
+  checkLocalIpv4(addresses, complain);
   for (const pool of config.homeAgent.ipv4Pool?.prefixes ?? []) {
     const within =
       isIpv4(pool.address) &&
@@ -220,7 +231,7 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
           `${key}.${field} is ${address}, which subscribers[${twin}] has too; a home address belongs to one node`,
         );
       seen.set(address, i);
-      if (address === addresses.ipv6 || address === addresses.ipv4) {
+      if (Object.values(addresses).some((one) => one === address)) {
         complain(`${key}.${field} is ${address}, the home agent's own address; choose another`);
       }
       if (!prefixes.some((prefix) => prefixContains(prefix, address))) {

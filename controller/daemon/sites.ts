@@ -9,7 +9,7 @@ import {
   type PrefixPoolConfig,
   tunnelProfile,
 } from "../../schemas/config.js";
-import { familyOf } from "../base/ip.js";
+import { familyOf, type Ipv4Address } from "../base/ip.js";
 import { servesMobileRouters } from "../config/radvd.js";
 import { anycastAddresses } from "../plan/home-agent/discovery.js";
 import { assignSlots } from "../plan/security/request-ids.js";
@@ -69,7 +69,7 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
       ? { slots: assignSlots(config.subscribers.map(({ homeAddress }) => homeAddress)), espInUdp: security.espInUdp }
       : undefined;
   return {
-    addresses,
+    addresses: { ipv6: addresses.ipv6, ipv4: localIpv4(config) },
     homePrefixes: homeLink.prefixes,
     homeDevice: homeLink.interface,
     mtu,
@@ -78,6 +78,11 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
     negotiated,
     prefixLengths: prefixLengths(config),
   };
+}
+
+/** The IPv4 address that this machine has; nodes may know it by another one (a static NAT, RFC 5555 §1.3). */
+export function localIpv4({ homeAgent: { addresses } }: HomeAgentConfig): Ipv4Address | undefined {
+  return addresses.ipv4Local ?? addresses.ipv4;
 }
 
 export function discoverySite(config: HomeAgentConfig): DiscoverySite {

@@ -11,7 +11,7 @@ import type { Platform } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
-import { homeAgentSite } from "../sites.js";
+import { homeAgentSite, localIpv4 } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { type DiscoveryPorts, DiscoveryService } from "./discovery/service.js";
 import { openDiscovery } from "./discovery/sockets.js";
@@ -42,7 +42,8 @@ export async function startHomeAgent(
 ): Promise<Running> {
   machine.check(config, log);
   const { addresses } = config.homeAgent;
-  const own: IpAddress[] = [addresses.ipv6, ...(addresses.ipv4 === undefined ? [] : [addresses.ipv4])];
+  const ipv4 = localIpv4(config);
+  const own: IpAddress[] = [addresses.ipv6, ...(ipv4 === undefined ? [] : [ipv4])];
   const platform = await machine.openPlatform(
     {
       role: config.role,
@@ -50,7 +51,7 @@ export async function startHomeAgent(
       stateDirectory: config.stateDirectory,
       addresses: own,
       signallingPort: SIGNALLING_PORT,
-      ...(addresses.ipv4 !== undefined && { signallingAddress: addresses.ipv4 }),
+      ...(ipv4 !== undefined && { signallingAddress: ipv4 }),
       tunDevice: TUN_DEVICE,
       bindsToTun: true,
     },

@@ -194,7 +194,7 @@ function throwIfDropped(report: SendReport): void {
 function udpRefusal(code: string, address: Ipv4Address, port: number): string {
   if (code === "EADDRINUSE") return udpPortInUse(address, port);
   if (code === "EADDRNOTAVAIL")
-    return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.ipv4`;
+    return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.ipv4 (behind a NAT the machine's own address goes into ipv4Local)`;
   return `UDP port ${port} of ${address} cannot be opened (${code})`;
 }
 

@@ -9,7 +9,6 @@ import type { Endpoint } from "./inputs.js";
 
 export interface NatPolicy {
   readonly natRefreshSeconds: number;
-  readonly forceUdp: "grant" | "refuse";
 }
 
 /** The two views of where a node is that one update over UDP gives. */

@@ -189,7 +189,7 @@ function moveKeyManagement(
   const { addresses, keyManagementMobility } = turn.state.site;
   if (keyManagementMobility !== true || !reply.keyManagementMobility || before === undefined) return;
   const remote = registration.signalling.address;
-  const local = registration.signalling.format === "ipv6" ? addresses.ipv6 : addresses.ipv4;
+  const local = registration.signalling.format === "ipv6" ? addresses.ipv6 : (addresses.ipv4Local ?? addresses.ipv4);
   if (local === undefined || before.registration.signalling.address === remote) return;
   turn.effects.push({ kind: "key-management-moved", homeAddress, local, remote });
 }

@@ -149,7 +149,7 @@ function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
 
 function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): void {
   const { site, ownership, cache } = turn.state;
-  const request = readUpdate(arrival, message);
+  const request = readUpdate(arrival, message, site);
   if (arrival.protection === "esp") settle(turn, request.homeAddress);
   const entry = cache.get(request.homeAddress);
   const endpointOf = (node: Ipv6Address) => cache.get(node)?.established?.registration.endpoint;

@@ -17,7 +17,7 @@ import { decideNetwork, isMobileRouter } from "./mobile-network.js";
 import type { HomeSubscriber } from "./site.js";
 import { isBound } from "./states.js";
 import type { Turn } from "./turn.js";
-import { isForcedUdp, isNatted, type UpdateRequest } from "./update.js";
+import { isNatted, type UpdateRequest } from "./update.js";
 
 export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSubscriber): void {
   const { cache, ipv4, ownership } = turn.state;
@@ -114,7 +114,7 @@ function registrationOf(
     endpoint: request.endpoint,
     signalling: request.signalling,
     natDetected: isNatted(request),
-    forcedUdp: isForcedUdp(request),
+    forcedUdp: request.forcedUdp,
     ipv4HomeAddress: ipv4.address,
     linkLocalAddress: linkLocalCompatibility ? linkLocalOf(request.homeAddress) : undefined,
   };

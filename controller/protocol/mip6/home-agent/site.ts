@@ -9,12 +9,22 @@ export interface HomeSubscriber {
   readonly ipv4HomeAddress?: Ipv4Address | undefined;
   /** Name of a tunnel profile. */
   readonly profile: string;
+  /** Absent: as for all. */
+  readonly forceUdp?: ForceUdp | undefined;
   /** Of both families: of the networks behind a mobile router (RFC 3963). */
   readonly prefixes?: readonly Prefix[] | undefined;
   /** Networks behind it are lent to it out of the pool; then it has none of its own. */
   readonly borrowsPrefixes?: boolean | undefined;
   /** How the node may register its prefixes. Default: either. */
   readonly mobileRouter?: MobileRouterMode | undefined;
+}
+
+/** Over IPv4. grant, refuse: answers to the F flag; always: payload travels in UDP, whether it is asked for or not. */
+export type ForceUdp = "grant" | "refuse" | "always";
+
+/** Of this subscriber. */
+export function forceUdpOf({ subscribers, forceUdp }: HomeAgentSite, homeAddress: Ipv6Address): ForceUdp {
+  return subscribers.get(homeAddress)?.forceUdp ?? forceUdp;
 }
 
 /** explicit: it names them in each update; implicit: it does not, and all of its own are meant (RFC 3963 §5.2); no: it is served as a host. */
@@ -49,8 +59,7 @@ export interface HomeAgentSite {
   readonly maxLifetimeSeconds: number;
   /** Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2). */
   readonly natRefreshSeconds: number;
-  /** Answer to the F flag over IPv4. */
-  readonly forceUdp: "grant" | "refuse";
+  readonly forceUdp: ForceUdp;
   /** On the home link before a first registration; false where the home link is virtual. */
   readonly duplicateAddressDetection: boolean;
   /** How long payload from a former care-of address is accepted after a move. */

@@ -21,7 +21,7 @@ import { LIMITS } from "../timers.js";
 import { type Reply, replyTo } from "./acknowledgement.js";
 import type { BindingEntry } from "./binding-cache.js";
 import { decideNetwork, isMobileRouter } from "./mobile-network.js";
-import type { HomeAgentSite } from "./site.js";
+import { forceUdpOf, type HomeAgentSite } from "./site.js";
 import { isBound, isWaiting } from "./states.js";
 
 /** A binding update with what follows from how it came. */
@@ -37,20 +37,24 @@ export interface UpdateRequest {
   readonly signalling: Endpoint;
   /** Where payload is to go. */
   readonly endpoint: Endpoint;
+  /** Over IPv4: payload travels in UDP whether there is a NAT or not. */
+  readonly forcedUdp: boolean;
   /** Lifetime 0, or the care-of address is the home address (RFC 6275 §9.5.1). */
   readonly deregistration: boolean;
 }
 
-export function readUpdate(arrival: Arrival, message: BindingUpdate): UpdateRequest {
+export function readUpdate(arrival: Arrival, message: BindingUpdate, site: HomeAgentSite): UpdateRequest {
   const reply = replyTo(arrival, message);
   const shared = { arrival, message, reply, homeAddress: arrival.source };
   if (arrival.path.type === "udp" && reply.source !== undefined) {
     const { address, port, claimed } = reply.source;
+    const forcedUdp = message.flags.forceUdp || forceUdpOf(site, arrival.source) === "always";
     return {
       ...shared,
       careOfAddress: claimed ?? address,
       signalling: { format: "udp", address, port },
-      endpoint: payloadEndpoint(reply.source, message.flags.forceUdp),
+      endpoint: payloadEndpoint(reply.source, forcedUdp),
+      forcedUdp,
       deregistration: message.lifetimeUnits === 0, // an IPv4 link is never home (C-22)
     };
   }
@@ -61,6 +65,7 @@ export function readUpdate(arrival: Arrival, message: BindingUpdate): UpdateRequ
     careOfAddress: address,
     signalling: { format: "ipv6", address: wireSource },
     endpoint: { format: "ipv6", address },
+    forcedUdp: false,
     deregistration: message.lifetimeUnits === 0 || address === arrival.source,
   };
 }
@@ -216,7 +221,8 @@ export function isServedHere(
   { address }: Endpoint,
   { site: { addresses }, ownership }: Pick<UpdateContext, "site" | "ownership">,
 ): boolean {
-  return address === addresses.ipv6 || address === addresses.ipv4 || ownership.nodeAt(address) !== undefined;
+  const { ipv6, ipv4, ipv4Local } = addresses;
+  return [ipv6, ipv4, ipv4Local].includes(address as Ipv6Address) || ownership.nodeAt(address) !== undefined;
 }
 
 /**
@@ -265,10 +271,12 @@ function checkMobileRouter(request: UpdateRequest, context: UpdateContext): Verd
 }
 
 /** Over IPv6 UDP is not to be used (RFC 5555 §4.1, §4.5), so it can't be forced there. */
-function checkForcedUdp({ message, reply }: UpdateRequest, { site }: UpdateContext): Verdict | undefined {
+function checkForcedUdp({ message, reply, homeAddress }: UpdateRequest, { site }: UpdateContext): Verdict | undefined {
   if (!message.flags.forceUdp) return undefined;
   if (reply.source === undefined) return reject(BindingStatus.forcedUdpNotSupported, "UDP can't be forced over IPv6");
-  return site.forceUdp === "grant" ? undefined : reject(BindingStatus.forcedUdpNotSupported, "UDP is not forced here");
+  return forceUdpOf(site, homeAddress) !== "refuse"
+    ? undefined
+    : reject(BindingStatus.forcedUdpNotSupported, "UDP is not forced here");
 }
 
 /**
@@ -277,11 +285,6 @@ function checkForcedUdp({ message, reply }: UpdateRequest, { site }: UpdateConte
  */
 export function storesSequence(status: number): boolean {
   return status !== BindingStatus.sequenceOutOfWindow && status !== BindingStatus.registrationTypeChange;
-}
-
-/** Whether UDP is used because the node asked for it; only after the update was accepted. */
-export function isForcedUdp({ message, reply }: UpdateRequest): boolean {
-  return reply.source !== undefined && message.flags.forceUdp;
 }
 
 /** Whether a NAT changed the source of the update. */
