@@ -6,16 +6,22 @@ import fc from "fast-check";
 import t from "tap";
 import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
 import { isAfter, type Seq16, seq16 } from "../../../../../controller/base/seq16.js";
+import { planBinding } from "../../../../../controller/plan/home-agent/plan.js";
+import { objectKey } from "../../../../../controller/plan/objects/objects.js";
+import type { HomeAgentPlanSite } from "../../../../../controller/plan/site.js";
 import { dataPaths, nextDeadline } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
 import { BINDING_STATES, isBound } from "../../../../../controller/protocol/mip6/home-agent/states.js";
 import { type DataPath, sameEndpoint } from "../../../../../controller/protocol/mip6/inputs.js";
 import type { MobilityMessage } from "../../../../../controller/wire/mip6/messages/mobility-message.js";
+import { randomRuns } from "../../../../lib/random-runs.js";
 import { messages } from "../../../../lib/wire-arbitraries.js";
 import {
   alternateCareOf,
   atHome,
   bindingUpdate,
   COA,
+  HA,
+  HA4,
   HOA,
   HOA_B,
   HOA_C,
@@ -109,6 +115,19 @@ const command = fc.oneof(
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 type Update = Extract<Command, { readonly kind: "update" }>;
+
+const COPIED = { dscp: "copy", ttl: 64 } as const;
+const PLAN_SITE: HomeAgentPlanSite = {
+  addresses: { ipv6: HA, ipv4: HA4 },
+  homePrefixes: [prefix("2001:db8:1::/64"), prefix("192.0.2.0/24")],
+  homeDevice: "home0",
+  mtu: 1400,
+  profiles: new Map([
+    ["default", COPIED],
+    ["gold", COPIED],
+  ]),
+  prefixLengths: { ipv4: [24], ipv6: [56] },
+};
 
 /** What the runs came by: a property over inputs that lead nowhere would say nothing. */
 const seenStates = new Set<string>();
@@ -273,6 +292,8 @@ class Run {
     require(state.cache.size <= NODES.length, "entries are bounded by subscribers");
     for (const entry of state.cache.entries()) {
       seenStates.add(entry.state);
+      const { established } = entry;
+      require(established === undefined || established.expiresAt >= now, "no binding past its lifetime");
       const record = journal.get(entry.homeAddress)?.record;
       if (entry.state === "established") {
         require(record?.["kind"] === "bound" &&
@@ -290,8 +311,21 @@ class Run {
     require(Number.isFinite(now), "time goes on");
   }
 
+  /** What the kernel is to hold of one node is nobody else's. */
+  #checkObjects(): void {
+    const owners = new Map<string, Ipv6Address>();
+    for (const path of this.#plan.values()) {
+      for (const object of planBinding(path, PLAN_SITE)) {
+        const key = objectKey(object);
+        require((owners.get(key) ?? path.homeAddress) === path.homeAddress, `${key} is of two nodes`);
+        owners.set(key, path.homeAddress);
+      }
+    }
+  }
+
   /** Everybody answers, time passes: nothing may be left. */
   settle(): void {
+    this.#checkObjects();
     while (this.harness.asked.length > 0) this.harness.answerKernel();
     this.harness.kernelMood = () => undefined;
     this.harness.advance(0xffff * 4 + 100);
@@ -317,7 +351,7 @@ t.test("F6275-9.5.2-01: any sequence of inputs keeps the rules, and nothing is l
       for (const one of commands) run.do(one);
       run.settle();
     }),
-    { numRuns: 2000 },
+    randomRuns(2000),
   );
   test.strictSame(
     [...seenStates].sort(),
