@@ -242,6 +242,12 @@ export const homeAgentConfig = z.strictObject({
       .describe(
         "Answer to binding updates while the state directory can't be written: status 130 (insufficient resources), or none. Never a success.",
       ),
+    udpOverIpv6: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Serve nodes over UDP in IPv6 as well, whom nothing else reaches from where they are (RFC 5555 §4.1, §4.4.1); UDP port 4191 of addresses.ipv6. Not with protection esp.",
+      ),
     forceUdp: forceUdp
       .default("grant")
       .describe(
@@ -352,6 +358,12 @@ export const mobileNodeConfig = z.strictObject({
       .boolean()
       .default(false)
       .describe("Ask for UDP encapsulation even without a NAT (F flag); IPv4 access only."),
+    udpOverIpv6: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Try UDP in IPv6 as the last resort, when the home agent was not heard over IPv6 nor over IPv4 (RFC 5555 §4.4.1); the home agent must serve it. Not with protection esp.",
+      ),
     natKeepaliveSeconds: z
       .int()
       .min(1)

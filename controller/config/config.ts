@@ -393,13 +393,20 @@ function checkLent({ mobileNode, tunnelProfile }: MobileNodeConfig, complain: Co
 }
 
 function checkProtection(config: Config, complain: Complain): void {
-  if (config.security.method === "ikev2") return;
   const profiles =
     config.role === "home-agent"
       ? Object.entries(config.tunnelProfiles).map(([name, profile]) => [`tunnelProfiles.${name}`, profile] as const)
       : [["tunnelProfile", config.tunnelProfile] as const];
+  const [role, { udpOverIpv6 }] =
+    config.role === "home-agent"
+      ? (["homeAgent", config.homeAgent] as const)
+      : (["mobileNode", config.mobileNode] as const);
   for (const [key, { protection }] of profiles) {
-    if (protection === "esp")
+    if (protection === "esp" && udpOverIpv6)
+      complain(
+        `${key}.protection is "esp" and ${role}.udpOverIpv6 is true; keep one of the two: payload in ESP goes over IPv6 as it is, never in UDP`,
+      );
+    if (protection === "esp" && config.security.method !== "ikev2")
       complain(`${key}.protection is "esp", which needs negotiated keys; set security.method to "ikev2"`);
   }
 }

@@ -36,9 +36,11 @@ function show<T>(options: GlobalOptions, document: T, table: (document: T) => st
   print(options.output === "json" ? JSON.stringify(document, null, 2) : table(document));
 }
 
+const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
+
 const endpointText = (endpoint: BindingDocument["endpoint"]): string => {
   if (endpoint === null) return "-";
-  return endpoint.format === "udp" ? `${endpoint.address}:${endpoint.port}` : endpoint.address;
+  return endpoint.format === "udp" ? `${bracketed(endpoint.address)}:${endpoint.port}` : endpoint.address;
 };
 
 function bindingsTable(bindings: readonly BindingDocument[]): string {

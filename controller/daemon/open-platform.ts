@@ -56,6 +56,7 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
       bindsToTun: options.bindsToTun,
       udpPort: options.signallingPort,
       ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
+      ...(options.signallingIpv6Address !== undefined && { udpIpv6Address: options.signallingIpv6Address }),
       names: kernel.names,
       onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
       onReopened: (what, reason, device) => reopened(what, reason, device),

@@ -5,7 +5,7 @@
 
 import type { StatusDocument } from "../../schemas/control.js";
 import { InvariantError, MobilityError } from "../base/errors.js";
-import { type Ipv4Address, parseIp } from "../base/ip.js";
+import { type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
 import { checkSwitches, type SwitchFiles } from "../kernel/route/switches.js";
@@ -48,6 +48,8 @@ export interface PlatformOptions {
   readonly tunDevice: string;
   /** Absent: IPv4 is not served. */
   readonly signallingAddress?: Ipv4Address;
+  /** Where UDP over IPv6 is served. */
+  readonly signallingIpv6Address?: Ipv6Address;
 }
 
 /** What the platform opens; a fake of each will do. */

@@ -34,6 +34,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     refreshAdviceSeconds,
     refreshRequests,
     journalFailure,
+    udpOverIpv6,
   } = config.homeAgent;
   const subscribers = new Map<HomeSubscriber["homeAddress"], HomeSubscriber>();
   for (const subscriber of config.subscribers) {
@@ -55,12 +56,13 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
     refreshAdviceSeconds,
     refreshRequests,
     journalFailure,
+    udpOverIpv6,
     keyManagementMobility: config.security.method === "ikev2",
   };
 }
 
 export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
-  const { addresses, homeLink, mtu, discovery } = config.homeAgent;
+  const { addresses, homeLink, mtu, discovery, udpOverIpv6 } = config.homeAgent;
   const profiles = new Map(Object.entries(config.tunnelProfiles));
   if (!profiles.has("default")) profiles.set("default", tunnelProfile.parse({}));
   const { security } = config;
@@ -75,6 +77,7 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
     mtu,
     profiles,
     addressDiscovery: discovery.addressDiscovery,
+    udpOverIpv6,
     negotiated,
     prefixLengths: prefixLengths(config),
   };
@@ -144,9 +147,10 @@ export function mobileNodePlanSite(
   { mobileNode, tunnelProfile, security }: MobileNodeConfig,
   egressDevices: readonly string[] = [],
 ): MobileNodePlanSite {
-  const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, prefixes } = mobileNode;
+  const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, prefixes, udpOverIpv6 } = mobileNode;
   const negotiated = security.method === "ikev2";
   const mobike = movesByMobike(security);
   const home = { homeAddress, ipv4HomeAddress: ownAddress(ipv4HomeAddress), homePrefixes, homeAgent };
-  return { ...home, profile: tunnelProfile, negotiated, mobike, prefixes: ownPrefixes(prefixes), egressDevices };
+  const networks = { prefixes: ownPrefixes(prefixes), egressDevices };
+  return { ...home, profile: tunnelProfile, negotiated, mobike, ...networks, udpOverIpv6 };
 }

@@ -133,6 +133,7 @@ export const IFLA_IPTUN_ENCAP_DPORT = 18;
 export const IFLA_IPTUN_COLLECT_METADATA = 19;
 export const TUNNEL_ENCAP_NONE = 0;
 export const TUNNEL_ENCAP_FOU = 1;
+export const TUNNEL_ENCAP_FLAG_CSUM6 = 2;
 export const IP6_TNL_F_IGN_ENCAP_LIMIT = 0x1;
 export const IP6_TNL_F_USE_ORIG_TCLASS = 0x2;
 
@@ -192,5 +193,6 @@ export const FOU_ATTR_AF = 2;
 export const FOU_ATTR_IPPROTO = 3;
 export const FOU_ATTR_TYPE = 4;
 export const FOU_ATTR_LOCAL_V4 = 6;
+export const FOU_ATTR_LOCAL_V6 = 7;
 export const FOU_ENCAP_DIRECT = 1;
 export const FOU_ENCAP_GUE = 2;

@@ -17,13 +17,17 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.format !== "udp" || (b.format === "udp" && a.port === b.port);
 }
 
-/** The home agent's end of a tunnel of this format. */
+/** The home agent's end of a tunnel to this address. */
 export function homeAgentEnd(
-  { format }: Pick<Endpoint, "format">,
+  { address }: Pick<Endpoint, "address">,
   { ipv6, ipv4 }: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined },
 ): IpAddress | undefined {
-  return format === "ipv6" ? ipv6 : ipv4;
+  return isIpv4(address) ? ipv4 : ipv6;
 }
+
+/** In UDP over IPv4, behind a NAT: there ESP is in UDP too (RFC 3948). Over IPv6 it is as it is. */
+export const isUdpOverIpv4 = ({ format, address }: Pick<Endpoint, "format" | "address">): boolean =>
+  format === "udp" && isIpv4(address);
 
 /** A node's home addresses. */
 export function homesOf({

@@ -3,7 +3,7 @@
  * devices. KERNEL.md says what each is for.
  */
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
-import { ipv4 } from "../base/ip.js";
+import { ipv4, ipv6 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
 import { fnv1a } from "./objects/hash.js";
 import type { EspKeys, XfrmMark } from "./objects/security.js";
@@ -107,6 +107,8 @@ export interface HomeAgentPlanSite {
   readonly profiles: ReadonlyMap<string, TunnelProfileSpec>;
   /** Home agent address discovery is answered. */
   readonly addressDiscovery?: boolean | undefined;
+  /** Nodes are served over UDP in IPv6, too. */
+  readonly udpOverIpv6?: boolean | undefined;
   /** Present: security associations are negotiated. */
   readonly negotiated?: { readonly slots: Slots; readonly espInUdp: "nat" | "always" } | undefined;
   /** Of all mobile network prefixes that may be registered, in bits. Absent: no mobile routers. */
@@ -114,6 +116,8 @@ export interface HomeAgentPlanSite {
 }
 
 export interface MobileNodePlanSite {
+  /** UDP in IPv6 is taken as the last resort. */
+  readonly udpOverIpv6?: boolean | undefined;
   readonly homeAddress: Ipv6Address;
   readonly ipv4HomeAddress?: Ipv4Address | undefined;
   readonly homePrefixes: readonly Prefix[];
@@ -223,8 +227,8 @@ export function levelOf(nesting: number | undefined): number {
   return Math.min(nesting ?? 0, LEVELS - 1);
 }
 
-export function sendDevice(format: "ipv4" | "udp", { dscp, ttl }: TunnelClass, level = 0): string {
-  const letter = (format === "ipv4" ? "pqr" : "uvw")[level] ?? "";
+export function sendDevice(format: "ipv4" | "udp" | "udp-ipv6", { dscp, ttl }: TunnelClass, level = 0): string {
+  const letter = { ipv4: "pqr", udp: "uvw", "udp-ipv6": "xyz" }[format][level] ?? "";
   return `dsmip-o${letter}-${dscp === "copy" ? "c" : dscp}-${ttl}`;
 }
 
@@ -246,6 +250,18 @@ export function internalAddress(format: "ipv4" | "udp", { dscp, ttl }: TunnelCla
   return ipv4(`240.${second}.${dscp === "copy" ? COPY_CLASS_OCTET : dscp}.${ttl}`);
 }
 
+/** Out of the discard prefix (RFC 6666), on no wire: where the devices that send UDP over IPv6 have their other end. */
+export const PLACEHOLDERS: Prefix = { address: ipv6("100:0:0:0:4191::"), length: 80 };
+
+/**
+ * The remote end of such a device: with encapsulation in UDP the kernel takes no device without one, so the firewall writes the node's
+ * address over it.
+ */
+export function placeholder({ dscp, ttl }: TunnelClass, level = 0): Ipv6Address {
+  const classOctet = dscp === "copy" ? COPY_CLASS_OCTET : dscp;
+  return ipv6(`100:0:0:0:4191:${level.toString(16)}:${(classOctet + 1).toString(16)}:${ttl.toString(16)}`);
+}
+
 /** Devices that never send still need an address where rp_filter is strict. */
 export const INTERNAL_ADDRESS = {
   receiveIpv4: ipv4("240.41.65.4"),
@@ -255,6 +271,8 @@ export const INTERNAL_ADDRESS = {
   sendIpv6: ipv4("240.41.65.0"),
   /** All tunnels to nodes behind routers, over IPv6. */
   nestedIpv6: ipv4("240.41.65.2"),
+  /** All devices that send UDP over IPv6. */
+  sendUdpIpv6: ipv4("240.41.65.3"),
 } as const;
 
 /** The distinct outer headers of the profiles, default first. */
@@ -276,6 +294,11 @@ export function usesPlainTunnels({ profiles }: HomeAgentPlanSite): boolean {
 /** Whether ESP in tunnel mode comes and goes: for payload, or for return routability wherever keys are negotiated. */
 export function usesEspTunnels(site: HomeAgentPlanSite): boolean {
   return site.negotiated !== undefined || protectsPayload(site);
+}
+
+/** UDP over IPv6 is for payload as it is: ESP has another port of its own in UDP, over IPv4 alone. */
+export function servesUdpOverIpv6(site: HomeAgentPlanSite): boolean {
+  return site.udpOverIpv6 === true && usesPlainTunnels(site);
 }
 
 export function profileOf(site: HomeAgentPlanSite, name: string): TunnelProfileSpec {

@@ -1,5 +1,5 @@
 /** A home agent of the simulation: its machine, its kernel, its journal; and what becomes of them when the program stops or dies. */
-import type { Ipv6Address } from "../../controller/base/ip.js";
+import { type Ipv6Address, isIpv6 } from "../../controller/base/ip.js";
 import type { Instant } from "../../controller/base/time.js";
 import type { HomeAgentEffect, HomeAgentInput } from "../../controller/protocol/mip6/home-agent/inputs.js";
 import {
@@ -208,8 +208,9 @@ export class SimulatedHomeAgent {
     const { ipv4, ipv6 } = this.site.addresses;
     if (endpoint.format === "ipv6") return { type: "ipv6", source: ipv6, destination: endpoint.address };
     if (ipv4 === undefined) throw new Error("an IPv4 endpoint at a home agent without IPv4");
-    const ends = { source: ipv4, destination: endpoint.address };
-    if (endpoint.format === "ipv4") return { type: "ipv4", ...ends };
-    return { type: "udp", ...ends, sourcePort: DSMIP6_PORT, destinationPort: endpoint.port };
+    if (endpoint.format === "ipv4") return { type: "ipv4", source: ipv4, destination: endpoint.address };
+    const { address: destination, port: destinationPort } = endpoint;
+    const source = isIpv6(destination) ? ipv6 : ipv4;
+    return { type: "udp", source, destination, sourcePort: DSMIP6_PORT, destinationPort };
   }
 }

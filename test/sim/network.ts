@@ -3,7 +3,7 @@
  * NATs with mappings that are forgotten, latency, loss, duplication and reordering. Packets are outer headers with something inside;
  * what they are made of is the parties' business (simulation.ts).
  */
-import type { Ipv4Address, Ipv6Address } from "../../controller/base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv6 } from "../../controller/base/ip.js";
 import type { Endpoint } from "../../controller/protocol/mip6/inputs.js";
 import type { EventQueue } from "./event-queue.js";
 
@@ -13,9 +13,9 @@ export type Outer =
   | { readonly type: "ipv4"; readonly source: Ipv4Address; readonly destination: Ipv4Address }
   | {
       readonly type: "udp";
-      readonly source: Ipv4Address;
+      readonly source: IpAddress;
       readonly sourcePort: number;
-      readonly destination: Ipv4Address;
+      readonly destination: IpAddress;
       readonly destinationPort: number;
     }
   /** On the home link itself, without a tunnel. */
@@ -100,8 +100,9 @@ export function outward(plug: Plug, outer: Outer, now: number): Outer | undefine
   if (outer.type === "home-link") return network.home === true ? outer : undefined;
   if (outer.source !== plug.ipv6 && outer.source !== plug.ipv4) return undefined;
   if (network.nat === undefined || outer.type === "ipv6") return outer;
+  if (outer.type === "udp" && isIpv6(outer.source)) return outer;
   if (outer.type === "ipv4") return undefined; // protocol 41 and 4 have no ports to translate
-  const sourcePort = network.nat.leave(outer.source, outer.sourcePort, now);
+  const sourcePort = network.nat.leave(outer.source as Ipv4Address, outer.sourcePort, now);
   return { ...outer, source: network.nat.publicAddress, sourcePort };
 }
 

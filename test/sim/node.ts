@@ -1,5 +1,5 @@
 /** A mobile node of the simulation: its machine, its kernel, its links, and the payload flows from and to it. */
-import type { Ipv4Address, Ipv6Address } from "../../controller/base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv6 } from "../../controller/base/ip.js";
 import type { Instant } from "../../controller/base/time.js";
 import type { Arrival, SendEffect } from "../../controller/protocol/mip6/inputs.js";
 import type { MobileNodeRecord } from "../../controller/protocol/mip6/mobile-node/inputs.js";
@@ -310,14 +310,15 @@ export class SimulatedNode {
   #outerFrom(endpoint: LocalEndpoint): Outer {
     const { ipv6 } = this.site.homeAgent;
     if (endpoint.format === "ipv6") return { type: "ipv6", source: endpoint.address, destination: ipv6 };
-    if (endpoint.format === "udp") return this.#udpFrom(endpoint.address);
+    if (endpoint.format === "udp" || isIpv6(endpoint.address)) return this.#udpFrom(endpoint.address);
     return { type: "ipv4", source: endpoint.address, destination: this.#homeAgentIpv4 };
   }
 
   /** One source port for signalling and payload (C-20). */
-  #udpFrom(source: Ipv4Address): Outer {
+  #udpFrom(source: IpAddress): Outer {
     const ports = { sourcePort: DSMIP6_PORT, destinationPort: DSMIP6_PORT };
-    return { type: "udp", source, destination: this.#homeAgentIpv4, ...ports };
+    const destination = isIpv6(source) ? this.site.homeAgent.ipv6 : this.#homeAgentIpv4;
+    return { type: "udp", source, destination, ...ports };
   }
 
   get #homeAgentIpv4(): Ipv4Address {

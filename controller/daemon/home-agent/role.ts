@@ -52,6 +52,7 @@ export async function startHomeAgent(
       addresses: own,
       signallingPort: SIGNALLING_PORT,
       ...(ipv4 !== undefined && { signallingAddress: ipv4 }),
+      ...(config.homeAgent.udpOverIpv6 && { signallingIpv6Address: addresses.ipv6 }),
       tunDevice: TUN_DEVICE,
       bindsToTun: true,
     },

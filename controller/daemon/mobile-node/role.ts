@@ -1,7 +1,7 @@
 /** What a mobile node is started with: the platform it needs, and its services. */
 import { type MobileNodeConfig, TO_BE_FOUND } from "../../../schemas/config.js";
 import { InvariantError } from "../../base/errors.js";
-import { IPV4_ANY, type IpAddress } from "../../base/ip.js";
+import { IPV4_ANY, IPV6_ANY, type IpAddress } from "../../base/ip.js";
 import { NetworkWatcher } from "../../kernel/watch.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
@@ -49,6 +49,7 @@ export async function startMobileNode(
       addresses: [homeAddress],
       signallingPort: SIGNALLING_PORT,
       ...((isFound || homeAgent.ipv4 !== undefined) && { signallingAddress: IPV4_ANY }),
+      ...(config.mobileNode.udpOverIpv6 && { signallingIpv6Address: IPV6_ANY }),
       tunDevice: TUN_DEVICE,
       bindsToTun: false,
     },

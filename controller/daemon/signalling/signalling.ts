@@ -3,12 +3,12 @@
  * IPsec, and what is dropped on the way with which reason. KERNEL.md draws the path.
  *
  * Over IPv6 a message comes from and goes to the Mobility Header socket, and the kernel does the rest (ESP, Home Address option, type 2
- * routing header). Over IPv4 and UDP it comes in on the signalling port, goes into a TUN device with a flow label of ours, is checked
+ * routing header). In UDP (over IPv4, and over IPv6 as the last resort) it comes in on the signalling port, goes into a TUN device with a flow label of ours, is checked
  * and decrypted by the kernel and arrives at the Mobility Header socket with that label; and the other way round on the way out.
  * Nothing leaves unprotected: what reaches the TUN device without ESP is dropped.
  */
 import { MobilityError } from "../../base/errors.js";
-import { type Ipv4Address, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
 import type { Arrival, Departure, DropReason, OptionRefusedInput, SendEffect } from "../../protocol/mip6/inputs.js";
 import { decodeIpv6Packet, flowLabelOf, setFlowLabel } from "../../wire/ip/ipv6.js";
 import { Protocol } from "../../wire/ip/registry.js";
@@ -42,8 +42,8 @@ export interface MobilityHeaderOut {
 
 export interface UdpPacket {
   readonly bytes: Uint8Array;
-  readonly localAddress: Ipv4Address;
-  readonly remoteAddress: Ipv4Address;
+  readonly localAddress: IpAddress;
+  readonly remoteAddress: IpAddress;
   readonly remotePort: number;
 }
 
@@ -84,9 +84,9 @@ export interface SignallingListener {
 }
 
 interface OuterHeader {
-  readonly outerSource: Ipv4Address;
+  readonly outerSource: IpAddress;
   readonly outerPort: number;
-  readonly outerDestination: Ipv4Address;
+  readonly outerDestination: IpAddress;
 }
 
 /** What the firewall takes for signalling, and steers to the port. */

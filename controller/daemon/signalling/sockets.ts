@@ -1,6 +1,6 @@
 /** The real sockets behind signalling.ts: Mobility Header, signalling UDP port and TUN device, with their receive paths tied to it. */
 import { MobilityError } from "../../base/errors.js";
-import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
 import type { IpSocket } from "../../io/ip/ip-socket.js";
 import { openMobilityHeaderSocket } from "../../io/ip/mobility-header-socket.js";
 import { TunDevice } from "../../io/ip/tun-device.js";
@@ -19,6 +19,8 @@ export interface SignallingSocketOptions {
   readonly udpPort: number;
   /** Absent: IPv4 is not served. 0.0.0.0 where care-of addresses come and go. */
   readonly udpAddress?: Ipv4Address;
+  /** Absent: UDP over IPv6 is not served. :: where care-of addresses come and go. */
+  readonly udpIpv6Address?: Ipv6Address;
   readonly names: KernelNames;
   /** A socket whose descriptor had died has got another one. `device`: it is that of the TUN, which is down and bare. */
   onReopened(what: string, reason: string, device: boolean): void;
@@ -33,6 +35,7 @@ export class SignallingSockets implements SignallingPorts {
   readonly #options: SignallingSocketOptions;
   readonly #mobilityHeader: IpSocket<Ipv6Address>;
   readonly #udp: IpSocket<Ipv4Address> | undefined;
+  readonly #udpIpv6: IpSocket<Ipv6Address> | undefined;
   readonly #tun: TunDevice;
   /** Sends only. What comes out of the TUN device is the other socket's; here the kernel drops it when the smallest buffer is full. */
   readonly #boundToTun: IpSocket<Ipv6Address> | undefined;
@@ -60,7 +63,7 @@ export class SignallingSockets implements SignallingPorts {
       () => openMobilityHeaderSocket({ receiveBufferBytes, onReopened: reopened("Mobility Header socket") }),
       (code) => rawRefusal(code, "the Mobility Header"),
     );
-    const { udpAddress, udpPort, tunDevice, bindsToTun } = options;
+    const { udpAddress, udpIpv6Address, udpPort, tunDevice, bindsToTun } = options;
     this.#udp =
       udpAddress === undefined
         ? undefined
@@ -74,6 +77,20 @@ export class SignallingSockets implements SignallingPorts {
                 onReopened: reopened("signalling port"),
               }),
             (code) => udpRefusal(code, udpAddress, udpPort),
+          );
+    this.#udpIpv6 =
+      udpIpv6Address === undefined
+        ? undefined
+        : open(
+            () =>
+              openUdpSocket({
+                family: 6,
+                address: udpIpv6Address,
+                port: udpPort,
+                receiveBufferBytes,
+                onReopened: reopened("signalling port of IPv6"),
+              }),
+            (code) => udpRefusal(code, udpIpv6Address, udpPort),
           );
     this.#tun = open(
       () => TunDevice.open({ name: tunDevice, onReopened: (why) => this.#onTunReopened(why) }),
@@ -117,20 +134,21 @@ export class SignallingSockets implements SignallingPorts {
       },
       onError: (error) => onError("Mobility Header socket", error),
     });
-    this.#udp?.listen({
-      onPackets: (packets) => {
-        for (const { data, source, sourcePort, destination } of packets) {
-          if (destination !== undefined)
-            signalling.receiveUdp({
-              bytes: data,
-              localAddress: destination,
-              remoteAddress: source,
-              remotePort: sourcePort,
-            });
-        }
-      },
-      onError: (error) => onError("signalling port", error),
-    });
+    for (const udp of [this.#udp, this.#udpIpv6])
+      udp?.listen({
+        onPackets: (packets) => {
+          for (const { data, source, sourcePort, destination } of packets) {
+            if (destination !== undefined)
+              signalling.receiveUdp({
+                bytes: data,
+                localAddress: destination,
+                remoteAddress: source,
+                remotePort: sourcePort,
+              });
+          }
+        },
+        onError: (error) => onError("signalling port", error),
+      });
     this.#tun.listen({
       onPackets: (packets) => {
         for (const packet of packets) signalling.receiveTun(packet);
@@ -158,9 +176,13 @@ export class SignallingSockets implements SignallingPorts {
   }
 
   sendUdp({ bytes, localAddress, remoteAddress, remotePort }: UdpPacket): void {
-    const report = this.#udp?.send([
-      { data: bytes, source: localAddress, destination: remoteAddress, destinationPort: remotePort },
-    ]);
+    const packet = { data: bytes, destinationPort: remotePort };
+    const report =
+      isIpv6(remoteAddress) && isIpv6(localAddress)
+        ? this.#udpIpv6?.send([{ ...packet, source: localAddress, destination: remoteAddress }])
+        : isIpv4(remoteAddress) && isIpv4(localAddress)
+          ? this.#udp?.send([{ ...packet, source: localAddress, destination: remoteAddress }])
+          : undefined;
     if (report !== undefined) throwIfDropped(report);
   }
 
@@ -182,6 +204,7 @@ export class SignallingSockets implements SignallingPorts {
   close(): void {
     this.#mobilityHeader.close();
     this.#udp?.close();
+    this.#udpIpv6?.close();
     this.#boundToTun?.close();
     this.#tun.close();
   }
@@ -191,10 +214,10 @@ function throwIfDropped(report: SendReport): void {
   if (report.error !== undefined) throw report.error;
 }
 
-function udpRefusal(code: string, address: Ipv4Address, port: number): string {
+function udpRefusal(code: string, address: IpAddress, port: number): string {
   if (code === "EADDRINUSE") return udpPortInUse(address, port);
   if (code === "EADDRNOTAVAIL")
-    return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.ipv4 (behind a NAT the machine's own address goes into ipv4Local)`;
+    return `${address} is not an address of this machine; add it (ip address add ${address} dev …) or correct homeAgent.addresses.${isIpv4(address) ? "ipv4 (behind a NAT the machine's own address goes into ipv4Local)" : "ipv6"}`;
   return `UDP port ${port} of ${address} cannot be opened (${code})`;
 }
 

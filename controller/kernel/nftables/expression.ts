@@ -82,10 +82,11 @@ const CODECS: { readonly [T in NftExpression["type"]]: ExpressionCodec<T> } = {
     encode(w, e) {
       w.u32be(nft.NFTA_PAYLOAD_SREG, register(e.register));
       putRange(w, e);
-      if (e.checksum === "none" && (e.checksumOffset !== 0 || e.pseudoHeader)) {
+      if (e.checksum === "none" && e.checksumOffset !== 0) {
         throw new EncodeError("payload-set", "details of a checksum that is not corrected");
       }
-      if (e.checksum === "none") return;
+      // The IPv6 header has no checksum of its own, but is part of the transport's.
+      if (e.checksum === "none" && !e.pseudoHeader) return;
       w.u32be(nft.NFTA_PAYLOAD_CSUM_TYPE, CHECKSUM[e.checksum]);
       w.u32be(nft.NFTA_PAYLOAD_CSUM_OFFSET, e.checksumOffset);
       if (e.pseudoHeader) w.u32be(nft.NFTA_PAYLOAD_CSUM_FLAGS, nft.NFT_PAYLOAD_L4CSUM_PSEUDOHDR);

@@ -7,13 +7,14 @@
  * - An existing one shows as EADDRINUSE (its own socket holds the port) or EALREADY, a missing one as EINVAL.
  * Source: linux/fou.h.
  */
-import { IPV4_ANY, ipToBytes, ipv4FromBytes } from "../../base/ip.js";
+import { IPV4_ANY, IPV6_ANY, ipToBytes } from "../../base/ip.js";
 import { AttributeWriter, readAttributes } from "../../netlink/attribute.js";
 import { EADDRINUSE, EALREADY, EINVAL } from "../../netlink/errno.js";
 import { GENERIC_HEADER_LENGTH, genericHeader } from "../../netlink/generic.js";
 import {
   FOU_ATTR_AF,
   FOU_ATTR_LOCAL_V4,
+  FOU_ATTR_LOCAL_V6,
   FOU_ATTR_PORT,
   FOU_ATTR_TYPE,
   FOU_CMD_ADD,
@@ -26,6 +27,7 @@ import type { NetlinkRequest, ObjectCodec } from "../codec.js";
 import { familyNumber, familyOfNumber } from "./headers.js";
 
 const VERSION = 1;
+const LOCAL = { 4: FOU_ATTR_LOCAL_V4, 6: FOU_ATTR_LOCAL_V6 } as const;
 
 /** `ports`: those that count as this daemon's from the start. */
 export function fouCodec(ports: Iterable<number>): ObjectCodec<FouPort> {
@@ -50,9 +52,9 @@ export function fouCodec(ports: Iterable<number>): ObjectCodec<FouPort> {
       if (port === undefined || family === undefined || attributes.get(FOU_ATTR_TYPE)?.u8() !== FOU_ENCAP_GUE)
         return undefined;
       if (ownOnly && !ours.has(port)) return undefined;
-      const address = attributes.get(FOU_ATTR_LOCAL_V4)?.payload;
-      const local = address === undefined ? IPV4_ANY : ipv4FromBytes(address);
-      return { kind: "fou-port", family, port, encapsulation: "gue", ...(local !== IPV4_ANY && { local }) };
+      const local = attributes.get(LOCAL[family])?.address();
+      const any = local === undefined || local === IPV4_ANY || local === IPV6_ANY;
+      return { kind: "fou-port", family, port, encapsulation: "gue", ...(!any && { local }) };
     },
   };
 }
@@ -62,7 +64,7 @@ function request(command: number, { family, port, local }: FouPort, withType: bo
     .raw(genericHeader(command, VERSION))
     .u16be(FOU_ATTR_PORT, port)
     .u8(FOU_ATTR_AF, familyNumber(family));
-  if (local !== undefined) writer.bytes(FOU_ATTR_LOCAL_V4, ipToBytes(local));
+  if (local !== undefined) writer.bytes(LOCAL[family], ipToBytes(local));
   return fou((withType ? writer.u8(FOU_ATTR_TYPE, FOU_ENCAP_GUE) : writer).finish());
 }
 

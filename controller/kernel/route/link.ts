@@ -10,7 +10,7 @@
  *   all kinds   mtu, up
  *   sit         local, remote (but not from or to NBMA), device, ttl, trafficClass, pathMtuDiscovery, UDP ports, and from and to UDP at
  *               all. For an RCU grace period it is in no table then: what arrives for it meanwhile is lost.
- *   ip6tnl      local, remote, ttl, trafficClass of a device that is not external
+ *   ip6tnl      local, remote, device, UDP ports, ttl, trafficClass of a device that is not external
  * Everything else, and every change of kind, needs a new device.
  * Sources: linux/if_link.h, if_tunnel.h, ip6_tunnel.h.
  */
@@ -52,6 +52,7 @@ import {
   RTM_GETLINK,
   RTM_NEWLINK,
   RTM_SETLINK,
+  TUNNEL_ENCAP_FLAG_CSUM6,
   TUNNEL_ENCAP_FOU,
   TUNNEL_ENCAP_NONE,
 } from "../../netlink/rtnetlink.js";
@@ -192,7 +193,7 @@ function writeKind(writer: AttributeWriter, link: Link, names: KernelNames): voi
   writer.nested(IFLA_LINKINFO, (info) => {
     info.string(IFLA_INFO_KIND, kind.type);
     if (kind.type === "sit") info.nested(IFLA_INFO_DATA, (data) => writeSit(data, kind, names));
-    if (kind.type === "ip6tnl") info.nested(IFLA_INFO_DATA, (data) => writeIp6Tunnel(data, kind));
+    if (kind.type === "ip6tnl") info.nested(IFLA_INFO_DATA, (data) => writeIp6Tunnel(data, kind, names));
   });
 }
 
@@ -217,19 +218,26 @@ function writeSit(data: AttributeWriter, sit: SitLink, names: KernelNames): void
     .u16be(IFLA_IPTUN_ENCAP_DPORT, sit.udp?.destinationPort ?? 0);
 }
 
-function writeIp6Tunnel(data: AttributeWriter, tunnel: Ip6TunnelLink): void {
+function writeIp6Tunnel(data: AttributeWriter, tunnel: Ip6TunnelLink, names: KernelNames): void {
   if (tunnel.external && (tunnel.local !== undefined || tunnel.remote !== undefined)) {
     throw new EncodeError("external", "an external ip6tnl device has neither local nor remote");
   }
+  if (tunnel.udp !== undefined && tunnel.remote === undefined)
+    throw new EncodeError("udp", "an ip6tnl device without a remote end sends plain, whatever it is told");
   const inherit = tunnel.trafficClass === "inherit";
   const flowInfo = tunnel.trafficClass === "inherit" ? 0 : fixedClass(tunnel.trafficClass) << FLOWINFO_TCLASS_SHIFT;
   data
+    .u32(IFLA_IPTUN_LINK, tunnel.device === undefined ? 0 : names.interfaceIndex(tunnel.device))
     .address(IFLA_IPTUN_LOCAL, tunnel.local ?? IPV6_ANY)
     .address(IFLA_IPTUN_REMOTE, tunnel.remote ?? IPV6_ANY)
     .u8(IFLA_IPTUN_TTL, tunnel.ttl)
     .u32be(IFLA_IPTUN_FLOWINFO, flowInfo)
     .u32(IFLA_IPTUN_FLAGS, IP6_TNL_F_IGN_ENCAP_LIMIT | (inherit ? IP6_TNL_F_USE_ORIG_TCLASS : 0))
-    .u8(IFLA_IPTUN_PROTO, 0);
+    .u8(IFLA_IPTUN_PROTO, 0)
+    .u16(IFLA_IPTUN_ENCAP_TYPE, tunnel.udp === undefined ? TUNNEL_ENCAP_NONE : TUNNEL_ENCAP_FOU)
+    .u16(IFLA_IPTUN_ENCAP_FLAGS, tunnel.udp === undefined ? 0 : TUNNEL_ENCAP_FLAG_CSUM6)
+    .u16be(IFLA_IPTUN_ENCAP_SPORT, tunnel.udp?.sourcePort ?? 0)
+    .u16be(IFLA_IPTUN_ENCAP_DPORT, tunnel.udp?.destinationPort ?? 0);
   if (tunnel.external) data.flag(IFLA_IPTUN_COLLECT_METADATA);
 }
 
@@ -246,7 +254,7 @@ function decodeKind(attributes: AttributeMap, names: KernelNames): Link["link"] 
     case "sit":
       return data && decodeSit(data, names);
     case "ip6tnl":
-      return data && decodeIp6Tunnel(data);
+      return data && decodeIp6Tunnel(data, names);
     case "dummy":
       return { type: "dummy" };
     case "tun":
@@ -260,35 +268,41 @@ function decodeSit(data: AttributeMap, names: KernelNames): SitLink {
   const remote = ipv4At(data, IFLA_IPTUN_REMOTE);
   const bound = data.get(IFLA_IPTUN_LINK)?.u32() ?? 0;
   const tos = data.get(IFLA_IPTUN_TOS)?.u8() ?? 0;
-  const udp = data.get(IFLA_IPTUN_ENCAP_TYPE)?.u16() === TUNNEL_ENCAP_FOU;
   return {
     type: "sit",
     local: ipv4At(data, IFLA_IPTUN_LOCAL),
     ...(remote === IPV4_ANY ? {} : { remote }),
     ...(bound === 0 ? {} : { device: names.interfaceName(bound) ?? `index ${bound}` }),
-    ...(udp
-      ? { udp: { sourcePort: port(data, IFLA_IPTUN_ENCAP_SPORT), destinationPort: port(data, IFLA_IPTUN_ENCAP_DPORT) } }
-      : {}),
+    ...udpOf(data),
     pathMtuDiscovery: data.get(IFLA_IPTUN_PMTUDISC)?.u8() === 1,
     ttl: data.get(IFLA_IPTUN_TTL)?.u8() ?? 0,
     trafficClass: (tos & TOS_INHERIT) !== 0 ? "inherit" : tos,
   };
 }
 
-function decodeIp6Tunnel(data: AttributeMap): Ip6TunnelLink {
+function decodeIp6Tunnel(data: AttributeMap, names: KernelNames): Ip6TunnelLink {
   const external = data.has(IFLA_IPTUN_COLLECT_METADATA);
   const local = ipv6At(data, IFLA_IPTUN_LOCAL);
   const remote = ipv6At(data, IFLA_IPTUN_REMOTE);
   const inherit = ((data.get(IFLA_IPTUN_FLAGS)?.u32() ?? 0) & IP6_TNL_F_USE_ORIG_TCLASS) !== 0;
+  const bound = data.get(IFLA_IPTUN_LINK)?.u32() ?? 0;
   const flowInfo = data.get(IFLA_IPTUN_FLOWINFO)?.u32be() ?? 0;
   return {
     type: "ip6tnl",
     external,
     ...(external || local === IPV6_ANY ? {} : { local }),
     ...(external || remote === IPV6_ANY ? {} : { remote }),
+    ...(external || bound === 0 ? {} : { device: names.interfaceName(bound) ?? `index ${bound}` }),
+    ...udpOf(data),
     ttl: data.get(IFLA_IPTUN_TTL)?.u8() ?? 0,
     trafficClass: inherit ? "inherit" : (flowInfo >>> FLOWINFO_TCLASS_SHIFT) & 0xff,
   };
+}
+
+function udpOf(data: AttributeMap): Pick<SitLink, "udp"> {
+  if (data.get(IFLA_IPTUN_ENCAP_TYPE)?.u16() !== TUNNEL_ENCAP_FOU) return {};
+  const port = (type: number): number => data.get(type)?.u16be() ?? 0;
+  return { udp: { sourcePort: port(IFLA_IPTUN_ENCAP_SPORT), destinationPort: port(IFLA_IPTUN_ENCAP_DPORT) } };
 }
 
 function ipv4At(data: AttributeMap, type: number): Ipv4Address {
@@ -301,12 +315,10 @@ function ipv6At(data: AttributeMap, type: number): Ipv6Address {
   return isIpv6(address) ? address : IPV6_ANY;
 }
 
-const port = (data: AttributeMap, type: number): number => data.get(type)?.u16be() ?? 0;
-
 /** The kernel refuses a second tunnel of a kind with the same end points; of external devices it allows one. */
 function sameEndPoints(a: Link, b: Link): boolean {
   if (a.link.type === "sit" && b.link.type === "sit")
     return a.link.local === b.link.local && a.link.remote === b.link.remote && a.link.device === b.link.device;
   if (a.link.type !== "ip6tnl" || b.link.type !== "ip6tnl" || a.link.external !== b.link.external) return false;
-  return a.link.local === b.link.local && a.link.remote === b.link.remote;
+  return a.link.local === b.link.local && a.link.remote === b.link.remote && a.link.device === b.link.device;
 }

@@ -39,14 +39,24 @@ import {
   type HomeAgentPlanSite,
   SIGNALLING_PORT,
   sendLevels,
+  servesUdpOverIpv6,
   UDP_HEADER,
   usesEspTunnels,
   usesPlainTunnels,
 } from "../site.js";
 import { DISCOVERY_RULES } from "./discovery.js";
-import { meters, STEER } from "./meters.js";
-import { outputIpv4, outputIpv6, outputOfEspAlone } from "./output.js";
-import { CLASS_MAP, IKE_PORTS, networkLengths, networkSets, PROTOCOL, SETS, setForLength } from "./sets.js";
+import { meters, STEER, STEER_OVER_IPV6 } from "./meters.js";
+import { outputIpv4, outputIpv6, outputOfEspAlone, outputUdpOverIpv6 } from "./output.js";
+import {
+  CLASS_MAP,
+  IKE_PORTS,
+  networkLengths,
+  networkSets,
+  PROTOCOL,
+  SETS,
+  setForLength,
+  UDP_IPV6_SETS,
+} from "./sets.js";
 
 /** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
 const SIGNALLING_HEADERS = [43, 50, 60, 135];
@@ -77,13 +87,17 @@ const SIGNALLING_SET: NftSet = {
 
 export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
   const plain = usesPlainTunnels(site);
-  const metering = meters({ udp: site.addresses.ipv4 !== undefined, plain, routers: sendLevels(site).length > 1 });
+  const udp = site.addresses.ipv4 !== undefined;
+  const overIpv6 = servesUdpOverIpv6(site);
+  const metering = meters({ udp, udpOverIpv6: overIpv6, plain, routers: sendLevels(site).length > 1 });
   const chains = [
     ...prerouting(site),
     ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
     ...input(site),
     ...metering.chains,
-    ...(plain ? [...inputChains(site), ...outputIpv4(site), ...outputIpv6(site)] : outputOfEspAlone(site)),
+    ...(plain
+      ? [...inputChains(site), ...outputIpv4(site), ...outputIpv6(site), ...outputUdpOverIpv6(site)]
+      : outputOfEspAlone(site)),
   ];
   return {
     kind: "nft-table",
@@ -92,6 +106,7 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     counters: COUNTERS.filter((name) => chains.some((chain) => counts(chain, name))),
     sets: [
       ...(plain ? [...Object.values(SETS), ...networkSets(site), CLASS_MAP] : []),
+      ...(overIpv6 ? Object.values(UDP_IPV6_SETS) : []),
       SIGNALLING_SET,
       ...metering.sets,
     ],
@@ -144,16 +159,24 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
             ],
           },
         ]),
-    { name: "to-ipv6", rules: [...tunnels, ...untracked(PROTOCOL.mobility), ...ike] },
+    {
+      name: "to-ipv6",
+      rules: [
+        ...(servesUdpOverIpv6(site) ? [rule(udpPort("dport", DSMIP_PORT), notrack, accept)] : []),
+        ...tunnels,
+        ...untracked(PROTOCOL.mobility),
+        ...ike,
+      ],
+    },
   ];
 }
 
-const toSteer = ({ addresses }: HomeAgentPlanSite): NftRule =>
+const toSteer = ({ addresses }: HomeAgentPlanSite, { name } = STEER): NftRule =>
   rule(
     innerVersion(UDP_HEADER, 6),
     innerAddress(UDP_HEADER + 24, addresses.ipv6),
     innerOctetIn(UDP_HEADER + 6, SIGNALLING_SET.name),
-    jump(STEER.name),
+    jump(name),
   );
 
 /** After everybody else's filter, which is to see what was on the wire: what we rewrite, nobody has opened a port for. */
@@ -195,9 +218,19 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
       ? [
           {
             name: "in-ipv6",
-            rules: [rule(l4proto(PROTOCOL.ipv6), jump("in-ipv6-6")), rule(l4proto(PROTOCOL.ipv4), jump("in-ipv6-4"))],
+            rules: [
+              ...(servesUdpOverIpv6(site) ? [rule(udpPort("dport", DSMIP_PORT), jump("in-udp-ipv6"))] : []),
+              rule(l4proto(PROTOCOL.ipv6), jump("in-ipv6-6")),
+              rule(l4proto(PROTOCOL.ipv4), jump("in-ipv6-4")),
+              ...(servesUdpOverIpv6(site)
+                ? [rule(udpPort("dport", SIGNALLING_PORT), count("signalling-port"), drop)]
+                : []),
+            ],
           },
         ]
+      : []),
+    ...(servesUdpOverIpv6(site)
+      ? [{ name: "in-udp-ipv6", rules: [toSteer(site, STEER_OVER_IPV6), ...fromUdp(site, OUTER_IPV6)] }]
       : []),
   ];
 }
@@ -228,10 +261,17 @@ const linkLocal = (offset: number, ...first: readonly Clause[]): NftRule =>
 const mapped = (offset: number, ...first: readonly Clause[]): NftRule =>
   rule(...first, innerMapped(offset + SOURCE[6]), count("mapped-source"), drop);
 
+interface OuterUdp {
+  readonly source: KeyField;
+  readonly sets: { readonly udp6: NftSet; readonly udp4: NftSet };
+}
+const OUTER_IPV4: OuterUdp = { source: KEY.ip4Source, sets: SETS };
+const OUTER_IPV6: OuterUdp = { source: KEY.ip6Source, sets: UDP_IPV6_SETS };
+
 /** GUE has other variants and protocols, and control messages: nothing but an IP header that directly follows UDP is let in. */
-function fromUdp(site: HomeAgentPlanSite): readonly NftRule[] {
+function fromUdp(site: HomeAgentPlanSite, { source, sets } = OUTER_IPV4): readonly NftRule[] {
   const ofVersion = (version: 4 | 6, set: NftSet): readonly NftRule[] => [
-    ...registered([KEY.ip4Source, KEY.udpSource], { version, offset: UDP_HEADER, set }, site).map((known) =>
+    ...registered([source, KEY.udpSource], { version, offset: UDP_HEADER, set }, site).map((known) =>
       rule(innerVersion(UDP_HEADER, version), known, accept),
     ),
     ...(version === 6
@@ -242,7 +282,7 @@ function fromUdp(site: HomeAgentPlanSite): readonly NftRule[] {
       : []),
     rule(innerVersion(UDP_HEADER, version), count("spoofed-udp"), drop),
   ];
-  return [...ofVersion(6, SETS.udp6), ...ofVersion(4, SETS.udp4), rule(count("bad-version"), drop)];
+  return [...ofVersion(6, sets.udp6), ...ofVersion(4, sets.udp4), rule(count("bad-version"), drop)];
 }
 
 /** Outer source (and port) must be the registered one of the inner source. */

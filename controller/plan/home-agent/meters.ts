@@ -21,7 +21,9 @@ import {
   accept,
   type Bucket,
   beyond,
+  type Clause,
   clearUdpChecksum,
+  correctUdpPort,
   count,
   drop,
   innerField,
@@ -44,7 +46,7 @@ import {
 import { UNKNOWN_MESSAGE_MARK_BIT } from "../security/marks.js";
 import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
 import { DEVICE, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
-import { PROTOCOL, SETS } from "./sets.js";
+import { PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
 /** Nodes behind a carrier's NAT share an outer source, and all come from new ports at once when it starts anew. */
 const OUTER_SOURCE: Bucket = { perSecond: 1000, burst: 10_000 };
@@ -76,60 +78,106 @@ const METERS = {
   messages: meter("message-nodes", ["ipv6_addr"], 65_536),
 } as const;
 
+/** The same for outer sources of IPv6. A provider has a network of 32 bits or more of them, and a customer more than a set can hold. */
+const IPV6_METERS = {
+  ports: meter("update-ports-6", ["ipv6_addr", "inet_service", "ipv6_addr"], 65_536),
+  pairs: meter("update-pairs-6", ["ipv6_addr", "ipv6_addr"], 65_536),
+  outer: meter("update-sources-6", ["ipv6_addr"], 16_384),
+  seen: meter("update-pairs-seen-6", ["ipv6_addr", "ipv6_addr"], 65_536),
+  networks: { ...meter("update-networks-6", ["integer", "ipv6_addr"], 65_536), integerLength: 4 },
+  nodes: METERS.nodes,
+  networksAgain: { ...meter("update-networks-again-6", ["integer", "ipv6_addr"], 65_536), integerLength: 4 },
+  nodesAgain: METERS.nodesAgain,
+} as const;
+
 const innerSource = innerField(UDP_HEADER + 8, 16);
-const PORT = [KEY.ip4Source, KEY.udpSource, innerSource];
-const PAIR = [KEY.ip4Source, innerSource];
-const NETWORK = [KEY.ip4SourceNetwork, innerSource];
+
+/** What the way to the process is made of, by the outer family: fields of keys, sets, what the names of the chains end with. */
+interface Outer {
+  readonly suffix: "" | "-6";
+  readonly source: KeyField;
+  readonly network: KeyField;
+  readonly meters: Readonly<Record<keyof typeof IPV6_METERS, NftSet>>;
+  /** In which an outer source and inner source are registered, with and without the port. */
+  readonly registered: { readonly withPort: NftSet; readonly plain: NftSet | undefined };
+}
+
+const OVER_IPV4: Outer = {
+  suffix: "",
+  source: KEY.ip4Source,
+  network: KEY.ip4SourceNetwork,
+  meters: METERS,
+  registered: { withPort: SETS.udp6, plain: SETS.ipv4_6 },
+};
+const OVER_IPV6: Outer = {
+  suffix: "-6",
+  source: KEY.ip6Source,
+  network: KEY.ip6SourceNetwork,
+  meters: IPV6_METERS,
+  registered: { withPort: UDP_IPV6_SETS.udp6, plain: undefined },
+};
 
 /** From a mobility message in UDP, of which nothing is known yet, to the process. */
-export const STEER: NftChain = {
-  name: "steer",
+const steer = ({ suffix }: Outer): NftChain => ({
+  name: `steer${suffix}`,
   rules: [
     rule(innerMapped(UDP_HEADER + 8), count("mapped-source"), drop),
     rule(
       innerOctet(UDP_HEADER + 6, PROTOCOL.esp),
       keyIn([innerSource, innerField(UDP_HEADER + 40, 4)], SIGNALLING_KEYS.name),
-      jump("steer-known"),
+      jump(`steer-known${suffix}`),
     ),
-    rule(within(SAMPLES), jump("to-process")),
+    rule(within(SAMPLES), jump(`to-process${suffix}`)),
     rule(count("unknown-signalling"), drop),
   ],
-};
+});
+
+export const STEER = steer(OVER_IPV4);
+export const STEER_OVER_IPV6 = steer(OVER_IPV6);
 
 /** What is beyond the bucket of its key goes no further. */
 const metered = (fields: readonly KeyField[], { name }: NftSet, bucket: Bucket): NftRule =>
   rule(beyond(fields, name, bucket), count("metered"), drop);
 
 /** From where the node is not registered, as far as the set of buckets for networks and the one for nodes allow. */
-const limited = (networks: NftSet, nodes: NftSet): readonly NftRule[] => [
-  metered(NETWORK, networks, NODE),
+const limited = ({ network, suffix }: Outer, networks: NftSet, nodes: NftSet): readonly NftRule[] => [
+  metered([network, innerSource], networks, NODE),
   metered([innerSource], nodes, NODE_FROM_ANYWHERE),
-  rule(within(ALL_NEW), jump("to-process")),
+  rule(within(ALL_NEW), jump(`to-process${suffix}`)),
   rule(count("metered"), drop),
 ];
 
-/** `plain`: the sets of the two formats are there in which a node that sends its updates in UDP may be registered. */
-const steering = (plain: boolean): readonly NftChain[] => [
-  STEER,
-  {
-    name: "steer-known",
-    rules: [
-      metered(PORT, METERS.ports, NODE),
-      ...(plain ? [rule(keyIn(PORT, SETS.udp6.name), jump("to-process"))] : []),
-      metered(PAIR, METERS.pairs, NODE),
-      ...(plain ? [rule(keyIn(PAIR, SETS.ipv4_6.name), jump("to-process"))] : []),
-      metered([KEY.ip4Source], METERS.outer, OUTER_SOURCE),
-      rule(keyIn(PAIR, METERS.seen.name), jump("steer-again")),
-      rule(remember(PAIR, METERS.seen.name)),
-      ...limited(METERS.networks, METERS.nodes),
-    ],
-  },
-  { name: "steer-again", rules: limited(METERS.networksAgain, METERS.nodesAgain) },
-  {
-    name: "to-process",
-    rules: [rule(setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum, count("signalling"), accept)],
-  },
-];
+/** `plain`: the sets are there of the formats in which a node that sends its updates in UDP may be registered. */
+function steering(outer: Outer, plain: boolean): readonly NftChain[] {
+  const { suffix, source, registered } = outer;
+  const of = outer.meters;
+  const toProcess = jump(`to-process${suffix}`);
+  const port = [source, KEY.udpSource, innerSource];
+  const pair = [source, innerSource];
+  const known = (fields: readonly KeyField[], set: NftSet | undefined): readonly NftRule[] =>
+    plain && set !== undefined ? [rule(keyIn(fields, set.name), toProcess)] : [];
+  return [
+    steer(outer),
+    {
+      name: `steer-known${suffix}`,
+      rules: [
+        metered(port, of.ports, NODE),
+        ...known(port, registered.withPort),
+        metered(pair, of.pairs, NODE),
+        ...known(pair, registered.plain),
+        metered([source], of.outer, OUTER_SOURCE),
+        rule(keyIn(pair, of.seen.name), jump(`steer-again${suffix}`)),
+        rule(remember(pair, of.seen.name)),
+        ...limited(outer, of.networks, of.nodes),
+      ],
+    },
+    { name: `steer-again${suffix}`, rules: limited(outer, of.networksAgain, of.nodesAgain) },
+    { name: `to-process${suffix}`, rules: [rule(...toSignallingPort(outer), count("signalling"), accept)] },
+  ];
+}
+
+const toSignallingPort = ({ suffix }: Outer): readonly Clause[] =>
+  suffix === "" ? [setUdpPort("dport", SIGNALLING_PORT), clearUdpChecksum] : [correctUdpPort("dport", SIGNALLING_PORT)];
 
 /** Binding Error (RFC 6275 §6.1.9). */
 const LAST_KNOWN_TYPE = 7;
@@ -158,6 +206,8 @@ const inMobility = ({ plain, routers }: Pick<Metered, "plain" | "routers">): Nft
 interface Metered {
   /** Signalling comes over UDP too. */
   readonly udp: boolean;
+  /** And over UDP in IPv6. */
+  readonly udpOverIpv6: boolean;
   /** There are plain tunnels. */
   readonly plain: boolean;
   /** There are mobile routers. */
@@ -165,13 +215,15 @@ interface Metered {
 }
 
 /** Chains and sets. */
-export function meters({ udp, plain, routers }: Metered): {
+export function meters({ udp, udpOverIpv6, plain, routers }: Metered): {
   readonly chains: readonly NftChain[];
   readonly sets: readonly NftSet[];
 } {
   const { messages, ...ofUdp } = METERS;
+  const outer = [...(udp ? [OVER_IPV4] : []), ...(udpOverIpv6 ? [OVER_IPV6] : [])];
+  const sets = new Set([...(udp ? Object.values(ofUdp) : []), ...(udpOverIpv6 ? Object.values(IPV6_METERS) : [])]);
   return {
-    chains: [inMobility({ plain, routers }), ...(udp ? steering(plain) : [])],
-    sets: [messages, ...(udp ? [SIGNALLING_KEYS, ...Object.values(ofUdp)] : [])],
+    chains: [inMobility({ plain, routers }), ...outer.flatMap((one) => steering(one, plain))],
+    sets: [messages, ...(outer.length > 0 ? [SIGNALLING_KEYS] : []), ...sets],
   };
 }

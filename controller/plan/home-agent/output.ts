@@ -6,6 +6,8 @@ import {
   clearUdpChecksum,
   copyClassFromIpv4,
   copyClassFromIpv6,
+  correctDestinationPortFrom,
+  correctUdpPort,
   count,
   drop,
   family,
@@ -23,6 +25,7 @@ import {
   setDestinationPortFrom,
   setIpv4Source,
   setIpv4Ttl,
+  setIpv6DestinationFrom,
   setUdpPort,
   udpPort,
 } from "../objects/nft-clauses.js";
@@ -32,13 +35,15 @@ import {
   HOOK_PRIORITY,
   type HomeAgentPlanSite,
   internalAddress,
+  placeholder,
   SIGNALLING_PORT,
   sendLevels,
+  servesUdpOverIpv6,
   tunnelClasses,
   UDP_HEADER,
   usesEspTunnels,
 } from "../site.js";
-import { CLASS_MAP, IKE_PORTS, networkLengths, PROTOCOL, SETS, setForLength } from "./sets.js";
+import { CLASS_MAP, IKE_PORTS, networkLengths, PROTOCOL, SETS, setForLength, UDP_IPV6_SETS } from "./sets.js";
 
 /**
  * Every NBMA device sends from an internal address; here the packet gets the home agent's, its TTL, and for UDP the node's port. The chain
@@ -162,6 +167,45 @@ function outputUdp(ipv4: Ipv4Address, site: HomeAgentPlanSite): readonly NftChai
         ...toPorts(4, SETS.port4),
         rule(count("no-port"), drop),
       ],
+    },
+  ];
+}
+
+/**
+ * A device that sends UDP over IPv6 has a placeholder for its other end; the node's address and port come from the inner destination, and
+ * the chain is of type route to find the node's way.
+ */
+export function outputUdpOverIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
+  if (!servesUdpOverIpv6(site)) return [];
+  const { ipv6 } = site.addresses;
+  const { careOf6, careOf4, port6, port4 } = UDP_IPV6_SETS;
+  const fromDevices = sendLevels(site).flatMap((level) =>
+    tunnelClasses(site).map((one) => rule(ipField("daddr", placeholder(one, level)), jump("out-udp-ipv6"))),
+  );
+  const toNodes = (version: 4 | 6, careOf: NftSet, ports: NftSet): readonly NftRule[] =>
+    destinations(UDP_HEADER, version, careOf, site).map(({ field, set }, i) => {
+      const portMap = destinations(UDP_HEADER, version, ports, site)[i]?.set ?? ports.name;
+      return rule(
+        innerVersion(UDP_HEADER, version),
+        correctDestinationPortFrom([field], portMap),
+        setIpv6DestinationFrom([field], set),
+        notrack,
+        accept,
+      );
+    });
+  return [
+    {
+      name: "output-udp-ipv6",
+      base: { type: "route", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
+      rules: [
+        rule(family(4), accept),
+        ...fromDevices,
+        rule(ipField("saddr", ipv6), udpPort("sport", SIGNALLING_PORT), correctUdpPort("sport", DSMIP_PORT), notrack),
+      ],
+    },
+    {
+      name: "out-udp-ipv6",
+      rules: [...toNodes(6, careOf6, port6), ...toNodes(4, careOf4, port4), rule(count("no-port"), drop)],
     },
   ];
 }

@@ -4,7 +4,7 @@
  */
 
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
-import { hostPrefix, ipv6, isIpv4 } from "../../base/ip.js";
+import { hostPrefix, ipv6, isIpv4, isIpv6 } from "../../base/ip.js";
 import { largest } from "../../base/lists.js";
 import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
 import { defaultMetric, homesOf } from "../endpoints.js";
@@ -26,17 +26,20 @@ import {
   levelOf,
   MAIN_TABLE,
   nestedDevice,
+  PLACEHOLDERS,
+  placeholder,
   profileOf,
   protectsPayload,
   sendDevice,
   sendLevels,
+  servesUdpOverIpv6,
   TUN_DEVICE,
   type TunnelClass,
   tunnelClasses,
   usesPlainTunnels,
 } from "../site.js";
 import { homeAgentFirewall } from "./firewall.js";
-import { SETS, setForLength } from "./sets.js";
+import { SETS, setForLength, UDP_IPV6_SETS } from "./sets.js";
 
 /** DSCP stands in the upper six bits of the traffic class octet. */
 export const octetOfDscp = (dscp: number): number => dscp << 2;
@@ -78,6 +81,7 @@ function plainTunnels(site: HomeAgentPlanSite): readonly KernelObject[] {
     ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
     ...deviceObjects(ip6Device(site, DEVICE.receiveIpv6, { external: false, local }), INTERNAL_ADDRESS.receiveIpv6),
     ...deviceObjects(ip6Device(site, DEVICE.sendIpv6, { external: true }), INTERNAL_ADDRESS.sendIpv6),
+    ...(servesUdpOverIpv6(site) ? udpOverIpv6Objects(site) : []),
   ];
 }
 
@@ -124,6 +128,44 @@ function sendObjects(
     },
     local,
   );
+}
+
+/** The largest that the kernel keeps for a route of IPv6. */
+const LARGEST_ROUTE_MTU = 65_520;
+
+/**
+ * UDP over IPv6. The kernel finds a way to the placeholders before the firewall has put the node's address in their place: it leads into a
+ * device that sends nothing there, and would make packets as small as that device's without an MTU of its own.
+ */
+function udpOverIpv6Objects(site: HomeAgentPlanSite): readonly KernelObject[] {
+  const { ipv6: local } = site.addresses;
+  const udp = { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT };
+  const devices = sendLevels(site).flatMap((level) =>
+    tunnelClasses(site).map((one): Link => {
+      const trafficClass = one.dscp === "copy" ? "inherit" : octetOfDscp(one.dscp);
+      const ends = { external: false, local, remote: placeholder(one, level) };
+      return {
+        kind: "link",
+        name: sendDevice("udp-ipv6", one, level),
+        mtu: deviceMtu(site),
+        up: true,
+        link: { type: "ip6tnl", ttl: one.ttl, trafficClass, ...ends, udp },
+      };
+    }),
+  );
+  return [
+    { kind: "fou-port", family: 6, port: DSMIP_PORT, encapsulation: "gue", local },
+    {
+      kind: "route",
+      destination: PLACEHOLDERS,
+      table: MAIN_TABLE,
+      metric: 1024,
+      device: DEVICE.receiveIpv6,
+      via: ONE_NEXT_HOP,
+      mtu: LARGEST_ROUTE_MTU,
+    },
+    ...devices.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.sendUdpIpv6)),
+  ];
 }
 
 function ip6Device(
@@ -225,16 +267,25 @@ function ingressElement(inner: Prefix, endpoint: Endpoint): NftElement {
       return element(four ? SETS.ipv6_4 : SETS.ipv6_6, [endpoint.address], inner);
     case "ipv4":
       return element(four ? SETS.ipv4_4 : SETS.ipv4_6, [endpoint.address], inner);
-    case "udp":
-      return element(four ? SETS.udp4 : SETS.udp6, [endpoint.address, endpoint.port], inner);
+    case "udp": {
+      const { udp4, udp6 } = isIpv4(endpoint.address) ? SETS : UDP_IPV6_SETS;
+      return element(four ? udp4 : udp6, [endpoint.address as Ipv4Address | Ipv6Address, endpoint.port], inner);
+    }
   }
 }
 
 /** The port of a node behind a NAT, by its outer and inner address: two ways to one node stand side by side during a handover. */
 function egressElements(inner: Prefix, egress: Endpoint, dscp: "copy" | number): readonly NftElement[] {
   const four = isIpv4(inner.address);
+  if (egress.format === "udp" && isIpv6(egress.address)) {
+    const { careOf4, careOf6, port4, port6 } = UDP_IPV6_SETS;
+    return [
+      { ...element(four ? careOf4 : careOf6, [], inner), value: egress.address },
+      { ...element(four ? port4 : port6, [], inner), value: egress.port },
+    ];
+  }
   if (egress.format === "udp")
-    return [{ ...element(four ? SETS.port4 : SETS.port6, [egress.address], inner), value: egress.port }];
+    return [{ ...element(four ? SETS.port4 : SETS.port6, [egress.address as Ipv4Address], inner), value: egress.port }];
   if (egress.format === "ipv6" && dscp !== "copy") return [element(four ? SETS.fixed4 : SETS.fixed6, [], inner)];
   return [];
 }
@@ -296,6 +347,8 @@ function route(inner: Prefix, { egress, profile, nesting }: DataPath, site: Home
     };
     return { ...common, device: DEVICE.sendIpv6, via: ONE_NEXT_HOP, encapsulation };
   }
+  if (isIpv6(egress.address))
+    return { ...common, device: sendDevice("udp-ipv6", { dscp, ttl }, level), via: ONE_NEXT_HOP };
   const device = sendDevice(egress.format, { dscp, ttl }, level);
   // sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d).
   const via = isIpv4(inner.address) ? egress.address : compatibleAddress(egress.address);

@@ -19,6 +19,16 @@ export const SETS = {
   fixed4: { name: "fixed-4", key: ["ipv4_addr"] },
 } as const satisfies Record<string, NftSet>;
 
+/** UDP over IPv6; the device's other end is a placeholder, so where to is a map, too. */
+export const UDP_IPV6_SETS = {
+  udp6: { name: "udp-ipv6-6", key: ["ipv6_addr", "inet_service", "ipv6_addr"] },
+  udp4: { name: "udp-ipv6-4", key: ["ipv6_addr", "inet_service", "ipv4_addr"] },
+  careOf6: { name: "care-of-6", key: ["ipv6_addr"], value: "ipv6_addr" },
+  careOf4: { name: "care-of-4", key: ["ipv4_addr"], value: "ipv6_addr" },
+  port6: { name: "care-of-port-6", key: ["ipv6_addr"], value: "inet_service" },
+  port4: { name: "care-of-port-4", key: ["ipv4_addr"], value: "inet_service" },
+} as const satisfies Record<string, NftSet>;
+
 /** The inner address of these sets is of IPv6, of the others of IPv4. */
 export const IPV6_SETS = [SETS.udp6, SETS.ipv4_6, SETS.ipv6_6, SETS.port6, SETS.fixed6] as const;
 export const IPV4_SETS = [SETS.udp4, SETS.ipv4_4, SETS.ipv6_4, SETS.port4, SETS.fixed4] as const;
@@ -45,7 +55,11 @@ export function networkSets(site: HomeAgentPlanSite): readonly NftSet[] {
     networkLengths(site, version).flatMap((length) =>
       sets.map((set) => ({ ...set, name: setForLength(set, version, length) })),
     );
-  return [...ofLength(6, IPV6_SETS), ...ofLength(4, IPV4_SETS)];
+  const { udp6, udp4, careOf6, careOf4, port6, port4 } = UDP_IPV6_SETS;
+  return [
+    ...ofLength(6, [...IPV6_SETS, ...(site.udpOverIpv6 === true ? [udp6, careOf6, port6] : [])]),
+    ...ofLength(4, [...IPV4_SETS, ...(site.udpOverIpv6 === true ? [udp4, careOf4, port4] : [])]),
+  ];
 }
 
 const octet = (value: number): string => value.toString(16).padStart(2, "0");

@@ -9,6 +9,7 @@ import {
   accept,
   type Clause,
   clearUdpChecksum,
+  correctUdpPort,
   count,
   drop,
   family,
@@ -58,10 +59,17 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
       "spoofed-ipv6",
       "mapped-source",
       "tunnelled-signalling",
-      ...(site.homeAgent.ipv4 === undefined ? [] : ["signalling-arrived", "signalling", "signalling-port"]),
+      ...(outerFamilies(site).length === 0 ? [] : ["signalling-arrived", "signalling", "signalling-port"]),
     ],
     sets: [SIGNALLING_SET],
-    chains: [prerouting(site), ...ipv4Chains(site), ...espChains(site), input(site), ...ipv6Chains(site)],
+    chains: [
+      prerouting(site),
+      ...ipv4Chains(site),
+      ...espChains(site),
+      ...udpOverIpv6Chains(site),
+      input(site),
+      ...ipv6Chains(site),
+    ],
   };
 }
 
@@ -117,6 +125,34 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
   ];
 }
 
+/** Outer families in which UDP comes. */
+function outerFamilies({ homeAgent, udpOverIpv6 }: MobileNodePlanSite): readonly (4 | 6)[] {
+  return [...(homeAgent.ipv4 === undefined ? [] : ([4] as const)), ...(udpOverIpv6 === true ? ([6] as const) : [])];
+}
+
+/** As over IPv4, but with a UDP checksum, and with the hop limit of the device. */
+function udpOverIpv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
+  if (site.udpOverIpv6 !== true) return [];
+  const { ipv6 } = site.homeAgent;
+  const from = ipField("saddr", ipv6);
+  return [
+    {
+      name: "prerouting-udp-ipv6",
+      base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
+      rules: [rule(from, udpPort("dport", DSMIP_PORT), ...ourSignalling(site), count("signalling-arrived"))],
+    },
+    {
+      name: "steer-ipv6",
+      rules: [rule(correctUdpPort("dport", SIGNALLING_PORT), count("signalling"), accept)],
+    },
+    {
+      name: "output-udp-ipv6",
+      base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
+      rules: [rule(ipField("daddr", ipv6), udpPort("sport", SIGNALLING_PORT), correctUdpPort("sport", DSMIP_PORT))],
+    },
+  ];
+}
+
 /** An inner packet of the home agent to us that may hold a mobility message. */
 function ourSignalling({ homeAgent, homeAddress }: MobileNodePlanSite): readonly Clause[] {
   return [
@@ -151,6 +187,8 @@ function espChains(site: MobileNodePlanSite): readonly NftChain[] {
   ];
 }
 
+const betweenPorts = [udpPort("dport", DSMIP_PORT), udpPort("sport", DSMIP_PORT)];
+
 /** Only the home agent sends us payload (RFC 6275 §11.3.3), and only for our home addresses and networks. */
 function input(site: MobileNodePlanSite): NftChain {
   const { ipv4, ipv6 } = site.homeAgent;
@@ -159,13 +197,18 @@ function input(site: MobileNodePlanSite): NftChain {
     base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
     rules: [
       rule(inputDevices(TUNNEL_PREFIX), l4proto(PROTOCOL.mobility), count("tunnelled-signalling"), drop),
-      ...(ipv4 === undefined
+      ...(site.udpOverIpv6 === true ? [rule(ipField("saddr", ipv6), ...betweenPorts, jump("in-udp-ipv6"))] : []),
+      ...(ipv4 === undefined ? [] : [rule(ipField("saddr", ipv4), ...betweenPorts, jump("in-udp"))]),
+      ...(outerFamilies(site).length === 0
         ? []
         : [
-            rule(ipField("saddr", ipv4), udpPort("dport", DSMIP_PORT), udpPort("sport", DSMIP_PORT), jump("in-udp")),
             rule(udpPort("dport", DSMIP_PORT), count("spoofed-udp"), drop),
             // Only what has been steered may get there: that is past this rule already.
             rule(udpPort("dport", SIGNALLING_PORT), count("signalling-port"), drop),
+          ]),
+      ...(ipv4 === undefined
+        ? []
+        : [
             rule(ipField("saddr", ipv4), l4proto(PROTOCOL.ipv6), jump("in-ipv4-6")),
             rule(ipField("saddr", ipv4), l4proto(PROTOCOL.ipv4), jump("in-ipv4-4")),
           ]),
@@ -202,5 +245,14 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
           strict("in-ipv4-6", 6, "spoofed-ipv4"),
           strict("in-ipv4-4", 4, "spoofed-ipv4"),
         ];
-  return [...overIpv4, tolerant("in-ipv6-6", 6), tolerant("in-ipv6-4", 4)];
+  const overIpv6: NftChain[] =
+    site.udpOverIpv6 === true
+      ? [
+          {
+            name: "in-udp-ipv6",
+            rules: [rule(...ourSignalling(site), jump("steer-ipv6")), ...udp, rule(count("spoofed-udp"), drop)],
+          },
+        ]
+      : [];
+  return [...overIpv4, ...overIpv6, tolerant("in-ipv6-6", 6), tolerant("in-ipv6-4", 4)];
 }

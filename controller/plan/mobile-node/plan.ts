@@ -11,6 +11,7 @@ import {
   type Ipv6Address,
   ipv4 as ipv4Of,
   isIpv4,
+  isIpv6,
   prefixContains,
 } from "../../base/ip.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
@@ -61,6 +62,9 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
     ...(site.homeAgent.ipv4 === undefined
       ? []
       : [{ kind: "fou-port", family: 4, port: DSMIP_PORT, encapsulation: "gue" } as const]),
+    ...(site.udpOverIpv6 === true
+      ? [{ kind: "fou-port", family: 6, port: DSMIP_PORT, encapsulation: "gue" } as const]
+      : []),
     { kind: "link", name: DEVICE.homeAddresses, mtu: 1500, up: true, link: { type: "dummy" } },
     homeAddress(DEVICE.homeAddresses, site.homeAddress),
     homeRule,
@@ -112,7 +116,7 @@ function ipv4NetworkRoutes({ egress }: MobileNodeDataPath, site: MobileNodePlanS
 /** IPv6 care-of addresses at which the home agent may reach us: the bound one first. */
 function boundAddresses({ egress, ingress }: MobileNodeDataPath): readonly Ipv6Address[] {
   const ways = [...(egress === undefined ? [] : [egress]), ...ingress];
-  return [...new Set(ways.flatMap((way) => (way.format === "ipv6" ? [way.address] : [])))];
+  return [...new Set(ways.flatMap((way) => (isOverIpv6(way) ? [way.address] : [])))];
 }
 
 /** IFA_F_HOMEADDRESS makes the kernel prefer it as a source, and take it in a type 2 routing header. */
@@ -146,8 +150,11 @@ function ipv4Objects(address: Ipv4Address): readonly KernelObject[] {
  */
 export function tunnelName(endpoint: LocalEndpoint): string {
   const digits = (hashOf(endpoint) & 0xfffffff).toString(16).padStart(7, "0");
-  return `${TUNNEL_PREFIX}${{ ipv6: "s", ipv4: "p", udp: "u" }[endpoint.format]}${digits}`;
+  const letter = isIpv6(endpoint.address) && endpoint.format === "udp" ? "v" : LETTER[endpoint.format];
+  return `${TUNNEL_PREFIX}${letter}${digits}`;
 }
+
+const LETTER = { ipv6: "s", ipv4: "p", udp: "u" } as const;
 
 function hashOf({ address, device }: LocalEndpoint): number {
   return fnv1a([...`${address}%${device}`].map((letter) => letter.codePointAt(0) ?? 0));
@@ -155,31 +162,34 @@ function hashOf({ address, device }: LocalEndpoint): number {
 
 function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
   const { homeAgent, profile } = site;
-  const name = tunnelName(endpoint.format === "ipv6" ? endpoint : { ...endpoint, format: "udp" });
-  const common = { kind: "link", name, mtu: profile.mtu ?? DEFAULT_MTU, up: true } as const;
+  const common = { kind: "link", mtu: profile.mtu ?? DEFAULT_MTU, up: true } as const;
   const trafficClass = profile.dscp === "copy" ? "inherit" : profile.dscp << 2;
-  if (endpoint.format === "ipv6") {
-    const link: Link = {
-      ...common,
-      link: {
-        type: "ip6tnl",
-        external: false,
-        local: endpoint.address,
-        remote: homeAgent.ipv6,
-        ttl: profile.ttl,
-        trafficClass,
-      },
-    };
-    return [...deviceObjects(link, INTERNAL_ADDRESS.mobileNode), ...uplink(endpoint, homeAgent.ipv6)];
+  const udp = { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT };
+  if (isOverIpv6(endpoint)) {
+    const ends = { type: "ip6tnl", external: false, local: endpoint.address, remote: homeAgent.ipv6 } as const;
+    const header = { ttl: profile.ttl, trafficClass } as const;
+    const links: Link[] = [
+      { ...common, name: tunnelName({ ...endpoint, format: "ipv6" }), link: { ...ends, ...header } },
+    ];
+    // Two with the same ends: as below.
+    if (site.udpOverIpv6 === true)
+      links.push({
+        ...common,
+        name: tunnelName({ ...endpoint, format: "udp" }),
+        link: { ...ends, ...header, device: endpoint.device, udp },
+      });
+    return [
+      ...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)),
+      ...uplink(endpoint, homeAgent.ipv6),
+    ];
   }
   const { ipv4 } = homeAgent;
   if (ipv4 === undefined) return [];
   const ends = { type: "sit", local: endpoint.address, remote: ipv4 } as const;
   const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
-  const udp = { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT };
   // The kernel takes a second device with the same ends only if one of the two is bound to a device.
   const links: readonly Link[] = [
-    { ...common, link: { ...ends, ...header, udp } },
+    { ...common, name: tunnelName({ ...endpoint, format: "udp" }), link: { ...ends, ...header, udp } },
     {
       ...common,
       name: tunnelName({ ...endpoint, format: "ipv4" }),
@@ -188,6 +198,9 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
   ];
   return [...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)), ...uplink(endpoint, ipv4)];
 }
+
+const isOverIpv6 = (endpoint: LocalEndpoint): endpoint is Extract<LocalEndpoint, { readonly address: Ipv6Address }> =>
+  isIpv6(endpoint.address);
 
 function uplinkObjects(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): readonly KernelObject[] {
   const remote = homeAgentEnd(endpoint, homeAgent);

@@ -82,8 +82,11 @@ function formatKind(kind: Exclude<Link["link"], { type: "tun" }>): string {
       return words(
         "ip6tnl mode any",
         kind.external ? "external" : `local ${kind.local ?? "::"} remote ${kind.remote ?? "::"}`,
+        kind.device && `dev ${kind.device}`,
         formatTunnelHeader(kind, { ttl: "hoplimit", trafficClass: "tclass" }),
         "encaplimit none",
+        kind.udp &&
+          `encap fou encap-sport ${kind.udp.sourcePort} encap-dport ${kind.udp.destinationPort} encap-udp6-csum`,
       );
     case "sit":
       return words(

@@ -10,8 +10,8 @@ export interface FouPort {
   readonly family: 4 | 6;
   readonly port: number;
   readonly encapsulation: "gue";
-  /** Only what is for this address; absent: any address of the machine, broadcast included. */
-  readonly local?: Ipv4Address;
+  /** Only what is for this address, of the port's family; absent: any address of the machine, broadcast included. */
+  readonly local?: IpAddress;
 }
 
 export interface TunnelHeaderSpec {
@@ -39,6 +39,10 @@ export interface Ip6TunnelLink extends TunnelHeaderSpec {
   readonly external: boolean;
   readonly local?: Ipv6Address;
   readonly remote?: Ipv6Address;
+  /** As for sit; not for an external one. */
+  readonly device?: string;
+  /** FOU encapsulation, with a UDP checksum, which IPv6 demands (RFC 8200 §8.1); only with `remote`: without one the kernel sends plain. */
+  readonly udp?: { readonly sourcePort: number; readonly destinationPort: number };
 }
 
 export interface DummyLink {

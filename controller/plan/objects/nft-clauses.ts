@@ -255,6 +255,8 @@ export const KEY = {
   /** The first half of the IPv4 source: the network it comes from, roughly. */
   ip4SourceNetwork: { text: "@nh,96,16", base: "network", offset: 12, length: 2 },
   ip4Destination: { text: "ip daddr", base: "network", offset: 16, length: 4 },
+  /** The first quarter of the IPv6 source: a provider's network, roughly. */
+  ip6SourceNetwork: { text: "@nh,64,32", base: "network", offset: 8, length: 4 },
   ip6Source: { text: "ip6 saddr", base: "network", offset: 8, length: 16 },
   udpSource: { text: "udp sport", base: "transport", offset: 0, length: 2 },
 } as const satisfies Record<string, KeyField>;
@@ -327,7 +329,32 @@ export function setDestinationPortFrom(fields: readonly KeyField[], map: string)
   };
 }
 
-function write(base: NftBase, offset: number, length: number, checksumOffset?: number): NftExpression {
+const UDP_CHECKSUM = 6;
+
+/** The same with the checksum corrected, which UDP over IPv6 needs. */
+export function correctDestinationPortFrom(fields: readonly KeyField[], map: string): Clause {
+  const { text, expressions } = setDestinationPortFrom(fields, map);
+  return { text, expressions: [...expressions.slice(0, -1), write("transport", 2, 2, UDP_CHECKSUM)] };
+}
+
+/** Writes what the map gives for the key into the IPv6 destination address; the transport checksum goes along. */
+export function setIpv6DestinationFrom(fields: readonly KeyField[], map: string): Clause {
+  return {
+    text: `ip6 daddr set ${fields.map((field) => field.text).join(" . ")} map @${map}`,
+    expressions: [
+      ...loadKey(fields),
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      { ...write("network", 24, 16), pseudoHeader: true },
+    ],
+  };
+}
+
+function write(
+  base: NftBase,
+  offset: number,
+  length: number,
+  checksumOffset?: number,
+): NftExpression & { readonly type: "payload-set" } {
   const checksum = checksumOffset === undefined ? "none" : "inet";
   return {
     type: "payload-set",
@@ -348,6 +375,15 @@ export function setUdpPort(end: "sport" | "dport", port: number): Clause {
       { type: "immediate", register: REGISTER, value: word(port) },
       write("transport", end === "sport" ? 0 : 2, 2),
     ],
+  };
+}
+
+/** The same with the checksum corrected, which UDP over IPv6 needs. */
+export function correctUdpPort(end: "sport" | "dport", port: number): Clause {
+  const { text, expressions } = setUdpPort(end, port);
+  return {
+    text,
+    expressions: [...expressions.slice(0, -1), write("transport", end === "sport" ? 0 : 2, 2, UDP_CHECKSUM)],
   };
 }
 

@@ -6,7 +6,7 @@
 import { IPV4_ANY, IPV6_ANY, type IpAddress, type Ipv6Address, isIpv4 } from "../../base/ip.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
-import { homeAgentEnd, homesOf, sameEndpoint } from "../endpoints.js";
+import { homeAgentEnd, homesOf, isUdpOverIpv4, sameEndpoint } from "../endpoints.js";
 import type { EspState, XfrmState, XfrmTemplate } from "../objects/security.js";
 import {
   type Association,
@@ -104,14 +104,14 @@ function boundEnds(
     const address = homeAgentEnd(endpoint, addresses);
     if (address === undefined) return [];
     if (endpoint.format === "ipv4" && always) return [false, true].map((udp) => ({ address, udp }));
-    return [{ address, udp: endpoint.format === "udp" }];
+    return [{ address, udp: isUdpOverIpv4(endpoint) }];
   });
   // Behind a NAT only the node's own ESP tells the port. Until then it is still reached where it was before, if anywhere.
-  const blind = egress.format === "udp" && observed?.has(egress.address) !== true;
+  const blind = isUdpOverIpv4(egress) && observed?.has(egress.address) !== true;
   const reached = (blind ? ingress.find((endpoint) => !sameEndpoint(endpoint, egress)) : undefined) ?? egress;
   const source = homeAgentEnd(reached, addresses);
   if (source === undefined) return { receptions, way: undefined };
-  const inUdp = reached.format === "udp" || (reached.format === "ipv4" && always);
+  const inUdp = isUdpOverIpv4(reached) || (reached.format === "ipv4" && always);
   const port = observed?.get(reached.address) ?? ESP_UDP_PORT;
   return { receptions, way: { source, destination: reached.address, udpPort: inUdp ? port : undefined } };
 }
@@ -123,9 +123,9 @@ function mobileNodeEnds(
   site: MobileNodePlanSite,
 ): TunnelEnds {
   const { egress, ingress, mode, homeDevice } = path;
-  const receptions = ingress.flatMap(({ format, address }): Reception[] =>
+  const receptions = ingress.flatMap(({ address }): Reception[] =>
     // Whether there is a NAT, the home agent knows before we do.
-    (format === "ipv6" ? [false] : [false, true]).map((udp) => ({ address, udp })),
+    (isIpv4(address) ? [false, true] : [false]).map((udp) => ({ address, udp })),
   );
   const ends = endsAbroad(child, homesOf(path));
   // What goes over the home link has no use for a tunnel.
@@ -137,7 +137,7 @@ function mobileNodeEnds(
 function wayFrom(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): Way | undefined {
   const destination = homeAgentEnd(endpoint, homeAgent);
   if (destination === undefined) return undefined;
-  return { source: endpoint.address, destination, udpPort: endpoint.format === "udp" ? ESP_UDP_PORT : undefined };
+  return { source: endpoint.address, destination, udpPort: isUdpOverIpv4(endpoint) ? ESP_UDP_PORT : undefined };
 }
 
 /** What is negotiated, at these ends. */

@@ -3,17 +3,18 @@
  * effects the only way out besides the binding cache / binding update list itself, which the plan turns into kernel objects.
  * Nothing here knows sockets, interfaces' indices, timers or keys.
  */
-import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, type Prefix } from "../../base/ip.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
 
 /**
  * Where a mobile node is reached, and in which of the formats of RFC 5555 §4.1 payload travels:
- * ipv6: IPv6 or IPv4 in IPv6; ipv4: protocol 41 / 4 in IPv4; udp: either of them in UDP in IPv4 (the mobile node's end is address and port).
+ * ipv6: IPv6 or IPv4 in IPv6; ipv4: protocol 41 / 4 in IPv4; udp: either of them in UDP (the mobile node's end is address and port), in IPv4
+ * or, as the last resort, in IPv6.
  */
 export type Endpoint =
   | { readonly format: "ipv6"; readonly address: Ipv6Address }
   | { readonly format: "ipv4"; readonly address: Ipv4Address }
-  | { readonly format: "udp"; readonly address: Ipv4Address; readonly port: number };
+  | { readonly format: "udp"; readonly address: IpAddress; readonly port: number };
 
 export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   if (a.format !== b.format || a.address !== b.address) return false;
@@ -22,7 +23,7 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
 
 export function formatEndpoint(endpoint: Endpoint): string {
   return endpoint.format === "udp"
-    ? `${endpoint.address}:${endpoint.port}/udp`
+    ? `${isIpv4(endpoint.address) ? endpoint.address : `[${endpoint.address}]`}:${endpoint.port}/udp`
     : `${endpoint.address}/${endpoint.format}`;
 }
 
@@ -32,7 +33,8 @@ export function formatEndpoint(endpoint: Endpoint): string {
  */
 export interface Arrival {
   /**
-   * native: over IPv6. udp: inside UDP and IPv4 (RFC 5555 §4.1), with the outer source as observed, after any NAT.
+   * native: over IPv6. udp: inside UDP (RFC 5555 §4.1) and IPv4, or IPv6 as the last resort, with the outer source as observed, after
+   * any NAT.
    */
   readonly path:
     | {
@@ -45,10 +47,10 @@ export interface Arrival {
       }
     | {
         readonly type: "udp";
-        readonly outerSource: Ipv4Address;
+        readonly outerSource: IpAddress;
         readonly outerPort: number;
-        /** The IPv4 address of ours it was sent to. */
-        readonly outerDestination: Ipv4Address;
+        /** The address of ours it was sent to. */
+        readonly outerDestination: IpAddress;
       };
   /** Inner IPv6 addresses as the upper layer sees them: the home address stands in the place of the care-of address. */
   readonly source: Ipv6Address;
@@ -64,11 +66,11 @@ export type Departure =
   | { readonly type: "native-direct"; readonly device?: string }
   /** Mobile node away on IPv6: the kernel adds the Home Address option and puts this care-of address into the source. */
   | { readonly type: "native-home-address-option"; readonly careOf: Ipv6Address }
-  /** In UDP and IPv4. `localAddress`: the outer source. */
+  /** In UDP. `localAddress`: the outer source, of the family of `remoteAddress`. */
   | {
       readonly type: "udp";
-      readonly localAddress: Ipv4Address;
-      readonly remoteAddress: Ipv4Address;
+      readonly localAddress: IpAddress;
+      readonly remoteAddress: IpAddress;
       readonly remotePort: number;
     };
 

@@ -2,7 +2,7 @@
  * What the home agent concludes from the outer header of a binding update: whether a NAT is on the path, in which format payload
  * travels, and what the NAT Detection option of the answer says (RFC 5555 §3.2.2, §4.2, §4.5; contradictions C-06, C-08).
  */
-import { type Ipv4Address, isRoutableUnicast } from "../../base/ip.js";
+import { type IpAddress, isIpv6, isRoutableUnicast } from "../../base/ip.js";
 import { NO_REFRESH_NEEDED } from "../../wire/mip6/options/dsmip.js";
 import type { OptionOfKind } from "../../wire/mip6/options/mobility.js";
 import type { Endpoint } from "./inputs.js";
@@ -13,10 +13,10 @@ export interface NatPolicy {
 
 /** The two views of where a node is that one update over UDP gives. */
 export interface ObservedSource {
-  readonly address: Ipv4Address;
+  readonly address: IpAddress;
   readonly port: number;
-  /** From the IPv4 Care-of Address option. */
-  readonly claimed: Ipv4Address | undefined;
+  /** From the IPv4 Care-of Address option; over IPv6 from the Alternate Care-of Address option. */
+  readonly claimed: IpAddress | undefined;
 }
 
 /**
@@ -36,25 +36,31 @@ export function isUsableSource(source: ObservedSource): boolean {
   );
 }
 
-/** Where payload goes: to the observed address, in UDP to the observed port if there is a NAT or UDP is forced (C-08). */
+/**
+ * Where payload goes: to the observed address, in UDP to the observed port if there is a NAT or UDP is forced (C-08). Over IPv6 UDP is there
+ * because nothing else gets through.
+ */
 export function payloadEndpoint(source: ObservedSource, forcedUdp: boolean): Endpoint {
-  return forcedUdp || natDetected(source)
-    ? { format: "udp", address: source.address, port: source.port }
-    : { format: "ipv4", address: source.address };
+  const { address, port } = source;
+  return isIpv6(address) || forcedUdp || natDetected(source)
+    ? { format: "udp", address, port }
+    : { format: "ipv4", address };
 }
 
 /**
  * The option that every answer to an update over UDP carries (RFC 5555 §4.2). No NAT is told by the refresh time of all ones, which
- * without F means that payload travels in plain IPv4 (C-06).
+ * without F means that payload travels in plain IPv4 (C-06). Over IPv6 F says that it travels in UDP, and the refresh time is there without
+ * a NAT too: a filter that lets nothing but UDP through forgets it as a NAT does.
  */
 export function natDetectionOption(
   source: ObservedSource,
   forcedUdp: boolean,
   policy: NatPolicy,
 ): OptionOfKind<"nat-detection"> {
+  const overIpv6 = isIpv6(source.address);
   return {
     kind: "nat-detection",
-    forceUdp: forcedUdp,
-    refreshSeconds: natDetected(source) ? policy.natRefreshSeconds : NO_REFRESH_NEEDED,
+    forceUdp: overIpv6 || forcedUdp,
+    refreshSeconds: overIpv6 || natDetected(source) ? policy.natRefreshSeconds : NO_REFRESH_NEEDED,
   };
 }

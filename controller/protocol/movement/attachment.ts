@@ -28,9 +28,9 @@ import { throughUs } from "./recursion.js";
 /** What the operator says about this mobile node. */
 export type MobileNodeSite = Omit<
   MobileNodeConfig["mobileNode"],
-  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | "mobileRouter"
+  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | "mobileRouter" | "udpOverIpv6"
 > &
-  Partial<Pick<MobileNodeConfig["mobileNode"], "mobileRouter">> &
+  Partial<Pick<MobileNodeConfig["mobileNode"], "mobileRouter" | "udpOverIpv6">> &
   BorrowingSite & {
     /** However it was found. */
     readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
@@ -41,7 +41,8 @@ export type MobileNodeSite = Omit<
   };
 
 export type CareOf =
-  | { readonly family: 6; readonly address: Ipv6Address; readonly device: string }
+  /** `inUdp`: the last resort, where the home agent is heard over IPv6 in no other way (RFC 5555 §4.4.1). */
+  | { readonly family: 6; readonly address: Ipv6Address; readonly device: string; readonly inUdp?: true }
   | { readonly family: 4; readonly address: Ipv4Address; readonly device: string };
 
 export type Attachment =
@@ -58,8 +59,11 @@ export interface AttachmentMemory {
 export const NO_MEMORY: AttachmentMemory = { present: undefined, silent: [] };
 
 export function sameCareOf(a: CareOf, b: CareOf): boolean {
-  return a.address === b.address && a.device === b.device;
+  return a.address === b.address && a.device === b.device && isInUdp(a) === isInUdp(b);
 }
+
+/** Over IPv6. Over IPv4 updates always are, and the answer says what payload is (RFC 5555 §4.2). */
+export const isInUdp = (careOf: CareOf): boolean => careOf.family === 6 && careOf.inUdp === true;
 
 export function sameAttachment(a: Attachment | undefined, b: Attachment | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
@@ -78,7 +82,8 @@ export function careOfPresent(view: NetworkView, careOf: CareOf): boolean {
 export function formatAttachment(attachment: Attachment | undefined): string {
   if (attachment === undefined) return "none";
   if (attachment.kind === "home") return `home on ${attachment.device}`;
-  return `${attachment.careOf.address} on ${attachment.careOf.device}`;
+  const { careOf } = attachment;
+  return `${careOf.address} on ${careOf.device}${isInUdp(careOf) ? " in UDP" : ""}`;
 }
 
 /** The best attachment, or undefined if there is none. */
@@ -130,6 +135,8 @@ function compareRank(a: Rank, b: Rank): number {
 
 const HOME_ORDER = 0;
 const FAMILY_ORDER = { 6: 1, 4: 2 } as const;
+/** How much there is to say for a care-of address: the home agent was not heard from what it shares its router with, or from itself. */
+const HOPE = { fresh: 0, alike: 1, lastResort: 2, silent: 3 } as const;
 
 function homeLinks(view: NetworkView, site: MobileNodeSite, memory: AttachmentMemory): readonly Candidate[] {
   return foreignLinks(view).flatMap((link): Candidate[] => {
@@ -191,8 +198,8 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
     };
     return view.addresses
       .filter((one) => one.device === link.name && usableCareOf(one, site))
-      .flatMap((one): Candidate[] => {
-        const careOf = careOfOf(one);
+      .flatMap((one) => waysOf(careOfOf(one), site).map((careOf) => ({ one, careOf })))
+      .flatMap(({ one, careOf }): Candidate[] => {
         const metric = metrics[careOf.family] ?? wayFrom(view, careOf)?.metric;
         if (metric === undefined) return [];
         const attachment = { kind: "away", careOf } as const;
@@ -224,14 +231,15 @@ function mayCarry(view: NetworkView, site: MobileNodeSite, { name, ours }: Netwo
 }
 
 /**
- * Whoever was not heard comes last, the one that was tried least before the others. Before them, but behind all others, what shares link and
+ * Whoever was not heard comes last, the one that was tried least before the others. Before them UDP over IPv6, and before that, but behind all others, what shares link and
  * family with such a one: it has the same router. For IPv6 that is also the next address of a link (RFC 5555 §4.4.1).
  */
 function silenceRank({ silent }: AttachmentMemory, careOf: CareOf): Rank {
   const itself = silent.find((one) => sameCareOf(one.careOf, careOf));
-  if (itself !== undefined) return [2, itself.unanswered];
+  if (itself !== undefined) return [HOPE.silent, itself.unanswered];
+  if (isInUdp(careOf)) return [HOPE.lastResort, 0];
   const alike = silent.some((one) => one.careOf.device === careOf.device && one.careOf.family === careOf.family);
-  return [Number(alike), 0];
+  return [alike ? HOPE.alike : HOPE.fresh, 0];
 }
 
 /** What the kernel has said of the way to the home agent from this address. */
@@ -251,6 +259,11 @@ function careOfOf(one: NetworkAddress): CareOf {
   return familyOf(address) === 6
     ? { family: 6, address: address as Ipv6Address, device }
     : { family: 4, address: address as Ipv4Address, device };
+}
+
+/** The ways to tell the home agent of a care-of address: each is tried on its own. */
+function waysOf(careOf: CareOf, { udpOverIpv6 }: MobileNodeSite): readonly CareOf[] {
+  return careOf.family === 6 && udpOverIpv6 === true ? [careOf, { ...careOf, inUdp: true }] : [careOf];
 }
 
 function usableCareOf(one: NetworkAddress, site: MobileNodeSite): boolean {

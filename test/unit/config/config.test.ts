@@ -414,3 +414,22 @@ t.test("no secret and no subscriber has the home agent's own identity", (test) =
   });
   test.end();
 });
+
+t.test("UDP over IPv6 is off unless asked for, and not for payload in ESP", (test) => {
+  const load = (text: string) => {
+    const directory = mkdtempSync(join(tmpdir(), "dsmip-config-"));
+    test.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    writeFileSync(join(directory, "keys.yaml"), KEYS, { mode: 0o600 });
+    chmodSync(join(directory, "keys.yaml"), 0o600);
+    const path = join(directory, "config.yaml");
+    writeFileSync(path, text);
+    return loadConfig(path).config;
+  };
+  const off = load(MOBILE_NODE);
+  test.equal(off.role === "mobile-node" && off.mobileNode.udpOverIpv6, false);
+  test.throws(
+    () => load(`${MOBILE_NODE}  udpOverIpv6: true\ntunnelProfile: { protection: esp }\n`),
+    /tunnelProfile\.protection is "esp" and mobileNode\.udpOverIpv6 is true; keep one of the two/,
+  );
+  test.end();
+});

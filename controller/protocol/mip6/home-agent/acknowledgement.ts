@@ -2,6 +2,7 @@
  * The home agent's answers to binding updates. An answer goes to where the message it answers came from,
  * whatever that message says about care-of addresses (RFC 6275 §9.5.4, RFC 5555 §5.1).
  */
+import { isIpv4 } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { bindingAcknowledgementFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
@@ -53,7 +54,8 @@ export function replyTo(arrival: Arrival, message: BindingUpdate): Reply {
 function observedSource(arrival: Arrival, options: readonly MobilityOption[]): ObservedSource | undefined {
   if (arrival.path.type !== "udp") return undefined;
   const { outerSource, outerPort } = arrival.path;
-  return { address: outerSource, port: outerPort, claimed: findOption(options, "ipv4-care-of-address")?.address };
+  const option = isIpv4(outerSource) ? "ipv4-care-of-address" : "alternate-care-of-address";
+  return { address: outerSource, port: outerPort, claimed: findOption(options, option)?.address };
 }
 
 export interface Answer {

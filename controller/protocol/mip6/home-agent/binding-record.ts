@@ -117,10 +117,10 @@ function endpointOf(value: unknown): Endpoint | undefined {
   const { format, address: text, port: number } = value as JsonObject;
   const address = typeof text === "string" ? parseIp(text) : undefined;
   if (address === undefined) return undefined;
-  if (!isIpv4(address)) return format === "ipv6" ? { format, address: address as Ipv6Address } : undefined;
-  if (format === "ipv4") return { format, address };
   const port = unsigned16(number);
-  return format === "udp" && port !== undefined ? { format, address, port } : undefined;
+  if (format === "udp") return port === undefined ? undefined : { format, address, port };
+  if (!isIpv4(address)) return format === "ipv6" ? { format, address: address as Ipv6Address } : undefined;
+  return format === "ipv4" ? { format, address } : undefined;
 }
 
 function read<T>(record: JsonObject, key: string, parse: (value: unknown) => T | undefined): T | undefined {

@@ -3,13 +3,13 @@
  * know sockets, kernel objects, files or clocks. The life of a binding is in states.ts, the checks of an update in
  * update.ts.
  */
-import { type IpAddress, type Ipv6Address, parseIpv6, prefixContains } from "../../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isIpv4, parseIpv6, prefixContains } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
-import type { Arrival, DataPath, DropReason, OptionRefusedInput, SendEffect } from "../inputs.js";
+import type { Arrival, DataPath, DropReason, Endpoint, OptionRefusedInput, SendEffect } from "../inputs.js";
 import { LIMITS } from "../timers.js";
 import {
   type BindingEntry,
@@ -27,6 +27,7 @@ import { refuseIpv4 } from "./ipv4-home-address.js";
 import { askToRefresh, noticeDue, remove, revocationAcknowledged, tellNodes } from "./notices.js";
 import { dadCompleted, register } from "./registration.js";
 import { deregister, expire, finishRemoval, forget, removalProgrammed, takeBack } from "./removal.js";
+import type { HomeAgentSite } from "./site.js";
 import { answer, entitled, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
 import { isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
@@ -235,15 +236,17 @@ function runStateDeadline(turn: Turn, entry: BindingEntry): void {
 }
 
 /**
- * Takes up one binding of an earlier life if the node is still a subscriber and its care-of address is nobody's home address, with its IPv4 home address if that is still its own. Else
+ * Takes up one binding of an earlier life if the node is still a subscriber, its care-of address is nobody's home address and its format still offered, with its IPv4 home address if that is still its own. Else
  * it is forgotten, and whatever the kernel still has of it is not planned for any more.
  */
 function restore(turn: Turn, stored: StoredBinding): void {
   const { cache, site } = turn.state;
   const record = parseRecord(stored);
   const subscriber = record === undefined ? undefined : site.subscribers.get(record.homeAddress);
-  const loops = record?.kind === "bound" && isServedHere(record.registration.endpoint, turn.state);
-  if (record === undefined || subscriber === undefined || loops) {
+  const useless =
+    record?.kind === "bound" &&
+    (isServedHere(record.registration.endpoint, turn.state) || !isOffered(record.registration.endpoint, site));
+  if (record === undefined || subscriber === undefined || useless) {
     forgetRecord(turn, stored);
     return;
   }
@@ -258,6 +261,10 @@ function restore(turn: Turn, stored: StoredBinding): void {
   }
   cache.schedule(entry);
 }
+
+/** UDP over IPv6 is switched on. */
+const isOffered = ({ format, address }: Endpoint, { udpOverIpv6 }: HomeAgentSite): boolean =>
+  format !== "udp" || isIpv4(address) || udpOverIpv6 === true;
 
 function restoreBinding(turn: Turn, entry: BindingEntry, stored: Registration, expiresAt: Instant): void {
   // What the configuration does not entitle any more is not forwarded to.

@@ -60,6 +60,8 @@ export interface HomeAgentSite {
   /** Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2). */
   readonly natRefreshSeconds: number;
   readonly forceUdp: ForceUdp;
+  /** UDP in IPv6 is served, for nodes that nothing else reaches. Default: not. */
+  readonly udpOverIpv6?: boolean | undefined;
   /** On the home link before a first registration; false where the home link is virtual. */
   readonly duplicateAddressDetection: boolean;
   /** How long payload from a former care-of address is accepted after a move. */

@@ -21,7 +21,7 @@ import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.
 import { NO_REFRESH_NEEDED } from "../../../wire/mip6/options/dsmip.js";
 import { findOption, findOptions, type OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
-import type { CareOf, MobileNodeSite } from "../../movement/attachment.js";
+import { type CareOf, isInUdp, type MobileNodeSite } from "../../movement/attachment.js";
 import { type Lent, networkWishes, withLent } from "../../movement/lent.js";
 import type { DropReason, Endpoint } from "../inputs.js";
 import { ipv4Options, isMobileRouter } from "./binding-update.js";
@@ -128,7 +128,7 @@ function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expe
   const site = lent === undefined ? expected.site : withLent(expected.site, lent);
   const advised = findOption(message.options, "binding-refresh-advice")?.intervalUnits ?? 0;
   const advice = advised > 0 ? seconds(advised * LIFETIME_UNIT_SECONDS) : undefined;
-  const way = expected.careOf?.family === 4 ? ipv4Way(message, sent, expected.site) : IPV6_WAY;
+  const way = wayOf(message, sent, expected);
   return {
     granted,
     advice,
@@ -140,14 +140,22 @@ function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expe
   };
 }
 
-const IPV6_WAY = { format: "ipv6", keepalive: undefined } as const;
+interface WayTold {
+  readonly format: Endpoint["format"];
+  readonly keepalive: Seconds | undefined;
+}
+
+function wayOf(message: BindingAcknowledgement, sent: SentUpdate, { careOf, site }: Expectation): WayTold {
+  if (careOf?.family === 4) return ipv4Way(message, sent, site);
+  if (careOf === undefined || !isInUdp(careOf)) return { format: "ipv6", keepalive: undefined };
+  // Over IPv6 payload is in UDP whatever the answer says: nothing else gets through. A filter forgets it as a NAT does.
+  const suggested = findOption(message.options, "nat-detection")?.refreshSeconds ?? 0;
+  const own = suggested === 0 || suggested === NO_REFRESH_NEEDED;
+  return { format: "udp", keepalive: seconds(own ? site.natKeepaliveSeconds : suggested) };
+}
 
 /** UDP if the option says F or that there is a NAT; without the option only if our own F was accepted (C-06). */
-function ipv4Way(
-  message: BindingAcknowledgement,
-  sent: SentUpdate,
-  site: MobileNodeSite,
-): { readonly format: "ipv4" | "udp"; readonly keepalive: Seconds | undefined } {
+function ipv4Way(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): WayTold {
   const own = seconds(site.natKeepaliveSeconds);
   const option = findOption(message.options, "nat-detection");
   if (option === undefined)

@@ -41,7 +41,8 @@ export function receive(
   const errorAtCareOf = message.type === "binding-error" && isCareOf(state, arrival.destination);
   if (arrival.destination !== site.homeAddress && !errorAtCareOf) return drop("wrong-destination", arrival.destination);
   const { path } = arrival;
-  if (path.type === "udp" && path.outerSource !== site.homeAgent.ipv4) return drop("wrong-source", path.outerSource);
+  if (path.type === "udp" && path.outerSource !== site.homeAgent.ipv4 && path.outerSource !== site.homeAgent.ipv6)
+    return drop("wrong-source", path.outerSource);
   const routed = path.type === "native" ? path.routingHeaderHomeAddress : undefined;
   if (routed !== undefined && routed !== site.homeAddress) return drop("home-address-mismatch", routed);
 

@@ -82,7 +82,7 @@ export interface BindingUpdateListEntry {
   readonly sequence: Seq16;
   readonly lifetime: Seconds;
   readonly expiresAt: Instant;
-  /** Packets to the home agent are in UDP and IPv4. */
+  /** Packets to the home agent are in UDP. */
   readonly udpEncapsulation: boolean;
 }
 

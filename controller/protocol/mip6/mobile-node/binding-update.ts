@@ -6,7 +6,7 @@ import type { Seconds } from "../../../base/time.js";
 import { bindingUpdateFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import type { MobilityOption, OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { DSMIP6_PORT } from "../../../wire/mip6/registry.js";
-import type { Attachment, MobileNodeSite } from "../../movement/attachment.js";
+import { type Attachment, isInUdp, type MobileNodeSite } from "../../movement/attachment.js";
 import { networkWishes } from "../../movement/lent.js";
 import type { Departure, SendEffect } from "../inputs.js";
 
@@ -109,8 +109,9 @@ const namedPrefixes = ({ prefixes = [], mobileRouter }: MobileNodeSite): readonl
 /** How a message from there leaves for the home agent. */
 export function departure(site: MobileNodeSite, from: Attachment): Departure {
   if (from.kind === "home") return { type: "native-direct", device: from.device };
-  if (from.careOf.family === 6) return { type: "native-home-address-option", careOf: from.careOf.address };
-  const remoteAddress = site.homeAgent.ipv4;
+  if (from.careOf.family === 6 && !isInUdp(from.careOf))
+    return { type: "native-home-address-option", careOf: from.careOf.address };
+  const remoteAddress = from.careOf.family === 6 ? site.homeAgent.ipv6 : site.homeAgent.ipv4;
   if (remoteAddress === undefined) throw new EncodeError("homeAgent.ipv4", "an IPv4 care-of address needs it");
   return { type: "udp", localAddress: from.careOf.address, remoteAddress, remotePort: DSMIP6_PORT };
 }

@@ -1,6 +1,6 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
 import { formatPrefix, type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../../../base/ip.js";
-import { type CareOf, careOfPresent, sameCareOf, wayFrom } from "../../movement/attachment.js";
+import { type CareOf, careOfPresent, isInUdp, sameCareOf, wayFrom } from "../../movement/attachment.js";
 import { ipv4AtHome } from "../../movement/lent.js";
 import type { NetworkView } from "../../movement/network-view.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "./inputs.js";
@@ -45,7 +45,9 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
     ...(overHome === undefined ? {} : { homeRoutes: ipv6Routes(view, overHome) }),
     ...(egress === undefined ? {} : { egress }),
     ingress: ways.map(endpoint),
-    ...(target?.kind === "away" && target.careOf.family === 6 ? { updateFrom: target.careOf.address } : {}),
+    ...(target?.kind === "away" && target.careOf.family === 6 && !isInUdp(target.careOf)
+      ? { updateFrom: target.careOf.address }
+      : {}),
     ...ikeEnd(state, view),
   };
 }
@@ -95,7 +97,8 @@ function localEndpoint(state: MobileNodeState, view: NetworkView, careOf: CareOf
   const { registration, site } = state;
   if (careOf.family === 6) {
     const gateway = gatewayTo(view, careOf, site.homeAgent.ipv6);
-    return { format: "ipv6", address: careOf.address, device, ...(gateway && isIpv6(gateway) ? { gateway } : {}) };
+    const router = gateway && isIpv6(gateway) ? { gateway } : {};
+    return { format: isInUdp(careOf) ? "udp" : "ipv6", address: careOf.address, device, ...router };
   }
   const plain = registration?.format === "ipv4" && sameCareOf(registration.careOf, careOf);
   const gateway = site.homeAgent.ipv4 === undefined ? undefined : gatewayTo(view, careOf, site.homeAgent.ipv4);

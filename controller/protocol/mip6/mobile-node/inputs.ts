@@ -47,7 +47,8 @@ export type MobileNodeInput =
  */
 export type LocalEndpoint =
   | {
-      readonly format: "ipv6";
+      /** "udp": as the last resort. */
+      readonly format: "ipv6" | "udp";
       readonly address: Ipv6Address;
       readonly device: string;
       readonly gateway?: Ipv6Address;

@@ -14,7 +14,13 @@
 import { exhaustive } from "../../../base/result.js";
 import { type Seq16, seq16 } from "../../../base/seq16.js";
 import { after, earliest, type Instant } from "../../../base/time.js";
-import { chooseAttachment, type MobileNodeSite, sameAttachment, sameCareOf } from "../../movement/attachment.js";
+import {
+  chooseAttachment,
+  isInUdp,
+  type MobileNodeSite,
+  sameAttachment,
+  sameCareOf,
+} from "../../movement/attachment.js";
 import { withLent } from "../../movement/lent.js";
 import { UNUSED_LIMIT } from "../binding-error.js";
 import type { ProgrammedInput } from "../inputs.js";
@@ -195,11 +201,14 @@ function programmed(state: MobileNodeState, input: ProgrammedInput, turn: Turn):
 function restore(state: MobileNodeState, input: MobileNodeInput & { kind: "restore" }, now: Instant): MobileNodeState {
   const facts = restoredFacts(input.record, input.ageSeconds, now);
   if (facts === undefined) return state;
-  const { registration } = facts;
+  // Of what the configuration does not have any more there is no way in.
+  const isOffered = facts.registration === undefined || !isInUdp(facts.registration.careOf) || state.site.udpOverIpv6;
+  const registration = isOffered === true ? facts.registration : undefined;
   const site = withLent(state.site, restoredLoans(input.record, state.site));
   return {
     ...state,
     ...facts,
+    registration,
     site,
     receptions: registration === undefined ? [] : [{ careOf: registration.careOf, until: undefined }],
     ipv4Bound: registration?.ipv4HomeAddress !== undefined && registration.ipv4HomeAddress === site.ipv4HomeAddress,

@@ -94,11 +94,11 @@ function restoredRegistration(record: MobileNodeRecord, age: number, now: Instan
   const careOf =
     typeof address === "string" && typeof device === "string" ? restoredCareOf(address, device) : undefined;
   if (careOf === undefined || (format !== "ipv6" && format !== "ipv4" && format !== "udp")) return undefined;
-  if ((careOf.family === 6) !== (format === "ipv6")) return undefined;
+  if (careOf.family === 6 ? format === "ipv4" : format === "ipv6") return undefined;
   if (!isSequence(sequence) || !isDuration(lifetimeSeconds) || !isDuration(remainingSeconds)) return undefined;
   if (remainingSeconds <= age) return undefined;
   return {
-    careOf,
+    careOf: careOf.family === 6 && format === "udp" ? { ...careOf, inUdp: true } : careOf,
     format,
     sequence: seq16(sequence),
     acceptedAt: now,

@@ -5,14 +5,16 @@
 import { after, earliest, elapsed, type Instant, seconds } from "../../../base/time.js";
 import {
   type Attachment,
+  type AttachmentMemory,
   careOfCandidates,
   careOfPresent,
   chooseAttachment,
   formatAttachment,
+  isInUdp,
   sameAttachment,
   sameCareOf,
 } from "../../movement/attachment.js";
-import { fallenSilent, isSilent, nextTrial, pausesOver, silentAlike } from "../../movement/silence.js";
+import { fallenSilent, isSilent, nextTrial, pausesOver, silentAlike, silentNow } from "../../movement/silence.js";
 import { LIMITS } from "../timers.js";
 import { beginExchange, notify, type Turn } from "./exchange.js";
 import type { MobileNodeState } from "./model.js";
@@ -40,7 +42,7 @@ function givenUp(state: MobileNodeState, now: Instant): MobileNodeState {
   const ipv4Next = careOf.family === 6 && candidates.some((one) => one.family === 4 && !isSilent(silences, one, now));
   if (!ipv4Next) return { ...state, silences };
   const others = candidates.filter(
-    (one) => one.family === 6 && !(registration !== undefined && sameCareOf(registration.careOf, one)),
+    (one) => one.family === 6 && !isInUdp(one) && !(registration !== undefined && sameCareOf(registration.careOf, one)),
   );
   return { ...state, silences: silentAlike(silences, others, careOf) };
 }
@@ -55,8 +57,14 @@ export function leave(state: MobileNodeState, turn: Turn): MobileNodeState | und
 function otherAttachment(state: MobileNodeState, now: Instant): Attachment | undefined {
   const { view, site, target } = state;
   if (view === undefined) return undefined;
-  const best = chooseAttachment(view, site, memoryOf(state, now));
+  const best = chooseAttachment(view, site, { ...memoryOf(state, now), silent: silentFor(state, now) });
   return sameAttachment(best, target) ? undefined : best;
+}
+
+/** Before the last resort has had its turn nobody gets a second one, though a pause be over by then. */
+function silentFor({ site, silences }: MobileNodeState, now: Instant): AttachmentMemory["silent"] {
+  const untried = site.udpOverIpv6 === true && !silences.some(({ careOf }) => isInUdp(careOf));
+  return untried ? silences.filter(({ answeredAt }) => answeredAt === undefined) : silentNow(silences, now);
 }
 
 const vain = ({ target, exchange }: MobileNodeState): boolean => {

@@ -153,6 +153,7 @@ t.test("a record that is none is not believed, and a clock set back makes nothin
     { ...record, sequence: 70_000 },
     { ...record, boundSeconds: "long" },
     { ...record, registration: { address: "nowhere" } },
+    { ...record, registration: { ...(record["registration"] as object), format: "ipv4" } },
     { ...record, registration: { ...(record["registration"] as object), format: "udp" } },
     { ...record, registration: { ...(record["registration"] as object), remainingSeconds: -1 } },
   ];

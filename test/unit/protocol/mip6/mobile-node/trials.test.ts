@@ -184,3 +184,26 @@ t.test("a link that was away is tried at once when it is back", (t) => {
   t.equal(from(chart.update()), PORTAL_ADDRESS);
   t.end();
 });
+
+t.test(
+  "R5555-1.3-04 R5555-4.4.1-03: UDP over IPv6 comes after plain IPv6 and IPv4, and only where it is on",
+  (test) => {
+    const both = { eth0: ["2001:db8:a::10/64", "203.0.113.10/24"] };
+    const ways = (chart: Chart): readonly string[] => {
+      const seen: string[] = [];
+      const end = chart.now + 40_000;
+      for (let deadline = nextDeadline(chart.state); deadline !== undefined && deadline < end; ) {
+        for (const { departure } of chart.updates()) {
+          const way = departure.type === "udp" ? (departure.localAddress.includes(":") ? "udp6" : "udp4") : "ipv6";
+          if (seen.at(-1) !== way) seen.push(way);
+        }
+        chart.wait(Math.max(0, deadline - chart.now) / 1000);
+        deadline = nextDeadline(chart.state);
+      }
+      return seen;
+    };
+    test.strictSame(ways(new Chart({ udpOverIpv6: true }).sees(both)).slice(0, 3), ["ipv6", "udp4", "udp6"]);
+    test.notOk(ways(new Chart().sees(both)).includes("udp6"));
+    test.end();
+  },
+);
