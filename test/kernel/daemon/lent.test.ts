@@ -7,6 +7,7 @@ import test from "node:test";
 import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { freshText } from "../lib/exchange.js";
 import { FAMILIES, Scene } from "../lib/scene.js";
+import { ScriptedHome } from "../lib/scripted-home.js";
 import { Station } from "../lib/station.js";
 import { waitFor } from "../lib/wait.js";
 
@@ -18,6 +19,8 @@ const POOLS = {
   prefixPool: { prefixes: ["10.64.0.0/16", "2001:db8:200::/40"] },
 };
 const LOANS = { ipv4HomeAddress: "dynamic", prefixes: "dynamic", prefixLengths: { ipv4: [28], ipv6: [64] } };
+
+const LOANS_OF_IPV4 = { ...LOANS, prefixLengths: { ipv4: [28] } };
 
 test("a mobile router whose address and networks are lent to it", async (t) => {
   const scene = await Scene.start(t, {
@@ -96,4 +99,51 @@ test("a mobile router whose address and networks are lent to it", async (t) => {
     const addresses = FAMILIES.map((family) => node.script(`ip -${family} address show`)).join("");
     assert.doesNotMatch(addresses, new RegExp(ADDRESS));
   });
+});
+
+test("how a node asks for loans, octet by octet", async (t) => {
+  const option30 = (status: number, prefixLength: number, address: string) =>
+    ({ kind: "ipv4-address-acknowledgement", status, prefixLength, address: ipv4(address) }) as const;
+  const network = option30(0, 27, "10.64.0.32");
+  const home = new ScriptedHome(
+    t,
+    [4],
+    ({ message }) => ({
+      mobileRouter: message.flags.mobileRouter,
+      options: [option30(132, 0, "0.0.0.0"), network],
+    }),
+    LOANS_OF_IPV4,
+  );
+  await home.open();
+  const octets = async (count: number): Promise<string> =>
+    Buffer.from((await home.update(count)).octets).toString("hex");
+
+  await t.test(
+    "R5555-2.5-01 R5555-3.1.1-03 R5555-4.4.2-06 R5555-4.4.2-07: 0.0.0.0, and P with the wanted length",
+    async () => {
+      const first = await octets(0);
+      assert.match(first, /1d06800000000000/, "an address");
+      assert.match(first, /1d06720000000000/, "a prefix of 28 bits");
+      const binding = await home.registered();
+      assert.deepEqual([binding.ipv4HomeAddress, binding.prefixes], [null, ["10.64.0.32/27"]]);
+      assert.match(home.mn.script("ip -4 rule show"), /from 10\.64\.0\.32\/27 lookup 4191/);
+    },
+  );
+
+  await t.test(
+    "R5555-4.4.2-22 R5555-3.1.1-04: what was refused is asked for again, what was granted with its length",
+    async () => {
+      home.answerWith(({ message }) => ({
+        mobileRouter: message.flags.mobileRouter,
+        options: [option30(0, 32, ADDRESS), network],
+      }));
+      const again = await octets(1);
+      assert.match(again, /1d06800000000000/);
+      assert.match(again, /1d066e000a400020/);
+      await waitFor(async () => (await home.state())?.ipv4HomeAddress === ADDRESS, { what: "the lent address" });
+      await waitFor(() => home.mn.script("ip -4 address show dev dsmip-hoa").includes(ADDRESS), {
+        what: "it on the node",
+      });
+    },
+  );
 });

@@ -49,6 +49,8 @@ const WAN = "wan";
 /** An update of the node as it was on the wire. */
 export interface SeenUpdate {
   readonly message: BindingUpdate;
+  /** As it was under its ESP. */
+  readonly octets: Uint8Array;
   readonly layers: readonly Layer[];
   /** The outermost header. */
   readonly outer: Ipv4Layer | Ipv6Layer;
@@ -62,6 +64,8 @@ export interface Reply {
   readonly status?: number;
   readonly sequence?: number;
   readonly lifetimeUnits?: number;
+  /** R. */
+  readonly mobileRouter?: boolean;
   readonly options?: readonly MobilityOption[];
 }
 
@@ -211,7 +215,7 @@ export class ScriptedHome {
     this.say(update, {
       type: "binding-acknowledgement",
       status: reply.status ?? 0,
-      flags: bindingAcknowledgementFlags(),
+      flags: bindingAcknowledgementFlags({ mobileRouter: reply.mobileRouter ?? false }),
       sequence: seq16(reply.sequence ?? sequence),
       lifetimeUnits: reply.lifetimeUnits ?? lifetimeUnits,
       options: reply.options ?? [],
@@ -294,7 +298,7 @@ function updateIn(data: Uint8Array): SeenUpdate | undefined {
   const outer = layers.find((layer): layer is Ipv4Layer | Ipv6Layer => layer.kind === "ipv4" || layer.kind === "ipv6");
   if (outer === undefined) return undefined;
   const [udp] = layersOfKind(layers, "udp");
-  return { message: message.value, layers, outer, sourcePort: udp?.sourcePort, at: performance.now() };
+  return { message: message.value, octets: payload, layers, outer, sourcePort: udp?.sourcePort, at: performance.now() };
 }
 
 /** The home address in the Home Address option of an update; undefined without one. */
