@@ -354,6 +354,12 @@ export const mobileNodeConfig = z.strictObject({
         "Whether updates name the prefixes, or R alone tells the home agent to forward to all that it has of us.",
       ),
     lifetimeSeconds: z.int().min(4).max(262140).default(600),
+    prefixDiscovery: z
+      .enum(["demand", "registration", "off"])
+      .default("demand")
+      .describe(
+        "When the home agent is asked for the home prefixes (RFC 6275 §11.4.2): when it says that they have changed, and before their lifetimes end (demand); after the first registration too, where nothing is known of them; or never.",
+      ),
     forceUdp: z
       .boolean()
       .default(false)

@@ -39,6 +39,15 @@ export const readiness = z
     "Where a mobile node stands with its home agent. registered: accepted from where the node is, and payload goes that way; home: at home.",
   );
 
+export const homePrefixDocument = z.strictObject({
+  prefix: z.string(),
+  source: z
+    .enum(["configuration", "advertisement"])
+    .describe("Served or named by the configuration, or only told: by routers of the home link, or by the home agent."),
+  preferredSeconds: z.number().nullable().describe("null: for ever, or nothing is known."),
+  validSeconds: z.number().nullable(),
+});
+
 export const statusDocument = z.strictObject({
   version: z.string(),
   role: z.enum(["home-agent", "mobile-node"]),
@@ -46,6 +55,7 @@ export const statusDocument = z.strictObject({
   uptimeSeconds: z.number(),
   addresses: z.array(z.string()).describe("Home agent addresses."),
   bindings: z.int(),
+  homePrefixes: z.array(homePrefixDocument).describe("IPv6 prefixes of the home link, and how long they last."),
   readiness: readiness.nullable().describe("null at a home agent."),
   pendingOperations: z.int().describe("Kernel operations not answered yet."),
   failedObjects: z.int(),
@@ -194,6 +204,7 @@ export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.st
 
 export type Readiness = z.output<typeof readiness>;
 export type BindingDocument = z.output<typeof bindingDocument>;
+export type HomePrefixDocument = z.output<typeof homePrefixDocument>;
 export type StatusDocument = z.output<typeof statusDocument>;
 export type PlanDocument = z.output<typeof planDocument>;
 export type AuditDocument = z.output<typeof auditDocument>;

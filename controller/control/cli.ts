@@ -84,6 +84,14 @@ function statusText(status: StatusDocument): string {
     ...(status.readiness === null ? [] : [`readiness: ${status.readiness}`]),
     `bindings: ${status.bindings}, kernel operations pending: ${status.pendingOperations}, objects failed: ${status.failedObjects}`,
   ];
+  for (const { prefix, source, preferredSeconds, validSeconds } of status.homePrefixes) {
+    const lifetime = (left: number | null): string => (left === null ? "without end" : `${left} s`);
+    lines.push(
+      source === "configuration" && validSeconds === null
+        ? `home prefix ${prefix}`
+        : `home prefix ${prefix}: preferred ${lifetime(preferredSeconds)}, valid ${lifetime(validSeconds)}`,
+    );
+  }
   lines.push(`payload through the process: ${status.payloadOctetsThroughProcess} octets`);
   for (const [group, counters] of Object.entries(status.counters)) {
     // The kernel has some thirty of these, and mostly nothing to say.

@@ -16,7 +16,7 @@ import { KernelError } from "../netlink/errors.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 import { sysctl } from "../plan/shared-objects.js";
-import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
+import type { DropReason, NotifyEffect, ProtocolEvent, SignallingEffect } from "../protocol/mip6/inputs.js";
 import type { KernelPort } from "../reconcile/kernel-port.js";
 import { type GroupResult, Reconciler, type Repair } from "../reconcile/reconciler.js";
 import { Counters, EventLog } from "../store/events.js";
@@ -233,6 +233,12 @@ export class Platform {
         this.received.add(message.type);
         listener.onMessage(message, arrival);
       },
+      ...(listener.onPrefixMessage !== undefined && {
+        onPrefixMessage: (message, arrival) => {
+          this.received.add(message.type);
+          listener.onPrefixMessage?.(message, arrival);
+        },
+      }),
     });
     if (this.#listening) return;
     this.#listening = true;
@@ -241,7 +247,7 @@ export class Platform {
     this.#reports = this.#watchReports?.((packet) => listener.onOptionRefused?.(packet));
   }
 
-  send(effect: SendEffect): void {
+  send(effect: SignallingEffect): void {
     try {
       this.#router.send(effect);
       this.sent.add(effect.message.type);
@@ -426,6 +432,7 @@ export class Platform {
       uptimeSeconds: (clock.now() - this.#startedAt) / 1000,
       addresses: [...addresses],
       bindings,
+      homePrefixes: [...(views.homePrefixes?.() ?? [])],
       readiness: views.readiness(),
       pendingOperations: this.reconciler.pending,
       failedObjects: this.reconciler.failedObjects,

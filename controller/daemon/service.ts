@@ -6,6 +6,7 @@ import type {
   BindingDocument,
   CommandDocument,
   CommandRequest,
+  HomePrefixDocument,
   SecurityDocument,
   StatusDocument,
 } from "../../schemas/control.js";
@@ -16,7 +17,7 @@ import type { MoveAnnouncement } from "../kernel/xfrm/migrate.js";
 import type { Logger } from "../log.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 import type { ObjectOwner } from "../plan/owner.js";
-import type { DropReason, NotifyEffect, ProtocolEvent, SendEffect } from "../protocol/mip6/inputs.js";
+import type { DropReason, NotifyEffect, ProtocolEvent, SignallingEffect } from "../protocol/mip6/inputs.js";
 import type { GroupResult } from "../reconcile/reconciler.js";
 import type { Counters } from "../store/events.js";
 import type { JournalRecord } from "../store/journal.js";
@@ -47,6 +48,8 @@ export interface ServiceViews {
   security(nodes: readonly Ipv6Address[]): Promise<SecurityDocument>;
   /** Of a mobile node; null at a home agent. */
   readiness(): StatusDocument["readiness"];
+  /** What is known of the prefixes of the home link. Absent: nothing. */
+  homePrefixes?(): readonly HomePrefixDocument[];
 }
 
 /** In the order of its life; the platform calls, and calls nothing before what stands above it. */
@@ -102,7 +105,7 @@ export interface ServiceGround {
   announceMove(moves: readonly MoveAnnouncement[]): Promise<void>;
   /** Messages to `site.self` come to the listener, unless an earlier one takes them. */
   listen(site: SignallingSite, listener: SignallingListener): void;
-  send(effect: SendEffect): void;
+  send(effect: SignallingEffect): void;
   notify(effect: NotifyEffect): void;
   note(event: ProtocolEvent): void;
   /** Counts a message that did not come or go by the signalling sockets, by its type. */

@@ -76,7 +76,7 @@ export class FakeGround {
       listen: (_, listener) => {
         this.#listener = listener;
       },
-      send: (effect) => void this.sent.push(effect),
+      send: (effect) => void this.sent.push(effect as SendEffect),
       notify: ({ event }) => void this.events.push(event),
       note: (event) => void this.events.push(event),
       count: (direction, type) => void this.counted.push(`${direction} ${type}`),

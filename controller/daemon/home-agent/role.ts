@@ -22,7 +22,7 @@ export interface HomeAgentMachine {
   /** Throws MobilityError with the sentence for the operator. */
   check(config: HomeAgentConfig, log: Logger): void;
   openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
-  openHomeLink(names: Parameters<typeof openHomeLink>[0], options: { readonly hears: boolean }): OpenHomeLink;
+  openHomeLink(names: Parameters<typeof openHomeLink>[0], options: Parameters<typeof openHomeLink>[1]): OpenHomeLink;
   openDiscovery(): DiscoveryPorts;
 }
 
@@ -89,7 +89,7 @@ function homeAgentServices(
     {
       name: HomeAgentService.serviceName,
       open: async (ground) => {
-        const home = openHomeLink(ground.names, { hears });
+        const home = openHomeLink(ground.names, { hears, routers: homeLink.interface !== undefined });
         try {
           return await HomeAgentService.open({ config, keys, ground, ownership, home });
         } catch (error) {

@@ -38,6 +38,7 @@ import { HomeAgentCommands } from "./commands.js";
 import { ConnectedNetworks } from "./connected-networks.js";
 import { HomeAgentKeys, securityGroup } from "./keys.js";
 import { ParkedNodes } from "./parked-nodes.js";
+import { HomeAgentPrefixes } from "./prefixes.js";
 
 export interface HomeAgentParts {
   readonly config: HomeAgentConfig;
@@ -62,6 +63,7 @@ export class HomeAgentService implements Service {
   readonly #state: HomeAgentState;
   readonly #loop: MachineLoop<HomeAgentInput, HomeAgentEffect>;
   readonly #parked: ParkedNodes;
+  readonly #prefixes: HomeAgentPrefixes;
   readonly #status = new StatusLine(setTimer);
   readonly #commands: HomeAgentCommands;
   readonly #networks = new ConnectedNetworks();
@@ -93,8 +95,16 @@ export class HomeAgentService implements Service {
     this.#keys = keys.keys;
     this.#ground = ground;
     this.#home = home;
-    this.#site = { ...homeAgentSite(config), isNetworkEdge: (address) => this.#networks.isEdge(address) };
     this.#planSite = homeAgentPlanSite(config);
+    this.#prefixes = new HomeAgentPrefixes(config, this.#planSite, ground, (homeAddress) =>
+      this.#paths.get(homeAddress),
+    );
+    this.#site = {
+      ...homeAgentSite(config),
+      isNetworkEdge: (address) => this.#networks.isEdge(address),
+      validFor: (homeAddress) => this.#prefixes.validFor(homeAddress),
+      hasPrefixNews: (homeAddress) => this.#prefixes.hasNews(homeAddress),
+    };
     this.#state = new HomeAgentState(this.#site, ownership);
     this.#ids = new RequestIds(this.#site.subscribers.keys(), this.#planSite.negotiated?.slots ?? new Map());
     this.addresses = Object.values(this.#site.addresses).filter((address) => address !== undefined);
@@ -147,6 +157,10 @@ export class HomeAgentService implements Service {
       },
       {
         onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),
+        onPrefixMessage: (message, arrival) => {
+          if (message.type === "mobile-prefix-solicitation") this.#prefixes.asked(message, arrival);
+          else this.#ground.drop("unexpected-type", `${message.type} from ${arrival.source}`);
+        },
         onDrop: (reason, detail) => this.#ground.drop(reason, detail),
         onOptionRefused: (packet) => this.#loop.push({ kind: "option-refused", ...packet }),
       },
@@ -154,6 +168,8 @@ export class HomeAgentService implements Service {
   }
 
   begin(): void {
+    this.#home.onRouter?.((packet) => this.#prefixes.hear(packet));
+    for (const homeAddress of this.#paths.keys()) this.#prefixes.bound(homeAddress);
     this.#ikeKeys?.management.start();
     this.#loop.push({ kind: "timer" });
     this.#ground.log.info({ event: "bindings.restored", count: [...dataPaths(this.#state)].length });
@@ -203,6 +219,7 @@ export class HomeAgentService implements Service {
 
   abandon(): void {
     this.#loop.close();
+    this.#prefixes.close();
     this.#status.close();
     this.#ikeKeys?.management.close();
     this.#home.close();
@@ -210,6 +227,7 @@ export class HomeAgentService implements Service {
 
   async close(): Promise<void> {
     this.#loop.close();
+    this.#prefixes.close();
     this.#status.close();
     await this.#ikeKeys?.close();
     this.#home.close();
@@ -243,6 +261,8 @@ export class HomeAgentService implements Service {
         return this.#ground.send(effect);
       case "notify":
         this.#commands.see(effect.event);
+        if (effect.event.homeAddress !== undefined && ACCEPTANCES.has(effect.event.event))
+          this.#prefixes.bound(effect.event.homeAddress);
         return this.#ground.notify(effect);
       case "drop":
         return this.#ground.drop(effect.reason, effect.detail);
@@ -265,6 +285,7 @@ export class HomeAgentService implements Service {
       case "data-path-removed":
         this.#paths.delete(effect.homeAddress);
         this.#parked.unbound(effect.homeAddress);
+        this.#prefixes.unbound(effect.homeAddress);
         return groups.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
       default:
         return exhaustive(effect);
@@ -329,6 +350,7 @@ export class HomeAgentService implements Service {
         for (const view of bindingViews(state, monotonicNow())) yield bindingDocument(view);
       },
       readiness: () => null,
+      homePrefixes: () => this.#prefixes.view(),
       binding: (address) => {
         const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
         return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));
@@ -343,6 +365,14 @@ export class HomeAgentService implements Service {
     };
   }
 }
+
+/** Events of updates that were accepted. */
+const ACCEPTANCES: ReadonlySet<string> = new Set([
+  "binding.accepted",
+  "binding.refreshed",
+  "binding.moved",
+  "nat.changed",
+]);
 
 const BINDING = "binding ";
 const bindingGroup = (homeAddress: Ipv6Address): string => `${BINDING}${homeAddress}`;

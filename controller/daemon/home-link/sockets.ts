@@ -1,5 +1,6 @@
 /** The real sockets behind home-link.ts. No payload comes in here: the frame socket only sends, the ICMPv6 one hears neighbour discovery. */
 import { MissingError, MobilityError } from "../../base/errors.js";
+import type { Ipv6Address } from "../../base/ip.js";
 import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
 import { PacketSocket } from "../../io/ip/packet-socket.js";
 import { isSyscallError } from "../../io/native.js";
@@ -9,8 +10,18 @@ import { Icmpv6Type } from "../../wire/ip/registry.js";
 import { setTimer } from "../kernel.js";
 import { HomeLink } from "./link.js";
 
+/** A router advertisement, from any link. */
+export interface RouterPacket {
+  readonly bytes: Uint8Array;
+  readonly source: Ipv6Address;
+  readonly hopLimit: number;
+  readonly device: string;
+}
+
 export interface OpenHomeLink {
   readonly link: HomeLink;
+  /** Absent: routers are not heard. */
+  readonly onRouter?: ((listener: (packet: RouterPacket) => void) => void) | undefined;
   close(): void;
 }
 
@@ -26,10 +37,10 @@ export function openFrames(): PacketSocket {
   }
 }
 
-/** `hears`: also receives neighbour discovery, which duplicate address detection needs. Throws SyscallError. */
+/** `hears`: also receives neighbour discovery, which duplicate address detection needs; `routers`: router advertisements. Throws SyscallError. */
 export function openHomeLink(
   names: Pick<InterfaceNames, "identity" | "interfaceName">,
-  options: { readonly hears: boolean },
+  options: { readonly hears: boolean; readonly routers?: boolean },
 ): OpenHomeLink {
   const frames = openFrames();
   const link = new HomeLink({
@@ -56,9 +67,21 @@ export function openHomeLink(
     },
     onError: () => undefined, // ignored: a lost neighbour discovery message is an ordinary thing
   });
+  const routers = options.routers === true ? openIcmpv6Socket({ types: [Icmpv6Type.routerAdvertisement] }) : undefined;
   return {
     link,
+    ...(routers !== undefined && {
+      onRouter: (listener) =>
+        routers.listen({
+          onPackets: (packets) => {
+            for (const { data, source, hopLimit = 0, interfaceIndex = 0 } of packets)
+              listener({ bytes: data, source, hopLimit, device: names.interfaceName(interfaceIndex) ?? "" });
+          },
+          onError: () => undefined, // ignored: routers repeat themselves
+        }),
+    }),
     close: () => {
+      routers?.close();
       link.close();
       icmp?.close();
       frames.close();

@@ -40,6 +40,7 @@ import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
 import type { Movement } from "./movement.js";
 import type { OpenMovement } from "./movement-sockets.js";
 import { sendNothing } from "./opening.js";
+import { NodePrefixes } from "./prefixes.js";
 import { ReadinessReport } from "./readiness-report.js";
 
 /** The machine's network: kernel/watch.ts, or one that is played. */
@@ -86,6 +87,7 @@ export class MobileNodeService implements Service {
   readonly #status = new StatusLine(setTimer);
   readonly #readiness: ReadinessReport;
   readonly #filtered: FilteredAnswers;
+  readonly #prefixes: NodePrefixes;
   /** As it is configured, without what is lent. */
   readonly #ownSite: MobileNodePlanSite;
   #planSite: MobileNodePlanSite;
@@ -143,7 +145,8 @@ export class MobileNodeService implements Service {
     this.#onSwitch = parts.onSwitch;
     this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
     this.#group = `binding ${homeAddress}`;
-    const site = mobileNodeSite(config);
+    this.#prefixes = new NodePrefixes(config, ground, () => this.#path);
+    const site = { ...mobileNodeSite(config), validFor: () => this.#prefixes.validFor() };
     this.#ownSite = mobileNodePlanSite(config, egressDevices(config.mobileNode));
     this.#planSite = this.#ownSite;
     this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
@@ -182,6 +185,7 @@ export class MobileNodeService implements Service {
   }
 
   prepare(): ReadonlyMap<string, readonly KernelObject[]> {
+    this.#prefixes.restore();
     for (const [key, { record, ageSeconds }] of this.#ground.records.entries()) {
       if (key !== this.#homeAddress) continue;
       for (const effect of this.#step({ kind: "restore", record, ageSeconds })) this.#perform(effect);
@@ -206,6 +210,10 @@ export class MobileNodeService implements Service {
       },
       {
         onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),
+        onPrefixMessage: (message, arrival) => {
+          if (message.type === "mobile-prefix-advertisement") this.#prefixes.hear(message, arrival);
+          else this.#ground.drop("unexpected-type", `${message.type} from ${arrival.source}`);
+        },
         onDrop: (reason, detail) => this.#ground.drop(reason, detail),
         onOptionRefused: (packet) => this.#loop.push({ kind: "option-refused", ...packet }),
       },
@@ -272,6 +280,7 @@ export class MobileNodeService implements Service {
 
   abandon(): void {
     this.#loop.close();
+    this.#prefixes.close();
     this.#status.close();
     this.#ikeKeys?.management.close();
     this.#closeMovement();
@@ -295,6 +304,7 @@ export class MobileNodeService implements Service {
   /** Ends it without a word to its home agent, which is about to be another one; the kernel keeps what it has. */
   async leave(): Promise<void> {
     this.#loop.close();
+    this.#prefixes.close();
     this.#status.close();
     await this.#ikeKeys?.close();
     this.#closeMovement();
@@ -352,6 +362,8 @@ export class MobileNodeService implements Service {
         return this.#ikeKeys?.secure(effect.careOf);
       case "key-management":
         return this.#ikeKeys?.accepted(effect.careOf, effect.moved);
+      case "prefix-discovery":
+        return this.#prefixes.necessary();
       case "answered":
         return this.#movement.give(effect);
       case "unanswered":
@@ -370,6 +382,7 @@ export class MobileNodeService implements Service {
     const { groups } = this.#ground;
     groups.commit();
     this.#readiness.look(this.#state);
+    this.#prefixes.see(this.#state.registration !== undefined);
     if (!this.#opening) return;
     this.#opening = false;
     void groups.settled().then(() => this.#openWay());
@@ -416,6 +429,7 @@ export class MobileNodeService implements Service {
       nodeAt: (address) => (isOurs(address) ? homeAddress : undefined),
       bindings: () => [bindingDocument(this.#state)],
       readiness: () => readinessOf(this.#state).state,
+      homePrefixes: () => this.#prefixes.view(),
       binding: (address) => (isOurs(address) ? bindingDocument(this.#state) : undefined),
       plan: (node) => this.#groupsOf(node),
       security: (nodes) => {

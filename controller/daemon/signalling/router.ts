@@ -1,6 +1,6 @@
 /** Brings messages to whom they are for, where several services share the signalling sockets: by our address, then by who takes it. */
 import type { Ipv6Address } from "../../base/ip.js";
-import type { SendEffect } from "../../protocol/mip6/inputs.js";
+import type { SignallingEffect } from "../../protocol/mip6/inputs.js";
 import { decodeIpv6Packet } from "../../wire/ip/ipv6.js";
 import {
   type MobilityHeaderIn,
@@ -40,6 +40,8 @@ export class SignallingRouter implements SignallingReceiver {
         const taker = listeners.find((one) => one.takes?.(message) ?? true) ?? listener;
         taker.onMessage(message, arrival);
       },
+      onPrefixMessage: (message, arrival) =>
+        listeners.find((one) => one.onPrefixMessage !== undefined)?.onPrefixMessage?.(message, arrival),
       onDrop: (reason, detail) => listener.onDrop(reason, detail),
     });
     this.#bySelf.set(site.self, { signalling, listeners });
@@ -54,7 +56,7 @@ export class SignallingRouter implements SignallingReceiver {
   }
 
   /** Throws what the socket throws. Nothing is sent before somebody listens. */
-  send(effect: SendEffect): void {
+  send(effect: SignallingEffect): void {
     this.#for(effect.source)?.send(effect);
   }
 

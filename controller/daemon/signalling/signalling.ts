@@ -9,8 +9,16 @@
  */
 import { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
-import type { Arrival, Departure, DropReason, OptionRefusedInput, SendEffect } from "../../protocol/mip6/inputs.js";
-import { decodeIpv6Packet, flowLabelOf, setFlowLabel } from "../../wire/ip/ipv6.js";
+import type {
+  Arrival,
+  Departure,
+  DropReason,
+  OptionRefusedInput,
+  PrefixMessage,
+  SignallingEffect,
+} from "../../protocol/mip6/inputs.js";
+import { decodeIcmpv6, encodeIcmpv6 } from "../../wire/icmpv6.js";
+import { decodeIpv6Packet, flowLabelOf, isUnderEsp, setFlowLabel } from "../../wire/ip/ipv6.js";
 import { Protocol } from "../../wire/ip/registry.js";
 import { decodeMobilityMessage, encodeMobilityMessage } from "../../wire/mip6/messages/mobility-header.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
@@ -18,7 +26,12 @@ import { decodeDestinationOptions, homeAddressOf } from "../../wire/mip6/options
 import { encodeType2RoutingHeader } from "../../wire/mip6/routing-header.js";
 import { Correlation } from "./correlation.js";
 
+/** Mobility Header messages, and the ICMPv6 messages of mobile prefix discovery, which take the same ways. */
+export type SignallingProtocol = "mobility" | "icmpv6";
+
 export interface MobilityHeaderIn {
+  /** Default: mobility. */
+  readonly protocol?: SignallingProtocol;
   readonly bytes: Uint8Array;
   readonly source: Ipv6Address;
   readonly destination: Ipv6Address;
@@ -29,6 +42,8 @@ export interface MobilityHeaderIn {
 }
 
 export interface MobilityHeaderOut {
+  /** Default: mobility. */
+  readonly protocol?: SignallingProtocol;
   readonly bytes: Uint8Array;
   readonly source: Ipv6Address;
   readonly destination: Ipv6Address;
@@ -78,6 +93,8 @@ export interface SignallingListener {
   /** Where several listen for one address: whether this message is for it. Absent: all are. */
   takes?(message: MobilityMessage): boolean;
   onMessage(message: MobilityMessage, arrival: Arrival): void;
+  /** Absent: nobody asks for mobile prefix discovery here. */
+  onPrefixMessage?(message: PrefixMessage, arrival: Arrival): void;
   onDrop(reason: DropReason, detail: string): void;
   /** The kernel has refused a packet with a Home Address option that was sent to this machine. */
   onOptionRefused?(packet: Omit<OptionRefusedInput, "kind">): void;
@@ -130,9 +147,8 @@ export class Signalling implements SignallingReceiver {
   }
 
   /** Sends a machine's message the way its departure says. Throws what the socket throws. */
-  send({ message, source, destination, departure }: SendEffect): void {
-    const bytes = encodeMobilityMessage(message);
-    const packet = { bytes, source, destination };
+  send({ message, source, destination, departure }: SignallingEffect): void {
+    const packet = { ...encoded(message), source, destination };
     switch (departure.type) {
       case "native-routed": {
         const routingHeader = encodeType2RoutingHeader({ nextHeader: 0, homeAddress: departure.careOf });
@@ -148,6 +164,10 @@ export class Signalling implements SignallingReceiver {
         return this.#ports.sendMobilityHeader({
           ...packet,
           intoTun: true,
+          // An advertisement has one on every way (RFC 6275 §10.6.3); the Home Address option of a solicitation is the kernel's to add.
+          ...(message.type === "mobile-prefix-advertisement" && {
+            routingHeader: encodeType2RoutingHeader({ nextHeader: 0, homeAddress: destination }),
+          }),
           ...(this.#site.tunMark !== undefined && { mark: this.#site.tunMark }),
           flowLabel: this.#outgoing.remember(departure),
         });
@@ -170,7 +190,7 @@ export class Signalling implements SignallingReceiver {
       return this.#listener.onDrop("wrong-destination", `UDP from ${from}: inner destination ${destination}`);
     if (!this.#site.isProtected(source))
       return this.#listener.onDrop("not-a-subscriber", `UDP from ${from}: inner source ${source}`);
-    if (nextHeader !== Protocol.esp)
+    if (!isUnderEsp(inner.value))
       return this.#listener.onDrop(
         "unprotected",
         `UDP from ${from}: ${source} without ESP (next header ${nextHeader})`,
@@ -191,7 +211,7 @@ export class Signalling implements SignallingReceiver {
       if (!inner.ok || !isOwnNoise(inner.value.header)) this.#payloadOctets += packet.length;
       return;
     }
-    if (inner.value.header.nextHeader !== Protocol.esp) {
+    if (!isUnderEsp(inner.value)) {
       return this.#listener.onDrop(
         "unprotected",
         `a message to ${inner.value.header.destination} came out of the kernel without ESP and was not sent`,
@@ -226,27 +246,45 @@ export class Signalling implements SignallingReceiver {
         "malformed",
         `message from ${source} in the signalling device without a label of ours`,
       );
-    const message = decodeMobilityMessage(packet.bytes);
-    if (!message.ok) return this.#listener.onDrop("malformed", `message from ${source}: ${message.error.message}`);
     // The policies are about our inner address; what is sent to another one only the machine can judge.
     const protection = destination === this.#site.self && this.#site.isProtected(source) ? "esp" : "none";
-    this.#listener.onMessage(message.value, { path, source, destination, protection });
+    const arrival: Arrival = { path, source, destination, protection };
+    const refuse = (why: string): void => this.#listener.onDrop("malformed", `message from ${source}: ${why}`);
+    if (packet.protocol !== "icmpv6") {
+      const message = decodeMobilityMessage(packet.bytes);
+      return message.ok ? this.#listener.onMessage(message.value, arrival) : refuse(message.error.message);
+    }
+    const message = decodeIcmpv6(packet.bytes);
+    if (!message.ok) return refuse(message.error.message);
+    if (isPrefixMessage(message.value)) this.#listener.onPrefixMessage?.(message.value, arrival);
   }
 
   #pathOf(packet: MobilityHeaderIn): Arrival["path"] | undefined {
     if (packet.device === this.#site.tunDevice) {
       const outer = this.#incoming.recall(packet.flowLabel);
-      return outer && { type: "udp", ...outer };
+      return outer && { type: "udp", ...outer, ...routingHeaderOf(packet) };
     }
     const careOf = careOfAddressOf(packet.destinationOptions);
     return {
       type: "native",
       device: packet.device,
       ...(careOf !== undefined && { homeAddressOptionCareOf: careOf }),
-      // The kernel has refused any routing header that does not hold a home address of ours, and has exchanged the addresses.
-      ...(packet.routingHeader !== undefined && { routingHeaderHomeAddress: packet.destination }),
+      ...routingHeaderOf(packet),
     };
   }
+}
+
+/** The kernel has refused any routing header that does not hold a home address of ours, and has exchanged the addresses. */
+const routingHeaderOf = ({ routingHeader, destination }: MobilityHeaderIn) =>
+  routingHeader === undefined ? {} : { routingHeaderHomeAddress: destination };
+
+const isPrefixMessage = (message: { readonly type: string }): message is PrefixMessage =>
+  message.type === "mobile-prefix-solicitation" || message.type === "mobile-prefix-advertisement";
+
+function encoded(message: SignallingEffect["message"]): Pick<MobilityHeaderOut, "bytes" | "protocol"> {
+  return isPrefixMessage(message)
+    ? { bytes: encodeIcmpv6(message), protocol: "icmpv6" }
+    : { bytes: encodeMobilityMessage(message) };
 }
 
 /** The kernel has exchanged the addresses of source field and Home Address option: what stands in the option is the care-of address. */
@@ -260,7 +298,7 @@ function careOfAddressOf(headers: readonly Uint8Array[]): Ipv6Address | undefine
 }
 
 /** The error of a send as one sentence for the log. */
-export function sendFailure(effect: SendEffect, cause: unknown): MobilityError {
+export function sendFailure(effect: SignallingEffect, cause: unknown): MobilityError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new MobilityError(
     "MIP_SEND",

@@ -1,15 +1,27 @@
 /** The real sockets behind signalling.ts: Mobility Header, signalling UDP port and TUN device, with their receive paths tied to it. */
 import { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
-import type { IpSocket } from "../../io/ip/ip-socket.js";
+import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
+import type { IpPacket, IpSocket } from "../../io/ip/ip-socket.js";
 import { openMobilityHeaderSocket } from "../../io/ip/mobility-header-socket.js";
 import { TunDevice } from "../../io/ip/tun-device.js";
 import { openUdpSocket } from "../../io/ip/udp-socket.js";
 import { isSyscallError, type SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import type { KernelNames } from "../../kernel/codec.js";
+import { Icmpv6Type } from "../../wire/ip/registry.js";
 import { tunDeviceRefusal, udpPortInUse } from "../preflight.js";
-import type { MobilityHeaderOut, SignallingPorts, SignallingReceiver, UdpPacket } from "./signalling.js";
+import type {
+  MobilityHeaderOut,
+  SignallingPorts,
+  SignallingProtocol,
+  SignallingReceiver,
+  UdpPacket,
+} from "./signalling.js";
+
+/** Of mobile prefix discovery. */
+const PREFIX_TYPES = [Icmpv6Type.mobilePrefixSolicitation, Icmpv6Type.mobilePrefixAdvertisement];
+const HOP_LIMIT = 64;
 
 export interface SignallingSocketOptions {
   readonly tunDevice: string;
@@ -34,11 +46,12 @@ const receiveBufferBytes = 4 * 2 ** 20;
 export class SignallingSockets implements SignallingPorts {
   readonly #options: SignallingSocketOptions;
   readonly #mobilityHeader: IpSocket<Ipv6Address>;
+  readonly #icmpv6: IpSocket<Ipv6Address>;
   readonly #udp: IpSocket<Ipv4Address> | undefined;
   readonly #udpIpv6: IpSocket<Ipv6Address> | undefined;
   readonly #tun: TunDevice;
   /** Sends only. What comes out of the TUN device is the other socket's; here the kernel drops it when the smallest buffer is full. */
-  readonly #boundToTun: IpSocket<Ipv6Address> | undefined;
+  readonly #boundToTun: { readonly [P in SignallingProtocol]: IpSocket<Ipv6Address> } | undefined;
 
   /** Opens all of them, or none. Throws MobilityError with a sentence that says what to do. */
   constructor(options: SignallingSocketOptions) {
@@ -62,6 +75,11 @@ export class SignallingSockets implements SignallingPorts {
     this.#mobilityHeader = open(
       () => openMobilityHeaderSocket({ receiveBufferBytes, onReopened: reopened("Mobility Header socket") }),
       (code) => rawRefusal(code, "the Mobility Header"),
+    );
+    this.#icmpv6 = open(
+      () =>
+        openIcmpv6Socket({ types: PREFIX_TYPES, hopLimit: HOP_LIMIT, onReopened: reopened("prefix discovery socket") }),
+      (code) => rawRefusal(code, "ICMPv6"),
     );
     const { udpAddress, udpIpv6Address, udpPort, tunDevice, bindsToTun } = options;
     this.#udp =
@@ -97,10 +115,16 @@ export class SignallingSockets implements SignallingPorts {
       (code, syscall) => tunRefusal(code, syscall, tunDevice),
     );
     this.#boundToTun = bindsToTun
-      ? open(
-          () => openMobilityHeaderSocket({ device: tunDevice, receiveBufferBytes: 1 }),
-          (code) => rawRefusal(code, `the Mobility Header on ${tunDevice}`),
-        )
+      ? {
+          mobility: open(
+            () => openMobilityHeaderSocket({ device: tunDevice, receiveBufferBytes: 1 }),
+            (code) => rawRefusal(code, `the Mobility Header on ${tunDevice}`),
+          ),
+          icmpv6: open(
+            () => openIcmpv6Socket({ device: tunDevice, types: [], hopLimit: HOP_LIMIT, receiveBufferBytes: 1 }),
+            (code) => rawRefusal(code, `ICMPv6 on ${tunDevice}`),
+          ),
+        }
       : undefined;
   }
 
@@ -108,31 +132,12 @@ export class SignallingSockets implements SignallingPorts {
   listen(signalling: SignallingReceiver): void {
     const { onError } = this.#options;
     this.#mobilityHeader.listen({
-      onPackets: (packets) => {
-        for (const {
-          data,
-          source,
-          destination,
-          interfaceIndex,
-          flowLabel = 0,
-          destinationOptions,
-          routingHeader,
-        } of packets) {
-          if (destination === undefined || interfaceIndex === undefined) continue;
-          const device = this.#options.names.interfaceName(interfaceIndex) ?? `index ${interfaceIndex}`;
-          const header = routingHeader === undefined ? {} : { routingHeader };
-          signalling.receiveMobilityHeader({
-            bytes: data,
-            source,
-            destination,
-            device,
-            flowLabel,
-            destinationOptions,
-            ...header,
-          });
-        }
-      },
+      onPackets: (packets) => this.#receive("mobility", packets, signalling),
       onError: (error) => onError("Mobility Header socket", error),
+    });
+    this.#icmpv6.listen({
+      onPackets: (packets) => this.#receive("icmpv6", packets, signalling),
+      onError: (error) => onError("prefix discovery socket", error),
     });
     for (const udp of [this.#udp, this.#udpIpv6])
       udp?.listen({
@@ -157,10 +162,34 @@ export class SignallingSockets implements SignallingPorts {
     });
   }
 
+  #receive(
+    protocol: SignallingProtocol,
+    packets: readonly IpPacket<Ipv6Address>[],
+    signalling: SignallingReceiver,
+  ): void {
+    for (const { data, source, destination, interfaceIndex, flowLabel = 0, ...headers } of packets) {
+      if (destination === undefined || interfaceIndex === undefined) continue;
+      const device = this.#options.names.interfaceName(interfaceIndex) ?? `index ${interfaceIndex}`;
+      const { destinationOptions, routingHeader } = headers;
+      const header = routingHeader === undefined ? {} : { routingHeader };
+      signalling.receiveMobilityHeader({
+        protocol,
+        bytes: data,
+        source,
+        destination,
+        device,
+        flowLabel,
+        destinationOptions,
+        ...header,
+      });
+    }
+  }
+
   sendMobilityHeader(packet: MobilityHeaderOut): void {
-    const { bytes, source, destination, device, mark, flowLabel, routingHeader } = packet;
+    const { protocol = "mobility", bytes, source, destination, device, mark, flowLabel, routingHeader } = packet;
     const interfaceIndex = device === undefined ? undefined : this.#options.names.interfaceIndex(device);
-    const socket = (packet.intoTun === true ? this.#boundToTun : undefined) ?? this.#mobilityHeader;
+    const bound = packet.intoTun === true ? this.#boundToTun?.[protocol] : undefined;
+    const socket = bound ?? (protocol === "icmpv6" ? this.#icmpv6 : this.#mobilityHeader);
     const report = socket.send([
       {
         data: bytes,
@@ -197,15 +226,18 @@ export class SignallingSockets implements SignallingPorts {
 
   #onTunReopened(why: SyscallError): void {
     // It is bound to the device that is gone.
-    this.#boundToTun?.reopen(why);
+    this.#boundToTun?.mobility.reopen(why);
+    this.#boundToTun?.icmpv6.reopen(why);
     this.#options.onReopened(`TUN device ${this.#tun.name}`, why.message, true);
   }
 
   close(): void {
     this.#mobilityHeader.close();
+    this.#icmpv6.close();
     this.#udp?.close();
     this.#udpIpv6?.close();
-    this.#boundToTun?.close();
+    this.#boundToTun?.mobility.close();
+    this.#boundToTun?.icmpv6.close();
     this.#tun.close();
   }
 }

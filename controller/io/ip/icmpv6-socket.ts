@@ -17,6 +17,7 @@ export interface Icmpv6Options extends ChannelOptions {
   readonly hopLimit?: number;
   readonly mark?: number;
   readonly device?: string;
+  readonly receiveBufferBytes?: number;
 }
 
 /** Throws SyscallError: EPERM without CAP_NET_RAW. */

@@ -31,7 +31,13 @@ import {
   udpPort,
 } from "../objects/nft-clauses.js";
 import { OWNERSHIP } from "../objects/objects.js";
-import { markEspInUdp, rareProtocols, TYPED_MESSAGES_CHAIN, toRareProtocols } from "../security/esp-firewall.js";
+import {
+  markEspInUdp,
+  markSolicitations,
+  rareProtocols,
+  TYPED_MESSAGES_CHAIN,
+  toRareProtocols,
+} from "../security/esp-firewall.js";
 import {
   DEVICE,
   DSMIP_PORT,
@@ -45,7 +51,7 @@ import {
   usesPlainTunnels,
 } from "../site.js";
 import { DISCOVERY_RULES } from "./discovery.js";
-import { meters, STEER, STEER_OVER_IPV6 } from "./meters.js";
+import { METERED_SOLICITATIONS, meters, STEER, STEER_OVER_IPV6 } from "./meters.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone, outputUdpOverIpv6 } from "./output.js";
 import {
   CLASS_MAP,
@@ -165,6 +171,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
         ...(servesUdpOverIpv6(site) ? [rule(udpPort("dport", DSMIP_PORT), notrack, accept)] : []),
         ...tunnels,
         ...untracked(PROTOCOL.mobility),
+        ...(site.negotiated === undefined ? [markSolicitations] : []),
         ...ike,
       ],
     },
@@ -191,6 +198,7 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
         // Whose it is, ESP says itself.
         rule(l4proto(PROTOCOL.esp), accept),
         rule(l4proto(PROTOCOL.mobility), jump("in-mobility")),
+        METERED_SOLICITATIONS,
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("in-ipv4"))]),
         ...(plain
           ? [rule(toInternalAddresses, count("spoofed-ipv4"), drop), rule(ipField("daddr", ipv6), jump("in-ipv6"))]

@@ -26,6 +26,7 @@ import {
   correctUdpPort,
   count,
   drop,
+  icmpv6,
   innerField,
   innerMapped,
   innerOctet,
@@ -44,6 +45,7 @@ import {
   within,
 } from "../objects/nft-clauses.js";
 import { UNKNOWN_MESSAGE_MARK_BIT } from "../security/marks.js";
+import { MOBILE_PREFIX_SOLICITATION } from "../security/prefix-discovery-protection.js";
 import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
 import { DEVICE, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
 import { PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
@@ -117,6 +119,9 @@ const OVER_IPV6: Outer = {
   registered: { withPort: UDP_IPV6_SETS.udp6, plain: undefined },
 };
 
+/** Units of 8 octets beyond the first, of a destination options header that holds the Home Address option alone. */
+const HOME_ADDRESS_OPTION_UNITS = 2;
+
 /** From a mobility message in UDP, of which nothing is known yet, to the process. */
 const steer = ({ suffix }: Outer): NftChain => ({
   name: `steer${suffix}`,
@@ -125,6 +130,14 @@ const steer = ({ suffix }: Outer): NftChain => ({
     rule(
       innerOctet(UDP_HEADER + 6, PROTOCOL.esp),
       keyIn([innerSource, innerField(UDP_HEADER + 40, 4)], SIGNALLING_KEYS.name),
+      jump(`steer-known${suffix}`),
+    ),
+    // A mobile prefix solicitation has a Home Address option (24 octets) before its ESP, inside a tunnel too (RFC 5555 §2.2).
+    rule(
+      innerOctet(UDP_HEADER + 6, PROTOCOL.destinationOptions),
+      innerOctet(UDP_HEADER + 40, PROTOCOL.esp),
+      innerOctet(UDP_HEADER + 41, HOME_ADDRESS_OPTION_UNITS),
+      keyIn([innerSource, innerField(UDP_HEADER + 64, 4)], SIGNALLING_KEYS.name),
       jump(`steer-known${suffix}`),
     ),
     rule(within(SAMPLES), jump(`to-process${suffix}`)),
@@ -202,6 +215,15 @@ const inMobility = ({ plain, routers }: Pick<Metered, "plain" | "routers">): Nft
     rule(mobilityHeaderAbove(LAST_KNOWN_TYPE), within(SAMPLES), setMarkBit(UNKNOWN_MESSAGE_MARK_BIT)),
   ],
 });
+
+/** Beside a node's mobility messages, and as many of them. Unprotected ones XFRM refuses. */
+export const METERED_SOLICITATIONS = rule(
+  icmpv6(MOBILE_PREFIX_SOLICITATION),
+  isAuthenticated,
+  beyond([KEY.ip6Source], METERS.messages.name, NODE),
+  count("metered"),
+  drop,
+);
 
 interface Metered {
   /** Signalling comes over UDP too. */

@@ -4,7 +4,7 @@ import { ESP_UDP_PORT, type HomeAgentPlanSite } from "../site.js";
 
 /** IKE, and IKE and ESP behind a NAT (RFC 7296 §2.23). */
 export const IKE_PORTS = [500, ESP_UDP_PORT] as const;
-export const PROTOCOL = { ipv4: 4, ipv6: 41, esp: 50, mobility: 135 } as const;
+export const PROTOCOL = { ipv4: 4, ipv6: 41, esp: 50, destinationOptions: 60, mobility: 135 } as const;
 
 export const SETS = {
   udp6: { name: "udp-6", key: ["ipv4_addr", "inet_service", "ipv6_addr"] },

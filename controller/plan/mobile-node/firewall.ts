@@ -30,7 +30,14 @@ import {
   udpPort,
 } from "../objects/nft-clauses.js";
 import { OWNERSHIP } from "../objects/objects.js";
-import { dressEsp, markEspInUdp, sentEsp, TYPED_MESSAGES_CHAIN, toTypedMessages } from "../security/esp-firewall.js";
+import {
+  dressEsp,
+  markAdvertisements,
+  markEspInUdp,
+  sentEsp,
+  TYPED_MESSAGES_CHAIN,
+  toTypedMessages,
+} from "../security/esp-firewall.js";
 import { DSMIP_PORT, HOOK_PRIORITY, type MobileNodePlanSite, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
 
 const PROTOCOL = { ipv4: 4, ipv6: 41, mobility: 135 } as const;
@@ -168,15 +175,16 @@ const usesEsp = ({ negotiated, profile }: MobileNodePlanSite): boolean =>
 
 /** The outer header of what is sent in ESP tunnels, and what is told apart when it comes in. */
 function espChains(site: MobileNodePlanSite): readonly NftChain[] {
-  if (!usesEsp(site)) return [];
+  const typed = (rules: NftChain["rules"]): NftChain => ({
+    name: "prerouting-ipv6",
+    base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
+    rules,
+  });
+  if (!usesEsp(site)) return [typed([markAdvertisements])];
   const { profile } = site;
   return [
     TYPED_MESSAGES_CHAIN,
-    {
-      name: "prerouting-ipv6",
-      base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
-      rules: toTypedMessages,
-    },
+    typed(toTypedMessages),
     {
       name: "output-esp",
       base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },

@@ -98,11 +98,20 @@ export function planMobileNode(
     ...(path.mode === "home" && path.homeDevice !== undefined
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
       : []),
-    ...(path.updateFrom === undefined ? [] : [homeAddressOptionState(site, path.updateFrom)]),
+    ...optionState(path, site),
     ...boundRoutingHeaders(boundAddresses(path), site),
     ...homes.flatMap((home) => routes(home, path, site)),
     ...(ipv4 === undefined ? ipv4NetworkRoutes(path, site) : []),
   ];
+}
+
+/**
+ * What Home Address options go with: over IPv6 the care-of address as source field. From an IPv4 network updates have none, and in a
+ * mobile prefix solicitation the home address is in both places (RFC 5555 §2.2).
+ */
+function optionState({ updateFrom, egress }: MobileNodeDataPath, site: MobileNodePlanSite): readonly KernelObject[] {
+  if (updateFrom !== undefined) return [homeAddressOptionState(site, updateFrom)];
+  return egress === undefined || egress.format === "ipv6" ? [] : [homeAddressOptionState(site, site.homeAddress)];
 }
 
 /** A router without an IPv4 home address has IPv4 networks only away from home: nothing says where home's IPv4 router is. */

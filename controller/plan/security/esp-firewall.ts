@@ -47,6 +47,10 @@ export const toTypedMessages: readonly NftRule[] = [MOBILITY_HEADER, ICMPV6].map
   rule(l4proto(protocol), jump(TYPED_MESSAGES_CHAIN.name)),
 );
 
+/** Where nothing else is told apart by type (static keys): the one message of mobile prefix discovery that comes to this role. */
+export const markSolicitations = rule(icmpv6(MOBILE_PREFIX_SOLICITATION), markTyped);
+export const markAdvertisements = rule(icmpv6(MOBILE_PREFIX_ADVERTISEMENT), markTyped);
+
 /**
  * What is neither TCP, UDP nor a tunnel: ESP goes its way at once, and typed messages are marked. One comparison keeps all other payload
  * out of here.

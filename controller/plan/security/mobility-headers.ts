@@ -68,10 +68,10 @@ export function recognised(type: HeaderType): XfrmState {
  * Accepts the header of anybody before ESP and what it protects. The kernel looks twice, first at the ESP header and then at what was in
  * it. From a bound pair the header meets the pair's own state, so the templates take any.
  */
-export function wildcard(type: HeaderType, prefixDiscovery: boolean): readonly KernelObject[] {
+export function wildcard(type: HeaderType): readonly KernelObject[] {
   return [
     recognised(type),
-    ...[ESP, MOBILITY_HEADER, ...(prefixDiscovery ? [ICMPV6] : [])].map((protocol) =>
+    ...[ESP, MOBILITY_HEADER, ICMPV6].map((protocol) =>
       headerPolicy(type, ANY_REQID, {
         selector: { source: ANYBODY, destination: ANYBODY, protocol },
         ...(protocol === ICMPV6 && { mark: TYPED_MESSAGE_MARK }),

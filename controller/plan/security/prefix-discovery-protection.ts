@@ -1,12 +1,13 @@
 /**
- * ESP in transport mode for mobile prefix discovery: solicitations to the home agent, advertisements to the node (RFC 4877 §4.3). Its keys are negotiated when the first solicitation is on its way; until then nothing passes.
+ * ESP in transport mode for mobile prefix discovery: solicitations to the home agent, advertisements to the node (RFC 4877 §4.3, C-18). Its
+ * keys are negotiated when the first solicitation is on its way; until then nothing passes. Static keys are those of the updates.
  */
 import { hostPrefix, type Ipv6Address } from "../../base/ip.js";
 import type { KernelObject } from "../objects/objects.js";
 import type { XfrmSelector, XfrmTemplate } from "../objects/security.js";
 import {
   type ChildAssociations,
-  ESP_ONLY_MARK,
+  DIRECT_MARK,
   type HomeAgentPlanSite,
   type MobileNodePlanSite,
   POLICY_PRIORITY,
@@ -48,30 +49,48 @@ export function blockedPrefixDiscovery(homeAgent: Ipv6Address): readonly KernelO
 export function prefixDiscoverySubscriber(
   homeAddress: Ipv6Address,
   child: ChildAssociations | undefined,
-  { addresses, negotiated }: HomeAgentPlanSite,
+  site: HomeAgentPlanSite,
 ): readonly KernelObject[] {
   if (child === undefined) return [];
-  const self = addresses.ipv6;
-  const reqid = reqidOf(homeAddress, "prefix", negotiated?.slots);
-  const templates = [transportTemplate(reqid)];
+  const self = site.addresses.ipv6;
+  const reqid = reqidOf(homeAddress, "prefix", site.negotiated?.slots);
   return [
     ...transportStates({ self, peer: homeAddress, reqid, protocol: ICMPV6 }, child),
+    ...subscriberPrefixPolicies(homeAddress, self, reqid),
+  ];
+}
+
+/** At the home agent, for associations with this request id. */
+export function subscriberPrefixPolicies(
+  homeAddress: Ipv6Address,
+  self: Ipv6Address,
+  reqid: number,
+): readonly KernelObject[] {
+  const templates = [transportTemplate(reqid)];
+  return [
     policy("in", icmpv6(homeAddress, self), POLICY_PRIORITY.signalling, { ...incoming, templates }),
     policy("out", icmpv6(self, homeAddress, MOBILE_PREFIX_ADVERTISEMENT), POLICY_PRIORITY.signalling, { templates }),
   ];
 }
 
-/** The mobile node's policies; a solicitation that finds no association makes the kernel ask for keys. `option`: as for updates over IPv6. */
+/** Sent as they are, without a Home Address option. Into the TUN device they go with one, unlike updates (C-18). */
+const DIRECT = { value: DIRECT_MARK, mask: 0xffff } as const;
+
+/**
+ * The mobile node's policies for associations with this request id; where they are negotiated, a solicitation that finds none makes the
+ * kernel ask for keys. `option`: as for updates over IPv6.
+ */
 export function prefixDiscoveryPolicies(
   { homeAddress, homeAgent }: MobileNodePlanSite,
   option: XfrmTemplate,
+  reqid: number,
 ): readonly KernelObject[] {
-  const esp = transportTemplate(reqidOf(homeAddress, "prefix"));
+  const esp = transportTemplate(reqid);
   const solicitations = icmpv6(homeAddress, homeAgent.ipv6, MOBILE_PREFIX_SOLICITATION);
   const advertisements = icmpv6(homeAgent.ipv6, homeAddress);
   return [
     policy("in", advertisements, POLICY_PRIORITY.signalling, { ...incoming, templates: [esp] }),
-    policy("out", solicitations, POLICY_PRIORITY.signalling, { mark: ESP_ONLY_MARK, templates: [esp] }),
+    policy("out", solicitations, POLICY_PRIORITY.signalling, { mark: DIRECT, templates: [esp] }),
     policy("out", solicitations, POLICY_PRIORITY.signallingWithOption, { templates: [option, esp] }),
   ];
 }

@@ -24,6 +24,7 @@ import {
   prefixDiscoveryNode,
   prefixDiscoveryPolicies,
   prefixDiscoverySubscriber,
+  subscriberPrefixPolicies,
 } from "./prefix-discovery-protection.js";
 import { negotiatedReqid, PURPOSES, reqidOf } from "./request-ids.js";
 import { signallingKeys } from "./signalling-keys.js";
@@ -45,16 +46,20 @@ const HMAC = {
   "aes-cbc-hmac-sha1": { algorithm: "hmac(sha1)", icvLength: 12 },
 } as const;
 const UPDATES = { protocol: MOBILITY_HEADER } as const;
+const ANY_PROTOCOL = 0;
 
-/** Both static associations of a node, as either end has them. */
+/**
+ * Both static associations of a node, as either end has them. They carry its updates and its mobile prefix discovery; which of the two a
+ * packet may be, the policies say.
+ */
 function staticStates(
   homeAddress: Ipv6Address,
   homeAgent: Ipv6Address,
   { update, acknowledgement, replayWindow }: NodeSecurity,
 ): readonly XfrmState[] {
   const reqid = reqidOf(homeAddress);
-  const inward = { source: homeAddress, destination: homeAgent, reqid, ...UPDATES };
-  const outward = { source: homeAgent, destination: homeAddress, reqid, ...UPDATES };
+  const inward = { source: homeAddress, destination: homeAgent, reqid, protocol: ANY_PROTOCOL };
+  const outward = { source: homeAgent, destination: homeAddress, reqid, protocol: ANY_PROTOCOL };
   return [
     transportState(inward, staticAssociation(update), { replayWindow }),
     transportState(outward, staticAssociation(acknowledgement), { replayWindow }),
@@ -75,16 +80,16 @@ function staticAssociation(keys: StaticAssociation): Association {
 export const HOME_AGENT_POLICY_HASH: PolicyHash = { kind: "policy-hash", ...OWNERSHIP.policyHash };
 
 /** What all subscribers share at the home agent: Home Address options are understood, unprotected mobility messages die. */
-export function homeAgentSecuritySite({ addresses, negotiated }: HomeAgentPlanSite): readonly KernelObject[] {
+export function homeAgentSecuritySite({ addresses }: HomeAgentPlanSite): readonly KernelObject[] {
   const homeAgent = addresses.ipv6;
   const unprotected = { source: ANYBODY, destination: hostPrefix(homeAgent), protocol: MOBILITY_HEADER };
   return [
     HOME_AGENT_POLICY_HASH,
-    ...wildcard("home-address-option", negotiated !== undefined),
+    ...wildcard("home-address-option"),
     // A binding error is due to whoever sends one (RFC 6275 §9.2); no policy can tell the type itself.
     policy("in", unprotected, POLICY_PRIORITY.unknownMessage, { mark: UNKNOWN_MESSAGE_MARK }),
     policy("in", unprotected, POLICY_PRIORITY.block, { action: "block" }),
-    ...(negotiated === undefined ? [] : blockedPrefixDiscovery(homeAgent)),
+    ...blockedPrefixDiscovery(homeAgent),
   ];
 }
 
@@ -98,6 +103,7 @@ export function planSubscriberSecurity(
   return [
     ...staticStates(homeAddress, homeAgent, keys),
     ...signallingPolicies(homeAddress, homeAgent, reqidOf(homeAddress)),
+    ...subscriberPrefixPolicies(homeAddress, homeAgent, reqidOf(homeAddress)),
     ...signallingKeys(homeAddress, [keys.update.spi], site),
   ];
 }
@@ -116,7 +122,7 @@ export function planNegotiatedSubscriber(
     ...signallingPolicies(homeAddress, homeAgent, reqid),
     ...signallingKeys(
       homeAddress,
-      (associations.signalling?.receive ?? []).map(({ spi }) => spi),
+      [associations.signalling, associations.prefix].flatMap((child) => (child?.receive ?? []).map(({ spi }) => spi)),
       site,
     ),
     ...prefixDiscoverySubscriber(homeAddress, associations.prefix, site),
@@ -176,15 +182,15 @@ export function mobileNodeSecuritySite(
             homeAddress,
             PURPOSES.map((purpose) => reqidOf(homeAddress, purpose)),
           ),
-          ...prefixDiscoveryPolicies(site, option),
         ]
       : staticStates(homeAddress, homeAgent.ipv6, keys)),
+    ...prefixDiscoveryPolicies(site, option, keys === undefined ? reqidOf(homeAddress, "prefix") : reqid),
     policy("in", between(homeAgent.ipv6, homeAddress), POLICY_PRIORITY.signalling, {
       templates: [transportTemplate(reqid)],
     }),
     policy("out", out, POLICY_PRIORITY.signalling, { mark: ESP_ONLY_MARK, templates: [transportTemplate(reqid)] }),
     policy("out", out, POLICY_PRIORITY.signallingWithOption, { templates: [option, transportTemplate(reqid)] }),
-    ...wildcard("type2-routing-header", keys === undefined),
+    ...wildcard("type2-routing-header"),
     acceptsBound("type2-routing-header", homeAgent.ipv6, homeAddress),
     // Nobody has a binding here: what has the option is dropped with or without this, but only so the kernel tells (RFC 6275 §9.3.1).
     recognised("home-address-option"),

@@ -4,6 +4,7 @@
  * Nothing here knows sockets, interfaces' indices, timers or keys.
  */
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, type Prefix } from "../../base/ip.js";
+import type { Icmpv6OfType } from "../../wire/icmpv6.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
 
 /**
@@ -51,6 +52,8 @@ export interface Arrival {
         readonly outerPort: number;
         /** The address of ours it was sent to. */
         readonly outerDestination: IpAddress;
+        /** From the type 2 routing header (MN). */
+        readonly routingHeaderHomeAddress?: Ipv6Address;
       };
   /** Inner IPv6 addresses as the upper layer sees them: the home address stands in the place of the care-of address. */
   readonly source: Ipv6Address;
@@ -74,13 +77,21 @@ export type Departure =
       readonly remotePort: number;
     };
 
-export interface SendEffect {
+export type MobilePrefixSolicitation = Icmpv6OfType<"mobile-prefix-solicitation">;
+export type MobilePrefixAdvertisement = Icmpv6OfType<"mobile-prefix-advertisement">;
+/** Mobile prefix discovery (RFC 6275 §6.7, §6.8): ICMPv6, under ESP of its own. */
+export type PrefixMessage = MobilePrefixSolicitation | MobilePrefixAdvertisement;
+
+export interface SendEffect<Message = MobilityMessage> {
   readonly kind: "send";
-  readonly message: MobilityMessage;
+  readonly message: Message;
   readonly source: Ipv6Address;
   readonly destination: Ipv6Address;
   readonly departure: Departure;
 }
+
+/** Whatever takes the ways of signalling. */
+export type SignallingEffect = SendEffect<MobilityMessage | PrefixMessage>;
 
 /** What operators see (`dsmipctl events`, the log). Names are noun.verb and stable. */
 export interface ProtocolEvent {
@@ -107,6 +118,8 @@ export interface ProtocolEvent {
     | "home-agent.chosen"
     | "home-agent.silent"
     | "home-agent.switched"
+    | "home-prefixes.changed"
+    | "home-prefix.withdrawn"
     | "attachment.changed"
     | "readiness.changed"
     | "home.returned"
@@ -197,6 +210,8 @@ export type DropReason =
   | "unexpected-type"
   | "not-home-registration"
   | "home-address-option-missing"
+  | "routing-header-missing"
+  | "identifier-mismatch"
   | "unknown-binding"
   | "duplicate"
   | "queue-full"

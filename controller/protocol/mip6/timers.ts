@@ -33,6 +33,16 @@ export const TIMERS = {
   /** Home agent: first wait for the acknowledgement of a revocation, doubled up to the maximum; other notices go on doubling. */
   initialNotice: timer("InitMINDelayBRIs", 1, "RFC 5846"),
   maxNotice: timer("MAX_BRACK_TIMEOUT", 2, "RFC 5846"),
+  /** Mobile node: first wait for a mobile prefix advertisement, doubled up to MAX_BINDACK_TIMEOUT. */
+  initialSolicitation: timer("INITIAL_SOLICIT_TIMER", 3, "RFC 6275 §12"),
+  /** Home agent: between two mobile prefix advertisements to one node. */
+  advertisementInterval: timer("least interval of mobile prefix advertisements", 1, "RFC 6275 §6.8"),
+  /** Home agent: first wait for the solicitation that confirms an advertisement, doubled for each repetition. */
+  prefixAdvertisement: timer("PREFIX_ADV_TIMEOUT", 3, "RFC 6275 §12"),
+  minPrefixAdvertisement: timer("MinMobPfxAdvInterval", 60, "RFC 6275 §13"),
+  maxPrefixAdvertisement: timer("MaxMobPfxAdvInterval", 86_400, "RFC 6275 §13"),
+  /** What nobody vouches for shortens the validity of a prefix to this and no further. */
+  unverifiedPrefix: timer("two hours", 7200, "RFC 4862 §5.5.3"),
   natKeepalive: timer("NATKATIMEOUT", 110, "RFC 5555 §6"),
   /** Home agent: how long a removed binding is remembered, so that a delayed update is seen to be old. */
   deletedBinding: timer("MAX_DELETE_BCE_TIMEOUT", 10, "RFC 6275 §12"),
@@ -83,6 +93,11 @@ export const LIMITS = {
   listedHomeAgents: limit("home agents list", 128, "entries", "dsmipd"),
   /** Home agents of a switch message that a node looks at. */
   namedHomeAgents: limit("named home agents", 16, "entries", "dsmipd"),
+  prefixAdvertisementRetries: limit("PREFIX_ADV_RETRIES", 3, "messages", "RFC 6275 §12"),
+  /** Solicitations without an answer, until there is a new reason to ask. */
+  solicitations: limit("mobile prefix solicitations", 6, "messages", "dsmipd"),
+  /** Home prefixes that are remembered, and told in one advertisement. */
+  homePrefixes: limit("home prefixes", 16, "entries", "dsmipd"),
   addressesOfHomeAgent: limit("addresses of a home agent", 8, "entries", "dsmipd"),
   /** Registrations of one node that others have replaced and the disk may still refuse. */
   replacedRegistrations: limit("replaced registrations", 8, "entries", "dsmipd"),

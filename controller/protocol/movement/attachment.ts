@@ -28,10 +28,12 @@ import { throughUs } from "./recursion.js";
 /** What the operator says about this mobile node. */
 export type MobileNodeSite = Omit<
   MobileNodeConfig["mobileNode"],
-  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | "mobileRouter" | "udpOverIpv6"
+  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | "mobileRouter" | "udpOverIpv6" | "prefixDiscovery"
 > &
   Partial<Pick<MobileNodeConfig["mobileNode"], "mobileRouter" | "udpOverIpv6">> &
   BorrowingSite & {
+    /** How many seconds the home address may still be used; undefined: nothing limits it. */
+    readonly validFor?: (() => number | undefined) | undefined;
     /** However it was found. */
     readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
     /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */

@@ -6,6 +6,7 @@ import { ByteReader, ByteWriter } from "../../base/bytes.js";
 import { DecodeError, EncodeError } from "../../base/errors.js";
 import type { Result } from "../../base/result.js";
 import { bits, decoding, inline, ipv6Address, run, type StructValue, struct, u8, u16 } from "../codec.js";
+import { Protocol } from "./registry.js";
 
 export const IPV6_HEADER_OCTETS = 40;
 /** The greatest flow label: 20 bits. */
@@ -57,6 +58,17 @@ export function encodeIpv6Packet(packet: Ipv6Packet): Uint8Array {
 export function ipVersionOf(packet: Uint8Array): 4 | 6 | undefined {
   const version = (packet[0] ?? 0) >> 4;
   return version === 4 || version === 6 ? version : undefined;
+}
+
+/**
+ * Whether ESP follows: at once, or behind one destination options or routing header, as a Home Address option and a type 2 routing header
+ * stand before it (RFC 4877 §3).
+ */
+export function isUnderEsp({ header, payload }: Ipv6Packet): boolean {
+  if (header.nextHeader === Protocol.esp) return true;
+  if (header.nextHeader !== Protocol.destinationOptions && header.nextHeader !== Protocol.routing) return false;
+  const [nextHeader, units = 0] = payload;
+  return nextHeader === Protocol.esp && payload.length > 8 * (units + 1);
 }
 
 /** The flow label of an IPv6 packet; undefined if `packet` has no whole IPv6 header. */

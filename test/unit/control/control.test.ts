@@ -52,6 +52,7 @@ const STATUS: StatusDocument = {
   uptimeSeconds: 2,
   addresses: ["2001:db8:1::1"],
   bindings: 1,
+  homePrefixes: [],
   readiness: null,
   pendingOperations: 0,
   failedObjects: 0,

@@ -108,6 +108,7 @@ export class FinderService implements Service {
       },
       {
         onMessage: (message, arrival) => this.#listener?.onMessage(message, arrival),
+        onPrefixMessage: (message, arrival) => this.#listener?.onPrefixMessage?.(message, arrival),
         onDrop: (reason, detail) => ground.drop(reason, detail),
         onOptionRefused: (packet) => this.#listener?.onOptionRefused?.(packet),
       },
@@ -344,6 +345,7 @@ export class FinderService implements Service {
       nodeAt: (address) => (isOurs(address) ? this.#homeAddress : undefined),
       bindings: () => this.#node?.views.bindings() ?? [],
       readiness: () => this.#node?.views.readiness() ?? "detached",
+      homePrefixes: () => this.#node?.views.homePrefixes?.() ?? [],
       binding: (address) => this.#node?.views.binding(address),
       plan: (homeAddress) => this.#node?.views.plan(homeAddress) ?? [],
       security: async (nodes) =>

@@ -146,7 +146,11 @@ export function establish(turn: Turn, entry: BindingEntry, candidate: Candidate,
   if (addresses.length > 0) turn.effects.push({ kind: "announce", addresses, router: registration.mobileRouter });
   moveKeyManagement(turn, entry, before, candidate);
   const { lifetimeUnits, forcedUdp } = registration;
-  answer(turn, reply, { status: BindingStatus.accepted, lifetimeUnits, acknowledgements, forcedUdp });
+  const status =
+    turn.state.site.hasPrefixNews?.(entry.homeAddress) === true
+      ? BindingStatus.acceptedPrefixDiscoveryNecessary
+      : BindingStatus.accepted;
+  answer(turn, reply, { status, lifetimeUnits, acknowledgements, forcedUdp });
   notify(turn, eventFor(before, registration), entry, {
     endpoint: formatEndpoint(registration.endpoint),
     sequence: reply.sequence,

@@ -69,6 +69,7 @@ function lifetimeFor(turn: Turn, request: UpdateRequest, ipv4: Ipv4Decision, len
     site.maxLifetimeSeconds,
     isLent ? (site.ipv4Pool?.leaseSeconds ?? Infinity) : Infinity,
     lent.chosen.length > 0 ? (site.prefixPool?.leaseSeconds ?? Infinity) : Infinity,
+    site.validFor?.(request.homeAddress) ?? Infinity,
   );
   const longestUnits = Math.max(1, Math.floor(longest / LIFETIME_UNIT_SECONDS));
   return Math.min(request.message.lifetimeUnits, longestUnits);

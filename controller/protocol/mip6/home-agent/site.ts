@@ -57,6 +57,10 @@ export interface HomeAgentSite {
   /** Whether an address is the network or broadcast address of a network on one of our links just now; the home prefixes are known without it. */
   readonly isNetworkEdge?: ((address: Ipv4Address) => boolean) | undefined;
   readonly maxLifetimeSeconds: number;
+  /** How long the prefix of a home address is still valid, in seconds: no binding outlasts it (RFC 6275 §10.3.1). Undefined: for ever. */
+  readonly validFor?: ((homeAddress: Ipv6Address) => number | undefined) | undefined;
+  /** The node is to ask for the home prefixes: they have changed (status 1, RFC 6275 §6.1.8). */
+  readonly hasPrefixNews?: ((homeAddress: Ipv6Address) => boolean) | undefined;
   /** Refresh time told to nodes behind a NAT (RFC 5555 §3.2.2). */
   readonly natRefreshSeconds: number;
   readonly forceUdp: ForceUdp;

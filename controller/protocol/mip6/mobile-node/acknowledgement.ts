@@ -65,6 +65,8 @@ export interface Terms {
   readonly prefixes: readonly Prefix[];
   /** K: the home agent's end of the IKE SA has followed us. */
   readonly keyManagementMoved: boolean;
+  /** The home prefixes have changed (RFC 6275 §6.1.8). */
+  readonly prefixDiscoveryNecessary: boolean;
 }
 
 export type Verdict =
@@ -137,6 +139,7 @@ function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expe
     ipv4: ipv4Answer(message, sent, site),
     prefixes: lent === undefined ? grantedPrefixes(message, sent, site) : (site.prefixes ?? []),
     keyManagementMoved: message.flags.keyManagementMobility,
+    prefixDiscoveryNecessary: message.status === BindingStatus.acceptedPrefixDiscoveryNecessary,
   };
 }
 

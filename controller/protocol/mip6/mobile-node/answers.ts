@@ -163,6 +163,7 @@ function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): M
   };
   turn.effects.push({ kind: "answered", device: careOf.device, address: careOf.address });
   tellAcceptance(state, next, registration, { sent, terms }, turn);
+  if (terms.prefixDiscoveryNecessary) turn.effects.push({ kind: "prefix-discovery" });
   if (state.site.negotiatesKeys === true)
     turn.effects.push({ kind: "key-management", careOf, moved: terms.keyManagementMoved });
   journal(next, turn);

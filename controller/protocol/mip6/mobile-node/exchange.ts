@@ -74,7 +74,9 @@ export function sendUpdate(state: MobileNodeState, turn: Turn): MobileNodeState 
   if (sendAt > now) return { ...state, exchange: { ...exchange, sendAt } };
 
   const leaving = state.phase === "deregistering" || state.phase === "stopping";
-  const lifetime = seconds(leaving ? 0 : lifetimeUnits(seconds(site.lifetimeSeconds)) * LIFETIME_UNIT_SECONDS);
+  // Not longer than the home address is valid (RFC 6275 §11.4.2).
+  const longest = seconds(Math.min(site.lifetimeSeconds, site.validFor?.() ?? Number.POSITIVE_INFINITY));
+  const lifetime = seconds(leaving ? 0 : lifetimeUnits(longest) * LIFETIME_UNIT_SECONDS);
   const sequence = nextSeq(state.lastSequence);
   const careOf = target.kind === "away" ? target.careOf : undefined;
   const forceUdp = state.forceUdp && careOf?.family === 4 && !leaving;

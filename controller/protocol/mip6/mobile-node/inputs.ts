@@ -151,6 +151,11 @@ export interface SwitchEffect {
   readonly homeAgents: readonly Ipv6Address[];
 }
 
+/** The home agent says that its prefixes have changed, and are to be asked for (status 1, RFC 6275 §6.1.8). */
+export interface PrefixDiscoveryEffect {
+  readonly kind: "prefix-discovery";
+}
+
 export type MobileNodeEffect =
   | SendEffect
   | NotifyEffect
@@ -161,6 +166,7 @@ export type MobileNodeEffect =
   | SecureEffect
   | KeyManagementEffect
   | AnsweredEffect
+  | PrefixDiscoveryEffect
   | UnansweredEffect
   | SwitchEffect
   | StoppedEffect;

@@ -244,6 +244,9 @@ const rules = (name: string, site = SITE): string[] =>
     .chains.find((chain) => chain.name === name)
     ?.rules.map((rule) => rule.text) ?? [];
 
+const METERED_SOLICITATIONS =
+  "icmpv6 type 146 meta ipsec exists update @message-nodes { ip6 saddr limit rate over 10/second burst 20 packets } counter name metered drop";
+
 t.test(
   "the firewall: signalling is steered, a pair of outer and inner source is let in, headers are completed",
   (test) => {
@@ -264,10 +267,12 @@ t.test(
       "meta l4proto 41 notrack accept",
       "meta l4proto 50 notrack accept",
       "meta l4proto 135 notrack accept",
+      "icmpv6 type 146 meta mark set meta mark | 0x8000000",
     ]);
     test.strictSame(rules("steer"), [
       innerMapped(128),
       "@th,112,8 50 @th,128,128 . @th,384,32 @signalling-keys jump steer-known",
+      "@th,112,8 60 @th,384,8 50 @th,392,8 2 @th,128,128 . @th,576,32 @signalling-keys jump steer-known",
       "limit rate 10/second burst 50 packets jump to-process",
       "counter name unknown-signalling drop",
     ]);
@@ -299,6 +304,7 @@ t.test(
     test.strictSame(rules("input"), [
       "meta l4proto 50 accept",
       "meta l4proto 135 jump in-mobility",
+      METERED_SOLICITATIONS,
       "ip daddr 203.0.113.1 jump in-ipv4",
       "ip daddr 240.0.0.0/8 counter name spoofed-ipv4 drop",
       "ip6 daddr 2001:db8:1::1 jump in-ipv6",
@@ -390,6 +396,7 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
   test.strictSame(rules("input", site), [
     "meta l4proto 50 accept",
     "meta l4proto 135 jump in-mobility",
+    METERED_SOLICITATIONS,
     "ip daddr 203.0.113.1 jump in-ipv4",
   ]);
   test.strictSame(rules("output", site), [

@@ -5,7 +5,7 @@ import { Secret } from "../../../../controller/base/secret.js";
 import { mobileNodeFirewall } from "../../../../controller/plan/mobile-node/firewall.js";
 import { planMobileNode, planMobileNodeSite, tunnelName } from "../../../../controller/plan/mobile-node/plan.js";
 import { formatObject } from "../../../../controller/plan/objects/format.js";
-import { type KernelObject, objectKey } from "../../../../controller/plan/objects/objects.js";
+import { type KernelObject, OWNERSHIP, objectKey } from "../../../../controller/plan/objects/objects.js";
 import type { MobileNodePlanSite } from "../../../../controller/plan/site.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../../../../controller/protocol/mip6/mobile-node/inputs.js";
 
@@ -71,6 +71,8 @@ t.test("behind a NAT in UDP, with a public address without; both devices are the
     `ip rule add priority 4189 from 10.0.0.2/32 fwmark 0/0x80000000 table ${tableOf(NAT)} proto 155`,
     `ip route add 203.0.113.1/32 via 10.0.0.1 dev lan table ${tableOf(NAT)} proto 155 metric 0 onlink`,
     ...IPV4,
+    // For mobile prefix solicitations (RFC 5555 §2.2).
+    `ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto hao mode ro reqid ${OWNERSHIP.reqidBase + 1} coa 2001:db8:1::100`,
   ];
   test.strictSame(commands(planMobileNode(away(NAT), SITE)), [...rest, ...out(tunnelName(NAT))]);
   test.strictSame(commands(planMobileNode(away(plain), SITE)), [...rest, ...out(tunnelName(plain))]);
@@ -96,7 +98,7 @@ t.test("away on IPv6, with the care-of address for updates", (test) => {
 
 t.test("make before break: on a handover both tunnels are there, and the ways out change in place", (test) => {
   const before = planMobileNode(away(FOUR), SITE);
-  const during = planMobileNode(path({ egress: SIX, ingress: [SIX, FOUR] }), SITE);
+  const during = planMobileNode(path({ egress: SIX, ingress: [SIX, FOUR], updateFrom: SIX.address }), SITE);
   const keys = new Set(during.map(objectKey));
   test.strictSame(
     before.map(objectKey).filter((key) => !keys.has(key)),
@@ -217,7 +219,7 @@ t.test("the firewall: from the home agent, for our home addresses, and signallin
   const { ipv4HomeAddress: _, ...six } = SITE;
   test.strictSame(rules(six)["in-ipv4-4"], ["counter name spoofed-ipv4 drop"], "no IPv4 home address: no IPv4 payload");
   const onlySix = rules({ ...SITE, homeAgent: { ipv6: SITE.homeAgent.ipv6 } });
-  test.strictSame(Object.keys(onlySix), ["prerouting", "input", "in-ipv6-6", "in-ipv6-4"]);
+  test.strictSame(Object.keys(onlySix), ["prerouting", "prerouting-ipv6", "input", "in-ipv6-6", "in-ipv6-4"]);
   test.end();
 });
 
