@@ -95,12 +95,19 @@ const common = {
 };
 
 const forceUdp = z.enum(["grant", "refuse", "always"]);
+const ipv4Signalling = z
+  .enum(["rfc5555", "soliman2004"])
+  .default("rfc5555")
+  .describe(
+    "How binding updates travel in IPv4 networks: in UDP, through any NAT (RFC 5555), or in protocol 41 with an IPv4-mapped care-of address and the short options of draft-soliman-v4v6-mipv6-00, from public addresses alone. The home agent must say the same of its subscriber.",
+  );
 
 export const subscriber = z.strictObject({
   homeAddress: ipv6Text.describe("IPv6 home address."),
   ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address that belongs to this node (RFC 5555 §4.5)."),
   profile: z.string().default("default").describe("Name of a tunnel profile."),
   forceUdp: forceUdp.optional().describe("Of this node alone. Default: homeAgent.forceUdp."),
+  ipv4Signalling,
   prefixes: z
     .union([z.array(networkText).max(MOST_PREFIXES), dynamic])
     .default([])
@@ -360,6 +367,8 @@ export const mobileNodeConfig = z.strictObject({
       .describe(
         "When the home agent is asked for the home prefixes (RFC 6275 §11.4.2): when it says that they have changed, and before their lifetimes end (demand); after the first registration too, where nothing is known of them; or never.",
       ),
+
+    ipv4Signalling,
     forceUdp: z
       .boolean()
       .default(false)

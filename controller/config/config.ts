@@ -23,6 +23,7 @@ import {
   hostPrefix,
   type IpAddress,
   type Ipv6Address,
+  ipv6,
   isEdgeOf,
   isIpv4,
   isIpv6,
@@ -83,6 +84,7 @@ export function loadConfig(path: string): LoadedConfig {
   if (config.role === "home-agent") checkHomeAgent(config, complain);
   else checkMobileNode(config, complain);
   checkProtection(config, complain);
+  checkMappedSignalling(config, complain);
   if (security.method === "ikev2") {
     const credentials = loadCredentials(path, security);
     checkCredentials(config, credentials, complain);
@@ -277,6 +279,58 @@ function checkBorrower(
       `${key}.prefixes is "dynamic" and its profile ${profile} has protection "esp"; a list of prefixes is wanted, or a profile without`,
     );
 }
+
+/** The 2004 profile: what it has no way for is refused (draft-soliman-v4v6-mipv6-00; contradictions C-50, C-53). */
+function checkMappedSignalling(config: Config, complain: Complain): void {
+  const wanted = (key: string, what: string): never => complain(`${key}.ipv4Signalling is "soliman2004", ${what}`);
+  const check = (
+    key: string,
+    { prefixes, protection }: { prefixes: readonly Prefix[] | "dynamic"; protection: string },
+  ): void => {
+    if (prefixes === "dynamic")
+      return wanted(
+        key,
+        `whose short options ask for no prefix, and ${key}.prefixes is "dynamic"; remove it, or use "rfc5555"`,
+      );
+    const four = prefixes.find(({ address }) => isIpv4(address));
+    if (four !== undefined)
+      wanted(
+        key,
+        `whose short options name no prefix, and ${key}.prefixes has ${formatPrefix(four)}; remove it, or use "rfc5555"`,
+      );
+    if (protection === "esp")
+      wanted(key, 'which has no tunnel in ESP; a tunnel profile with protection "none" is wanted, or "rfc5555"');
+  };
+  if (config.role === "mobile-node") {
+    const { mobileNode: node, tunnelProfile } = config;
+    if (node.ipv4Signalling !== "soliman2004") return;
+    check("mobileNode", { prefixes: node.prefixes, protection: tunnelProfile.protection });
+    if (node.forceUdp)
+      wanted("mobileNode", 'which knows no UDP, and mobileNode.forceUdp is on; turn that off, or use "rfc5555"');
+    return;
+  }
+  const { homeAgent, subscribers, tunnelProfiles } = config;
+  const mapped = subscribers.findIndex(({ ipv4Signalling }) => ipv4Signalling === "soliman2004");
+  if (mapped === -1) return;
+  if (homeAgent.addresses.ipv4 === undefined)
+    wanted(
+      `subscribers[${mapped}]`,
+      "and homeAgent.addresses.ipv4 is missing; the address is wanted that nodes send to",
+    );
+  subscribers.forEach(({ ipv4Signalling, prefixes, profile }, i) => {
+    const protection = tunnelProfiles[profile]?.protection ?? "none";
+    if (ipv4Signalling === "soliman2004") check(`subscribers[${i}]`, { prefixes, protection });
+    const sixToFour =
+      prefixes === "dynamic" ? undefined : prefixes.find((prefix) => prefixesOverlap(prefix, SIX_TO_FOUR));
+    if (sixToFour !== undefined)
+      complain(
+        `subscribers[${i}].prefixes has ${formatPrefix(sixToFour)}, a 6to4 prefix, in whose place subscribers[${mapped}].ipv4Signalling "soliman2004" has care-of addresses; another prefix is wanted, or "rfc5555"`,
+      );
+  });
+}
+
+/** RFC 3056 §2. */
+const SIX_TO_FOUR: Prefix = { address: ipv6("2002::"), length: 16 };
 
 interface NamedPrefix {
   readonly prefix: Prefix;

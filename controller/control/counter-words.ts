@@ -40,6 +40,7 @@ export const FIREWALL_WORDS: Readonly<Record<string, string>> = {
   "bad-version": "UDP 4191 with neither IPv4 nor IPv6 in it",
   "link-local": "what a node's kernel sends to its own link through a tunnel: it looks for routers there",
   "mapped-source": "IPv4-mapped addresses as IPv6 source, which no packet may have",
+  "mapped-forged": "IPv4-mapped care-of addresses that were not the outer source: forged, or from behind a NAT",
   "send-only": "came in by a device that only sends",
   "tunnelled-signalling": "mobility messages inside a tunnel",
   "no-port": "no NAT port is known to send to",

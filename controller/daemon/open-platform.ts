@@ -20,6 +20,8 @@ export interface OpenOptions extends PlatformOptions {
   readonly signallingPort: number;
   /** Whether messages into the TUN device go there by their socket and not by their mark. */
   readonly bindsToTun: boolean;
+  /** The device of messages to IPv4-mapped care-of addresses. */
+  readonly mappedDevice?: string;
 }
 
 /** Throws MobilityError with the sentence for the operator; what was opened before is closed again. */
@@ -54,6 +56,7 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
     const sockets = new SignallingSockets({
       tunDevice: options.tunDevice,
       bindsToTun: options.bindsToTun,
+      ...(options.mappedDevice !== undefined && { mappedDevice: options.mappedDevice }),
       udpPort: options.signallingPort,
       ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
       ...(options.signallingIpv6Address !== undefined && { udpIpv6Address: options.signallingIpv6Address }),

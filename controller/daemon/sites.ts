@@ -76,6 +76,7 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
     homeDevice: homeLink.interface,
     mtu,
     profiles,
+    mappedSignalling: config.subscribers.some(({ ipv4Signalling }) => ipv4Signalling === "soliman2004"),
     addressDiscovery: discovery.addressDiscovery,
     udpOverIpv6,
     negotiated,
@@ -152,5 +153,6 @@ export function mobileNodePlanSite(
   const mobike = movesByMobike(security);
   const home = { homeAddress, ipv4HomeAddress: ownAddress(ipv4HomeAddress), homePrefixes, homeAgent };
   const networks = { prefixes: ownPrefixes(prefixes), egressDevices };
-  return { ...home, profile: tunnelProfile, negotiated, mobike, ...networks, udpOverIpv6 };
+  const mappedSignalling = mobileNode.ipv4Signalling === "soliman2004";
+  return { ...home, profile: tunnelProfile, mappedSignalling, negotiated, mobike, ...networks, udpOverIpv6 };
 }

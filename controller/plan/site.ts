@@ -105,6 +105,8 @@ export interface HomeAgentPlanSite {
   readonly mtu: number;
   /** By name; "default" is always there. */
   readonly profiles: ReadonlyMap<string, TunnelProfileSpec>;
+  /** Some nodes send their updates in protocol 41, with IPv4-mapped care-of addresses (draft-soliman-v4v6-mipv6-00). */
+  readonly mappedSignalling?: boolean | undefined;
   /** Home agent address discovery is answered. */
   readonly addressDiscovery?: boolean | undefined;
   /** Nodes are served over UDP in IPv6, too. */
@@ -123,6 +125,8 @@ export interface MobileNodePlanSite {
   readonly homePrefixes: readonly Prefix[];
   readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
   readonly profile: TunnelProfileSpec;
+  /** Updates from IPv4 networks go in protocol 41, with an IPv4-mapped care-of address (draft-soliman-v4v6-mipv6-00). */
+  readonly mappedSignalling?: boolean | undefined;
   /** Security associations are negotiated. */
   readonly negotiated?: boolean | undefined;
   /** Where IKE goes is for us to say: charon's MOBIKE follows. */
@@ -184,6 +188,8 @@ export const DEVICE = {
   /** Lightweight-tunnel routes (IPv6 care-of addresses). */
   sendIpv6: "dsmip-o6",
   sendPrefix: "dsmip-o",
+  /** Answers to IPv4-mapped care-of addresses. */
+  sendMapped: "dsmip-om",
   homeAddresses: "dsmip-hoa",
   /** Routes of nodes whose payload is protected end here; nothing comes through. */
   protectedPayload: "dsmip-esp",
@@ -269,6 +275,7 @@ export const INTERNAL_ADDRESS = {
   /** All tunnels of a mobile node; they are on devices of their own. */
   mobileNode: ipv4("240.41.65.1"),
   sendIpv6: ipv4("240.41.65.0"),
+  sendMapped: ipv4("240.41.65.3"),
   /** All tunnels to nodes behind routers, over IPv6. */
   nestedIpv6: ipv4("240.41.65.2"),
   /** All devices that send UDP over IPv6. */

@@ -3,7 +3,7 @@ import type { HomeAgentConfig } from "../../../schemas/config.js";
 import { formatPrefix, type IpAddress } from "../../base/ip.js";
 import { checkIpv6Enabled } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
-import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
+import { DEVICE, SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { ownershipOf } from "../../protocol/mip6/home-agent/machine.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
@@ -55,6 +55,7 @@ export async function startHomeAgent(
       ...(config.homeAgent.udpOverIpv6 && { signallingIpv6Address: addresses.ipv6 }),
       tunDevice: TUN_DEVICE,
       bindsToTun: true,
+      mappedDevice: DEVICE.sendMapped,
     },
     log,
   );

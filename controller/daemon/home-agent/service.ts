@@ -10,7 +10,7 @@ import type { ObjectOwner } from "../../plan/owner.js";
 import { RequestIds, TUNNEL_PURPOSES } from "../../plan/security/request-ids.js";
 import { planSubscriberSecurity } from "../../plan/security/subscriber.js";
 import { parkedAssociations } from "../../plan/security/tunnel-associations.js";
-import { DIRECT_MARK, type HomeAgentPlanSite, TUN_DEVICE } from "../../plan/site.js";
+import { DEVICE, DIRECT_MARK, type HomeAgentPlanSite, TUN_DEVICE } from "../../plan/site.js";
 import { withheld } from "../../protocol/mip6/home-agent/acknowledgement.js";
 import { viewOf } from "../../protocol/mip6/home-agent/binding-cache.js";
 import type { HomeAgentEffect, HomeAgentInput } from "../../protocol/mip6/home-agent/inputs.js";
@@ -154,6 +154,8 @@ export class HomeAgentService implements Service {
           this.#site.subscribers.has(source) && (this.#ikeKeys !== undefined || this.#keys.has(source)),
         tunDevice: TUN_DEVICE,
         directMark: DIRECT_MARK,
+        ...(this.#planSite.mappedSignalling === true && { mappedDevice: DEVICE.receiveIpv4 }),
+        sendsShortOptions: (source) => this.#site.subscribers.get(source)?.ipv4Signalling === "soliman2004",
       },
       {
         onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),

@@ -199,7 +199,8 @@ export class MobileNodeService implements Service {
   }
 
   listen(): void {
-    const { homeAgent } = this.#config.mobileNode;
+    const { homeAgent, ipv4Signalling } = this.#config.mobileNode;
+    const homeAgentSendsShort = ipv4Signalling === "soliman2004";
     this.#ground.listen(
       {
         self: this.#homeAddress,
@@ -207,6 +208,7 @@ export class MobileNodeService implements Service {
         tunDevice: TUN_DEVICE,
         tunMark: TUN_MARK,
         directMark: DIRECT_MARK,
+        sendsShortOptions: () => homeAgentSendsShort,
       },
       {
         onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),

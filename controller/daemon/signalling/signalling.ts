@@ -9,6 +9,7 @@
  */
 import { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
+import { fromMapped, fromProven, mappedAddress, provenAddress } from "../../base/mapped.js";
 import type {
   Arrival,
   Departure,
@@ -23,6 +24,7 @@ import { Protocol } from "../../wire/ip/registry.js";
 import { decodeMobilityMessage, encodeMobilityMessage } from "../../wire/mip6/messages/mobility-header.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
 import { decodeDestinationOptions, homeAddressOf } from "../../wire/mip6/options/destination.js";
+import { SOLIMAN_2004_PROFILE } from "../../wire/mip6/profile.js";
 import { encodeType2RoutingHeader } from "../../wire/mip6/routing-header.js";
 import { Correlation } from "./correlation.js";
 
@@ -51,6 +53,8 @@ export interface MobilityHeaderOut {
   readonly mark?: number;
   /** Into the TUN device, whatever the routes say. */
   readonly intoTun?: boolean;
+  /** To an IPv4-mapped care-of address, in its proven form: into the device that leads there, whatever the routes say. */
+  readonly intoMapped?: boolean;
   readonly flowLabel?: number;
   readonly routingHeader?: Uint8Array;
 }
@@ -87,6 +91,10 @@ export interface SignallingSite {
   readonly tunMark?: number;
   /** Socket mark of messages that leave over IPv6 without Home Address option or routing header. */
   readonly directMark: number;
+  /** The device out of which IPv4-mapped care-of addresses come in their proven form (base/mapped.ts). Absent: none do. */
+  readonly mappedDevice?: string;
+  /** Whether messages from there may have the short options of the 2004 profile. Absent: nobody's may. */
+  sendsShortOptions?(source: Ipv6Address): boolean;
 }
 
 export interface SignallingListener {
@@ -118,6 +126,9 @@ const SIGNALLING_HEADERS: ReadonlySet<number> = new Set([
 const isOwnNoise = ({ source }: { readonly source: Ipv6Address }): boolean => !isRoutableUnicast(source);
 
 type UdpDeparture = Extract<Departure, { type: "udp" }>;
+
+/** Told apart from those of RFC 5555 by their Length. */
+const SHORT_OPTIONS = { profile: SOLIMAN_2004_PROFILE } as const;
 
 const LARGEST_SIGNALLING_PACKET = 1500;
 
@@ -151,8 +162,14 @@ export class Signalling implements SignallingReceiver {
     const packet = { ...encoded(message), source, destination };
     switch (departure.type) {
       case "native-routed": {
-        const routingHeader = encodeType2RoutingHeader({ nextHeader: 0, homeAddress: departure.careOf });
-        return this.#ports.sendMobilityHeader({ ...packet, routingHeader });
+        const mapped = fromMapped(departure.careOf);
+        const firstHop = mapped === undefined ? departure.careOf : provenAddress(mapped);
+        const routingHeader = encodeType2RoutingHeader({ nextHeader: 0, homeAddress: firstHop });
+        return this.#ports.sendMobilityHeader({
+          ...packet,
+          routingHeader,
+          ...(mapped !== undefined && { intoMapped: true }),
+        });
       }
       case "native-home-address-option":
         return this.#ports.sendMobilityHeader(packet);
@@ -246,12 +263,15 @@ export class Signalling implements SignallingReceiver {
         "malformed",
         `message from ${source} in the signalling device without a label of ours`,
       );
+    if (path === "mapped")
+      return this.#listener.onDrop("mapped-source", `message from ${source} with an IPv4-mapped care-of address`);
     // The policies are about our inner address; what is sent to another one only the machine can judge.
     const protection = destination === this.#site.self && this.#site.isProtected(source) ? "esp" : "none";
     const arrival: Arrival = { path, source, destination, protection };
     const refuse = (why: string): void => this.#listener.onDrop("malformed", `message from ${source}: ${why}`);
     if (packet.protocol !== "icmpv6") {
-      const message = decodeMobilityMessage(packet.bytes);
+      const short = this.#site.sendsShortOptions?.(source) === true;
+      const message = decodeMobilityMessage(packet.bytes, short ? SHORT_OPTIONS : {});
       return message.ok ? this.#listener.onMessage(message.value, arrival) : refuse(message.error.message);
     }
     const message = decodeIcmpv6(packet.bytes);
@@ -259,12 +279,17 @@ export class Signalling implements SignallingReceiver {
     if (isPrefixMessage(message.value)) this.#listener.onPrefixMessage?.(message.value, arrival);
   }
 
-  #pathOf(packet: MobilityHeaderIn): Arrival["path"] | undefined {
+  /** "mapped": past the firewall, which has not proved it. */
+  #pathOf(packet: MobilityHeaderIn): Arrival["path"] | "mapped" | undefined {
     if (packet.device === this.#site.tunDevice) {
       const outer = this.#incoming.recall(packet.flowLabel);
       return outer && { type: "udp", ...outer, ...routingHeaderOf(packet) };
     }
-    const careOf = careOfAddressOf(packet.destinationOptions);
+    const onTheWire = careOfAddressOf(packet.destinationOptions);
+    if (onTheWire !== undefined && fromMapped(onTheWire) !== undefined) return "mapped";
+    const proven =
+      onTheWire !== undefined && packet.device === this.#site.mappedDevice ? fromProven(onTheWire) : undefined;
+    const careOf = proven === undefined ? onTheWire : mappedAddress(proven);
     return {
       type: "native",
       device: packet.device,
@@ -284,7 +309,7 @@ const isPrefixMessage = (message: { readonly type: string }): message is PrefixM
 function encoded(message: SignallingEffect["message"]): Pick<MobilityHeaderOut, "bytes" | "protocol"> {
   return isPrefixMessage(message)
     ? { bytes: encodeIcmpv6(message), protocol: "icmpv6" }
-    : { bytes: encodeMobilityMessage(message) };
+    : { bytes: encodeMobilityMessage(message, SHORT_OPTIONS) };
 }
 
 /** The kernel has exchanged the addresses of source field and Home Address option: what stands in the option is the care-of address. */

@@ -27,6 +27,8 @@ export interface SignallingSocketOptions {
   readonly tunDevice: string;
   /** Messages into the TUN device leave from a socket that is bound to it; else their mark must lead there. */
   readonly bindsToTun: boolean;
+  /** The device of messages to IPv4-mapped care-of addresses; it need not be there yet. */
+  readonly mappedDevice?: string;
   /** The UDP port to which the firewall steers signalling; the kernel's GUE port itself cannot be bound. */
   readonly udpPort: number;
   /** Absent: IPv4 is not served. 0.0.0.0 where care-of addresses come and go. */
@@ -52,6 +54,8 @@ export class SignallingSockets implements SignallingPorts {
   readonly #tun: TunDevice;
   /** Sends only. What comes out of the TUN device is the other socket's; here the kernel drops it when the smallest buffer is full. */
   readonly #boundToTun: { readonly [P in SignallingProtocol]: IpSocket<Ipv6Address> } | undefined;
+  /** Send only. Opened with the first message, for the device is one of the plan's. */
+  readonly #boundToMapped: { [P in SignallingProtocol]?: IpSocket<Ipv6Address> | undefined } = {};
 
   /** Opens all of them, or none. Throws MobilityError with a sentence that says what to do. */
   constructor(options: SignallingSocketOptions) {
@@ -188,20 +192,40 @@ export class SignallingSockets implements SignallingPorts {
   sendMobilityHeader(packet: MobilityHeaderOut): void {
     const { protocol = "mobility", bytes, source, destination, device, mark, flowLabel, routingHeader } = packet;
     const interfaceIndex = device === undefined ? undefined : this.#options.names.interfaceIndex(device);
+    const message = {
+      data: bytes,
+      source,
+      destination,
+      ...(interfaceIndex !== undefined && { interfaceIndex }),
+      ...(mark !== undefined && { mark }),
+      ...(flowLabel !== undefined && { flowLabel }),
+      ...(routingHeader !== undefined && { routingHeader }),
+    };
+    if (packet.intoMapped === true) return this.#sendMapped(protocol, message);
     const bound = packet.intoTun === true ? this.#boundToTun?.[protocol] : undefined;
     const socket = bound ?? (protocol === "icmpv6" ? this.#icmpv6 : this.#mobilityHeader);
-    const report = socket.send([
-      {
-        data: bytes,
-        source,
-        destination,
-        ...(interfaceIndex !== undefined && { interfaceIndex }),
-        ...(mark !== undefined && { mark }),
-        ...(flowLabel !== undefined && { flowLabel }),
-        ...(routingHeader !== undefined && { routingHeader }),
-      },
-    ]);
-    throwIfDropped(report);
+    throwIfDropped(socket.send([message]));
+  }
+
+  /** The device may have been made anew since the last message: a socket is bound to the one that it was opened for. */
+  #sendMapped(protocol: SignallingProtocol, message: Parameters<IpSocket<Ipv6Address>["send"]>[0][number]): void {
+    const device = this.#options.mappedDevice;
+    const open = (): IpSocket<Ipv6Address> => {
+      const options = { ...(device !== undefined && { device }), receiveBufferBytes: 1 };
+      const socket =
+        protocol === "icmpv6"
+          ? openIcmpv6Socket({ ...options, types: [], hopLimit: HOP_LIMIT })
+          : openMobilityHeaderSocket(options);
+      this.#boundToMapped[protocol] = socket;
+      return socket;
+    };
+    const present = this.#boundToMapped[protocol];
+    const report = (present ?? open()).send([message]);
+    if (report.error === undefined) return;
+    this.#boundToMapped[protocol]?.close();
+    this.#boundToMapped[protocol] = undefined;
+    if (present === undefined) throw report.error;
+    throwIfDropped(open().send([message]));
   }
 
   sendUdp({ bytes, localAddress, remoteAddress, remotePort }: UdpPacket): void {
@@ -238,6 +262,8 @@ export class SignallingSockets implements SignallingPorts {
     this.#udpIpv6?.close();
     this.#boundToTun?.mobility.close();
     this.#boundToTun?.icmpv6.close();
+    this.#boundToMapped.mobility?.close();
+    this.#boundToMapped.icmpv6?.close();
     this.#tun.close();
   }
 }

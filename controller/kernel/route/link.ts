@@ -235,7 +235,7 @@ function writeIp6Tunnel(data: AttributeWriter, tunnel: Ip6TunnelLink, names: Ker
     .u32(IFLA_IPTUN_FLAGS, IP6_TNL_F_IGN_ENCAP_LIMIT | (inherit ? IP6_TNL_F_USE_ORIG_TCLASS : 0))
     .u8(IFLA_IPTUN_PROTO, 0)
     .u16(IFLA_IPTUN_ENCAP_TYPE, tunnel.udp === undefined ? TUNNEL_ENCAP_NONE : TUNNEL_ENCAP_FOU)
-    .u16(IFLA_IPTUN_ENCAP_FLAGS, tunnel.udp === undefined ? 0 : TUNNEL_ENCAP_FLAG_CSUM6)
+    .u16(IFLA_IPTUN_ENCAP_FLAGS, TUNNEL_ENCAP_FLAG_CSUM6) // without UDP it says nothing; iproute2 sets it always
     .u16be(IFLA_IPTUN_ENCAP_SPORT, tunnel.udp?.sourcePort ?? 0)
     .u16be(IFLA_IPTUN_ENCAP_DPORT, tunnel.udp?.destinationPort ?? 0);
   if (tunnel.external) data.flag(IFLA_IPTUN_COLLECT_METADATA);

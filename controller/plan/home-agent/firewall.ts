@@ -9,12 +9,15 @@ import {
   type Clause,
   count,
   drop,
+  from6to4,
   fromMapped,
   hasTransportHeader,
   innerAddress,
   innerField,
   innerLinkLocal,
   innerMapped,
+  innerMappedTo6to4,
+  innerOctet,
   innerOctetIn,
   innerPrefix,
   innerVersion,
@@ -74,6 +77,8 @@ const COUNTERS = [
   "bad-version",
   "link-local",
   "mapped-source",
+  "mapped-signalling",
+  "mapped-proven",
   "send-only",
   "tunnelled-signalling",
   "signalling",
@@ -95,7 +100,8 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
   const plain = usesPlainTunnels(site);
   const udp = site.addresses.ipv4 !== undefined;
   const overIpv6 = servesUdpOverIpv6(site);
-  const metering = meters({ udp, udpOverIpv6: overIpv6, plain, routers: sendLevels(site).length > 1 });
+  const inTunnels = sendLevels(site).length > 1 || site.mappedSignalling === true;
+  const metering = meters({ udp, udpOverIpv6: overIpv6, plain, inTunnels });
   const chains = [
     ...prerouting(site),
     ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
@@ -133,10 +139,11 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
   });
   const untracked = (...protocols: readonly number[]): readonly NftRule[] =>
     protocols.map((protocol) => rule(l4proto(protocol), notrack, accept));
-  const tunnels = untracked(
-    ...(plain ? [PROTOCOL.ipv4, PROTOCOL.ipv6] : []),
-    ...(usesEspTunnels(site) ? [] : [PROTOCOL.esp]),
-  );
+  const tunnels = untracked(...(plain ? [PROTOCOL.ipv4, PROTOCOL.ipv6] : []));
+  const esp = untracked(...(usesEspTunnels(site) ? [] : [PROTOCOL.esp]));
+  // Out of IPv4, and its care-of address is the outer source: the device has seen to that.
+  const proven =
+    site.mappedSignalling === true ? [rule(inputDevices(DEVICE.receiveIpv4), from6to4, count("mapped-proven"))] : [];
   const ike = site.negotiated === undefined ? [] : IKE_PORTS.map((port) => rule(udpPort("dport", port), notrack));
   return [
     {
@@ -161,6 +168,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
               ...(usesEspTunnels(site) ? [markEspInUdp([], [notrack, accept])] : []),
               rule(udpPort("dport", DSMIP_PORT), notrack, accept),
               ...tunnels,
+              ...esp,
               ...ike,
             ],
           },
@@ -170,6 +178,8 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
       rules: [
         ...(servesUdpOverIpv6(site) ? [rule(udpPort("dport", DSMIP_PORT), notrack, accept)] : []),
         ...tunnels,
+        ...proven,
+        ...esp,
         ...untracked(PROTOCOL.mobility),
         ...(site.negotiated === undefined ? [markSolicitations] : []),
         ...ike,
@@ -243,6 +253,9 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
   ];
 }
 
+/** Where things stand in an inner IPv6 header. */
+const INNER = { nextHeader: 6, destination: 24, options: 40 } as const;
+const INNER_DESTINATION_OPTIONS = 60;
 /** Where the source stands in an inner header. */
 const SOURCE = { 6: 8, 4: 12 } as const;
 
@@ -264,6 +277,21 @@ function registered(
 /** A node's kernel looks for routers behind every device, its tunnels too. It is no forgery, and no business of ours. */
 const linkLocal = (offset: number, ...first: readonly Clause[]): NftRule =>
   rule(...first, innerLinkLocal(offset + SOURCE[6]), count("link-local"), drop);
+
+/**
+ * An update of the 2004 profile: to ourselves, and destination options directly followed by ESP. As a 6to4 address its source is compared
+ * with the outer one by the device (base/mapped.ts); what ESP says, and whether the node may do that, comes after.
+ */
+const mappedSignalling = ({ addresses }: HomeAgentPlanSite): NftRule =>
+  rule(
+    innerMapped(SOURCE[6]),
+    innerAddress(INNER.destination, addresses.ipv6),
+    innerOctet(INNER.nextHeader, INNER_DESTINATION_OPTIONS),
+    innerOctet(INNER.options, PROTOCOL.esp),
+    innerMappedTo6to4(SOURCE[6]),
+    count("mapped-signalling"),
+    accept,
+  );
 
 /** Said by its own name, what is no address of anybody's is no forgery of a node's. */
 const mapped = (offset: number, ...first: readonly Clause[]): NftRule =>
@@ -315,7 +343,15 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
     ...(site.addresses.ipv4 === undefined
       ? []
       : [
-          chain("in-ipv4-6", KEY.ip4Source, { version: 6, set: SETS.ipv4_6 }, linkLocal(0), mapped(0), spoofed),
+          chain(
+            "in-ipv4-6",
+            KEY.ip4Source,
+            { version: 6, set: SETS.ipv4_6 },
+            ...(site.mappedSignalling === true ? [mappedSignalling(site)] : []),
+            linkLocal(0),
+            mapped(0),
+            spoofed,
+          ),
           chain("in-ipv4-4", KEY.ip4Source, { version: 4, set: SETS.ipv4_4 }, spoofed),
         ]),
     chain(

@@ -196,15 +196,15 @@ const toSignallingPort = ({ suffix }: Outer): readonly Clause[] =>
 const LAST_KNOWN_TYPE = 7;
 
 /** Messages whose sender is known, before they get to the process. Unprotected ones XFRM refuses. */
-const inMobility = ({ plain, routers }: Pick<Metered, "plain" | "routers">): NftChain => ({
+const inMobility = ({ plain, inTunnels }: Pick<Metered, "plain" | "inTunnels">): NftChain => ({
   name: "in-mobility",
   rules: [
-    // In the tunnel of a router come the messages of nodes that visit its network, too.
+    // In the tunnel of a router come the messages of nodes that visit its network, too; in protocol 41 those of the 2004 profile.
     ...(plain
       ? [
           rule(
             inputDevices(DEVICE.receivePrefix),
-            ...(routers ? [isUnauthenticated] : []),
+            ...(inTunnels ? [isUnauthenticated] : []),
             count("tunnelled-signalling"),
             drop,
           ),
@@ -232,12 +232,12 @@ interface Metered {
   readonly udpOverIpv6: boolean;
   /** There are plain tunnels. */
   readonly plain: boolean;
-  /** There are mobile routers. */
-  readonly routers: boolean;
+  /** Some nodes' messages come out of tunnels: behind mobile routers, or in the 2004 profile. */
+  readonly inTunnels: boolean;
 }
 
 /** Chains and sets. */
-export function meters({ udp, udpOverIpv6, plain, routers }: Metered): {
+export function meters({ udp, udpOverIpv6, plain, inTunnels }: Metered): {
   readonly chains: readonly NftChain[];
   readonly sets: readonly NftSet[];
 } {
@@ -245,7 +245,7 @@ export function meters({ udp, udpOverIpv6, plain, routers }: Metered): {
   const outer = [...(udp ? [OVER_IPV4] : []), ...(udpOverIpv6 ? [OVER_IPV6] : [])];
   const sets = new Set([...(udp ? Object.values(ofUdp) : []), ...(udpOverIpv6 ? Object.values(IPV6_METERS) : [])]);
   return {
-    chains: [inMobility({ plain, routers }), ...outer.flatMap((one) => steering(one, plain))],
+    chains: [inMobility({ plain, inTunnels }), ...outer.flatMap((one) => steering(one, plain))],
     sets: [messages, ...(outer.length > 0 ? [SIGNALLING_KEYS] : []), ...sets],
   };
 }

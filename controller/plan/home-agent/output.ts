@@ -23,6 +23,7 @@ import {
   notrack,
   rule,
   setDestinationPortFrom,
+  setInnerMapped,
   setIpv4Source,
   setIpv4Ttl,
   setIpv6DestinationFrom,
@@ -34,6 +35,7 @@ import {
   DSMIP_PORT,
   HOOK_PRIORITY,
   type HomeAgentPlanSite,
+  INTERNAL_ADDRESS,
   internalAddress,
   placeholder,
   SIGNALLING_PORT,
@@ -67,6 +69,9 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
         rule(family(6), accept),
         ...(usesEspTunnels(site) ? [rule(sentEsp, jump("esp-4"))] : []),
         ...perDevice,
+        ...(site.mappedSignalling === true
+          ? [rule(ipField("saddr", INTERNAL_ADDRESS.sendMapped), setInnerMapped(DESTINATION[6]), jump("out-ipv4"))]
+          : []),
         signallingPort(ipv4),
         ...untrackedIke(site, ipv4),
       ],

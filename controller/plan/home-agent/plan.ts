@@ -4,7 +4,7 @@
  */
 
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
-import { hostPrefix, ipv6, isIpv4, isIpv6 } from "../../base/ip.js";
+import { hostPrefix, IPV6_ANY, ipv6, isIpv4, isIpv6 } from "../../base/ip.js";
 import { largest } from "../../base/lists.js";
 import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
 import { defaultMetric, homesOf } from "../endpoints.js";
@@ -55,6 +55,7 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
     ...(protectsPayload(site) ? [protectedDevice(deviceMtu(site))] : []),
     SIGNALLING_DEVICE,
     ...site.homePrefixes.flatMap(signallingRoutes),
+    ...(site.mappedSignalling === true ? mappedAnswers(site) : []),
     ...homeAgentSecuritySite(site),
     homeAgentFirewall(site),
   ];
@@ -190,12 +191,33 @@ const LAST_METRIC = 0xffffffff;
  * would do the same, but from the first IPv6 rule on every packet costs a walk through all rules.
  */
 function signallingRoutes(destination: Prefix): readonly Route[] {
-  if (isIpv4(destination.address)) return [];
+  return isIpv4(destination.address) ? [] : forBoundSockets(destination, TUN_DEVICE);
+}
+
+function forBoundSockets(destination: Prefix, device: string): readonly Route[] {
   const route = { kind: "route", destination, table: MAIN_TABLE } as const;
   return [
     { ...route, metric: LAST_METRIC - 1, device: "lo" },
-    { ...route, metric: LAST_METRIC, device: TUN_DEVICE },
+    { ...route, metric: LAST_METRIC, device },
   ];
+}
+
+/**
+ * Answers to nodes of the 2004 profile: the kernel finds the IPv4 address in the 6to4 form of the care-of address, and the output hook
+ * writes the IPv4-mapped form. Only a socket that is bound to the device finds the route; a route to 2002::/16, with whatever metric,
+ * would take what others send to real 6to4 addresses away from the default route.
+ */
+function mappedAnswers(site: HomeAgentPlanSite): readonly KernelObject[] {
+  const name = DEVICE.sendMapped;
+  const local = INTERNAL_ADDRESS.sendMapped;
+  const link: Link = {
+    kind: "link",
+    name,
+    mtu: deviceMtu(site),
+    up: true,
+    link: { type: "sit", local, ttl: 0, trafficClass: "inherit", pathMtuDiscovery: false },
+  };
+  return [...deviceObjects(link, local), ...forBoundSockets({ address: IPV6_ANY, length: 0 }, name)];
 }
 
 function protectedDevice(mtu: number): Link {

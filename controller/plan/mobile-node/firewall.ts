@@ -17,10 +17,13 @@ import {
   hasTransportHeader,
   innerAddress,
   innerAddressIn,
+  innerMapped,
+  innerOctet,
   innerOctetIn,
   innerVersion,
   inputDevices,
   ipField,
+  isUnauthenticated,
   jump,
   l4proto,
   rule,
@@ -44,6 +47,7 @@ const PROTOCOL = { ipv4: 4, ipv6: 41, mobility: 135 } as const;
 /** Where the destination stands in an inner IPv6 and IPv4 header, and the source in an IPv6 one. */
 const INNER = { destination6: 24, destination4: 16, source6: 8, nextHeader: 6 } as const;
 
+const ROUTING = 43;
 /** Routing header, ESP, destination options, Mobility Header. */
 const SIGNALLING_SET: NftSet = {
   name: "signalling-headers",
@@ -204,7 +208,14 @@ function input(site: MobileNodePlanSite): NftChain {
     name: "input",
     base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
     rules: [
-      rule(inputDevices(TUNNEL_PREFIX), l4proto(PROTOCOL.mobility), count("tunnelled-signalling"), drop),
+      rule(
+        inputDevices(TUNNEL_PREFIX),
+        l4proto(PROTOCOL.mobility),
+        // In the 2004 profile the answers come that way, under ESP.
+        ...(site.mappedSignalling === true ? [isUnauthenticated] : []),
+        count("tunnelled-signalling"),
+        drop,
+      ),
       ...(site.udpOverIpv6 === true ? [rule(ipField("saddr", ipv6), ...betweenPorts, jump("in-udp-ipv6"))] : []),
       ...(ipv4 === undefined ? [] : [rule(ipField("saddr", ipv4), ...betweenPorts, jump("in-udp"))]),
       ...(outerFamilies(site).length === 0
@@ -227,6 +238,15 @@ function input(site: MobileNodePlanSite): NftChain {
   };
 }
 
+/** An answer of the 2004 profile: to an IPv4-mapped care-of address, which the kernel knows, and a routing header to us. */
+function mappedAnswer({ homeAgent, mappedSignalling }: MobileNodePlanSite): readonly NftRule[] {
+  if (mappedSignalling !== true) return [];
+  const { source6, destination6, nextHeader } = INNER;
+  return [
+    rule(innerAddress(source6, homeAgent.ipv6), innerMapped(destination6), innerOctet(nextHeader, ROUTING), accept),
+  ];
+}
+
 function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
   const accepting = (outer: number, family: 4 | 6): NftChain["rules"] =>
     toUs(site, outer, family).map((clause) => rule(clause, accept));
@@ -242,6 +262,7 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
   const udp = ([6, 4] as const).flatMap((family) =>
     toUs(site, UDP_HEADER, family).map((clause) => rule(innerVersion(UDP_HEADER, family), clause, accept)),
   );
+  const protocol41 = strict("in-ipv4-6", 6, "spoofed-ipv4");
   const overIpv4: NftChain[] =
     site.homeAgent.ipv4 === undefined
       ? []
@@ -250,7 +271,7 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
             name: "in-udp",
             rules: [rule(...ourSignalling(site), jump("steer")), ...udp, rule(count("spoofed-udp"), drop)],
           },
-          strict("in-ipv4-6", 6, "spoofed-ipv4"),
+          { ...protocol41, rules: [...mappedAnswer(site), ...protocol41.rules] },
           strict("in-ipv4-4", 4, "spoofed-ipv4"),
         ];
   const overIpv6: NftChain[] =

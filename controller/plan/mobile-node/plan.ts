@@ -14,6 +14,7 @@ import {
   isIpv6,
   prefixContains,
 } from "../../base/ip.js";
+import { mappedAddress } from "../../base/mapped.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
 import type { Address, Link, Route, Rule } from "../objects/forwarding.js";
@@ -165,12 +166,17 @@ export function tunnelName(endpoint: LocalEndpoint): string {
 
 const LETTER = { ipv6: "s", ipv4: "p", udp: "u" } as const;
 
-function hashOf({ address, device }: LocalEndpoint): number {
+function hashOf({ address, device }: Pick<LocalEndpoint, "address" | "device">): number {
   return fnv1a([...`${address}%${device}`].map((letter) => letter.codePointAt(0) ?? 0));
 }
 
+const careOfTable = (endpoint: Pick<LocalEndpoint, "address" | "device">): number =>
+  CARE_OF_TABLE_BASE + (hashOf(endpoint) & 0xffffff);
+
+type Ipv4Endpoint = Extract<LocalEndpoint, { readonly address: Ipv4Address }>;
+
 function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
-  const { homeAgent, profile } = site;
+  const { homeAgent, profile, mappedSignalling } = site;
   const common = { kind: "link", mtu: profile.mtu ?? DEFAULT_MTU, up: true } as const;
   const trafficClass = profile.dscp === "copy" ? "inherit" : profile.dscp << 2;
   const udp = { sourcePort: DSMIP_PORT, destinationPort: DSMIP_PORT };
@@ -197,15 +203,53 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
   const ends = { type: "sit", local: endpoint.address, remote: ipv4 } as const;
   const header = { ttl: 0, trafficClass, pathMtuDiscovery: false } as const;
   // The kernel takes a second device with the same ends only if one of the two is bound to a device.
+  const plain: Link = {
+    ...common,
+    name: tunnelName({ ...endpoint, format: "ipv4" }),
+    link: { ...ends, ...header, device: endpoint.device },
+  };
+  if (mappedSignalling === true)
+    return [
+      ...deviceObjects(plain, INTERNAL_ADDRESS.mobileNode),
+      ...uplink(endpoint, ipv4),
+      ...mappedSource(endpoint, plain.name, homeAgent.ipv6),
+    ];
   const links: readonly Link[] = [
     { ...common, name: tunnelName({ ...endpoint, format: "udp" }), link: { ...ends, ...header, udp } },
-    {
-      ...common,
-      name: tunnelName({ ...endpoint, format: "ipv4" }),
-      link: { ...ends, ...header, device: endpoint.device },
-    },
+    plain,
   ];
   return [...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)), ...uplink(endpoint, ipv4)];
+}
+
+/**
+ * The IPv4-mapped form of the care-of address on the visited interface, to which answers come (draft-soliman-v4v6-mipv6-00 §3.3), and the
+ * way of what has it as its source: into the tunnel.
+ */
+function mappedSource(
+  { address, ...end }: Ipv4Endpoint,
+  tunnel: string,
+  homeAgent: Ipv6Address,
+): readonly KernelObject[] {
+  const mapped = mappedAddress(address);
+  const table = careOfTable({ address, ...end });
+  return [
+    {
+      kind: "address",
+      device: end.device,
+      address: mapped,
+      prefixLength: 128,
+      home: false,
+      noPrefixRoute: true,
+    },
+    { kind: "rule", family: 6, priority: RULE_PRIORITY.careOf, table, from: hostPrefix(mapped) },
+    {
+      kind: "route",
+      destination: hostPrefix(homeAgent),
+      table,
+      metric: defaultMetric(homeAgent),
+      device: tunnel,
+    },
+  ];
 }
 
 const isOverIpv6 = (endpoint: LocalEndpoint): endpoint is Extract<LocalEndpoint, { readonly address: Ipv6Address }> =>
@@ -223,7 +267,7 @@ function uplinkObjects(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSit
 function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelObject[] {
   const { address, device, gateway } = endpoint;
   const four = isIpv4(address);
-  const table = CARE_OF_TABLE_BASE + (hashOf(endpoint) & 0xffffff);
+  const table = careOfTable(endpoint);
   const via = gateway === undefined ? {} : { via: gateway, onlink: true };
   return [
     {

@@ -368,6 +368,39 @@ function write(
   };
 }
 
+/**
+ * The IPv4-mapped address at this offset of the transport header becomes the 6to4 address that holds the IPv4 address twice
+ * (base/mapped.ts, provenAddress).
+ */
+export function innerMappedTo6to4(offset: number): Clause {
+  const bit = 8 * offset;
+  return {
+    text: `@th,${bit + 16},32 set @th,${bit + 96},32 @th,${bit},16 set 0x2002 @th,${bit + 48},48 set 0`,
+    expressions: [
+      load("transport", offset + 12, 4),
+      write("transport", offset + 2, 4),
+      { type: "immediate", register: REGISTER, value: "2002" },
+      write("transport", offset, 2),
+      { type: "immediate", register: REGISTER, value: "000000000000" },
+      write("transport", offset + 6, 6),
+    ],
+  };
+}
+
+/** The first 96 bits of an address at this offset of the transport header become those of an IPv4-mapped one. */
+export function setInnerMapped(offset: number): Clause {
+  return {
+    text: `@th,${8 * offset},96 set 0x${MAPPED}`,
+    expressions: [{ type: "immediate", register: REGISTER, value: MAPPED }, write("transport", offset, 12)],
+  };
+}
+
+/** An IPv6 source in 2002::/16 (RFC 3056). */
+export const from6to4: Clause = {
+  text: "@nh,64,16 0x2002",
+  expressions: [load("network", 8, 2), equals("2002")],
+};
+
 export function setUdpPort(end: "sport" | "dport", port: number): Clause {
   return {
     text: `udp ${end} set ${port}`,

@@ -3,6 +3,7 @@
  * with the address of the Home Address option in it, and no more of them than the limits allow.
  */
 import { IPV6_ANY, type Ipv6Address, ipToBytes } from "../../base/ip.js";
+import { fromMapped } from "../../base/mapped.js";
 import { elapsed, type Instant } from "../../base/time.js";
 import { Protocol } from "../../wire/ip/registry.js";
 import { BindingErrorStatus } from "../../wire/mip6/registry.js";
@@ -51,6 +52,8 @@ interface Fields extends Pick<SendEffect, "source" | "destination" | "departure"
 
 function bindingError({ status, homeAddress, ...ends }: Fields): SendEffect | undefined {
   if (!isUnicast(ends.destination) || !isUnicast(ends.source)) return undefined;
+  // The mapped form is for updates and their answers alone (draft-soliman-v4v6-mipv6-00 §3.4).
+  if (fromMapped(ends.destination) !== undefined) return undefined;
   return { kind: "send", message: { type: "binding-error", status, homeAddress, options: [] }, ...ends };
 }
 

@@ -41,7 +41,10 @@ export interface Arrival {
     | {
         readonly type: "native";
         readonly device: string;
-        /** From the Home Address option (HA); absent without one: the wire source was the home address itself. */
+        /**
+         * From the Home Address option (HA); absent without one: the wire source was the home address itself. IPv4-mapped: it came in IPv4
+         * from that address, which was proved to be the outer source (the 2004 profile).
+         */
         readonly homeAddressOptionCareOf?: Ipv6Address;
         /** From the type 2 routing header (MN). */
         readonly routingHeaderHomeAddress?: Ipv6Address;
@@ -63,11 +66,14 @@ export interface Arrival {
 
 /** How a mobility message goes out. Source and destination are the inner, upper-layer addresses (home address, home agent). */
 export type Departure =
-  /** Home agent to a mobile node away on IPv6: type 2 routing header, wire destination the care-of address. */
+  /**
+   * Home agent to a mobile node away on IPv6: type 2 routing header, wire destination the care-of address. An IPv4-mapped one goes in
+   * IPv4 to that address (the 2004 profile).
+   */
   | { readonly type: "native-routed"; readonly careOf: Ipv6Address }
   /** Straight to the destination (mobile node at home; home agent to a node whose BU had no Home Address option). `device` pins the link. */
   | { readonly type: "native-direct"; readonly device?: string }
-  /** Mobile node away on IPv6: the kernel adds the Home Address option and puts this care-of address into the source. */
+  /** Mobile node away on IPv6: the kernel adds the Home Address option and puts this care-of address into the source. IPv4-mapped: in IPv4. */
   | { readonly type: "native-home-address-option"; readonly careOf: Ipv6Address }
   /** In UDP. `localAddress`: the outer source, of the family of `remoteAddress`. */
   | {
@@ -216,7 +222,9 @@ export type DropReason =
   | "duplicate"
   | "queue-full"
   | "refused-by-kernel"
-  | "journal-unwritable";
+  | "journal-unwritable"
+  /** An IPv4-mapped care-of address that is not to be believed, or of a node that is not entitled to one. */
+  | "mapped-source";
 
 export interface DropEffect {
   readonly kind: "drop";

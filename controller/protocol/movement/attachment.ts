@@ -15,6 +15,7 @@ import {
   isRoutableUnicast,
   prefixContains,
 } from "../../base/ip.js";
+import { isPrivate } from "../../base/mapped.js";
 import type { BorrowingSite } from "./lent.js";
 import {
   linkUsable,
@@ -25,12 +26,14 @@ import {
 } from "./network-view.js";
 import { throughUs } from "./recursion.js";
 
+type Optional = "mobileRouter" | "udpOverIpv6" | "prefixDiscovery" | "ipv4Signalling";
+
 /** What the operator says about this mobile node. */
 export type MobileNodeSite = Omit<
   MobileNodeConfig["mobileNode"],
-  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | "mobileRouter" | "udpOverIpv6" | "prefixDiscovery"
+  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | Optional
 > &
-  Partial<Pick<MobileNodeConfig["mobileNode"], "mobileRouter" | "udpOverIpv6">> &
+  Partial<Pick<MobileNodeConfig["mobileNode"], Optional>> &
   BorrowingSite & {
     /** How many seconds the home address may still be used; undefined: nothing limits it. */
     readonly validFor?: (() => number | undefined) | undefined;
@@ -41,6 +44,10 @@ export type MobileNodeSite = Omit<
     /** MOBIKE does that where the home agent has it too: IKE is told where to speak from. */
     readonly mobike?: boolean;
   };
+
+/** Whether updates from IPv4 networks are those of the 2004 profile (draft-soliman-v4v6-mipv6-00). */
+export const sendsMapped = ({ ipv4Signalling }: Pick<MobileNodeSite, "ipv4Signalling">): boolean =>
+  ipv4Signalling === "soliman2004";
 
 export type CareOf =
   /** `inUdp`: the last resort, where the home agent is heard over IPv6 in no other way (RFC 5555 §4.4.1). */
@@ -96,6 +103,7 @@ export function chooseAttachment(
 ): Attachment | undefined {
   let best: Candidate | undefined;
   for (const candidate of [...homeLinks(view, site, memory), ...careOfAddresses(view, site, memory)]) {
+    if (isBehindNat(candidate.attachment, site)) continue;
     if (best === undefined || compareRank(candidate.rank, best.rank) < 0) best = candidate;
   }
   return best?.attachment;
@@ -104,8 +112,18 @@ export function chooseAttachment(
 /** All care-of addresses that could be chosen. */
 export function careOfCandidates(view: NetworkView, site: MobileNodeSite): readonly CareOf[] {
   return careOfAddresses(view, site, NO_MEMORY).flatMap(({ attachment, doubtful }) =>
-    attachment.kind === "away" && !doubtful ? [attachment.careOf] : [],
+    attachment.kind === "away" && !doubtful && !isBehindNat(attachment, site) ? [attachment.careOf] : [],
   );
+}
+
+/**
+ * The 2004 profile has no way through a NAT (draft-soliman-v4v6-mipv6-00 §2.2), and from a private address there is one, unless the home
+ * agent's is private too.
+ */
+function isBehindNat(attachment: Attachment, site: MobileNodeSite): boolean {
+  if (attachment.kind === "home" || attachment.careOf.family === 6 || !sendsMapped(site)) return false;
+  const { ipv4 } = site.homeAgent;
+  return isPrivate(attachment.careOf.address) && !(ipv4 !== undefined && isPrivate(ipv4));
 }
 
 /** Links by which the home agent can be reached from an address of theirs, and home links: all that may carry the tunnel or be home. */

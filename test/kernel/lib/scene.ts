@@ -92,6 +92,8 @@ export interface SceneOptions {
   readonly ike?: IkeOptions;
   /** The mobile nodes are routers with a host behind each (behind.ts). Mode of registration; default explicit. */
   readonly routers?: "explicit" | "implicit";
+  /** How updates travel in IPv4 networks, at both ends. */
+  readonly ipv4Signalling?: "soliman2004";
   /** Further keys of the configuration's homeAgent section. */
   readonly homeAgent?: Readonly<Record<string, unknown>>;
   /** Further keys of the configuration's mobileNode section. */
@@ -302,6 +304,7 @@ function makeMobile(node: Node, number: number, files: DaemonFiles, options: Sce
       homePrefixes: HOME_PREFIXES,
       homeAgent: HOME_AGENT,
       ...(options.routers !== undefined && { prefixes: prefixesOf(number), mobileRouter: options.routers }),
+      ...(options.ipv4Signalling && { ipv4Signalling: options.ipv4Signalling }),
       ...options.mobileNode,
     },
     ...(options.profile && { tunnelProfile: options.profile }),
@@ -343,6 +346,7 @@ function homeAgentRole(
       homeAddress: home6,
       ipv4HomeAddress: home4,
       ...(options.routers !== undefined && { prefixes: prefixesOf(number) }),
+      ...(options.ipv4Signalling && { ipv4Signalling: options.ipv4Signalling }),
       ...(profile && { profile: "special" }),
       ...(charon !== undefined && {
         identity: identityOf(number),

@@ -6,12 +6,7 @@ import { isIpv4 } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { bindingAcknowledgementFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
-import {
-  findOption,
-  findOptions,
-  type MobilityOption,
-  type OptionOfKind,
-} from "../../../wire/mip6/options/mobility.js";
+import { findOption, type MobilityOption, type OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
 import type { Arrival, Departure, SendEffect } from "../inputs.js";
 import { type NatPolicy, natDetectionOption, type ObservedSource } from "../nat-detection.js";
@@ -31,6 +26,8 @@ export interface Reply {
   /** Over UDP. */
   readonly source: ObservedSource | undefined;
   readonly ipv4Options: readonly Ipv4HomeAddressOption[];
+  /** They were in the form of the 2004 profile, and so are the answers (contradiction C-53). */
+  readonly shortOptions: boolean;
   /** K: the node's IKE SA moves along with its binding. */
   readonly keyManagementMobility: boolean;
   /** R: it says that it is a mobile router. */
@@ -44,11 +41,24 @@ export function replyTo(arrival: Arrival, message: BindingUpdate): Reply {
     arrival,
     sequence: message.sequence,
     source: observedSource(arrival, message.options),
-    ipv4Options: findOptions(message.options, "ipv4-home-address").slice(0, LIMITS.ipv4Options.default),
+    ipv4Options: message.options.flatMap(ipv4Question).slice(0, LIMITS.ipv4Options.default),
+    shortOptions: findOption(message.options, "ipv4-home-address-2004") !== undefined,
     keyManagementMobility: message.flags.keyManagementMobility,
     mobileRouter: message.flags.mobileRouter,
     namesPrefixes: findOption(message.options, "mobile-network-prefix") !== undefined,
   };
+}
+
+/** The short form has neither prefix nor P: it is about one address. */
+function ipv4Question(option: MobilityOption): readonly Ipv4HomeAddressOption[] {
+  if (option.kind === "ipv4-home-address") return [option];
+  if (option.kind !== "ipv4-home-address-2004") return [];
+  return [{ kind: "ipv4-home-address", prefixLength: 32, mobileNetworkPrefix: false, address: option.address }];
+}
+
+function ipv4Answer(option: Ipv4AcknowledgementOption, { shortOptions }: Reply): MobilityOption {
+  const { status, address } = option;
+  return shortOptions ? { kind: "ipv4-address-acknowledgement-2004", status, address } : option;
 }
 
 function observedSource(arrival: Arrival, options: readonly MobilityOption[]): ObservedSource | undefined {
@@ -83,7 +93,9 @@ export interface AnswerPolicy extends NatPolicy {
  * along whatever the status is (C-06, C-12).
  */
 export function acknowledgement(reply: Reply, answer: Answer, policy: AnswerPolicy): SendEffect {
-  const options: MobilityOption[] = [...answer.acknowledgements];
+  const options: MobilityOption[] = answer.acknowledgements.map((one) =>
+    one.kind === "ipv4-address-acknowledgement" ? ipv4Answer(one, reply) : one,
+  );
   if (reply.source !== undefined) options.push(natDetectionOption(reply.source, answer.forcedUdp, policy));
   const adviceUnits = Math.floor((policy.refreshAdviceSeconds ?? 0) / LIFETIME_UNIT_SECONDS);
   if (adviceUnits > 0 && adviceUnits < answer.lifetimeUnits) {
@@ -114,7 +126,8 @@ export function withheld(effect: SendEffect): SendEffect {
   const { message } = effect;
   if (message.type !== "binding-acknowledgement" || message.status >= FIRST_REFUSAL) return effect;
   const options = message.options.flatMap((option): readonly MobilityOption[] => {
-    if (option.kind === "ipv4-address-acknowledgement") return [{ ...option, status: Ipv4AckStatus.unspecified }];
+    if (option.kind === "ipv4-address-acknowledgement" || option.kind === "ipv4-address-acknowledgement-2004")
+      return [{ ...option, status: Ipv4AckStatus.unspecified }];
     return option.kind === "binding-refresh-advice" || option.kind === "mobile-network-prefix" ? [] : [option];
   });
   return {

@@ -11,6 +11,8 @@ export interface HomeSubscriber {
   readonly profile: string;
   /** Absent: as for all. */
   readonly forceUdp?: ForceUdp | undefined;
+  /** How its updates come from IPv4 networks. Default: rfc5555. */
+  readonly ipv4Signalling?: Ipv4Signalling | undefined;
   /** Of both families: of the networks behind a mobile router (RFC 3963). */
   readonly prefixes?: readonly Prefix[] | undefined;
   /** Networks behind it are lent to it out of the pool; then it has none of its own. */
@@ -26,6 +28,12 @@ export type ForceUdp = "grant" | "refuse" | "always";
 export function forceUdpOf({ subscribers, forceUdp }: HomeAgentSite, homeAddress: Ipv6Address): ForceUdp {
   return subscribers.get(homeAddress)?.forceUdp ?? forceUdp;
 }
+
+/**
+ * rfc5555: in UDP and IPv4, through any NAT. soliman2004: in protocol 41 with an IPv4-mapped care-of address, through none
+ * (draft-soliman-v4v6-mipv6-00); such a node may still do the other.
+ */
+export type Ipv4Signalling = "rfc5555" | "soliman2004";
 
 /** explicit: it names them in each update; implicit: it does not, and all of its own are meant (RFC 3963 §5.2); no: it is served as a host. */
 export type MobileRouterMode = "either" | "explicit" | "implicit" | "no";

@@ -10,6 +10,7 @@ import {
   isRoutableUnicast,
   prefixContains,
 } from "../../../base/ip.js";
+import { fromMapped } from "../../../base/mapped.js";
 import { isAfter, type Seq16 } from "../../../base/seq16.js";
 import type { BindingUpdate } from "../../../wire/mip6/messages/mobility-message.js";
 import { findOption } from "../../../wire/mip6/options/mobility.js";
@@ -59,6 +60,12 @@ export function readUpdate(arrival: Arrival, message: BindingUpdate, site: HomeA
     };
   }
   const wireSource = wireSourceOf(arrival);
+  const ipv4 = fromMapped(wireSource);
+  if (ipv4 !== undefined) {
+    const endpoint = { format: "ipv4", address: ipv4 } as const;
+    const deregistration = message.lifetimeUnits === 0;
+    return { ...shared, careOfAddress: ipv4, signalling: endpoint, endpoint, forcedUdp: false, deregistration };
+  }
   const address = findOption(message.options, "alternate-care-of-address")?.address ?? wireSource;
   return {
     ...shared,
@@ -109,6 +116,7 @@ interface Check {
 export const UPDATE_CHECKS: readonly Check[] = [
   { source: "RFC 6275 §5.1", applies: "always", judge: checkProtection },
   { source: "RFC 6275 §9.5.1", applies: "always", judge: checkHomeAddress },
+  { source: "draft-soliman-v4v6-mipv6-00 §3.3", applies: "always", judge: checkMapped },
   { source: "RFC 6275 §6.1.7", applies: "always", judge: checkCareOf },
   { source: "RFC 6275 §9.5.1", applies: "always", judge: checkSequence },
   { source: "RFC 6275 §9.5.1, RFC 3963 §6.2", applies: "always", judge: checkRegistrationType },
@@ -139,11 +147,26 @@ function checkHomeAddress({ homeAddress }: UpdateRequest): Verdict | undefined {
   return isRoutableUnicast(homeAddress) ? undefined : drop("home-address-mismatch", `home address ${homeAddress}`);
 }
 
+/**
+ * An IPv4-mapped care-of address is for nodes of the 2004 profile alone, and of two of them the one under ESP must not be another
+ * (contradiction C-50).
+ */
+function checkMapped({ arrival, message, homeAddress }: UpdateRequest, { site }: UpdateContext): Verdict | undefined {
+  const wireSource = wireSourceOf(arrival);
+  if (fromMapped(wireSource) === undefined) return undefined;
+  if (site.subscribers.get(homeAddress)?.ipv4Signalling !== "soliman2004")
+    return drop("mapped-source", `${wireSource} from ${homeAddress}, which has not the 2004 profile`);
+  const claimed = findOption(message.options, "alternate-care-of-address")?.address ?? wireSource;
+  return claimed === wireSource
+    ? undefined
+    : drop("mapped-source", `${wireSource} from ${homeAddress}, which says that it is at ${claimed}`);
+}
+
 /** A care-of address that no packet could be sent to is met with silence, and so is one that is only claimed. */
-function checkCareOf({ arrival, reply, careOfAddress }: UpdateRequest): Verdict | undefined {
+function checkCareOf({ signalling, reply, careOfAddress }: UpdateRequest): Verdict | undefined {
   const usable =
     reply.source === undefined
-      ? isRoutableUnicast(careOfAddress) && isRoutableUnicast(wireSourceOf(arrival))
+      ? isRoutableUnicast(careOfAddress) && isRoutableUnicast(signalling.address)
       : isUsableSource(reply.source);
   return usable ? undefined : drop("care-of-not-unicast", `care-of address ${careOfAddress}`);
 }

@@ -19,9 +19,14 @@ import { type Seconds, seconds } from "../../../base/time.js";
 import type { BindingAcknowledgement } from "../../../wire/mip6/messages/mobility-header.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { NO_REFRESH_NEEDED } from "../../../wire/mip6/options/dsmip.js";
-import { findOption, findOptions, type OptionOfKind } from "../../../wire/mip6/options/mobility.js";
+import {
+  findOption,
+  findOptions,
+  type MobilityOption,
+  type OptionOfKind,
+} from "../../../wire/mip6/options/mobility.js";
 import { BindingStatus, Ipv4AckStatus } from "../../../wire/mip6/registry.js";
-import { type CareOf, isInUdp, type MobileNodeSite } from "../../movement/attachment.js";
+import { type CareOf, isInUdp, type MobileNodeSite, sendsMapped } from "../../movement/attachment.js";
 import { type Lent, networkWishes, withLent } from "../../movement/lent.js";
 import type { DropReason, Endpoint } from "../inputs.js";
 import { ipv4Options, isMobileRouter } from "./binding-update.js";
@@ -159,6 +164,7 @@ function wayOf(message: BindingAcknowledgement, sent: SentUpdate, { careOf, site
 
 /** UDP if the option says F or that there is a NAT; without the option only if our own F was accepted (C-06). */
 function ipv4Way(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): WayTold {
+  if (sendsMapped(site)) return { format: "ipv4", keepalive: undefined };
   const own = seconds(site.natKeepaliveSeconds);
   const option = findOption(message.options, "nat-detection");
   if (option === undefined)
@@ -212,11 +218,11 @@ function usableNetwork({ address, length }: Prefix, { homePrefixes, homeAgent }:
 
 function ipv4Answer(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): Ipv4Answer {
   if (!sent.ipv4Requested) return { kind: "not-asked" };
-  if (findOption(message.options, "ipv4-address-acknowledgement") === undefined) return { kind: "unsupported" };
+  const answers = ipv4Acknowledgements(message);
+  if (answers.length === 0) return { kind: "unsupported" };
   if (site.ipv4HomeAddress === undefined) {
     if ((site.wishes?.ipv4HomeAddress ?? "none") === "none") return { kind: "not-asked" };
-    const [first] = findOptions(message.options, "ipv4-address-acknowledgement");
-    return { kind: "refused", status: first?.status ?? Ipv4AckStatus.unspecified };
+    return { kind: "refused", status: answers[0]?.status ?? Ipv4AckStatus.unspecified };
   }
   // Lent out of a prefix, and that has been granted.
   if (site.wishes?.ipv4HomeAddress === "from-prefix") return { kind: "accepted", address: site.ipv4HomeAddress };
@@ -230,12 +236,21 @@ function ipv4Answer(message: BindingAcknowledgement, sent: SentUpdate, site: Mob
 
 type Ipv4Acknowledgement = OptionOfKind<"ipv4-address-acknowledgement">;
 
+/** In either form: what the 2004 profile answers is about one address. */
+function ipv4Acknowledgements({ options }: BindingAcknowledgement): readonly Ipv4Acknowledgement[] {
+  return options.flatMap((option: MobilityOption): readonly Ipv4Acknowledgement[] => {
+    if (option.kind === "ipv4-address-acknowledgement") return [option];
+    if (option.kind !== "ipv4-address-acknowledgement-2004") return [];
+    return [{ kind: "ipv4-address-acknowledgement", prefixLength: 0, status: option.status, address: option.address }];
+  });
+}
+
 /** The answers to our IPv4 Home Address options, in their order: matched by order, then by address (C-14). */
 function answersTo(
   message: BindingAcknowledgement,
   site: MobileNodeSite,
 ): readonly (Ipv4Acknowledgement | undefined)[] {
-  const answers = findOptions(message.options, "ipv4-address-acknowledgement");
+  const answers = ipv4Acknowledgements(message);
   const asked = ipv4Options(site);
   return asked.map(({ address }, i) => {
     const inOrder = answers[i];

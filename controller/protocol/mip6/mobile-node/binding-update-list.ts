@@ -3,9 +3,10 @@
  * answer, and the registration that holds. The registration's facts are stored once; `listEntries` gives the entry per home address.
  */
 import { hostPrefix, type IpAddress, type Ipv4Address, type Prefix } from "../../../base/ip.js";
+import { mappedAddress } from "../../../base/mapped.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import { after, earliest, type Instant, type Seconds, seconds } from "../../../base/time.js";
-import type { CareOf, MobileNodeSite } from "../../movement/attachment.js";
+import { type CareOf, type MobileNodeSite, sendsMapped } from "../../movement/attachment.js";
 import type { Endpoint } from "../inputs.js";
 import { REFRESH_FRACTION } from "./timers.js";
 
@@ -94,7 +95,9 @@ export function listEntries(
   if (registration === undefined) return [];
   const { careOf, sequence, lifetime, expiresAt, format, ipv4HomeAddress, prefixes } = registration;
   const facts = { careOf, sequence, lifetime, expiresAt, udpEncapsulation: format === "udp" };
-  const homes = ipv4HomeAddress === undefined ? [site.homeAddress] : [site.homeAddress, ipv4HomeAddress];
+  // In IPv4-mapped form in the 2004 profile (draft-soliman-v4v6-mipv6-00 §3.3); on the wire it never is.
+  const four = ipv4HomeAddress !== undefined && sendsMapped(site) ? mappedAddress(ipv4HomeAddress) : ipv4HomeAddress;
+  const homes: readonly IpAddress[] = four === undefined ? [site.homeAddress] : [site.homeAddress, four];
   return [...homes.map(hostPrefix), ...prefixes].map(({ address, length }) => ({
     homeAddress: address,
     length,

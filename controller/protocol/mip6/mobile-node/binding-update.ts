@@ -1,12 +1,13 @@
 /** The binding update that a mobile node sends from an attachment, and the way it takes (RFC 6275 §11.7.1, RFC 5555 §4.4.2). */
 import { EncodeError } from "../../../base/errors.js";
-import { IPV4_ANY, type Ipv4Address, isIpv4, isIpv6, type Prefix } from "../../../base/ip.js";
+import { IPV4_ANY, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6, type Prefix } from "../../../base/ip.js";
+import { mappedAddress } from "../../../base/mapped.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import type { Seconds } from "../../../base/time.js";
 import { bindingUpdateFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import type { MobilityOption, OptionOfKind } from "../../../wire/mip6/options/mobility.js";
 import { DSMIP6_PORT } from "../../../wire/mip6/registry.js";
-import { type Attachment, isInUdp, type MobileNodeSite } from "../../movement/attachment.js";
+import { type Attachment, type CareOf, isInUdp, type MobileNodeSite, sendsMapped } from "../../movement/attachment.js";
 import { networkWishes } from "../../movement/lent.js";
 import type { Departure, SendEffect } from "../inputs.js";
 
@@ -54,15 +55,23 @@ export function bindingUpdate(site: MobileNodeSite, from: Attachment, facts: Upd
 }
 
 /**
- * The care-of address inside what ESP protects. From an IPv4 care-of address there is neither a Home Address option nor an Alternate
+ * The care-of address inside what ESP protects; in the 2004 profile an IPv4 one too, in its IPv4-mapped form. Else, from an IPv4 care-of address there is neither a Home Address option nor an Alternate
  * Care-of Address option: the inner source is the home address (C-10).
  */
 function careOfOptions(site: MobileNodeSite, from: Attachment): readonly MobilityOption[] {
   if (from.kind === "home") return [{ kind: "alternate-care-of-address", address: site.homeAddress }];
   const { careOf } = from;
-  return careOf.family === 6
-    ? [{ kind: "alternate-care-of-address", address: careOf.address }]
-    : [{ kind: "ipv4-care-of-address", address: careOf.address }];
+  if (careOf.family === 6) return [{ kind: "alternate-care-of-address", address: careOf.address }];
+  const source = sourceOf(site, careOf);
+  return source === undefined
+    ? [{ kind: "ipv4-care-of-address", address: careOf.address }]
+    : [{ kind: "alternate-care-of-address", address: source }];
+}
+
+/** What stands in the source field of an update that has a Home Address option: undefined for updates in UDP, which have none. */
+export function sourceOf(site: MobileNodeSite, careOf: CareOf): Ipv6Address | undefined {
+  if (careOf.family === 6) return isInUdp(careOf) ? undefined : careOf.address;
+  return sendsMapped(site) ? mappedAddress(careOf.address) : undefined;
 }
 
 /**
@@ -70,7 +79,7 @@ function careOfOptions(site: MobileNodeSite, from: Attachment): readonly Mobilit
  * A de-registration is about everything.
  */
 function wantedOptions(site: MobileNodeSite, facts: UpdateFacts): readonly MobilityOption[] {
-  return [...networkOptions(site), ...(facts.ipv4 ? ipv4Options(site) : [])];
+  return [...networkOptions(site), ...(facts.ipv4 ? askedOptions(site) : [])];
 }
 
 function networkOptions(site: MobileNodeSite): readonly MobilityOption[] {
@@ -79,6 +88,13 @@ function networkOptions(site: MobileNodeSite): readonly MobilityOption[] {
   return named.flatMap(({ address, length }): readonly MobilityOption[] =>
     isIpv6(address) ? [{ kind: "mobile-network-prefix", prefix: address, prefixLength: length }] : [],
   );
+}
+
+/** In the form of the profile; the short one has no prefixes, and nobody has any there (configuration). */
+function askedOptions(site: MobileNodeSite): readonly MobilityOption[] {
+  const options = ipv4Options(site);
+  if (!sendsMapped(site)) return options;
+  return options.map(({ address }) => ({ kind: "ipv4-home-address-2004", address }));
 }
 
 /**
@@ -109,8 +125,8 @@ const namedPrefixes = ({ prefixes = [], mobileRouter }: MobileNodeSite): readonl
 /** How a message from there leaves for the home agent. */
 export function departure(site: MobileNodeSite, from: Attachment): Departure {
   if (from.kind === "home") return { type: "native-direct", device: from.device };
-  if (from.careOf.family === 6 && !isInUdp(from.careOf))
-    return { type: "native-home-address-option", careOf: from.careOf.address };
+  const source = sourceOf(site, from.careOf);
+  if (source !== undefined) return { type: "native-home-address-option", careOf: source };
   const remoteAddress = from.careOf.family === 6 ? site.homeAgent.ipv6 : site.homeAgent.ipv4;
   if (remoteAddress === undefined) throw new EncodeError("homeAgent.ipv4", "an IPv4 care-of address needs it");
   return { type: "udp", localAddress: from.careOf.address, remoteAddress, remotePort: DSMIP6_PORT };

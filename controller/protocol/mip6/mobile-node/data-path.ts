@@ -1,8 +1,9 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
 import { formatPrefix, type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../../../base/ip.js";
-import { type CareOf, careOfPresent, isInUdp, sameCareOf, wayFrom } from "../../movement/attachment.js";
+import { type CareOf, careOfPresent, isInUdp, sameCareOf, sendsMapped, wayFrom } from "../../movement/attachment.js";
 import { ipv4AtHome } from "../../movement/lent.js";
 import type { NetworkView } from "../../movement/network-view.js";
+import { sourceOf } from "./binding-update.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "./inputs.js";
 import type { MobileNodeState } from "./model.js";
 
@@ -35,6 +36,7 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
   const homeDevice = target?.kind === "home" ? target.device : leavingDevice(state);
   const overHome = egress === undefined ? homeDevice : undefined;
   const gateway = overHome === undefined ? undefined : ipv4Gateway(view, overHome);
+  const updateFrom = target?.kind === "away" ? sourceOf(site, target.careOf) : undefined;
   const ipv4 = state.ipv4Bound ? site.ipv4HomeAddress : mode === "home" ? ipv4AtHome(site) : undefined;
   return {
     homeAddress: site.homeAddress,
@@ -45,9 +47,7 @@ export function wantedPath(state: MobileNodeState, view: NetworkView): DataPathC
     ...(overHome === undefined ? {} : { homeRoutes: ipv6Routes(view, overHome) }),
     ...(egress === undefined ? {} : { egress }),
     ingress: ways.map(endpoint),
-    ...(target?.kind === "away" && target.careOf.family === 6 && !isInUdp(target.careOf)
-      ? { updateFrom: target.careOf.address }
-      : {}),
+    ...(updateFrom === undefined ? {} : { updateFrom }),
     ...ikeEnd(state, view),
   };
 }
@@ -100,7 +100,7 @@ function localEndpoint(state: MobileNodeState, view: NetworkView, careOf: CareOf
     const router = gateway && isIpv6(gateway) ? { gateway } : {};
     return { format: isInUdp(careOf) ? "udp" : "ipv6", address: careOf.address, device, ...router };
   }
-  const plain = registration?.format === "ipv4" && sameCareOf(registration.careOf, careOf);
+  const plain = sendsMapped(site) || (registration?.format === "ipv4" && sameCareOf(registration.careOf, careOf));
   const gateway = site.homeAgent.ipv4 === undefined ? undefined : gatewayTo(view, careOf, site.homeAgent.ipv4);
   const router = gateway && isIpv4(gateway) ? { gateway } : {};
   return { format: plain ? "ipv4" : "udp", address: careOf.address, device, ...router };

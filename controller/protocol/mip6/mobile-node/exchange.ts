@@ -3,7 +3,7 @@ import { InvariantError } from "../../../base/errors.js";
 import { nextSeq } from "../../../base/seq16.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
-import { type CareOf, careOfPresent, formatAttachment, sameCareOf } from "../../movement/attachment.js";
+import { type CareOf, careOfPresent, formatAttachment, sameCareOf, sendsMapped } from "../../movement/attachment.js";
 import { unansweredOf } from "../../movement/silence.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { LIMITS, TIMERS } from "../timers.js";
@@ -79,7 +79,7 @@ export function sendUpdate(state: MobileNodeState, turn: Turn): MobileNodeState 
   const lifetime = seconds(leaving ? 0 : lifetimeUnits(longest) * LIFETIME_UNIT_SECONDS);
   const sequence = nextSeq(state.lastSequence);
   const careOf = target.kind === "away" ? target.careOf : undefined;
-  const forceUdp = state.forceUdp && careOf?.family === 4 && !leaving;
+  const forceUdp = state.forceUdp && careOf?.family === 4 && !sendsMapped(site) && !leaving;
   const ipv4 = ipv4Options(site).length > 0 && !state.ipv4Unsupported && !leaving;
   const update = { sequence, sentAt: now, lifetime, forceUdp, ipv4Requested: ipv4 };
   const attempts = exchange.attempts + 1;

@@ -91,7 +91,7 @@ export interface MobileNodeDataPath {
    * changes over as soon as it sees a NAT, before this side knows.
    */
   readonly ingress: readonly LocalEndpoint[];
-  /** The care-of address about which updates leave over IPv6: what the kernel writes into their source field. */
+  /** The care-of address about which updates leave over IPv6: what the kernel writes into their source field. IPv4-mapped: in IPv4. */
   readonly updateFrom?: Ipv6Address;
   /** Where MOBIKE moves the IKE SA: from where IKE shall speak. Absent: from nowhere yet. */
   readonly ikeEnd?: LocalEndpoint;
