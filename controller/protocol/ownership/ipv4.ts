@@ -8,6 +8,7 @@ import {
   type Ipv6Address,
   ipv4FromNumber,
   ipv4ToNumber,
+  isEdgeOf,
   isIpv4,
   type Prefix,
   prefixContains,
@@ -22,6 +23,8 @@ export interface Ipv4OwnershipSite {
   readonly pool: readonly Prefix[];
   /** In the pool, and never lent: our own. */
   readonly reserved: Ipv4Address | undefined;
+  /** Their network and broadcast addresses are nobody's. */
+  readonly homePrefixes?: readonly Prefix[] | undefined;
 }
 
 /** Owners of IPv4 home addresses. All calls are O(1), allocation amortised over the unusable addresses it passes. */
@@ -37,11 +40,12 @@ export class Ipv4Ownership {
   readonly #careOf = new Map<Ipv4Address, Set<Ipv6Address>>();
   readonly #careOfByNode = new Map<Ipv6Address, readonly Ipv4Address[]>();
   readonly #pool: readonly Prefix[];
+  readonly #isLendable: (address: Ipv4Address) => boolean;
   readonly #fresh: Iterator<Ipv4Address>;
   #nextFresh: Ipv4Address | undefined;
 
   /** Throws InvariantError if an address belongs to two. */
-  constructor({ own, pool, reserved }: Ipv4OwnershipSite) {
+  constructor({ own, pool, reserved, homePrefixes = [] }: Ipv4OwnershipSite) {
     for (const { homeAddress, ipv4HomeAddress } of own) {
       if (ipv4HomeAddress === undefined) continue;
       if (this.#owners.has(ipv4HomeAddress)) throw new InvariantError(`${ipv4HomeAddress} belongs to two subscribers`);
@@ -49,7 +53,8 @@ export class Ipv4Ownership {
       this.#owners.set(ipv4HomeAddress, homeAddress);
     }
     this.#pool = pool;
-    this.#fresh = poolAddresses(this.#pool, reserved);
+    this.#isLendable = (address) => address !== reserved && !homePrefixes.some((prefix) => isEdgeOf(prefix, address));
+    this.#fresh = poolAddresses(this.#pool, this.#isLendable);
     this.#nextFresh = this.#advance();
   }
 
@@ -140,7 +145,7 @@ export class Ipv4Ownership {
   /** Whether a lease that the journal kept can be taken up again. */
   canRestore(homeAddress: Ipv6Address, address: Ipv4Address): boolean {
     if (this.addressOf(homeAddress) === address) return true;
-    const inPool = this.#pool.some((prefix) => prefixContains(prefix, address));
+    const inPool = this.#isLendable(address) && this.#pool.some((prefix) => prefixContains(prefix, address));
     const isFree = !this.#owners.has(address) && !this.#careOf.has(address);
     return inPool && this.addressOf(homeAddress) === undefined && isFree;
   }
@@ -156,7 +161,10 @@ export class Ipv4Ownership {
 }
 
 /** The host addresses of the pool in their order, without the network and broadcast address of prefixes up to /30. */
-function* poolAddresses(pool: readonly Prefix[], homeAgent: Ipv4Address | undefined): Generator<Ipv4Address, void> {
+function* poolAddresses(
+  pool: readonly Prefix[],
+  isLendable: (address: Ipv4Address) => boolean,
+): Generator<Ipv4Address, void> {
   for (const { address, length } of pool) {
     if (!isIpv4(address)) continue;
     const first = ipv4ToNumber(address);
@@ -164,7 +172,7 @@ function* poolAddresses(pool: readonly Prefix[], homeAgent: Ipv4Address | undefi
     const edge = length <= 30 ? 1 : 0;
     for (let offset = edge; offset < size - edge; offset++) {
       const candidate = ipv4FromNumber(first + offset);
-      if (candidate !== homeAgent) yield candidate;
+      if (isLendable(candidate)) yield candidate;
     }
   }
 }

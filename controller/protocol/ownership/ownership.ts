@@ -30,6 +30,8 @@ export interface OwnershipSite {
   readonly networkPool?: NetworkPool | undefined;
   /** Ours, and nobody else's. */
   readonly reserved: readonly IpAddress[];
+  /** Their network and broadcast addresses are nobody's. */
+  readonly homePrefixes?: readonly Prefix[] | undefined;
 }
 
 interface Claim {
@@ -46,9 +48,9 @@ export class Ownership {
   readonly #networks = new PrefixTable<Ipv6Address>();
 
   /** Throws InvariantError if something belongs to two. */
-  constructor({ nodes, pool, networkPool = NO_NETWORKS, reserved }: OwnershipSite) {
+  constructor({ nodes, pool, networkPool = NO_NETWORKS, reserved, homePrefixes }: OwnershipSite) {
     const list = [...nodes];
-    this.ipv4 = new Ipv4Ownership({ own: list, pool, reserved: reserved.find(isIpv4) });
+    this.ipv4 = new Ipv4Ownership({ own: list, pool, reserved: reserved.find(isIpv4), homePrefixes });
     this.lent = new LentNetworks(networkPool, {
       lent: (prefix, node) => this.#networks.set(prefix, node),
       givenBack: (prefix) => this.#networks.delete(prefix),

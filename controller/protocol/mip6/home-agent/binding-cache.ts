@@ -146,6 +146,9 @@ export class BindingCache {
   readonly #onWhereabouts: (homeAddress: Ipv6Address, careOf: readonly IpAddress[]) => void;
   readonly #entries = new Map<Ipv6Address, BindingEntry>();
   readonly #deadlines = new DeadlineQueue<Ipv6Address>();
+  /** By node, and whose each is (L flag). */
+  readonly #linkLocals = new Map<Ipv6Address, Ipv6Address>();
+  readonly #linkLocalOwners = new Map<Ipv6Address, Ipv6Address>();
   #revision = 0;
 
   /** `onWhereabouts`: the node is reached at these addresses now. */
@@ -203,6 +206,7 @@ export class BindingCache {
     entry.state = nextBindingState(entry.state, event);
     if (entry.state !== "absent") return;
     this.#entries.delete(entry.homeAddress);
+    this.#holdLinkLocal(entry.homeAddress, undefined);
     this.#deadlines.set(entry.homeAddress, undefined);
     this.#onWhereabouts(entry.homeAddress, []);
   }
@@ -211,7 +215,26 @@ export class BindingCache {
   schedule(entry: BindingEntry): void {
     if (entry.state === "absent") return;
     this.#deadlines.set(entry.homeAddress, deadlineOf(entry));
+    const { established, pending } = entry;
+    const linkLocal = established?.registration.linkLocalAddress ?? pending?.registration.linkLocalAddress;
+    this.#holdLinkLocal(entry.homeAddress, linkLocal);
     this.#onWhereabouts(entry.homeAddress, reachedAt(entry));
+  }
+
+  /** The node that has this link-local address on the home link, or is about to. */
+  linkLocalOwner(address: Ipv6Address): Ipv6Address | undefined {
+    return this.#linkLocalOwners.get(address);
+  }
+
+  #holdLinkLocal(homeAddress: Ipv6Address, address: Ipv6Address | undefined): void {
+    const before = this.#linkLocals.get(homeAddress);
+    if (before === address) return;
+    if (before !== undefined && this.#linkLocalOwners.get(before) === homeAddress) this.#linkLocalOwners.delete(before);
+    if (address === undefined) this.#linkLocals.delete(homeAddress);
+    else {
+      this.#linkLocals.set(homeAddress, address);
+      this.#linkLocalOwners.set(address, homeAddress);
+    }
   }
 
   /** An entry whose deadline has come; it has none until it is scheduled again. */

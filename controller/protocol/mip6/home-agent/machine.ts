@@ -21,7 +21,7 @@ import {
   viewOf,
 } from "./binding-cache.js";
 import { parseRecord } from "./binding-record.js";
-import { giveUp, kernelRefusal, narrow, pathFor, programmed, refreshRequestTime } from "./data-path.js";
+import { fits, giveUp, kernelRefusal, narrow, pathFor, programmed, refreshRequestTime } from "./data-path.js";
 import type { HomeAgentEffect, HomeAgentInput, MessageInput, StoredBinding } from "./inputs.js";
 import { refuseIpv4 } from "./ipv4-home-address.js";
 import { askToRefresh, noticeDue, remove, revocationAcknowledged, tellNodes } from "./notices.js";
@@ -67,7 +67,7 @@ export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant)
       optionRefused(turn, input);
       break;
     case "restore":
-      for (const stored of input.bindings) restore(turn, stored);
+      restoreAll(turn, input.bindings);
       break;
     default:
       exhaustive(input);
@@ -153,8 +153,11 @@ function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): vo
   const request = readUpdate(arrival, message, site);
   if (arrival.protection === "esp") settle(turn, request.homeAddress);
   const entry = cache.get(request.homeAddress);
-  const endpointOf = (node: Ipv6Address) => cache.get(node)?.established?.registration.endpoint;
-  const verdict = judgeUpdate(request, { site, ownership, entry, endpointOf });
+  const verdict = judgeUpdate(request, {
+    ...{ site, ownership, entry },
+    endpointsOf: (node) => endpointsOf(cache.get(node)),
+    linkLocalOwner: (address) => cache.linkLocalOwner(address),
+  });
   if (verdict.kind === "drop") {
     drop(turn, verdict.reason, verdict.detail);
   } else if (verdict.kind === "reject") {
@@ -171,6 +174,10 @@ function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): vo
     if (!request.deregistration && subscriber !== undefined) register(turn, request, subscriber);
     else if (entry !== undefined) deregister(turn, request, entry);
   }
+}
+
+function endpointsOf(entry: BindingEntry | undefined): readonly Endpoint[] {
+  return [entry?.established, entry?.pending].flatMap((one) => (one === undefined ? [] : [one.registration.endpoint]));
 }
 
 /** Whatever the answer would promise, a crash could make it untrue. Counted, and no event for each: every node asks again and again. */
@@ -235,11 +242,23 @@ function runStateDeadline(turn: Turn, entry: BindingEntry): void {
   }
 }
 
+/** The paths are made when all bindings are there: how many tunnels a node is in depends on those of the routers that it is behind. */
+function restoreAll(turn: Turn, bindings: readonly StoredBinding[]): void {
+  const entries = bindings.map((stored) => restore(turn, stored));
+  for (const entry of entries) {
+    if (entry?.established === undefined) continue;
+    const { registration, path: first } = entry.established;
+    const path = fits(turn, first, registration) ? first : pathFor(turn, entry, registration, []);
+    entry.established = { ...entry.established, path };
+    turn.effects.push({ kind: "data-path", path });
+  }
+}
+
 /**
  * Takes up one binding of an earlier life if the node is still a subscriber, its care-of address is nobody's home address and its format still offered, with its IPv4 home address if that is still its own. Else
  * it is forgotten, and whatever the kernel still has of it is not planned for any more.
  */
-function restore(turn: Turn, stored: StoredBinding): void {
+function restore(turn: Turn, stored: StoredBinding): BindingEntry | undefined {
   const { cache, site } = turn.state;
   const record = parseRecord(stored);
   const subscriber = record === undefined ? undefined : site.subscribers.get(record.homeAddress);
@@ -248,9 +267,9 @@ function restore(turn: Turn, stored: StoredBinding): void {
     (isServedHere(record.registration.endpoint, turn.state) || !isOffered(record.registration.endpoint, site));
   if (record === undefined || subscriber === undefined || useless) {
     forgetRecord(turn, stored);
-    return;
+    return undefined;
   }
-  if (cache.get(record.homeAddress) !== undefined) return;
+  if (cache.get(record.homeAddress) !== undefined) return undefined;
   const entry = cache.open(subscriber, record.sequence);
   const until = after(turn.now, seconds(record.remainingSeconds));
   if (record.kind === "bound") {
@@ -260,6 +279,7 @@ function restore(turn: Turn, stored: StoredBinding): void {
     entry.rememberedUntil = until;
   }
   cache.schedule(entry);
+  return entry;
 }
 
 /** UDP over IPv6 is switched on. */
@@ -267,13 +287,14 @@ const isOffered = ({ format, address }: Endpoint, { udpOverIpv6 }: HomeAgentSite
   format !== "udp" || isIpv4(address) || udpOverIpv6 === true;
 
 function restoreBinding(turn: Turn, entry: BindingEntry, stored: Registration, expiresAt: Instant): void {
-  // What the configuration does not entitle any more is not forwarded to.
-  const registration = entitled(turn, entry.subscriber, stored);
-  turn.state.cache.transition(entry, "restore");
-  const path = pathFor(turn, entry, registration, []);
-  entry.established = { registration, path, expiresAt };
+  const { cache } = turn.state;
+  const { linkLocalAddress: had } = stored;
+  // What the configuration does not entitle any more is not forwarded to; what two nodes say of the home link, only the first has.
+  const linkLocalAddress = had !== undefined && cache.linkLocalOwner(had) === undefined ? had : undefined;
+  const registration = { ...entitled(turn, entry.subscriber, stored), linkLocalAddress };
+  cache.transition(entry, "restore");
+  entry.established = { registration, path: pathFor(turn, entry, registration, []), expiresAt };
   entry.askAt = refreshRequestTime(turn, entry.established);
-  turn.effects.push({ kind: "data-path", path });
 }
 
 /** A record that is of no use any more. */

@@ -2,7 +2,7 @@
  * Takes in registrations that passed all checks, up to the point where the kernel is asked (data-path.ts): the IPv4 home
  * address, the lifetime, duplicate address detection. The rules are in states.ts.
  */
-import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix } from "../../../base/ip.js";
+import { type Ipv6Address, isIpv4, type Prefix } from "../../../base/ip.js";
 import { after } from "../../../base/time.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
@@ -17,7 +17,7 @@ import { decideNetwork, isMobileRouter } from "./mobile-network.js";
 import type { HomeSubscriber } from "./site.js";
 import { isBound } from "./states.js";
 import type { Turn } from "./turn.js";
-import { isNatted, type UpdateRequest } from "./update.js";
+import { isNatted, linkLocalOf, type UpdateRequest } from "./update.js";
 
 export function register(turn: Turn, request: UpdateRequest, subscriber: HomeSubscriber): void {
   const { cache, ipv4, ownership } = turn.state;
@@ -119,11 +119,6 @@ function registrationOf(
     ipv4HomeAddress: ipv4.address,
     linkLocalAddress: linkLocalCompatibility ? linkLocalOf(request.homeAddress) : undefined,
   };
-}
-
-/** fe80::/64 with the interface identifier of the home address (L flag, RFC 6275 §6.1.7). */
-function linkLocalOf(homeAddress: Ipv6Address): Ipv6Address {
-  return ipv6FromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...ipToBytes(homeAddress).subarray(8)));
 }
 
 /** A first registration, or one after the end of an earlier binding, of which nothing is taken over. */

@@ -16,12 +16,13 @@ import { isMobileRouter } from "./mobile-network.js";
 import type { HomeAgentSite, HomeSubscriber } from "./site.js";
 
 /** Who owns which home address and which prefix here. Throws InvariantError if something belongs to two subscribers. */
-export function ownershipOf({ subscribers, ipv4Pool, prefixPool, addresses }: HomeAgentSite): Ownership {
+export function ownershipOf({ subscribers, ipv4Pool, prefixPool, homePrefixes, addresses }: HomeAgentSite): Ownership {
   return new Ownership({
     nodes: subscribers.values(),
     pool: ipv4Pool?.prefixes ?? [],
     networkPool: prefixPool,
     reserved: [addresses.ipv6, addresses.ipv4, addresses.ipv4Local].filter((one) => one !== undefined),
+    homePrefixes,
   });
 }
 

@@ -5,6 +5,8 @@
 import {
   type IpAddress,
   type Ipv6Address,
+  ipToBytes,
+  ipv6FromBytes,
   isEdgeOf,
   isIpv6,
   isRoutableUnicast,
@@ -98,8 +100,10 @@ export interface UpdateContext {
   readonly ownership: Ownership;
   /** The node's entry, if there is one. */
   readonly entry: BindingEntry | undefined;
-  /** Where the payload of another node goes now. */
-  readonly endpointOf: (homeAddress: Ipv6Address) => Endpoint | undefined;
+  /** Where the payload of another node goes now, and where it is about to go. */
+  readonly endpointsOf: (homeAddress: Ipv6Address) => readonly Endpoint[];
+  /** The node whose link-local address on the home link this is (L flag). */
+  readonly linkLocalOwner: (address: Ipv6Address) => Ipv6Address | undefined;
 }
 
 const drop = (reason: DropReason, detail: string): Verdict => ({ kind: "drop", reason, detail });
@@ -126,6 +130,7 @@ export const UPDATE_CHECKS: readonly Check[] = [
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkHomeAddressOption },
   { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkLoop },
   { source: "RFC 6275 §10.3.1, §6.1.7", applies: "registration", judge: checkHostAddress },
+  { source: "RFC 6275 §10.3.1", applies: "registration", judge: checkLinkLocal },
   { source: "RFC 3963 §6.2", applies: "registration", judge: checkMobileRouter },
   { source: "RFC 5555 §4.5", applies: "registration", judge: checkForcedUdp },
 ];
@@ -252,15 +257,31 @@ export function isServedHere(
  * Whether what goes to the endpoint comes by the node itself: it is in the node's own network, or in that of a router that is (visiting
  * another's network is no harm). Too many routers one behind the other count as a circle.
  */
-function isBehind(node: Ipv6Address, endpoint: Endpoint, { ownership, endpointOf }: UpdateContext): boolean {
-  let at: Endpoint | undefined = endpoint;
-  for (let level = 0; level < LIMITS.nestedNetworks.default; level++) {
-    const router: Ipv6Address | undefined = at === undefined ? undefined : ownership.routerTo(at.address);
-    if (router === undefined) return false;
-    if (router === node) return true;
-    at = endpointOf(router);
-  }
-  return true;
+function isBehind(
+  node: Ipv6Address,
+  { address }: Endpoint,
+  context: UpdateContext,
+  levels: number = LIMITS.nestedNetworks.default,
+): boolean {
+  const router = context.ownership.routerTo(address);
+  if (router === undefined) return false;
+  if (router === node || levels === 1) return true;
+  return context.endpointsOf(router).some((at) => isBehind(node, at, context, levels - 1));
+}
+
+/** fe80::/64 with the interface identifier of the home address (L flag, RFC 6275 §6.1.7). */
+export function linkLocalOf(homeAddress: Ipv6Address): Ipv6Address {
+  return ipv6FromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...ipToBytes(homeAddress).subarray(8)));
+}
+
+/** The home link has it once, and duplicate address detection would not see that we defend it for another node already. */
+function checkLinkLocal({ message, homeAddress }: UpdateRequest, context: UpdateContext): Verdict | undefined {
+  if (!message.flags.linkLocalCompatibility) return undefined;
+  const address = linkLocalOf(homeAddress);
+  const owner = context.linkLocalOwner(address);
+  return owner === undefined || owner === homeAddress
+    ? undefined
+    : reject(BindingStatus.dadFailed, `${address} is that of ${owner} on the home link`);
 }
 
 /** Network and broadcast addresses of networks that we know are nobody's; the kernel would refuse a route to them. */

@@ -67,3 +67,21 @@ t.test("an address where somebody is reached is taken up from no journal", async
   addresses.setCareOf(HOA_B, []);
   test.notOk(addresses.isCareOf(SECOND));
 });
+
+t.test(
+  "the network and broadcast address of a home network are lent to nobody, whatever the pool is cut from",
+  async (test) => {
+    const edges = (pool: string, length: number) =>
+      new Ipv4Ownership({
+        own: [],
+        pool: [{ address: ipv4(pool), length }],
+        reserved: undefined,
+        homePrefixes: [{ address: ipv4("192.0.2.0"), length: 24 }],
+      });
+    const last = edges("192.0.2.255", 32);
+    test.equal(last.candidateFor(HOA), undefined);
+    test.notOk(last.canRestore(HOA, ipv4("192.0.2.255")));
+    test.equal(edges("192.0.2.254", 31).candidateFor(HOA), ipv4("192.0.2.254"));
+    test.equal(edges("192.0.2.0", 31).candidateFor(HOA), ipv4("192.0.2.1"));
+  },
+);

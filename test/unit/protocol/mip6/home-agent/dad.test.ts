@@ -2,7 +2,17 @@ import t from "tap";
 import { ipv6 } from "../../../../../controller/base/ip.js";
 import { TIMERS } from "../../../../../controller/protocol/mip6/timers.js";
 import { BindingStatus } from "../../../../../controller/wire/mip6/registry.js";
-import { atHome, COA, COA_2, HOA, HomeAgentHarness, native, SILENT } from "../../../../sim/home-agent-harness.js";
+import {
+  atHome,
+  COA,
+  COA_2,
+  HOA,
+  HomeAgentHarness,
+  native,
+  prefix,
+  SILENT,
+  subscribers,
+} from "../../../../sim/home-agent-harness.js";
 
 const LINK_LOCAL = ipv6("fe80::10");
 const DAD = { duplicateAddressDetection: true };
@@ -131,3 +141,28 @@ t.test("the kernel is asked only when the probe is over", async (test) => {
   test.equal(harness.view()?.state, "awaiting-data-path");
   test.equal(harness.deadline, TIMERS.dataPath.default);
 });
+
+t.test(
+  "134 for a link-local address that another node of another home prefix has, until that one lets it go",
+  async (test) => {
+    const twin = ipv6("2001:db8:9::10");
+    const changes = {
+      homePrefixes: [prefix("2001:db8:1::/64"), prefix("2001:db8:9::/64")],
+      subscribers: subscribers([HOA, twin].map((homeAddress) => ({ homeAddress, profile: "default" }))),
+    };
+    const harness = new HomeAgentHarness(changes);
+    const flags = { linkLocalCompatibility: true };
+    const comes = (sequence: number) => harness.update(native(COA_2, twin), { sequence, flags })?.status;
+    test.equal(harness.update(native(COA), { sequence: 1, flags })?.status, 0);
+    test.equal(comes(1), BindingStatus.dadFailed);
+    test.equal(harness.update(native(COA_2, twin), { sequence: 2 })?.status, 0, "without L nothing is shared");
+    test.equal(comes(3), BindingStatus.dadFailed);
+    test.equal(harness.update(native(COA), { sequence: 2, flags })?.status, 0, "its own is no other's");
+    test.equal(harness.update(native(COA), { sequence: 3 })?.status, 0);
+    test.equal(comes(4), 0);
+    test.equal(harness.update(native(COA), { sequence: 4, flags })?.status, BindingStatus.dadFailed);
+    harness.update(native(COA_2, twin), { sequence: 5, lifetimeUnits: 0 });
+    test.equal(harness.update(native(COA), { sequence: 5, flags })?.status, 0, "what is over has none");
+    test.match(harness.restart(1, changes).kernel.get(HOA), { linkLocalAddress: LINK_LOCAL });
+  },
+);

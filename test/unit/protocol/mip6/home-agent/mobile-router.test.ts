@@ -10,6 +10,7 @@ import {
   COA4,
   HOA,
   HOA_B,
+  HOA_C,
   HOA4,
   HomeAgentHarness,
   native,
@@ -17,6 +18,7 @@ import {
   option29,
   option32,
   prefix,
+  SILENT,
   subscribers,
   udp,
 } from "../../../../sim/home-agent-harness.js";
@@ -267,6 +269,35 @@ t.test(
     test.equal(circle?.status, BindingStatus.invalidCareOfAddress);
     harness.update(native(COA, HOA_B), { sequence: 2, flags: R });
     test.equal(harness.update(native(inB), { sequence: 3, flags: R })?.status, 0);
+  },
+);
+
+t.test("174 for a circle with a router whose move the kernel has not answered yet", async (test) => {
+  const harness = agent();
+  harness.kernelMood = SILENT;
+  harness.update(native(ipv6("2001:db8:100::5"), HOA_B), { sequence: 1, flags: R });
+  const circle = harness.update(native(ipv6("2001:db8:200::5")), { sequence: 1, flags: R });
+  test.equal(circle?.status, BindingStatus.invalidCareOfAddress);
+});
+
+t.test(
+  "after a restart a node is in as many tunnels as before, whichever binding the journal has first",
+  async (test) => {
+    const guest = ipv6("2001:db8:100::5");
+    const far = { homeAddress: HOA_C, profile: "default" };
+    const changes = { subscribers: subscribers([far, ...agent().state.site.subscribers.values()]) };
+    const all = new HomeAgentHarness(changes);
+    all.update(native(COA), { sequence: 1, flags: R });
+    all.update(native(guest, HOA_B), { sequence: 1, flags: R });
+    all.update(native(ipv6("2001:db8:200::5"), HOA_C), { sequence: 1 });
+    test.equal(all.kernel.get(HOA_C)?.nesting, 2);
+    // As a compaction may leave it: the guest before the routers that it is behind.
+    const records = [...all.journal].reverse();
+    all.journal.clear();
+    for (const [key, value] of records) all.journal.set(key, value);
+    const successor = all.restart(1, changes);
+    test.equal(successor.kernel.get(HOA_C)?.nesting, 2);
+    test.equal(successor.kernel.get(HOA_B)?.nesting, 1);
   },
 );
 

@@ -52,6 +52,7 @@ t.test("the checks stand in the order of their sources", async (test) => {
       "RFC 6275 §10.3.1",
       "RFC 6275 §10.3.1",
       "RFC 6275 §10.3.1",
+      "RFC 6275 §10.3.1",
       "RFC 3963 §6.2",
       "RFC 5555 §4.5",
     ],
