@@ -70,9 +70,12 @@ test("the 2004 profile", async (t) => {
   await scene.settled(mobile, "six");
 
   await t.test("S04-2.2.1-01 S04-2.2.1-03 S04-2.2.1-04 S04-3.3-14: over IPv6, with the short options", () => {
-    const [update, answer] = messagesOf(scene, mobile);
+    const messages = messagesOf(scene, mobile);
+    // On a slow machine an update may have been sent again before it was answered.
+    const [update, answer] = (["binding-update", "binding-acknowledgement"] as const).map((type) =>
+      messages.find(({ message }) => message.type === type),
+    );
     assert.ok(update !== undefined && answer !== undefined);
-    assert.equal(update.message.type, "binding-update");
     assert.equal(describeFrame(update.frame).startsWith(`ipv6 ${mobile.careOf.six}>${HOME_AGENT.ipv6}`), true);
     assert.ok(kinds(update).includes("ipv4-home-address-2004"));
     assert.ok(answer.message.type === "binding-acknowledgement" && answer.message.status === 0);
