@@ -30,7 +30,7 @@ import { sameContent, wantedPath } from "./data-path.js";
 import { beginExchange, journal, notify, possiblyBound, restartExchange, sendUpdate, type Turn } from "./exchange.js";
 import type { MobileNodeEffect, MobileNodeInput } from "./inputs.js";
 import type { MobileNodeState, PathStatus } from "./model.js";
-import { arriveHome, endStop, memoryOf, seeNetwork, startMove, startStop } from "./moves.js";
+import { arriveHome, endStop, memoryOf, seeNetwork, startMove, startStop, stopFromBound } from "./moves.js";
 import { restoredFacts, restoredLoans } from "./record.js";
 import { checkTransition } from "./states.js";
 import { backOff, PATH_RETRY_FIRST, PATH_RETRY_MAX, STOP_ATTEMPTS } from "./timers.js";
@@ -280,7 +280,8 @@ function loseRegistration(state: MobileNodeState, turn: Turn): MobileNodeState {
 function unanswered(state: MobileNodeState, turn: Turn): MobileNodeState {
   const { exchange, target } = state;
   const attempts = exchange?.attempts ?? 0;
-  if (state.phase === "stopping") return attempts >= STOP_ATTEMPTS ? endStop(state, turn) : sendUpdate(state, turn);
+  if (state.phase === "stopping")
+    return stopFromBound(state, turn) ?? (attempts >= STOP_ATTEMPTS ? endStop(state, turn) : sendUpdate(state, turn));
   if (target !== undefined && attempts > 0) {
     const { device, family } = target.kind === "home" ? { device: target.device, family: 6 as const } : target.careOf;
     turn.effects.push({ kind: "unanswered", device, family });

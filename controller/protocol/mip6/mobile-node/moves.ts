@@ -49,7 +49,7 @@ export function seeNetwork(state: MobileNodeState, view: NetworkView, turn: Turn
     homeDevice: homeDevice !== undefined && isHomeLink(view, state.site, homeDevice) ? homeDevice : undefined,
     silences: stillKnown(state.silences, view),
   };
-  if (next.phase === "stopping") return canSend(next, view) ? next : endStop(next, turn);
+  if (next.phase === "stopping") return canSend(next, view) ? next : (stopFromBound(next, turn) ?? endStop(next, turn));
   const target = chooseAttachment(view, next.site, memoryOf(next, turn.now));
   return sameAttachment(target, next.target) ? next : startMove(next, target, turn);
 }
@@ -120,6 +120,19 @@ export function startStop(state: MobileNodeState, turn: Turn): MobileNodeState {
   const sendAt = after(turn.now, TIMERS.initialBindingAcknowledgement.default);
   const exchange = { sent: [], attempts: 0, earlier: 0, first: false, sendAt };
   return { ...next, phase: "stopping", exchange };
+}
+
+/**
+ * The registered care-of address takes the binding back where an update from the present target, perhaps one on trial, was in vain or has
+ * lost its way; undefined: the node is bound to no other that is there.
+ */
+export function stopFromBound(state: MobileNodeState, turn: Turn): MobileNodeState | undefined {
+  const { registration, target, view, exchange } = state;
+  if (registration === undefined || view === undefined || exchange === undefined) return undefined;
+  const bound: Attachment = { kind: "away", careOf: registration.careOf };
+  if (sameAttachment(target, bound) || !careOfPresent(view, bound.careOf)) return undefined;
+  const sendAt = after(turn.now, TIMERS.initialBindingAcknowledgement.default);
+  return { ...state, target: bound, exchange: { ...exchange, attempts: 0, sendAt } };
 }
 
 /** The end. What the home agent could not be told stays in the journal for the next start. */

@@ -96,6 +96,32 @@ t.test(
   },
 );
 
+t.test("stopping while another address is on trial goes on from the registered one when nobody answers, or when the other goes", (t) => {
+  const both = { eth0: ["2001:db8:a::10/64 deprecated"], eth1: ["2001:db8:b::10/64"] };
+  const bound = { type: "native-home-address-option", careOf: "2001:db8:a::10" };
+  const trying = (): Chart => {
+    const chart = registered({ eth0: both.eth0 }).sees(both);
+    t.strictSame(chart.update().departure, { ...bound, careOf: "2001:db8:b::10" });
+    return chart.give({ kind: "stop" });
+  };
+  const unanswered = trying();
+  t.strictSame(unanswered.update().departure, { ...bound, careOf: "2001:db8:b::10" }, "it may be the one that works");
+  unanswered.wait(1);
+  const cut = trying();
+  cut.update();
+  cut.sees({ eth0: both.eth0 }).wait(1);
+  for (const chart of [unanswered, cut]) {
+    const update = chart.update();
+    t.strictSame([update.message.lifetimeUnits, update.departure], [0, bound]);
+    chart.answer(update);
+    t.strictSame(stopped(chart), [{ kind: "stopped", deregistered: true }]);
+  }
+  const silent = trying().wait(8.1);
+  t.equal(silent.updates().length, 1 + 3);
+  t.strictSame(stopped(silent), [{ kind: "stopped", deregistered: false }]);
+  t.end();
+});
+
 t.test("stopping with an unanswered first update takes that one back", (t) => {
   const chart = new Chart().sees(V6);
   const first = chart.update();
