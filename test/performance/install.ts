@@ -52,6 +52,10 @@ function planNode(number: number, access: Access, site: HomeAgentPlanSite): read
   ];
 }
 
+/** What stands for a node whether it is bound or not; its policies, without keys. */
+const subscriber = (number: number, site: HomeAgentPlanSite): readonly KernelObject[] =>
+  planNegotiatedSubscriber(mobileNode(number).homeAddress, {}, site);
+
 /** Far from the numbers of nodes, so that both purposes have keys and SPIs of their own. */
 const SIGNALLING = 1_000_000;
 
@@ -71,6 +75,9 @@ async function install(access: Access, count: number, protection: Protection): P
     kernel,
     planHomeAgentSite(site).filter((object) => !ofSignalling(object)),
   );
+  // As at a home agent that runs: with the first policy for what leaves, the kernel asks all of them for each packet.
+  if (protection === "none")
+    await make(kernel, Array.from({ length: count }, (_, one) => subscriber(one, site)).flat());
   const objects = Array.from({ length: count }, (_, number) => planNode(number, access, site)).flat();
   const before = kernel.counters().transactions;
   const begin = performance.now();

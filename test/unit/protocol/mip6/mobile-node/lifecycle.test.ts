@@ -96,7 +96,7 @@ t.test(
   },
 );
 
-t.test("stopping while another address is on trial goes on from the registered one when nobody answers, or when the other goes", (t) => {
+t.test("stopping during a trial goes on from the registered address when the other is silent or goes", (t) => {
   const both = { eth0: ["2001:db8:a::10/64 deprecated"], eth1: ["2001:db8:b::10/64"] };
   const bound = { type: "native-home-address-option", careOf: "2001:db8:a::10" };
   const trying = (): Chart => {
