@@ -19,6 +19,7 @@ import {
 } from "../../schemas/control.js";
 import type { SignallingSpis } from "./capture.js";
 import { viciPath } from "./charon.js";
+import type { Profile } from "./profile.js";
 import { HOME_AGENT, HOME_PREFIXES, type MachineName, type MobileNode, NODES, type Topology } from "./topology.js";
 import { until } from "./until.js";
 
@@ -165,7 +166,12 @@ const identityOf = ({ name }: MobileNode): string => `${name}@example.org`;
 /** Short, so that IKE is seen to follow within the demonstration. */
 const DEAD_PEER_DETECTION_SECONDS = 5;
 
-export function startHomeAgent(topology: Topology, directory: string, ikev2: boolean): Daemon {
+export interface Choices {
+  readonly ikev2: boolean;
+  readonly profile: Profile;
+}
+
+export function startHomeAgent(topology: Topology, directory: string, { ikev2, profile }: Choices): Daemon {
   return new Daemon(topology, "ha", directory, {
     role: "home-agent",
     homeAgent: {
@@ -185,16 +191,28 @@ export function startHomeAgent(topology: Topology, directory: string, ikev2: boo
     subscribers: NODES.map((node) => ({
       homeAddress: node.homeAddress,
       ipv4HomeAddress: node.ipv4HomeAddress,
+      ipv4Signalling: profile,
       ...(ikev2 && { identity: identityOf(node) }),
     })),
   });
 }
 
-export function startMobileNode(topology: Topology, directory: string, node: MobileNode, ikev2: boolean): Daemon {
+export function startMobileNode(
+  topology: Topology,
+  directory: string,
+  node: MobileNode,
+  { ikev2, profile }: Choices,
+): Daemon {
   const { homeAddress, ipv4HomeAddress } = node;
   return new Daemon(topology, node.name, directory, {
     role: "mobile-node",
-    mobileNode: { homeAddress, ipv4HomeAddress, homePrefixes: HOME_PREFIXES, homeAgent: HOME_AGENT },
+    mobileNode: {
+      homeAddress,
+      ipv4HomeAddress,
+      homePrefixes: HOME_PREFIXES,
+      homeAgent: HOME_AGENT,
+      ipv4Signalling: profile,
+    },
     ...(ikev2 && {
       security: {
         method: "ikev2",

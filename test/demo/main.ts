@@ -15,6 +15,7 @@ import { type Kept, keepObstacle, keepUp, shell } from "./keep.js";
 import { readSpis } from "./keys.js";
 import { collectLeftovers } from "./leftovers.js";
 import { plug } from "./network.js";
+import { countSignalling, isProfile, PROFILES, signallingFailures, signallingText, TOURS } from "./profile.js";
 import {
   type DemoReport,
   demoReport,
@@ -35,6 +36,8 @@ exit status is 0 if all of it was as expected.
 
   --json     one JSON document instead of tables
   --security=static|ikev2   who keys the protection (default static); with ikev2 payload travels in ESP, and what is in clear is counted
+  --profile=rfc5555|soliman2004   how updates travel in IPv4 networks (default rfc5555); with soliman2004 in protocol 41 and never in
+             UDP (draft-soliman-v4v6-mipv6-00), through no NAT: the tour is home, IPv6, public IPv4, home
   --hard     every move is a hard handover: the old network goes before the new one comes
   --rate N   packets a second of each flow (default 50)
   --keep     afterwards start again, leave everything up and say how to enter it
@@ -46,12 +49,15 @@ const { values: options } = parseArgs({
     hard: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     security: { type: "string", default: "static" },
+    profile: { type: "string", default: "rfc5555" },
     rate: { type: "string", default: "50" },
     help: { type: "boolean", default: false },
   },
 });
 
 const ikev2 = options.security === "ikev2";
+const profile = isProfile(options.profile) ? options.profile : "rfc5555";
+const tour = TOURS[profile];
 const print = (text: string): void => {
   if (!options.json) process.stdout.write(`${text}\n`);
 };
@@ -73,6 +79,7 @@ class Demo implements Kept {
   daemons: readonly Daemon[] = [];
   charons: readonly Charon[] = [];
   clearText: number | null = null;
+  signalling: DemoReport["signalling"] = null;
   #close: (() => void)[] = [];
 
   constructor(rate: number) {
@@ -80,11 +87,11 @@ class Demo implements Kept {
   }
 
   get report(): DemoReport {
-    const { rate, steps, frozen, leftovers, failures, diagnostics, kept, clearText } = this;
+    const { rate, steps, frozen, leftovers, failures, diagnostics, kept, clearText, signalling } = this;
     const security = ikev2 ? ("ikev2" as const) : ("static" as const);
     const bench = process.env["DSMIPD_BENCH"] ?? "native";
     const ok = failures.length === 0 && leftovers !== null;
-    const found = { steps, frozen, leftovers, failures, diagnostics, kept, security, clearText };
+    const found = { steps, frozen, leftovers, failures, diagnostics, kept, security, profile, clearText, signalling };
     return demoReport.parse({ bench, kernel: release(), slow: SLOW, load: LOAD, rate, ...found, ok });
   }
 
@@ -129,15 +136,12 @@ class Demo implements Kept {
     );
     print("(leaving home takes a second: the home agent looks for duplicate addresses first, RFC 6275 §10.3.1)");
     print(stepHeader());
-    this.#tell(await moveAll(stage, () => "ipv6", options.hard));
-    this.#tell(await moveAll(stage, () => "ipv4", options.hard));
-    this.#tell(await moveAll(stage, () => "nat", options.hard));
-    this.#tell(await loseMappings(stage));
-    this.#tell(await moveAll(stage, () => "ipv6", options.hard));
+    for (const step of tour.steps)
+      this.#tell(step === "mapping-lost" ? await loseMappings(stage) : await moveAll(stage, () => step, options.hard));
     heading("Home the hard way: unplugged first, plugged in afterwards");
     this.#tell(await moveAll(stage, () => "home", true));
-    heading("Out again: mn1 over IPv6, mn2 behind the NAT");
-    this.#tell(await moveAll(stage, (node) => (node.number === 1 ? "ipv6" : "nat"), options.hard));
+    heading(`Out again: ${tour.outInWords}`);
+    this.#tell(await moveAll(stage, tour.out, options.hard));
     heading(`The home agent's process frozen for ${FROZEN_SECONDS} s`);
     this.frozen = await freeze(stage);
     print(frozenText(this.frozen));
@@ -146,6 +150,9 @@ class Demo implements Kept {
       this.failures.push(`${count} packets arrived from ${address}, which is not the home address`);
     }
     await this.#audit();
+    this.signalling = countSignalling(stage.capture.signalling);
+    print(`  binding updates and acknowledgements seen: ${signallingText(this.signalling)}`);
+    this.failures.push(...signallingFailures(this.signalling, profile));
     if (ikev2) {
       this.clearText = stage.capture.clear;
       print(`  payload packets in clear, in a tunnel or on an access network: ${this.clearText}`);
@@ -200,8 +207,8 @@ class Demo implements Kept {
     if (ikev2) writeCredentials(directory);
     else writeKeys(directory);
     this.daemons = [
-      startHomeAgent(topology, directory, ikev2),
-      ...NODES.map((node) => startMobileNode(topology, directory, node, ikev2)),
+      startHomeAgent(topology, directory, { ikev2, profile }),
+      ...NODES.map((node) => startMobileNode(topology, directory, node, { ikev2, profile })),
     ];
     await Promise.all(this.daemons.map((daemon) => daemon.ready()));
   }
@@ -250,6 +257,11 @@ async function main(): Promise<number> {
   }
   if (!["static", "ikev2"].includes(options.security))
     throw new Error(`--security ${options.security}: static or ikev2 is wanted`);
+  if (!isProfile(options.profile)) throw new Error(`--profile ${options.profile}: ${PROFILES.join(" or ")} is wanted`);
+  if (profile === "soliman2004" && ikev2)
+    throw new Error(
+      "--profile soliman2004 with --security ikev2: the profile has no tunnel in ESP; --security static is wanted",
+    );
   const rate = Number(options.rate);
   if (!(rate >= 1 && rate <= 1000))
     throw new Error(`--rate ${options.rate}: a number of packets a second from 1 to 1000 is wanted`);

@@ -75,6 +75,15 @@ export const demoReport = z.strictObject({
   steps: z.array(stepReport),
   frozen: frozenReport.nullable(),
   security: z.enum(["static", "ikev2"]).describe("Who keyed the protection; with ikev2 payload is protected too."),
+  profile: z
+    .enum(["rfc5555", "soliman2004"])
+    .describe("How updates travelled in IPv4 networks: in UDP, or in protocol 41 (draft-soliman-v4v6-mipv6-00)."),
+  signalling: z
+    .strictObject({ direct: count, ipv4: count, udp: count })
+    .nullable()
+    .describe(
+      "Binding updates and acknowledgements captured at the home agent until the freeze had ended: in IPv6 alone, in protocol 41 in IPv4, in UDP in IPv4.",
+    ),
   clearText: count.nullable().describe("With ikev2: packets of the flows captured in clear away from home."),
   leftovers: z
     .array(leftover)

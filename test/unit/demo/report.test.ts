@@ -55,6 +55,8 @@ const REPORT: DemoReport = {
   steps: [STEP],
   frozen: FROZEN,
   security: "static",
+  profile: "rfc5555",
+  signalling: { direct: 12, ipv4: 0, udp: 6 },
   clearText: null,
   leftovers: [],
   failures: [],
