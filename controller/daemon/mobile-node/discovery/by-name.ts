@@ -15,6 +15,8 @@ export interface NameSearch {
   readonly candidates: readonly HomeAgentCandidate[];
   /** Sentences for the operator: why there are none, or what of them is missing. */
   readonly faults: readonly string[];
+  /** A question had no answer: there may be more, and what was known before still stands. */
+  readonly incomplete?: boolean | undefined;
 }
 
 /** Never rejects. `random`: 0 up to, but not, 1. */
@@ -43,7 +45,8 @@ export async function homeAgentsOfName(name: string, client: Pick<NameClient, "a
 
 function searched(addresses: readonly NameAddresses[]): NameSearch {
   const faults = addresses.map(publicationFault).filter((fault) => fault !== undefined);
-  return { candidates: candidatesOf(addresses), faults };
+  const incomplete = addresses.some(({ ipv6, ipv4 }) => ipv6 === undefined || ipv4 === undefined);
+  return { candidates: candidatesOf(addresses), faults, ...(incomplete && { incomplete }) };
 }
 
 /** What is known already is not asked for again (RFC 5555 §2.1). */
@@ -56,12 +59,17 @@ async function addressesOf(
     addressRecords(name, known, "aaaa") ?? ask(name, client, "aaaa"),
     addressRecords(name, known, "a") ?? ask(name, client, "a"),
   ]);
-  return { name, ipv6: ipv6 as readonly Ipv6Address[], ipv4: ipv4 as readonly Ipv4Address[] };
+  return {
+    name,
+    ipv6: ipv6 as readonly Ipv6Address[] | undefined,
+    ipv4: ipv4 as readonly Ipv4Address[] | undefined,
+  };
 }
 
+/** Undefined: nobody has answered. */
 async function ask(name: string, client: Pick<NameClient, "ask">, type: "a" | "aaaa") {
   const answer = await client.ask({ name, type: DNS_TYPE[type] });
-  return addressRecords(ownerOf(name, answer?.answers ?? []), answer?.answers ?? [], type) ?? [];
+  return answer === undefined ? undefined : (addressRecords(name, answer.answers, type) ?? []);
 }
 
 /** Undefined: nothing is known. */

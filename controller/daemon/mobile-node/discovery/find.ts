@@ -1,7 +1,7 @@
 /** Looks for home agents in the ways that the configuration allows, through the network that the node visits. */
 import { randomInt } from "node:crypto";
 import { networkInterfaces } from "node:os";
-import { areLent, type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
+import { areLent, type MobileNodeConfig, ownAddress, ownPrefixes } from "../../../../schemas/config.js";
 import {
   type Family,
   familyOf,
@@ -10,6 +10,7 @@ import {
   isIpv6,
   isRoutableUnicast,
   parseIp,
+  prefixContains,
 } from "../../../base/ip.js";
 import { openIcmpv6Socket } from "../../../io/ip/icmpv6-socket.js";
 import { OWNERSHIP } from "../../../plan/objects/objects.js";
@@ -29,11 +30,10 @@ export async function findHomeAgents(
   const { homeAddress, ipv4HomeAddress, homeAgent, homePrefixes, prefixes } = mobileNode;
   const ipv4Home = ownAddress(ipv4HomeAddress);
   const { domain, name, anycast, nameServers, ipv4 } = homeAgent;
-  const source = (family: Family): IpAddress | undefined =>
-    careOf !== undefined && familyOf(careOf) === family
-      ? careOf
-      : visitedAddress(family, [homeAddress, ...(ipv4Home === undefined ? [] : [ipv4Home])]);
-  const client = new NameClient({ servers: nameServers, source });
+  const home: readonly IpAddress[] = [homeAddress, ...(ipv4Home === undefined ? [] : [ipv4Home])];
+  const sources = (family: Family): readonly IpAddress[] =>
+    careOf !== undefined && familyOf(careOf) === family ? [careOf] : visitedAddresses(family, mobileNode);
+  const client = new NameClient({ servers: nameServers, sources });
   const ways = [
     ...(domain === undefined ? [] : [() => homeAgentsOfDomain(domain, client, Math.random)]),
     ...(name === undefined ? [] : [() => homeAgentsOfName(name, client)]),
@@ -42,31 +42,52 @@ export async function findHomeAgents(
           () =>
             homeAgentsByAnycast(
               { homePrefixes, ipv4, mobileRouter: areLent(prefixes) || prefixes.length > 0 },
-              anycastPorts(() => source(6)),
+              anycastPorts(() => sources(6)[0]),
             ),
         ]
       : []),
   ];
   const faults: string[] = [];
+  let incomplete = false;
   for (const way of ways) {
     const found = await way();
     for (const fault of found.faults) faults.push(fault);
-    if (found.candidates.length > 0) return { candidates: found.candidates, faults };
+    incomplete ||= found.incomplete === true;
+    // An answer that names ourselves is a lie or a mistake.
+    const others = found.candidates.filter(({ ipv6 }) => !home.includes(ipv6));
+    if (others.length < found.candidates.length) faults.push(`${homeAddress} is found, which is our own home address`);
+    if (others.length > 0) return { candidates: others, faults, incomplete };
   }
-  return { candidates: [], faults };
+  return { candidates: [], faults, incomplete };
 }
 
-/** One that is neither a home address nor on a device of ours. */
-function visitedAddress(family: Family, home: readonly IpAddress[]): IpAddress | undefined {
-  for (const [device, list] of Object.entries(networkInterfaces())) {
-    if (device.startsWith(OWNERSHIP.linkPrefix)) continue;
-    for (const { address } of list ?? []) {
+/** What of the machine tells its addresses. */
+type Addresses = typeof networkInterfaces;
+
+/**
+ * Addresses that may be a visited network's: on links by which the node may attach, in their order; no home address, none on a device of
+ * ours and none of the networks behind us.
+ */
+export function visitedAddresses(
+  family: Family,
+  {
+    homeAddress,
+    ipv4HomeAddress,
+    interfaces,
+    prefixes,
+  }: Pick<MobileNodeConfig["mobileNode"], "homeAddress" | "ipv4HomeAddress" | "interfaces" | "prefixes">,
+  addresses: Addresses = networkInterfaces,
+): readonly IpAddress[] {
+  const all = addresses();
+  const devices = interfaces ?? Object.keys(all).filter((device) => !device.startsWith(OWNERSHIP.linkPrefix));
+  return devices.flatMap((device) =>
+    (all[device] ?? []).flatMap(({ address }) => {
       const found = parseIp(address);
-      if (found === undefined || familyOf(found) !== family || home.includes(found)) continue;
-      if (isRoutableUnicast(found)) return found;
-    }
-  }
-  return undefined;
+      if (found === undefined || familyOf(found) !== family || !isRoutableUnicast(found)) return [];
+      if (found === homeAddress || found === ipv4HomeAddress) return [];
+      return ownPrefixes(prefixes).some((own) => prefixContains(own, found)) ? [] : [found];
+    }),
+  );
 }
 
 function anycastPorts(source: () => IpAddress | undefined): AnycastPorts {

@@ -13,8 +13,8 @@ import { clock } from "../../clock.js";
 export interface NameClientOptions {
   /** Absent: those of /etc/resolv.conf at the moment of the question. */
   readonly servers?: readonly IpAddress[] | undefined;
-  /** An address of the visited network; undefined: the kernel's choice. */
-  source(family: Family): IpAddress | undefined;
+  /** Addresses of visited networks, the likeliest first: of several the kernel's choice is taken if it is one of them. None: the kernel's choice. */
+  sources(family: Family): readonly IpAddress[];
   /** Of the servers; default 53. */
   readonly port?: number | undefined;
 }
@@ -48,7 +48,7 @@ export class NameClient {
   }
 
   async #askOne(server: IpAddress, question: DnsQuestion): Promise<DnsResponse | undefined> {
-    const source = isLoopback(server) ? undefined : this.#options.source(familyOf(server));
+    const source = isLoopback(server) ? undefined : await sourceTo(server, this.#options.sources(familyOf(server)));
     const ends = { server, source, port: this.#options.port ?? PORT };
     const answer = await overUdp(ends, question);
     return answer?.truncated === true ? overTcp(ends, question) : answer;
@@ -70,6 +70,28 @@ function isName(question: DnsQuestion): boolean {
 }
 
 const isLoopback = (address: IpAddress): boolean => address === "::1" || address.startsWith("127.");
+
+/** A container's network may stand before the one that leads to the server. */
+async function sourceTo(server: IpAddress, sources: readonly IpAddress[]): Promise<IpAddress | undefined> {
+  if (sources.length < 2) return sources[0];
+  const chosen = await kernelChoice(server);
+  return sources.find((one) => one === chosen) ?? sources[0];
+}
+
+/** From which address the kernel would send there; nothing is sent. Undefined: there is no way. */
+function kernelChoice(server: IpAddress): Promise<IpAddress | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket(familyOf(server) === 4 ? "udp4" : "udp6");
+    const done = (address: IpAddress | undefined): void => {
+      socket.close();
+      resolve(address);
+    };
+    socket.once("error", () => done(undefined));
+    socket.connect(PORT, server, (error?: Error) =>
+      done(error === undefined ? parseIp(socket.address().address) : undefined),
+    );
+  });
+}
 
 /** A server by its link-local address is passed over: its link is not told. */
 function systemServers(): readonly IpAddress[] {

@@ -10,7 +10,7 @@ import type { KernelObject } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
 import { DIRECT_MARK, TUN_DEVICE, TUN_MARK } from "../../../plan/site.js";
 import type { ProtocolEvent } from "../../../protocol/mip6/inputs.js";
-import type { HomeAgentCandidate } from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
+import { type HomeAgentCandidate, withKnown } from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
 import { nextCandidate } from "../../../protocol/mip6/mobile-node/discovery/choice.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import { monotonicNow } from "../../machine-loop.js";
@@ -164,23 +164,27 @@ export class FinderService implements Service {
   async #look(): Promise<void> {
     this.#cancelSearch();
     const { log } = this.#parts.ground;
-    const { candidates, faults } = await this.#parts.search(this.#careOf());
+    const found = await this.#parts.search(this.#careOf());
     if (this.#closed) return;
-    for (const reason of faults) log.warn({ event: "home-agent.search", reason });
-    if (candidates.length === 0) {
+    for (const reason of found.faults) log.warn({ event: "home-agent.search", reason });
+    const incomplete = found.incomplete === true;
+    if (incomplete || found.candidates.length === 0) {
       this.#cancelSearch = this.#parts.setTimer(this.#retryMs, () => void this.#look());
       this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
-      return;
-    }
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#know(candidates);
-    const stays = candidates.some(({ ipv6, ipv4 }) => ipv6 === this.#present?.ipv6 && ipv4 === this.#present.ipv4);
-    if (!stays) await this.#change(candidates[0]);
+    } else this.#retryMs = FIRST_RETRY_MS;
+    if (found.candidates.length === 0) return;
+    this.#know(found);
+    const present = this.#present;
+    const same = this.#candidates.find(({ ipv6 }) => ipv6 === present?.ipv6);
+    // Who was not found this time may be behind the answer that is missing.
+    const stays = same === undefined ? present !== undefined && incomplete : same.ipv4 === present?.ipv4;
+    if (!stays) await this.#change(same ?? this.#candidates[0]);
     this.#returnLater();
   }
 
-  #know(candidates: readonly HomeAgentCandidate[]): void {
-    this.#candidates = candidates;
+  #know({ candidates, incomplete }: NameSearch): void {
+    const before = [...(this.#present === undefined ? [] : [this.#present]), ...this.#candidates];
+    this.#candidates = incomplete === true ? withKnown(candidates, before) : candidates;
     for (const address of this.#failedAt.keys())
       if (!candidates.some(({ ipv6 }) => ipv6 === address)) this.#failedAt.delete(address);
   }
@@ -219,9 +223,9 @@ export class FinderService implements Service {
     if (present === undefined || readiness === "detached" || readiness === "home" || this.#isAccepted) return;
     this.#failedAt.set(present.ipv6, monotonicNow());
     this.#parts.ground.note(this.#event("home-agent.silent", present));
-    const { candidates } = await this.#parts.search(this.#careOf());
+    const found = await this.#parts.search(this.#careOf());
     if (this.#closed) return;
-    if (candidates.length > 0) this.#know(candidates);
+    if (found.candidates.length > 0) this.#know(found);
     const next = nextCandidate(this.#candidates, present, (one) => this.#failedAt.get(one.ipv6));
     if (next === undefined) return;
     await this.#change(next);

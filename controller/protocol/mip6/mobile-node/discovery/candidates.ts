@@ -42,11 +42,11 @@ export function orderServices(records: readonly ServiceRecord[], random: () => n
   return ordered.slice(0, MAX_CANDIDATES);
 }
 
-/** What the name servers say of one name. */
+/** What the name servers say of one name; undefined: none of them has answered, which says nothing of what there is. */
 export interface NameAddresses {
   readonly name: string;
-  readonly ipv6: readonly Ipv6Address[];
-  readonly ipv4: readonly Ipv4Address[];
+  readonly ipv6: readonly Ipv6Address[] | undefined;
+  readonly ipv4: readonly Ipv4Address[] | undefined;
 }
 
 /** The home agents of these names in their order; what is no global unicast address is passed over, and an address stands once. */
@@ -54,8 +54,8 @@ export function candidatesOf(names: readonly NameAddresses[]): readonly HomeAgen
   const found: HomeAgentCandidate[] = [];
   for (const { name, ipv6, ipv4 } of names) {
     // Which IPv4 address belongs to which IPv6 address nobody says: the first ones to each other.
-    const fours = ipv4.filter(isRoutableUnicast);
-    ipv6.filter(isRoutableUnicast).forEach((address, i) => {
+    const fours = (ipv4 ?? []).filter(isRoutableUnicast);
+    (ipv6 ?? []).filter(isRoutableUnicast).forEach((address, i) => {
       if (found.some((one) => one.ipv6 === address)) return;
       found.push({ ipv6: address, ipv4: fours[i] ?? fours[0], name });
     });
@@ -63,10 +63,26 @@ export function candidatesOf(names: readonly NameAddresses[]): readonly HomeAgen
   return found.slice(0, MAX_CANDIDATES);
 }
 
-/** For people, where a dual-stack home agent is half published (RFC 5555 §2.1). */
+/** For people, where a dual-stack home agent is half published (RFC 5555 §2.1), or a question had no answer. */
 export function publicationFault({ name, ipv6, ipv4 }: NameAddresses): string | undefined {
+  if (ipv6 === undefined || ipv4 === undefined) {
+    const types = [...(ipv6 === undefined ? ["AAAA"] : []), ...(ipv4 === undefined ? ["A"] : [])].join(" and ");
+    return `no name server has answered for ${name} (${types})`;
+  }
   if (ipv6.length === 0 && ipv4.length === 0) return `${name} has neither AAAA nor A records`;
   if (ipv6.length === 0) return `${name} has no AAAA record, and binding updates are sent to an IPv6 address`;
   if (ipv4.length === 0) return `${name} has no A record: its nodes cannot register from IPv4 networks`;
   return undefined;
+}
+
+/**
+ * What was found, with what is known already of a home agent about which a question had no answer: a lost answer takes no address away.
+ */
+export function withKnown(
+  found: readonly HomeAgentCandidate[],
+  known: readonly HomeAgentCandidate[],
+): readonly HomeAgentCandidate[] {
+  return found.map((one) =>
+    one.ipv4 === undefined ? { ...one, ipv4: known.find(({ ipv6 }) => ipv6 === one.ipv6)?.ipv4 } : one,
+  );
 }

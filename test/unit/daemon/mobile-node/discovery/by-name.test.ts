@@ -73,5 +73,22 @@ t.test("silence, emptiness and the root are told, and are no home agents", async
   test.match(await homeAgentsOfDomain("example.org", empty.client, () => 0), { faults: [/has no SRV record/] });
   const root = world({ "_mip6._ipv6.example.org 33": [[srv("")]] });
   test.strictSame(await homeAgentsOfDomain("example.org", root.client, () => 0), { candidates: [], faults: [] });
-  test.match(await homeAgentsOfName("ha.example.org", world({}).client), { candidates: [], faults: [/neither/] });
+  const nothing = world({ "ha.example.org 28": [[]], "ha.example.org 1": [[]] });
+  test.match(await homeAgentsOfName("ha.example.org", nothing.client), { candidates: [], faults: [/neither/] });
+});
+
+t.test("an answer that is missing is told as one, and not as an address that is missing", async (test) => {
+  const lost = world({ "ha.example.org 28": [[aaaa("ha.example.org", "2001:db8::1")]] });
+  const found = await homeAgentsOfName("ha.example.org", lost.client);
+  test.strictSame(found, {
+    candidates: [{ ipv6: "2001:db8::1", ipv4: undefined, name: "ha.example.org" }],
+    faults: ["no name server has answered for ha.example.org (A)"],
+    incomplete: true,
+  });
+  const nobody = await homeAgentsOfName("ha.example.org", world({}).client);
+  test.match(nobody, { candidates: [], faults: [/no name server has answered for ha.example.org \(AAAA and A\)/] });
+  const half = world({ "ha.example.org 28": [[aaaa("ha.example.org", "2001:db8::1")]], "ha.example.org 1": [[]] });
+  const published = await homeAgentsOfName("ha.example.org", half.client);
+  test.match(published.faults, [/no A record/]);
+  test.not(published.incomplete, true);
 });

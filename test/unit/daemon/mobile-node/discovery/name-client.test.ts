@@ -31,7 +31,7 @@ async function server(reply: (socket: Socket, query: Buffer, from: RemoteInfo) =
 }
 
 const client = (port: number, servers: readonly IpAddress[] = [HERE]) =>
-  new NameClient({ servers, port, source: () => undefined });
+  new NameClient({ servers, port, sources: () => [] });
 
 t.test("an answer with another number is a guess, and the server's own still counts", async (test) => {
   const port = await server((socket, query, { port: to, address }) => {

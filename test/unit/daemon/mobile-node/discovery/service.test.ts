@@ -19,6 +19,8 @@ class World {
   readonly life: string[] = [];
   readonly timers: { readonly seconds: number; readonly run: () => void }[] = [];
   found: readonly HomeAgentCandidate[] = [];
+  /** A question had no answer. */
+  incomplete = false;
   readiness: "registering" | "registered" | "home" | "detached" = "registering";
   /** Of the registration. */
   phase = "registering";
@@ -48,7 +50,10 @@ class World {
         this.sentAway = onSwitch;
         return this.node(mobileNode.homeAgent.ipv6, ground);
       },
-      search: async () => ({ candidates: this.found, faults: this.found.length === 0 ? ["nobody"] : [] }),
+      search: async () => {
+        const faults = this.found.length === 0 ? ["nobody"] : [];
+        return { candidates: this.found, faults, incomplete: this.incomplete };
+      },
       setTimer: (delayMs, run) => {
         const timer = { seconds: delayMs / 1000, run };
         this.timers.push(timer);
@@ -130,6 +135,34 @@ t.test("until somebody is found it asks again, later each time; then the best on
   other.found = [agent(2)];
   await other.start(["home-agent", kept as Stored]);
   test.strictSame(other.life, ["begin 1", "leave 1", "begin 2"], "it is no home agent any more");
+});
+
+t.test("an answer that was lost is asked for again, and takes nothing away that is known", async (test) => {
+  const world = new World();
+  const { ipv4: _, ...without } = agent(1);
+  world.found = [without];
+  world.incomplete = true;
+  await world.start();
+  test.strictSame(world.life, ["begin 1"], "what is known will do for now");
+  world.found = [agent(1)];
+  world.incomplete = false;
+  await world.elapse(2);
+  test.strictSame(world.life, ["begin 1", "leave 1", "begin 1"], "with its IPv4 address");
+  test.strictSame(world.timers, [], "nothing is missing any more");
+  const kept = world.fake.records.get("home-agent") as Stored;
+  test.match(kept, { record: { ipv4: agent(1).ipv4 } });
+
+  for (const found of [[without], [agent(2)]]) {
+    const next = new World();
+    next.found = found;
+    next.incomplete = true;
+    await next.start(["home-agent", kept]);
+    test.strictSame(next.life, ["begin 1"], "the home agent of before, with its IPv4 address");
+    next.found = [agent(2)];
+    next.incomplete = false;
+    await next.elapse(2);
+    test.strictSame(next.life, ["begin 1", "leave 1", "begin 2"], "it is none any more");
+  }
 });
 
 t.test("one that is silent for so long gives way to the next, and is tried again later and later", async (test) => {

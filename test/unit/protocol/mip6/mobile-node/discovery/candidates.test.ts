@@ -60,6 +60,7 @@ t.test("R5555-2.1-03: who is half published is told", async (test) => {
   test.match(publicationFault({ name: "a", ipv6: six, ipv4: [] }), /^a has no A record/);
   test.match(publicationFault({ name: "a", ipv6: [], ipv4: four }), /^a has no AAAA record/);
   test.match(publicationFault({ name: "a", ipv6: [], ipv4: [] }), /neither/);
+  test.match(publicationFault({ name: "a", ipv6: six, ipv4: undefined }), /no name server has answered for a \(A\)/);
 });
 
 t.test("after one that is silent comes the best that has not failed, else the one that failed first", async (test) => {
