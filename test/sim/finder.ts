@@ -14,6 +14,10 @@ const RETURN_AFTER_SECONDS = 60;
 export interface FoundNode {
   /** Whether it is neither without a network nor at home: only then a home agent can be blamed. */
   readonly away: boolean;
+  /** Its home agent has accepted where it is. */
+  readonly accepted: boolean;
+  /** It has been told of another home agent, and tells the present one first. */
+  readonly leaving: boolean;
   change(to: HomeAgentCandidate): void;
 }
 
@@ -41,7 +45,8 @@ export class SimulatedFinder {
 
   /** An update was not answered in time, or refused. */
   silent(): void {
-    if (this.#stopped || this.#silent || this.#candidates.length < 2) return;
+    if (this.#stopped || this.#silent || this.#candidates.length < 2 || this.#node.leaving || this.#node.accepted)
+      return;
     this.#silent = true;
     const one = ++this.#silence;
     this.#queue.after(SWITCH_AFTER_SECONDS * 1000, () => {
@@ -71,7 +76,7 @@ export class SimulatedFinder {
   }
 
   #giveUp(): void {
-    if (!this.#node.away) return;
+    if (!this.#node.away || this.#node.accepted) return;
     this.#failedAt.set(this.present.ipv6, this.#queue.now);
     const next = nextCandidate(this.#candidates, this.present, (one) => this.#failedAt.get(one.ipv6));
     if (next === undefined) return;
@@ -87,6 +92,7 @@ export class SimulatedFinder {
   }
 
   #change(to: HomeAgentCandidate): void {
+    if (this.#node.leaving) return;
     this.#calm();
     this.present = to;
     this.#node.change(to);

@@ -31,8 +31,7 @@ function problemsOf(seed: number, acts: readonly Act[], last: readonly PlaceName
     homeAgents: 2,
     routers: ["explicit", "implicit"],
     node: { lifetimeSeconds: LIFETIME_SECONDS },
-    // Of home agents that share a home link each takes the other for the node: going back to the best one waits for the end of the binding.
-    homeAgent: { natRefreshSeconds: 30, duplicateAddressDetection: false },
+    homeAgent: { natRefreshSeconds: 30 },
   });
   const world = new World();
   for (const one of acts) {

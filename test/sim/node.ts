@@ -2,6 +2,7 @@
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv6 } from "../../controller/base/ip.js";
 import type { Instant } from "../../controller/base/time.js";
 import type { Arrival, SendEffect } from "../../controller/protocol/mip6/inputs.js";
+import type { HomeAgentCandidate } from "../../controller/protocol/mip6/mobile-node/discovery/candidates.js";
 import type { MobileNodeRecord } from "../../controller/protocol/mip6/mobile-node/inputs.js";
 import {
   initialMobileNode,
@@ -65,6 +66,8 @@ export class SimulatedNode {
   #wake: number | undefined;
   #flowing = false;
   #life = 0;
+  /** The home agent it goes to when the present one has let it go. */
+  #next: HomeAgentCandidate | undefined;
 
   constructor(world: Simulation, site: MobileNodeSite) {
     this.#world = world;
@@ -72,9 +75,17 @@ export class SimulatedNode {
     this.state = initialMobileNode(site);
     const candidates = world.homeAgents.map((one) => ({ ...one.site.addresses, name: one.site.addresses.ipv6 }));
     const isAway = (): boolean => this.state.phase !== "detached" && this.state.phase !== "home";
+    const isAccepted = (): boolean => this.state.phase === "registered";
+    const isLeaving = (): boolean => this.#next !== undefined;
     this.finder = new SimulatedFinder(candidates, world.queue, {
       get away() {
         return isAway();
+      },
+      get accepted() {
+        return isAccepted();
+      },
+      get leaving() {
+        return isLeaving();
       },
       change: (homeAgent) => this.#change(homeAgent),
     });
@@ -106,6 +117,7 @@ export class SimulatedNode {
   /** Killed and started again: the kernel keeps its path, the machine has its journal. */
   restart(): void {
     this.#life++;
+    if (this.#next !== undefined) return this.#begin(this.#next);
     this.state = initialMobileNode(this.site);
     if (this.#record !== undefined) {
       const record = JSON.parse(JSON.stringify(this.#record.record)) as MobileNodeRecord;
@@ -122,6 +134,7 @@ export class SimulatedNode {
 
   stop(): void {
     this.finder.stop();
+    this.#next = undefined;
     this.give({ kind: "stop" });
   }
 
@@ -152,9 +165,16 @@ export class SimulatedNode {
     this.give({ kind: "message", arrival, message });
   }
 
-  /** As the daemon does it: not a word to the former home agent; the kernel keeps what it has until there is a new plan. */
-  #change(homeAgent: MobileNodeSite["homeAgent"]): void {
-    this.site = { ...this.site, homeAgent: { ipv6: homeAgent.ipv6, ipv4: homeAgent.ipv4 } };
+  /** As the daemon does it: a home agent that answers is told first; the kernel keeps what it has until there is a new plan. */
+  #change(homeAgent: HomeAgentCandidate): void {
+    if (this.state.phase !== "registered") return this.#begin(homeAgent);
+    this.#next = homeAgent;
+    this.give({ kind: "stop" });
+  }
+
+  #begin({ ipv6, ipv4 }: HomeAgentCandidate): void {
+    this.#next = undefined;
+    this.site = { ...this.site, homeAgent: { ipv6, ipv4 } };
     this.forget();
   }
 
@@ -267,7 +287,10 @@ export class SimulatedNode {
         this.give({ kind: "programmed", homeAddress: this.site.homeAddress, revision: effect.path.revision });
       });
     }
-    if (effect.kind === "stopped") this.path = undefined;
+    if (effect.kind === "stopped") {
+      if (this.#next === undefined) this.path = undefined;
+      else this.#begin(this.#next);
+    }
     if (effect.kind === "unanswered") this.finder.silent();
     if (effect.kind === "notify" && effect.event.event === "registration.failed") this.finder.silent();
   }
