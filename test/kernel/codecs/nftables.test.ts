@@ -138,17 +138,35 @@ test("the tables of the plan for both roles come back as they are, and nft can l
     homeAgent: addresses,
     profile,
   };
-  const protectedProfiles = new Map(profiles).set("esp", { ...profile, protection: "esp" });
-  const negotiated = { slots: new Map<Ipv6Address, number>(), espInUdp: "nat" as const };
+  const prefixLengths = { ipv4: [24, 28], ipv6: [56, 60] };
+  const more = { prefixLengths, addressDiscovery: true, udpOverIpv6: true };
+  const home = { addresses, homePrefixes, mtu: 1400, profiles, homeDevice: "home" };
+  const esp = { ...profile, protection: "esp" } as const;
+  const mixed = { ...home, ...more, profiles: new Map(profiles).set("esp", { ...esp, decapsulateDscp: true }) };
+  const protectedAlone = { ...home, profiles: new Map([["default", esp]]) };
+  const slots = new Map<Ipv6Address, number>();
+  const prefixes = [
+    { address: ipv6("2001:db8:100::"), length: 56 },
+    { address: ipv4("10.100.0.0"), length: 28 },
+  ];
+  const { ipv4: _, ...ipv6Alone } = addresses;
   for (const wanted of [
     homeAgentFirewall({ addresses, homePrefixes, mtu: 1400, profiles }),
-    homeAgentFirewall({ addresses, homePrefixes, mtu: 1400, profiles: protectedProfiles, negotiated }),
+    homeAgentFirewall({ ...home, ...more, mappedSignalling: true }),
+    homeAgentFirewall({ ...home, ...more, addresses: ipv6Alone }),
+    homeAgentFirewall(protectedAlone),
+    homeAgentFirewall({ ...protectedAlone, ...more, negotiated: { slots, espInUdp: "always" } }),
+    homeAgentFirewall({ ...mixed, mappedSignalling: true, negotiated: { slots, espInUdp: "nat" } }),
     mobileNodeFirewall(node),
-    mobileNodeFirewall({ ...node, profile: { ...profile, protection: "esp" }, negotiated: true }),
+    mobileNodeFirewall({ ...node, mappedSignalling: true, prefixes, egressDevices: ["eth0", "eth1"] }),
+    mobileNodeFirewall({ ...node, udpOverIpv6: true, prefixes, profile: { dscp: "copy", ttl: 64, mtu: 1300 } }),
+    mobileNodeFirewall({ ...node, profile: esp, prefixes }),
+    mobileNodeFirewall({ ...node, profile: { ...esp, decapsulateDscp: true }, negotiated: true, mobike: true }),
   ]) {
     await kernel.commit(table.create(wanted, NAMES));
     const [found] = await kernel.dump(table);
     assert.ok(found !== undefined && sameNftTable(found, wanted), JSON.stringify(found));
+    assert.match(nft("list", "ruleset"), /table inet dsmipd/);
     assert.equal((JSON.parse(nft("-j", "list", "ruleset")) as { nftables: unknown[] }).nftables.length > 10, true);
     await kernel.commit(table.remove(wanted, NAMES));
   }

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
+import { asPlanned } from "../lib/as-planned.js";
 import type { Frame } from "../lib/capture.js";
 import { type Crossing, cross, DIRECTIONS, type Direction, freshText, isEncapsulated, send } from "../lib/exchange.js";
 import { describeFrame } from "../lib/frames.js";
@@ -220,4 +221,5 @@ test("payload in every tunnel format", async (t: TestContext) => {
       [0, 0, 0, 0, 0],
     );
   });
+  await asPlanned(scene.homeAgent, first.daemon);
 });

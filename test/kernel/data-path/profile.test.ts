@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
+import { asPlanned } from "../lib/as-planned.js";
 import { Injector, stationPacket } from "../lib/craft.js";
 import { cross, DIRECTIONS, freshText } from "../lib/exchange.js";
 import { checkTcp, checkTooBig } from "../lib/path-mtu.js";
@@ -74,4 +75,5 @@ test("a tunnel profile of its own", async (t: TestContext) => {
       () => checkTcp(scene, mobile, access, NARROW_MTU[access]),
     );
   }
+  await asPlanned(scene.homeAgent, mobile.daemon);
 });

@@ -1,6 +1,7 @@
 /** Payload in ESP with keys by IKEv2: every access, every family and direction, and nothing of it in clear on the wire. */
 import assert from "node:assert/strict";
 import test from "node:test";
+import { asPlanned } from "../lib/as-planned.js";
 import { type KernelAssociation, kernelAssociations } from "../lib/associations.js";
 import { answers, CONTAINER, plugContainer, unplugContainer } from "../lib/containers.js";
 import { DIRECTIONS } from "../lib/exchange.js";
@@ -130,6 +131,5 @@ test("protected payload", async (t) => {
   assert.ok(
     node?.policies.some(({ purpose, demand, direction }) => `${purpose} ${direction} ${demand}` === "payload out esp"),
   );
-  assert.deepEqual((await scene.homeAgent.audit()).differences, []);
-  assert.deepEqual((await mobile.daemon.audit()).differences, []);
+  await asPlanned(scene.homeAgent, mobile.daemon);
 });
