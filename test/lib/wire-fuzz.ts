@@ -36,6 +36,8 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   target("ipv4"),
   target("udp"),
   target("arp"),
+  target("mip4-control"),
+  target("mip4-discovery"),
 ];
 
 /** What an input shows: the features of its value, or its error. Throws if the invariant does not hold. */

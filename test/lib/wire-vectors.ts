@@ -19,6 +19,16 @@ import { decodeIpv4Packet, encodeIpv4Packet, type Ipv4Packet } from "../../contr
 import { decodeIpv6Packet, encodeIpv6Packet, type Ipv6Packet } from "../../controller/wire/ip/ipv6.js";
 import { decodeUdp, encodeUdp, type UdpDatagram } from "../../controller/wire/ip/udp.js";
 import {
+  type DiscoveryMessage,
+  decodeAgentDiscovery,
+  encodeAgentDiscovery,
+} from "../../controller/wire/mip4/messages/agent-discovery.js";
+import {
+  type ControlMessage,
+  decodeControlMessage,
+  encodeControlMessage,
+} from "../../controller/wire/mip4/messages/control-message.js";
+import {
   decodeMobilityMessage,
   encodeMobilityMessage,
   verifyChecksum,
@@ -121,6 +131,14 @@ export const WIRE_FORMATS: Readonly<Record<string, WireFormat>> = {
   arp: {
     decode: (bytes) => decodeArp(bytes),
     encode: (value) => encodeArp(value as ArpPacket),
+  },
+  "mip4-control": {
+    decode: (bytes) => decodeControlMessage(bytes),
+    encode: (value) => encodeControlMessage(value as ControlMessage),
+  },
+  "mip4-discovery": {
+    decode: (bytes) => decodeAgentDiscovery(bytes),
+    encode: (value) => encodeAgentDiscovery(value as DiscoveryMessage),
   },
 };
 

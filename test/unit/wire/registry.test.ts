@@ -1,12 +1,15 @@
 /** The registry and the vectors cover each other: every number has a vector, every flag and every optional field is set alone in one. */
 import t from "tap";
 import * as ip from "../../../controller/wire/ip/registry.js";
+import * as mip4 from "../../../controller/wire/mip4/registry.js";
 import * as mip6 from "../../../controller/wire/mip6/registry.js";
 import { nameOf, type Registry } from "../../../controller/wire/registry.js";
 import { loadVectors, vectorBytes, type WireVector } from "../../lib/wire-vectors.js";
 
 const MH = [...loadVectors("mobility-header"), ...loadVectors("mobility-header-profiles")];
 const ICMP = loadVectors("icmpv6");
+const MIP4 = loadVectors("mip4-control");
+const AGENTS = loadVectors("mip4-discovery");
 
 /** Offset of the options by MH type (requirements A.2); the Home Agent Switch counts its addresses. */
 const OPTIONS_AT: Readonly<Record<number, number>> = { 0: 8, 1: 16, 2: 16, 3: 24, 4: 24, 5: 12, 6: 12, 7: 24, 16: 12 };
@@ -101,6 +104,29 @@ const destinationTypes = (): Set<unknown> =>
       .flatMap((vector) => tlvTypes(vectorBytes(vector), 2, 0, (length) => length + 2)),
   );
 
+/** Types of the extensions of canonical vectors and, of one type, the octet that follows its length. */
+function mip4Extensions(
+  vectors: readonly WireVector[],
+  starts: (bytes: Uint8Array) => number | undefined,
+  subtypesOf?: number,
+): Set<unknown> {
+  const found = new Set<unknown>();
+  for (const vector of vectors.filter(({ error }) => error === undefined)) {
+    const bytes = vectorBytes(vector);
+    let at = starts(bytes) ?? bytes.length;
+    while (at < bytes.length) {
+      const type = bytes[at] ?? 0;
+      if (subtypesOf === undefined || type === subtypesOf) found.add(subtypesOf === undefined ? type : bytes[at + 2]);
+      const long = type === 36;
+      at += type === 0 ? 1 : long ? 4 + (bytes[at + 3] ?? 0) : 2 + (bytes[at + 1] ?? 0);
+    }
+  }
+  return found;
+}
+const afterFixedPart = (bytes: Uint8Array): number | undefined => ({ 1: 24, 3: 20 })[bytes[0] ?? 0];
+const afterRouters = (bytes: Uint8Array): number | undefined =>
+  bytes[0] === 9 ? 8 + 4 * (bytes[4] ?? 0) * (bytes[5] ?? 0) : undefined;
+
 /** For every registry the codes that occur in vectors. A registry without a line here fails the test. */
 const COVERED: Readonly<Record<string, () => Set<unknown>>> = {
   // Not the numbers of a format of ours: compared with the list of requirements A.9 and RFC 8200.
@@ -123,10 +149,30 @@ const COVERED: Readonly<Record<string, () => Set<unknown>>> = {
   DESTINATION_OPTION_REGISTRY: destinationTypes,
   ICMPV6_REGISTRY: () => octetAt(ICMP, 0),
   ND_OPTION_REGISTRY: ndTypes,
+  CONTROL_MESSAGE_REGISTRY: () => octetAt(MIP4, 0),
+  REGISTRATION_EXTENSION_REGISTRY: () => mip4Extensions(MIP4, afterFixedPart),
+  DISCOVERY_EXTENSION_REGISTRY: () => mip4Extensions(AGENTS, afterRouters),
+  DUAL_STACK_SUBTYPE_REGISTRY: () => mip4Extensions(MIP4, afterFixedPart, 152),
+  PREFIX_CODE_REGISTRY: () => valuesOf(MIP4, "kind", ["ipv6-prefix-reply"], "code"),
+  UDP_TUNNEL_CODE_REGISTRY: () => valuesOf(MIP4, "kind", ["udp-tunnel-reply"], "code"),
+  TUNNEL_PAYLOAD_REGISTRY: () => valuesOf(MIP4, "type", ["tunnel-data"], "nextHeader"),
+  REQUEST_FLAG_REGISTRY: () =>
+    octetAt(
+      MIP4.filter((vector) => vectorBytes(vector)[0] === 1),
+      1,
+    ),
+  AGENT_FLAG_REGISTRY: () =>
+    new Set(
+      AGENTS.map(vectorBytes).flatMap((bytes) => (bytes[8] === 16 ? [((bytes[14] ?? 0) << 8) | (bytes[15] ?? 0)] : [])),
+    ),
+  REPLY_CODE_REGISTRY: () => valuesOf(MIP4, "type", ["registration-reply"], "code"),
+  ICMP_REGISTRY: () => octetAt(AGENTS, 0),
 };
 
-t.test("R5555-8-02: every entry of every registry has a vector, each flag alone", (t) => {
-  const registries = [...Object.entries(ip), ...Object.entries(mip6)].filter(([name]) => name.endsWith("_REGISTRY"));
+t.test("R5555-8-02, V4-6-01: every entry of every registry has a vector, each flag alone", (t) => {
+  const registries = [ip, mip4, mip6]
+    .flatMap((module) => Object.entries(module))
+    .filter(([name]) => name.endsWith("_REGISTRY"));
   t.strictSame(registries.map(([name]) => name).sort(), Object.keys(COVERED).sort(), "every registry is looked at");
   for (const [name, entries] of registries) {
     const covered = COVERED[name]?.() ?? new Set();
@@ -138,6 +184,11 @@ t.test("R5555-8-02: every entry of every registry has a vector, each flag alone"
     t.equal(new Set(all).size, all.length, `${name}: no code twice`);
   }
   const { ipv4HomeAddress, ipv4AddressAcknowledgement, natDetection, ipv4CareOfAddress } = mip6.OptionType;
+  t.equal(mip4.RegistrationExtensionType.dualStack, 152, "not 149 (C-25)");
+  const codes = Array.from({ length: 256 }, (_, code) => code);
+  t.strictSame(codes.filter(mip4.prefixAccepted), [0, 1, 2, 3, 4, 5, 6, 7]);
+  t.strictSame(codes.filter(mip4.udpTunnelAccepted), codes.slice(0, 64));
+  t.strictSame(codes.filter(mip4.registrationAccepted), [0, 1]);
   t.strictSame([ipv4HomeAddress, ipv4AddressAcknowledgement, natDetection, ipv4CareOfAddress], [29, 30, 31, 32]);
   t.end();
 });
@@ -148,7 +199,7 @@ const trueMembers = (object: Json): string[] => Object.keys(object).filter((key)
 t.test("every boolean of every structure is set alone in a canonical vector", (t) => {
   const known = new Set<string>();
   const alone = new Set<string>();
-  for (const { value, canonical } of [...MH, ...ICMP]) {
+  for (const { value, canonical } of [...MH, ...ICMP, ...MIP4, ...AGENTS]) {
     for (const object of objects(value)) {
       const flags = isObject(object.flags) ? object.flags : object;
       const owner = String(object.type ?? object.kind);

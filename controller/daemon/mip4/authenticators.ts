@@ -1,0 +1,52 @@
+/** Authenticators of registration messages (RFC 5944 §5.1): the algorithm and the key that an SPI stands for, and what they compute. */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { Secret } from "../../base/secret.js";
+import type {
+  Authenticate,
+  Authentication,
+  AuthenticationExtension,
+} from "../../wire/mip4/messages/authenticated-octets.js";
+
+/** hmac-md5 is the one that everybody has to have (RFC 5944 §3.5.1). */
+export type AuthenticationAlgorithm = "hmac-md5" | "hmac-sha1" | "hmac-sha256";
+
+const DIGESTS: Readonly<Record<AuthenticationAlgorithm, string>> = {
+  "hmac-md5": "md5",
+  "hmac-sha1": "sha1",
+  "hmac-sha256": "sha256",
+};
+
+/** What an SPI stands for between two parties. */
+export interface AuthenticationKey {
+  readonly algorithm: AuthenticationAlgorithm;
+  readonly key: Secret;
+}
+
+/** The key for an authentication extension; undefined: there is no security association. */
+export type KeyOf = (extension: AuthenticationExtension) => AuthenticationKey | undefined;
+
+/** The whole output of the algorithm: RFC 5944 truncates nothing. */
+export function authenticatorOf({ algorithm, key }: AuthenticationKey, covered: Uint8Array): Uint8Array {
+  return createHmac(DIGESTS[algorithm], key.reveal()).update(covered).digest();
+}
+
+/** What came of looking at one authentication extension. */
+export type AuthenticationVerdict = "valid" | "invalid" | "no-association";
+
+/** In a time that does not tell how much of the authenticator is right. */
+export function verdictOn({ extension, covered }: Authentication, keyOf: KeyOf): AuthenticationVerdict {
+  const key = keyOf(extension);
+  if (key === undefined) return "no-association";
+  const wanted = authenticatorOf(key, covered);
+  if (wanted.length !== extension.authenticator.length) return "invalid";
+  return timingSafeEqual(wanted, extension.authenticator) ? "valid" : "invalid";
+}
+
+/** Makes the authenticators of a message of ours. Throws TypeError if there is no key for one: the machine asked for what is not there. */
+export function authenticateWith(keyOf: KeyOf): Authenticate {
+  return (extension, covered) => {
+    const key = keyOf(extension);
+    if (key === undefined) throw new TypeError(`no key for ${extension.kind}, SPI ${extension.spi}`);
+    return authenticatorOf(key, covered);
+  };
+}
