@@ -3,7 +3,16 @@
  * a home link, a journal. Shared by the tests of the home agent and by the simulator.
  */
 import { isDeepStrictEqual } from "node:util";
-import { type Ipv4Address, type Ipv6Address, ipv4, ipv6, type Prefix, parsePrefix } from "../../controller/base/ip.js";
+import {
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  ipv4,
+  ipv6,
+  isIpv4,
+  type Prefix,
+  parsePrefix,
+} from "../../controller/base/ip.js";
 import { seq16 } from "../../controller/base/seq16.js";
 import { after, elapsed, type Instant, instant, seconds } from "../../controller/base/time.js";
 import {
@@ -129,12 +138,12 @@ export function atHome(homeAddress = HOA): Arrival {
 
 /** Through UDP, as seen behind the last NAT. */
 export function udp(
-  outerSource: Ipv4Address,
+  outerSource: IpAddress,
   outerPort = 4191,
   homeAddress = HOA,
   changes: Partial<Arrival> = {},
 ): Arrival {
-  const path = { type: "udp", outerSource, outerPort, outerDestination: HA4 } as const;
+  const path = { type: "udp", outerSource, outerPort, outerDestination: isIpv4(outerSource) ? HA4 : HA } as const;
   return { path, source: homeAddress, destination: HA, protection: "esp", ...changes };
 }
 

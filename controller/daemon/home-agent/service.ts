@@ -123,7 +123,11 @@ export class HomeAgentService implements Service {
         turnEnded: () => this.#turnEnded(),
       },
     );
-    this.#commands = new HomeAgentCommands(this.#state, (input) => this.#loop.push(input));
+    this.#commands = new HomeAgentCommands(this.#state, {
+      push: (input) => this.#loop.push(input),
+      stateOf: (homeAddress) => ground.groups.stateOf(bindingGroup(homeAddress)),
+      flush: () => ground.flush(),
+    });
     this.views = this.#viewsOf();
   }
 
@@ -190,6 +194,7 @@ export class HomeAgentService implements Service {
     } else if (this.#paths.get(homeAddress)?.revision === revision) {
       this.#parked.bound(homeAddress);
     }
+    this.#commands.programmed(homeAddress, failure?.message);
     this.#loop.push({
       kind: "programmed",
       homeAddress,
@@ -237,6 +242,7 @@ export class HomeAgentService implements Service {
 
   #turnEnded(): void {
     this.#ground.groups.commit();
+    this.#commands.turnEnded();
     this.#status.tell(`${this.#config.subscribers.length} subscribers, ${this.#state.cache.size} bindings`);
   }
 

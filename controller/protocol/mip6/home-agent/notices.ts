@@ -5,37 +5,46 @@
  * others between the two, and go to where the node's signalling came from last.
  */
 import { isIpv4 } from "../../../base/ip.js";
+import { mappedAddress } from "../../../base/mapped.js";
 import { nextSeq } from "../../../base/seq16.js";
 import { after, seconds } from "../../../base/time.js";
 import type { MessageOfType, MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
 import type { MobilityOption } from "../../../wire/mip6/options/mobility.js";
 import { RevocationTrigger } from "../../../wire/mip6/registry.js";
-import type { Arrival, Departure, ProtocolEvent } from "../inputs.js";
+import type { Arrival, Departure, Endpoint, ProtocolEvent } from "../inputs.js";
 import { LIMITS, TIMERS } from "../timers.js";
 import type { BindingEntry, Established } from "./binding-cache.js";
 import type { Notice, NoticeInput, NoticeSubject, RemoveInput } from "./inputs.js";
 import { revoke, revokeIpv4 } from "./removal.js";
+import type { HomeAgentSite } from "./site.js";
 import { isBound } from "./states.js";
 import { notify, type Turn } from "./turn.js";
 
 type RevocationAcknowledgement = MessageOfType<"binding-revocation-acknowledgement">;
+type SiteAddresses = HomeAgentSite["addresses"];
 type Revocation = Extract<NoticeSubject, { readonly kind: "revocation" }>;
 
 /** An operator ends a binding, or its IPv4 part. A node that does not count as registered yet hears it from the answer to its update. */
 export function remove(turn: Turn, { homeAddress, ipv4Only = false }: RemoveInput): void {
   const entry = turn.state.cache.get(homeAddress);
   if (entry === undefined || !isBound(entry.state)) return;
+  const { subject } = entry.notice ?? {};
+  // What is being ended as a whole is not kept by who wants less ended.
+  if (subject?.kind === "revocation" && (ipv4Only || !subject.ipv4Only)) return;
   if (entry.established !== undefined) tell(turn, entry, { kind: "revocation", ipv4Only });
   else if (!ipv4Only) revoke(turn, entry);
 }
+
+/** What a node is being told is not forgotten over something less: who is to end, or to go elsewhere, need not register anew. */
+const RANK = { refresh: 0, switch: 1, revocation: 2 } as const satisfies Record<NoticeSubject["kind"], number>;
 
 /** The nodes of one command are told one after the other, so that their answers do not come all at once. */
 export function tellNodes(turn: Turn, { homeAddresses, subject }: NoticeInput): void {
   let told = 0;
   for (const homeAddress of homeAddresses) {
     const entry = turn.state.cache.get(homeAddress);
-    // What is being ended ends, whatever else the node could be told.
-    if (entry?.established === undefined || entry.notice?.subject.kind === "revocation") continue;
+    if (entry?.established === undefined || RANK[entry.notice?.subject.kind ?? "refresh"] > RANK[subject.kind])
+      continue;
     tell(turn, entry, subject, seconds(Math.floor(told++) / LIMITS.noticeRate.default));
   }
 }
@@ -113,18 +122,32 @@ function endRevoked(turn: Turn, entry: BindingEntry, subject: Revocation, detail
 
 function send(turn: Turn, entry: BindingEntry, established: Established, notice: Notice): void {
   const { ipv6: source } = turn.state.site.addresses;
-  const departure = departureTo(turn, established);
+  const departure = departureTo(established.registration.signalling, turn.state.site.addresses);
   if (departure === undefined) return;
   const message = messageOf(notice, established);
   turn.effects.push({ kind: "send", message, source, destination: entry.homeAddress, departure });
 }
 
-function departureTo({ state }: Turn, { registration: { signalling } }: Established): Departure | undefined {
-  if (signalling.format === "ipv6") return { type: "native-routed", careOf: signalling.address };
-  const { ipv4, ipv4Local = ipv4 } = state.site.addresses;
-  if (signalling.format !== "udp" || ipv4Local === undefined) return undefined;
-  const { address: remoteAddress, port: remotePort } = signalling;
-  return { type: "udp", localAddress: ipv4Local, remoteAddress, remotePort };
+/**
+ * The way of what a node has not asked for: to where its signalling came from last, and as that did, for only that way is known to be open.
+ * Undefined: we have no address of that family any more.
+ */
+export function departureTo(
+  signalling: Endpoint,
+  { ipv6, ipv4, ipv4Local = ipv4 }: SiteAddresses,
+): Departure | undefined {
+  switch (signalling.format) {
+    case "ipv6":
+      return { type: "native-routed", careOf: signalling.address };
+    // The 2004 profile: in UDP it would come in RFC 5555's format.
+    case "ipv4":
+      return { type: "native-routed", careOf: mappedAddress(signalling.address) };
+    case "udp": {
+      const { address: remoteAddress, port: remotePort } = signalling;
+      const localAddress = isIpv4(remoteAddress) ? ipv4Local : ipv6;
+      return localAddress && { type: "udp", localAddress, remoteAddress, remotePort };
+    }
+  }
 }
 
 function messageOf({ subject, sequence }: Notice, { registration }: Established): MobilityMessage {

@@ -1,15 +1,18 @@
 /** What a home agent tells its nodes: revocations, home agent switch messages, binding refresh requests; how often, and what ends them. */
 import t from "tap";
 import { type Ipv6Address, ipv6 } from "../../../../../controller/base/ip.js";
+import { mappedAddress } from "../../../../../controller/base/mapped.js";
 import { seq16 } from "../../../../../controller/base/seq16.js";
 import type { HomeAgentSite } from "../../../../../controller/protocol/mip6/home-agent/site.js";
 import type { Arrival } from "../../../../../controller/protocol/mip6/inputs.js";
 import type { MobilityMessage } from "../../../../../controller/wire/mip6/messages/mobility-message.js";
 import { BindingStatus, RevocationStatus } from "../../../../../controller/wire/mip6/registry.js";
 import {
+  alternateCareOf,
   bindingUpdate,
   COA,
   COA_2,
+  COA4,
   HA,
   HA4,
   HOA,
@@ -142,6 +145,57 @@ t.test(
     harness.step({ kind: "remove", homeAddress: HOA });
     const departure = { type: "udp", localAddress: PRIVATE4, remoteAddress: NAT4, remotePort: NAT_PORT };
     test.match(harness.sends(), [{ departure }]);
+  },
+);
+
+t.test(
+  "it goes the way that the node's signalling came: in UDP over IPv6, and to an IPv4-mapped address",
+  async (test) => {
+    const lastResort = new HomeAgentHarness({ udpOverIpv6: true });
+    lastResort.deliver(udp(COA, NAT_PORT), bindingUpdate({ sequence: 1, options: [alternateCareOf(COA)] }));
+    lastResort.step({ kind: "remove", homeAddress: HOA });
+    test.match(lastResort.sends().at(-1), {
+      message: { type: "binding-revocation-indication" },
+      departure: { type: "udp", localAddress: HA, remoteAddress: COA, remotePort: NAT_PORT },
+    });
+
+    const soliman = new HomeAgentHarness({
+      subscribers: subscribers([{ homeAddress: HOA, profile: "default", ipv4Signalling: "soliman2004" }]),
+    });
+    soliman.deliver(native(mappedAddress(COA4)), bindingUpdate({ sequence: 1 }));
+    test.match(soliman.view(), { endpoint: { format: "ipv4", address: COA4 } });
+    soliman.step({ kind: "notice", homeAddresses: [HOA], subject: { kind: "refresh" } });
+    test.match(soliman.sends().at(-1), {
+      message: { type: "binding-refresh-request" },
+      departure: { type: "native-routed", careOf: mappedAddress(COA4) },
+    });
+  },
+);
+
+t.test(
+  "what is being ended as a whole does not end in part; nobody who is sent away is kept by a refresh",
+  async (test) => {
+    const harness = bound();
+    harness.step({ kind: "remove", homeAddress: HOA });
+    harness.step({ kind: "remove", homeAddress: HOA, ipv4Only: true });
+    harness.step({ kind: "remove", homeAddress: HOA });
+    test.strictSame(sentTypes(harness), ["binding-revocation-indication"], "told once, and again when it is time");
+    acknowledge(harness);
+    test.match(harness.view(), { state: "invalidated" });
+    test.equal(harness.kernel.size, 0);
+
+    const more = bound();
+    more.step({ kind: "remove", homeAddress: HOA, ipv4Only: true });
+    more.step({ kind: "remove", homeAddress: HOA });
+    test.match(more.sends().at(-1)?.message, { flags: { ipv4HomeAddressOnly: false } });
+    acknowledge(more);
+    test.equal(more.kernel.size, 0);
+
+    const away = bound();
+    away.step({ kind: "notice", homeAddresses: [HOA], subject: { kind: "switch", homeAgents: [] } });
+    away.step({ kind: "notice", homeAddresses: [HOA], subject: { kind: "refresh" } });
+    away.advance(1);
+    test.strictSame(sentTypes(away), ["home-agent-switch", "home-agent-switch"]);
   },
 );
 
