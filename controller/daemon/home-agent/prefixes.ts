@@ -1,9 +1,10 @@
 /** Mobile prefix discovery at work: what the home link's routers say and nodes ask goes into the machine, and its advertisements to the nodes. */
 import type { HomeAgentConfig } from "../../../schemas/config.js";
 import type { HomePrefixDocument } from "../../../schemas/control.js";
-import { formatPrefix, type Ipv6Address, isIpv6 } from "../../base/ip.js";
+import { formatPrefix, type Ipv6Address } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
-import { DSMIP_PORT, type HomeAgentPlanSite, profileOf } from "../../plan/site.js";
+import { type HomeAgentPlanSite, profileOf } from "../../plan/site.js";
+import { departureTo } from "../../protocol/mip6/home-agent/notices.js";
 import {
   type AdvertiseEffect,
   nextDeadline,
@@ -12,7 +13,7 @@ import {
   PrefixesState,
   step,
 } from "../../protocol/mip6/home-agent/prefixes/machine.js";
-import type { Arrival, DataPath, Departure, MobilePrefixSolicitation } from "../../protocol/mip6/inputs.js";
+import type { Arrival, DataPath, Departure, Endpoint, MobilePrefixSolicitation } from "../../protocol/mip6/inputs.js";
 import { secondsLeft } from "../../protocol/mip6/prefix-lifetime.js";
 import { decodeIcmpv6 } from "../../wire/icmpv6.js";
 import { ND_HOP_LIMIT } from "../../wire/ip/neighbour-discovery.js";
@@ -20,25 +21,26 @@ import type { RouterPacket } from "../home-link/sockets.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
 import type { ServiceGround } from "../service.js";
 
+/** What is known of nodes that are bound; undefined of others. */
+export interface BoundNodes {
+  pathOf(homeAddress: Ipv6Address): DataPath | undefined;
+  /** Where its messages came from last. */
+  signallingOf(homeAddress: Ipv6Address): Endpoint | undefined;
+}
+
 export class HomeAgentPrefixes {
   readonly #ground: ServiceGround;
   readonly #planSite: HomeAgentPlanSite;
   readonly #state: PrefixesState;
   readonly #loop: MachineLoop<PrefixesInput, PrefixesEffect>;
-  readonly #pathOf: (homeAddress: Ipv6Address) => DataPath | undefined;
+  readonly #nodes: BoundNodes;
 
-  /** `pathOf`: of a node that is bound. */
-  constructor(
-    config: HomeAgentConfig,
-    planSite: HomeAgentPlanSite,
-    ground: ServiceGround,
-    pathOf: (homeAddress: Ipv6Address) => DataPath | undefined,
-  ) {
+  constructor(config: HomeAgentConfig, planSite: HomeAgentPlanSite, ground: ServiceGround, nodes: BoundNodes) {
     const subscribers = new Set(config.subscribers.map(({ homeAddress }) => homeAddress));
     const { addresses, homePrefixes } = planSite;
     this.#ground = ground;
     this.#planSite = planSite;
-    this.#pathOf = pathOf;
+    this.#nodes = nodes;
     const site = { address: addresses.ipv6, homePrefixes, isSubscriber: (one: Ipv6Address) => subscribers.has(one) };
     this.#state = new PrefixesState(site, Math.random);
     this.#loop = new MachineLoop<PrefixesInput, PrefixesEffect>(
@@ -117,16 +119,14 @@ export class HomeAgentPrefixes {
    * Where payload is protected there is no such tunnel, and it takes the way of acknowledgements.
    */
   #toBinding(homeAddress: Ipv6Address): Departure | undefined {
-    const path = this.#pathOf(homeAddress);
+    const path = this.#nodes.pathOf(homeAddress);
     if (path === undefined) return undefined;
     const { egress } = path;
     if (egress.format === "ipv6") return { type: "native-routed", careOf: egress.address };
-    const { ipv4, ipv6 } = this.#planSite.addresses;
-    const localAddress = isIpv6(egress.address) ? ipv6 : ipv4;
-    if (profileOf(this.#planSite, path.profile).protection !== "esp" || localAddress === undefined)
+    if (profileOf(this.#planSite, path.profile).protection !== "esp")
       return { type: "native-routed", careOf: homeAddress };
-    const remotePort = egress.format === "udp" ? egress.port : DSMIP_PORT;
-    return { type: "udp", localAddress, remoteAddress: egress.address, remotePort };
+    const signalling = this.#nodes.signallingOf(homeAddress);
+    return signalling && departureTo(signalling, this.#planSite.addresses);
   }
 }
 

@@ -96,9 +96,10 @@ export class HomeAgentService implements Service {
     this.#ground = ground;
     this.#home = home;
     this.#planSite = homeAgentPlanSite(config);
-    this.#prefixes = new HomeAgentPrefixes(config, this.#planSite, ground, (homeAddress) =>
-      this.#paths.get(homeAddress),
-    );
+    this.#prefixes = new HomeAgentPrefixes(config, this.#planSite, ground, {
+      pathOf: (homeAddress) => this.#paths.get(homeAddress),
+      signallingOf: (homeAddress) => this.#state.cache.get(homeAddress)?.established?.registration.signalling,
+    });
     this.#site = {
       ...homeAgentSite(config),
       isNetworkEdge: (address) => this.#networks.isEdge(address),

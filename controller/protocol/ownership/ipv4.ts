@@ -22,7 +22,7 @@ export interface Ipv4OwnershipSite {
   /** Out of which addresses are lent. */
   readonly pool: readonly Prefix[];
   /** In the pool, and never lent: our own. */
-  readonly reserved: Ipv4Address | undefined;
+  readonly reserved: readonly Ipv4Address[];
   /** Their network and broadcast addresses are nobody's. */
   readonly homePrefixes?: readonly Prefix[] | undefined;
 }
@@ -34,8 +34,10 @@ export class Ipv4Ownership {
   readonly #leases = new Map<Ipv6Address, Ipv4Address>();
   /** The address a node had last, so that it gets the same again while that is free. */
   readonly #remembered = new Map<Ipv6Address, Ipv4Address>();
-  /** Lent before and given back, the longest unused first. */
+  /** Lent before and given back, the longest unused first; but for those in `#occupied`. */
   readonly #returned = new Set<Ipv4Address>();
+  /** Free for good but that somebody is reached there: to be had again when nobody is. */
+  readonly #occupied = new Set<Ipv4Address>();
   /** Where nodes are at the moment, and who is there: an address of the pool among them is lent to nobody, or its tunnel would run in circles. */
   readonly #careOf = new Map<Ipv4Address, Set<Ipv6Address>>();
   readonly #careOfByNode = new Map<Ipv6Address, readonly Ipv4Address[]>();
@@ -43,6 +45,7 @@ export class Ipv4Ownership {
   readonly #isLendable: (address: Ipv4Address) => boolean;
   readonly #fresh: Iterator<Ipv4Address>;
   #nextFresh: Ipv4Address | undefined;
+  #looked = 0;
 
   /** Throws InvariantError if an address belongs to two. */
   constructor({ own, pool, reserved, homePrefixes = [] }: Ipv4OwnershipSite) {
@@ -53,7 +56,8 @@ export class Ipv4Ownership {
       this.#owners.set(ipv4HomeAddress, homeAddress);
     }
     this.#pool = pool;
-    this.#isLendable = (address) => address !== reserved && !homePrefixes.some((prefix) => isEdgeOf(prefix, address));
+    this.#isLendable = (address) =>
+      !reserved.includes(address) && !homePrefixes.some((prefix) => isEdgeOf(prefix, address));
     this.#fresh = poolAddresses(this.#pool, this.#isLendable);
     this.#nextFresh = this.#advance();
   }
@@ -68,6 +72,11 @@ export class Ipv4Ownership {
     return this.#own.get(homeAddress) ?? this.#leases.get(homeAddress);
   }
 
+  /** Addresses given back that choosing has looked at. */
+  get looked(): number {
+    return this.#looked;
+  }
+
   leaseOf(homeAddress: Ipv6Address): Ipv4Address | undefined {
     return this.#leases.get(homeAddress);
   }
@@ -77,7 +86,9 @@ export class Ipv4Ownership {
     for (const address of this.#careOfByNode.get(homeAddress) ?? []) {
       const nodes = this.#careOf.get(address);
       nodes?.delete(homeAddress);
-      if (nodes?.size === 0) this.#careOf.delete(address);
+      if (nodes?.size !== 0) continue;
+      this.#careOf.delete(address);
+      if (this.#occupied.delete(address)) this.#returned.add(address);
     }
     if (addresses.length === 0) this.#careOfByNode.delete(homeAddress);
     else this.#careOfByNode.set(homeAddress, addresses);
@@ -85,6 +96,7 @@ export class Ipv4Ownership {
       const nodes = this.#careOf.get(address);
       if (nodes === undefined) this.#careOf.set(address, new Set([homeAddress]));
       else nodes.add(homeAddress);
+      if (this.#returned.delete(address)) this.#occupied.add(address);
     }
   }
 
@@ -106,10 +118,13 @@ export class Ipv4Ownership {
     for (; this.#nextFresh !== undefined; this.#nextFresh = this.#advance()) {
       if (this.#isUsed(this.#nextFresh)) continue;
       if (isFree(this.#nextFresh)) return this.#nextFresh;
-      // Its turn comes when nobody is there any more.
-      this.#returned.add(this.#nextFresh);
+      this.#giveBack(this.#nextFresh);
     }
-    for (const address of this.#returned) if (isFree(address)) return address;
+    // None of them is a care-of address, so no more are passed over than `besides` are.
+    for (const address of this.#returned) {
+      this.#looked++;
+      if (isFree(address)) return address;
+    }
     return undefined;
   }
 
@@ -128,6 +143,7 @@ export class Ipv4Ownership {
       throw new InvariantError(`${address} can't be lent to ${homeAddress}`);
     }
     this.#returned.delete(address);
+    this.#occupied.delete(address);
     this.#leases.set(homeAddress, address);
     this.#owners.set(address, homeAddress);
   }
@@ -139,7 +155,7 @@ export class Ipv4Ownership {
     this.#leases.delete(homeAddress);
     this.#owners.delete(address);
     this.#remembered.set(homeAddress, address);
-    this.#returned.add(address);
+    this.#giveBack(address);
   }
 
   /** Whether a lease that the journal kept can be taken up again. */
@@ -151,7 +167,12 @@ export class Ipv4Ownership {
   }
 
   #isUsed(address: Ipv4Address): boolean {
-    return this.#owners.has(address) || this.#returned.has(address);
+    return this.#owners.has(address) || this.#returned.has(address) || this.#occupied.has(address);
+  }
+
+  #giveBack(address: Ipv4Address): void {
+    if (this.#careOf.has(address)) this.#occupied.add(address);
+    else this.#returned.add(address);
   }
 
   #advance(): Ipv4Address | undefined {

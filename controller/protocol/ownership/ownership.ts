@@ -50,7 +50,7 @@ export class Ownership {
   /** Throws InvariantError if something belongs to two. */
   constructor({ nodes, pool, networkPool = NO_NETWORKS, reserved, homePrefixes }: OwnershipSite) {
     const list = [...nodes];
-    this.ipv4 = new Ipv4Ownership({ own: list, pool, reserved: reserved.find(isIpv4), homePrefixes });
+    this.ipv4 = new Ipv4Ownership({ own: list, pool, reserved: reserved.filter(isIpv4), homePrefixes });
     this.lent = new LentNetworks(networkPool, {
       lent: (prefix, node) => this.#networks.set(prefix, node),
       givenBack: (prefix) => this.#networks.delete(prefix),

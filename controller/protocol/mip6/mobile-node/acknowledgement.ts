@@ -131,7 +131,7 @@ export function judge(message: BindingAcknowledgement, expected: Expectation): V
 
 function terms(message: BindingAcknowledgement, sent: SentUpdate, expected: Expectation): Terms {
   const granted = seconds(message.lifetimeUnits * LIFETIME_UNIT_SECONDS);
-  const lent = loans(message, sent, expected.site);
+  const lent = loans(message, sent, expected);
   const site = lent === undefined ? expected.site : withLent(expected.site, lent);
   const advised = findOption(message.options, "binding-refresh-advice")?.intervalUnits ?? 0;
   const advice = advised > 0 ? seconds(advised * LIFETIME_UNIT_SECONDS) : undefined;
@@ -175,7 +175,8 @@ function ipv4Way(message: BindingAcknowledgement, sent: SentUpdate, site: Mobile
 }
 
 /** What the answer lends, each where it was asked for; undefined for a node that borrows nothing. */
-function loans(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): Lent | undefined {
+function loans(message: BindingAcknowledgement, sent: SentUpdate, expected: Expectation): Lent | undefined {
+  const { site, careOf } = expected;
   if (site.wishes === undefined) return undefined;
   const answers = sent.ipv4Requested ? answersTo(message, site) : [];
   const asked = ipv4Options(site);
@@ -185,15 +186,17 @@ function loans(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNo
     return isGranted && (address === IPV4_ANY || answer.address === address) ? answer : undefined;
   });
   const ownAddress = site.wishes.ipv4HomeAddress === "own" ? granted[0]?.address : undefined;
-  const isUsable = ownAddress !== undefined && isRoutableUnicast(ownAddress) && ownAddress !== site.homeAgent.ipv4;
+  const isUsable =
+    ownAddress !== undefined &&
+    isRoutableUnicast(ownAddress) &&
+    ownAddress !== site.homeAgent.ipv4 &&
+    ownAddress !== careOf?.address;
   const networks =
     site.wishes.lengths.ipv4.length === 0 ? [] : granted.slice(asked.length - site.wishes.lengths.ipv4.length);
+  const ipv4 = networks.map((one) => one && { address: one.address, length: one.prefixLength });
   return {
     ipv4HomeAddress: isUsable ? ownAddress : undefined,
-    networks: {
-      ipv4: networks.map((one) => one && usableNetwork({ address: one.address, length: one.prefixLength }, site)),
-      ipv6: lentIpv6(message, site),
-    },
+    networks: { ipv4: usableNetworks(ipv4, expected), ipv6: usableNetworks(lentIpv6(message, site), expected) },
   };
 }
 
@@ -203,17 +206,33 @@ function lentIpv6(message: BindingAcknowledgement, site: MobileNodeSite): readon
   return networkWishes(site).ipv6.map((wish) => {
     if (wish.address !== IPV6_ANY) return wish;
     const { value } = found.next();
-    return value && usableNetwork({ address: value.prefix, length: value.prefixLength }, site);
+    return value && { address: value.prefix, length: value.prefixLength };
   });
 }
 
-/** The network of the granted length (RFC 5555 §3.2.1), unless it has another meaning: nothing of the home link, nor the home agent. */
-function usableNetwork({ address, length }: Prefix, { homePrefixes, homeAgent }: MobileNodeSite): Prefix | undefined {
+/** In their places those that a network behind us can be; nothing is lent twice. */
+function usableNetworks(lent: readonly (Prefix | undefined)[], expected: Expectation): readonly (Prefix | undefined)[] {
+  const usable: Prefix[] = [];
+  return lent.map((one) => {
+    const network = one && usableNetwork(one, expected);
+    if (network === undefined || usable.some((other) => prefixesOverlap(other, network))) return undefined;
+    usable.push(network);
+    return network;
+  });
+}
+
+/**
+ * The network of the granted length (RFC 5555 §3.2.1), unless it has another meaning: nothing of the home link, nor the home agent, nor where
+ * we are, for the tunnel would run in circles.
+ */
+function usableNetwork({ address, length }: Prefix, { site, careOf }: Expectation): Prefix | undefined {
   if (length < 1 || length > (isIpv4(address) ? 32 : 128)) return undefined;
+  const { homePrefixes, homeAgent } = site;
   const network = { address: maskAddress(address, length), length };
   const taken = homePrefixes.some((one) => prefixesOverlap(one, network));
-  const isAgents = [homeAgent.ipv6, homeAgent.ipv4].some((one) => one !== undefined && prefixContains(network, one));
-  return isRoutableUnicast(network.address) && !taken && !isAgents ? network : undefined;
+  const outside = [homeAgent.ipv6, homeAgent.ipv4, careOf?.address];
+  const isTheirs = outside.some((one) => one !== undefined && prefixContains(network, one));
+  return isRoutableUnicast(network.address) && !taken && !isTheirs ? network : undefined;
 }
 
 function ipv4Answer(message: BindingAcknowledgement, sent: SentUpdate, site: MobileNodeSite): Ipv4Answer {

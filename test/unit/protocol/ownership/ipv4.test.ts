@@ -12,7 +12,7 @@ const small = () =>
   new Ipv4Ownership({
     own: [{ homeAddress: HOA, ipv4HomeAddress: HOA4 }],
     pool: [{ address: ipv4("192.0.2.128"), length: 30 }],
-    reserved: undefined,
+    reserved: [],
   });
 
 t.test("an address that has been lent a second time is no free one any more, whoever had it before", async (test) => {
@@ -75,7 +75,7 @@ t.test(
       new Ipv4Ownership({
         own: [],
         pool: [{ address: ipv4(pool), length }],
-        reserved: undefined,
+        reserved: [],
         homePrefixes: [{ address: ipv4("192.0.2.0"), length: 24 }],
       });
     const last = edges("192.0.2.255", 32);
@@ -85,3 +85,34 @@ t.test(
     test.equal(edges("192.0.2.0", 31).candidateFor(HOA), ipv4("192.0.2.1"));
   },
 );
+
+t.test("choosing an address costs nothing for those where somebody is reached, and they come back", async (test) => {
+  const pool = { address: ipv4("10.0.0.0"), length: 20 };
+  const addresses = new Ipv4Ownership({ own: [], pool: [pool], reserved: [] });
+  const nodes = Array.from({ length: 4094 }, (_, i) => ipv6(`2001:db8:1::1:${(i + 1).toString(16)}`));
+  const lent = nodes.map((node) => {
+    const address = addresses.candidateFor(node);
+    if (address !== undefined) addresses.lease(node, address);
+    return address;
+  });
+  test.equal(new Set(lent).size, 4094);
+  for (const node of nodes) addresses.release(node);
+  // Each node now visits a network where the next one's former address is that of its NAT; but for the last four.
+  nodes.slice(0, 4090).forEach((node, i) => {
+    const there = lent[i];
+    if (there !== undefined) addresses.setCareOf(node, [there]);
+  });
+  const before = addresses.looked;
+  const besides = [lent[4090], lent[4091]].filter((one) => one !== undefined);
+  for (let i = 0; i < 100; i++) test.equal(addresses.candidateFor(HOA, besides), lent[4092]);
+  test.ok(addresses.looked - before <= 300, `${addresses.looked - before} addresses for 100 questions`);
+  for (const one of [4090, 4091, 4092, 4093]) {
+    const node = ipv6(`2001:db8:1::2:${one.toString(16)}`);
+    const address = addresses.candidateFor(node);
+    test.equal(address, lent[one]);
+    if (address !== undefined) addresses.lease(node, address);
+  }
+  test.equal(addresses.candidateFor(HOA), undefined, "the pool is empty");
+  addresses.setCareOf(nodes[0] ?? HOA, []);
+  test.equal(addresses.candidateFor(HOA), lent[0], "nobody is there any more");
+});

@@ -10,6 +10,7 @@ import {
   COA_2,
   COA4,
   GRANTS,
+  HA,
   HA4,
   HOA,
   HOA_B,
@@ -297,3 +298,21 @@ t.test("a care-of address that is lent, or is no host's in a network here, is re
   test.equal(statusFrom("198.51.100.254"), 0);
   test.end();
 });
+
+t.test(
+  "behind a static NAT neither of the home agent's addresses is lent, nor taken up from a journal",
+  async (test) => {
+    const [local, free] = [ipv4("192.0.2.129"), ipv4("192.0.2.130")];
+    const changes = {
+      addresses: { ipv6: HA, ipv4: HA4, ipv4Local: local },
+      ipv4Pool: { prefixes: [prefix("192.0.2.128/30")], leaseSeconds: 300 },
+    };
+    const harness = new HomeAgentHarness(changes);
+    harness.update(native(COA, HOA_C), { sequence: 1, options: [option29("0.0.0.0")] });
+    test.equal(harness.view(HOA_C)?.ipv4HomeAddress, free);
+    const record = { ...harness.journal.get(HOA_C)?.record, ipv4HomeAddress: local };
+    const after = new HomeAgentHarness(changes);
+    after.step({ kind: "restore", bindings: [{ record, ageSeconds: 0 }] });
+    test.match(after.view(HOA_C), { state: "established", ipv4HomeAddress: null });
+  },
+);

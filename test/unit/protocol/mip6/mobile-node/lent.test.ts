@@ -144,6 +144,14 @@ t.test("answers that lend what has another meaning, or nothing that is a network
   const address = borrower(ADDRESS_ONLY).sees(V6);
   address.answer(address.update(), { options: [answered(0, 32, "198.51.100.1")] });
   test.equal(address.path?.ipv4HomeAddress, undefined, "the home agent's own");
+  const twice = borrower({ ipv4HomeAddress: "none", lengths: { ipv4: [24, 26], ipv6: [] } }).sees(V6);
+  twice.answer(twice.update(), { ...R, options: [answered(0, 24, "10.64.1.0"), answered(0, 26, "10.64.1.64")] });
+  test.strictSame(granted(twice), ["10.64.1.0/24"], "one in another");
+  test.strictSame(asked(twice.wait(2.1).update()), ["10.64.1.0/24 P", "0.0.0.0/26 P"]);
+  const around = borrower(SIX_ONLY).sees(V6);
+  around.answer(around.update(), { ...R, options: [six("2001:db8:a::/48")] });
+  test.strictSame(granted(around), [], "where the node is itself");
+  test.equal(around.state.phase, "registered");
   const silent = borrower(SIX_ONLY).sees(V6);
   silent.answer(silent.update(), { ...R, options: [] });
   test.strictSame(granted(silent), []);
