@@ -395,6 +395,89 @@ const CLAUSES: readonly (readonly [clause: nft.Clause, text: string, lines: read
       "payload write reg 1 => 2b @ network header + 0 csum_type 0 csum_off 0 csum_flags 0x0",
     ],
   ],
+  [nft.isUnauthenticated, "meta ipsec missing", ["meta load secpath => reg 1", "cmp eq reg 1 0x00000000"]],
+  [
+    nft.fromMapped,
+    "meta nfproto ipv6 @nh,144,16 0xffff @nh,64,96 0x00000000000000000000ffff",
+    [
+      "meta load nfproto => reg 1",
+      "cmp eq reg 1 0x0000000a",
+      "payload load 2b @ network header + 18 => reg 1",
+      "cmp eq reg 1 0x0000ffff",
+      "payload load 12b @ network header + 8 => reg 1",
+      "cmp eq reg 1 0x00000000 0x00000000 0xffff0000",
+    ],
+  ],
+  [
+    nft.innerMapped(8),
+    "@th,64,96 0x00000000000000000000ffff",
+    ["payload load 12b @ transport header + 8 => reg 1", "cmp eq reg 1 0x00000000 0x00000000 0xffff0000"],
+  ],
+  [
+    nft.innerAddressIn(16, { address: ipv4("203.0.113.0"), length: 24 }),
+    "@th,128,32 & 0xffffff00 == 0xcb007100",
+    [
+      "payload load 4b @ transport header + 16 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x00ffffff ) ^ 0x00000000",
+      "cmp eq reg 1 0x007100cb",
+    ],
+  ],
+  [
+    nft.keyIn([nft.innerPrefix(8, 6, 60)], "networks"),
+    "@th,64,128 & 0xfffffffffffffff00000000000000000 @networks",
+    [
+      "payload load 16b @ transport header + 8 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0xffffffff 0xf0ffffff 0x00000000 0x00000000 ) ^ 0x00000000 0x00000000 0x00000000 0x00000000",
+      "lookup reg 1 set networks",
+    ],
+  ],
+  [
+    nft.correctDestinationPortFrom([nft.innerField(24, 16)], "ports"),
+    "udp dport set @th,192,128 map @ports",
+    [
+      "payload load 16b @ transport header + 24 => reg 1",
+      "lookup reg 1 set ports dreg 1",
+      "payload write reg 1 => 2b @ transport header + 2 csum_type 1 csum_off 6 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.setIpv6DestinationFrom([nft.innerField(24, 16)], "ends"),
+    "ip6 daddr set @th,192,128 map @ends",
+    [
+      "payload load 16b @ transport header + 24 => reg 1",
+      "lookup reg 1 set ends dreg 1",
+      "payload write reg 1 => 16b @ network header + 24 csum_type 0 csum_off 0 csum_flags 0x1",
+    ],
+  ],
+  [
+    nft.innerMappedTo6to4(8),
+    "@th,80,32 set @th,160,32 @th,64,16 set 0x2002 @th,112,48 set 0",
+    [
+      "payload load 4b @ transport header + 20 => reg 1",
+      "payload write reg 1 => 4b @ transport header + 10 csum_type 0 csum_off 0 csum_flags 0x0",
+      "immediate reg 1 0x00000220",
+      "payload write reg 1 => 2b @ transport header + 8 csum_type 0 csum_off 0 csum_flags 0x0",
+      "immediate reg 1 0x00000000 0x00000000",
+      "payload write reg 1 => 6b @ transport header + 14 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.setInnerMapped(8),
+    "@th,64,96 set 0x00000000000000000000ffff",
+    [
+      "immediate reg 1 0x00000000 0x00000000 0xffff0000",
+      "payload write reg 1 => 12b @ transport header + 8 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [nft.from6to4, "@nh,64,16 0x2002", ["payload load 2b @ network header + 8 => reg 1", "cmp eq reg 1 0x00000220"]],
+  [
+    nft.correctUdpPort("sport", 4191),
+    "udp sport set 4191",
+    [
+      "immediate reg 1 0x00005f10",
+      "payload write reg 1 => 2b @ transport header + 0 csum_type 1 csum_off 6 csum_flags 0x0",
+    ],
+  ],
   [nft.notrack, "notrack", ["notrack"]],
   [nft.accept, "accept", ["immediate reg 0 accept"]],
   [nft.drop, "drop", ["immediate reg 0 drop"]],
