@@ -64,7 +64,7 @@ export const tunnelProfile = z
     decapsulateDscp: z
       .boolean()
       .default(false)
-      .describe("With protection esp: what comes out of the tunnel gets the outer DSCP (RFC 2983 §4.2)."),
+      .describe("What comes out of the tunnel gets the outer DSCP (RFC 2983 §4.2). Needs protection esp."),
   })
   .describe("Tunnel profile");
 

@@ -455,7 +455,11 @@ function checkProtection(config: Config, complain: Complain): void {
     config.role === "home-agent"
       ? (["homeAgent", config.homeAgent] as const)
       : (["mobileNode", config.mobileNode] as const);
-  for (const [key, { protection }] of profiles) {
+  for (const [key, { protection, decapsulateDscp }] of profiles) {
+    if (protection !== "esp" && decapsulateDscp)
+      complain(
+        `${key}.decapsulateDscp is true and ${key}.protection is "none"; the kernel takes the outer DSCP over from ESP alone: protection "esp" is wanted, or decapsulateDscp false`,
+      );
     if (protection === "esp" && udpOverIpv6)
       complain(
         `${key}.protection is "esp" and ${role}.udpOverIpv6 is true; keep one of the two: payload in ESP goes over IPv6 as it is, never in UDP`,

@@ -204,6 +204,48 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     says: /subscribers\[0\]\.mobileRouter is .*; one of "either", "explicit", "implicit", "no" is wanted/,
   },
   {
+    name: "an outer DSCP to be taken over from a tunnel without ESP",
+    config: `${HOME_AGENT}tunnelProfiles: { voice: { decapsulateDscp: true } }\n`,
+    says: /tunnelProfiles\.voice\.decapsulateDscp is true and .*protection is "none"; .* ESP alone: protection "esp" is wanted/,
+  },
+  ...(
+    [
+      ["nobody knows", "soliman2003", /is "soliman2003"; one of "rfc5555", "soliman2004" is wanted/],
+      [
+        "and an IPv4 prefix",
+        "soliman2004, prefixes: [10.1.0.0/24]",
+        /whose short options name no prefix, and subscribers\[0\]\.prefixes has 10\.1\.0\.0\/24; remove it, or use "rfc5555"/,
+      ],
+      [
+        "and a 6to4 prefix",
+        'soliman2004, prefixes: ["2002:c000:204::/48"]',
+        /prefixes has 2002:c000:204::\/48, a 6to4 prefix, in whose place subscribers\[0\]\.ipv4Signalling .* has care-of/,
+      ],
+    ] as const
+  ).map(([name, words, says]) => ({
+    name: `a profile of updates over IPv4 ${name}`,
+    config: HOME_AGENT.replace(
+      /subscribers:[\s\S]*/,
+      `subscribers: [{ homeAddress: "2001:db8:1::100", ipv4Signalling: ${words} }]\n`,
+    ),
+    says,
+  })),
+  {
+    name: "the 2004 profile without an IPv4 address of the home agent",
+    config: `${HOME_AGENT.replace(", ipv4: 203.0.113.1", "")}    ipv4Signalling: soliman2004\n`,
+    says: /subscribers\[0\]\.ipv4Signalling is "soliman2004", and homeAgent\.addresses\.ipv4 is missing; the address is wanted/,
+  },
+  {
+    name: "the 2004 profile with UDP forced",
+    config: `${MOBILE_NODE}  ipv4Signalling: soliman2004\n  forceUdp: true\n`,
+    says: /ipv4Signalling is "soliman2004", which knows no UDP, and mobileNode\.forceUdp is on; turn that off/,
+  },
+  {
+    name: "the 2004 profile with prefixes to be lent",
+    config: `${MOBILE_NODE}  ipv4Signalling: soliman2004\n  prefixes: dynamic\n`,
+    says: /ipv4Signalling is "soliman2004", whose short options ask for no prefix, and mobileNode\.prefixes is "dynamic"/,
+  },
+  {
     name: "home address outside the home prefixes",
     config: HOME_AGENT.replace("198.51.100.100", "192.0.2.1"),
     says: /subscribers\[0\]\.ipv4HomeAddress is 192\.0\.2\.1; an address within/,
@@ -431,5 +473,26 @@ t.test("UDP over IPv6 is off unless asked for, and not for payload in ESP", (tes
     () => load(`${MOBILE_NODE}  udpOverIpv6: true\ntunnelProfile: { protection: esp }\n`),
     /tunnelProfile\.protection is "esp" and mobileNode\.udpOverIpv6 is true; keep one of the two/,
   );
+  test.end();
+});
+
+t.test("S04-2-02 S04-2.1-01 S04-2.1-05 S04-3.3-03: all addresses of the 2004 profile are configured", (test) => {
+  const addresses = `  ipv4HomeAddress: 198.51.100.100\n  ipv4Signalling: soliman2004\n`;
+  const text = MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', '{ ipv6: "2001:db8:1::1", ipv4: 203.0.113.1 }').replace(
+    '["2001:db8:1::/64"]',
+    '["2001:db8:1::/64", 198.51.100.0/24]',
+  );
+  const { config } = loadConfig(directory(test, `${text}${addresses}`));
+  test.match(config, {
+    mobileNode: {
+      ipv4Signalling: "soliman2004",
+      homeAddress: "2001:db8:1::100",
+      ipv4HomeAddress: "198.51.100.100",
+      homeAgent: { ipv6: "2001:db8:1::1", ipv4: "203.0.113.1" },
+    },
+  });
+  const off = loadConfig(directory(test, MOBILE_NODE)).config;
+  test.match(off, { mobileNode: { ipv4Signalling: "rfc5555" } }, "off by default");
+  test.match(loadConfig(directory(test, HOME_AGENT)).config, { subscribers: [{ ipv4Signalling: "rfc5555" }] });
   test.end();
 });

@@ -258,6 +258,21 @@ t.test("S04-3.1.1-01 S04-3.2.1-01: the 2004 layouts need their profile", (t) => 
   t.end();
 });
 
+t.test("S04-3.1.1-02: the 2004 option holds any unicast address, public or private, and 0.0.0.0", (t) => {
+  const context = { profile: SOLIMAN_2004_PROFILE };
+  for (const [address, octets] of [
+    ["192.0.2.10", "c000020a"],
+    ["10.1.2.3", "0a010203"],
+    ["192.168.0.1", "c0a80001"],
+    ["0.0.0.0", "00000000"],
+  ] as const) {
+    const option: MobilityOption = { kind: "ipv4-home-address-2004", address: ipv4(address) };
+    t.equal(area([option], context), `01001d04${octets}01020000`);
+    t.strictSame(read(`01001d04${octets}01020000`, context), [option]);
+  }
+  t.end();
+});
+
 t.test("options are found by kind, in order", (t) => {
   const second = { ...home, address: ipv4("192.0.2.11") };
   t.strictSame(findOption([careOf, home, second], "ipv4-home-address"), home);

@@ -51,6 +51,7 @@ import {
   type MobilityOption,
   type OptionOfKind,
 } from "../../../../../controller/wire/mip6/options/mobility.js";
+import { SOLIMAN_2004_PROFILE } from "../../../../../controller/wire/mip6/profile.js";
 
 export const HOME_ADDRESS = ipv6("2001:db8:1::100");
 export const IPV4_HOME_ADDRESS = ipv4("192.0.2.100");
@@ -258,8 +259,11 @@ export function arrivalOf(update: Update | undefined): Arrival {
   return { path: { type: "native", device: "eth0", ...routingHeader }, ...way };
 }
 
+/** Of options 29 and 30: the 2004 draft's are told from RFC 5555's by their Length (C-53). */
+const EITHER_FORM = { profile: SOLIMAN_2004_PROFILE };
+
 function assertEncodable(effect: SendEffect): void {
-  const back = decodeMobilityMessage(encodeMobilityMessage(effect.message));
+  const back = decodeMobilityMessage(encodeMobilityMessage(effect.message, EITHER_FORM), EITHER_FORM);
   if (!back.ok) throw back.error;
   if (!isDeepStrictEqual(back.value, effect.message)) {
     throw new InvariantError(`sent ${JSON.stringify(effect.message)}, read ${JSON.stringify(back.value)}`);
