@@ -157,6 +157,7 @@ function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): vo
     ...{ site, ownership, entry },
     endpointsOf: (node) => endpointsOf(cache.get(node)),
     linkLocalOwner: (address) => cache.linkLocalOwner(address),
+    earlyEnd: turn.state.earlyEnds.sequenceOf(request.homeAddress, turn.now),
   });
   if (verdict.kind === "drop") {
     drop(turn, verdict.reason, verdict.detail);
@@ -165,6 +166,8 @@ function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): vo
       entry.sequence = message.sequence;
       journal(turn, entry);
     }
+    if (entry === undefined && request.deregistration && site.subscribers.has(request.homeAddress))
+      turn.state.earlyEnds.note(request.homeAddress, message.sequence, turn.now);
     refuse(turn, request.reply, verdict.status, verdict.reason, verdict.lastSequence);
   } else if (!turn.state.writable && !request.deregistration) {
     // The end of a binding is not put off: a node at home would share its address with us. Its answer does not say success either.

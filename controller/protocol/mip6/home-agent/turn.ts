@@ -10,6 +10,7 @@ import type { ProtocolEvent } from "../inputs.js";
 import { type Answer, acknowledgement, type Reply } from "./acknowledgement.js";
 import { BindingCache, type BindingEntry, type Registration } from "./binding-cache.js";
 import { recordOf } from "./binding-record.js";
+import { EarlyEnds } from "./early-ends.js";
 import type { HomeAgentEffect } from "./inputs.js";
 import { refuseIpv4 } from "./ipv4-home-address.js";
 import { isMobileRouter } from "./mobile-network.js";
@@ -31,6 +32,7 @@ export class HomeAgentState {
   readonly site: HomeAgentSite;
   readonly cache: BindingCache;
   readonly ownership: Ownership;
+  readonly earlyEnds = new EarlyEnds();
   bindingErrors: BindingErrorLimit = UNUSED_LIMIT;
   /** Of the latest revocation. */
   revocationSequence = seq16(0);

@@ -104,6 +104,8 @@ export interface UpdateContext {
   readonly endpointsOf: (homeAddress: Ipv6Address) => readonly Endpoint[];
   /** The node whose link-local address on the home link this is (L flag). */
   readonly linkLocalOwner: (address: Ipv6Address) => Ipv6Address | undefined;
+  /** Of a de-registration just now that found no binding (early-ends.ts). */
+  readonly earlyEnd: Seq16 | undefined;
 }
 
 const drop = (reason: DropReason, detail: string): Verdict => ({ kind: "drop", reason, detail });
@@ -176,15 +178,20 @@ function checkCareOf({ signalling, reply, careOfAddress }: UpdateRequest): Verdi
   return usable ? undefined : drop("care-of-not-unicast", `care-of address ${careOfAddress}`);
 }
 
-/** Any number is good without an entry; while an update is being worked on, its exact copies are not worth an answer. */
-function checkSequence({ message }: UpdateRequest, { entry }: UpdateContext): Verdict | undefined {
-  if (entry === undefined || isAfter(message.sequence, entry.sequence)) return undefined;
-  if (message.sequence === entry.sequence && isWaiting(entry.state)) {
+/**
+ * Any number is good without an entry, but for a registration that the node has taken back before it came; while an update is being worked on,
+ * its exact copies are not worth an answer.
+ */
+function checkSequence({ message, deregistration }: UpdateRequest, context: UpdateContext): Verdict | undefined {
+  const { entry } = context;
+  const lastSequence = entry?.sequence ?? (deregistration ? undefined : context.earlyEnd);
+  if (lastSequence === undefined || isAfter(message.sequence, lastSequence)) return undefined;
+  if (entry !== undefined && message.sequence === entry.sequence && isWaiting(entry.state)) {
     return drop("duplicate", `sequence number ${message.sequence} is being worked on`);
   }
   return {
     ...{ kind: "reject", status: BindingStatus.sequenceOutOfWindow, reason: "sequence number out of window" },
-    lastSequence: entry.sequence,
+    lastSequence,
   };
 }
 

@@ -1,4 +1,5 @@
 import t from "tap";
+import { TIMERS } from "../../../../../controller/protocol/mip6/timers.js";
 import { BindingStatus } from "../../../../../controller/wire/mip6/registry.js";
 import {
   bindingUpdate,
@@ -48,6 +49,20 @@ t.test("F6275-9.5.1-01: the comparison goes round at 2^16", async (test) => {
   test.equal(statusAfter(65535, 65535), STALE);
   test.equal(statusAfter(40000, 7231), 0);
   test.equal(statusAfter(40000, 7232), STALE);
+});
+
+t.test("a registration that its de-registration has overtaken is old, for ten seconds", async (test) => {
+  const harness = new HomeAgentHarness();
+  const end = () => harness.update(native(COA), { sequence: 8, lifetimeUnits: 0 });
+  test.match([end(), end()], [{ status: BindingStatus.notHomeAgent }, { status: BindingStatus.notHomeAgent }]);
+  for (const sequence of [7, 8])
+    test.match(harness.update(native(COA), { sequence }), { status: STALE, sequence: 8, lifetimeUnits: 0 });
+  test.equal(harness.view(), undefined);
+  harness.advance(TIMERS.deletedBinding.default);
+  test.match(harness.update(native(COA), { sequence: 7 }), { status: 0 });
+  const other = new HomeAgentHarness();
+  other.update(native(COA), { sequence: 8, lifetimeUnits: 0 });
+  test.match(other.update(native(COA), { sequence: 9 }), { status: 0 });
 });
 
 t.test("a stale update changes nothing, whatever it asks for", async (test) => {
