@@ -135,6 +135,8 @@ const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => str
   "xfrm-policy": () => "modprobe xfrm_user",
   "policy-hash": () => "modprobe xfrm_user",
   route: () => "modprobe ip6_tunnel",
+  qdisc: () => "modprobe sch_ingress",
+  filter: () => "modprobe cls_flower act_pedit act_mirred",
   link: (object) =>
     object.kind === "link" ? `modprobe ${object.link.type === "ip6tnl" ? "ip6_tunnel" : object.link.type}` : "",
 };

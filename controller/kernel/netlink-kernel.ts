@@ -6,7 +6,7 @@
 import { MissingError, MobilityError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
-import { EBADMSG, ECANCELED, ENOENT } from "../netlink/errno.js";
+import { EBADMSG, ECANCELED, ENOENT, EOPNOTSUPP } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
@@ -293,7 +293,9 @@ export class NetlinkKernel implements KernelPort {
       const more = codec.dumpMore?.(messages) ?? [];
       for (const request of more) append(messages, await session.dump(request));
     } catch (error) {
-      const absent = error instanceof MissingError || (error instanceof KernelError && error.errno === ENOENT);
+      const absent =
+        error instanceof MissingError ||
+        (error instanceof KernelError && (error.errno === ENOENT || error.errno === EOPNOTSUPP));
       if (!absent) throw error;
     }
     return messages;

@@ -18,6 +18,7 @@ import {
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
 } from "../netlink/rtnetlink.js";
+import { RTM_DELQDISC, RTM_DELTFILTER, RTNLGRP_TC } from "../netlink/traffic-control.js";
 import type { AnyCodec } from "./codec.js";
 import { NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM } from "./nftables/constants.js";
 import { createNftElementCodec, NftSets } from "./nftables/element.js";
@@ -36,6 +37,8 @@ import { linkCodec } from "./route/link.js";
 import { proxyNeighbourCodec } from "./route/neighbour.js";
 import { routeCodec } from "./route/route.js";
 import { ruleCodec } from "./route/rule.js";
+import { filterCodec } from "./traffic-control/filter.js";
+import { qdiscCodec } from "./traffic-control/qdisc.js";
 import { XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA } from "./xfrm/constants.js";
 import { xfrmPolicyCodec } from "./xfrm/policy.js";
 import { policyHashCodec } from "./xfrm/policy-hash.js";
@@ -61,6 +64,8 @@ export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
     xfrmPolicyCodec,
     createNftTableCodec(sets, options),
     createNftElementCodec(sets, options),
+    qdiscCodec,
+    filterCodec,
   ];
 }
 
@@ -71,6 +76,7 @@ export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
 export const NOTIFICATION_GROUPS: Readonly<Record<NetlinkFamily, readonly number[]>> = {
   route: [
     RTNLGRP_LINK,
+    RTNLGRP_TC,
     RTNLGRP_NEIGH,
     RTNLGRP_IPV4_IFADDR,
     RTNLGRP_IPV4_ROUTE,
@@ -88,7 +94,7 @@ export const NOTIFICATION_GROUPS: Readonly<Record<NetlinkFamily, readonly number
 
 /** Message types that say that something is gone. */
 export const REMOVALS: Readonly<Record<NetlinkFamily, readonly number[]>> = {
-  route: [RTM_DELLINK, RTM_DELADDR, RTM_DELROUTE, RTM_DELNEIGH, RTM_DELRULE],
+  route: [RTM_DELLINK, RTM_DELADDR, RTM_DELROUTE, RTM_DELNEIGH, RTM_DELRULE, RTM_DELQDISC, RTM_DELTFILTER],
   xfrm: [XFRM_MSG_DELSA, XFRM_MSG_DELPOLICY],
   netfilter: [nftType(NFT_MSG_DELSETELEM)],
   generic: [],

@@ -64,8 +64,8 @@ function takeOne(key: string, { verb, object, own }: KernelChange, ledger: Ledge
   }
   const what = `${key} of ${[...owners].join(", ")} was ${verb}`;
   drift.told.push(verb === "removed" ? `${what}${consequenceFor(believed)}` : what);
-  // With a device goes everything on it, mostly without a word.
-  if (object.kind === "link") drift.stale ??= what;
+  // With a device goes everything on it, and with a qdisc its filters, mostly without a word.
+  if (object.kind === "link" || object.kind === "qdisc") drift.stale ??= what;
   if (verb === "removed") ledger.forget(key);
   else ledger.note(object);
   for (const owner of owners) drift.hurt.add(owner);

@@ -3,7 +3,7 @@ import type { KernelObjectKind } from "../plan/objects/objects.js";
 
 /**
  * Devices before what is on them; the firewall's knowledge of a new endpoint before the routes that lead there, so that no packet is
- * sent to a wrong port or dropped as spoofed (make before break); rules after the tables they lead to; the home link last: packets are
+ * sent to a wrong port or dropped as spoofed (make before break); rules after the tables they lead to; copies of packets after all that leads them on; the home link last: packets are
  * drawn here only when they can go on. Addresses after the policies: nothing has a home address without its protection. The policies' hash
  * before the policies: with many of them a change of it is work.
  */
@@ -19,6 +19,8 @@ export const KIND_ORDER: readonly KernelObjectKind[] = [
   "address",
   "route",
   "rule",
+  "qdisc",
+  "filter",
   "proxy-neighbour",
 ];
 

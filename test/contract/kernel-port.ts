@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { ipv4, ipv6 } from "../../controller/base/ip.js";
 import { Secret } from "../../controller/base/secret.js";
+import type { Filter, FilterHook } from "../../controller/plan/objects/copying.js";
 import { objectsEqual } from "../../controller/plan/objects/equal.js";
 import type { NftElement, NftTable } from "../../controller/plan/objects/firewall.js";
 import type { Address, Link, Route } from "../../controller/plan/objects/forwarding.js";
@@ -72,6 +73,20 @@ const port = (value: number): NftElement => ({
   set: "ports",
   key: [ipv4("203.0.113.77")],
   value,
+});
+
+const HOOK: FilterHook = { kind: "qdisc", device: DEVICE.name, direction: "ingress", block: 4191 };
+const copy = (priority: number, changes: Partial<Filter> = {}): Filter => ({
+  kind: "filter",
+  block: 4191,
+  chain: 7,
+  priority,
+  handle: 1,
+  family: 6,
+  match: {},
+  tag: "020007020003",
+  outcome: { verb: "copy-in", device: DEVICE.name },
+  ...changes,
 });
 
 const association = (end: string): XfrmState => ({
@@ -169,6 +184,36 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
       const [narrow, moved] = [route(1, { mtu: 1300 }), port(50_000)];
       await accepted(bench, update(narrow, route(1)), update(moved, port(40_000)));
       await holds(bench, DEVICE, narrow, TABLE, moved);
+    },
+  },
+  {
+    name: "filters that copy packets are dumped as they were made, each kind of them, change in place, and go one by one",
+    async run(bench) {
+      const group: Filter = {
+        ...copy(1),
+        ...{ chain: 0, handle: 9, outcome: { verb: "goto", chain: 7 } },
+        match: { destination: { address: ipv6("ff3e::99"), length: 128 } },
+      };
+      const group4: Filter = {
+        ...{ ...group, priority: 2, family: 4, outcome: { verb: "goto", chain: 8 } },
+        match: { destination: { address: ipv4("239.1.1.9"), length: 32 } },
+      };
+      const reports: Filter = {
+        ...{ kind: "filter", block: 4191, chain: 0, priority: 3, handle: 1, family: 6 },
+        match: { protocol: 58, icmpv6Type: 143, destination: { address: ipv6("ff00::"), length: 8 } },
+        outcome: { verb: "move-out", device: DEVICE.name },
+      };
+      const inward: Filter = { ...reports, priority: 4, match: {}, outcome: { verb: "move-in", device: DEVICE.name } };
+      const all = [DEVICE, HOOK, copy(1), copy(2), group, group4, reports, inward];
+      await accepted(bench, ...all.map(create));
+      await holds(bench, ...all);
+      await accepted(bench, ...all.map(create));
+      const retagged = copy(2, { tag: "020007030004" });
+      await accepted(bench, update(retagged, copy(2)), remove(copy(1)), remove(copy(1)), remove(copy(5)));
+      await holds(bench, DEVICE, HOOK, retagged, group, group4, reports, inward);
+      const rest = [inward, reports, group4, group, retagged, HOOK];
+      await accepted(bench, ...rest.map(remove), ...rest.map(remove));
+      await holds(bench, DEVICE);
     },
   },
   {

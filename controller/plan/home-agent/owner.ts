@@ -34,6 +34,8 @@ export function homeAgentOwner(object: KernelObject, nodes: NodeDirectory): Obje
     case "rule":
     case "policy-hash":
     case "nft-table":
+    case "qdisc":
+    case "filter":
     case "sysctl":
       return undefined;
   }

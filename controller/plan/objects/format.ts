@@ -5,6 +5,7 @@
 
 import { formatPrefix, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
+import type { Filter, FilterHook } from "./copying.js";
 import type { NftElement, NftSet, NftTable } from "./firewall.js";
 import type { Address, FouPort, Link, ProxyNeighbour, Route, Rule, Sysctl, TunnelHeaderSpec } from "./forwarding.js";
 import { type KernelObject, OWNERSHIP } from "./objects.js";
@@ -35,6 +36,10 @@ export function formatObject(object: KernelObject): string {
       return formatNftTable(object);
     case "nft-element":
       return formatNftElement(object);
+    case "qdisc":
+      return formatQdisc(object);
+    case "filter":
+      return formatFilter(object);
     case "sysctl":
       return formatSysctl(object);
     default:
@@ -265,4 +270,31 @@ function formatPolicyHash({ ipv4, ipv6 }: PolicyHash): string {
 
 function formatSysctl({ path, value }: Sysctl): string {
   return `sysctl -w ${path}=${/\s/.test(value) ? `"${value}"` : value}`;
+}
+
+function formatQdisc({ device, direction, block }: FilterHook): string {
+  return `tc qdisc add dev ${device} ${direction}_block ${block} clsact`;
+}
+
+const MIRRED_WORDS = {
+  "copy-in": "ingress mirror dev",
+  "move-in": "ingress redirect dev",
+  "move-out": "egress redirect dev",
+} as const;
+
+function formatFilter({ block, chain, priority, handle, family, match, tag, outcome }: Filter): string {
+  const { destination, protocol, icmpv6Type } = match;
+  const pedit = tag && `action pedit ex munge eth src set ${(tag.match(/../g) ?? []).join(":")}`;
+  return words(
+    `tc filter add block ${block} chain ${chain} prio ${priority} handle ${handle}`,
+    `protocol ${family === 6 ? "ipv6" : "ip"} flower skip_hw`,
+    option("ip_proto", protocol),
+    option("type", icmpv6Type),
+    option("dst_ip", destination && formatPrefix(destination)),
+    pedit,
+    outcome.verb === "goto"
+      ? `goto chain ${outcome.chain}`
+      : words(pedit && "pipe", `action mirred ${MIRRED_WORDS[outcome.verb]} ${outcome.device}`),
+    outcome.verb === "copy-in" ? "continue" : undefined,
+  );
 }

@@ -1,9 +1,10 @@
 /**
  * The kernel objects that dsmipd owns, as plain data: what a plan consists of, what a dump of the kernel gives back, and what the
  * reconciler compares. An object is its identity (the fields of `objectKey`) and its content (all the rest). What each kind consists of
- * stands in forwarding.ts, security.ts and firewall.ts.
+ * stands in forwarding.ts, security.ts, firewall.ts and copying.ts.
  */
 import type { Prefix } from "../../base/ip.js";
+import type { Filter, FilterHook } from "./copying.js";
 import type { NftElement, NftTable } from "./firewall.js";
 import type { Address, FouPort, Link, ProxyNeighbour, Route, Rule, Sysctl } from "./forwarding.js";
 import type { PolicyHash, XfrmMark, XfrmPolicy, XfrmSelector, XfrmState } from "./security.js";
@@ -20,6 +21,8 @@ export const OWNERSHIP = {
   reqidBase: 0x44000000,
   /** XFRM policies: priorities policyPriorityBase .. policyPriorityBase + 0xffff. */
   policyPriorityBase: 0x41910000,
+  /** Blocks of filters of traffic control, shown by `tc filter show block N`. */
+  filterBlocks: [4191, 4192, 4193, 4194] as readonly number[],
   /** The thresholds of a home agent: every policy that names one host at the remote end is hashed. */
   policyHash: { ipv4: { localBits: 0, remoteBits: 32 }, ipv6: { localBits: 0, remoteBits: 128 } },
 } as const;
@@ -36,6 +39,8 @@ export type KernelObject =
   | PolicyHash
   | NftTable
   | NftElement
+  | FilterHook
+  | Filter
   | Sysctl;
 
 export type KernelObjectKind = KernelObject["kind"];
@@ -67,6 +72,10 @@ export function objectKey(object: KernelObject): string {
       return `nft-table ${object.family} ${object.name}`;
     case "nft-element":
       return `nft-element ${object.set} ${object.key.join(" . ")}`;
+    case "qdisc":
+      return `qdisc ${object.device}`;
+    case "filter":
+      return `filter ${object.block} ${object.chain} ${object.priority} ${object.handle}`;
     case "sysctl":
       return `sysctl ${object.path}`;
   }

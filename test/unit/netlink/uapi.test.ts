@@ -12,6 +12,7 @@ import * as netlink from "../../../controller/netlink/constants.js";
 import * as errno from "../../../controller/netlink/errno.js";
 import { encodeMessage } from "../../../controller/netlink/message.js";
 import * as rtnetlink from "../../../controller/netlink/rtnetlink.js";
+import * as trafficControl from "../../../controller/netlink/traffic-control.js";
 import { repositoryPath } from "../../lib/repository.js";
 import { NO_COMPILER, runC, valuesInHeaders } from "../../lib/uapi.js";
 
@@ -43,6 +44,13 @@ t.test("rtnetlink, tunnel and fou numbers are those of the headers", { skip: NO_
     "linux/nexthop.h",
   ]);
   t.strictSame(valuesInHeaders(headers, Object.keys(rtnetlink)), { ...rtnetlink });
+  t.end();
+});
+
+t.test("traffic control numbers are those of the headers", { skip: NO_COMPILER }, (t) => {
+  const headers = ["rtnetlink.h", "pkt_sched.h", "pkt_cls.h", "tc_act/tc_pedit.h", "tc_act/tc_mirred.h", "if_ether.h"];
+  const full = headers.map((header) => `linux/${header}`);
+  t.strictSame(valuesInHeaders(full, Object.keys(trafficControl)), { ...trafficControl });
   t.end();
 });
 

@@ -210,6 +210,39 @@ const CASES: readonly (readonly [KernelObject, string])[] = [
     "ip xfrm policy set hthresh4 0 32 hthresh6 1 128",
   ],
   [
+    { kind: "qdisc", device: "home", direction: "ingress", block: 4191 },
+    "tc qdisc add dev home ingress_block 4191 clsact",
+  ],
+  [
+    {
+      kind: "filter",
+      ...{ block: 4192, chain: 7, priority: 3, handle: 1, family: 6 },
+      match: {},
+      tag: "020007020003",
+      outcome: { verb: "copy-in", device: "dsmip-mm" },
+    },
+    "tc filter add block 4192 chain 7 prio 3 handle 1 protocol ipv6 flower skip_hw action pedit ex munge eth src set 02:00:07:02:00:03 pipe action mirred ingress mirror dev dsmip-mm continue",
+  ],
+  [
+    {
+      kind: "filter",
+      ...{ block: 4192, chain: 0, priority: 2, handle: 7, family: 4 },
+      match: { destination: { address: ipv4("239.1.1.9"), length: 32 } },
+      tag: "020007020000",
+      outcome: { verb: "goto", chain: 7 },
+    },
+    "tc filter add block 4192 chain 0 prio 2 handle 7 protocol ip flower skip_hw dst_ip 239.1.1.9/32 action pedit ex munge eth src set 02:00:07:02:00:00 goto chain 7",
+  ],
+  [
+    {
+      kind: "filter",
+      ...{ block: 4193, chain: 0, priority: 1, handle: 1, family: 6 },
+      match: { protocol: 58, icmpv6Type: 143 },
+      outcome: { verb: "move-out", device: "dsmip-tu" },
+    },
+    "tc filter add block 4193 chain 0 prio 1 handle 1 protocol ipv6 flower skip_hw ip_proto 58 type 143 action mirred egress redirect dev dsmip-tu",
+  ],
+  [
     { kind: "sysctl", path: "net/ipv6/conf/eth0.1/proxy_ndp", value: "1" },
     "sysctl -w net/ipv6/conf/eth0.1/proxy_ndp=1",
   ],
@@ -229,6 +262,8 @@ t.test("every object is the command that would make it", (t) => {
     "policy-hash": true,
     "nft-table": true,
     "nft-element": true,
+    qdisc: true,
+    filter: true,
     sysctl: true,
   };
   t.strictSame(
