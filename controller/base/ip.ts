@@ -22,6 +22,7 @@ export interface Prefix {
 
 export const IPV4_ANY = "0.0.0.0" as Ipv4Address;
 export const IPV6_ANY = "::" as Ipv6Address;
+const LINK_LOCAL: Prefix = { address: "fe80::" as Ipv6Address, length: 10 };
 
 /** The canonical form of an IPv4 address in dotted decimal, or undefined. Leading zeros are refused: "010" is ambiguous. */
 export function parseIpv4(text: string): Ipv4Address | undefined {
@@ -191,6 +192,9 @@ export function ipv4ToNumber(address: Ipv4Address): number {
 export function ipv4FromNumber(value: number): Ipv4Address {
   return ipv4FromBytes(Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff));
 }
+
+/** fe80::/10 (RFC 4291 §2.5.6); routers speak on their link from no other address (RFC 4861 §6.1.2). */
+export const isLinkLocal = (address: IpAddress): boolean => prefixContains(LINK_LOCAL, address);
 
 /** Unicast and usable beyond one link: not unspecified, loopback, link-local, multicast, broadcast or IPv4-mapped (RFC 6275 §6.1.7). */
 export function isRoutableUnicast(address: IpAddress): boolean {

@@ -2,7 +2,7 @@
  * Movement detection at work: the kernel's news and what the links say go into the machine, its questions go out as frames, and what it
  * believes of the network is what the mobile node sees. All decisions are the machine's (protocol/movement/detection).
  */
-import { IPV4_ANY, type IpAddress, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
+import { IPV4_ANY, type IpAddress, type Ipv6Address, isIpv4, isIpv6, isLinkLocal } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
 import type { NeighbourNews } from "../../kernel/route/neighbour-watch.js";
 import { believed, initialDetection, nextAsking, step } from "../../protocol/movement/detection/machine.js";
@@ -94,6 +94,7 @@ export class Movement {
     if (!decoded.ok) return this.#ports.drop(`neighbour discovery from ${source}: ${decoded.error.message}`);
     const message = decoded.value;
     if (message.type === "router-advertisement") {
+      if (!isLinkLocal(source)) return this.#ports.drop(`router advertisement from ${source}`);
       this.give({ kind: "advertisement", index, advertisement: advertisementOf(message, source) });
     } else if (message.type === "neighbour-advertisement" && this.#isRouter(index, message.target)) {
       const linkLayerAddress = linkLayerOption(message, "target-link-layer-address");

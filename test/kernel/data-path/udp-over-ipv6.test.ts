@@ -130,6 +130,13 @@ test("a network that lets nothing through but UDP over IPv6", async (t: TestCont
   await t.test("the kernels hold what was planned, and nft reads it", async () => {
     await asPlanned(scene.homeAgent, mobile.daemon);
   });
+  await t.test("binding remove: what the home agent says of its own accord gets through, and is answered", async () => {
+    const command = scene.homeAgent.dsmipctl("binding", "remove", translated.home6);
+    assert.equal((await command.exited).code, 0, command.log);
+    assert.match(command.log, /acknowledged it \(status 0\)/);
+    await translated.daemon.waitForBinding("being refused", ({ state, endpoint }) => state === "refused" && !endpoint);
+    await asPlanned(scene.homeAgent, translated.daemon);
+  });
   await t.test("who stops is not bound any more", async () => {
     await mobile.daemon.stop();
     const isBound = async (): Promise<boolean> =>

@@ -3,7 +3,7 @@
  * machine (protocol/mip6/home-agent/discovery), and its answers go out.
  */
 import type { HomeAgentConfig } from "../../../../schemas/config.js";
-import type { IpAddress, Ipv6Address } from "../../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isLinkLocal } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { anycastRoutes } from "../../../plan/home-agent/discovery.js";
 import { type KernelObject, objectKey } from "../../../plan/objects/objects.js";
@@ -115,7 +115,7 @@ export class DiscoveryService implements Service {
       const device = this.#ground.names.interfaceName(interfaceIndex);
       const isOfHomeLink = this.#homeDevice !== undefined && device === this.#homeDevice && hopLimit === ND_HOP_LIMIT;
       // What we say ourselves there, by radvd for example, comes back to us.
-      if (!isOfHomeLink || this.#ports.ownAddresses().has(source)) return;
+      if (!isOfHomeLink || !isLinkLocal(source) || this.#ports.ownAddresses().has(source)) return;
       this.#homeIndex = interfaceIndex;
       if (this.#defends) this.#defend();
       this.#loop.push({ kind: "advertisement", source, advertisement: message });

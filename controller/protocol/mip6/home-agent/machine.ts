@@ -16,6 +16,7 @@ import {
   type BindingView,
   deadlineOf,
   desiredPath,
+  type Established,
   isAround,
   type Registration,
   viewOf,
@@ -26,10 +27,10 @@ import type { HomeAgentEffect, HomeAgentInput, MessageInput, StoredBinding } fro
 import { refuseIpv4 } from "./ipv4-home-address.js";
 import { askToRefresh, noticeDue, remove, revocationAcknowledged, tellNodes } from "./notices.js";
 import { dadCompleted, register } from "./registration.js";
-import { deregister, expire, finishRemoval, forget, removalProgrammed, takeBack } from "./removal.js";
+import { deregister, expire, finishRemoval, forget, giveUpRestored, removalProgrammed, takeBack } from "./removal.js";
 import type { HomeAgentSite } from "./site.js";
 import { answer, entitled, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
-import { isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
+import { isBehind, isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
 export { HomeAgentState, ownershipOf } from "./turn.js";
 
@@ -179,6 +180,13 @@ function receiveUpdate(turn: Turn, arrival: Arrival, message: BindingUpdate): vo
   }
 }
 
+/** With the networks that the configuration gives to whom now. */
+function isAroundItself({ state }: Turn, { registration }: Established, { homeAddress }: BindingEntry): boolean {
+  const { cache, ownership } = state;
+  const context = { ownership, endpointsOf: (node: Ipv6Address) => endpointsOf(cache.get(node)) };
+  return [registration.endpoint, registration.signalling].some((one) => isBehind(homeAddress, one, context));
+}
+
 function endpointsOf(entry: BindingEntry | undefined): readonly Endpoint[] {
   return [entry?.established, entry?.pending].flatMap((one) => (one === undefined ? [] : [one.registration.endpoint]));
 }
@@ -250,6 +258,10 @@ function restoreAll(turn: Turn, bindings: readonly StoredBinding[]): void {
   const entries = bindings.map((stored) => restore(turn, stored));
   for (const entry of entries) {
     if (entry?.established === undefined) continue;
+    if (isAroundItself(turn, entry.established, entry)) {
+      giveUpRestored(turn, entry, "its care-of address is behind the node itself");
+      continue;
+    }
     const { registration, path: first } = entry.established;
     const path = fits(turn, first, registration) ? first : pathFor(turn, entry, registration, []);
     entry.established = { ...entry.established, path };

@@ -72,6 +72,12 @@ export function expire(turn: Turn, entry: BindingEntry): void {
   end(turn, entry, "binding.expired", {});
 }
 
+/** A binding of an earlier life that cannot be one any more. The kernel may have objects of it. */
+export function giveUpRestored(turn: Turn, entry: BindingEntry, reason: string): void {
+  turn.state.cache.transition(entry, "revoke");
+  end(turn, entry, "binding.failed", { reason });
+}
+
 /**
  * An operator has ended the binding, and `detail` says what the node had to say to that; an update on its way is refused with status 129.
  */

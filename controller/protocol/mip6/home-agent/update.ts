@@ -264,10 +264,10 @@ export function isServedHere(
  * Whether what goes to the endpoint comes by the node itself: it is in the node's own network, or in that of a router that is (visiting
  * another's network is no harm). Too many routers one behind the other count as a circle.
  */
-function isBehind(
+export function isBehind(
   node: Ipv6Address,
   { address }: Endpoint,
-  context: UpdateContext,
+  context: Pick<UpdateContext, "ownership" | "endpointsOf">,
   levels: number = LIMITS.nestedNetworks.default,
 ): boolean {
   const router = context.ownership.routerTo(address);

@@ -1,5 +1,5 @@
 /** How doubts about the addresses of a link arise, and how they end. */
-import { prefixContains } from "../../../base/ip.js";
+import { isLinkLocal, prefixContains } from "../../../base/ip.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { NetworkAddress, NetworkView } from "../network-view.js";
 import { addressKey, hostLength } from "./believed-view.js";
@@ -7,7 +7,6 @@ import type { Doubt, KnownRouter, LinkBelief, LinkLayerAddress } from "./model.j
 import {
   type Claim,
   claimOf,
-  isLinkLocal,
   isTrusted,
   isVoucher,
   NEVER_ASKED,

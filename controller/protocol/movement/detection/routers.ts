@@ -1,5 +1,13 @@
 /** The routers of a link, and which of them vouches for which address. */
-import { type Family, familyOf, type IpAddress, maskAddress, type Prefix, prefixContains } from "../../../base/ip.js";
+import {
+  type Family,
+  familyOf,
+  type IpAddress,
+  isLinkLocal,
+  maskAddress,
+  type Prefix,
+  prefixContains,
+} from "../../../base/ip.js";
 import type { NetworkView } from "../network-view.js";
 import type { Doubt, HomeAgentAddresses, KnownRouter, LinkBelief, LinkLayerAddress, Voucher } from "./model.js";
 
@@ -7,9 +15,6 @@ import type { Doubt, HomeAgentAddresses, KnownRouter, LinkBelief, LinkLayerAddre
 const MAX_ADVERTISING = 16;
 
 export const NEVER_ASKED = { attempts: 0, askAt: undefined, askedAt: undefined } as const;
-
-const LINK_LOCAL: Prefix = { address: "fe80::" as IpAddress, length: 10 };
-export const isLinkLocal = (address: IpAddress): boolean => prefixContains(LINK_LOCAL, address);
 
 /** Whether two notes are about one router; without a link-layer address on either side the address has to do. */
 export function sameRouter(a: Voucher, b: Voucher): boolean {

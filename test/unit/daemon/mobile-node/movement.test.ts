@@ -123,8 +123,19 @@ t.test("octets that mean nothing are counted, and nothing else happens", async (
   t.teardown(() => movement.close());
   movement.receiveIcmpv6(Uint8Array.of(134, 0, 0), { source: ipv6("fe80::9"), hopLimit: 255, index: INDEX });
   movement.receiveArp(Uint8Array.of(1, 2, 3), INDEX);
+  const advertisement = encodeIcmpv6({
+    type: "router-advertisement",
+    currentHopLimit: 64,
+    flags: { managedAddresses: false, otherConfiguration: false, homeAgent: false },
+    routerLifetimeSeconds: 1800,
+    reachableTimeMs: 0,
+    retransmissionTimerMs: 0,
+    options: [],
+  });
+  // RFC 4861 §6.1.2.
+  movement.receiveIcmpv6(advertisement, { source: ipv6("2001:db8:a::9"), hopLimit: 255, index: INDEX });
   await turn();
-  t.equal(drops.length, 2);
+  t.equal(drops.length, 3);
   t.strictSame(views, []);
 });
 

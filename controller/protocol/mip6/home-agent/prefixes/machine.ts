@@ -4,7 +4,7 @@
  * repeated until it asks, which is how it confirms (§10.6.2, §11.4.3).
  */
 import { DeadlineQueue } from "../../../../base/deadline-queue.js";
-import type { Ipv6Address, Prefix } from "../../../../base/ip.js";
+import { type Ipv6Address, isLinkLocal, type Prefix } from "../../../../base/ip.js";
 import { exhaustive } from "../../../../base/result.js";
 import { after, earliest, type Instant, seconds } from "../../../../base/time.js";
 import type {
@@ -84,6 +84,7 @@ export class PrefixesState {
 export function step(state: PrefixesState, input: PrefixesInput, now: Instant): readonly PrefixesEffect[] {
   switch (input.kind) {
     case "router":
+      if (!isLinkLocal(input.source)) return [strangeRouter(input.source)];
       return state.prefixes.learn(input.source, input.advertisement, now) ? tellAll(state, now) : [];
     case "solicitation":
       return asked(state, input, now);
@@ -100,6 +101,13 @@ export function step(state: PrefixesState, input: PrefixesInput, now: Instant): 
       return exhaustive(input);
   }
 }
+
+/** RFC 4861 §6.1.2. */
+const strangeRouter = (source: Ipv6Address): DropEffect => ({
+  kind: "drop",
+  reason: "wrong-source",
+  detail: `router advertisement from ${source}`,
+});
 
 export function nextDeadline({ queue, prefixes }: PrefixesState): Instant | undefined {
   return earliest(queue.next, prefixes.nextExpiry);

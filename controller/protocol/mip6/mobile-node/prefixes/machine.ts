@@ -221,7 +221,7 @@ const SHORTEST_PAUSE = TIMERS.maxBindingAcknowledgement.default;
 /** Before the home address is to be used no more, or is invalid (RFC 6275 §11.4.2); undefined where that never is. */
 function askingTime(state: NodePrefixesState, now: Instant): Instant | undefined {
   const home = homePrefixOf(state);
-  if (home === undefined) return undefined;
+  if (home === undefined || state.site.when === "off") return undefined;
   const end = home.preferredUntil > now ? home.preferredUntil : home.validUntil;
   if (end === NEVER || end <= now) return undefined;
   const pause = ((end - now) / 1000) * ASK_AFTER;
@@ -278,7 +278,8 @@ function restored(
   now: Instant,
 ): NodePrefixesState {
   const { prefixes } = record;
-  if (!Array.isArray(prefixes)) return state;
+  // Who does not ask any more would be bound to what was said then for ever.
+  if (!Array.isArray(prefixes) || state.site.when === "off") return state;
   const age = Number.isFinite(ageSeconds) ? Math.max(0, ageSeconds) : 0;
   const known = (prefixes as readonly unknown[]).flatMap((one): readonly KnownPrefix[] => {
     const { prefix: text, validSeconds, preferredSeconds } = (one ?? {}) as Readonly<Record<string, unknown>>;
@@ -289,6 +290,8 @@ function restored(
       return [];
     return validUntil > now ? [{ prefix: { ...prefix, address: prefix.address }, validUntil, preferredUntil }] : [];
   });
+  // Nothing that holds still: it is asked for as if it had never been.
+  if (known.length === 0) return state;
   const next = { ...state, known };
   return { ...next, askAt: askingTime(next, now) };
 }

@@ -207,3 +207,28 @@ t.test("the clock's zero point means nothing", async (test) => {
   };
   test.strictSame(view(0), view(123_456_789));
 });
+
+t.test(
+  "a care-of address that is in the node's own network by now, or round by that of another, is none",
+  async (test) => {
+    const routers = (a: string, b: string) => ({
+      subscribers: subscribers([
+        { homeAddress: HOA, profile: "default", prefixes: [prefix(a)] },
+        { homeAddress: HOA_B, profile: "default", prefixes: [prefix(b)] },
+      ]),
+    });
+    const before = new HomeAgentHarness(routers("2001:db8:100::/56", "2001:db8:200::/56"));
+    before.update(native(COA), { sequence: 1 });
+    before.update(native(COA_2, HOA_B), { sequence: 1 });
+    const own = before.restart(1, routers("2001:db8:2::/56", "2001:db8:200::/56"));
+    test.strictSame([...own.kernel.keys()], [HOA_B]);
+    test.match(own.view(), { state: "invalidated" });
+    test.match(own.update(native(COA), { sequence: 2 }), { status: BindingStatus.invalidCareOfAddress });
+    test.match(own.update(native(COA_2), { sequence: 3 }), { status: 0 });
+    // Each in the other's network.
+    const round = before.restart(1, routers("2001:db8:3::/56", "2001:db8:2::/56"));
+    test.equal(round.kernel.size, 1);
+    const fine = before.restart(1, routers("2001:db8:3::/56", "2001:db8:200::/56"));
+    test.equal(fine.kernel.size, 2, "visiting another's network is no harm");
+  },
+);
