@@ -1,6 +1,7 @@
 /** Authenticators of registration messages (RFC 5944 §5.1): the algorithm and the key that an SPI stands for, and what they compute. */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Secret } from "../../base/secret.js";
+import type { AuthenticationVerdict } from "../../protocol/mip4/inputs.js";
 import type {
   Authenticate,
   Authentication,
@@ -29,9 +30,6 @@ export type KeyOf = (extension: AuthenticationExtension) => AuthenticationKey | 
 export function authenticatorOf({ algorithm, key }: AuthenticationKey, covered: Uint8Array): Uint8Array {
   return createHmac(DIGESTS[algorithm], key.reveal()).update(covered).digest();
 }
-
-/** What came of looking at one authentication extension. */
-export type AuthenticationVerdict = "valid" | "invalid" | "no-association";
 
 /** In a time that does not tell how much of the authenticator is right. */
 export function verdictOn({ extension, covered }: Authentication, keyOf: KeyOf): AuthenticationVerdict {

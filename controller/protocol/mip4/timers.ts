@@ -1,0 +1,20 @@
+/** Every timer and limit of Mobile IPv4: default, unit, and where it comes from. What an operator may change overrides the default. */
+import { seconds } from "../../base/time.js";
+
+export const TIMERS = {
+  /** How far a timestamp may be from our own time of day, in either direction (RFC 5944 §5.7.1). */
+  timestampTolerance: seconds(7),
+  /** Silence after which a node behind a NAT says something through its tunnel (RFC 3519 §4.9). */
+  keepalive: seconds(110),
+  /** Home agent: wait for the kernel before a request is refused with code 130; longer than a node's first two waits (dsmipd). */
+  dataPath: seconds(3),
+} as const;
+
+export const LIMITS = {
+  /** Prefix requests of one registration that are looked at (dsmipd). */
+  prefixRequests: 64,
+  /** Former ends of one node's tunnel from which payload is still taken (dsmipd). */
+  formerEnds: 8,
+  /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop (dsmipd). */
+  deadlinesPerStep: 1000,
+} as const;
