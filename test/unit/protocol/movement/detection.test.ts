@@ -509,6 +509,75 @@ t.test("a forger's routers fill neither the memory nor the link", (t) => {
   t.end();
 });
 
+t.test("a second loss of the carrier takes no doubt of the first one away", (t) => {
+  const moved = (carrier: number): Port => ({ addresses: [`${A} dynamic`], via: [R1], carrier });
+  const bench = inFirst().sees(moved(3)).sees(moved(5));
+  t.strictSame(bench.addresses, []);
+  t.strictSame(bench.wait(2).addresses, []);
+  t.strictSame(bench.answers(R1, MAC1).addresses, [A]);
+  t.end();
+});
+
+t.test(
+  "routers are solicited at the start where one has given an address, and once for an update without an answer",
+  (t) => {
+    const port = { addresses: [`${A} dynamic`], via: [R1] };
+    t.equal(new Bench().sees(port).solicited(), 1);
+    t.equal(new Bench().sees(port).wait(20).solicited(), 3);
+    t.equal(
+      new Bench()
+        .sees({ ...port, running: false })
+        .wait(20)
+        .solicited(),
+      0,
+      "not without a carrier",
+    );
+    const bench = inFirst().give({ kind: "unanswered", device: "eth0", family: 6 }).wait(20);
+    t.equal(bench.solicited(), 1);
+    t.equal(inFirst().give({ kind: "unanswered", device: "eth0", family: 4 }).wait(20).solicited(), 0);
+    t.equal(inFirst().give({ kind: "unanswered", device: "eth1", family: 6 }).solicited(), 0, "another link");
+    t.end();
+  },
+);
+
+t.test("a believed router that answers with another link-layer address has been exchanged", (t) => {
+  const moved = { addresses: [`${A} dynamic`], via: [R1], carrier: 3 };
+  const bench = inFirst().answers(R1, MAC2);
+  t.strictSame(bench.addresses, [A]);
+  t.strictSame(bench.sees(moved).asked(), [`${R1} ${MAC2} from fe80::5`]);
+  t.strictSame(bench.answers(R1, MAC1).addresses, [], "the former one is another now");
+  t.strictSame(bench.answers(R1, MAC2).addresses, [A]);
+  t.end();
+});
+
+t.test("routers that advertise other prefixes are remembered, the last sixteen of them", (t) => {
+  const bench = inFirst();
+  const known = (): readonly string[] =>
+    (bench.state.links.get(INDEX)?.routers ?? []).map(({ address }) => address).filter((one) => one !== R1);
+  const more = (from: number, to: number): readonly string[] =>
+    Array.from({ length: to - from }, (_, i) => `fe80::1:${(from + i).toString(16)}`);
+  for (const one of more(0, 16)) bench.hears(one, MAC2, "2001:db8:b::/64");
+  t.strictSame(known(), more(0, 16));
+  for (const one of more(16, 20)) bench.hears(one, MAC2, "2001:db8:b::/64");
+  t.strictSame(known(), more(4, 20));
+  t.end();
+});
+
+t.test("with nothing to ask from a router is not asked, and is known all the same when an address comes", (t) => {
+  const port = (carrier: number, addresses: readonly string[]): NetworkView => {
+    const all = view({ addresses: [`${A} dynamic`], via: [R1], carrier });
+    return { ...all, addresses: all.addresses.filter(({ address }) => addresses.includes(address)) };
+  };
+  const bench = new Bench()
+    .give({ kind: "network", view: port(1, []) })
+    .hears(R1, MAC1, "2001:db8:a::/64")
+    .give({ kind: "network", view: port(3, []) });
+  t.strictSame(bench.wait(1).asked(), []);
+  bench.give({ kind: "network", view: port(5, ["fe80::5"]) });
+  t.strictSame(bench.asked(), [`${R1} ${MAC1} from fe80::5`]);
+  t.end();
+});
+
 const ROUTER: KnownRouter = {
   ...{ address: ipv6(R1), linkLayerAddress: MAC1, trust: "sure", serves: [6] },
   ...{ attempts: 0, askAt: undefined, askedAt: undefined },
