@@ -2,6 +2,7 @@
 import t from "tap";
 import { type IpAddress, ipv4, ipv6, type Prefix, parseIp, parsePrefix } from "../../../../controller/base/ip.js";
 import { type Instant, instant } from "../../../../controller/base/time.js";
+import { hostLength } from "../../../../controller/protocol/movement/detection/believed-view.js";
 import { claims } from "../../../../controller/protocol/movement/detection/doubts.js";
 import {
   believed,
@@ -16,7 +17,7 @@ import type {
   KnownRouter,
   LinkBelief,
 } from "../../../../controller/protocol/movement/detection/model.js";
-import { withNextHops } from "../../../../controller/protocol/movement/detection/routers.js";
+import { claimOf, nextHops, withNextHops } from "../../../../controller/protocol/movement/detection/routers.js";
 import type {
   NetworkAddress,
   NetworkRoute,
@@ -178,8 +179,8 @@ t.test("nothing speaks against what is configured: it is believed, and nobody is
     .sees({ addresses: ["2001:db8:a::5/64", "203.0.114.5/24"], via: [R1, "203.0.114.1"] })
     .wait(60);
   t.strictSame(bench.addresses, ["2001:db8:a::5/64", "203.0.114.5/24"]);
-  t.strictSame(bench.asked(), []);
   t.equal(bench.solicited(), 0, "a network without advertisements is left alone");
+  t.strictSame(bench.asked(), []);
   t.end();
 });
 
@@ -575,6 +576,119 @@ t.test("with nothing to ask from a router is not asked, and is known all the sam
   t.strictSame(bench.wait(1).asked(), []);
   bench.give({ kind: "network", view: port(5, ["fe80::5"]) });
   t.strictSame(bench.asked(), [`${R1} ${MAC1} from fe80::5`]);
+  t.end();
+});
+
+t.test("an advertisement without prefixes says nothing of other ones", (t) => {
+  t.strictSame(inFirst().hears(R1, MAC1).addresses, [A]);
+  t.end();
+});
+
+t.test("the end of a router's lifetime is one reason to ask it, and not one again and again", (t) => {
+  const bench = inFirst().wait(26);
+  t.equal(bench.asked().length, 3);
+  t.strictSame(bench.answers(R1, MAC1).addresses, [A]);
+  t.strictSame(bench.wait(60).asked(), []);
+  t.end();
+});
+
+t.test(
+  "by hand: silence and another network's router together are more than silence, and no exchange of the router",
+  (t) => {
+    const bench = new Bench()
+      .sees({ addresses: [A], via: [R1] })
+      .hears(R1, MAC1, "2001:db8:a::/64")
+      .wait(5);
+    bench.give({ kind: "unanswered", device: "eth0", family: 6 }).wait(1).hears(R2, MAC2, "2001:db8:b::/64");
+    t.strictSame(bench.addresses, []);
+    t.strictSame(bench.answers(R1, MAC2).addresses, []);
+    t.strictSame(bench.answers(R1, MAC1).addresses, [A]);
+    t.end();
+  },
+);
+
+t.test("the network on the link stays while its router is asked and when only silence speaks against it", (t) => {
+  const networks = (bench: Bench): number => (believed(bench.state)?.routes ?? []).filter(({ via }) => !via).length;
+  const bench = inFirst().hears(R2, MAC2, "2001:db8:b::/64");
+  t.equal(networks(bench), 1, "until the answer is overdue");
+  t.equal(networks(bench.wait(2)), 0);
+  t.equal(networks(inFirst().give({ kind: "unanswered", device: "eth0", family: 6 }).wait(2)), 1);
+  t.end();
+});
+
+t.test(
+  "routers are solicited every four seconds; who is gone is asked again after 3, 6, 12, 24 and then each 30 seconds",
+  (t) => {
+    const bench = inFirst();
+    const start = bench.now;
+    bench.sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 3 });
+    const times = { ask: [0], solicit: [0] };
+    bench.effects = [];
+    while (bench.now < start + 120_000) {
+      bench.wait(0.05);
+      for (const { kind } of bench.effects) if (kind !== "report") times[kind].push((bench.now - start) / 1000);
+      bench.effects = [];
+    }
+    t.strictSame(times.solicit, [0, 4, 8]);
+    const waits = times.ask.slice(3).map((time, i) => Math.round(time - (times.ask[2 + i] ?? 0)));
+    t.strictSame(waits, [3, 6, 12, 24, 30, 30]);
+    t.end();
+  },
+);
+
+t.test("an address set by hand since makes a router anew of the one that serves it, and of no other", (t) => {
+  const trust = (bench: Bench, address: string): readonly string[] =>
+    (bench.state.links.get(INDEX)?.routers ?? []).filter((one) => one.address === address).map((one) => one.trust);
+  const former = { addresses: ["10.0.0.5/24", "10.1.0.5/24"], via: ["10.0.0.1", "10.1.0.1"] };
+  const bench = new Bench().sees(former).sees({ ...former, carrier: 3 });
+  bench.sees({ ...former, addresses: [...former.addresses, "10.0.0.9/24 @7"], carrier: 3 });
+  t.strictSame(bench.addresses, ["10.0.0.9/24"]);
+  t.ok(trust(bench, "10.0.0.1").includes("sure"));
+  t.strictSame(trust(bench, "10.1.0.1"), ["unsure"]);
+  const six = inFirst().sees({ addresses: [`${A} dynamic`], via: [R1], carrier: 3 });
+  six.sees({ addresses: [`${A} dynamic`, "2001:db8:b::9/64 dynamic @7"], via: [R1], carrier: 3 });
+  t.notOk(trust(six, R1).includes("sure"), "an advertisement has said it, which is heard by itself");
+  six.sees({ addresses: [`${A} dynamic`, "2001:db8:b::7/64 @7"], via: [R1], carrier: 3 });
+  t.ok(trust(six, R1).includes("sure"));
+  t.end();
+});
+
+t.test(
+  "the next hops to the home agent: of routes and of ways, each family once; the home agent itself on the link",
+  (t) => {
+    const { routes } = view({ addresses: [A, "203.0.113.5/24"], via: [R1, R1, "203.0.113.9"] });
+    const way = (via: string) => ({
+      device: "eth0",
+      address: ipv6(via),
+      via: ipv6(via),
+      metric: 0,
+    });
+    const hops = nextHops(
+      { ...view({ addresses: [] }), routes, ways: [way(R1), way(R2), way(R2)] },
+      "eth0",
+      HOME_AGENT,
+    );
+    t.strictSame(
+      [...hops],
+      [
+        ["203.0.113.1", [4]],
+        [R1, [6]],
+        ["203.0.113.9", [4]],
+        [R2, [6]],
+      ],
+    );
+    t.equal(nextHops({ ...view({ addresses: [] }), routes }, "eth1", HOME_AGENT).size, 0);
+    t.end();
+  },
+);
+
+t.test("an address is claimed as a host of its network, in both families", (t) => {
+  t.strictSame(claimOf(ipv4("10.0.0.5"), 24, "k"), {
+    ...{ key: "k", family: 4, what: { address: "10.0.0.5", length: 32 } },
+    network: { address: "10.0.0.0", length: 24 },
+  });
+  t.match(claimOf(ipv6("2001:db8:a::5"), 64, "k"), { family: 6, what: { length: 128 }, network: { length: 64 } });
+  t.strictSame([hostLength(ipv4("10.0.0.5")), hostLength(ipv6("::1"))], [32, 128]);
   t.end();
 });
 
