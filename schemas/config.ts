@@ -243,6 +243,12 @@ export const homeAgentConfig = z.strictObject({
       .describe(
         "Whether a node that has not refreshed its binding by nine tenths of the lifetime is asked to (RFC 6275 §6.1.2).",
       ),
+    tellHomeAddresses: z
+      .boolean()
+      .optional()
+      .describe(
+        "With ikev2: tell a node that asks for them the home addresses of its subscriber (RFC 5026 §5.3.1; homeAddress: auto at the node). It doubles the IKE daemon's connections. Absent: with up to 1000 subscribers.",
+      ),
     journalFailure: z
       .enum(["refuse", "silent"])
       .default("refuse")
@@ -278,6 +284,9 @@ export const homeAgentConfig = z.strictObject({
 
 /** In the place of an address: the home agent is looked for. */
 export const TO_BE_FOUND = IPV6_ANY;
+/** In the place of a home address: the home agent tells it to who proves its identity. */
+export const TO_BE_TOLD = IPV6_ANY;
+const AUTO = "auto";
 
 const hostName = z
   .string()
@@ -330,14 +339,26 @@ export const mobileNodeConfig = z.strictObject({
   ...common,
   security: mobileNodeSecurity.prefault({ method: "static-keys" }),
   mobileNode: z.strictObject({
-    homeAddress: ipv6Text,
+    homeAddress: z
+      .union([
+        ipv6Text.refine((address) => address !== IPV6_ANY, { error: 'an IPv6 address or "auto" is wanted' }),
+        z.literal(AUTO).transform(() => TO_BE_TOLD),
+      ])
+      .describe(
+        "auto: the home agent tells it when the node has proved its identity, as IKEv2's configuration (RFC 5026 §5.3.1). It is kept, and asked for again when the home agent does not serve it any more. Needs ikev2.",
+      ),
     ipv4HomeAddress: z
-      .union([ipv4Text, dynamic, z.literal("from-prefix")])
+      .union([ipv4Text, dynamic, z.literal("from-prefix"), z.literal(AUTO)])
       .optional()
       .describe(
-        "dynamic: lent by the home agent (RFC 5555 §2.5). from-prefix: the first host address of the first IPv4 prefix that it lends (RFC 5555 §3.1.1). Lent ones are on no home link.",
+        "dynamic: lent by the home agent (RFC 5555 §2.5). from-prefix: the first host address of the first IPv4 prefix that it lends (RFC 5555 §3.1.1). Lent ones are on no home link. auto: told together with the IPv6 one, if the home agent has one for the node.",
       ),
-    homePrefixes: z.array(prefixText).min(1).describe("Seeing the IPv6 one on a link means being at home."),
+    homePrefixes: z
+      .array(prefixText)
+      .default([])
+      .describe(
+        "Seeing the IPv6 one on a link means being at home. With a home address that is told its /64, if it is in none of these.",
+      ),
     homeAgent: homeAgentOfNode,
     prefixes: z
       .union([z.array(networkText).max(MOST_PREFIXES), dynamic])
@@ -427,7 +448,8 @@ export type PrefixPoolConfig = z.output<typeof prefixPool>;
 /** Undefined for one that is lent. */
 export const ownAddress = (
   address: MobileNodeConfig["mobileNode"]["ipv4HomeAddress"],
-): z.output<typeof ipv4Text> | undefined => (address === "dynamic" || address === "from-prefix" ? undefined : address);
+): z.output<typeof ipv4Text> | undefined =>
+  address === undefined || address === DYNAMIC || address === "from-prefix" || address === AUTO ? undefined : address;
 
 type Networks = Subscriber["prefixes"];
 /** Those that are known for ever: none of lent ones. */

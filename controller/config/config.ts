@@ -13,6 +13,7 @@ import {
   ownPrefixes,
   type PrefixPoolConfig,
   TO_BE_FOUND,
+  TO_BE_TOLD,
 } from "../../schemas/config.js";
 import { type EspAlgorithm, type KeyEntry, keyFile } from "../../schemas/keys.js";
 import { homeAgentsAnycast } from "../base/anycast.js";
@@ -22,12 +23,14 @@ import {
   formatPrefix,
   hostPrefix,
   type IpAddress,
+  type Ipv4Address,
   type Ipv6Address,
   ipv6,
   isEdgeOf,
   isIpv4,
   isIpv6,
   isRoutableUnicast,
+  maskAddress,
   type Prefix,
   prefixContains,
   prefixesOverlap,
@@ -375,8 +378,52 @@ function checkHomeAgentOf({ homeAgent, homePrefixes }: MobileNodeConfig["mobileN
     );
 }
 
+/** What the home agent has told of a node with `homeAddress: auto`. */
+export interface ToldAddresses {
+  readonly ipv6: Ipv6Address;
+  readonly ipv4?: Ipv4Address | undefined;
+}
+
+/** Of a home link whose prefix nobody has configured (RFC 4291 §2.5.4). */
+const HOME_PREFIX_LENGTH = 64;
+
+/** The configuration with the addresses in it. Throws ConfigError if they do not go with the rest. */
+export function withToldAddresses(config: MobileNodeConfig, { ipv6, ipv4 }: ToldAddresses): MobileNodeConfig {
+  const node = config.mobileNode;
+  const isKnown = node.homePrefixes.some(({ address }) => isIpv6(address));
+  const home = { address: maskAddress(ipv6, HOME_PREFIX_LENGTH), length: HOME_PREFIX_LENGTH };
+  const ipv4HomeAddress = node.ipv4HomeAddress === "auto" ? ipv4 : node.ipv4HomeAddress;
+  const knowsIpv4 = ipv4 === undefined || node.homePrefixes.some((one) => prefixContains(one, ipv4));
+  const homePrefixes = [
+    ...node.homePrefixes,
+    ...(isKnown ? [] : [home]),
+    // How large the network is nobody has told.
+    ...(ipv4HomeAddress === ipv4 && ipv4 !== undefined && !knowsIpv4 ? [hostPrefix(ipv4)] : []),
+  ];
+  const told = { ...config, mobileNode: { ...node, homeAddress: ipv6, ipv4HomeAddress, homePrefixes } };
+  checkMobileNode(told, (message) => {
+    throw new ConfigError(message);
+  });
+  return told;
+}
+
+/** The addresses are not known yet: what has to do with them is looked at when they are (withToldAddresses). */
+function checkToBeTold({ mobileNode, security }: MobileNodeConfig, complain: Complain): boolean {
+  const isTold = mobileNode.homeAddress === TO_BE_TOLD;
+  if (isTold && security.method !== "ikev2")
+    complain(
+      'mobileNode.homeAddress is "auto", and static keys belong to a home address that is known; name the address, or use security.method "ikev2"',
+    );
+  if (!isTold && mobileNode.ipv4HomeAddress === "auto")
+    complain(
+      'mobileNode.ipv4HomeAddress is "auto", which is told together with the IPv6 one; mobileNode.homeAddress "auto" is wanted too, or an address or "dynamic" here',
+    );
+  return isTold;
+}
+
 function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
   const node = config.mobileNode;
+  const isTold = checkToBeTold(config, complain);
   checkHomeAgentOf(node, complain);
   checkNetworks("mobileNode.homePrefixes", node.homePrefixes, complain);
   const { ipv6: agent6, ipv4: agent4 } = node.homeAgent;
@@ -391,6 +438,7 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
     [...node.homePrefixes.map((prefix) => ({ prefix, key: "mobileNode.homePrefixes" })), ...outside],
     complain,
   );
+  if (isTold) return;
   const ipv6 = node.homePrefixes.filter((prefix) => isIpv6(prefix.address));
   if (ipv6.length === 0) complain("mobileNode.homePrefixes has no IPv6 prefix; the home link is recognised by it");
   const within = (address: Parameters<typeof hostPrefix>[0], list: readonly Prefix[]): boolean =>
@@ -427,7 +475,7 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
 /** What the home agent lends to the node. */
 function checkLent({ mobileNode, tunnelProfile }: MobileNodeConfig, complain: Complain): void {
   const { ipv4HomeAddress, prefixes, prefixLengths, mobileRouter } = mobileNode;
-  const lendsAddress = ipv4HomeAddress !== undefined && ownAddress(ipv4HomeAddress) === undefined;
+  const lendsAddress = ipv4HomeAddress === "dynamic" || ipv4HomeAddress === "from-prefix";
   const lendsPrefixes = areLent(prefixes);
   const key = lendsPrefixes ? "mobileNode.prefixes" : "mobileNode.ipv4HomeAddress";
   if (ipv4HomeAddress === "from-prefix" && !(lendsPrefixes && prefixLengths.ipv4.length > 0))

@@ -11,7 +11,7 @@ import { Platform, type PlatformOptions, type WarnLine } from "./platform.js";
 import { checkPrivileges, checkTun } from "./preflight.js";
 import { SignallingSockets } from "./signalling/sockets.js";
 import { Storage } from "./storage.js";
-import { holdAddresses } from "./upkeep/address-lock.js";
+import { type HeldAddresses, holdAddresses } from "./upkeep/address-lock.js";
 
 export interface OpenOptions extends PlatformOptions {
   readonly stateDirectory: string;
@@ -31,11 +31,24 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
   checkIpv6Enabled();
   // Until there is a platform that counts the lines.
   let warn = (_cause: string, line: WarnLine): void => log.warn(line);
-  const held = holdAddresses(options.addresses, {
-    onRetaken: (address, reason) => warn(`address.retaken ${address}`, { event: "address.retaken", address, reason }),
-    onLost: (address, reason) => warn(`address.lost ${address}`, { event: "address.lost", address, reason }),
-  });
-  const undo: (() => void)[] = [held.release];
+  const hold = (addresses: readonly IpAddress[]): HeldAddresses =>
+    holdAddresses(addresses, {
+      onRetaken: (address, reason) => warn(`address.retaken ${address}`, { event: "address.retaken", address, reason }),
+      onLost: (address, reason) => warn(`address.lost ${address}`, { event: "address.lost", address, reason }),
+    });
+  const held = new Set([hold(options.addresses)]);
+  const releaseAll = (): void => {
+    for (const one of held) one.release();
+  };
+  const holdLater = (address: IpAddress): (() => void) => {
+    const later = hold([address]);
+    held.add(later);
+    return () => {
+      held.delete(later);
+      later.release();
+    };
+  };
+  const undo: (() => void)[] = [releaseAll];
   try {
     const letGo = holdDirectory(options.stateDirectory);
     undo.push(letGo);
@@ -76,15 +89,20 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
       });
     const release = (): void => {
       letGo();
-      held.release();
+      releaseAll();
     };
-    const platform = new Platform({ options, log, storage, kernel, sockets, packetCounters, watchReports, release });
+    const platform = new Platform({
+      ...{ options, log, storage, kernel, sockets, packetCounters, watchReports, release },
+      hold: holdLater,
+    });
     note = (event) => platform.note(event);
     for (const event of early) note(event);
     reopened = (what, reason, device) => platform.onReopened(what, reason, device);
     warn = (cause, line) => platform.warn(cause, line);
     await platform.reconciler.start();
-    platform.watchQuietly(() => held.look());
+    platform.watchQuietly(() => {
+      for (const one of held) one.look();
+    });
     return platform;
   } catch (error) {
     for (const step of undo.reverse()) step();

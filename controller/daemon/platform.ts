@@ -64,6 +64,8 @@ export interface PlatformParts {
   readonly watchReports?: (onRefused: (packet: RefusedOption) => void) => Pick<ReportWatch, "close">;
   /** Absent: those of this machine. */
   readonly switches?: SwitchFiles;
+  /** See `ServiceGround.hold`. */
+  readonly hold: ServiceGround["hold"];
   /** Lets go of what was held for this daemon alone. */
   readonly release: () => void;
 }
@@ -91,6 +93,7 @@ export class Platform {
   readonly reconciler: Reconciler;
   readonly sockets: PlatformParts["sockets"];
   readonly #options: PlatformOptions;
+  readonly #hold: ServiceGround["hold"];
   readonly #release: () => void;
   readonly #packetCounters: PlatformParts["packetCounters"];
   readonly #startedAt = clock.now();
@@ -114,6 +117,7 @@ export class Platform {
     this.storage = parts.storage;
     this.kernel = parts.kernel;
     this.sockets = parts.sockets;
+    this.#hold = parts.hold;
     this.#release = parts.release;
     this.#packetCounters = parts.packetCounters;
     this.#watchReports = parts.watchReports;
@@ -149,6 +153,7 @@ export class Platform {
       negotiation: this.negotiation,
       groups,
       records: this.#records(recordPrefix),
+      hold: (address) => this.#hold(address),
       messageCounts: () => this.#messageCounts(),
       announceMove: (moves) => this.kernel.announceMove(moves),
       listen: (site, listener) => this.listen(site, listener),
@@ -294,9 +299,10 @@ export class Platform {
   async serve(): Promise<void> {
     const services = [...this.#services.values()].map(({ service }) => service);
     const views = mergedViews(services.map((service) => service.views));
-    const addresses = services.flatMap((service) => service.addresses);
+    // Some are told or lent later on.
+    const addresses = (): readonly string[] => services.flatMap((service) => service.addresses);
     this.#control = await startControlServer(this.#options.controlSocket, {
-      status: () => this.#status(views, addresses),
+      status: () => this.#status(views, addresses()),
       bindings: () => views.bindings(),
       binding: (text) => {
         const address = parseIp(text);

@@ -99,6 +99,11 @@ export interface ServiceGround {
   readonly negotiation: Counters;
   readonly groups: ServiceGroups;
   readonly records: ServiceRecords;
+  /**
+   * Holds an address that was not known when the platform was opened, until the returned function lets it go or the platform is closed.
+   * Throws MobilityError (MIP_BUSY) if another daemon serves it.
+   */
+  hold(address: IpAddress): () => void;
   /** How many packets each counter of our firewall has seen, and how many messages have been read, or dropped after that. */
   messageCounts(): Promise<{ readonly firewall: Readonly<Record<string, number>>; readonly read: number }>;
   /** Tells the IKE daemon where SAs lie now. Rejects with KernelError. */

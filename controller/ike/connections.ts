@@ -46,6 +46,9 @@ export interface IkePeers {
   readonly slots: Slots;
 }
 
+/** Who talks, and how they prove it. */
+export type Parties = Pick<IkePeers, "nodeIdentity" | "homeAgentIdentity" | "authentication">;
+
 export interface IkeTerms {
   readonly ikeProposals: readonly string[];
   readonly espCiphers: readonly string[];
@@ -85,6 +88,19 @@ export function homeAgentConnection(peers: IkePeers, terms: IkeTerms, addresses:
   };
 }
 
+/** As what a node speaks, with whom. */
+export function nodeEnd(peers: Parties, terms: IkeTerms, homeAgent: IpAddress): ViciSection {
+  return {
+    remote_addrs: [homeAgent],
+    // From the start (RFC 5555 §5): a NAT then needs one mapping.
+    local_port: String(ESP_UDP_PORT),
+    remote_port: String(ESP_UDP_PORT),
+    keyingtries: "1",
+    local: { ...nodeAuthentication(peers), ...(peers.authentication === "certificate" && certificates(terms)) },
+    remote: { auth: peers.authentication === "psk" ? "psk" : "pubkey", id: peers.homeAgentIdentity },
+  };
+}
+
 export function mobileNodeConnection(
   peers: IkePeers,
   terms: IkeTerms & { readonly deadPeerDetectionSeconds: number },
@@ -92,20 +108,14 @@ export function mobileNodeConnection(
 ): ViciSection {
   return {
     ...shared(terms),
+    ...nodeEnd(peers, terms, ends.homeAgent),
     local_addrs: [ends.careOf],
-    remote_addrs: [ends.homeAgent],
-    // From the start (RFC 5555 §5): a NAT then needs one mapping.
-    local_port: String(ESP_UDP_PORT),
-    remote_port: String(ESP_UDP_PORT),
     dpd_delay: `${terms.deadPeerDetectionSeconds}s`,
-    keyingtries: "1",
-    local: { ...nodeAuthentication(peers), ...(peers.authentication === "certificate" && certificates(terms)) },
-    remote: { auth: peers.authentication === "psk" ? "psk" : "pubkey", id: peers.homeAgentIdentity },
     children: children(peers, terms, "mobile-node"),
   };
 }
 
-function shared({ ikeProposals, ikeRekeySeconds, movement }: IkeTerms): ViciSection {
+export function shared({ ikeProposals, ikeRekeySeconds, movement }: IkeTerms): ViciSection {
   return {
     version: "2",
     proposals: [...ikeProposals],
@@ -120,13 +130,13 @@ function shared({ ikeProposals, ikeRekeySeconds, movement }: IkeTerms): ViciSect
 const certificates = ({ certificate }: IkeTerms): ViciSection =>
   certificate === undefined ? {} : { certs: [certificate] };
 
-function homeAgentAuthentication({ authentication, homeAgentIdentity }: IkePeers, terms: IkeTerms): ViciSection {
+export function homeAgentAuthentication({ authentication, homeAgentIdentity }: Parties, terms: IkeTerms): ViciSection {
   return authentication === "psk"
     ? { auth: "psk", id: homeAgentIdentity }
     : { auth: "pubkey", id: homeAgentIdentity, ...certificates(terms) };
 }
 
-function nodeAuthentication({ authentication, nodeIdentity }: IkePeers): ViciSection {
+export function nodeAuthentication({ authentication, nodeIdentity }: Parties): ViciSection {
   switch (authentication) {
     case "psk":
       return { auth: "psk", id: nodeIdentity };

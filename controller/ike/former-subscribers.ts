@@ -5,6 +5,7 @@
  */
 import { isSection, type ViciSection } from "../vici/message.js";
 import { numberAt, sectionAt, sectionsOf, textAt, textsAt } from "../vici/section.js";
+import { bootstrapOwner } from "./bootstrapping.js";
 import { homeAddressOf } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
 
@@ -37,7 +38,7 @@ export async function endFormerSubscribers(
   return [...ended];
 }
 
-const isOurs = (connection: string): boolean => homeAddressOf(connection) !== undefined;
+const isOurs = (connection: string): boolean => (bootstrapOwner(connection) ?? homeAddressOf(connection)) !== undefined;
 
 /** One that has no peer yet proves itself by the connection as it is then. */
 function isEntitled(sa: ViciSection, entitled: Entitled | undefined): boolean {

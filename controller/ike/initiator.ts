@@ -2,27 +2,17 @@
  * The mobile node's side of IKE: gets the associations that are needed from a care-of address, as often as it takes. One thing at a time;
  * a new care-of address supersedes the one before. Whether the associations are there, the kernel tells (SecurityWatch), not this.
  */
-import { MobilityError } from "../base/errors.js";
 import { type IpAddress, parseIp } from "../base/ip.js";
 import type { SetTimer } from "../netlink/transport.js";
 import { DEMANDED_PURPOSES, type DemandedPurpose, type Purpose } from "../plan/security/request-ids.js";
 import type { ViciSection } from "../vici/message.js";
-import { ANSWER_MS } from "../vici/session.js";
 import { childrenOf, listSas, spiOf } from "./child-sas.js";
 import { CHILDREN } from "./connections.js";
 import type { IkeDaemonPort } from "./daemon-port.js";
-import { type NegotiationFailure, NegotiationLog, readLogLine } from "./negotiation-log.js";
-import { explain } from "./negotiation-remedies.js";
+import { negotiate } from "./negotiate.js";
 
-/** Less than three unanswered updates would take (RFC 5555 §4.4.1). */
-const INITIATE_MS = 8000;
-/** charon's own limit is given in the command and runs from when it gets to it. */
-const LIMIT_MS = INITIATE_MS + ANSWER_MS;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
-/** charon's refusal at its time limit: it goes on repeating itself for minutes and has no word about it in its log yet. */
-const OVERDUE = /CHILD_SA '\S+' not established after \d+ms/;
-
 export interface Wanted {
   readonly careOf: IpAddress;
   readonly homeAgent: IpAddress;
@@ -44,13 +34,6 @@ export interface InitiatorOptions {
 }
 
 const sameEnds = (a: Wanted, b: Wanted): boolean => a.careOf === b.careOf && a.homeAgent === b.homeAgent;
-
-/** charon's reason instead of its bare refusal. */
-export class NegotiationError extends MobilityError {
-  constructor({ reason, remedy }: Pick<NegotiationFailure, "reason" | "remedy">, options: { readonly cause: unknown }) {
-    super("MIP_NEGOTIATION", `${reason}; ${remedy}`, options);
-  }
-}
 
 export class IkeInitiator {
   readonly #options: InitiatorOptions;
@@ -217,23 +200,9 @@ export class IkeInitiator {
     }
   }
 
-  async #initiate(child: string): Promise<void> {
+  #initiate(child: string): Promise<void> {
     const { daemon, name } = this.#options;
-    const log = new NegotiationLog();
-    let failure: NegotiationFailure | undefined;
-    const onMessage = (message: ViciSection): void => {
-      const line = readLogLine(message);
-      failure = (line && log.take(line)) ?? failure;
-    };
-    const section = { ike: name, child, timeout: String(INITIATE_MS) };
-    try {
-      await daemon.stream("initiate", section, "control-log", { timeoutMs: LIMIT_MS, onMessage });
-    } catch (error) {
-      const overdue = OVERDUE.exec((error as Error).message)?.[0];
-      const told = failure ?? (overdue === undefined ? undefined : explain(overdue, []));
-      if (told === undefined) throw error;
-      throw new NegotiationError(told, { cause: error });
-    }
+    return negotiate(daemon, { ike: name, child });
   }
 
   #sas(): Promise<readonly ViciSection[]> {

@@ -126,6 +126,7 @@ export class FakeMachine {
         };
       },
       switches: { read: (path) => this.switches.get(path), refusal: () => this.switchRefusal },
+      hold: () => () => undefined,
       release: () => this.released++,
     };
     const platform = new Platform(parts);

@@ -49,7 +49,7 @@ export class ScriptedCharon {
 
   #command(name: string, message: ViciSection, stream: FakeStream): ViciSection {
     const about = ["name", "ike", "ike-id", "id", "child"].map((key) => textAt(message, key)).filter((text) => text);
-    const loaded = name === "load-conn" ? Object.keys(message) : [];
+    const loaded = name === "load-conn" || name === "load-pool" ? Object.keys(message) : [];
     this.told.push([name, ...about, ...loaded].join(" "));
     const errmsg = this.refused.get(name);
     if (errmsg !== undefined) return { success: "no", errmsg };

@@ -34,6 +34,10 @@ export class FakeGround {
   readonly drops: string[] = [];
   readonly counted: string[] = [];
   readonly frames: Frame[] = [];
+  /** Addresses for which no other daemon may be there. */
+  readonly held: string[] = [];
+  /** Why none can be held. */
+  busy: Error | undefined;
   /** Of the home link: a second of silence each. */
   readonly waits: (() => void)[] = [];
   readonly records = new Map<string, Stored>();
@@ -70,6 +74,11 @@ export class FakeGround {
           if (record === null) this.records.delete(key);
           else this.records.set(key, { record, ageSeconds: 0 });
         },
+      },
+      hold: (address) => {
+        if (this.busy !== undefined) throw this.busy;
+        this.held.push(address);
+        return () => void this.held.splice(this.held.indexOf(address), 1);
       },
       messageCounts: async () => ({ firewall: {}, read: 0 }),
       announceMove: async () => undefined,

@@ -3,6 +3,7 @@ import { type HomeAgentConfig, ownPrefixes } from "../../../schemas/config.js";
 import type { HomeAgentIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
 import type { IpAddress, Ipv6Address } from "../../base/ip.js";
+import { addressPools, bootstrapName, homeAgentBootstrap } from "../../ike/bootstrapping.js";
 import { connectionName, homeAddressOf, homeAgentConnection, type IkePeers } from "../../ike/connections.js";
 import { type Credentials, loadCredentials } from "../../ike/credentials.js";
 import type { IkeDaemonPort } from "../../ike/daemon-port.js";
@@ -22,6 +23,9 @@ import { type HomeAgentPlanSite, profileOf } from "../../plan/site.js";
 import type { KeyManagementMovedEffect } from "../../protocol/mip6/home-agent/inputs.js";
 import { KeyManagement, type KeyManagementPorts, lossOf } from "../security/key-management.js";
 import type { ServiceGround } from "../service.js";
+
+/** With so many at most home addresses are told unless the configuration says otherwise. */
+const FEW_SUBSCRIBERS = 1000;
 
 export const securityGroup = (homeAddress: Ipv6Address): string => `security ${homeAddress}`;
 
@@ -150,8 +154,8 @@ export class HomeAgentKeys {
   /** Ends the IKE SAs of all subscribers: their associations go out of the kernel with us. */
   async close(): Promise<void> {
     const { daemon } = this.management;
-    for (const { homeAddress } of this.#config.subscribers) {
-      const name = connectionName(homeAddress);
+    const ended = [...this.#entitled().keys()];
+    for (const name of ended) {
       try {
         await daemon.command("unload-conn", { name });
         await daemon.command("terminate", { ike: name, force: "yes", timeout: "-1" });
@@ -182,12 +186,22 @@ export class HomeAgentKeys {
 
   #entitled(): ReadonlyMap<string, Entitled> {
     const slots = this.#site.negotiated?.slots;
+    const reqids = (homeAddress: Ipv6Address): Set<number> =>
+      new Set(PURPOSES.map((purpose) => negotiatedReqid(reqidOf(homeAddress, purpose, slots))));
     return new Map(
-      this.#config.subscribers.map(({ homeAddress, identity = "" }) => {
-        const reqids = PURPOSES.map((purpose) => negotiatedReqid(reqidOf(homeAddress, purpose, slots)));
-        return [connectionName(homeAddress), { identity, reqids: new Set(reqids) }];
-      }),
+      this.#config.subscribers.flatMap(({ homeAddress, identity = "" }): (readonly [string, Entitled])[] => [
+        [connectionName(homeAddress), { identity, reqids: reqids(homeAddress) }],
+        ...(this.#tellsHomeAddresses
+          ? [[bootstrapName(homeAddress), { identity, reqids: new Set<number>() }] as const]
+          : []),
+      ]),
     );
+  }
+
+  /** Each connection more is work for charon whenever an IKE SA begins. */
+  get #tellsHomeAddresses(): boolean {
+    const { homeAgent, subscribers } = this.#config;
+    return homeAgent.tellHomeAddresses ?? subscribers.length <= FEW_SUBSCRIBERS;
   }
 
   async #load(
@@ -221,6 +235,10 @@ export class HomeAgentKeys {
       await daemon.command("load-conn", {
         [connectionName(homeAddress)]: homeAgentConnection(peers, terms, addresses),
       });
+      if (!this.#tellsHomeAddresses) continue;
+      for (const [name, pool] of Object.entries(addressPools(peers)))
+        await daemon.command("load-pool", { [name]: pool });
+      await daemon.command("load-conn", { [bootstrapName(homeAddress)]: homeAgentBootstrap(peers, terms, addresses) });
     }
     this.#log.info({ event: "charon.loaded", connections: this.#config.subscribers.length });
   }

@@ -1,7 +1,8 @@
 /** What a mobile node is started with: the platform it needs, and its services. */
-import { type MobileNodeConfig, TO_BE_FOUND } from "../../../schemas/config.js";
+import { type MobileNodeConfig, TO_BE_FOUND, TO_BE_TOLD } from "../../../schemas/config.js";
 import { InvariantError } from "../../base/errors.js";
 import { IPV4_ANY, IPV6_ANY, type IpAddress } from "../../base/ip.js";
+import { connectUnixStream } from "../../io/unix/stream.js";
 import { NetworkWatcher } from "../../kernel/watch.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
@@ -12,8 +13,10 @@ import type { Platform } from "../platform.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
+import { HomeAddressQuestion } from "./bootstrapping/question.js";
+import { type BootstrapParts, BootstrapService, type Question } from "./bootstrapping/service.js";
 import type { NameSearch } from "./discovery/by-name.js";
-import { findHomeAgents } from "./discovery/find.js";
+import { findHomeAgents, visitedAddresses } from "./discovery/find.js";
 import { type FinderParts, FinderService } from "./discovery/service.js";
 import { openMovement } from "./movement-sockets.js";
 import { type MobileNodeParts, MobileNodeService } from "./service.js";
@@ -26,9 +29,19 @@ export interface MobileNodeMachine {
   openNetwork(ground: ServiceGround, config: MobileNodeConfig): Promise<Pick<MobileNodeParts, "network" | "movement">>;
   /** Home agents, as the configuration says how to find them. Never rejects. */
   findHomeAgents(config: MobileNodeConfig, careOf: IpAddress | undefined): Promise<NameSearch>;
+  /** Asks a home agent for the node's home addresses. */
+  askHomeAddresses(
+    config: MobileNodeConfig,
+    keys: RoleKeys,
+    ground: ServiceGround,
+    take: Parameters<BootstrapParts["ask"]>[0],
+  ): Question;
 }
 
-const THIS_MACHINE: MobileNodeMachine = { openPlatform, openHomeLink, openNetwork, findHomeAgents };
+const THIS_MACHINE: MobileNodeMachine = {
+  ...{ openPlatform, openHomeLink, openNetwork, findHomeAgents },
+  askHomeAddresses,
+};
 
 /** Resolves when it has begun. Throws MobilityError; then nothing is open. */
 export async function startMobileNode(
@@ -46,7 +59,7 @@ export async function startMobileNode(
       role: config.role,
       controlSocket: config.controlSocket,
       stateDirectory: config.stateDirectory,
-      addresses: [homeAddress],
+      addresses: homeAddress === TO_BE_TOLD ? [] : [homeAddress],
       signallingPort: SIGNALLING_PORT,
       ...((isFound || homeAgent.ipv4 !== undefined) && { signallingAddress: IPV4_ANY }),
       ...(config.mobileNode.udpOverIpv6 && { signallingIpv6Address: IPV6_ANY }),
@@ -67,21 +80,57 @@ function mobileNodeServices(
   const { serviceName } = MobileNodeService;
   const openNode: FinderParts["openNode"] = (known, ground, listener) =>
     openService({ config: known, keys, ground, ...listener }, machine);
+  /** With home addresses that are known. */
+  const openKnown: BootstrapParts["openNode"] = async (known, ground) =>
+    known.mobileNode.homeAgent.ipv6 === TO_BE_FOUND
+      ? FinderService.open(serviceName, {
+          config: known,
+          ground,
+          openNode,
+          search: (careOf) => machine.findHomeAgents(known, careOf),
+          setTimer,
+        })
+      : openService({ config: known, keys, ground }, machine);
   return [
     {
       name: serviceName,
       open: async (ground) =>
-        config.mobileNode.homeAgent.ipv6 === TO_BE_FOUND
-          ? FinderService.open(serviceName, {
+        config.mobileNode.homeAddress === TO_BE_TOLD
+          ? BootstrapService.open(serviceName, {
               config,
               ground,
-              openNode,
-              search: (careOf) => machine.findHomeAgents(config, careOf),
+              openNode: openKnown,
+              ask: (take) => machine.askHomeAddresses(config, keys, ground, take),
               setTimer,
             })
-          : openService({ config, keys, ground }, machine),
+          : openKnown(config, ground),
     },
   ];
+}
+
+function askHomeAddresses(
+  config: MobileNodeConfig,
+  { credentials }: RoleKeys,
+  { log }: ServiceGround,
+  take: Parameters<BootstrapParts["ask"]>[0],
+): Question {
+  const { security, mobileNode } = config;
+  if (security.method !== "ikev2" || credentials === undefined)
+    throw new InvariantError("a home address is told to who proves an identity");
+  const onError = (error: unknown): void => log.warn({ event: "network.unread", reason: String(error) });
+  return new HomeAddressQuestion(
+    { config, ike: security, credentials, take },
+    {
+      ...{ log, connect: connectUnixStream, setTimer },
+      search: () => findHomeAgents(config, undefined),
+      visited: (family) => visitedAddresses(family, mobileNode),
+      watchNetwork: async (onChange) => {
+        const network = await NetworkWatcher.open({ openTransport, setTimer, onError });
+        network.onView(onChange);
+        return network;
+      },
+    },
+  );
 }
 
 async function openService(

@@ -124,6 +124,7 @@ export interface ProtocolEvent {
     | "home-agent.chosen"
     | "home-agent.silent"
     | "home-agent.switched"
+    | "home-address.told"
     | "home-prefixes.changed"
     | "home-prefix.withdrawn"
     | "attachment.changed"

@@ -294,6 +294,21 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     says: /mobileNode\.prefixes is "dynamic" and mobileRouter is "implicit"; .*: explicit is wanted/,
   },
   {
+    name: "a home address that is told to a node with static keys",
+    config: MOBILE_NODE.replace(/homeAddress: .*/, "homeAddress: auto"),
+    says: /mobileNode\.homeAddress is "auto", and static keys belong to a home address that is known; name the address, or use/,
+  },
+  {
+    name: "an IPv4 home address that is told beside one that is known",
+    config: MOBILE_NODE.replace("  homeAgent:", "  ipv4HomeAddress: auto\n  homeAgent:"),
+    says: /mobileNode\.ipv4HomeAddress is "auto", which is told together with the IPv6 one; .* is wanted/,
+  },
+  {
+    name: "no home address at all",
+    config: MOBILE_NODE.replace(/homeAddress: .*/, 'homeAddress: "::"'),
+    says: /mobileNode\.homeAddress.*"auto"/,
+  },
+  {
     name: "an address out of a prefix that nobody asks for",
     config: MOBILE_NODE.replace("  homeAgent:", "  ipv4HomeAddress: from-prefix\n  homeAgent:"),
     says: /mobileNode\.ipv4HomeAddress is "from-prefix" and no IPv4 prefix is asked for/,

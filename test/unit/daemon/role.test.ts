@@ -59,6 +59,7 @@ class Around {
   });
 
   readonly findHomeAgents = async () => ({ candidates: [], faults: [] });
+  readonly askHomeAddresses = () => this.opened("question");
 
   opened(what: string) {
     this.open.push(what);

@@ -71,8 +71,8 @@ function isName(question: DnsQuestion): boolean {
 
 const isLoopback = (address: IpAddress): boolean => address === "::1" || address.startsWith("127.");
 
-/** A container's network may stand before the one that leads to the server. */
-async function sourceTo(server: IpAddress, sources: readonly IpAddress[]): Promise<IpAddress | undefined> {
+/** The source that the kernel would choose, if it is one of these, else the first one: a container's network may stand before the one that leads there. */
+export async function sourceTo(server: IpAddress, sources: readonly IpAddress[]): Promise<IpAddress | undefined> {
   if (sources.length < 2) return sources[0];
   const chosen = await kernelChoice(server);
   return sources.find((one) => one === chosen) ?? sources[0];

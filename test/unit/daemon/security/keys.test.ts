@@ -6,6 +6,7 @@ import { HomeAgentKeys, securityGroup } from "../../../../controller/daemon/home
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "../../../../controller/daemon/mobile-node/keys.js";
 import type { KeyManagementPorts } from "../../../../controller/daemon/security/key-management.js";
 import { homeAgentPlanSite, mobileNodePlanSite } from "../../../../controller/daemon/sites.js";
+import { bootstrapName } from "../../../../controller/ike/bootstrapping.js";
 import { connectionName } from "../../../../controller/ike/connections.js";
 import { AF_INET } from "../../../../controller/kernel/xfrm/constants.js";
 import type { MoveAnnouncement } from "../../../../controller/kernel/xfrm/migrate.js";
@@ -127,8 +128,11 @@ t.test(
       "list-sas",
       "terminate 7",
       "load-shared dsmipd-psk-node@example.org",
-      `load-conn ${connectionName(HOA)}`,
-      `load-conn ${connectionName(OTHER)}`,
+      ...[HOA, OTHER].flatMap((address) => [
+        `load-conn ${connectionName(address)}`,
+        `load-pool ${connectionName(address)}`,
+        `load-conn ${bootstrapName(address)}`,
+      ]),
     ]);
     test.ok(agent.charon.connections.has("somebody-else"));
     test.ok(agent.lines.includes("keys.former"));
@@ -234,7 +238,11 @@ t.test("a home agent that ends takes its connections and SAs along, whatever cha
   told(agent);
   agent.charon.refused.set("unload-conn", "no such connection");
   await agent.keys.close();
-  test.strictSame(told(agent), [`unload-conn ${connectionName(HOA)}`, `unload-conn ${connectionName(OTHER)}`]);
+  const all = [HOA, OTHER].flatMap((address) => [connectionName(address), bootstrapName(address)]);
+  test.strictSame(
+    told(agent),
+    all.map((name) => `unload-conn ${name}`),
+  );
   agent.charon.raise("ike-updown", {});
   test.equal(
     agent.sockets.every(({ closed }) => closed),

@@ -1,0 +1,25 @@
+/** A mobile node that knows nothing but its credentials and its home agent (RFC 5026 §5.3): told its addresses, it keeps them. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Scene } from "../lib/scene.js";
+
+const AUTO = { homeAddress: "auto", ipv4HomeAddress: "auto", homePrefixes: [] };
+
+for (const access of ["six", "nat"] as const) {
+  test(`home addresses are told over ${access}, kept over a crash, and payload is protected under them`, async (t) => {
+    const scene = await Scene.start(t, { ike: {}, mobileNode: AUTO, profile: { protection: "esp" } });
+    const { mobile } = scene;
+    await mobile.daemon.start();
+    assert.equal((await mobile.daemon.status()).readiness, "detached");
+    assert.deepEqual((await mobile.daemon.status()).addresses, []);
+    const binding = await scene.move(mobile, access);
+    assert.equal(binding.ipv4HomeAddress, mobile.home4);
+    assert.deepEqual((await mobile.daemon.status()).addresses, [mobile.home6, mobile.home4]);
+    assert.match(mobile.daemon.process.log, /home-address\.told/);
+    await mobile.daemon.kill();
+    await mobile.daemon.start();
+    await scene.settled(mobile, access);
+    assert.doesNotMatch(mobile.daemon.process.log, /home-address\.told/);
+    assert.equal((await mobile.daemon.audit()).differences.length, 0);
+  });
+}
