@@ -216,6 +216,27 @@ test("acknowledgements of a home agent on the wire", async (t) => {
     },
   );
 
+  await t.test("R5555-3.2.1-09: option 30 says why: another's address, none of a host, a prefix", async () => {
+    const wanted = (address: string, prefixLength = 32): MobilityOption => ({
+      ...{ kind: "ipv4-home-address", prefixLength, mobileNetworkPrefix: prefixLength < 32, address: ipv4(address) },
+    });
+    for (const [sequence, option, status] of [
+      [20, wantsIpv4(BOB), Ipv4AckStatus.incorrectHomeAddress],
+      [21, wanted("198.51.100.255"), Ipv4AckStatus.invalidAddress],
+      [22, wanted("192.0.2.0", 24), Ipv4AckStatus.prefixNotAuthorized],
+      [23, wantsIpv4(ALICE), Ipv4AckStatus.success],
+    ] as const) {
+      const answer = await native(world, ALICE, { sequence, options: [option] });
+      assert.equal(optionOf(answer, "ipv4-address-acknowledgement")?.status, status, `${sequence}`);
+    }
+  });
+
+  await t.test("F6275-10.3.1-01: a kind of registration that is not offered gets 131", async () => {
+    const flags = { acknowledge: true, homeRegistration: true, mapRegistration: true };
+    const answer = await native(world, DAVE, { sequence: 1, flags });
+    assert.equal(answer.message.status, BindingStatus.homeRegistrationNotSupported);
+  });
+
   await t.test("F3963-6.2-01: R without H is refused with 140", async () => {
     const answer = await native(world, DAVE, { sequence: 1, flags: { acknowledge: true, mobileRouter: true } });
     assert.equal(answer.message.status, BindingStatus.mobileRouterNotPermitted);

@@ -413,6 +413,16 @@ test("wrong binding updates at a running home agent", async (t) => {
     assert.equal((await hostile.binding(ALICE))?.sequence, sequence);
   });
 
+  await t.test("F6275-9.1-01: a data packet with a Home Address option changes no binding", async () => {
+    await accepted();
+    const before = await hostile.binding(ALICE);
+    const datagram = Uint8Array.of(0x1b, 0x58, 0, 9, 0, 8, 0, 0);
+    hostile.send(6, withHomeAddress(ipv6("2001:db8:a::77"), ALICE.homeAddress, Protocol.udp, datagram));
+    await accepted();
+    const after = await hostile.binding(ALICE);
+    assert.deepEqual([after?.endpoint, after?.acceptedFrom], [before?.endpoint, before?.acceptedFrom]);
+  });
+
   await t.test("F6275-10.3.2-01: a de-registration of what is not bound gets 133", async () => {
     assert.equal(
       (await overUdp(BOB, { sequence: 3, lifetimeUnits: 0 }, { source: ipv4("203.0.114.3") })).message.status,

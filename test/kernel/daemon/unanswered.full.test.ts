@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { isAfter } from "../../../controller/base/seq16.js";
 import { layersOfKind } from "../lib/frame.js";
-import { ScriptedHome, type SeenUpdate } from "../lib/scripted-home.js";
+import { GRANTED, ScriptedHome, type SeenUpdate } from "../lib/scripted-home.js";
+import { waitFor } from "../lib/wait.js";
 import { slowness } from "../lib/yardstick.js";
 
 /** How long the kernel takes for one round of objects on hardware. */
@@ -45,4 +46,24 @@ test("updates that nobody answers", async (t) => {
     atLeast(gaps[3], 1000);
     atLeast(gaps[4], 2000);
   });
+
+  await t.test(
+    "R5555-4.4.1-05: after an answer over IPv4 a move within the link does not try IPv6 first again",
+    async () => {
+      home.answerWith(({ outer }) => (outer.kind === "ipv4" ? { options: [GRANTED] } : undefined));
+      await home.registered();
+      const count = home.updates.length;
+      home.mn.ip(
+        "address add 2001:db8:f::21/64 dev wan",
+        "address add 192.0.2.21/24 dev wan",
+        "address del 2001:db8:f::20/64 dev wan",
+        "address del 192.0.2.20/24 dev wan",
+      );
+      await waitFor(() => home.updates.slice(count).some(({ outer }) => outer.source === "192.0.2.21"), {
+        what: "an update from the new address",
+      });
+      const later = home.updates.slice(count).filter(({ outer }) => String(outer.source).endsWith("21"));
+      assert.equal(later[0]?.outer.kind, "ipv4");
+    },
+  );
 });

@@ -34,6 +34,7 @@ function payloadFormat(frame: Uint8Array): "udp" | "plain" | undefined {
   return layersOfKind(layers, "udp").length === 1 ? "udp" : "plain";
 }
 const ECHO_REQUEST = 128;
+const NETWORK = "2001:db8:200::/64";
 const CORRESPONDENT = "2001:db8:c::9";
 
 test("updates on a link with both families", async (t) => {
@@ -196,15 +197,16 @@ test("updates on a link with IPv4 alone", async (t) => {
   });
 });
 
-test("updates that ask for UDP", async (t) => {
+test("updates of a mobile router that asks for UDP", async (t) => {
+  const withR = { mobileRouter: true, options: [GRANTED, natDetection(false, 0xffffffff)] };
   const home = new ScriptedHome(
     t,
     [4],
     ({ message }) =>
       message.flags.forceUdp
         ? { status: BindingStatus.forcedUdpNotSupported, options: [natDetection(false, 0xffffffff)] }
-        : { options: [GRANTED, natDetection(false, 0xffffffff)] },
-    { forceUdp: true },
+        : withR,
+    { forceUdp: true, prefixes: [NETWORK], mobileRouter: "explicit" },
   );
   await home.open();
   const [first, second] = [await home.update(0), await home.update(1)];
@@ -216,5 +218,32 @@ test("updates that ask for UDP", async (t) => {
   await t.test("R5555-4.4.2-15: status 144 is answered with an update without F and a new sequence number", () => {
     assert.equal(second.message.flags.forceUdp, false);
     assert.equal(isAfter(second.message.sequence, first.message.sequence), true);
+  });
+
+  await t.test(
+    "F3963-5.2-01: R comes with H, and every update names the networks, one that was asked for too",
+    async () => {
+      await home.registered();
+      const count = home.updates.length;
+      home.say(second, { type: "binding-refresh-request", options: [] });
+      const refresh = await home.update(count);
+      for (const one of [first, second, refresh]) {
+        const { flags, options } = one.message;
+        assert.deepEqual([flags.mobileRouter, flags.homeRegistration], [true, true]);
+        const named = options.flatMap((option) =>
+          option.kind === "mobile-network-prefix" ? [`${option.prefix}/${option.prefixLength}`] : [],
+        );
+        assert.deepEqual(named, [NETWORK]);
+      }
+    },
+  );
+
+  await t.test("F3963-5.3-01: accepted without R it takes its registration back", async () => {
+    const count = home.updates.length;
+    home.answerWith(() => ({ options: withR.options }));
+    home.say(second, { type: "binding-refresh-request", options: [] });
+    await waitFor(() => home.updates.slice(count).some(({ message }) => message.lifetimeUnits === 0), {
+      what: "a de-registration",
+    });
   });
 });

@@ -4,16 +4,21 @@
  */
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
-import { type Ipv6Address, ipv6FromBytes } from "../../../controller/base/ip.js";
+import { type Ipv6Address, ipToBytes, ipv6FromBytes } from "../../../controller/base/ip.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
+import { decodeMobilityMessage } from "../../../controller/wire/mip6/messages/mobility-header.js";
+import { openEsp } from "../../lib/esp.js";
 import { asPlanned } from "../lib/as-planned.js";
 import type { Capture, Frame } from "../lib/capture.js";
+import { layersOfKind } from "../lib/frame.js";
 import { ethernetOf, icmpOf, ipLayersOf } from "../lib/frames.js";
+import { spiOf } from "../lib/ike-wire.js";
 import { leftovers } from "../lib/leftovers.js";
 import type { JsonObject, Namespace } from "../lib/namespace.js";
-import { HOME_AGENT, type Mobile, Scene } from "../lib/scene.js";
+import { type EspKey, HOME_AGENT, type Mobile, Scene } from "../lib/scene.js";
 import { waitFor } from "../lib/wait.js";
 
-const NEIGHBOUR_ADVERTISEMENT = 136;
+const [NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT] = [135, 136];
 const OVERRIDE = 0x20;
 const SOLICITED = 0x40;
 const ROUTER = 0x80;
@@ -53,6 +58,67 @@ async function checkAnnounced(mac: string, mobile: Mobile, homeLink: Capture): P
   );
   const flags = advertisement && advertisementFor(advertisement, mobile.home6);
   assert.equal((flags ?? 0) & (ROUTER | SOLICITED | OVERRIDE), OVERRIDE);
+}
+
+/** Headers between the first IP header and ESP: number and octets. */
+const extensionsOf = ({ layers }: Frame): readonly (readonly [number, string])[] =>
+  layersOfKind(layers, "extension").map(({ protocol, bytes }) => [protocol, Buffer.from(bytes).toString("hex")]);
+
+const signalling = (frames: readonly Frame[], { spi }: EspKey): readonly Frame[] =>
+  frames.filter((frame) => spiOf(frame) === spi);
+
+/** The mobility message under the ESP of static keys. */
+function messageIn(frame: Frame, { spi, key }: EspKey) {
+  const esp = layersOfKind(frame.layers, "other").at(-1)?.bytes ?? new Uint8Array();
+  const decoded = decodeMobilityMessage(openEsp(esp, { spi, key: Buffer.from(key, "hex") }).payload);
+  assert.ok(decoded.ok);
+  return decoded.value;
+}
+
+/** In the order of their headers: an update away from home has a Home Address option, its answer the routing header, and nothing else. */
+function checkHeadersAway(scene: Scene, { home6, keys }: Mobile): void {
+  const home = Buffer.from(ipToBytes(home6)).toString("hex");
+  const [update] = signalling(scene.wire.frames(), keys.update);
+  const [answer] = signalling(scene.wire.frames(), keys.acknowledgement);
+  assert.ok(update && answer);
+  assert.deepEqual(
+    extensionsOf(update).map(([protocol, octets]) => [protocol, octets.includes(`c910${home}`)]),
+    [[Protocol.destinationOptions, true]],
+  );
+  // ESP next, two units of eight octets, type 2, one segment left, four octets of zero, the home address (RFC 6275 §6.4.1).
+  assert.deepEqual(extensionsOf(answer), [[Protocol.routing, `3202020100000000${home}`]]);
+}
+
+/** The exchange on the home link: neither header, from and to the home address; nobody asks whether that is free. */
+function checkReturn(mobile: Mobile, homeLink: Capture, own: string): void {
+  const { home6, keys } = mobile;
+  const frames = homeLink.frames();
+  const [update] = signalling(frames, keys.update);
+  const [answer] = signalling(frames, keys.acknowledgement);
+  assert.ok(update && answer);
+  const ends = (frame: Frame) => ipLayersOf(frame).map(({ source, destination }) => [source, destination]);
+  assert.deepEqual([ends(update), ends(answer)], [[[home6, HOME_AGENT.ipv6]], [[HOME_AGENT.ipv6, home6]]]);
+  assert.deepEqual([extensionsOf(update), extensionsOf(answer)], [[], []]);
+  const message = messageIn(update, keys.update);
+  assert.ok(message.type === "binding-update");
+  const { flags, lifetimeUnits, options } = message;
+  assert.deepEqual([flags.acknowledge, flags.homeRegistration, lifetimeUnits], [true, true, 0]);
+  for (const one of options) if (one.kind === "alternate-care-of-address") assert.equal(one.address, home6);
+  const answered = messageIn(answer, keys.acknowledgement);
+  assert.ok(answered.type === "binding-acknowledgement" && answered.status === 0);
+  const isProbe = (frame: Frame): boolean => {
+    const icmp = icmpOf(frame);
+    return icmp?.type === NEIGHBOUR_SOLICITATION && ipLayersOf(frame)[0]?.source === "::";
+  };
+  const probes = frames.filter((frame) => ethernetOf(frame)?.source === own && isProbe(frame));
+  assert.deepEqual(
+    probes.filter((frame) => ipv6FromBytes((icmpOf(frame)?.bytes ?? new Uint8Array()).subarray(8, 24)) === home6),
+    [],
+  );
+  const drawn = frames.findIndex(
+    (frame) => ethernetOf(frame)?.source === own && advertisementFor(frame, home6) !== undefined,
+  );
+  assert.ok(drawn > frames.indexOf(answer), "the addresses are drawn home after the answer");
 }
 
 function proxied(scene: Scene): string[] {
@@ -95,11 +161,17 @@ function checkLinkLocal(scene: Scene): void {
 test("the home agent on the home link, and its end", async (t: TestContext) => {
   const scene = await Scene.start(t);
   const { mobile, homeAgent } = scene;
-  const homeLink = await scene.net.capture(scene.lan, "br0", "arp or icmp6");
+  // The bridge shows what goes from port to port too.
+  scene.lan.ip("link set br0 promisc on");
+  const homeLink = await scene.net.capture(scene.lan, "br0", "arp or icmp6 or ip6 proto 50");
   scene.attach(mobile, "six");
   await mobile.daemon.start();
   await scene.settled(mobile, "six");
 
+  await t.test(
+    "F6275-6.1-01 F6275-6.4-01 F6275-9.5.4-01: away updates have a Home Address option, answers the routing header",
+    () => checkHeadersAway(scene, mobile),
+  );
   await t.test("F6275-10.4.1-01: a registration is announced on the home link by ARP and neighbour advertisement", () =>
     checkAnnounced(macOf(scene), mobile, homeLink),
   );
@@ -135,6 +207,10 @@ test("the home agent on the home link, and its end", async (t: TestContext) => {
       assert.equal(resolve(scene, mobile.home6), own);
       await asPlanned(homeAgent, mobile.daemon);
     },
+  );
+  await t.test(
+    "F6275-11.5.5-01 F6275-9.5.4-01: the de-registration at home and its answer have neither, and no lifetime",
+    () => checkReturn(mobile, homeLink, mobile.node.ipJson("link show dev home")[0]?.["address"] as string),
   );
   await t.test("after SIGTERM nothing of ours is left in either kernel", async () => {
     await scene.move(mobile, "nat");

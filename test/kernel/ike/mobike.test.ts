@@ -43,7 +43,7 @@ const isClear = ({ layers }: Frame): boolean =>
 
 const updates = ({ charon }: Mobile): number => charon?.process.log.split("N(UPD_SA_ADDR)").length ?? 0;
 
-test("R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payload in ESP everywhere, and nobody else does", async (t) => {
+test("R5555-5.1-14 R5555-5.1-20 R5555-5.1-21 R5555-5.1-22: MOBIKE leads the IKE SA and payload in ESP everywhere, and nobody else does", async (t) => {
   const ike = { mobileNode: NODE, homeAgent: NODE, ledCharon: true };
   const scene = await Scene.start(t, { ike, profile: ESP_PAYLOAD });
   const { mobile, core, nat, net } = scene;

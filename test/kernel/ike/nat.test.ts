@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { layersOfKind } from "../lib/frame.js";
+import { describeFrame } from "../lib/frames.js";
 import { CREATE_CHILD_SA, IKE_AUTH, ikeOf, isKeepalive, NAT_PORT, spiOf } from "../lib/ike-wire.js";
 import { crossAll, spis, spisOf } from "../lib/keys.js";
 import { HOME_AGENT, identityOf, NAT_ADDRESS, Scene } from "../lib/scene.js";
@@ -41,6 +42,17 @@ test("nodes that begin behind a NAT", async (t) => {
         assert.deepEqual([sourcePort, destinationPort, marker], [NAT_PORT, NAT_PORT, true]);
       }
       for (const exchange of [IKE_AUTH, CREATE_CHILD_SA]) assert.ok(own.some((one) => one.exchange === exchange));
+    },
+  );
+
+  await t.test(
+    "R5555-2.3.2.2-02: before the NAT updates come from the private address, for the IPv6 home address",
+    async () => {
+      const { up } = await spisOf(first, "signalling-nat");
+      const updates = lan.frames().filter((frame) => spiOf(frame) === up);
+      assert.ok(updates.length > 0);
+      const ends = `${first.careOf.nat}>${HOME_AGENT.ipv4} / udp 4191>4191 / ipv6 ${first.home6}>${HOME_AGENT.ipv6}`;
+      for (const text of updates.map(describeFrame)) assert.equal(text.startsWith(`ipv4 ${ends} / `), true, text);
     },
   );
 

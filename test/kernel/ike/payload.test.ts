@@ -99,6 +99,31 @@ test("protected payload", async (t) => {
     },
   );
 
+  await t.test(
+    "R5555-5.2.2-04 R5555-5.2.2-05: payload's policies are of tunnel mode, mirrored, and those between the two ends come first",
+    () => {
+      for (const [node, from, to, whole] of [
+        [mobile.node, `${mobile.home6}/128`, "::/0", `${mobile.home6}/128 dst ${HOME_AGENT.ipv6}/128`],
+        [ha, "::/0", `${mobile.home6}/128`, `${HOME_AGENT.ipv6}/128 dst ${mobile.home6}/128`],
+      ] as const) {
+        const policies = node.policies();
+        const priority = (line: string): number => Number(/ priority (\d+)/.exec(line)?.[1]);
+        const payload = policies.find((line) => line.startsWith(`src ${from} dst ${to} dir out `));
+        assert.match(payload ?? "", / proto esp .*mode tunnel/, policies.join("\n"));
+        const between = policies.filter((line) => line.startsWith(`src ${whole} `) && line.includes(" dir out "));
+        assert.ok(
+          between.some((line) => line.startsWith(`src ${whole} dir out `)),
+          "one for every protocol",
+        );
+        for (const line of between) {
+          // ICMPv6 errors about payload are in the tunnel all the same.
+          assert.ok(!line.includes("mode tunnel") || line.includes(" proto ipv6-icmp "), line);
+          assert.ok(priority(line) < priority(payload ?? ""), line);
+        }
+      }
+    },
+  );
+
   await t.test("local networks are reached in clear, but never with a home address", async () => {
     const here = mobile.node;
     await scene.move(mobile, "six");
