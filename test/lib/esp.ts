@@ -14,6 +14,7 @@ import {
 } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { type BindingUpdateFlags, bindingUpdateFlags } from "../../controller/wire/mip6/messages/registration.js";
 import type { MobilityOption } from "../../controller/wire/mip6/options/mobility.js";
+import { SOLIMAN_2004_PROFILE } from "../../controller/wire/mip6/profile.js";
 
 const SALT_OCTETS = 4;
 const IV_OCTETS = 8;
@@ -93,6 +94,9 @@ export interface UpdateFields {
   readonly options?: readonly MobilityOption[];
 }
 
+/** Of option 29: RFC 5555's and the 2004 draft's. */
+const EITHER_FORM = { profile: SOLIMAN_2004_PROFILE };
+
 /** A home registration that asks for an acknowledgement, as octets with its checksum. */
 export function bindingUpdate(fields: UpdateFields, source: Ipv6Address, destination: Ipv6Address): Uint8Array {
   const { sequence, lifetimeUnits = 150, flags = { acknowledge: true, homeRegistration: true }, options = [] } = fields;
@@ -104,7 +108,7 @@ export function bindingUpdate(fields: UpdateFields, source: Ipv6Address, destina
     lifetimeUnits,
     options,
   };
-  return withChecksum(encodeMobilityMessage(message), source, destination);
+  return withChecksum(encodeMobilityMessage(message, EITHER_FORM), source, destination);
 }
 
 /** An IPv6 packet with ESP as its only header: what goes into UDP (RFC 5555 §4.1). */

@@ -7,11 +7,13 @@ import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js
 import {
   accept,
   type Clause,
+  clearUdpChecksum,
   count,
   drop,
   from6to4,
   fromMapped,
   hasTransportHeader,
+  hideInner6to4,
   innerAddress,
   innerField,
   innerLinkLocal,
@@ -30,6 +32,7 @@ import {
   l4proto,
   notrack,
   rule,
+  show6to4,
   toInternalAddresses,
   udpPort,
 } from "../objects/nft-clauses.js";
@@ -153,6 +156,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
         ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
         // The kernel takes such a source for any other, in Home Address options too.
         rule(fromMapped, count("mapped-source"), drop),
+        ...(plain && ipv4 !== undefined ? [rule(show6to4(inputDevices(DEVICE.receiveIpv4)))] : []),
         ...(rare.length === 0 ? [] : [toRareProtocols]),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
         rule(ipField("daddr", ipv6), jump("to-ipv6")),
@@ -318,7 +322,14 @@ function fromUdp(site: HomeAgentPlanSite, { source, sets } = OUTER_IPV4): readon
       : []),
     rule(innerVersion(UDP_HEADER, version), count("spoofed-udp"), drop),
   ];
-  return [...ofVersion(6, sets.udp6), ...ofVersion(4, sets.udp4), rule(count("bad-version"), drop)];
+  return [
+    ...(source === KEY.ip4Source
+      ? [rule(innerVersion(UDP_HEADER, 6), hideInner6to4(UDP_HEADER), clearUdpChecksum)]
+      : []),
+    ...ofVersion(6, sets.udp6),
+    ...ofVersion(4, sets.udp4),
+    rule(count("bad-version"), drop),
+  ];
 }
 
 /** Outer source (and port) must be the registered one of the inner source. */
@@ -326,11 +337,12 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
   const chain = (
     name: string,
     outer: KeyField,
-    { version, set }: { version: 4 | 6; set: NftSet },
+    { version, set, first = [] }: { version: 4 | 6; set: NftSet; first?: readonly NftRule[] },
     ...otherwise: readonly NftRule[]
   ): NftChain => ({
     name,
     rules: [
+      ...first,
       ...registered([outer], { version, offset: 0, set }, site).map((known) => rule(known, accept)),
       ...otherwise,
     ],
@@ -346,7 +358,8 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
           chain(
             "in-ipv4-6",
             KEY.ip4Source,
-            { version: 6, set: SETS.ipv4_6 },
+            // A device that receives from all nodes has packets to 6to4 addresses pass only if they lead back to ourselves (RFC 3056 §9).
+            { version: 6, set: SETS.ipv4_6, first: [rule(hideInner6to4(0))] },
             ...(site.mappedSignalling === true ? [mappedSignalling(site)] : []),
             linkLocal(0),
             mapped(0),

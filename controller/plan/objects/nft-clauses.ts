@@ -395,6 +395,46 @@ export function setInnerMapped(offset: number): Clause {
   };
 }
 
+/** The first 16 bits of 6to4 addresses (RFC 3056 §2), and those that stand for them inside this machine: 0100::/8 is nobody's (RFC 4291). */
+const SIX_TO_FOUR: Hex = "2002";
+const STAND_IN: Hex = "0141";
+
+/** An inner packet, at this offset of the transport header, to a 6to4 address: its destination gets other first bits. */
+export function hideInner6to4(offset: number): Clause {
+  const at = offset + 24;
+  const field = `@th,${8 * at},16`;
+  return {
+    text: `${field} 0x${SIX_TO_FOUR} ${field} set 0x${STAND_IN}`,
+    expressions: [
+      load("transport", at, 2),
+      equals(SIX_TO_FOUR),
+      { type: "immediate", register: REGISTER, value: STAND_IN },
+      write("transport", at, 2),
+    ],
+  };
+}
+
+/** Gives what `hideInner6to4` has changed its own first bits back, once it is out of the tunnel. */
+export function show6to4(...where: readonly Clause[]): Clause {
+  const field = "@nh,192,16";
+  return {
+    text: [
+      `meta nfproto ipv6 ${field} 0x${STAND_IN}`,
+      ...where.map(({ text }) => text),
+      `${field} set 0x${SIX_TO_FOUR}`,
+    ].join(" "),
+    expressions: [
+      { type: "meta", key: "nfproto", register: REGISTER },
+      equals(NFPROTO[6]),
+      load("network", 24, 2),
+      equals(STAND_IN),
+      ...where.flatMap(({ expressions }) => expressions),
+      { type: "immediate", register: REGISTER, value: SIX_TO_FOUR },
+      write("network", 24, 2),
+    ],
+  };
+}
+
 /** An IPv6 source in 2002::/16 (RFC 3056). */
 export const from6to4: Clause = {
   text: "@nh,64,16 0x2002",

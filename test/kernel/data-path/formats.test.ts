@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
+import { ipv6 } from "../../../controller/base/ip.js";
 import { asPlanned } from "../lib/as-planned.js";
 import type { Frame } from "../lib/capture.js";
 import { type Crossing, cross, DIRECTIONS, type Direction, freshText, isEncapsulated, send } from "../lib/exchange.js";
@@ -19,6 +20,7 @@ import {
   type PayloadFamily,
   Scene,
 } from "../lib/scene.js";
+import { Station } from "../lib/station.js";
 
 type Abroad = Exclude<Access, "home">;
 const DSCP_AND_ECN = 0xb9; // EF and ECT(1)
@@ -160,8 +162,27 @@ test("payload in every tunnel format", async (t: TestContext) => {
   scene.attach(second, "nat");
   await Promise.all([first.daemon.start(), second.daemon.start()]);
 
+  // Devices that receive from all nodes would drop what goes to a 6to4 address (RFC 3056 §9).
+  scene.core.ip("route add 2002::/16 dev cn");
+  scene.cn.ip("address add 2002:c000:202::2/128 dev eth0 nodad");
+  const sixToFour = new Station(scene.cn, ipv6("2002:c000:202::2"));
+  t.after(() => sixToFour.close());
+
   for (const access of ["six", "four", "nat"] as const) {
     await scene.move(first, access);
+    await t.test(
+      `${TITLES[access]}: a correspondent with a 6to4 address is reached, and reaches the node`,
+      async () => {
+        for (const [from, to] of [
+          [first.stations[6], sixToFour],
+          [sixToFour, first.stations[6]],
+        ] as const) {
+          const text = freshText("6to4");
+          from.send(to, text);
+          await to.waitFor(text);
+        }
+      },
+    );
     for (const direction of DIRECTIONS) {
       await t.test(`${FORMAT_IDS[access][direction]}: ${TITLES[access]}, ${direction}`, () =>
         checkFormats(

@@ -45,7 +45,7 @@ import { type Node, Topology } from "./topology.js";
 import { waitFor } from "./wait.js";
 
 export const MAIN = fileURLToPath(new URL("../../../controller/main.js", import.meta.url));
-const DSMIPCTL = fileURLToPath(new URL("../../../controller/control/cli.js", import.meta.url));
+export const DSMIPCTL = fileURLToPath(new URL("../../../controller/control/cli.js", import.meta.url));
 
 export const HOME_AGENT = { ipv6: ipv6("2001:db8:1::1"), ipv4: ipv4("203.0.113.1") } as const;
 

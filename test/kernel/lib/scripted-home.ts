@@ -24,6 +24,7 @@ import {
 } from "../../../controller/wire/mip6/messages/mobility-header.js";
 import { bindingAcknowledgementFlags } from "../../../controller/wire/mip6/messages/registration.js";
 import type { MobilityOption, OptionOfKind } from "../../../controller/wire/mip6/options/mobility.js";
+import { SOLIMAN_2004_PROFILE } from "../../../controller/wire/mip6/profile.js";
 import { encodeType2RoutingHeader } from "../../../controller/wire/mip6/routing-header.js";
 import {
   type BindingDocument,
@@ -86,6 +87,9 @@ export const GRANTED: MobilityOption = {
   prefixLength: 32,
   address: ALICE.ipv4HomeAddress,
 };
+
+/** Of option 29: the 2004 draft's is told from RFC 5555's by its Length (C-53). */
+const EITHER_FORM = { profile: SOLIMAN_2004_PROFILE };
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
@@ -179,7 +183,7 @@ export class ScriptedHome {
 
   /** A mobility message from the home agent, protected, to where `update` came from. */
   say(update: SeenUpdate, message: MobilityMessage): void {
-    const octets = withChecksum(encodeMobilityMessage(message), HOME_AGENT.ipv6, ALICE.homeAddress);
+    const octets = withChecksum(encodeMobilityMessage(message, EITHER_FORM), HOME_AGENT.ipv6, ALICE.homeAddress);
     const esp = this.#sender.seal(octets);
     const { outer, sourcePort } = update;
     if (outer.kind === "ipv6") {
@@ -292,7 +296,7 @@ function updateIn(data: Uint8Array): SeenUpdate | undefined {
   if (last?.kind !== "other" || last.protocol !== Protocol.esp) return undefined;
   if (Buffer.from(last.bytes).readUInt32BE(0) !== ALICE.update.spi) return undefined;
   const { payload } = openEsp(last.bytes, ALICE.update);
-  const message = decodeMobilityMessage(payload);
+  const message = decodeMobilityMessage(payload, EITHER_FORM);
   if (!message.ok || message.value.type !== "binding-update") return undefined;
   if (!verifyChecksum(payload, ALICE.homeAddress, HOME_AGENT.ipv6)) throw new Error("an update with a wrong checksum");
   const outer = layers.find((layer): layer is Ipv4Layer | Ipv6Layer => layer.kind === "ipv4" || layer.kind === "ipv6");

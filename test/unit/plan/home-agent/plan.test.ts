@@ -1,8 +1,10 @@
 /** What a home agent's kernel shall hold, as commands: the site, bindings in every format and with every kind of profile. */
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
 import {
+  formatPrefix,
   type Ipv4Address,
   type Ipv6Address,
   ipv4,
@@ -239,6 +241,9 @@ const MAPPED =
   "meta nfproto ipv6 @nh,144,16 0xffff @nh,64,96 0x00000000000000000000ffff counter name mapped-source drop";
 const innerMapped = (bit: number): string => `@th,${bit},96 0x00000000000000000000ffff counter name mapped-source drop`;
 
+const hide6to4 = (bit: number): string => `@th,${bit},16 0x2002 @th,${bit},16 set 0x0141`;
+const SHOW_6TO4 = 'meta nfproto ipv6 @nh,192,16 0x0141 iifname "dsmip-in4*" @nh,192,16 set 0x2002';
+
 const rules = (name: string, site = SITE): string[] =>
   homeAgentFirewall(site)
     .chains.find((chain) => chain.name === name)
@@ -253,6 +258,7 @@ t.test(
     test.strictSame(rules("prerouting"), [
       'iifname "dsmip-o*" counter name send-only drop',
       MAPPED,
+      SHOW_6TO4,
       "ip daddr 203.0.113.1 jump to-ipv4",
       "ip6 daddr 2001:db8:1::1 jump to-ipv6",
     ]);
@@ -318,6 +324,7 @@ t.test(
     test.strictSame(rules("in-ipv6"), ["meta l4proto 41 jump in-ipv6-6", "meta l4proto 4 jump in-ipv6-4"]);
     test.strictSame(rules("in-udp"), [
       "@th,64,4 6 @th,256,128 0x20010db8000100000000000000000001 @th,112,8 @signalling-headers jump steer",
+      `@th,64,4 6 ${hide6to4(256)} udp checksum set 0`,
       "@th,64,4 6 ip saddr . udp sport . @th,128,128 @udp-6 accept",
       "@th,64,4 6 @th,128,10 0x3fa counter name link-local drop",
       `@th,64,4 6 ${innerMapped(128)}`,
@@ -330,6 +337,7 @@ t.test(
       ["in-ipv4-6", "in-ipv4-4", "in-ipv6-6", "in-ipv6-4"].map((chain) => rules(chain)),
       [
         [
+          hide6to4(192),
           "ip saddr . @th,64,128 @ipv4-6 accept",
           "@th,64,10 0x3fa counter name link-local drop",
           innerMapped(64),
@@ -431,6 +439,7 @@ t.test("the firewall for payload in ESP: short ways for ESP, and the outer heade
   test.strictSame(rules("prerouting", site), [
     'iifname "dsmip-o*" counter name send-only drop',
     MAPPED,
+    SHOW_6TO4,
     "meta l4proto >= 50 jump rare-protocols",
     "ip daddr 203.0.113.1 jump to-ipv4",
     "ip6 daddr 2001:db8:1::1 jump to-ipv6",
@@ -574,13 +583,52 @@ t.test(
   },
 );
 
+t.test("the 2004 profile: what is proved of a mapped source, and how the answer finds its way", (test) => {
+  const site = { ...SITE, mappedSignalling: true };
+  test.strictSame(rules("in-ipv4-6", site), [
+    hide6to4(192),
+    "ip saddr . @th,64,128 @ipv4-6 accept",
+    `@th,64,96 0x00000000000000000000ffff @th,192,128 0x20010db8000100000000000000000001 @th,48,8 60 @th,320,8 50 ${[
+      "@th,80,32 set @th,160,32",
+      "@th,64,16 set 0x2002",
+      "@th,112,48 set 0",
+    ].join(" ")} counter name mapped-signalling accept`,
+    "@th,64,10 0x3fa counter name link-local drop",
+    innerMapped(64),
+    "counter name spoofed-ipv4 drop",
+  ]);
+  test.ok(rules("to-ipv6", site).includes('iifname "dsmip-in4*" @nh,64,16 0x2002 counter name mapped-proven'));
+  test.ok(
+    rules("output-ipv4", site).includes("ip saddr 240.41.65.3 @th,192,96 set 0x00000000000000000000ffff jump out-ipv4"),
+  );
+  const more = planHomeAgentSite(site).filter(
+    (one) => !planHomeAgentSite(SITE).some((other) => isDeepStrictEqual(one, other)),
+  );
+  test.strictSame(
+    more.flatMap((one) => (one.kind === "route" ? [[formatPrefix(one.destination), one.device, one.metric]] : [])),
+    [
+      ["::/0", "lo", 0xfffffffe],
+      ["::/0", "dsmip-om", 0xffffffff],
+    ],
+    "no route to 2002::/16",
+  );
+  test.strictSame(
+    more.flatMap((one) => (one.kind === "link" ? [one.name] : [])),
+    ["dsmip-om"],
+  );
+  // Without it nothing of this is there.
+  for (const chain of ["in-ipv4-6", "to-ipv6", "output-ipv4"])
+    test.notMatch(rules(chain).join(), /mapped-(signalling|proven)|240\.41\.65\.3/);
+  test.end();
+});
+
 t.test("inner sources and destinations by prefix, the longest first, in all formats", (test) => {
   const { chains, sets } = homeAgentFirewall({ ...SITE, prefixLengths: { ipv6: [56, 64, 128], ipv4: [27, 32] } });
   const rules = (name: string): readonly string[] =>
     (chains.find((chain) => chain.name === name)?.rules ?? []).map(({ text }) => text);
   const mask64 = "0xffffffffffffffff0000000000000000";
   const mask56 = "0xffffffffffffff000000000000000000";
-  test.strictSame(rules("in-udp").slice(1), [
+  test.strictSame(rules("in-udp").slice(2), [
     "@th,64,4 6 ip saddr . udp sport . @th,128,128 @udp-6 accept",
     `@th,64,4 6 ip saddr . udp sport . @th,128,128 & ${mask64} @udp-6-64 accept`,
     `@th,64,4 6 ip saddr . udp sport . @th,128,128 & ${mask56} @udp-6-56 accept`,
@@ -592,11 +640,12 @@ t.test("inner sources and destinations by prefix, the longest first, in all form
     "@th,64,4 4 counter name spoofed-udp drop",
     "counter name bad-version drop",
   ]);
-  for (const [chain, key, set] of [
-    ["in-ipv4-6", "ip saddr . @th,64,128", "ipv4-6"],
-    ["in-ipv6-6", "ip6 saddr . @th,64,128", "ipv6-6"],
+  for (const [chain, first, key, set] of [
+    ["in-ipv4-6", [hide6to4(192)], "ip saddr . @th,64,128", "ipv4-6"],
+    ["in-ipv6-6", [], "ip6 saddr . @th,64,128", "ipv6-6"],
   ] as const)
     test.strictSame(rules(chain).slice(0, -3), [
+      ...first,
       `${key} @${set} accept`,
       `${key} & ${mask64} @${set}-64 accept`,
       `${key} & ${mask56} @${set}-56 accept`,

@@ -1,6 +1,7 @@
 /** What a mobile node's kernel shall hold, as commands: the site, and the data path at home, away in every format, and with no way at all. */
 import t from "tap";
 import { ipv4, ipv6, parsePrefix } from "../../../../controller/base/ip.js";
+import { mappedAddress } from "../../../../controller/base/mapped.js";
 import { Secret } from "../../../../controller/base/secret.js";
 import { mobileNodeFirewall } from "../../../../controller/plan/mobile-node/firewall.js";
 import { planMobileNode, planMobileNodeSite, tunnelName } from "../../../../controller/plan/mobile-node/plan.js";
@@ -276,6 +277,43 @@ t.test(
       "@th,128,32 0xc6336464 accept",
       "@th,128,32 & 0xffffff00 == 0x0a010000 accept",
     ]);
+    test.end();
+  },
+);
+
+t.test(
+  "the 2004 profile: no UDP, the mapped address on the visited link, its way into the tunnel, answers let in",
+  (test) => {
+    const site = { ...SITE, mappedSignalling: true };
+    const mapped = mappedAddress(ipv4("203.0.114.2"));
+    const objects = planMobileNode({ ...away(FOUR), updateFrom: mapped }, site);
+    const device = tunnelName(FOUR);
+    test.strictSame(
+      objects.flatMap((one) => (one.kind === "link" ? [one.name] : [])),
+      [device],
+      "the plain device alone",
+    );
+    const table = tableOf(FOUR);
+    test.strictSame(
+      commands(objects).filter((one) => /::ffff:/.test(one) || one.includes(`table ${table}`)),
+      [
+        `ip rule add priority 4189 from 203.0.114.2/32 fwmark 0/0x80000000 table ${table} proto 155`,
+        `ip route add 203.0.113.1/32 dev eth4 table ${table} proto 155 metric 0`,
+        "ip address add ::ffff:cb00:7202/128 dev eth4 proto 155 noprefixroute",
+        `ip -6 rule add priority 4189 from ::ffff:cb00:7202/128 table ${table} proto 155`,
+        `ip -6 route add 2001:db8:1::1/128 dev ${device} table ${table} proto 155 metric 1024`,
+        "ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto hao mode ro reqid 1140850689 coa ::ffff:cb00:7202",
+      ],
+    );
+    const rules = (chain: string, of: MobileNodePlanSite): readonly string[] =>
+      (mobileNodeFirewall(of).chains.find(({ name }) => name === chain)?.rules ?? []).map(({ text }) => text);
+    const answer =
+      "@th,64,128 0x20010db8000100000000000000000001 @th,192,96 0x00000000000000000000ffff @th,48,8 43 accept";
+    test.strictSame(rules("in-ipv4-6", site), [answer, ...rules("in-ipv4-6", SITE)]);
+    const tunnelled = (missing: string): string =>
+      `iifname "dsmip-t*" meta l4proto 135 ${missing}counter name tunnelled-signalling drop`;
+    test.equal(rules("input", site)[0], tunnelled("meta ipsec missing "), "under ESP they may come out of the tunnel");
+    test.equal(rules("input", SITE)[0], tunnelled(""));
     test.end();
   },
 );
