@@ -224,7 +224,7 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
         `${key}.profile is "${subscriber.profile}"; a name under tunnelProfiles is wanted (there are: ${known})`,
       );
     }
-    if (areLent(subscriber.prefixes)) checkBorrower(config, { key, profile: subscriber.profile }, complain);
+    if (areLent(subscriber.prefixes)) checkBorrower(config, key, complain);
     for (const [field, address] of [
       ["homeAddress", subscriber.homeAddress],
       ["ipv4HomeAddress", subscriber.ipv4HomeAddress],
@@ -267,19 +267,10 @@ function checkPrefixPool({ prefixes, ipv4Lengths, ipv6Lengths }: PrefixPoolConfi
 }
 
 /** A subscriber whose networks come out of the pool. */
-function checkBorrower(
-  { homeAgent, tunnelProfiles }: HomeAgentConfig,
-  { key, profile }: { readonly key: string; readonly profile: string },
-  complain: Complain,
-): void {
+function checkBorrower({ homeAgent }: HomeAgentConfig, key: string, complain: Complain): void {
   if (homeAgent.prefixPool === undefined)
     complain(
       `${key}.prefixes is "dynamic" and homeAgent.prefixPool is missing; a pool or a list of prefixes is wanted`,
-    );
-  // What IKE negotiates names the networks, and is configured before anybody asks for one.
-  if (tunnelProfiles[profile]?.protection === "esp")
-    complain(
-      `${key}.prefixes is "dynamic" and its profile ${profile} has protection "esp"; a list of prefixes is wanted, or a profile without`,
     );
 }
 
@@ -473,11 +464,9 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
 }
 
 /** What the home agent lends to the node. */
-function checkLent({ mobileNode, tunnelProfile }: MobileNodeConfig, complain: Complain): void {
+function checkLent({ mobileNode }: MobileNodeConfig, complain: Complain): void {
   const { ipv4HomeAddress, prefixes, prefixLengths, mobileRouter } = mobileNode;
-  const lendsAddress = ipv4HomeAddress === "dynamic" || ipv4HomeAddress === "from-prefix";
   const lendsPrefixes = areLent(prefixes);
-  const key = lendsPrefixes ? "mobileNode.prefixes" : "mobileNode.ipv4HomeAddress";
   if (ipv4HomeAddress === "from-prefix" && !(lendsPrefixes && prefixLengths.ipv4.length > 0))
     complain(
       'mobileNode.ipv4HomeAddress is "from-prefix" and no IPv4 prefix is asked for; prefixes "dynamic" with a length in prefixLengths.ipv4 is wanted',
@@ -487,10 +476,6 @@ function checkLent({ mobileNode, tunnelProfile }: MobileNodeConfig, complain: Co
   if (lendsPrefixes && mobileRouter === "implicit")
     complain(
       'mobileNode.prefixes is "dynamic" and mobileRouter is "implicit"; what is lent is named: explicit is wanted',
-    );
-  if ((lendsAddress || lendsPrefixes) && tunnelProfile.protection === "esp")
-    complain(
-      `${key} is "${lendsPrefixes ? "dynamic" : ipv4HomeAddress}" and tunnelProfile.protection is "esp", whose keys are negotiated for addresses that are known; name them here`,
     );
 }
 

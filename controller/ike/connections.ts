@@ -38,6 +38,8 @@ export interface IkePeers {
   readonly ipv4HomeAddress?: Ipv4Address | undefined;
   /** Of the networks behind a mobile router. */
   readonly prefixes?: readonly Prefix[] | undefined;
+  /** What addresses and networks on loan come out of: the home agent's pools; at the node, which is not told, everything of the family. */
+  readonly pools?: readonly Prefix[] | undefined;
   readonly homeAgent: Ipv6Address;
   readonly nodeIdentity: string;
   readonly homeAgentIdentity: string;
@@ -148,10 +150,12 @@ export function nodeAuthentication({ authentication, nodeIdentity }: Parties): V
 }
 
 function children(peers: IkePeers, terms: IkeTerms, role: "home-agent" | "mobile-node"): ViciSection {
-  const { homeAddress, ipv4HomeAddress, homeAgent, protectPayload, prefixes = [] } = peers;
+  const { homeAddress, ipv4HomeAddress, homeAgent, protectPayload, prefixes = [], pools = [] } = peers;
   const homes: readonly IpAddress[] = ipv4HomeAddress === undefined ? [homeAddress] : [homeAddress, ipv4HomeAddress];
-  const inner = [...homes.map(hostPrefix), ...prefixes];
-  const node = [...homes, ...prefixes.map(formatPrefix)];
+  // Keys are there before anything is lent. What one node may send and is sent, policies of ours say, which name what it has.
+  const networks = [...prefixes, ...pools];
+  const inner = [...homes.map(hostPrefix), ...networks];
+  const node = [...homes, ...networks.map(formatPrefix)];
   const hasIpv4 = inner.some(({ address }) => isIpv4(address));
   const sides = (own: readonly string[], other: readonly string[]): ViciSection =>
     role === "mobile-node"

@@ -1,6 +1,5 @@
 /** Endpoints and home addresses as plans ask for them. */
 import {
-  hostPrefix,
   IPV4_ANY,
   IPV6_ANY,
   type IpAddress,
@@ -35,11 +34,6 @@ export function homesOf({
   ipv4HomeAddress,
 }: Pick<DataPath, "homeAddress" | "ipv4HomeAddress">): readonly IpAddress[] {
   return ipv4HomeAddress === undefined ? [homeAddress] : [homeAddress, ipv4HomeAddress];
-}
-
-/** What is reached through a node's tunnel: its home addresses, and the networks behind a mobile router. */
-export function innerPrefixes(path: Pick<DataPath, "homeAddress" | "ipv4HomeAddress" | "prefixes">): readonly Prefix[] {
-  return [...homesOf(path).map(hostPrefix), ...(path.prefixes ?? [])];
 }
 
 /** All addresses of the family of `home`. */

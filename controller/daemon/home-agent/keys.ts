@@ -1,8 +1,8 @@
 /** Key management of the home agent: subscribers' policies and associations in the kernel, their connections in the IKE daemon. */
-import { type HomeAgentConfig, ownPrefixes } from "../../../schemas/config.js";
+import { areLent, type HomeAgentConfig, ownPrefixes, type Subscriber } from "../../../schemas/config.js";
 import type { HomeAgentIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
-import type { IpAddress, Ipv6Address } from "../../base/ip.js";
+import type { IpAddress, Ipv6Address, Prefix } from "../../base/ip.js";
 import { addressPools, bootstrapName, homeAgentBootstrap } from "../../ike/bootstrapping.js";
 import { connectionName, homeAddressOf, homeAgentConnection, type IkePeers } from "../../ike/connections.js";
 import { type Credentials, loadCredentials } from "../../ike/credentials.js";
@@ -224,6 +224,7 @@ export class HomeAgentKeys {
         homeAddress,
         ipv4HomeAddress,
         prefixes: ownPrefixes(prefixes),
+        pools: this.#poolsOf(subscriber),
         homeAgent: this.#site.addresses.ipv6,
         nodeIdentity: identity,
         homeAgentIdentity: ike.identity,
@@ -241,5 +242,13 @@ export class HomeAgentKeys {
       await daemon.command("load-conn", { [bootstrapName(homeAddress)]: homeAgentBootstrap(peers, terms, addresses) });
     }
     this.#log.info({ event: "charon.loaded", connections: this.#config.subscribers.length });
+  }
+
+  #poolsOf({ ipv4HomeAddress, prefixes }: Subscriber): readonly Prefix[] {
+    const { ipv4Pool, prefixPool } = this.#config.homeAgent;
+    return [
+      ...(ipv4HomeAddress === undefined ? (ipv4Pool?.prefixes ?? []) : []),
+      ...(areLent(prefixes) ? (prefixPool?.prefixes ?? []) : []),
+    ];
   }
 }

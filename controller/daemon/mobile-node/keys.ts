@@ -1,12 +1,13 @@
 /** Key management of the mobile node: one home agent, one IKE SA that follows the care-of address. */
-import { type MobileNodeConfig, ownAddress, ownPrefixes } from "../../../schemas/config.js";
+import { areLent, type MobileNodeConfig, ownAddress, ownPrefixes } from "../../../schemas/config.js";
 import type { MobileNodeIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
-import { type IpAddress, isIpv6 } from "../../base/ip.js";
+import { IPV4_ANY, IPV6_ANY, type IpAddress, isIpv6, type Prefix } from "../../base/ip.js";
 import { isComplete } from "../../ike/associations.js";
 import { connectionName, type IkePeers, mobileNodeConnection } from "../../ike/connections.js";
 import { type Credentials, loadCredentials } from "../../ike/credentials.js";
 import { IkeInitiator, type Wanted } from "../../ike/initiator.js";
+import { everywhere } from "../../plan/endpoints.js";
 import type { KernelObject } from "../../plan/objects/objects.js";
 import { ikeRoute } from "../../plan/security/ike-way.js";
 import {
@@ -236,12 +237,23 @@ export class MobileNodeKeys {
   }
 }
 
+/** Whatever the home agent lends: it narrows this to its pools. */
+function poolsOf({ mobileNode: { ipv4HomeAddress, prefixes, prefixLengths } }: MobileNodeConfig): readonly Prefix[] {
+  const lendsAddress = ipv4HomeAddress === "dynamic" || ipv4HomeAddress === "from-prefix";
+  const lendsNetworks = areLent(prefixes);
+  return [
+    ...(lendsAddress || (lendsNetworks && prefixLengths.ipv4.length > 0) ? [everywhere(IPV4_ANY)] : []),
+    ...(lendsNetworks && prefixLengths.ipv6.length > 0 ? [everywhere(IPV6_ANY)] : []),
+  ];
+}
+
 function peersOf(config: MobileNodeConfig, ike: MobileNodeIke, site: MobileNodePlanSite): IkePeers {
   const { homeAddress, ipv4HomeAddress, homeAgent, prefixes } = config.mobileNode;
   return {
     homeAddress,
     ipv4HomeAddress: ownAddress(ipv4HomeAddress),
     prefixes: ownPrefixes(prefixes),
+    pools: poolsOf(config),
     homeAgent: homeAgent.ipv6,
     nodeIdentity: ike.identity,
     homeAgentIdentity: ike.homeAgentIdentity,

@@ -2,10 +2,11 @@
  * Payload in ESP tunnel mode (RFC 5555 §5.2.2): policies and associations of one node, at either end. The policies decide, by request id,
  * that only the node's own association may bring packets with its home addresses.
  */
+import { aggregated } from "../../base/aggregates.js";
 import { hostPrefix, type Ipv6Address, ipv4, ipv6, isIpv4, type Prefix } from "../../base/ip.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
 import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
-import { everywhere, homesOf, innerPrefixes } from "../endpoints.js";
+import { everywhere, homesOf } from "../endpoints.js";
 import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmSelector } from "../objects/security.js";
 import { type Associations, type HomeAgentPlanSite, type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
@@ -28,7 +29,8 @@ export function protectedBinding(
   site: HomeAgentPlanSite,
 ): readonly KernelObject[] {
   const { reqid, way, states } = homeAgentTunnel("payload", path, protection, site);
-  const inner = innerPrefixes(path);
+  // 6.1 walks all policies that name a prefix for each one that is made: of a node's neighbouring networks there is one.
+  const inner = [...homesOf(path).map(hostPrefix), ...aggregated(path.prefixes ?? [])];
   return [
     ...states,
     // A node that comes from its home link or goes there speaks in clear on that link; tunnels let nothing of it in (firewall).
@@ -71,7 +73,7 @@ export function protectedNode(
   const { homeAddress, homeDevice } = path;
   const { reqid, way, states, inPlay } = mobileNodeTunnel("payload", path, associations, site);
   const homes = homesOf(path).map(hostPrefix);
-  const networks = site.prefixes ?? [];
+  const networks = aggregated(site.prefixes ?? []);
   const keptIn =
     way === undefined && homeDevice === undefined
       ? [
@@ -88,6 +90,8 @@ export function protectedNode(
     ...states,
     ...keptIn,
     ...networks.map((network) => incoming("forward", to(network), reqid, homeDevice !== undefined)),
+    // The router's own addresses in its networks: by those it speaks with its neighbours there too, in clear.
+    ...networks.map((network) => incoming("in", to(network), reqid, true)),
     ...withinNetworks(networks, way === undefined ? ["forward"] : ["forward", "out"]),
     ...homes.map((home) => incoming("in", to(home), reqid, homeDevice !== undefined)),
     // With a type 2 routing header the kernel looks at an acknowledgement before its ESP is off, and again after.

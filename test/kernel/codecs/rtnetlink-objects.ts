@@ -116,6 +116,16 @@ export const DEDICATED6 = link(
   { type: "ip6tnl", external: false, local: HA6, remote: ipv6("2001:db8:f::2"), ttl: 64, trafficClass: 0x28 },
   { up: false },
 );
+/** Its remote end is a placeholder that no packet keeps; the kernel sends UDP for nothing less. */
+export const OVER_UDP6 = link("dsmip6u", {
+  type: "ip6tnl",
+  external: false,
+  local: HA6,
+  remote: ipv6("100:0:0:0:4191::1"),
+  udp: { sourcePort: 4191, destinationPort: 9 },
+  ttl: 77,
+  trafficClass: "inherit",
+});
 
 export const route = (destination: string, changes: Partial<Route> = {}): Route => ({
   kind: "route",
@@ -189,6 +199,9 @@ export const TUNNELS: readonly KernelObject[] = [
   DEDICATED4,
   EXTERNAL,
   DEDICATED6,
+  OVER_UDP6,
+  route("2001:db8:7::3/128", { device: "dsmip6u" }),
+  route("10.7.0.3/32", { device: "dsmip6u", mtu: 1300 }),
   route("2001:db8:7::1/128", { device: "dsmip6", encapsulation: ENCAPSULATION }),
   route("10.7.0.1/32", { device: "dsmip6", encapsulation: ENCAPSULATION }),
   route("2001:db8:7::2/128", { device: "dsmip4", via: ipv6("::203.0.113.77") }),

@@ -32,6 +32,7 @@ import {
   KINDS,
   missingDevices,
   NBMA,
+  OVER_UDP6,
   openKernel,
   PLAIN,
   remove,
@@ -229,7 +230,10 @@ const changed = (link: Link, spec: object, rest: Partial<Link> = {}): Link => ({
 
 test("links that change in place keep their index", { skip }, async (t) => {
   const { node, kernel } = await setup(t);
-  assert.deepEqual(errorsOf(await kernel.apply([NBMA, DEDICATED4, DEDICATED6, EXTERNAL, DUMMY].map(create))), []);
+  assert.deepEqual(
+    errorsOf(await kernel.apply([NBMA, DEDICATED4, DEDICATED6, OVER_UDP6, EXTERNAL, DUMMY].map(create))),
+    [],
+  );
   const steps: readonly (readonly [string, Link, Link])[] = [
     ["sit: local, ttl, class", NBMA, changed(NBMA, { local: ipv4("203.0.113.2"), ttl: 32, trafficClass: 0x48 })],
     ["sit: over UDP", changed(NBMA, {}), changed(NBMA, { udp: { sourcePort: 4191, destinationPort: 9 } })],
@@ -257,6 +261,11 @@ test("links that change in place keep their index", { skip }, async (t) => {
       "ip6tnl: MTU and state together with an end",
       changed(DEDICATED6, {}),
       changed(DEDICATED6, { remote: ipv6("2001:db8:f::5") }, { mtu: 1300, up: true }),
+    ],
+    [
+      "ip6tnl over UDP: both ports, end, hop limit",
+      OVER_UDP6,
+      changed(OVER_UDP6, { udp: { sourcePort: 4192, destinationPort: 1 }, remote: ipv6("2001:db8:f::6"), ttl: 3 }),
     ],
     ["external: MTU, state", EXTERNAL, changed(EXTERNAL, {}, { mtu: 1320, up: false })],
     ["dummy: MTU, state", DUMMY, changed(DUMMY, {}, { mtu: 1320, up: false })],

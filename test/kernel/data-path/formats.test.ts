@@ -7,7 +7,8 @@ import test, { type TestContext } from "node:test";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { asPlanned } from "../lib/as-planned.js";
 import type { Frame } from "../lib/capture.js";
-import { type Crossing, cross, DIRECTIONS, type Direction, freshText, isEncapsulated, send } from "../lib/exchange.js";
+import { checkCongestion } from "../lib/congestion.js";
+import { type Crossing, cross, DIRECTIONS, type Direction, freshText, isEncapsulated } from "../lib/exchange.js";
 import { describeFrame } from "../lib/frames.js";
 import {
   type Access,
@@ -17,15 +18,12 @@ import {
   HOME_AGENT,
   type Mobile,
   NAT_ADDRESS,
-  type PayloadFamily,
   Scene,
 } from "../lib/scene.js";
 import { Station } from "../lib/station.js";
 
 type Abroad = Exclude<Access, "home">;
 const DSCP_AND_ECN = 0xb9; // EF and ECT(1)
-const NOT_ECT = 0xb8;
-const CE = 3;
 const WAYS = FAMILIES.flatMap((family) => DIRECTIONS.map((direction) => ({ family, direction })));
 
 /** Requirements about the format of payload in one access: what the home agent sends, and what the node sends. */
@@ -101,40 +99,6 @@ async function checkClassAndHops(scene: Scene, mobile: Mobile, access: Abroad): 
     // The tunnel's own hop limit: as configured when it leaves, less one for each router between.
     const routers = access === "nat" ? 2 : 1;
     assert.equal(crossing.outer.hopLimit, down ? 64 : 64 - routers);
-  }
-}
-
-/** A router on the way marks everything tunnelled; payload on its way to and from the correspondent keeps its field. */
-function congest(scene: Scene, on: boolean): void {
-  const rules = [
-    `ip saddr ${HOME_AGENT.ipv4} ip ecn set ce`,
-    `ip daddr ${HOME_AGENT.ipv4} ip ecn set ce`,
-    "ip6 nexthdr { 4, 41 } ip6 ecn set ce",
-  ];
-  const chain = `chain forward { type filter hook forward priority 0; ${rules.join("; ")}; }`;
-  scene.core.nft(on ? `table inet congestion { ${chain}; }` : "delete table inet congestion");
-}
-
-async function checkCongestion(scene: Scene, mobile: Mobile): Promise<void> {
-  congest(scene, true);
-  try {
-    const lost: { readonly text: string; readonly family: PayloadFamily; readonly direction: Direction }[] = [];
-    for (const way of WAYS) {
-      const text = freshText("not ECT");
-      send(scene, mobile, way, text, { trafficClass: NOT_ECT });
-      lost.push({ text, ...way });
-    }
-    for (const way of WAYS) {
-      const { received } = await cross(scene, mobile, way, { trafficClass: DSCP_AND_ECN });
-      assert.equal(received.trafficClass, NOT_ECT | CE, `${way.direction}, IPv${way.family}: outer CE became inner CE`);
-    }
-    // What was sent before on the same way would have come before.
-    for (const { text, family, direction } of lost) {
-      const there = direction === "down" ? mobile.stations[family] : scene.correspondents[family];
-      assert.equal(there.count(text), 0, `${direction}, IPv${family}: CE on a not-ECT packet is dropped`);
-    }
-  } finally {
-    congest(scene, false);
   }
 }
 

@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { type Ipv6Address, ipv6 } from "../../../controller/base/ip.js";
 import { encodeUdp } from "../../../controller/wire/ip/udp.js";
-import type { BindingDocument } from "../../../schemas/control.js";
 import { asPlanned } from "../lib/as-planned.js";
 import type { Frame } from "../lib/capture.js";
 import { encapsulate, Injector, stationPacket, withVersion } from "../lib/craft.js";
@@ -15,28 +14,16 @@ import type { Ipv6Layer } from "../lib/frame.js";
 import { layersOfKind } from "../lib/frame.js";
 import { describeFrame, ipLayersOf } from "../lib/frames.js";
 import { CORRESPONDENT, FAMILIES, HOME_AGENT, type Mobile, Scene } from "../lib/scene.js";
+import { settledInUdp, UDP_ONLY, type UdpEndpoint } from "../lib/udp-only.js";
 import { waitFor } from "../lib/wait.js";
 
 const WAYS = FAMILIES.flatMap((family) => DIRECTIONS.map((direction) => ({ family, direction })));
 const TRANSLATED = ipv6("2001:db8:f::fe");
 const EF_AND_ECT = 0xb9;
 
-/** Payload in IPv4 or IPv6 packets of its own, ESP, destination options and mobility messages stay outside; the second node is translated. */
-const FILTER = `table ip6 filter { chain forward { type filter hook forward priority 0; ip6 nexthdr { 4, 41, 43, 50, 60, 135 } drop; }; }
-table ip6 nat { chain post { type nat hook postrouting priority 100; ip6 saddr 2001:db8:a::12 udp dport 4191 masquerade to :20000-30000; }; }`;
-
-/** Registered in UDP over IPv6 at both ends; the binding of the home agent. */
-async function settled(scene: Scene, { daemon, home6 }: Mobile): Promise<BindingDocument & { endpoint: UdpEndpoint }> {
-  const inUdp = ({ endpoint }: BindingDocument): boolean =>
-    endpoint?.format === "udp" && endpoint.address.includes(":");
-  await daemon.waitForBinding("registration in UDP over IPv6", (one) => one.state === "registered" && inUdp(one));
-  const binding = await scene.homeAgent.waitForBinding(`binding of ${home6} in UDP over IPv6`, (one) => {
-    return one.homeAddress === home6 && inUdp(one);
-  });
-  return binding as BindingDocument & { endpoint: UdpEndpoint };
-}
-
-type UdpEndpoint = Extract<BindingDocument["endpoint"], { readonly format: "udp" }>;
+/** The second node is translated. */
+const NAT = `table ip6 nat { chain post { type nat hook postrouting priority 100;
+  ip6 saddr 2001:db8:a::12 udp dport 4191 masquerade to :20000-30000; }; }`;
 
 /** Of the outer datagram, as its octets demand it. */
 function checkChecksum(frame: Frame): void {
@@ -100,7 +87,8 @@ test("a network that lets nothing through but UDP over IPv6", async (t: TestCont
   const on = { udpOverIpv6: true };
   const scene = await Scene.start(t, { mobiles: 2, homeAgent: on, mobileNode: on });
   const { core, ha, mobiles } = scene;
-  core.nft(FILTER);
+  core.nft(UDP_ONLY);
+  core.nft(NAT);
   // Else a wire between namespaces carries checksums that nobody has computed.
   ha.run("ethtool", "-K", "wan", "tx", "off");
   core.run("ethtool", "-K", "ha", "tx", "off");
@@ -109,7 +97,7 @@ test("a network that lets nothing through but UDP over IPv6", async (t: TestCont
   for (const one of mobiles) scene.attach(one, "six");
   const access = await scene.net.capture(mobile.node, "six", "ip6 and dst host 2001:db8:1::1");
   await Promise.all(mobiles.map(({ daemon }) => daemon.start()));
-  const [own, behind] = await Promise.all([settled(scene, mobile), settled(scene, translated)]);
+  const [own, behind] = await Promise.all([settledInUdp(scene, mobile), settledInUdp(scene, translated)]);
 
   await t.test("R5555-1.3-04 R5555-4.1-03 R5555-5-05: three updates as they are come first", () => {
     const updates = access.frames().map((frame) => layersOfKind(frame.layers, "udp").length);

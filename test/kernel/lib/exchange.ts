@@ -31,7 +31,7 @@ export function isEncapsulated(frame: Frame): boolean {
 
 export function send(
   scene: Scene,
-  mobile: Mobile,
+  mobile: Pick<Mobile, "stations">,
   way: { readonly family: PayloadFamily; readonly direction: Direction },
   text: string,
   options: SendOptions = {},
@@ -43,7 +43,7 @@ export function send(
 /** Sends one packet and waits for it on the wire and at the other end. */
 export async function cross(
   scene: Scene,
-  mobile: Mobile,
+  mobile: Pick<Mobile, "stations">,
   way: { readonly family: PayloadFamily; readonly direction: Direction },
   options: SendOptions = {},
 ): Promise<Crossing> {
@@ -60,7 +60,7 @@ export async function cross(
 /** Sender and receiver. */
 function endsOf(
   scene: Scene,
-  mobile: Mobile,
+  mobile: Pick<Mobile, "stations">,
   family: PayloadFamily,
   direction: Direction,
 ): readonly [Station, Station] {

@@ -1,6 +1,6 @@
 /** Packets too big for a tunnel or for the path under it: the right ICMP errors, and TCP that goes on. */
 import assert from "node:assert/strict";
-import { freshText } from "./exchange.js";
+import { DIRECTIONS, type Direction, freshText } from "./exchange.js";
 import { ipLayersOf, tooBigOf } from "./frames.js";
 import type { Abroad } from "./keys.js";
 import type { Mobile, PayloadFamily, Scene } from "./scene.js";
@@ -15,7 +15,13 @@ function forgetPaths(scene: Scene): void {
 }
 
 /** `mtu` is the largest inner packet of the node's profile: it fits, and one octet more gets the right ICMP error from the home agent. */
-export async function checkTooBig(scene: Scene, mobile: Mobile, family: PayloadFamily, mtu: number): Promise<void> {
+export async function checkTooBig(
+  scene: Scene,
+  mobile: Pick<Mobile, "stations">,
+  family: PayloadFamily,
+  mtu: number,
+  directions: readonly Direction[] = DIRECTIONS,
+): Promise<void> {
   const [here, there] = [scene.correspondents[family], mobile.stations[family]];
   forgetPaths(scene);
   const seenBefore = scene.wire.frames().length;
@@ -43,6 +49,8 @@ export async function checkTooBig(scene: Scene, mobile: Mobile, family: PayloadF
   assert.equal(there.count(tooBig), 0);
   assert.deepEqual(errors(), [{ family, mtu }]);
 
+  // Of a host behind a router the first one is lost.
+  if (!directions.includes("up")) return;
   const up = freshText("too big, up");
   there.send(here, up, { octets: mtu + 1 - HEADERS[family] });
   assert.equal((await here.waitFor(up)).data.length, mtu + 1 - HEADERS[family]);

@@ -1,6 +1,6 @@
 /** What the IKE daemon is told, for each way to prove an identity. */
 import t from "tap";
-import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { ipv4, ipv6, type Prefix, parsePrefix } from "../../../controller/base/ip.js";
 import { homeAgentConnection, type IkePeers, mobileNodeConnection } from "../../../controller/ike/connections.js";
 import { NO_SLOTS, negotiatedReqid, reqidOf } from "../../../controller/plan/security/request-ids.js";
 
@@ -60,6 +60,31 @@ t.test("the home agent lets an identity have its own home address only", (test) 
   test.notOk(Object.keys(children as object).includes("payload"), "no payload without being asked");
   test.end();
 });
+
+t.test(
+  "keys for loans are negotiated before anything is lent: the node asks for everything, the home agent offers its pools",
+  (test) => {
+    const everything = [parsePrefix("0.0.0.0/0"), parsePrefix("::/0")] as readonly Prefix[];
+    const node = mobileNodeConnection({ ...PEERS, ipv4HomeAddress: undefined, pools: everything }, TERMS, ENDS);
+    test.match(node, {
+      children: {
+        payload: { local_ts: ["2001:db8:1::100", "0.0.0.0/0", "::/0"], remote_ts: ["::/0", "0.0.0.0/0"] },
+        signalling: { local_ts: ["2001:db8:1::100[135]"] },
+      },
+    });
+    const pools = [parsePrefix("198.51.100.128/25"), parsePrefix("2001:db8:200::/40")] as readonly Prefix[];
+    const home = homeAgentConnection({ ...PEERS, ipv4HomeAddress: undefined, pools }, TERMS, [PEERS.homeAgent]);
+    test.match(home, {
+      children: {
+        payload: {
+          remote_ts: ["2001:db8:1::100", "198.51.100.128/25", "2001:db8:200::/40"],
+          local_ts: ["::/0", "0.0.0.0/0"],
+        },
+      },
+    });
+    test.end();
+  },
+);
 
 t.test("with EAP the home agent proves itself by certificate (RFC 4877 §7.3)", (test) => {
   const eap = { ...PEERS, authentication: "eap" } as const;

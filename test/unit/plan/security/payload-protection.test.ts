@@ -1,11 +1,11 @@
 /** Payload in ESP: what both ends plan, which associations take on from which, and that nothing is in clear. */
 import t from "tap";
-import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
+import { formatPrefix, ipv4, ipv6, type Prefix, parsePrefix } from "../../../../controller/base/ip.js";
 import { Secret } from "../../../../controller/base/secret.js";
 import { planBinding } from "../../../../controller/plan/home-agent/plan.js";
 import { planMobileNode } from "../../../../controller/plan/mobile-node/plan.js";
 import { type KernelObject, objectKey } from "../../../../controller/plan/objects/objects.js";
-import type { XfrmState } from "../../../../controller/plan/objects/security.js";
+import type { XfrmPolicy, XfrmState } from "../../../../controller/plan/objects/security.js";
 import { isParkingPlace, parkingPlace } from "../../../../controller/plan/security/esp-ways.js";
 import {
   assignSlots,
@@ -215,3 +215,53 @@ t.test("with MOBIKE the node's payload does not wait for the acknowledgement", (
   test.equal(at({ local: HOA, remote: HA6 }), "2001:db8:a::2>2001:db8:1::1", "IKE still speaks from home");
   test.end();
 });
+
+const NETWORKS = ["2001:db8:100:1::/64", "2001:db8:100::/64", "10.1.0.0/24"].map((text) => parsePrefix(text) as Prefix);
+/** "in A>B" of those that ask for ESP, with a question mark where they do not insist. */
+const esp = (objects: readonly KernelObject[]): string[] =>
+  objects
+    .filter((object): object is XfrmPolicy => object.kind === "xfrm-policy" && (object.templates ?? []).length > 0)
+    .map(({ direction, selector: { source, destination }, templates }) => {
+      const question = templates?.every(({ optional }) => optional) === true ? "?" : "";
+      return `${direction} ${formatPrefix(source)}>${formatPrefix(destination)}${question}`;
+    });
+
+t.test("the home agent has one policy each way for networks that are neighbours", (test) => {
+  const found = esp(planBinding({ ...path(SIX), mobileRouter: true, prefixes: NETWORKS }, HOME_AGENT, protection()));
+  for (const network of ["2001:db8:100::/63", "10.1.0.0/24"]) {
+    const any = network.includes(":") ? "::/0" : "0.0.0.0/0";
+    test.strictSame(
+      found.filter((one) => one.includes(network)),
+      [`forward ${network}>${any}?`, `in ${network}>${any}?`, `out ${any}>${network}`],
+    );
+  }
+  test.strictSame(
+    found.filter((one) => one.includes("2001:db8:100:1::")),
+    [],
+  );
+  test.end();
+});
+
+t.test(
+  "a router takes what is for its own addresses in its networks out of ESP, and from its neighbours in clear",
+  (test) => {
+    const endpoint: LocalEndpoint = { format: "ipv6", address: ipv6("2001:db8:a::2"), device: "six" };
+    const away: MobileNodeDataPath = {
+      homeAddress: HOA,
+      mode: "away",
+      egress: endpoint,
+      ingress: [endpoint],
+      revision: 1,
+    };
+    const site = { ...NODE, prefixes: NETWORKS };
+    const found = esp(planMobileNode(away, site, { payload: PAYLOAD }));
+    for (const network of ["2001:db8:100::/63", "10.1.0.0/24"]) {
+      const any = network.includes(":") ? "::/0" : "0.0.0.0/0";
+      test.strictSame(
+        found.filter((one) => one.includes(`>${network}`)),
+        [`forward ${any}>${network}`, `in ${any}>${network}?`],
+      );
+    }
+    test.end();
+  },
+);
