@@ -87,3 +87,14 @@ t.test(
     t.end();
   },
 );
+
+t.test(
+  "a link of which the kernel says nothing, or which lies on one, leads through nobody as far as is known",
+  (t) => {
+    t.equal(throughUs(network({ wlan0: WIFI }), "gone0", HOMES), "no");
+    const over = seen({ vlan5: VPN, wlan0: WIFI }, { vlan5: { kind: "vlan", lower: 4242 } });
+    t.equal(throughUs(over, "vlan5", HOMES), "no");
+    t.equal(choice(over), "fd00:8::2 on vlan5");
+    t.end();
+  },
+);

@@ -91,6 +91,22 @@ for (const lifetime of [4, 20, 60, 600])
     },
   );
 
+t.test("what was silent once and has answered since is not let run out for a trial either", (t) => {
+  for (const lifetime of [4, 8]) {
+    const chart = bound(lifetime);
+    play(chart, 30, () => false);
+    play(chart, 2 * lifetime, good);
+    t.match(chart.state.registration, { careOf: { device: "eth0" } });
+    t.match(chart.state.silences, [{ careOf: { device: "eth0" }, retryAt: undefined }]);
+    const lost = chart.events("registration.lost").length;
+    chart.sees(PORTAL);
+    const log = play(chart, 60, good);
+    t.ok(trials(log).length > 1);
+    t.equal(chart.events("registration.lost").length, lost);
+  }
+  t.end();
+});
+
 t.test("an uplink that is well again is taken at its next trial", (t) => {
   const chart = bound(600).sees(PORTAL);
   play(chart, 60, good);
