@@ -6,6 +6,10 @@ export const TIMERS = {
   timestampTolerance: seconds(7),
   /** Silence after which a node behind a NAT says something through its tunnel (RFC 3519 §4.9). */
   keepalive: seconds(110),
+  /** Mobile node: between two requests, whatever they are about, and the first wait for an answer (RFC 5944 §3.6.3). */
+  requestSpacing: seconds(1),
+  /** Mobile node: the longest wait for an answer, where its lifetime does not make it shorter (dsmipd). */
+  maxRequest: seconds(32),
   /** Home agent: wait for the kernel before a request is refused with code 130; longer than a node's first two waits (dsmipd). */
   dataPath: seconds(3),
 } as const;

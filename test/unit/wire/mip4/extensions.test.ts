@@ -1,6 +1,7 @@
 /** Values that may not be written, and what holds for all values. */
 import fc from "fast-check";
 import t from "tap";
+import { fromHex, toHex } from "../../../../controller/base/bytes.js";
 import { EncodeError } from "../../../../controller/base/errors.js";
 import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import { seq16 } from "../../../../controller/base/seq16.js";
@@ -73,6 +74,55 @@ t.test("V4-3.1-02, V4-3.2-05: a prefix with bits after its length is not written
   for (const prefixLength of [128, 255]) {
     t.doesNotThrow(() => encodeControlMessage(request({ kind: "ipv6-prefix-request", prefixLength, prefix })));
   }
+  t.end();
+});
+
+/** The extension in a registration reply that ends with these octets. */
+function read(hex: string): RegistrationExtension | undefined {
+  const fixed = "03010258c000020acb007101e000000000000001";
+  const decoded = decodeControlMessage(fromHex(fixed + hex));
+  if (!decoded.ok || decoded.value.type !== "registration-reply") throw new Error(hex);
+  return decoded.value.extensions[0];
+}
+
+t.test("V4-3.1-03, V4-3.1-04: the length octet of a prefix request, and bits after it", (t) => {
+  const lengths = [0, 1, 47, 48, 64, 127, 128, 129, 255];
+  for (const length of lengths) {
+    const octet = length.toString(16).padStart(2, "0");
+    t.match(read(`981201${octet}20010db8000500000000000000000000`), {
+      kind: "ipv6-prefix-request",
+      prefixLength: length,
+    });
+  }
+  t.match(read("98120130 20010db8000100000000000000 00dead"), { prefix: "2001:db8:1::", prefixLength: 48 });
+  t.match(read("98120180 20010db8000100000000000000 00dead"), { prefix: "2001:db8:1::dead" });
+  t.match(read("981201ff fe800000000000000000000000 00dead"), { prefix: "fe80::dead" }, "an address has no such bits");
+  t.end();
+});
+
+t.test(
+  "V4-3.2-02, V4-3.2-04, V4-3.2-06: a prefix reply may carry a link-local address; what is not significant is not read",
+  (t) => {
+    t.match(read("98140200ff00 fe80000000000000000000000000dead"), { prefixLength: 255, prefix: "fe80::dead" });
+    t.match(read("9814020030ff 20010db8000100000000000000000000"), {
+      code: 0,
+      prefixLength: 48,
+      prefix: "2001:db8:1::",
+    });
+    t.match(read("981402003000 20010db800010000000000000000dead"), { prefixLength: 48, prefix: "2001:db8:1::" });
+    t.end();
+  },
+);
+
+t.test("V4-3.2-03: the reserved octet of a prefix reply is sent as zero", (t) => {
+  const extension = { kind: "ipv6-prefix-reply", code: 9, prefixLength: 48, prefix: ipv6("2001:db8:1::") } as const;
+  t.equal(toHex(encodeControlMessage(request(extension)).subarray(24, 30)), "981402093000");
+  t.end();
+});
+
+t.test("V4-2.2-01: there is no room for an IPv6 care-of address", (t) => {
+  const careOfAddress = ipv6("2001:db8::1") as never;
+  t.throws(() => encodeControlMessage({ ...request(), careOfAddress }), EncodeError);
   t.end();
 });
 

@@ -273,6 +273,45 @@ t.test("a record that lies in any member is no binding, and takes nothing else a
   t.end();
 });
 
+t.test("a stored binding that would run in circles now, or whose address is another's, is not taken up", (t) => {
+  const bench = new HomeAgentBench();
+  const [record] = ofKind(bench.register(), "journal")
+    .slice(-1)
+    .map((effect) => effect.record);
+  const binding = record?.["binding"] as Record<string, unknown>;
+  const ends = { transport: "ip", encapsulation: "ip-in-ip" };
+  for (const part of [
+    { end: { ...ends, address: HA } },
+    { end: { ...ends, address: OTHER_HOA } },
+    { homeAddress: OTHER_HOA },
+    { homeAddress: "192.0.2.77" },
+  ]) {
+    const other = new HomeAgentBench();
+    const effects = other.step({
+      kind: "restore",
+      nodes: [{ record: { ...record, binding: { ...binding, ...part } }, ageSeconds: 0 }],
+    });
+    t.strictSame(kinds(effects), ["journal"], JSON.stringify(part));
+    t.match(ofKind(effects, "journal"), [{ record: { binding: null, latest: {} } }]);
+    t.equal(other.state.table.size, 0);
+  }
+  t.end();
+});
+
+t.test("another port of the same NAT is another end of the tunnel", (t) => {
+  const bench = new HomeAgentBench();
+  const udp = { kind: "udp-tunnel-request", forced: false, throughForeignAgent: false, encapsulation: 0 } as const;
+  const from = (sourcePort: number) => bench.register({ extensions: [udp], arrival: { source: NAT, sourcePort } });
+  from(61000);
+  t.strictSame(events(from(61000)), ["binding.refreshed"]);
+  const changed = from(61001);
+  t.strictSame(events(changed), ["nat.changed"]);
+  t.match(ofKind(changed, "data-path"), [
+    { path: { egress: { port: 61001 }, ingress: [{ port: 61001 }, { port: 61000 }] } },
+  ]);
+  t.end();
+});
+
 t.test("while the journal can't be written nothing is promised, and bindings end all the same", (t) => {
   const bench = new HomeAgentBench();
   bench.register();

@@ -1,0 +1,367 @@
+/**
+ * A mobile node and a home agent that talk in octets: both machines, the codecs, and HMACs made and checked. What one sends is what the
+ * other reads; nothing else connects them.
+ */
+import t from "tap";
+import { fromHex } from "../../../../controller/base/bytes.js";
+import { IPV4_ANY, type Ipv4Address, ipv4 } from "../../../../controller/base/ip.js";
+import { Secret } from "../../../../controller/base/secret.js";
+import {
+  type AuthenticationKey,
+  authenticateWith,
+  verdictOn,
+} from "../../../../controller/daemon/mip4/authenticators.js";
+import type { HomeAgentEffect } from "../../../../controller/protocol/mip4/home-agent/inputs.js";
+import type { HomeAgentSite } from "../../../../controller/protocol/mip4/home-agent/site.js";
+import type {
+  Attachment,
+  MobileNodeEffect,
+  MobileNodeInput,
+} from "../../../../controller/protocol/mip4/mobile-node/inputs.js";
+import { MobileNodeState, nextDeadline, step } from "../../../../controller/protocol/mip4/mobile-node/machine.js";
+import type { MobileNodeSite } from "../../../../controller/protocol/mip4/mobile-node/site.js";
+import {
+  authenticationsOf,
+  encodeAuthenticated,
+} from "../../../../controller/wire/mip4/messages/authenticated-octets.js";
+import {
+  locateControlMessage,
+  type RegistrationMessage,
+} from "../../../../controller/wire/mip4/messages/control-message.js";
+import { COA, HA, HOA, HomeAgentBench, NAT, OTHER_HOA, OWN, prefix, SPI } from "../../../lib/mip4-home-agent.js";
+
+const NODE_SITE: MobileNodeSite = {
+  homeAddress: HOA,
+  homeAgent: HA,
+  spi: SPI,
+  replayProtection: { kind: "timestamps" },
+  lifetimeSeconds: 600,
+  reverseTunnelling: "preferred",
+  encapsulation: "ip-in-ip",
+  udpTunnelling: { ask: true, forced: false, keepaliveSeconds: 110 },
+  prefixes: [],
+  tunnelToCareOf: false,
+  delegation: false,
+};
+const AT_COA: Attachment = { kind: "co-located", device: "eth1", address: COA };
+const KEY: AuthenticationKey = { algorithm: "hmac-md5", key: new Secret(fromHex("000102030405060708090a0b0c0d0e0f")) };
+
+class Conversation {
+  readonly bench: HomeAgentBench;
+  readonly node: MobileNodeState;
+  readonly #nodesKey: AuthenticationKey;
+  /** Seconds by which the node's clock is wrong. */
+  clockError = 0;
+  nat: { readonly source: Ipv4Address; readonly sourcePort: number } | undefined;
+  /** What the node sends is lost. */
+  cut = false;
+  #random = 1;
+  /** All that was asked and answered. */
+  readonly requests: RegistrationMessage[] = [];
+  readonly events: string[] = [];
+
+  constructor(site: Partial<MobileNodeSite> = {}, agent: Partial<HomeAgentSite> = {}, key = KEY) {
+    this.bench = new HomeAgentBench(agent);
+    this.node = new MobileNodeState({ ...NODE_SITE, ...site });
+    this.#nodesKey = key;
+  }
+
+  /** One input of the node, and everything that follows without waiting. */
+  input(input: MobileNodeInput): readonly MobileNodeEffect[] {
+    const moment = { now: this.bench.now, timeOfDay: this.bench.timestamp(this.clockError), random: this.#random++ };
+    const effects = step(this.node, input, moment);
+    const answers = effects.flatMap((effect) => {
+      if (effect.kind === "notify") this.events.push(effect.event);
+      return effect.kind === "request" ? this.#carry(effect) : [];
+    });
+    return [...effects, ...answers];
+  }
+
+  #carry(effect: Extract<MobileNodeEffect, { kind: "request" }>): readonly MobileNodeEffect[] {
+    const octets = encodeAuthenticated(
+      effect.request,
+      authenticateWith(() => this.#nodesKey),
+    );
+    const { message: request } = locateControlMessage(octets);
+    if (request.type !== "registration-request") throw new Error(request.type);
+    this.requests.push(request);
+    if (this.cut) return [];
+    const verdicts = authenticationsOf(octets).map((one) => verdictOn(one, () => KEY));
+    const arrival = {
+      source: effect.source,
+      sourcePort: 434,
+      destination: effect.destination,
+      device: "eth0",
+      ...this.nat,
+    };
+    this.bench.wait(0.02);
+    const timeOfDay = this.bench.timestamp();
+    const asked = this.bench.step({ kind: "request", arrival, request, verdicts, timeOfDay, nonce: this.#random++ });
+    return this.bench.settle(asked).flatMap((answer) => this.#answer(answer));
+  }
+
+  #answer(effect: HomeAgentEffect): readonly MobileNodeEffect[] {
+    if (effect.kind !== "reply") return [];
+    const octets = encodeAuthenticated(
+      effect.reply,
+      authenticateWith(() => KEY),
+    );
+    const { message: reply } = locateControlMessage(octets);
+    if (reply.type !== "registration-reply") throw new Error(reply.type);
+    const verdicts = authenticationsOf(octets).map((one) => verdictOn(one, () => this.#nodesKey));
+    this.bench.wait(0.02);
+    return this.input({ kind: "reply", source: effect.source, reply, verdicts });
+  }
+
+  /** Lets the node's deadlines come, up to `seconds` from now. */
+  run(seconds: number): void {
+    const end = this.bench.now + 1000 * seconds;
+    for (;;) {
+      const due = nextDeadline(this.node);
+      if (due === undefined || due > end) break;
+      this.bench.wait(Math.max(0, due - this.bench.now) / 1000);
+      this.input({ kind: "timer" });
+    }
+    this.bench.wait(Math.max(0, end - this.bench.now) / 1000);
+  }
+}
+
+t.test("a node registers, stays registered, and comes home", (t) => {
+  const talk = new Conversation({ prefixes: [OWN], tunnelToCareOf: true });
+  talk.input({ kind: "attach", attachment: AT_COA });
+  t.match(talk.node.path, {
+    mode: "away",
+    homeAddress: HOA,
+    keepaliveSeconds: undefined,
+    reverseTunnelling: true,
+    prefixes: [{ prefix: OWN, mode: "care-of-address" }],
+  });
+  talk.run(3500);
+  t.ok(talk.requests.length >= 8 && talk.requests.length <= 10, `${talk.requests.length} requests in an hour`);
+  t.equal(talk.bench.state.table.size, 1);
+  talk.input({ kind: "attach", attachment: { kind: "home", device: "eth2" } });
+  t.strictSame(talk.node.path, { mode: "home", device: "eth2", homeAddress: HOA });
+  t.equal(talk.bench.state.table.size, 0);
+  t.equal(nextDeadline(talk.node), undefined);
+  t.match(talk.requests.at(-1), { lifetimeSeconds: 0, careOfAddress: HOA });
+  t.ok(talk.events.includes("home.returned"));
+  t.end();
+});
+
+t.test("F5944-5.7-01: a clock that is a year off costs one request more, in either direction", (t) => {
+  for (const error of [-31_536_000, 31_536_000, 8]) {
+    const talk = new Conversation();
+    talk.clockError = error;
+    talk.input({ kind: "attach", attachment: AT_COA });
+    talk.run(3);
+    t.equal(talk.node.path.mode, "away", `${error} s`);
+    t.equal(talk.requests.length, 2);
+    t.ok(talk.events.includes("clock.corrected"));
+    talk.run(3600);
+    t.equal(talk.events.filter((event) => event === "clock.corrected").length, 1, "and is right from then on");
+    t.equal(talk.bench.state.table.size, 1);
+  }
+  t.end();
+});
+
+t.test("F5944-5.7-01: nonces", (t) => {
+  const talk = new Conversation({ homeAddress: OTHER_HOA, replayProtection: { kind: "nonces" } });
+  talk.input({ kind: "attach", attachment: AT_COA });
+  talk.run(3);
+  t.equal(talk.node.path.mode, "away");
+  t.equal(talk.requests.length, 2, "the first answer tells the nonce");
+  talk.cut = true;
+  talk.run(470);
+  const [a, b] = talk.requests.slice(-2);
+  t.ok(talk.requests.length >= 4);
+  t.strictSame(a?.identification, b?.identification, "what is not answered is sent unchanged");
+  talk.cut = false;
+  talk.run(60);
+  t.equal(talk.node.path.mode, "away");
+  t.equal(talk.node.exchange, undefined);
+  t.end();
+});
+
+t.test("NAT: UDP and the keepalive that the home agent names; without one it stops", (t) => {
+  const talk = new Conversation({ prefixes: [OWN] });
+  talk.nat = { source: NAT, sourcePort: 61000 };
+  talk.input({ kind: "attach", attachment: { kind: "co-located", device: "eth1", address: ipv4("10.0.0.5") } });
+  t.match(talk.node.path, { mode: "away", keepaliveSeconds: 45, prefixes: [{ mode: "home-address" }] });
+  talk.nat = undefined;
+  talk.input({ kind: "attach", attachment: AT_COA });
+  talk.run(2);
+  t.match(talk.node.path, { mode: "away", keepaliveSeconds: undefined });
+  t.ok(talk.events.includes("nat.changed"));
+  t.end();
+});
+
+t.test("a foreign agent: no flags that it has not, no tunnelling mode, TTL 255, a home address for a name", (t) => {
+  const talk = new Conversation({
+    homeAddress: undefined,
+    identifier: "roamer@example.org",
+    prefixes: [prefix("2001:db8:f000:1200::/56")],
+    tunnelToCareOf: true,
+    encapsulation: "gre",
+  });
+  const agent = {
+    address: HA,
+    registrationLifetimeSeconds: 200,
+    gre: false,
+    reverseTunnelling: true,
+    challenge: Uint8Array.of(1, 2, 3, 4),
+  };
+  const attachment = { kind: "foreign-agent", device: "wlan0", careOfAddress: COA, agent } as const;
+  talk.nat = { source: COA, sourcePort: 434 };
+  const effects = talk.input({ kind: "attach", attachment });
+  t.match(
+    effects.find(({ kind }) => kind === "request"),
+    { source: IPV4_ANY, destination: HA, ttl: 255, device: "wlan0" },
+  );
+  t.match(talk.requests[0], {
+    flags: { decapsulatesItself: false, gre: false, reverseTunnelling: true },
+    lifetimeSeconds: 200,
+  });
+  t.strictSame(
+    talk.requests[0]?.extensions.map(({ kind }) => kind),
+    ["network-access-identifier", "ipv6-prefix-request", "mobile-home-authentication", "mobile-foreign-challenge"],
+  );
+  t.match(talk.node.path, { mode: "away", homeAddress: "192.0.2.129", prefixes: [{ mode: "home-address" }] });
+  talk.input({ kind: "attach", attachment: { ...attachment, agent: { ...agent, challenge: Uint8Array.of(9) } } });
+  t.equal(talk.requests.length, 1, "a new challenge is no new place");
+  t.end();
+});
+
+t.test("what is refused is asked for otherwise, where the operator permits it", (t) => {
+  const gre = new Conversation({ encapsulation: "gre" }, { encapsulations: { gre: false, greInUdp: false } });
+  gre.input({ kind: "attach", attachment: AT_COA });
+  gre.run(2);
+  t.match(gre.node.path, { mode: "away", encapsulation: "ip-in-ip" });
+  const reverse = new Conversation({}, { reverseTunnelling: "refused" });
+  reverse.input({ kind: "attach", attachment: AT_COA });
+  reverse.run(2);
+  t.match(reverse.node.path, { mode: "away", reverseTunnelling: false });
+  const never = new Conversation({ reverseTunnelling: "always" }, { reverseTunnelling: "refused" });
+  never.input({ kind: "attach", attachment: AT_COA });
+  never.run(40);
+  t.strictSame(never.node.path, { mode: "detached" });
+  t.ok(never.events.includes("registration.failed"));
+  t.ok(never.requests.length <= 7, `${never.requests.length} requests in 40 s`);
+  t.end();
+});
+
+t.test(
+  "F5944-3.6.2.2-01, no answer: at most one a second, at least doubling, and the end of the lifetime counts from the request",
+  (t) => {
+    const talk = new Conversation({ lifetimeSeconds: 100 });
+    talk.input({ kind: "attach", attachment: AT_COA });
+    const sent = talk.node.lastSentAt ?? 0;
+    t.equal(talk.node.registered?.expiresAt, sent + 100_000, "not from the answer");
+    talk.cut = true;
+    const times: number[] = [];
+    const end = talk.bench.now + 200_000;
+    while (talk.bench.now < end) {
+      const due = nextDeadline(talk.node);
+      if (due === undefined) break;
+      const before = talk.requests.length;
+      talk.run((due - talk.bench.now) / 1000);
+      if (talk.requests.length > before) times.push(talk.bench.now / 1000);
+    }
+    const gaps = times.slice(1).map((time, i) => Math.round(time - (times[i] ?? 0)));
+    t.strictSame(gaps.slice(0, 7), [1, 2, 4, 8, 16, 32, 32]);
+    t.ok(talk.events.includes("registration.lost"));
+    t.strictSame(talk.node.path, { mode: "detached" });
+    talk.cut = false;
+    talk.run(40);
+    t.equal(talk.node.path.mode, "away");
+    t.end();
+  },
+);
+
+t.test(
+  "V4-4.7.1-02: for DHCPv6 the link-local address is asked for once the home address is bound, then what was delegated",
+  (t) => {
+    const talk = new Conversation({
+      homeAddress: undefined,
+      identifier: "roamer@example.org",
+      delegation: true,
+      tunnelToCareOf: true,
+    });
+    talk.input({ kind: "attach", attachment: AT_COA });
+    t.match(talk.node.path, { mode: "away", linkLocalAddress: undefined });
+    talk.run(2);
+    t.equal(talk.requests.length, 2);
+    t.match(talk.node.path, { linkLocalAddress: "fe80::c000:281" });
+    const lent = prefix("2001:db8:f000:3400::/56");
+    talk.input({ kind: "delegated", prefixes: [lent] });
+    talk.run(2);
+    t.match(talk.node.path, {
+      prefixes: [{ prefix: lent, mode: "care-of-address" }],
+      linkLocalAddress: "fe80::c000:281",
+    });
+    talk.input({ kind: "delegated", prefixes: [lent] });
+    t.equal(talk.requests.length, 3);
+    t.end();
+  },
+);
+
+t.test("a node that ends de-registers, and waits no longer than is decent", (t) => {
+  const talk = new Conversation();
+  talk.input({ kind: "attach", attachment: AT_COA });
+  talk.bench.wait(1);
+  const effects = talk.input({ kind: "stop" });
+  t.match(effects.at(-1), { kind: "stopped", deregistered: true });
+  t.equal(talk.bench.state.table.size, 0);
+  t.strictSame(talk.input({ kind: "refresh" }), []);
+  const cut = new Conversation();
+  cut.input({ kind: "attach", attachment: AT_COA });
+  cut.cut = true;
+  cut.input({ kind: "stop" });
+  cut.run(20);
+  t.ok(cut.node.stopped);
+  t.equal(cut.requests.length, 4);
+  const idle = new Conversation();
+  t.match(idle.input({ kind: "stop" }).at(-1), { kind: "stopped", deregistered: true });
+  t.end();
+});
+
+t.test("another key: nothing comes of it on either side", (t) => {
+  const other = { algorithm: "hmac-sha1", key: KEY.key } as const;
+  const talk = new Conversation({}, {}, other);
+  talk.input({ kind: "attach", attachment: AT_COA });
+  talk.run(30);
+  t.strictSame(talk.node.path, { mode: "detached" });
+  t.equal(talk.bench.state.table.size, 0);
+  t.end();
+});
+
+t.test(
+  "after a restart its timestamps go on, and it comes home from a binding that it does not remember making",
+  (t) => {
+    const talk = new Conversation();
+    talk.clockError = 100;
+    const effects = talk.input({ kind: "attach", attachment: AT_COA });
+    talk.run(2);
+    const record = JSON.parse(JSON.stringify([...effects].reverse().find(({ kind }) => kind === "journal"))) as {
+      record: object;
+    };
+    const kept = {
+      ...record.record,
+      latest: talk.node.identification.latest,
+      correctionSeconds: talk.node.identification.correctionSeconds,
+    };
+    const next = new MobileNodeState(NODE_SITE);
+    const moment = { now: talk.bench.now, timeOfDay: talk.bench.timestamp(100), random: 1 };
+    step(next, { kind: "restore", record: kept as Readonly<Record<string, unknown>> }, moment);
+    const [, request] = step(next, { kind: "attach", attachment: { kind: "home", device: "eth2" } }, moment);
+    if (request?.kind !== "request") throw new Error(`no request: ${JSON.stringify(request)}`);
+    t.match(request.request, {
+      lifetimeSeconds: 0,
+      careOfAddress: HOA,
+      identification: { high: talk.bench.timestamp().high },
+    });
+    t.match(step(new MobileNodeState(NODE_SITE), { kind: "restore", record: { kind: "mip6" } }, moment), [
+      { kind: "drop" },
+    ]);
+    t.end();
+  },
+);
