@@ -183,6 +183,32 @@ const prefixPool = z.strictObject({
     .describe("A binding with a lent prefix lasts at most this long at a time."),
 });
 
+const multicast = z
+  .strictObject({
+    queryIntervalSeconds: z
+      .int()
+      .min(2)
+      .max(3600)
+      .default(125)
+      .describe("Between queries to each node for its groups (RFC 3810 §9.2)."),
+    robustness: z
+      .int()
+      .min(1)
+      .max(7)
+      .default(2)
+      .describe("So many queries in a row may be lost before a membership ends (RFC 3810 §9.1)."),
+    mostMembersPerGroup: z.int().min(1).max(1024).default(64).describe("Each packet of the group is copied so often."),
+    mostGroupsPerNode: z.int().min(1).max(256).default(16),
+    mostGroups: z.int().min(1).max(4096).default(256).describe("Of all nodes together."),
+    localScopes: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Groups of scopes between link-local and global (ff05::, ff08::, 239.255.0.0/16, 239.192.0.0/14) are sent to nodes that are away, too (RFC 6275 §10.4.2).",
+      ),
+  })
+  .describe("Multicast of the home link for nodes that are away and have joined its groups through their tunnels.");
+
 export const homeAgentConfig = z.strictObject({
   role: z.literal("home-agent"),
   ...common,
@@ -267,6 +293,9 @@ export const homeAgentConfig = z.strictObject({
         "Answer to the F flag over IPv4: UDP, or status 144; always: UDP without being asked, for a home agent that only UDP 4191 gets through to.",
       ),
     discovery,
+    multicast: multicast
+      .optional()
+      .describe("Absent: none, and reports of nodes are ignored. Not for payload in ESP or in UDP over IPv6."),
     duplicateAddressDetection: z
       .boolean()
       .default(true)

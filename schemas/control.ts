@@ -200,6 +200,20 @@ export const commandDocument = z
   })
   .describe("What became of a command.");
 
+export const multicastGroupDocument = z.strictObject({
+  group: z.string(),
+  members: z.array(
+    z.strictObject({
+      homeAddress: z.string(),
+      remainingSeconds: z.int().describe("Until it ends if the node does not report it again."),
+    }),
+  ),
+});
+
+export const multicastDocument = z
+  .strictObject({ groups: z.array(multicastGroupDocument) })
+  .describe("Multicast groups that nodes have joined through their tunnels.");
+
 export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
 
 export type Readiness = z.output<typeof readiness>;
@@ -210,5 +224,7 @@ export type PlanDocument = z.output<typeof planDocument>;
 export type AuditDocument = z.output<typeof auditDocument>;
 export type SecurityDocument = z.output<typeof securityDocument>;
 export type EventDocument = z.output<typeof eventDocument>;
+export type MulticastGroupDocument = z.output<typeof multicastGroupDocument>;
+export type MulticastDocument = z.output<typeof multicastDocument>;
 export type CommandRequest = z.output<typeof commandRequest>;
 export type CommandDocument = z.output<typeof commandDocument>;

@@ -179,6 +179,20 @@ function checkLocalIpv4({ ipv4, ipv4Local }: HomeAgentConfig["homeAgent"]["addre
     );
 }
 
+/** Groups are joined on a home link, and copies travel as plain payload. */
+function checkMulticast({ homeAgent, subscribers, tunnelProfiles }: HomeAgentConfig, complain: Complain): void {
+  if (homeAgent.multicast === undefined) return;
+  if (homeAgent.homeLink.interface === undefined)
+    complain(
+      "homeAgent.multicast is there, and homeAgent.homeLink.interface is not; a home link whose groups nodes can join is wanted",
+    );
+  const isEsp = ({ profile }: (typeof subscribers)[number]): boolean => tunnelProfiles[profile]?.protection === "esp";
+  if (subscribers.length > 0 && subscribers.every(isEsp))
+    complain(
+      "homeAgent.multicast is there, and every subscriber's tunnel profile has protection esp; multicast is not sent in ESP: remove homeAgent.multicast",
+    );
+}
+
 function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   const { addresses, homeLink } = config.homeAgent;
   const { prefixes } = homeLink;
@@ -199,6 +213,7 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
       );
     }
   }
+  checkMulticast(config, complain);
   const { prefixPool } = config.homeAgent;
   if (prefixPool !== undefined) checkPrefixPool(prefixPool, complain);
   const taken: NamedPrefix[] = prefixes.map((prefix) => ({ prefix, key: "homeAgent.homeLink.prefixes" }));

@@ -10,6 +10,8 @@ import {
   commandDocument,
   type EventDocument,
   eventDocument,
+  type MulticastDocument,
+  multicastDocument,
   planDocument,
   type StatusDocument,
   securityDocument,
@@ -75,6 +77,15 @@ function bindingText(one: BindingDocument): string {
     ["profile", one.profile],
   ];
   return rows.map(([name, value]) => `${name.padEnd(18)} ${value}`).join("\n");
+}
+
+function multicastTable({ groups }: MulticastDocument): string {
+  return formatTable(
+    ["GROUP", "HOME ADDRESS", "REMAINING"],
+    groups.flatMap(({ group, members }) =>
+      members.map(({ homeAddress, remainingSeconds }) => [group, homeAddress, `${remainingSeconds} s`]),
+    ),
+  );
 }
 
 function statusText(status: StatusDocument): string {
@@ -255,6 +266,11 @@ program
     });
     if (document.differences.length > 0) process.exitCode = 1;
   });
+
+program
+  .command("multicast")
+  .description("multicast groups that nodes have joined through their tunnels")
+  .action(async () => show(options(), multicastDocument.parse(await get("/multicast")), multicastTable));
 
 program
   .command("events")

@@ -330,6 +330,7 @@ export class Platform {
           new MobilityError("MIP_COMMAND", `${request.command}: a ${this.#options.role} has no such command`),
         );
       },
+      multicast: () => ({ groups: [...(views.multicast?.() ?? [])] }),
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),
     });

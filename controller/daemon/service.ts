@@ -7,6 +7,7 @@ import type {
   CommandDocument,
   CommandRequest,
   HomePrefixDocument,
+  MulticastGroupDocument,
   SecurityDocument,
   StatusDocument,
 } from "../../schemas/control.js";
@@ -50,6 +51,8 @@ export interface ServiceViews {
   readiness(): StatusDocument["readiness"];
   /** What is known of the prefixes of the home link. Absent: nothing. */
   homePrefixes?(): readonly HomePrefixDocument[];
+  /** Groups that nodes have joined. Absent: none. */
+  multicast?(): readonly MulticastGroupDocument[];
 }
 
 /** In the order of its life; the platform calls, and calls nothing before what stands above it. */

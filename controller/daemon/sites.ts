@@ -62,7 +62,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
 }
 
 export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
-  const { addresses, homeLink, mtu, discovery, udpOverIpv6 } = config.homeAgent;
+  const { addresses, homeLink, mtu, discovery, udpOverIpv6, multicast } = config.homeAgent;
   const profiles = new Map(Object.entries(config.tunnelProfiles));
   if (!profiles.has("default")) profiles.set("default", tunnelProfile.parse({}));
   const { security } = config;
@@ -79,6 +79,7 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
     mappedSignalling: config.subscribers.some(({ ipv4Signalling }) => ipv4Signalling === "soliman2004"),
     addressDiscovery: discovery.addressDiscovery,
     udpOverIpv6,
+    multicast: multicast !== undefined,
     negotiated,
     prefixLengths: prefixLengths(config),
   };

@@ -35,6 +35,7 @@ export function mergedViews(all: readonly ServiceViews[]): ServiceViews {
     *bindings() {
       for (const views of all) yield* views.bindings();
     },
+    multicast: () => all.flatMap((views) => views.multicast?.() ?? []),
     homePrefixes: () => all.flatMap((views) => views.homePrefixes?.() ?? []),
     readiness: () => firstOf((views) => views.readiness() ?? undefined) ?? null,
     binding: (address) => firstOf((views) => views.binding(address)),

@@ -44,6 +44,8 @@ export const IP_RECVTTL = 12;
 export const IP_RECVTOS = 13;
 export const IP_FREEBIND = 15;
 export const IP_PMTUDISC_DONT = 0;
+export const IP_ADD_MEMBERSHIP = 35;
+export const IP_DROP_MEMBERSHIP = 36;
 
 // SOL_IPV6.
 export const IPV6_CHECKSUM = 7;
@@ -73,8 +75,10 @@ export const IPV6_FREEBIND = 78;
 export const ICMPV6_FILTER = 1;
 
 // IP protocols.
+export const IPPROTO_IGMP = 2;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_MH = 135;
+export const IPPROTO_RAW = 255;
 
 // Flags of a received message.
 export const MSG_CTRUNC = 0x8;

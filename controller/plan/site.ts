@@ -109,6 +109,8 @@ export interface HomeAgentPlanSite {
   readonly mappedSignalling?: boolean | undefined;
   /** Home agent address discovery is answered. */
   readonly addressDiscovery?: boolean | undefined;
+  /** Multicast on the home link is copied to nodes that have joined its groups. */
+  readonly multicast?: boolean | undefined;
   /** Nodes are served over UDP in IPv6, too. */
   readonly udpOverIpv6?: boolean | undefined;
   /** Present: security associations are negotiated. */
@@ -188,6 +190,10 @@ export const DEVICE = {
   /** Lightweight-tunnel routes (IPv6 care-of addresses). */
   sendIpv6: "dsmip-o6",
   sendPrefix: "dsmip-o",
+  /** Where a copy of what is on the home link for joined groups comes in, and copies for each of their members. */
+  multicastGroups: "dsmip-mg",
+  multicastMembers: "dsmip-mm",
+  multicastPrefix: "dsmip-m",
   /** Answers to IPv4-mapped care-of addresses. */
   sendMapped: "dsmip-om",
   homeAddresses: "dsmip-hoa",
@@ -278,6 +284,8 @@ export const INTERNAL_ADDRESS = {
   sendMapped: ipv4("240.41.65.3"),
   /** All tunnels to nodes behind routers, over IPv6. */
   nestedIpv6: ipv4("240.41.65.2"),
+  multicastGroups: ipv4("240.41.65.7"),
+  multicastMembers: ipv4("240.41.65.8"),
   /** All devices that send UDP over IPv6. */
   sendUdpIpv6: ipv4("240.41.65.3"),
 } as const;

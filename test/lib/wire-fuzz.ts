@@ -36,6 +36,8 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   target("ipv4"),
   target("udp"),
   target("arp"),
+  target("mld"),
+  target("igmp"),
   target("mip4-control"),
   target("mip4-discovery"),
 ];

@@ -17,6 +17,14 @@ import {
 import { type ArpPacket, decodeArp, encodeArp } from "../../controller/wire/ip/arp.js";
 import { decodeIpv4Packet, encodeIpv4Packet, type Ipv4Packet } from "../../controller/wire/ip/ipv4.js";
 import { decodeIpv6Packet, encodeIpv6Packet, type Ipv6Packet } from "../../controller/wire/ip/ipv6.js";
+import {
+  decodeIgmp,
+  decodeMld,
+  encodeIgmp,
+  encodeMld,
+  type IgmpMessage,
+  type MldMessage,
+} from "../../controller/wire/ip/membership.js";
 import { decodeUdp, encodeUdp, type UdpDatagram } from "../../controller/wire/ip/udp.js";
 import {
   type DiscoveryMessage,
@@ -131,6 +139,20 @@ export const WIRE_FORMATS: Readonly<Record<string, WireFormat>> = {
   arp: {
     decode: (bytes) => decodeArp(bytes),
     encode: (value) => encodeArp(value as ArpPacket),
+  },
+  mld: {
+    decode: (bytes) => decodeMld(bytes),
+    encode(value, { addresses }): Uint8Array {
+      const bytes = encodeMld(value as MldMessage);
+      return addresses === undefined
+        ? bytes
+        : withIcmpv6Checksum(bytes, six(addresses.source), six(addresses.destination));
+    },
+    verify: (bytes, { addresses }) => verifyIcmpv6Checksum(bytes, six(addresses.source), six(addresses.destination)),
+  },
+  igmp: {
+    decode: (bytes) => decodeIgmp(bytes),
+    encode: (value) => encodeIgmp(value as IgmpMessage),
   },
   "mip4-control": {
     decode: (bytes) => decodeControlMessage(bytes),

@@ -15,6 +15,7 @@ import { homeAgentSite, localIpv4 } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { type DiscoveryPorts, DiscoveryService } from "./discovery/service.js";
 import { openDiscovery } from "./discovery/sockets.js";
+import { type MulticastPorts, openMulticast } from "./multicast/sockets.js";
 import { HomeAgentService } from "./service.js";
 
 /** What of the machine the role touches before and beside its platform; a fake of each will do. */
@@ -24,6 +25,7 @@ export interface HomeAgentMachine {
   openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
   openHomeLink(names: Parameters<typeof openHomeLink>[0], options: Parameters<typeof openHomeLink>[1]): OpenHomeLink;
   openDiscovery(): DiscoveryPorts;
+  openMulticast(): MulticastPorts;
 }
 
 const THIS_MACHINE: HomeAgentMachine = {
@@ -31,6 +33,7 @@ const THIS_MACHINE: HomeAgentMachine = {
   openPlatform,
   openHomeLink,
   openDiscovery,
+  openMulticast,
 };
 
 /** Resolves when it answers. Throws MobilityError; then nothing is open. */
@@ -81,7 +84,7 @@ function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, l
 function homeAgentServices(
   config: HomeAgentConfig,
   keys: RoleKeys,
-  { openHomeLink, openDiscovery }: HomeAgentMachine,
+  { openHomeLink, openDiscovery, openMulticast }: HomeAgentMachine,
 ): readonly ServiceOpener[] {
   const { homeLink, duplicateAddressDetection, discovery } = config.homeAgent;
   const hears = duplicateAddressDetection && homeLink.interface !== undefined;
@@ -91,10 +94,12 @@ function homeAgentServices(
       name: HomeAgentService.serviceName,
       open: async (ground) => {
         const home = openHomeLink(ground.names, { hears, routers: homeLink.interface !== undefined });
+        const multicast = config.homeAgent.multicast === undefined ? undefined : openMulticast();
         try {
-          return await HomeAgentService.open({ config, keys, ground, ownership, home });
+          return await HomeAgentService.open({ config, keys, ground, ownership, home, multicast });
         } catch (error) {
           home.close();
+          multicast?.close();
           throw error;
         }
       },

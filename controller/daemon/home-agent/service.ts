@@ -37,6 +37,8 @@ import { StatusLine } from "../supervisor.js";
 import { HomeAgentCommands } from "./commands.js";
 import { ConnectedNetworks } from "./connected-networks.js";
 import { HomeAgentKeys, securityGroup } from "./keys.js";
+import { HomeAgentMulticast } from "./multicast/memberships.js";
+import type { MulticastPorts } from "./multicast/sockets.js";
 import { ParkedNodes } from "./parked-nodes.js";
 import { HomeAgentPrefixes } from "./prefixes.js";
 
@@ -45,6 +47,8 @@ export interface HomeAgentParts {
   readonly keys: RoleKeys;
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
+  /** Absent: no multicast is sent to nodes. */
+  readonly multicast?: MulticastPorts | undefined;
   /** Shared with the other services of this home agent. */
   readonly ownership: Ownership;
 }
@@ -64,6 +68,7 @@ export class HomeAgentService implements Service {
   readonly #loop: MachineLoop<HomeAgentInput, HomeAgentEffect>;
   readonly #parked: ParkedNodes;
   readonly #prefixes: HomeAgentPrefixes;
+  readonly #multicast: HomeAgentMulticast | undefined;
   readonly #status = new StatusLine(setTimer);
   readonly #commands: HomeAgentCommands;
   readonly #networks = new ConnectedNetworks();
@@ -90,7 +95,7 @@ export class HomeAgentService implements Service {
     return service;
   }
 
-  private constructor({ config, keys, ground, home, ownership }: HomeAgentParts) {
+  private constructor({ config, keys, ground, home, multicast, ownership }: HomeAgentParts) {
     this.#config = config;
     this.#keys = keys.keys;
     this.#ground = ground;
@@ -100,6 +105,7 @@ export class HomeAgentService implements Service {
       pathOf: (homeAddress) => this.#paths.get(homeAddress),
       signallingOf: (homeAddress) => this.#state.cache.get(homeAddress)?.established?.registration.signalling,
     });
+    this.#multicast = multicast && new HomeAgentMulticast(config, this.#planSite, ground, multicast);
     this.#site = {
       ...homeAgentSite(config),
       isNetworkEdge: (address) => this.#networks.isEdge(address),
@@ -177,6 +183,7 @@ export class HomeAgentService implements Service {
   begin(): void {
     this.#home.onRouter?.((packet) => this.#prefixes.hear(packet));
     for (const homeAddress of this.#paths.keys()) this.#prefixes.bound(homeAddress);
+    this.#multicast?.begin();
     this.#ikeKeys?.management.start();
     this.#loop.push({ kind: "timer" });
     this.#ground.log.info({ event: "bindings.restored", count: [...dataPaths(this.#state)].length });
@@ -228,6 +235,7 @@ export class HomeAgentService implements Service {
   abandon(): void {
     this.#loop.close();
     this.#prefixes.close();
+    this.#multicast?.close();
     this.#status.close();
     this.#ikeKeys?.management.close();
     this.#home.close();
@@ -236,6 +244,7 @@ export class HomeAgentService implements Service {
   async close(): Promise<void> {
     this.#loop.close();
     this.#prefixes.close();
+    this.#multicast?.close();
     this.#status.close();
     await this.#ikeKeys?.close();
     this.#home.close();
@@ -288,6 +297,7 @@ export class HomeAgentService implements Service {
         if (!receivesInUdp(this.#paths.get(effect.path.homeAddress)))
           this.#ikeKeys?.forgetMappings(effect.path.homeAddress);
         this.#paths.set(effect.path.homeAddress, effect.path);
+        this.#multicast?.bound(effect.path);
         return this.#plan(effect.path);
       case "key-management-moved":
         return this.#ikeKeys?.moved(effect);
@@ -295,6 +305,7 @@ export class HomeAgentService implements Service {
         this.#paths.delete(effect.homeAddress);
         this.#parked.unbound(effect.homeAddress);
         this.#prefixes.unbound(effect.homeAddress);
+        this.#multicast?.unbound(effect.homeAddress);
         return groups.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
       default:
         return exhaustive(effect);
@@ -329,6 +340,7 @@ export class HomeAgentService implements Service {
       planned(bindingGroup(homeAddress), path === undefined ? [] : this.#bindingObjects(path)),
       planned(securityGroup(homeAddress), this.#securityObjects(homeAddress) ?? []),
       planned(parkedGroup(homeAddress), this.#parked.objects(homeAddress)),
+      planned(`multicast listener ${homeAddress}`, this.#multicast?.objectsOf(homeAddress) ?? []),
     ];
   }
 
@@ -360,6 +372,7 @@ export class HomeAgentService implements Service {
       },
       readiness: () => null,
       homePrefixes: () => this.#prefixes.view(),
+      multicast: () => this.#multicast?.view() ?? [],
       binding: (address) => {
         const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
         return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));

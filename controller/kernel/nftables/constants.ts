@@ -100,6 +100,7 @@ export const NFT_META_IIFNAME = 6;
 export const NFT_META_OIFNAME = 7;
 export const NFT_META_NFPROTO = 15;
 export const NFT_META_L4PROTO = 16;
+export const NFT_META_PKTTYPE = 19;
 export const NFT_META_SECPATH = 25;
 
 export const NFTA_PAYLOAD_DREG = 1;

@@ -30,6 +30,7 @@ const META = {
   mark: nft.NFT_META_MARK,
   secpath: nft.NFT_META_SECPATH,
 } as const;
+const SETTABLE = { mark: nft.NFT_META_MARK, pkttype: nft.NFT_META_PKTTYPE } as const;
 const BASE = {
   link: nft.NFT_PAYLOAD_LL_HEADER,
   network: nft.NFT_PAYLOAD_NETWORK_HEADER,
@@ -58,11 +59,11 @@ const CODECS: { readonly [T in NftExpression["type"]]: ExpressionCodec<T> } = {
   },
   "meta-set": {
     name: "meta",
-    encode: (w, e) => w.u32be(nft.NFTA_META_KEY, META[e.key]).u32be(nft.NFTA_META_SREG, register(e.register)),
+    encode: (w, e) => w.u32be(nft.NFTA_META_KEY, SETTABLE[e.key]).u32be(nft.NFTA_META_SREG, register(e.register)),
     decode(a) {
       const from = a.get(nft.NFTA_META_SREG);
-      if (from === undefined || a.get(nft.NFTA_META_KEY)?.u32be() !== META.mark) return undefined;
-      return { type: "meta-set", key: "mark", register: read(from) };
+      const key = nameOf(SETTABLE, a.get(nft.NFTA_META_KEY)?.u32be());
+      return from === undefined || key === undefined ? undefined : { type: "meta-set", key, register: read(from) };
     },
   },
   payload: {

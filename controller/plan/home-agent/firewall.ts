@@ -58,6 +58,7 @@ import {
 } from "../site.js";
 import { DISCOVERY_RULES } from "./discovery.js";
 import { METERED_SOLICITATIONS, meters, STEER, STEER_OVER_IPV6 } from "./meters.js";
+import { acceptReports, labelledReports, MULTICAST_SETS, multicastChains, toMulticastChains } from "./multicast.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone, outputUdpOverIpv6 } from "./output.js";
 import {
   CLASS_MAP,
@@ -89,6 +90,7 @@ const COUNTERS = [
   "unknown-signalling",
   "metered",
   "metered-discovery",
+  "metered-reports",
   "no-port",
 ] as const;
 
@@ -110,6 +112,7 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     ...(site.negotiated === undefined ? [] : [TYPED_MESSAGES_CHAIN]),
     ...input(site),
     ...metering.chains,
+    ...multicastChains(site),
     ...(plain
       ? [...inputChains(site), ...outputIpv4(site), ...outputIpv6(site), ...outputUdpOverIpv6(site)]
       : outputOfEspAlone(site)),
@@ -122,6 +125,7 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     sets: [
       ...(plain ? [...Object.values(SETS), ...networkSets(site), CLASS_MAP] : []),
       ...(overIpv6 ? Object.values(UDP_IPV6_SETS) : []),
+      ...(site.multicast === true ? Object.values(MULTICAST_SETS) : []),
       SIGNALLING_SET,
       ...metering.sets,
     ],
@@ -157,6 +161,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
         // The kernel takes such a source for any other, in Home Address options too.
         rule(fromMapped, count("mapped-source"), drop),
         ...(plain && ipv4 !== undefined ? [rule(show6to4(inputDevices(DEVICE.receiveIpv4)))] : []),
+        ...toMulticastChains(site),
         ...(rare.length === 0 ? [] : [toRareProtocols]),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
         rule(ipField("daddr", ipv6), jump("to-ipv6")),
@@ -213,6 +218,7 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
         rule(l4proto(PROTOCOL.esp), accept),
         rule(l4proto(PROTOCOL.mobility), jump("in-mobility")),
         METERED_SOLICITATIONS,
+        ...acceptReports(site),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("in-ipv4"))]),
         ...(plain
           ? [rule(toInternalAddresses, count("spoofed-ipv4"), drop), rule(ipField("daddr", ipv6), jump("in-ipv6"))]
@@ -316,6 +322,7 @@ function fromUdp(site: HomeAgentPlanSite, { source, sets } = OUTER_IPV4): readon
     ),
     ...(version === 6
       ? [
+          ...(source === KEY.ip4Source ? labelledReports(site, "udp") : []),
           linkLocal(UDP_HEADER, innerVersion(UDP_HEADER, version)),
           mapped(UDP_HEADER, innerVersion(UDP_HEADER, version)),
         ]
@@ -361,6 +368,7 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
             // A device that receives from all nodes has packets to 6to4 addresses pass only if they lead back to ourselves (RFC 3056 §9).
             { version: 6, set: SETS.ipv4_6, first: [rule(hideInner6to4(0))] },
             ...(site.mappedSignalling === true ? [mappedSignalling(site)] : []),
+            ...labelledReports(site, "ipv4"),
             linkLocal(0),
             mapped(0),
             spoofed,
@@ -371,6 +379,7 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
       "in-ipv6-6",
       KEY.ip6Source,
       { version: 6, set: SETS.ipv6_6 },
+      ...labelledReports(site, "ipv6"),
       linkLocal(0, hasTransportHeader),
       mapped(0, hasTransportHeader),
       spoofedUnlessLater,

@@ -3,6 +3,7 @@ import type { IpAddress, Ipv4Address } from "../../base/ip.js";
 import type { NftChain, NftRule, NftSet } from "../objects/firewall.js";
 import {
   accept,
+  type Clause,
   clearUdpChecksum,
   copyClassFromIpv4,
   copyClassFromIpv6,
@@ -45,6 +46,7 @@ import {
   UDP_HEADER,
   usesEspTunnels,
 } from "../site.js";
+import { restoreGroup } from "./multicast.js";
 import { CLASS_MAP, IKE_PORTS, networkLengths, PROTOCOL, SETS, setForLength, UDP_IPV6_SETS } from "./sets.js";
 
 /**
@@ -78,8 +80,27 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
     },
     ...espChain(site, 4),
     ...outputUdp(ipv4, site),
-    { name: "out-ipv4", rules: [rule(setIpv4Source(ipv4), notrack, accept)] },
+    {
+      name: "out-ipv4",
+      rules: [
+        ...VERSIONS.flatMap((version) => restored(site, version, { outer: 4, udp: false }, [])),
+        rule(setIpv4Source(ipv4), notrack, accept),
+      ],
+    },
   ];
+}
+
+/** A multicast copy meets what all packets for its node do, found by the home address, and gets its group back. */
+function restored(
+  site: HomeAgentPlanSite,
+  version: 4 | 6,
+  outer: { readonly outer: 4 | 6; readonly udp: boolean },
+  before: readonly Clause[],
+  ...after: readonly Clause[]
+): readonly NftRule[] {
+  const [isCopy, isVersion, restore] = restoreGroup(site, version, outer) ?? [];
+  if (isCopy === undefined || isVersion === undefined || restore === undefined) return [];
+  return [rule(isCopy, isVersion, ...before, restore, ...after)];
 }
 
 /** Without plain tunnels one chain is enough, and no route changes with it. */
@@ -137,6 +158,7 @@ function espChain(site: HomeAgentPlanSite, version: 4 | 6): readonly NftChain[] 
   return [{ name: `esp-${version}`, rules: [...dressEsp(version, tunnelClasses(site)), rule(notrack, accept)] }];
 }
 
+const VERSIONS = [6, 4] as const;
 /** Where the destination stands in an inner header. */
 const DESTINATION = { 6: 24, 4: 16 } as const;
 
@@ -163,11 +185,18 @@ function outputUdp(ipv4: Ipv4Address, site: HomeAgentPlanSite): readonly NftChai
       const toPort = setDestinationPortFrom([KEY.ip4Destination, field], map);
       return rule(innerVersion(UDP_HEADER, version), toPort, clearUdpChecksum, notrack, accept);
     });
+  const copies = (version: 4 | 6, set: NftSet): readonly NftRule[] => {
+    const destination = innerField(UDP_HEADER + DESTINATION[version], version === 4 ? 4 : 16);
+    const toPort = setDestinationPortFrom([KEY.ip4Destination, destination], set.name);
+    return restored(site, version, { outer: 4, udp: true }, [toPort, clearUdpChecksum], notrack, accept);
+  };
   return [
     {
       name: "out-udp",
       rules: [
         rule(setIpv4Source(ipv4)),
+        ...copies(6, SETS.port6),
+        ...copies(4, SETS.port4),
         ...toPorts(6, SETS.port6),
         ...toPorts(4, SETS.port4),
         rule(count("no-port"), drop),
@@ -223,6 +252,14 @@ export function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
     anyFixed
       ? destinations(0, version, set, site).map(({ field, set: fixed }) => rule(keyIn([field], fixed), accept))
       : [];
+  /** A copy for a node with a fixed class first; the inner packet's is what is left. */
+  const multicast = (version: 4 | 6, set: NftSet): readonly NftRule[] => {
+    const outer = { outer: 6, udp: false } as const;
+    const destination = innerField(DESTINATION[version], version === 4 ? 4 : 16);
+    const copyClass = version === 6 ? copyClassFromIpv6 : copyClassFromIpv4(CLASS_MAP.name);
+    const copies = (...before: readonly Clause[]): readonly NftRule[] => restored(site, version, outer, before, accept);
+    return [...(anyFixed ? copies(keyIn([destination], set.name)) : []), ...copies(copyClass)];
+  };
   return [
     {
       name: "output-ipv6",
@@ -239,11 +276,21 @@ export function outputIpv6(site: HomeAgentPlanSite): readonly NftChain[] {
     ...espChain(site, 6),
     {
       name: "out-ipv6-6",
-      rules: [rule(notrack), ...unlessFixed(6, SETS.fixed6), rule(copyClassFromIpv6, accept)],
+      rules: [
+        rule(notrack),
+        ...multicast(6, SETS.fixed6),
+        ...unlessFixed(6, SETS.fixed6),
+        rule(copyClassFromIpv6, accept),
+      ],
     },
     {
       name: "out-ipv6-4",
-      rules: [rule(notrack), ...unlessFixed(4, SETS.fixed4), rule(copyClassFromIpv4(CLASS_MAP.name), accept)],
+      rules: [
+        rule(notrack),
+        ...multicast(4, SETS.fixed4),
+        ...unlessFixed(4, SETS.fixed4),
+        rule(copyClassFromIpv4(CLASS_MAP.name), accept),
+      ],
     },
   ];
 }

@@ -39,6 +39,7 @@ import {
   usesPlainTunnels,
 } from "../site.js";
 import { homeAgentFirewall } from "./firewall.js";
+import { multicastSite } from "./multicast.js";
 import { SETS, setForLength, UDP_IPV6_SETS } from "./sets.js";
 
 /** DSCP stands in the upper six bits of the traffic class octet. */
@@ -58,6 +59,7 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
     ...(site.mappedSignalling === true ? mappedAnswers(site) : []),
     ...homeAgentSecuritySite(site),
     homeAgentFirewall(site),
+    ...multicastSite(site),
   ];
 }
 

@@ -21,7 +21,7 @@ export type NftExpression =
       readonly key: "l4proto" | "nfproto" | "iifname" | "oifname" | "mark" | "secpath";
       readonly register: NftRegister;
     }
-  | { readonly type: "meta-set"; readonly key: "mark"; readonly register: NftRegister }
+  | { readonly type: "meta-set"; readonly key: "mark" | "pkttype"; readonly register: NftRegister }
   | {
       readonly type: "payload";
       readonly base: NftBase;

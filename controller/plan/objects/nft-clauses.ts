@@ -597,3 +597,91 @@ export const count = (counter: string): Clause => ({
   text: `counter name ${counter}`,
   expressions: [{ type: "count", counter }],
 });
+
+/** It is taken as sent to this machine, whatever the link layer said: only that is forwarded. */
+export const packetToHost: Clause = {
+  text: "meta pkttype set host",
+  expressions: [
+    { type: "immediate", register: REGISTER, value: "00" },
+    { type: "meta-set", key: "pkttype", register: REGISTER },
+  ],
+};
+
+/** The first four octets of the Ethernet source become the mark. */
+export const markFromTag: Clause = {
+  text: "meta mark set @ll,48,32",
+  expressions: [load("link", 6, 4), { type: "meta-set", key: "mark", register: REGISTER }],
+};
+
+/** What the map gives for the last two octets of the Ethernet source becomes the destination; the transport checksum stays as it was. */
+export function setDestinationFromTag(version: 4 | 6, map: string): Clause {
+  return {
+    text: `${version === 4 ? "ip" : "ip6"} daddr set @ll,80,16 map @${map}`,
+    expressions: [
+      load("link", 10, 2, KEY_REGISTER),
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      version === 4 ? write("network", 16, 4, IPV4_CHECKSUM) : write("network", 24, 16),
+    ],
+  };
+}
+
+/** The destination becomes this one; the transport checksum goes along. */
+export function setDestination(address: IpAddress): Clause {
+  const four = isIpv4(address);
+  return {
+    text: `${four ? "ip" : "ip6"} daddr set ${address}`,
+    expressions: [
+      { type: "immediate", register: REGISTER, value: hexOf(address) },
+      { ...(four ? write("network", 16, 4, IPV4_CHECKSUM) : write("network", 24, 16)), pseudoHeader: true },
+    ],
+  };
+}
+
+/** A packet on its last hop gets one more. */
+export function singleHop(version: 4 | 6): Clause {
+  const [name, offset] = version === 4 ? (["ttl", 8] as const) : (["hoplimit", 7] as const);
+  const set = version === 4 ? setIpv4Ttl(2) : setIpv6HopLimit(2);
+  return {
+    text: `${version === 4 ? "ip" : "ip6"} ${name} 1 ${set.text}`,
+    expressions: [load("network", offset, 1), equals("01"), ...set.expressions],
+  };
+}
+
+/** An inner packet from a link-local address to a group, with hop-by-hop options: MLD (RFC 3810 §5). */
+export function innerMulticastListener(offset: number): Clause {
+  const parts = [innerLinkLocal(offset + 8), innerOctet(offset + 24, 0xff), innerOctet(offset + 6, 0)];
+  return {
+    text: parts.map(({ text }) => text).join(" "),
+    expressions: parts.flatMap(({ expressions }) => expressions),
+  };
+}
+
+/** What the map gives for the key becomes the first word of an inner IPv6 header: version, traffic class, flow label. No checksum covers it. */
+export function setInnerFlow(offset: number, fields: readonly KeyField[], map: string): Clause {
+  return {
+    text: `@th,${8 * offset},32 set ${fields.map((field) => field.text).join(" . ")} map @${map}`,
+    expressions: [
+      ...loadKey(fields),
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      write("transport", offset, 4),
+    ],
+  };
+}
+
+/**
+ * What the map gives for the mark becomes the destination of an inner packet at this offset of the outer header, and the mark is taken away.
+ * Of the outer header, because the kernel corrects no checksum behind a transport header whose own is still to be made.
+ */
+export function setInnerGroup(version: 4 | 6, offset: number, map: string): Clause {
+  const [at, length] = version === 4 ? [offset + 16, 4] : [offset + 24, 16];
+  return {
+    text: `@nh,${8 * at},${8 * length} set meta mark map @${map} meta mark set 0`,
+    expressions: [
+      { type: "meta", key: "mark", register: KEY_REGISTER },
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      version === 4 ? write("network", at, length, offset + IPV4_CHECKSUM) : write("network", at, length),
+      { type: "immediate", register: REGISTER, value: "00000000" },
+      { type: "meta-set", key: "mark", register: REGISTER },
+    ],
+  };
+}

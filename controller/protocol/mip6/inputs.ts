@@ -121,6 +121,8 @@ export interface ProtocolEvent {
     | "negotiation.lost"
     | "keys.lost"
     | "packets.refused"
+    | "multicast.joined"
+    | "multicast.left"
     | "home-agent.chosen"
     | "home-agent.silent"
     | "home-agent.switched"
@@ -224,6 +226,10 @@ export type DropReason =
   | "queue-full"
   | "refused-by-kernel"
   | "journal-unwritable"
+  /** A group that is not sent to nodes that are away (RFC 6275 §10.4.2), or none at all. */
+  | "multicast-scope"
+  /** More groups, or members of one, than the configuration allows. */
+  | "multicast-limit"
   /** An IPv4-mapped care-of address that is not to be believed, or of a node that is not entitled to one. */
   | "mapped-source";
 

@@ -50,6 +50,14 @@ class Around {
     return { link, ...this.opened("home link") };
   };
 
+  readonly openMulticast = () => ({
+    listen: () => undefined,
+    send: () => undefined,
+    join: () => undefined,
+    leave: () => undefined,
+    ...this.opened("multicast"),
+  });
+
   readonly openDiscovery = (): DiscoveryPorts => ({
     listen: () => undefined,
     send: () => undefined,

@@ -684,6 +684,80 @@ def arp_vectors():
     ]
 
 
+def mld_vectors():
+    pair = {"source": "fe80::1", "destination": "ff02::16"}
+    group, s1 = packed("ff3e::99").hex(), packed("2001:db8:9::9").hex()
+
+    def one(name, source, text, value, canonical=True):
+        return vector(name, source, icmp(text, **pair), value, canonical, addresses=pair)
+
+    def records(name, text, value, canonical=True):
+        return one(name, "RFC 3810 §5.2", "8f 00 0000 0000" + text, {"type": "records", "records": value}, canonical)
+
+    def record(number, sources=()):
+        return {"recordType": number, "group": "ff3e::99", "sources": list(sources)}
+
+    every = [records(f"MLDv2 record type {number}", f"0001 0{number} 00 0000" + group, [record(number)]) for number in range(1, 7)]
+    v1 = "8200 0000 2710 0000" + "00" * 16
+    return every + [
+        one("MLDv1 general query", "RFC 2710 §3", v1, {"type": "query", "group": "::", "responseCode": 10000}),
+        one("MLDv1 report", "RFC 2710 §3", "8300 0000 0000 0000" + group, {"type": "report", "version": 1, "group": "ff3e::99"}),
+        one("MLDv1 report with a delay that means nothing", "RFC 2710 §3", "8300 0000 2710 0000" + group,
+            {"type": "report", "version": 1, "group": "ff3e::99"}, canonical=False),
+        one("MLDv1 done", "RFC 2710 §3", "8400 0000 0000 0000" + group, {"type": "done", "group": "ff3e::99"}),
+        one("MLDv2 general query", "RFC 3810 §5.1", v1 + "02 7d 0000", {
+            "type": "query", "group": "::", "responseCode": 10000,
+            "extended": {"suppress": False, "robustness": 2, "intervalCode": 125, "sources": []}}),
+        one("MLDv2 query about a source, S set", "RFC 3810 §5.1", "8200 0000 03e8 0000" + group + "0a 7d 0001" + s1, {
+            "type": "query", "group": "ff3e::99", "responseCode": 1000,
+            "extended": {"suppress": True, "robustness": 2, "intervalCode": 125, "sources": ["2001:db8:9::9"]}}),
+        records("MLDv2 report without records", "0000", []),
+        records("MLDv2 report of two, one with a source", "0002 05 00 0001" + group + s1 + "04 00 0000" + group, [record(5, ["2001:db8:9::9"]), record(4)]),
+        records("MLDv2 record with auxiliary data", "0001 04 01 0000" + group + "deadbeef", [record(4)], canonical=False),
+        records("octets after the last record", "0000 ffff", [], canonical=False),
+        bad("neighbour solicitation", "RFC 3810 §5", "8700 0000 0000 0000" + group, "malformed", "type", 0),
+        bad("group cut short", "RFC 3810 §5.1", "8200 0000 2710 0000 ff02", "truncated", "group", 8),
+        bad("more records than octets", "RFC 3810 §5.2", "8f00 0000 0000 ffff 01 00 0000" + group, "truncated", "recordType", 28),
+        bad("more sources than octets", "RFC 3810 §5.2", "8f00 0000 0000 0001 01 00 0002" + group + s1, "truncated", "source", 44),
+    ]
+
+
+def igmp_vectors():
+    group, s1 = "ef010109", "c6336402"
+
+    def igmp(text):
+        raw = bytearray(octets(text))
+        raw[2:4] = (~ones_sum(bytes(raw)) & 0xFFFF).to_bytes(2, "big")
+        return raw.hex()
+
+    def one(name, source, text, value, canonical=True):
+        return vector(name, source, igmp(text), value, canonical)
+
+    def record(number, sources=()):
+        return {"recordType": number, "group": "239.1.1.9", "sources": list(sources)}
+
+    return [
+        one("IGMPv2 general query", "RFC 2236 §2", "1164 0000 00000000", {"type": "query", "group": "0.0.0.0", "responseCode": 100}),
+        one("IGMPv1 report", "RFC 2236 §2", "1200 0000" + group, {"type": "report", "version": 1, "group": "239.1.1.9"}),
+        one("IGMPv2 report", "RFC 2236 §2", "1600 0000" + group, {"type": "report", "version": 2, "group": "239.1.1.9"}),
+        one("IGMPv2 leave", "RFC 2236 §2", "1700 0000" + group, {"type": "done", "group": "239.1.1.9"}),
+        one("IGMPv3 general query", "RFC 3376 §4.1", "1164 0000 00000000 02 7d 0000", {
+            "type": "query", "group": "0.0.0.0", "responseCode": 100,
+            "extended": {"suppress": False, "robustness": 2, "intervalCode": 125, "sources": []}}),
+        one("IGMPv3 query about a source, S set", "RFC 3376 §4.1", "110a 0000" + group + "0a 7d 0001" + s1, {
+            "type": "query", "group": "239.1.1.9", "responseCode": 10,
+            "extended": {"suppress": True, "robustness": 2, "intervalCode": 125, "sources": ["198.51.100.2"]}}),
+        one("IGMPv3 report of two, one with a source", "RFC 3376 §4.2", "2200 0000 0000 0002 05 00 0001" + group + s1 + "04 00 0000" + group,
+            {"type": "records", "records": [record(5, ["198.51.100.2"]), record(4)]}),
+        one("IGMPv3 record with auxiliary data", "RFC 3376 §4.2", "2200 0000 0000 0001 04 01 0000" + group + "deadbeef",
+            {"type": "records", "records": [record(4)]}, canonical=False),
+        bad("DVMRP", "RFC 3376 §4", "1300 ecff 00000000", "malformed", "type", 0),
+        bad("wrong checksum", "RFC 3376 §4.1.2", "1600 0000" + group, "checksum", "checksum", 2),
+        bad("group cut short", "RFC 3376 §4", "1600 0000 ef", "truncated", "group", 4),
+        bad("more records than octets", "RFC 3376 §4.2", "2200 0000 0000 ffff", "truncated", "recordType", 8),
+    ]
+
+
 def main():
     files = {
         "mobility-header": matrix_vectors() + message_vectors() + revocation_vectors() + base_option_vectors() + nemo_option_vectors()
@@ -697,6 +771,8 @@ def main():
         "ipv4": ipv4_vectors(),
         "udp": udp_vectors(),
         "arp": arp_vectors(),
+        "mld": mld_vectors(),
+        "igmp": igmp_vectors(),
     }
     for name, vectors in files.items():
         names = [entry["name"] for entry in vectors]
