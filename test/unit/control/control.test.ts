@@ -146,7 +146,9 @@ async function bench(
         found: null,
       })),
     }),
-    multicast: () => ({ groups: [{ group: "ff3e::99", members: [{ homeAddress: "2001:db8:1::10", remainingSeconds: 200 }] }] }),
+    multicast: () => ({
+      groups: [{ group: "ff3e::99", members: [{ homeAddress: "2001:db8:1::10", remainingSeconds: 200 }] }],
+    }),
     security: (address) =>
       address === undefined || [BINDING.homeAddress, BINDING.ipv4HomeAddress, UNBOUND].includes(address)
         ? Promise.resolve(SECURITY)
