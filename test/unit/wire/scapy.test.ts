@@ -1,4 +1,7 @@
-/** scapy computes the checksums of our Mobility Headers, which tshark shows but does not verify, and reads the formats it knows. */
+/**
+ * scapy computes the checksums of our Mobility Headers, which tshark shows but does not verify, reads the formats it knows, and writes others as
+ * we do.
+ */
 import { spawnSync } from "node:child_process";
 import t from "tap";
 import { toHex } from "../../../controller/base/bytes.js";
@@ -10,7 +13,7 @@ import type { MobilityMessage } from "../../../controller/wire/mip6/messages/mob
 import { homeAddressHeader } from "../../../controller/wire/mip6/options/destination.js";
 import { encodeType2RoutingHeader } from "../../../controller/wire/mip6/routing-header.js";
 import { repositoryPath } from "../../lib/repository.js";
-import { loadVectors, revive } from "../../lib/wire-vectors.js";
+import { loadVectors, revive, surroundings, WIRE_FORMATS } from "../../lib/wire-vectors.js";
 
 const PYTHON = "/usr/bin/python3";
 const HOA = ipv6("2001:db8:1::10");
@@ -103,3 +106,27 @@ t.test("scapy reads the messages and options that it knows", { skip }, (t) => {
   t.match(readings.get("option 10"), { options: [{ scapy: "MIP6OptReplayProtection", otype: 10 }] });
   t.end();
 });
+
+t.test(
+  "scapy writes the same octets: discovery, prefixes, revocation, switch, refresh, short options",
+  { skip },
+  (t) => {
+    const run = spawnSync(PYTHON, [repositoryPath("test", "lib", "scapy-write.py")], { encoding: "utf8" });
+    if (run.status !== 0) throw new Error(`scapy: ${run.stderr}`);
+    const written = new Map(Object.entries(JSON.parse(run.stdout) as Readonly<Record<string, string>>));
+    for (const file of ["icmpv6", "mobility-header", "mobility-header-profiles"]) {
+      for (const vector of loadVectors(file)) {
+        const octets = written.get(vector.name);
+        if (octets === undefined) continue;
+        t.equal(
+          toHex(WIRE_FORMATS[file]?.encode(revive(vector.value), surroundings(vector)) ?? new Uint8Array()),
+          octets,
+          vector.name,
+        );
+        written.delete(vector.name);
+      }
+    }
+    t.strictSame([...written.keys()], [], "all of them are vectors");
+    t.end();
+  },
+);
