@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { isAfter } from "../../../controller/base/seq16.js";
+import { bindingAcknowledgementFlags } from "../../../controller/wire/mip6/messages/registration.js";
 import { layersOfKind } from "../lib/frame.js";
 import { GRANTED, ScriptedHome, type SeenUpdate } from "../lib/scripted-home.js";
 import { waitFor } from "../lib/wait.js";
@@ -51,8 +52,14 @@ test("updates that nobody answers", async (t) => {
     "R5555-4.4.1-05: after an answer over IPv4 a move within the link does not try IPv6 first again",
     async () => {
       home.answerWith(({ outer }) => (outer.kind === "ipv4" ? { options: [GRANTED] } : undefined));
+      const late = home.updates[5] as SeenUpdate;
+      const { sequence, lifetimeUnits } = late.message;
+      const flags = bindingAcknowledgementFlags({});
+      const options = [GRANTED];
+      home.say(late, { type: "binding-acknowledgement", status: 0, flags, sequence, lifetimeUnits, options });
       await home.registered();
       const count = home.updates.length;
+      home.mn.sysctl({ "net.ipv4.conf.wan.promote_secondaries": 1 });
       home.mn.ip(
         "address add 2001:db8:f::21/64 dev wan",
         "address add 192.0.2.21/24 dev wan",
