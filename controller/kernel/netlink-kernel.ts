@@ -9,7 +9,7 @@ import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
 import { EBADMSG, ECANCELED, ENOENT, EOPNOTSUPP } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
-import { NetlinkSession, type SessionCounters } from "../netlink/session.js";
+import { NetlinkSession, type RequestOutcome, type SessionCounters } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects/objects.js";
@@ -343,11 +343,21 @@ export class NetlinkKernel implements KernelPort {
     return errors;
   }
 
+  /** Outcomes in the order of the requests. A device has things to be asked of other families than its own (offloads). */
+  async #execute(family: NetlinkFamily, requests: readonly NetlinkRequest[]): Promise<readonly RequestOutcome[]> {
+    if (requests.every((request) => request.family === family)) return this.#session(family).execute(requests);
+    const outcomes: RequestOutcome[] = [];
+    for (const request of requests) {
+      const [outcome] = await this.#session(request.family).execute([request]);
+      if (outcome !== undefined) outcomes.push(outcome);
+    }
+    return outcomes;
+  }
+
   #batchContext(family: NetlinkFamily): BatchContext {
-    const session = this.#session(family);
     return {
       names: this.names,
-      execute: (requests) => session.execute(requests),
+      execute: (requests) => this.#execute(family, requests),
       dumpAll: (codec) => this.#replies(codec, false),
       refreshNames: () => this.#refreshNames(),
     };

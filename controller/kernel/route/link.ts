@@ -18,6 +18,7 @@ import { EncodeError } from "../../base/errors.js";
 import { IPV4_ANY, IPV6_ANY, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
 import { type AttributeMap, AttributeWriter, readAttributes } from "../../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/constants.js";
+import { withoutChecksumOffload } from "../../netlink/features.js";
 import {
   AF_INET6,
   IFF_UP,
@@ -82,17 +83,24 @@ export const linkCodec: ObjectCodec<Link> = {
       flags: NLM_F_CREATE | NLM_F_EXCL,
       body: writer.finish(),
     };
-    return [create, ...(endsAtPeer(link) ? [withoutLinkLocal(link.name)] : []), setLink(link)];
+    return [
+      create,
+      ...(endsAtPeer(link) ? [withoutLinkLocal(link.name)] : []),
+      ...(isRewritten(link) ? [withoutChecksumOffload(link.name)] : []),
+      setLink(link),
+    ];
   },
 
   update(link, previous, names) {
     if (!changesInPlace(link, previous)) return undefined;
     const kindChanged = JSON.stringify(link.link) !== JSON.stringify(previous.link);
-    if (!kindChanged) return [setLink(link)];
+    // Of what a crash left unfinished nobody knows how far it came.
+    const offload = isRewritten(link) ? [withoutChecksumOffload(link.name)] : [];
+    if (!kindChanged) return [...offload, setLink(link)];
     const writer = new AttributeWriter(192).raw(encodeLinkHeader({})).string(IFLA_IFNAME, checkedName(link.name));
     writeKind(writer, link, names);
     // The kernel recalculates the MTU of a tunnel that got new end points, so ours is set once more.
-    return [{ family: "route", type: RTM_NEWLINK, flags: 0, body: writer.finish() }, setLink(link)];
+    return [{ family: "route", type: RTM_NEWLINK, flags: 0, body: writer.finish() }, ...offload, setLink(link)];
   },
 
   remove: (link) => [byName(RTM_DELLINK, link.name)],
@@ -149,6 +157,14 @@ function byName(type: number, name: string): NetlinkRequest {
   const body = new AttributeWriter(48).raw(encodeLinkHeader({})).string(IFLA_IFNAME, name).finish();
   return { family: "route", type, flags: 0, body };
 }
+
+/**
+ * One device for many nodes, whose outer destination and port are written behind it. The kernel corrects a UDP checksum there as if it were
+ * the one that a device will complete, if any is to be completed; but that is the inner packet's then (a guest's, a container's, our own),
+ * and the outer one is finished (local checksum offload) and comes out wrong. So no inner one may be open when the packet gets its header.
+ */
+const isRewritten = ({ link }: Link): boolean =>
+  link.type === "ip6tnl" && link.udp !== undefined && link.device === undefined;
 
 const endsAtPeer = ({ link }: Link): boolean => link.type === "ip6tnl" && !link.external && link.remote !== undefined;
 

@@ -10,6 +10,7 @@ import {
 } from "../../../controller/kernel/route/headers.js";
 import * as netlink from "../../../controller/netlink/constants.js";
 import * as errno from "../../../controller/netlink/errno.js";
+import * as ethtool from "../../../controller/netlink/ethtool.js";
 import { encodeMessage } from "../../../controller/netlink/message.js";
 import * as rtnetlink from "../../../controller/netlink/rtnetlink.js";
 import * as trafficControl from "../../../controller/netlink/traffic-control.js";
@@ -44,6 +45,12 @@ t.test("rtnetlink, tunnel and fou numbers are those of the headers", { skip: NO_
     "linux/nexthop.h",
   ]);
   t.strictSame(valuesInHeaders(headers, Object.keys(rtnetlink)), { ...rtnetlink });
+  t.end();
+});
+
+t.test("ethtool numbers are those of the headers", { skip: NO_COMPILER }, (t) => {
+  const headers = ["linux/ethtool.h", "linux/ethtool_netlink.h"];
+  t.strictSame(valuesInHeaders(headers, Object.keys(ethtool)), { ...ethtool });
   t.end();
 });
 
