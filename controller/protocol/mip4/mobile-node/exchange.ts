@@ -71,8 +71,8 @@ export function send(turn: Turn): void {
   state.lastSentAt = moment.now;
   state.sendAt = after(moment.now, wait);
   journal(turn);
-  effects.push(sent);
   if (attempts === 0) notify(turn, "registration.started", { purpose, careOfAddress: sent.request.careOfAddress });
+  effects.push(sent);
 }
 
 /** With nonces what was not answered is sent unchanged; with timestamps each is a new one (RFC 5944 §3.6.3). */

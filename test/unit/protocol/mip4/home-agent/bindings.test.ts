@@ -62,6 +62,11 @@ t.test("F5944-3.8.2.2-01: a duplicate is answered, and extends nothing", (t) => 
   t.match(replyIn(again).reply, { code: 1, lifetimeSeconds: 499, identification: input.request.identification });
   t.strictSame(kinds(again), ["reply"]);
   t.equal(nextDeadline(bench.state), end);
+  const udp = { kind: "udp-tunnel-request", forced: true, throughForeignAgent: false, encapsulation: 0 } as const;
+  const tunnelled = bench.input({ extensions: [udp] });
+  const once = bench.settle(bench.step(tunnelled));
+  const twice = bench.step({ ...tunnelled, timeOfDay: bench.timestamp() });
+  t.strictSame(replyIn(twice).reply.extensions, replyIn(once).reply.extensions, "with all that the first one had");
   t.end();
 });
 
@@ -129,6 +134,8 @@ t.test("the kernel refuses, or says nothing: 130, and what there was stays", (t)
   bench.register();
   const moved = bench.settle(bench.ask({ careOfAddress: ELSEWHERE }), "ENOBUFS");
   t.equal(codeIn(moved), 130);
+  const asked = ofKind(moved, "data-path").map(({ path }) => path.egress.address);
+  t.strictSame(asked, [ELSEWHERE, COA], "the old path is asked for again");
   t.equal([...dataPaths(bench.state)][0]?.egress.address, COA);
   bench.ask({ careOfAddress: ELSEWHERE });
   bench.wait(3);
@@ -163,6 +170,10 @@ t.test(
     t.strictSame(events(ended), ["binding.removed"]);
     t.equal(ofKind(ended, "reply").length, 0);
     t.equal(bench.step({ kind: "remove", node: NODE, reason: "twice" }).length, 0);
+    bench.ask();
+    const meanwhile = bench.step({ kind: "remove", node: NODE, reason: "by an operator" });
+    t.equal(codeIn(meanwhile), 129, "a request on its way is refused");
+    t.equal(bench.state.table.size, 0);
     t.end();
   },
 );

@@ -75,6 +75,7 @@ t.test("codes of requests that are authentic", (t) => {
     ["there are two", { ...fromAgent, behind: [foreign, foreign] }, foreignAgentAuthentication],
     ["it is wrong", { ...fromAgent, behind: [foreign], verdicts: ["valid", "invalid"] }, foreignAgentAuthentication],
     ["the node's is wrong", { ...fromAgent, behind: [foreign], verdicts: ["invalid", "valid"] }, 131],
+    ["the node's SPI is wrong too", { ...fromAgent, behind: [foreign], spi: 999, verdicts: ["invalid", "valid"] }, 131],
     ["the broadcast address of the home network", { arrival: { destination: ipv4("192.0.2.255") } }, 136],
     ["255.255.255.255", { arrival: { destination: ipv4("255.255.255.255") } }, 136],
     ["another home agent in the field", { homeAgent: ipv4("203.0.113.9") }, 136],
@@ -86,6 +87,10 @@ t.test("codes of requests that are authentic", (t) => {
     ["at a broadcast address", { careOfAddress: ipv4("192.0.2.255") }, administrativelyProhibited],
   ];
   for (const [what, asked, code] of cases) t.equal(codeIn(new HomeAgentBench(site).register(asked)), code, what);
+  const edge = ipv4("203.0.113.255");
+  const other = { ...site, isNetworkEdge: (address: string) => address === edge };
+  t.equal(codeIn(new HomeAgentBench(other).register({ arrival: { destination: edge } })), 136, "of another link");
+  t.equal(codeIn(new HomeAgentBench(other).register({ careOfAddress: edge })), administrativelyProhibited);
   const roamer = {
     identifier: new TextEncoder().encode("roamer@example.org"),
     kind: "network-access-identifier",
