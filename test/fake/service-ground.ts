@@ -6,7 +6,7 @@ import { ServiceGroups } from "../../controller/daemon/groups.js";
 import { HomeLink } from "../../controller/daemon/home-link/link.js";
 import type { OpenHomeLink } from "../../controller/daemon/home-link/sockets.js";
 import type { Service, ServiceGround } from "../../controller/daemon/service.js";
-import type { SignallingListener } from "../../controller/daemon/signalling/signalling.js";
+import type { SignallingListener, SignallingSite } from "../../controller/daemon/signalling/signalling.js";
 import type { Logger } from "../../controller/log.js";
 import type { Arrival, ProtocolEvent, SendEffect } from "../../controller/protocol/mip6/inputs.js";
 import { Reconciler } from "../../controller/reconcile/reconciler.js";
@@ -43,6 +43,8 @@ export class FakeGround {
   readonly records = new Map<string, Stored>();
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
+  /** With which the service listens. */
+  site: SignallingSite | undefined;
   readonly #reconciler: Reconciler;
   readonly #groups: ServiceGroups;
   #service: Service | undefined;
@@ -82,7 +84,8 @@ export class FakeGround {
       },
       messageCounts: async () => ({ firewall: {}, read: 0 }),
       announceMove: async () => undefined,
-      listen: (_, listener) => {
+      listen: (site, listener) => {
+        this.site = site;
         this.#listener = listener;
       },
       send: (effect) => void this.sent.push(effect as SendEffect),

@@ -5,6 +5,7 @@
  */
 import { type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
+import { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIpv4, parseIpv6 } from "../../../base/ip.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
@@ -52,10 +53,10 @@ const LONGEST_RETURN_SECONDS = 86_400;
 
 export class FinderService implements Service {
   readonly name: string;
-  readonly addresses: readonly IpAddress[];
   readonly views: ServiceViews;
   readonly #parts: FinderParts;
   readonly #homeAddress: Ipv6Address;
+  readonly #ownAddresses: readonly IpAddress[];
   #node: Node | undefined;
   #present: HomeAgentCandidate | undefined;
   #candidates: readonly HomeAgentCandidate[] = [];
@@ -87,9 +88,14 @@ export class FinderService implements Service {
     this.#parts = parts;
     this.#homeAddress = homeAddress;
     const ipv4Home = ownAddress(ipv4HomeAddress);
-    this.addresses = [homeAddress, ...(ipv4Home === undefined ? [] : [ipv4Home])];
+    this.#ownAddresses = [homeAddress, ...(ipv4Home === undefined ? [] : [ipv4Home])];
     this.#returnSeconds = homeAgent.returnAfterSeconds;
     this.views = this.#viewsOf();
+  }
+
+  /** With those on loan. */
+  get addresses(): readonly IpAddress[] {
+    return this.#node?.addresses ?? this.#ownAddresses;
   }
 
   prepare(): ReadonlyMap<string, readonly KernelObject[]> {
@@ -105,6 +111,7 @@ export class FinderService implements Service {
         tunDevice: TUN_DEVICE,
         tunMark: TUN_MARK,
         directMark: DIRECT_MARK,
+        sendsShortOptions: (source) => this.#site?.sendsShortOptions?.(source) === true,
       },
       {
         onMessage: (message, arrival) => this.#listener?.onMessage(message, arrival),
@@ -139,8 +146,15 @@ export class FinderService implements Service {
     return this.#node?.ownerOf(object);
   }
 
+  /** Without a home agent a refresh is a search, at once: its next one may be a minute away. */
   command(request: CommandRequest): Promise<CommandDocument> | undefined {
-    return this.#node?.command?.(request);
+    if (this.#node !== undefined) return this.#node.command?.(request);
+    if (request.command === "report-loss")
+      return Promise.reject(new MobilityError("MIP_COMMAND", "no home agent is known yet: one is being looked for"));
+    if (request.command !== "refresh") return undefined;
+    this.#retryMs = FIRST_RETRY_MS;
+    void this.#look();
+    return Promise.resolve({ command: "refresh", nodes: 1, outcome: "begun", status: null });
   }
 
   abandon(): void {

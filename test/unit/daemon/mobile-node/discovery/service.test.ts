@@ -1,6 +1,6 @@
 /** When a node takes which home agent: at the start, after a silence, back again, over a restart; and that each life of it ends before the next. */
 import t from "tap";
-import { type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
+import { type IpAddress, type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
 import { FinderService, type Node } from "../../../../../controller/daemon/mobile-node/discovery/service.js";
 import type { HomeAgentCandidate } from "../../../../../controller/protocol/mip6/mobile-node/discovery/candidates.js";
 import { mobileNodeConfig } from "../../../../../schemas/config.js";
@@ -25,6 +25,7 @@ class World {
   /** Of the registration. */
   phase = "registering";
   refusal: Error | undefined;
+  lent: readonly IpAddress[] = [];
   silent = (): void => undefined;
   tell = (_event: "registration.completed" | "registration.failed"): void => undefined;
   sentAway = (_homeAgents: readonly Ipv6Address[]): void => undefined;
@@ -70,11 +71,19 @@ class World {
     const told = (what: string): void => void this.life.push(`${what} ${home.slice(-1)}`);
     const binding = () => ({ state: this.phase, endpoint: null });
     const views = { readiness: () => this.readiness, binding, bindings: () => [] };
+    const world = this;
     return {
-      ...{ name: "mobile-node", addresses: [HOA], views: views as unknown as Node["views"] },
+      get addresses() {
+        return [HOA, ...world.lent];
+      },
+      ...{ name: "mobile-node", views: views as unknown as Node["views"] },
       prepare: () => new Map(),
       listen: () => {
-        const site = { self: HOA, isProtected: (source: string) => source === home, tunDevice: "", directMark: 0 };
+        const site = {
+          ...{ self: HOA, tunDevice: "", directMark: 0 },
+          isProtected: (source: string) => source === home,
+          sendsShortOptions: (source: string) => source === home,
+        };
         ground.listen(site, { onMessage: () => told("message"), onDrop: () => undefined });
       },
       begin: () => told("begin"),
@@ -135,6 +144,38 @@ t.test("until somebody is found it asks again, later each time; then the best on
   other.found = [agent(2)];
   await other.start(["home-agent", kept as Stored]);
   test.strictSame(other.life, ["begin 1", "leave 1", "begin 2"], "it is no home agent any more");
+});
+
+t.test(
+  "what its messages may be like is the present home agent's; its addresses are those it has now",
+  async (test) => {
+    const world = new World();
+    await world.start();
+    test.equal(world.fake.site?.sendsShortOptions?.(agent(1).ipv6), false, "nobody's yet");
+    test.strictSame(world.service.addresses, [HOA]);
+    world.found = [agent(1)];
+    await world.elapse(2);
+    test.equal(world.fake.site?.sendsShortOptions?.(agent(1).ipv6), true, "short options of the 2004 profile");
+    test.equal(world.fake.site?.sendsShortOptions?.(agent(2).ipv6), false);
+    world.lent = [ipv4("192.0.2.77")];
+    test.strictSame(world.service.addresses, [HOA, ipv4("192.0.2.77")]);
+  },
+);
+
+t.test("who has no home agent looks for one at once when its operator says refresh", async (test) => {
+  const world = new World();
+  await world.start();
+  await world.elapse(2);
+  await world.elapse(4);
+  await test.rejects(async () => void (await world.service.command({ command: "report-loss" })), {
+    message: /no home agent is known yet/,
+  });
+  test.equal(world.service.command({ command: "switch", to: [] }), undefined, "no command of a node");
+  world.found = [agent(1)];
+  test.match(await world.service.command({ command: "refresh" }), { outcome: "begun" });
+  await world.fake.settled();
+  test.strictSame(world.life, ["begin 1"]);
+  test.strictSame(world.timers, [], "and not a second time");
 });
 
 t.test("an answer that was lost is asked for again, and takes nothing away that is known", async (test) => {
