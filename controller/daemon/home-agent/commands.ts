@@ -1,7 +1,7 @@
 /** What an operator asks of a home agent (`dsmipctl binding remove`, `refresh`, `switch`): from a request to the machine's input, and what came of it. */
 import type { CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import { MobilityError } from "../../base/errors.js";
-import { type IpAddress, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isIpv4, isIpv6, isRoutableUnicast } from "../../base/ip.js";
 import type { BindingEntry } from "../../protocol/mip6/home-agent/binding-cache.js";
 import type { NoticeInput, RemoveInput } from "../../protocol/mip6/home-agent/inputs.js";
 import { type lookup as Lookup, lookup } from "../../protocol/mip6/home-agent/machine.js";
@@ -57,7 +57,7 @@ export class HomeAgentCommands {
       case "refresh":
         return this.#tell(request.command, request.node, { kind: "refresh" });
       case "switch":
-        return this.#tell(request.command, request.node, { kind: "switch", homeAgents: request.to });
+        return this.#switch(request.node, request.to);
       case "report-loss":
         return undefined;
     }
@@ -131,6 +131,15 @@ export class HomeAgentCommands {
       this.#leaving.set(homeAddress, [...(this.#leaving.get(homeAddress) ?? []), { gone, failed }]);
       this.programmed(homeAddress);
     });
+  }
+
+  /** Nodes pass over what is no address that they could register at: none would be left, and they take any other home agent. */
+  async #switch(node: IpAddress | undefined, homeAgents: readonly Ipv6Address[]): Promise<CommandDocument> {
+    const self = this.#state.site.addresses.ipv6;
+    const bad = homeAgents.find((one) => one === self || !isRoutableUnicast(one));
+    if (bad !== undefined)
+      throw new MobilityError("MIP_COMMAND", `${bad} is no other home agent's; a unicast address of another is wanted`);
+    return this.#tell("switch", node, { kind: "switch", homeAgents });
   }
 
   async #tell(

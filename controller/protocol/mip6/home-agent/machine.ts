@@ -28,7 +28,7 @@ import { refuseIpv4 } from "./ipv4-home-address.js";
 import { askToRefresh, noticeDue, remove, revocationAcknowledged, tellNodes } from "./notices.js";
 import { dadCompleted, register } from "./registration.js";
 import { deregister, expire, finishRemoval, forget, giveUpRestored, removalProgrammed, takeBack } from "./removal.js";
-import type { HomeAgentSite } from "./site.js";
+import type { HomeAgentSite, HomeSubscriber } from "./site.js";
 import { answer, entitled, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
 import { isBehind, isServedHere, judgeUpdate, readUpdate, storesSequence, type UpdateRequest } from "./update.js";
 
@@ -279,7 +279,8 @@ function restore(turn: Turn, stored: StoredBinding): BindingEntry | undefined {
   const subscriber = record === undefined ? undefined : site.subscribers.get(record.homeAddress);
   const useless =
     record?.kind === "bound" &&
-    (isServedHere(record.registration.endpoint, turn.state) || !isOffered(record.registration.endpoint, site));
+    subscriber !== undefined &&
+    (isServedHere(record.registration.endpoint, turn.state) || !isOffered(record.registration, subscriber, site));
   if (record === undefined || subscriber === undefined || useless) {
     forgetRecord(turn, stored);
     return undefined;
@@ -297,9 +298,16 @@ function restore(turn: Turn, stored: StoredBinding): BindingEntry | undefined {
   return entry;
 }
 
-/** UDP over IPv6 is switched on. */
-const isOffered = ({ format, address }: Endpoint, { udpOverIpv6 }: HomeAgentSite): boolean =>
-  format !== "udp" || isIpv4(address) || udpOverIpv6 === true;
+/** UDP over IPv6 and the 2004 profile are switched on, where payload or messages go in them. */
+function isOffered(
+  { endpoint, signalling }: Registration,
+  { ipv4Signalling }: HomeSubscriber,
+  site: HomeAgentSite,
+): boolean {
+  if (signalling.format === "ipv4" && ipv4Signalling !== "soliman2004") return false;
+  const isInUdp = [endpoint, signalling].some(({ format, address }) => format === "udp" && !isIpv4(address));
+  return !isInUdp || site.udpOverIpv6 === true;
+}
 
 function restoreBinding(turn: Turn, entry: BindingEntry, stored: Registration, expiresAt: Instant): void {
   const { cache } = turn.state;

@@ -1,10 +1,11 @@
 /** What an operator asks of a home agent: the answer comes when what it says is so, and it comes whatever ends the binding. */
 import t from "tap";
+import { type Ipv6Address, ipv6 } from "../../../../controller/base/ip.js";
 import { seq16 } from "../../../../controller/base/seq16.js";
 import type { GroupState } from "../../../../controller/daemon/groups.js";
 import { type CommandGround, HomeAgentCommands } from "../../../../controller/daemon/home-agent/commands.js";
 import type { HomeAgentInput } from "../../../../controller/protocol/mip6/home-agent/inputs.js";
-import { COA, HOA, HOA_B, HOA4, HomeAgentHarness, native, option29 } from "../../../sim/home-agent-harness.js";
+import { COA, HA, HOA, HOA_B, HOA4, HomeAgentHarness, native, option29 } from "../../../sim/home-agent-harness.js";
 
 class Operated {
   readonly harness = new HomeAgentHarness();
@@ -53,6 +54,13 @@ class Operated {
   remove(part: "all" | "ipv4" = "all"): void {
     void this.#commands.run({ command: "remove", node: HOA, part })?.then(
       ({ outcome, status }) => this.answers.push({ outcome, status }),
+      ({ code, message }) => this.answers.push({ code, message }),
+    );
+  }
+
+  switch(to: Ipv6Address): void {
+    void this.#commands.run({ command: "switch", node: HOA, to: [to] })?.then(
+      ({ outcome }) => this.answers.push({ outcome }),
       ({ code, message }) => this.answers.push({ code, message }),
     );
   }
@@ -126,4 +134,15 @@ t.test("who wants the whole to end is not told of its end by that of a part", as
   test.strictSame(await operated.heard(), [ACKNOWLEDGED, ACKNOWLEDGED, ACKNOWLEDGED]);
   test.equal(operated.harness.kernel.size, 0);
   test.equal(operated.harness.entry(HOA_B), undefined);
+});
+
+t.test("nodes are not sent where no home agent can be", async (test) => {
+  const operated = new Operated();
+  for (const bad of ["ff02::1", "fe80::1", "::", HA]) {
+    operated.switch(ipv6(bad));
+    test.match(await operated.heard(), [{ code: "MIP_COMMAND", message: /is no other home agent's/ }], bad);
+  }
+  test.strictSame(operated.harness.sends(), []);
+  operated.switch(ipv6("2001:db8:1::2"));
+  test.match(await operated.heard(), [{ outcome: "begun" }]);
 });

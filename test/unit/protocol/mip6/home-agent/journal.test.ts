@@ -1,5 +1,6 @@
 import t from "tap";
 import { ipv4 } from "../../../../../controller/base/ip.js";
+import { mappedAddress } from "../../../../../controller/base/mapped.js";
 import { instant } from "../../../../../controller/base/time.js";
 import { parseRecord } from "../../../../../controller/protocol/mip6/home-agent/binding-record.js";
 import { BindingStatus } from "../../../../../controller/wire/mip6/registry.js";
@@ -232,3 +233,18 @@ t.test(
     test.equal(fine.kernel.size, 2, "visiting another's network is no harm");
   },
 );
+
+t.test("what came in a way that is switched off since, has no way back and is forgotten", async (test) => {
+  const with2004 = (ipv4Signalling?: "soliman2004") => ({
+    subscribers: subscribers([{ homeAddress: HOA, profile: "default", ipv4Signalling }]),
+  });
+  const soliman = new HomeAgentHarness(with2004("soliman2004"));
+  soliman.update(native(mappedAddress(NAT4)), { sequence: 1 });
+  test.match(soliman.view(), { endpoint: { format: "ipv4", address: NAT4 } });
+  test.match(soliman.restart(1, with2004("soliman2004")).view(), { endpoint: { format: "ipv4", address: NAT4 } });
+  test.equal(soliman.restart(1, with2004()).view(), undefined);
+  const lastResort = new HomeAgentHarness({ udpOverIpv6: true });
+  lastResort.update(udp(COA, NAT_PORT), { sequence: 1 });
+  test.match(lastResort.restart(1, { udpOverIpv6: true }).view(), { endpoint: { format: "udp", address: COA } });
+  test.equal(lastResort.restart(1).view(), undefined);
+});
