@@ -435,6 +435,20 @@ export const mobileNodeConfig = z.strictObject({
       .max(86400)
       .default(110)
       .describe("NATKATIMEOUT when the home agent suggests nothing."),
+    reachability: z
+      .enum(["always", "on-demand"])
+      .default("always")
+      .describe(
+        "Behind a NAT: always reachable, by updates that keep its mapping, or only while the node itself talks: then nothing is sent while it is idle, and an update as soon as it sends again after that (RFC 5555 §4.3). Not with protection esp.",
+      ),
+    ipv4RetrySeconds: z
+      .int()
+      .min(1)
+      .max(604800)
+      .optional()
+      .describe(
+        "When a home agent that has accepted an update without a word on the IPv4 home address is asked for it again (RFC 5555 §4.4.2). Absent: not in the life of the binding (RFC 5555 §2.3.1).",
+      ),
     interfaces: z
       .array(interfaceName)
       .min(1)

@@ -32,6 +32,7 @@ import { staticSecurity } from "../security/static-keys.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
+import { Activity } from "./activity.js";
 import { nodeCommand } from "./commands.js";
 import { egressDevices } from "./egress-devices.js";
 import { FilteredAnswers } from "./filtered-answers.js";
@@ -88,6 +89,8 @@ export class MobileNodeService implements Service {
   readonly #readiness: ReadinessReport;
   readonly #filtered: FilteredAnswers;
   readonly #prefixes: NodePrefixes;
+  /** Of a node that need not be reached. */
+  readonly #activity: Activity | undefined;
   /** As it is configured, without what is lent. */
   readonly #ownSite: MobileNodePlanSite;
   #planSite: MobileNodePlanSite;
@@ -146,6 +149,8 @@ export class MobileNodeService implements Service {
     this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
     this.#group = `binding ${homeAddress}`;
     this.#prefixes = new NodePrefixes(config, ground, () => this.#path);
+    if (config.mobileNode.reachability === "on-demand")
+      this.#activity = new Activity(() => this.#loop.push({ kind: "refresh", forgets: false }));
     const site = { ...mobileNodeSite(config), validFor: () => this.#prefixes.validFor() };
     this.#ownSite = mobileNodePlanSite(config, egressDevices(config.mobileNode));
     this.#planSite = this.#ownSite;
@@ -283,6 +288,7 @@ export class MobileNodeService implements Service {
   abandon(): void {
     this.#loop.close();
     this.#prefixes.close();
+    this.#activity?.close();
     this.#status.close();
     this.#ikeKeys?.management.close();
     this.#closeMovement();
@@ -307,6 +313,7 @@ export class MobileNodeService implements Service {
   async leave(): Promise<void> {
     this.#loop.close();
     this.#prefixes.close();
+    this.#activity?.close();
     this.#status.close();
     await this.#ikeKeys?.close();
     this.#closeMovement();
@@ -385,6 +392,7 @@ export class MobileNodeService implements Service {
     groups.commit();
     this.#readiness.look(this.#state);
     this.#prefixes.see(this.#state.registration !== undefined);
+    this.#activity?.follow(this.#state.registration);
     if (!this.#opening) return;
     this.#opening = false;
     void groups.settled().then(() => this.#openWay());

@@ -26,7 +26,13 @@ import {
 } from "./network-view.js";
 import { throughUs } from "./recursion.js";
 
-type Optional = "mobileRouter" | "udpOverIpv6" | "prefixDiscovery" | "ipv4Signalling";
+type Optional =
+  | "mobileRouter"
+  | "udpOverIpv6"
+  | "prefixDiscovery"
+  | "ipv4Signalling"
+  | "reachability"
+  | "ipv4RetrySeconds";
 
 /** What the operator says about this mobile node. */
 export type MobileNodeSite = Omit<

@@ -35,6 +35,8 @@ function payloadFormat(frame: Uint8Array): "udp" | "plain" | undefined {
 }
 const ECHO_REQUEST = 128;
 const NETWORK = "2001:db8:200::/64";
+/** On the visited link. */
+const NOBODY = "192.0.2.253";
 const CORRESPONDENT = "2001:db8:c::9";
 
 test("updates on a link with both families", async (t) => {
@@ -206,7 +208,7 @@ test("updates of a mobile router that asks for UDP", async (t) => {
       message.flags.forceUdp
         ? { status: BindingStatus.forcedUdpNotSupported, options: [natDetection(false, 0xffffffff)] }
         : withR,
-    { forceUdp: true, prefixes: [NETWORK], mobileRouter: "explicit" },
+    { forceUdp: true, prefixes: [NETWORK], mobileRouter: "explicit", reachability: "on-demand", ipv4RetrySeconds: 1 },
   );
   await home.open();
   const [first, second] = [await home.update(0), await home.update(1)];
@@ -235,6 +237,36 @@ test("updates of a mobile router that asks for UDP", async (t) => {
         );
         assert.deepEqual(named, [NETWORK]);
       }
+    },
+  );
+
+  await t.test("R5555-4.4.2-20: asked for again later, an answer without option 30 is not for ever", async () => {
+    home.answerWith(() => ({ mobileRouter: true, lifetimeUnits: 1 }));
+    const count = home.updates.length;
+    home.say(second, { type: "binding-refresh-request", options: [] });
+    // Refreshes of a lifetime of four seconds, of which the later ones come after the configured second.
+    await waitFor(() => home.updates.slice(count + 1).some((one) => optionIn(one, "ipv4-home-address") !== undefined), {
+      what: "a later update with option 29",
+      timeout: 20_000,
+    });
+  });
+
+  await t.test(
+    "R5555-4.3-05: a node that need not be reached is silent while it is idle, and tells where it is when it talks",
+    async () => {
+      home.answerWith(() => ({ mobileRouter: true, options: [GRANTED, natDetection(true, 2)] }));
+      const learnt = async (): Promise<boolean> => ((await home.state())?.lifetimeSeconds ?? 0) > 60;
+      await waitFor(learnt, { what: "a registration for long", timeout: 20_000 });
+      await home.state(); // what was sent before that is read
+      const count = home.updates.length;
+      // Three of the intervals, as long as six questions take that nobody answers.
+      for (let i = 0; i < 6; i++) {
+        home.mn.script(`ping -4 -c 1 -W 1 -I wan ${NOBODY} > /dev/null || sleep 0.2`);
+        await home.state(); // and what has arrived meanwhile is read
+      }
+      assert.equal(home.updates.length, count);
+      home.mn.script(`ping -6 -c 1 -W 1 -I ${ALICE.homeAddress} ${CORRESPONDENT} > /dev/null || true`);
+      await home.update(count);
     },
   );
 

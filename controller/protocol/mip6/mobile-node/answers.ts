@@ -1,7 +1,7 @@
 /** Mobility messages coming in to the mobile node (RFC 6275 §11.3.6, §11.7.3, §11.7.4). */
 import { formatPrefix, type Ipv6Address } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
-import { after, elapsed } from "../../../base/time.js";
+import { after, elapsed, type Instant, seconds } from "../../../base/time.js";
 import type {
   BindingAcknowledgement,
   BindingError,
@@ -157,7 +157,7 @@ function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): M
     refusals: 0,
     homeDevice: undefined,
     ipv4Bound: terms.ipv4.kind === "accepted",
-    ipv4Unsupported: state.ipv4Unsupported || terms.ipv4.kind === "unsupported",
+    ...unsupported(state, terms, turn.now),
     receptions: graceOthers(state, { kind: "away", careOf }, turn.now),
     silences: answered(state.silences, careOf, turn.now),
   };
@@ -170,6 +170,21 @@ function accepted(state: MobileNodeState, acceptance: Acceptance, turn: Turn): M
   return next;
 }
 
+/** Whether IPv4 is asked for in updates to come, and when again (C-05). */
+function unsupported(
+  { ipv4Unsupported, ipv4AskAt, site }: MobileNodeState,
+  { ipv4 }: Terms,
+  now: Instant,
+): Pick<MobileNodeState, "ipv4Unsupported" | "ipv4AskAt"> {
+  if (ipv4.kind === "not-asked") return { ipv4Unsupported, ipv4AskAt };
+  if (ipv4.kind !== "unsupported") return { ipv4Unsupported: false, ipv4AskAt: undefined };
+  const { ipv4RetrySeconds } = site;
+  return {
+    ipv4Unsupported: true,
+    ipv4AskAt: ipv4RetrySeconds === undefined ? undefined : after(now, seconds(ipv4RetrySeconds)),
+  };
+}
+
 /** The same site if nothing has changed: what is made of it stands. */
 function keepLent(site: MobileNodeSite, lent: Lent): MobileNodeSite {
   return JSON.stringify(lent) === JSON.stringify(site.lent) ? site : withLent(site, lent);
@@ -177,7 +192,7 @@ function keepLent(site: MobileNodeSite, lent: Lent): MobileNodeSite {
 
 /** `lacking`: something that is to be lent was not; it is asked for again before the refresh is due (RFC 5555 §4.4.2). */
 function registrationOf(
-  { lentRefusals }: MobileNodeState,
+  { lentRefusals, site }: MobileNodeState,
   { careOf, sent, terms }: Acceptance,
   lacking: boolean,
   turn: Turn,
@@ -185,7 +200,9 @@ function registrationOf(
   const { now } = turn;
   const end = registrationEnd(sent, terms.granted, now);
   const retry = after(now, backOff(REFUSED_RETRY_FIRST, lentRefusals, PROHIBITED_RETRY));
-  const refreshAt = refreshTime(sent, { ...terms, now, end });
+  // Who need not be reached lets the NAT forget (RFC 5555 §4.3).
+  const keepalive = site.reachability === "on-demand" ? undefined : terms.keepalive;
+  const refreshAt = refreshTime(sent, { ...terms, keepalive, now, end });
   return {
     careOf,
     format: terms.format,

@@ -80,6 +80,7 @@ function withoutIpv4(state: MobileNodeState, registration: Registration): Mobile
     registration: { ...registration, ipv4HomeAddress: undefined, prefixes },
     ipv4Bound: false,
     ipv4Unsupported: true,
+    ipv4AskAt: undefined,
   };
 }
 

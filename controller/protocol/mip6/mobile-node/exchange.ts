@@ -80,7 +80,8 @@ export function sendUpdate(state: MobileNodeState, turn: Turn): MobileNodeState 
   const sequence = nextSeq(state.lastSequence);
   const careOf = target.kind === "away" ? target.careOf : undefined;
   const forceUdp = state.forceUdp && careOf?.family === 4 && !sendsMapped(site) && !leaving;
-  const ipv4 = ipv4Options(site).length > 0 && !state.ipv4Unsupported && !leaving;
+  const asksIpv4 = !state.ipv4Unsupported || (state.ipv4AskAt !== undefined && state.ipv4AskAt <= now);
+  const ipv4 = ipv4Options(site).length > 0 && asksIpv4 && !leaving;
   const update = { sequence, sentAt: now, lifetime, forceUdp, ipv4Requested: ipv4 };
   const attempts = exchange.attempts + 1;
   const end = after(now, lifetime);

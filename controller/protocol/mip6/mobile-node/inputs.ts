@@ -28,9 +28,10 @@ export type MobileNodeInput =
   | { readonly kind: "restore"; readonly record: MobileNodeRecord; readonly ageSeconds: number }
   /**
    * Asked for by a person or by an observer of the traffic: register now, forgetting what was learnt about families and the home agent.
-   * `forceUdp` asks for UDP from now on, for paths that lose protocol 41 or 4 (RFC 5555 §4.4.1).
+   * `forceUdp` asks for UDP from now on, for paths that lose protocol 41 or 4 (RFC 5555 §4.4.1). `forgets: false`: what was learnt stands, and
+   * only who is registered tells the home agent where it is (RFC 5555 §4.3).
    */
-  | { readonly kind: "refresh"; readonly forceUdp?: boolean }
+  | { readonly kind: "refresh"; readonly forceUdp?: boolean; readonly forgets?: false }
   /**
    * With negotiated keys: the associations that protect updates are there, or are not (any more). `failure`: an attempt to get them has
    * failed; the next one follows without being asked for.

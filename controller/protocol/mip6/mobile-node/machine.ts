@@ -65,6 +65,7 @@ export function initialMobileNode(site: MobileNodeSite, lastSequence: Seq16 = se
     homeDevice: undefined,
     ipv4Bound: false,
     ipv4Unsupported: false,
+    ipv4AskAt: undefined,
     forceUdp: site.forceUdp,
     revocation: undefined,
     silences: [],
@@ -122,7 +123,8 @@ function apply(state: MobileNodeState, input: MobileNodeInput, turn: Turn): Mobi
     case "security":
       return security(state, input, turn);
     case "refresh":
-      return refresh(state, input.forceUdp, turn);
+      if (input.forgets !== false) return refresh(state, input.forceUdp, turn);
+      return state.phase === "registered" ? beginExchange(state, turn) : state;
     case "withdraw":
       return withdrawn(state, turn);
     case "stop":
@@ -222,6 +224,7 @@ function refresh(state: MobileNodeState, forceUdp: boolean | undefined, turn: Tu
     ...state,
     silences: [],
     ipv4Unsupported: false,
+    ipv4AskAt: undefined,
     refusals: 0,
     forceUdp: forceUdp ?? state.site.forceUdp,
   };

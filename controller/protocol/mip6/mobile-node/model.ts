@@ -63,6 +63,8 @@ export interface MobileNodeState {
   readonly ipv4Bound: boolean;
   /** The home agent has accepted an update without a word on its IPv4 Home Address option (C-05). */
   readonly ipv4Unsupported: boolean;
+  /** When it is asked for it again all the same; undefined: never. */
+  readonly ipv4AskAt: Instant | undefined;
   readonly forceUdp: boolean;
   /** Number of the revocation that was obeyed last, which may come again. */
   readonly revocation: Seq16 | undefined;

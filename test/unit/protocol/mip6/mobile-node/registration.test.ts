@@ -113,6 +113,27 @@ t.test("R5555-2.3.1-06 R5555-4.4.2-19: no option 30: IPv6 only, and option 29 is
   t.end();
 });
 
+t.test("no option 30, and another try after the configured time (C-05)", (t) => {
+  const chart = new Chart({ ipv4RetrySeconds: 1000 }).sees(V6);
+  chart.answer(chart.update(), { options: [] });
+  chart.give({ kind: "refresh", forgets: false });
+  const asks = (): boolean => {
+    const update = chart.update();
+    chart.answer(update, { options: [] });
+    return optionKinds(update).includes("ipv4-home-address");
+  };
+  t.notOk(asks());
+  chart.wait(450);
+  t.notOk(asks(), "a refresh");
+  chart.wait(450);
+  t.notOk(asks(), "another one");
+  chart.wait(450);
+  t.ok(asks(), "the time is over");
+  chart.wait(450);
+  t.notOk(asks(), "and runs anew");
+  t.end();
+});
+
 t.test(
   "R5555-4.4.2-21 R5555-3.2.1-04 R5555-3.2.1-06: a failure in option 30: no IPv4 binding, asked for again later",
   (t) => {

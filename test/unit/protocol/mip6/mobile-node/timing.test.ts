@@ -128,6 +128,19 @@ t.test("R5555-4.3-02 R5555-3.2.2-08 R5555-6-01: 110 s when the home agent sugges
   t.end();
 });
 
+t.test("R5555-4.3-05: a node that need not be reached refreshes for its lifetime alone", (t) => {
+  const chart = new Chart({ reachability: "on-demand" }).sees(V4);
+  chart.answer(chart.update(), { options: [accepted4, nat(30)] });
+  chart.wait(200);
+  t.strictSame(chart.updates(), [], "idle");
+  chart.give({ kind: "refresh", forgets: false });
+  chart.answer(chart.update(), { options: [accepted4, nat(30)] });
+  t.ok(next(chart).waited > 300);
+  chart.give({ kind: "refresh", forgets: false });
+  t.strictSame(chart.updates(), [], "one is on its way");
+  t.end();
+});
+
 t.test("R5555-3.2.2-09: all ones: no keepalive, UDP as F says", (t) => {
   const chart = new Chart().sees(V4);
   chart.answer(chart.update(), { options: [accepted4, nat(NO_REFRESH_NEEDED, true)] });
