@@ -10,6 +10,9 @@ export const TIMERS = {
   requestSpacing: seconds(1),
   /** Mobile node: the longest wait for an answer, where its lifetime does not make it shorter (dsmipd). */
   maxRequest: seconds(32),
+  /** Mobile node: between its first agent solicitations, and at most (RFC 5944 §2.4: at least a minute). */
+  initialSolicitation: seconds(1),
+  maxSolicitation: seconds(64),
   /** Home agent: wait for the kernel before a request is refused with code 130; longer than a node's first two waits (dsmipd). */
   dataPath: seconds(3),
 } as const;
@@ -19,6 +22,9 @@ export const LIMITS = {
   prefixRequests: 64,
   /** Former ends of one node's tunnel from which payload is still taken (dsmipd). */
   formerEnds: 8,
+  /** Mobile node: agents of all links that are remembered, and care-of addresses of each (dsmipd). */
+  heardAgents: 32,
+  careOfAddressesOfAgent: 8,
   /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop (dsmipd). */
   deadlinesPerStep: 1000,
 } as const;
