@@ -84,6 +84,7 @@ test("mobile routers at a home agent, on the wire and in the kernel", async (t) 
     for (const [bad, status] of [
       ["2001:db8:300::/60", BindingStatus.notAuthorizedForPrefix],
       ["2001:db8:100::/56", BindingStatus.notAuthorizedForPrefix],
+      ["2001:db8:100::/61", BindingStatus.notAuthorizedForPrefix],
       ["2001:db8:100::1/60", BindingStatus.invalidPrefix],
       ["::/0", BindingStatus.invalidPrefix],
     ] as const) {
@@ -94,7 +95,8 @@ test("mobile routers at a home agent, on the wire and in the kernel", async (t) 
   });
 
   await t.test("F3963-4.2-01 F3963-6.2-02: what it names and may have is forwarded, and the answer has R", async () => {
-    assert.deepEqual(verdict(await update(ALICE, { flags: R, options: [named(SIX), named(SIX_B)] })), ACCEPTED);
+    const options = [named(SIX), named(SIX_B), named(SIX)];
+    assert.deepEqual(verdict(await update(ALICE, { flags: R, options })), ACCEPTED);
     assert.deepEqual([...routes()].sort(), [SIX, SIX_B]);
   });
 
@@ -192,6 +194,11 @@ test("mobile routers at a home agent, on the wire and in the kernel", async (t) 
     const answer = await update(DAVE, { flags: R, options: [wantsAny, asked("0.0.0.0", 28)] });
     assert.deepEqual(verdict(answer), ACCEPTED);
     assert.deepEqual(ipv4Answers(answer), ["132 0.0.0.0/0", "0 10.64.0.32/28"]);
+    // As often as a node asks, and the network that it has stays the one that it has.
+    for (let again = 0; again < 5; again++) {
+      const next = await update(DAVE, { flags: R, options: [wantsAny, asked("0.0.0.0", 28)] });
+      assert.deepEqual([...verdict(next), ...ipv4Answers(next)], [...ACCEPTED, "132 0.0.0.0/0", "0 10.64.0.32/28"]);
+    }
     const six = await update(DAVE, { flags: R, options: [asked("10.64.0.32", 28), named("::/56")] });
     assert.deepEqual(verdict(six), [BindingStatus.invalidPrefix, false]);
     const another = await update(DAVE, { flags: R, options: [asked("10.64.0.0", 28)] });
