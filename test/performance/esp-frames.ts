@@ -13,7 +13,7 @@ import { encodeUdp } from "../../controller/wire/ip/udp.js";
 import { EspSender } from "../lib/esp.js";
 import { associationsOf, type NodeAssociations } from "./esp-node.js";
 import { ethernet, ip, payloadOf } from "./frames.js";
-import { HOME_AGENT, type InnerFamily } from "./places.js";
+import { HOME_AGENT, type InnerFamily, type Kind } from "./places.js";
 
 /** Of a node's payload; as with those of its signalling, the keys follow from its number. */
 export function payloadAssociationsOf(number: number): NodeAssociations {
@@ -50,12 +50,13 @@ export function seal(
   inner: InnerFamily,
   count: number,
   used: number,
+  kind: Kind,
 ): readonly Uint8Array[] {
   const senders = Array.from({ length: nodes }, (_, i) => {
     const { update } = payloadAssociationsOf(first + i);
     const sender = new EspSender({ spi: update.spi, key: fromHex(update.key) });
     sender.sequence = used;
-    return { sender, payload: payloadOf(first + i, inner) };
+    return { sender, payload: payloadOf(first + i, inner, kind) };
   });
   const nextHeader = inner === 6 ? Protocol.ipv6 : Protocol.ipv4;
   return Array.from({ length: count }, (_, i) => {

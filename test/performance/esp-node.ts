@@ -16,7 +16,7 @@ import {
   withChecksum,
 } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { bindingUpdateFlags } from "../../controller/wire/mip6/messages/registration.js";
-import { HOME_AGENT, type MobileNode } from "./places.js";
+import { HOME_AGENT, type Kind, type MobileNode } from "./places.js";
 
 const KEY_OCTETS = 16;
 const SALT_OCTETS = 4;
@@ -64,13 +64,16 @@ export class EspNode {
     return this.#sequence;
   }
 
-  /** The next binding update, as the inner packet that goes into UDP (RFC 5555 §4.1). `careOf` is what the node thinks its address is. */
-  bindingUpdate(careOf: Ipv4Address, lifetimeSeconds: number): Uint8Array {
+  /**
+   * The next binding update, as the inner packet that goes into UDP (RFC 5555 §4.1). `careOf` is what the node thinks its address is. Routers leave
+   * it to the home agent which networks are theirs (RFC 3963, implicit mode).
+   */
+  bindingUpdate(careOf: Ipv4Address, lifetimeSeconds: number, kind: Kind): Uint8Array {
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const message = encodeMobilityMessage({
       type: "binding-update",
       sequence: seq16(this.#sequence),
-      flags: bindingUpdateFlags({ acknowledge: true, homeRegistration: true }),
+      flags: bindingUpdateFlags({ acknowledge: true, homeRegistration: true, mobileRouter: kind === "routers" }),
       lifetimeUnits: lifetimeSeconds / 4,
       options: [
         { kind: "ipv4-care-of-address", address: careOf },

@@ -134,7 +134,7 @@ export async function measureFlood(options: FloodOptions, note: (text: string) =
   load.machine.run("sysctl", "-qw", `net.ipv6.conf.${home.wan}.disable_ipv6=0`);
   load.machine.ip(`address add ${GATEWAY.ipv6}/64 dev ${home.wan} nodad`);
   const agent = await HomeAgent.start(home.machine, options.nodes);
-  const generator = new Generator(load.machine.path, options.nodes);
+  const generator = new Generator(load.machine.path, options.nodes, "hosts");
   try {
     const world: World = { load, device: home.wan, mac: home.wanMac, options, rings: new Map() };
     let place = 0;

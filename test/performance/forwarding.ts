@@ -5,6 +5,7 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { formatPrefix } from "../../controller/base/ip.js";
 import { run } from "../kernel/lib/command.js";
 import { type Direction, frame, ring } from "./frames.js";
 import { Load, type SliceOptions, type Source } from "./load.js";
@@ -17,11 +18,14 @@ import {
   HOME_AGENT,
   INNER_FAMILIES,
   type InnerFamily,
+  type Kind,
   mobileNode,
+  networksOf,
 } from "./places.js";
 import { rounded } from "./statistics.js";
 
 export interface ForwardingOptions extends SliceOptions {
+  readonly kind: Kind;
   readonly bindings: number;
 }
 
@@ -79,18 +83,18 @@ export function measureForwarding(options: ForwardingOptions, note: (text: strin
     using one = homeAgentMachine(load.machine, "one", { answer: false });
     using many = homeAgentMachine(load.machine, "many", { answer: false });
     using handMade = homeAgentMachine(load.machine, "hand", { answer: false });
-    note(`${options.bindings} bindings, care-of address: ${access}`);
-    install(one, access, 1);
-    installs.push(install(many, access, options.bindings));
-    makeByHand(handMade.machine, access);
+    note(`${options.bindings} bindings of ${options.kind}, care-of address: ${access}`);
+    install(one, access, 1, options.kind);
+    installs.push(install(many, access, options.bindings, options.kind));
+    makeByHand(handMade.machine, access, options.kind);
     for (const inner of INNER_FAMILIES) {
       for (const direction of ["decapsulation", "encapsulation"] as const) {
-        note(`${direction}, IPv${inner}, care-of address: ${access}`);
+        note(`${options.kind}, ${direction}, IPv${inner}, care-of address: ${access}`);
         forwarding.push(measure({ load, agents: { one, many, handMade }, direction, access, inner }, options));
       }
     }
   }
-  return { forwarding, installs, routes: measureRoutes(options, note) };
+  return { forwarding, installs, routes: options.kind === "hosts" ? measureRoutes(options, note) : [] };
 }
 
 /** Our objects for so many bindings, by install.ts. */
@@ -98,16 +102,17 @@ export function install(
   { machine }: HomeAgentMachine,
   access: Access,
   count: number,
+  kind: Kind,
   ...words: readonly ("esp" | "mixed")[]
 ): InstallReport {
   const program = join(dirname(fileURLToPath(import.meta.url)), "install.js");
-  const text = run([process.execPath, program, machine.path, access, String(count), ...words]);
+  const text = run([process.execPath, program, machine.path, access, String(count), kind, ...words]);
   const facts = JSON.parse(text) as Omit<InstallReport, "access">;
   return { access, ...facts };
 }
 
-/** What a person would type for one mobile node: a point-to-point device and two routes. */
-function makeByHand(machine: Machine, access: Access): void {
+/** What a person would type for one mobile node: a point-to-point device, two routes, and one for each network behind it. */
+function makeByHand(machine: Machine, access: Access, kind: Kind): void {
   const endpoint = endpointOf(0, access);
   const { homeAddress, ipv4HomeAddress } = mobileNode(0);
   const ends = (local: string): string => `local ${local} remote ${endpoint.address}`;
@@ -122,6 +127,9 @@ function makeByHand(machine: Machine, access: Access): void {
     "link set t0 up mtu 1400",
     `route add ${homeAddress}/128 dev t0`,
     `route add ${ipv4HomeAddress}/32 dev t0`,
+    ...(kind === "hosts" ? [] : Object.values(networksOf(0)).flat()).map(
+      (one) => `route add ${formatPrefix(one)} dev t0`,
+    ),
   );
 }
 
@@ -146,7 +154,7 @@ function measure(
     mac = inwards ? wanMac : lanMac,
   ): Source => ({
     device: inwards ? wan : lan,
-    frames: ring(nodes, (number) => frame(direction, number, endpointOf(number, access), inner, mac)),
+    frames: ring(nodes, (number) => frame(direction, number, endpointOf(number, access), inner, mac, options.kind)),
   });
   const before = received();
   const measured = load.send(

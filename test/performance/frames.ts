@@ -7,7 +7,7 @@ import { encodeIpv6Packet } from "../../controller/wire/ip/ipv6.js";
 import { Protocol } from "../../controller/wire/ip/registry.js";
 import { encodeUdp } from "../../controller/wire/ip/udp.js";
 import { DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
-import { CORRESPONDENT, HOME_AGENT, type InnerFamily, mobileNode } from "./places.js";
+import { CORRESPONDENT, HOME_AGENT, type InnerFamily, type Kind, payloadAddress } from "./places.js";
 
 export type Direction = "decapsulation" | "encapsulation";
 
@@ -22,12 +22,12 @@ export function frame(
   endpoint: Endpoint,
   inner: InnerFamily,
   mac: string,
+  kind: Kind = "hosts",
 ): Uint8Array {
-  const node = mobileNode(number);
-  const home = inner === 6 ? node.homeAddress : node.ipv4HomeAddress;
+  const home = payloadAddress(number, inner, kind);
   const correspondent = inner === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
   if (direction === "encapsulation") return ethernet(mac, inner, payload(correspondent, home));
-  const packet = payloadOf(number, inner);
+  const packet = payloadOf(number, inner, kind);
   const protocol = inner === 6 ? 41 : 4;
   switch (endpoint.format) {
     case "ipv6":
@@ -41,10 +41,9 @@ export function frame(
   }
 }
 
-/** The node's packet to its correspondent, before it goes into any tunnel. */
-export function payloadOf(number: number, inner: InnerFamily): Uint8Array {
-  const { homeAddress, ipv4HomeAddress } = mobileNode(number);
-  return inner === 6 ? payload(homeAddress, CORRESPONDENT.ipv6) : payload(ipv4HomeAddress, CORRESPONDENT.ipv4);
+/** The packet of the node, or from behind it, to its correspondent, before it goes into any tunnel. */
+export function payloadOf(number: number, inner: InnerFamily, kind: Kind): Uint8Array {
+  return payload(payloadAddress(number, inner, kind), inner === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4);
 }
 
 function payload(source: IpAddress, destination: IpAddress): Uint8Array {

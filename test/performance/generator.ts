@@ -5,7 +5,7 @@ import type { IpSocket, OutgoingPacket } from "../../controller/io/ip/ip-socket.
 import { openUdpSocket } from "../../controller/io/ip/udp-socket.js";
 import { BindingStatus, DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
 import { EspNode } from "./esp-node.js";
-import { endpointOf, HOME_AGENT, mobileNode } from "./places.js";
+import { endpointOf, HOME_AGENT, type Kind, mobileNode } from "./places.js";
 
 const SOCKET_BUFFER_OCTETS = 32 * 2 ** 20;
 const LIFETIME_SECONDS = 3600;
@@ -33,11 +33,13 @@ export class Generator {
   readonly #nodes: readonly EspNode[];
   readonly #byAddress = new Map<Ipv4Address, number>();
   #waiting = new Map<number, Waiting>();
+  readonly #kind: Kind;
   #outstanding = 0;
   #wake: () => void = () => undefined;
 
   /** The nodes 0 to `count` - 1; `netns` has a local route for all their addresses. */
-  constructor(netns: string, count: number) {
+  constructor(netns: string, count: number, kind: Kind) {
+    this.#kind = kind;
     this.#nodes = Array.from({ length: count }, (_, number) => new EspNode(mobileNode(number)));
     this.#socket = openUdpSocket({ family: 4, port: DSMIP6_PORT, netns, maxQueued: 2 * count });
     for (const option of [SO_RCVBUFFORCE, SO_SNDBUFFORCE]) {
@@ -85,7 +87,7 @@ export class Generator {
   }
 
   #update(number: number, sources: ReadonlyMap<number, Ipv4Address>): OutgoingPacket<Ipv4Address> {
-    const data = this.#nodes[number]?.bindingUpdate(PRIVATE_ADDRESS, LIFETIME_SECONDS);
+    const data = this.#nodes[number]?.bindingUpdate(PRIVATE_ADDRESS, LIFETIME_SECONDS, this.#kind);
     const source = sources.get(number);
     if (data === undefined || source === undefined) throw new Error(`there is no node ${number}`);
     return { data, source, destination: HOME_AGENT.ipv4, destinationPort: DSMIP6_PORT };

@@ -3,12 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { formatPrefix } from "../../controller/base/ip.js";
 import { fetchDocument } from "../../controller/control/client.js";
 import { type StatusDocument, statusDocument } from "../../schemas/control.js";
 import { Background } from "../kernel/lib/process.js";
 import { associationsOf } from "./esp-node.js";
 import type { Machine } from "./machines.js";
-import { HOME_AGENT, HOME_PREFIXES, mobileNode } from "./places.js";
+import { HOME_AGENT, HOME_PREFIXES, type Kind, mobileNode, networksOf } from "./places.js";
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "controller", "main.js");
 const START_TIMEOUT_MS = 600_000;
@@ -19,9 +20,9 @@ export class HomeAgent {
   readonly #process: Background;
 
   /** Writes configuration and keys for the subscribers 0 to `count` - 1 and starts it; resolves when it answers. */
-  static async start(machine: Machine, count: number): Promise<HomeAgent> {
+  static async start(machine: Machine, count: number, kind: Kind = "hosts"): Promise<HomeAgent> {
     const directory = mkdtempSync(join(tmpdir(), "dsmipd-bench-"));
-    writeFileSync(join(directory, "ha.yaml"), configuration(directory, count));
+    writeFileSync(join(directory, "ha.yaml"), configuration(directory, count, kind));
     writeFileSync(join(directory, "keys.yaml"), keys(count), { mode: 0o600 });
     const begin = performance.now();
     // With our own options: `node --cpu-prof` profiles the daemon too.
@@ -84,10 +85,12 @@ export class HomeAgent {
   }
 }
 
-function configuration(directory: string, count: number): string {
+function configuration(directory: string, count: number, kind: Kind): string {
   const subscribers = Array.from({ length: count }, (_, number) => {
     const { homeAddress, ipv4HomeAddress } = mobileNode(number);
-    return `  - { homeAddress: "${homeAddress}", ipv4HomeAddress: ${ipv4HomeAddress} }`;
+    const networks = kind === "hosts" ? [] : Object.values(networksOf(number)).flat().map(formatPrefix);
+    const more = networks.length === 0 ? "" : `, prefixes: ${JSON.stringify(networks)}`;
+    return `  - { homeAddress: "${homeAddress}", ipv4HomeAddress: ${ipv4HomeAddress}${more} }`;
   });
   return [
     "role: home-agent",

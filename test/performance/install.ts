@@ -3,7 +3,7 @@
  * netlink as in the daemon, without a daemon. With "esp" payload is protected, under the keys of esp-frames.ts, and the policies and
  * associations of signalling are there too. Prints {"bindings", "objects", "milliseconds", "transactions"}.
  *
- * usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp|mixed]
+ * usage: node install.js NAMESPACE-PATH ACCESS COUNT hosts|routers [esp|mixed]
  */
 import { parsePrefix } from "../../controller/base/ip.js";
 import { openKernel } from "../../controller/daemon/kernel.js";
@@ -17,28 +17,43 @@ import { type HomeAgentPlanSite, TUN_DEVICE, type TunnelProfileSpec } from "../.
 import { inMakingOrder } from "../../controller/reconcile/diff.js";
 import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { homeAgentAssociations } from "./esp-frames.js";
-import { ACCESSES, type Access, dataPathOf, endpointOf, HOME_AGENT, HOME_PREFIXES, mobileNode } from "./places.js";
+import {
+  ACCESSES,
+  type Access,
+  dataPathOf,
+  endpointOf,
+  HOME_AGENT,
+  HOME_PREFIXES,
+  KINDS,
+  type Kind,
+  mobileNode,
+  NETWORK_LENGTHS,
+} from "./places.js";
 
 /** "mixed": payload in ESP at a home agent that has a profile without protection too. */
 type Protection = (typeof PROTECTIONS)[number];
 const PROTECTIONS = ["none", "esp", "mixed"] as const;
 
 /** With "esp" as where IKE gives the keys: its policies and rules are there, whoever has given these. */
-function siteWith(protection: Protection, count: number): HomeAgentPlanSite {
+function siteWith(protection: Protection, count: number, kind: Kind): HomeAgentPlanSite {
   const header = { dscp: "copy", ttl: 64 } as const;
   const profiles = new Map<string, TunnelProfileSpec>([
     ["default", { ...header, protection: protection === "none" ? "none" : "esp" }],
     ...(protection === "mixed" ? [["plain", header] as const] : []),
   ]);
   const homePrefixes = HOME_PREFIXES.map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined);
-  const site = { addresses: HOME_AGENT, homePrefixes, mtu: 1400, profiles };
+  const prefixLengths = { ipv4: [NETWORK_LENGTHS.ipv4], ipv6: [NETWORK_LENGTHS.ipv6] };
+  const site = {
+    ...{ addresses: HOME_AGENT, homePrefixes, mtu: 1400, profiles },
+    ...(kind === "routers" && { prefixLengths }),
+  };
   if (protection === "none") return site;
   const nodes = Array.from({ length: count }, (_, number) => mobileNode(number).homeAddress);
   return { ...site, negotiated: { slots: assignSlots(nodes), espInUdp: "nat" } };
 }
 
-function planNode(number: number, access: Access, site: HomeAgentPlanSite): readonly KernelObject[] {
-  const path = dataPathOf(number, access);
+function planNode(number: number, access: Access, site: HomeAgentPlanSite, kind: Kind): readonly KernelObject[] {
+  const path = dataPathOf(number, access, kind);
   if (site.profiles.get("default")?.protection !== "esp") return planBinding(path, site);
   const endpoint = endpointOf(number, access);
   const protection: NodeProtection = {
@@ -68,9 +83,14 @@ async function make(kernel: KernelPort, objects: readonly KernelObject[]): Promi
   for (const { error } of await kernel.apply(inMakingOrder(operations))) if (error !== undefined) throw error;
 }
 
-async function install(access: Access, count: number, protection: Protection): Promise<Record<string, number>> {
+async function install(
+  access: Access,
+  count: number,
+  kind: Kind,
+  protection: Protection,
+): Promise<Record<string, number>> {
   const kernel = await openKernel();
-  const site = siteWith(protection, count);
+  const site = siteWith(protection, count, kind);
   await make(
     kernel,
     planHomeAgentSite(site).filter((object) => !ofSignalling(object)),
@@ -78,7 +98,7 @@ async function install(access: Access, count: number, protection: Protection): P
   // As at a home agent that runs: with the first policy for what leaves, the kernel asks all of them for each packet.
   if (protection === "none")
     await make(kernel, Array.from({ length: count }, (_, one) => subscriber(one, site)).flat());
-  const objects = Array.from({ length: count }, (_, number) => planNode(number, access, site)).flat();
+  const objects = Array.from({ length: count }, (_, number) => planNode(number, access, site, kind)).flat();
   const before = kernel.counters().transactions;
   const begin = performance.now();
   await make(kernel, objects);
@@ -92,10 +112,11 @@ async function install(access: Access, count: number, protection: Protection): P
   };
 }
 
-const [path = "", name = "", count = "", word = "none"] = process.argv.slice(2);
+const [path = "", name = "", count = "", which = "", word = "none"] = process.argv.slice(2);
 const access = ACCESSES.find((one) => one === name);
+const kind = KINDS.find((one) => one === which);
 const protection = PROTECTIONS.find((one) => one === word);
-if (access === undefined || !(Number(count) > 0) || protection === undefined)
-  throw new Error("usage: node install.js NAMESPACE-PATH ACCESS COUNT [esp|mixed]");
+if (access === undefined || !(Number(count) > 0) || kind === undefined || protection === undefined)
+  throw new Error("usage: node install.js NAMESPACE-PATH ACCESS COUNT hosts|routers [esp|mixed]");
 enterNamespace(path);
-process.stdout.write(`${JSON.stringify(await install(access, Number(count), protection))}\n`);
+process.stdout.write(`${JSON.stringify(await install(access, Number(count), kind, protection))}\n`);

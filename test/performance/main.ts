@@ -8,14 +8,17 @@ import { measureFlood, writeFlood } from "./flood.js";
 import { measureForwarding } from "./forwarding.js";
 import { measureHandovers } from "./handover.js";
 import { measureIkeRate } from "./ike-rate.js";
-import { measureRegistration } from "./registration.js";
+import type { Kind } from "./places.js";
+import { measureRegistration, type RegistrationReport } from "./registration.js";
 import { type BenchmarkDocument, formatDocument } from "./report.js";
 import { measureScale } from "./scale.js";
 import { measureSecurityForwarding } from "./security-forwarding.js";
 
 const SECTIONS = [
   "forwarding",
+  "router-forwarding",
   "security-forwarding",
+  "router-security-forwarding",
   "registration",
   "handover",
   "flood",
@@ -32,7 +35,9 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --slice MS       length of a slice (20)
   --protected N    subscribers whose payload is in ESP (1000)
   --frames N       length of a slice there, in frames, and --esp-rounds N slices of each kind (1600, 10)
-  --nodes N        nodes that register at once (1000)
+  --routers N      mobile routers with four prefixes each in the forwarding measurement (10000, at most)
+  --protected-routers N  those whose payload is in ESP (2500)
+  --nodes N        nodes that register at once, hosts and then routers (1000)
   --repetitions N  how often they all move (3)
   --handovers N    single handovers (200)
   --moves N        of one node, with static keys and with IKEv2 each (50)
@@ -54,6 +59,8 @@ const { values } = parseArgs({
     protected: { type: "string", default: "1000" },
     frames: { type: "string", default: "1600" },
     "esp-rounds": { type: "string", default: "10" },
+    routers: { type: "string", default: "10000" },
+    "protected-routers": { type: "string", default: "2500" },
     nodes: { type: "string", default: "1000" },
     repetitions: { type: "string", default: "3" },
     handovers: { type: "string", default: "200" },
@@ -79,28 +86,31 @@ async function measure(): Promise<BenchmarkDocument> {
   const bench = process.env["DSMIPD_BENCH"] ?? "native";
   if (bench === "vm") note("this is an emulated machine; the numbers are its own (User Mode Linux: make um-kernel)");
   const bindings = Number(values.bindings);
+  const routers = Number(values.routers);
+  const slices = { rounds: Number(values.rounds), slice: { milliseconds: Number(values.slice) } };
   const forwarding = wanted("forwarding")
-    ? measureForwarding(
-        { bindings, rounds: Number(values.rounds), slice: { milliseconds: Number(values.slice) } },
-        note,
-      )
+    ? measureForwarding({ kind: "hosts", bindings, ...slices }, note)
     : { forwarding: [], installs: [], routes: [] };
+  const routerForwarding = wanted("router-forwarding")
+    ? measureForwarding({ kind: "routers", bindings: routers, ...slices }, note)
+    : null;
+  const espSlices = { rounds: Number(values["esp-rounds"]), frames: Number(values.frames) };
   const securityForwarding = wanted("security-forwarding")
-    ? measureSecurityForwarding(
-        {
-          subscribers: Number(values.protected),
-          rounds: Number(values["esp-rounds"]),
-          frames: Number(values.frames),
-        },
-        note,
-      )
+    ? measureSecurityForwarding({ kind: "hosts", subscribers: Number(values.protected), ...espSlices }, note)
+    : null;
+  const protectedRouters = Number(values["protected-routers"]);
+  const routerSecurityForwarding = wanted("router-security-forwarding")
+    ? measureSecurityForwarding({ kind: "routers", subscribers: protectedRouters, ...espSlices }, note)
     : null;
   const nodes = Number(values.nodes);
   const repetitions = Number(values.repetitions);
-  if (wanted("registration")) note(`${nodes} nodes register`);
-  const registration = wanted("registration")
-    ? await measureRegistration({ nodes, repetitions, handovers: Number(values.handovers) })
-    : null;
+  const register = async (kind: Kind): Promise<RegistrationReport | null> => {
+    if (!wanted("registration")) return null;
+    note(`${nodes} ${kind} register`);
+    return measureRegistration({ kind, nodes, repetitions, handovers: Number(values.handovers) });
+  };
+  const registration = await register("hosts");
+  const routerRegistration = await register("routers");
   const handovers = wanted("handover") ? await measureHandovers(Number(values.moves), note) : [];
   const flood = wanted("flood")
     ? await measureFlood(
@@ -120,7 +130,10 @@ async function measure(): Promise<BenchmarkDocument> {
   if (wanted("scale")) note(`${values.subscribers} subscribers`);
   const scale = wanted("scale") ? await measureScale(Number(values.subscribers)) : null;
   const machine = { kernel: release(), bench, processors: availableParallelism() };
-  return { machine, bindings, ...forwarding, securityForwarding, registration, handovers, flood, ikeRate, scale };
+  return {
+    ...{ machine, bindings, ...forwarding, securityForwarding, registration, handovers, flood, ikeRate, scale },
+    ...{ routers, routerForwarding, routerSecurityForwarding, routerRegistration },
+  };
 }
 
 if (values.help) {

@@ -1,5 +1,12 @@
 /** The addresses of the benchmark's network: one home agent and as many mobile nodes as are asked for, each by its number from 0. */
-import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../controller/base/ip.js";
+import {
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  ipv4,
+  ipv6,
+  type Prefix,
+} from "../../controller/base/ip.js";
 import type { DataPath, Endpoint } from "../../controller/protocol/mip6/inputs.js";
 
 export const HOME_AGENT = { ipv4: ipv4("203.0.113.1"), ipv6: ipv6("2001:db8:f::1") } as const;
@@ -44,9 +51,45 @@ export function endpointOf(number: number, access: Access): Endpoint {
   return access === "ipv4" ? { format: "ipv4", address } : { format: "udp", address, port: 1024 + (number % 60000) };
 }
 
+export const KINDS = ["hosts", "routers"] as const;
+/** What the nodes are. */
+export type Kind = (typeof KINDS)[number];
+
+/** In bits, of the networks behind routers. */
+export const NETWORK_LENGTHS = { ipv4: 28, ipv6: 60 } as const;
+const NETWORKS_OF_A_FAMILY = 2;
+
+/** The networks behind a router: two of each family, no two routers' beside each other in a larger one. */
+export function networksOf(number: number): Readonly<Record<InnerFamily, readonly Prefix[]>> {
+  const numbers = Array.from({ length: NETWORKS_OF_A_FAMILY }, (_, i) => FIRST + NETWORKS_OF_A_FAMILY * number + i);
+  const group = (value: number): string => value.toString(16);
+  return {
+    4: numbers.map((one) => ({
+      address: within(10, one >>> 12, (one << 4) & 0xffff),
+      length: NETWORK_LENGTHS.ipv4,
+    })),
+    6: numbers.map((one) => ({
+      address: ipv6(`2001:db8:${group(0x8000 | (one >>> 12))}:${group((one << 4) & 0xffff)}::`),
+      length: NETWORK_LENGTHS.ipv6,
+    })),
+  };
+}
+
+/** Whose payload is forwarded: a host's home address, or the first address of a network behind a router, of each of them in turn. */
+export function payloadAddress(number: number, inner: InnerFamily, kind: Kind): IpAddress {
+  const { homeAddress, ipv4HomeAddress } = mobileNode(number);
+  if (kind === "hosts") return inner === 6 ? homeAddress : ipv4HomeAddress;
+  const networks = networksOf(number)[inner];
+  const { address } = networks[number % networks.length] as Prefix;
+  return inner === 6 ? ipv6(`${address}1`) : ipv4(address.replace(/\d+$/, (last) => `${Number(last) + 1}`));
+}
+
 /** What the protocol would want of the plan for this node. */
-export function dataPathOf(number: number, access: Access): DataPath {
+export function dataPathOf(number: number, access: Access, kind: Kind = "hosts"): DataPath {
   const { homeAddress, ipv4HomeAddress } = mobileNode(number);
   const endpoint = endpointOf(number, access);
-  return { homeAddress, ipv4HomeAddress, profile: "default", egress: endpoint, ingress: [endpoint], revision: 1 };
+  const path = { homeAddress, ipv4HomeAddress, profile: "default", egress: endpoint, ingress: [endpoint], revision: 1 };
+  if (kind === "hosts") return path;
+  const { 4: four, 6: six } = networksOf(number);
+  return { ...path, prefixes: [...six, ...four] };
 }

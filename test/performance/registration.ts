@@ -10,10 +10,11 @@ import { run } from "../kernel/lib/command.js";
 import { Generator } from "./generator.js";
 import { HomeAgent } from "./home-agent.js";
 import { homeAgentMachine, Machine } from "./machines.js";
-import { dataPathOf, GATEWAY, HOME_AGENT } from "./places.js";
+import { dataPathOf, GATEWAY, HOME_AGENT, type Kind } from "./places.js";
 import { median, quantile, rounded } from "./statistics.js";
 
 export interface RegistrationOptions {
+  readonly kind: Kind;
   readonly nodes: number;
   readonly repetitions: number;
   readonly handovers: number;
@@ -56,8 +57,8 @@ export async function measureRegistration(options: RegistrationOptions): Promise
   let agent: HomeAgent | undefined;
   let generator: Generator | undefined;
   try {
-    agent = await HomeAgent.start(home.machine, options.nodes);
-    generator = new Generator(load.path, options.nodes);
+    agent = await HomeAgent.start(home.machine, options.nodes, options.kind);
+    generator = new Generator(load.path, options.nodes, options.kind);
     return await measure(agent, generator, home.machine, options);
   } catch (cause) {
     const said = agent?.logged("binding.failed");
@@ -97,7 +98,7 @@ async function measure(
   const batches: number[] = [];
   const moves: BurstReport[] = [];
   for (let i = 0; i < repetitions; i++) {
-    batches.push(ipBatchPerSecond(machine, nodes, nodes));
+    batches.push(ipBatchPerSecond(machine, options));
     moves.push(await burst());
   }
   const times: number[] = [];
@@ -122,8 +123,8 @@ async function measure(
 }
 
 /** The routes of nodes that are not bound, on the home agent's own devices, added by iproute2 and taken away again. */
-function ipBatchPerSecond(machine: Machine, from: number, count: number): number {
-  const paths: DataPath[] = Array.from({ length: count }, (_, i) => dataPathOf(from + i, "udp"));
+function ipBatchPerSecond(machine: Machine, { nodes: count, kind }: RegistrationOptions): number {
+  const paths: DataPath[] = Array.from({ length: count }, (_, i) => dataPathOf(count + i, "udp", kind));
   const site = { addresses: HOME_AGENT, homePrefixes: [], mtu: 1400, profiles: new Map() };
   const lines: Record<"-4" | "-6", string[]> = { "-4": [], "-6": [] };
   for (const object of paths.flatMap((path) => planBinding(path, site))) {

@@ -3,6 +3,7 @@ import type { FloodReport } from "./flood.js";
 import type { ForwardingResults } from "./forwarding.js";
 import type { HandoverReport } from "./handover.js";
 import type { IkeRateReport } from "./ike-rate.js";
+import type { Kind } from "./places.js";
 import type { BurstReport, RegistrationReport } from "./registration.js";
 import type { ScaleReport } from "./scale.js";
 import type { SecurityForwardingResults } from "./security-forwarding.js";
@@ -21,6 +22,11 @@ export interface BenchmarkDocument extends ForwardingResults {
   readonly bindings: number;
   readonly securityForwarding: SecurityForwardingResults | null;
   readonly registration: RegistrationReport | null;
+  /** The same of mobile routers with four prefixes each: of so many, forwarding to and from what is behind them. */
+  readonly routers: number;
+  readonly routerForwarding: ForwardingResults | null;
+  readonly routerSecurityForwarding: SecurityForwardingResults | null;
+  readonly routerRegistration: RegistrationReport | null;
   readonly handovers: readonly HandoverReport[];
   readonly flood: FloodReport | null;
   readonly ikeRate: IkeRateReport | null;
@@ -30,7 +36,11 @@ export interface BenchmarkDocument extends ForwardingResults {
 /** What the project aims at: shown beside what was measured. A benchmark never fails for them. */
 export const AIMS = { manyToOne: 0.9, oneToHandMade: 0.9, transactionsPerRegistration: 0.1, flood: 2 } as const;
 
-function forwardingTables({ forwarding, installs, routes, bindings }: BenchmarkDocument): readonly string[] {
+function forwardingTables(
+  { forwarding, installs, routes }: ForwardingResults,
+  bindings: number,
+  what: "binding" | "router",
+): readonly string[] {
   if (forwarding.length === 0) return [];
   const many = whole(bindings);
   const rows = forwarding.map((one) => [
@@ -47,7 +57,7 @@ function forwardingTables({ forwarding, installs, routes, bindings }: BenchmarkD
   ]);
   const head = [
     "",
-    "(1) 1 binding",
+    `(1) 1 ${what}`,
     `(2) ${many}`,
     `(3) ${many}`,
     "(4) by hand",
@@ -58,23 +68,28 @@ function forwardingTables({ forwarding, installs, routes, bindings }: BenchmarkD
     "lost",
   ];
   return [
-    `Forwarding, packets per second. (2): ${many} bindings, traffic of one; (3): ${many} bindings, traffic of all in turn;`,
+    ...(what === "router" ? ["", "Mobile routers with four prefixes each, traffic to and from the prefixes"] : []),
+    `Forwarding, packets per second. (2): ${many} ${what}s, traffic of one; (3): ${many} ${what}s, traffic of all in turn;`,
     "(4) a point-to-point tunnel without nftables; (5) the generator alone, its frames dropped at the door.",
     `Aim of the ratios: ${AIMS.manyToOne}; "<" marks a miss.`,
     table(head, rows),
     "",
-    `The kernel alone, packets to 1 and to ${many} hosts in turn with a route each, no tunnel, no nftables`,
-    table(
-      ["", "1 route", many, "ratio"],
-      routes.map((one) => [`IPv${one.inner}`, whole(one.one), whole(one.many), one.manyToOne]),
-    ),
-    "",
-    "Objects of all bindings, installed at once",
-    installsTable("bindings", installs),
+    ...(routes.length === 0
+      ? []
+      : [
+          `The kernel alone, packets to 1 and to ${many} hosts in turn with a route each, no tunnel, no nftables`,
+          table(
+            ["", "1 route", many, "ratio"],
+            routes.map((one) => [`IPv${one.inner}`, whole(one.one), whole(one.many), one.manyToOne]),
+          ),
+          "",
+        ]),
+    `Objects of all ${what}s, installed at once`,
+    installsTable(`${what}s`, installs),
   ];
 }
 
-function registrationTables({ registration }: BenchmarkDocument): readonly string[] {
+function registrationTables(registration: RegistrationReport | null, what: Kind): readonly string[] {
   if (registration === null) return [];
   const { first, moves, handovers, ipBatchPerSecond } = registration;
   const row = (name: string, burst: BurstReport): Row => [
@@ -88,7 +103,7 @@ function registrationTables({ registration }: BenchmarkDocument): readonly strin
   ];
   return [
     "",
-    `${whole(first.registrations)} registrations at once, end to end (update under ESP in, kernel programmed, acknowledgement out);`,
+    `${whole(first.registrations)} registrations of ${what} at once, end to end (update under ESP in, kernel programmed, acknowledgement out);`,
     `beside them, ip -batch adding the same routes: ${whole(ipBatchPerSecond)} nodes per second`,
     table(
       ["", "per second", "/ ip -batch", "netlink transactions", "per registration", "sent again", "refused"],
@@ -125,9 +140,14 @@ export function formatDocument(document: BenchmarkDocument): string {
   return [
     `Linux ${machine.kernel}, ${machine.bench}, ${machine.processors} processor${machine.processors === 1 ? "" : "s"}`,
     "",
-    ...forwardingTables(document),
-    ...securityForwardingTables(document.securityForwarding),
-    ...registrationTables(document),
+    ...forwardingTables(document, document.bindings, "binding"),
+    ...(document.routerForwarding === null
+      ? []
+      : forwardingTables(document.routerForwarding, document.routers, "router")),
+    ...securityForwardingTables(document.securityForwarding, "hosts"),
+    ...securityForwardingTables(document.routerSecurityForwarding, "routers"),
+    ...registrationTables(document.registration, "hosts"),
+    ...registrationTables(document.routerRegistration, "routers"),
     ...handoverTables(document.handovers),
     ...floodTables(document),
     ...ikeRateTables(document.ikeRate, document.registration),

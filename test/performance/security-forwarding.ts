@@ -12,11 +12,12 @@ import { type InstallReport, install, SOMEBODY_ELSE } from "./forwarding.js";
 import { type Direction, frame, ring } from "./frames.js";
 import { Load, type Measured, type Source } from "./load.js";
 import { type HomeAgentMachine, homeAgentMachine, type Machine } from "./machines.js";
-import { ACCESSES, type Access, endpointOf, INNER_FAMILIES, type InnerFamily } from "./places.js";
+import { ACCESSES, type Access, endpointOf, INNER_FAMILIES, type InnerFamily, type Kind } from "./places.js";
 import { rounded } from "./statistics.js";
 import { makeEmptyChains, makeXfrmByHand } from "./xfrm-by-hand.js";
 
 export interface SecurityForwardingOptions {
+  readonly kind: Kind;
   readonly subscribers: number;
   readonly rounds: number;
   /** Length of a slice. */
@@ -80,8 +81,8 @@ export function measureSecurityForwarding(
     INNER_FAMILIES.map((inner, i) => [
       inner,
       {
-        focused: seal(FOCUSED, inner, count, i * count),
-        inTurn: seal(inTurnOf(options), inner, count, i * count),
+        focused: seal(FOCUSED, inner, count, i * count, options.kind),
+        inTurn: seal(inTurnOf(options), inner, count, i * count, options.kind),
       },
     ]),
   );
@@ -95,14 +96,14 @@ export function measureSecurityForwarding(
     using emptyChains = homeAgentMachine(load.machine, "empty", { answer: false });
     const agents = { one, many, mixed, handOne, handMany, emptyChains };
     const sockets = access === "udp" ? Object.values(agents).map(({ machine }) => espInUdpSocket(machine)) : [];
-    note(`${options.subscribers} subscribers with protected payload, care-of address: ${access}`);
-    install(one, access, 1, "esp");
-    install(mixed, access, 1, "mixed");
-    installs.push(install(many, access, options.subscribers, "esp"));
-    makeXfrmByHand(handOne.machine, access, 1);
-    makeXfrmByHand(emptyChains.machine, access, 1);
+    note(`${options.subscribers} ${options.kind} with protected payload, care-of address: ${access}`);
+    install(one, access, 1, options.kind, "esp");
+    install(mixed, access, 1, options.kind, "mixed");
+    installs.push(install(many, access, options.subscribers, options.kind, "esp"));
+    makeXfrmByHand(handOne.machine, access, 1, options.kind);
+    makeXfrmByHand(emptyChains.machine, access, 1, options.kind);
     makeEmptyChains(emptyChains.machine);
-    makeXfrmByHand(handMany.machine, access, options.subscribers);
+    makeXfrmByHand(handMany.machine, access, options.subscribers, options.kind);
     for (const inner of INNER_FAMILIES) {
       for (const direction of ["decapsulation", "encapsulation"] as const) {
         note(`ESP, ${direction}, IPv${inner}, care-of address: ${access}`);
@@ -191,7 +192,9 @@ function outgoing(
 ): Readonly<Record<SourceName, Source>> {
   const source = ({ lan, lanMac }: HomeAgentMachine, { first, nodes }: SealedNodes, mac = lanMac): Source => ({
     device: lan,
-    frames: ring(nodes, (i) => frame("encapsulation", first + i, endpointOf(first + i, access), inner, mac)),
+    frames: ring(nodes, (i) =>
+      frame("encapsulation", first + i, endpointOf(first + i, access), inner, mac, options.kind),
+    ),
   });
   return sources(
     agents,

@@ -1,6 +1,7 @@
 /** Tables of what was measured with protected payload and negotiated keys. */
 import type { HandoverReport } from "./handover.js";
 import type { IkeRateReport } from "./ike-rate.js";
+import type { Kind } from "./places.js";
 import type { RegistrationReport } from "./registration.js";
 import type { SecurityForwardingResults } from "./security-forwarding.js";
 import { aimed, installsTable, OUTER, table, whole } from "./table.js";
@@ -8,7 +9,7 @@ import { aimed, installsTable, OUTER, table, whole } from "./table.js";
 /** What the project aims at: shown beside what was measured. A benchmark never fails for them. */
 export const SECURITY_AIMS = { oneToByHand: 0.95, manyToOne: 0.9 } as const;
 
-export function securityForwardingTables(results: SecurityForwardingResults | null): readonly string[] {
+export function securityForwardingTables(results: SecurityForwardingResults | null, what: Kind): readonly string[] {
   if (results === null) return [];
   const { forwarding, installs } = results;
   const many = whole(results.subscribers);
@@ -44,6 +45,7 @@ export function securityForwardingTables(results: SecurityForwardingResults | nu
   );
   return [
     "",
+    ...(what === "routers" ? ["Mobile routers with four prefixes each, traffic to and from the prefixes"] : []),
     "Forwarding with payload in ESP (rfc4106(gcm(aes)), 128 bits), packets per second. (1) one subscriber; (2) and (3):",
     `${many} with states and policies, traffic of one and of all in turn; (4) to (6): the same by hand with ip xfrm, without nftables;`,
     "(7) is (4) with empty nftables chains at the hooks where ours are; (8) is (1) at a home agent with a profile without protection too;",

@@ -1,17 +1,18 @@
 /** ESP tunnels as a person would type them with `ip xfrm`: the same keys and the same ends as ours, and no nftables. */
 
+import { formatPrefix } from "../../controller/base/ip.js";
 import { ESP_UDP_PORT } from "../../controller/plan/site.js";
 import { AEAD, ICV_OCTETS, payloadAssociationsOf } from "./esp-frames.js";
 import type { Association } from "./esp-node.js";
 import type { Machine } from "./machines.js";
-import { type Access, endpointOf, HOME_AGENT, mobileNode } from "./places.js";
+import { type Access, endpointOf, HOME_AGENT, INNER_FAMILIES, type Kind, mobileNode, networksOf } from "./places.js";
 
 /** What IKE daemons ask for where nobody says more. */
 const REPLAY_WINDOW = 32;
 
 /** The home agent's end of the nodes 0 to `count` - 1: two states each, and policies out, in and for forwarding, for both families. */
-export function makeXfrmByHand(machine: Machine, access: Access, count: number): void {
-  machine.ip(...Array.from({ length: count }, (_, number) => linesOf(number, access)).flat());
+export function makeXfrmByHand(machine: Machine, access: Access, count: number, kind: Kind): void {
+  machine.ip(...Array.from({ length: count }, (_, number) => linesOf(number, access, kind)).flat());
 }
 
 /** Chains without a rule at every hook at which our firewall has one: what the hooks cost before any rule is looked at. */
@@ -22,7 +23,7 @@ export function makeEmptyChains(machine: Machine): void {
   machine.run("nft", ["add table inet empty", ...chains].join("; "));
 }
 
-function linesOf(number: number, access: Access): readonly string[] {
+function linesOf(number: number, access: Access, kind: Kind): readonly string[] {
   const endpoint = endpointOf(number, access);
   const local = endpoint.format === "ipv6" ? HOME_AGENT.ipv6 : HOME_AGENT.ipv4;
   const { update, acknowledgement } = payloadAssociationsOf(number);
@@ -42,6 +43,9 @@ function linesOf(number: number, access: Access): readonly string[] {
   const homes = [
     ["::/0", `${homeAddress}/128`],
     ["0.0.0.0/0", `${ipv4HomeAddress}/32`],
+    ...(kind === "hosts" ? [] : INNER_FAMILIES).flatMap((family) =>
+      networksOf(number)[family].map((one) => [family === 6 ? "::/0" : "0.0.0.0/0", formatPrefix(one)] as const),
+    ),
   ];
   return [
     state(out, acknowledgement, ports),
