@@ -68,6 +68,9 @@ export class PrefixesState {
   readonly random: () => number;
   readonly deliveries = new Map<Ipv6Address, Delivery>();
   readonly queue = new DeadlineQueue<Ipv6Address>();
+  /** When all nodes are to be told of a change, and when they were last. */
+  tellAt: Instant | undefined;
+  toldAt: Instant | undefined;
 
   constructor(site: PrefixesSite, random: () => number) {
     this.site = site;
@@ -85,7 +88,7 @@ export function step(state: PrefixesState, input: PrefixesInput, now: Instant): 
   switch (input.kind) {
     case "router":
       if (!isLinkLocal(input.source)) return [strangeRouter(input.source)];
-      return state.prefixes.learn(input.source, input.advertisement, now) ? tellAll(state, now) : [];
+      return state.prefixes.learn(input.source, input.advertisement, now) ? changed(state, now) : [];
     case "solicitation":
       return asked(state, input, now);
     case "bound":
@@ -96,7 +99,11 @@ export function step(state: PrefixesState, input: PrefixesInput, now: Instant): 
       state.queue.set(input.homeAddress, undefined);
       return [];
     case "timer":
-      return [...(state.prefixes.expire(now) ? tellAll(state, now) : []), ...deliverDue(state, now)];
+      return [
+        ...(state.prefixes.expire(now) ? changed(state, now) : []),
+        ...tellDue(state, now),
+        ...deliverDue(state, now),
+      ];
     default:
       return exhaustive(input);
   }
@@ -109,8 +116,8 @@ const strangeRouter = (source: Ipv6Address): DropEffect => ({
   detail: `router advertisement from ${source}`,
 });
 
-export function nextDeadline({ queue, prefixes }: PrefixesState): Instant | undefined {
-  return earliest(queue.next, prefixes.nextExpiry);
+export function nextDeadline({ queue, prefixes, tellAt }: PrefixesState): Instant | undefined {
+  return earliest(queue.next, prefixes.nextExpiry, tellAt);
 }
 
 function put(state: PrefixesState, homeAddress: Ipv6Address, delivery: Delivery, now: Instant): void {
@@ -133,9 +140,30 @@ function spread({ deliveries, random }: PrefixesState, now: Instant): Instant {
   return after(now, seconds(TIMERS.advertisementInterval.default + random() * longest));
 }
 
+/**
+ * To be told to all. Nobody vouches for router advertisements, and each costs a look at every node: what changes again and again is gathered.
+ */
+function changed(state: PrefixesState, now: Instant): readonly PrefixesEffect[] {
+  const { toldAt } = state;
+  const allowed = toldAt === undefined ? now : after(toldAt, TIMERS.advertisementInterval.default);
+  state.tellAt = allowed > now ? allowed : now;
+  return tellDue(state, now);
+}
+
+function tellDue(state: PrefixesState, now: Instant): readonly PrefixesEffect[] {
+  if (state.tellAt === undefined || state.tellAt > now) return [];
+  state.tellAt = undefined;
+  state.toldAt = now;
+  return tellAll(state, now);
+}
+
 function tellAll(state: PrefixesState, now: Instant): readonly PrefixesEffect[] {
-  for (const [homeAddress, delivery] of state.deliveries)
-    put(state, homeAddress, { ...delivery, news: true, attempts: 0, due: spread(state, now) }, now);
+  for (const [homeAddress, delivery] of state.deliveries) {
+    // Whose turn has not come hears all of it then, and is not put off.
+    const waits = delivery.news && delivery.attempts === 0 && delivery.due !== undefined;
+    const due = waits ? delivery.due : spread(state, now);
+    put(state, homeAddress, { ...delivery, news: true, attempts: 0, due }, now);
+  }
   const told = state.prefixes.at(now).map(({ prefix, preferredUntil, validUntil }) => {
     const lifetime = (until: Instant): string => `${secondsLeft(until, now) ?? "infinite"}`;
     return `${prefix.address}/${prefix.length} preferred ${lifetime(preferredUntil)} valid ${lifetime(validUntil)}`;

@@ -210,3 +210,21 @@ t.test("who is not bound any more is told nothing", async (test) => {
   test.strictSame([...new Set(agent.sent.map(({ to }) => to))], [HOA_B]);
   test.equal(agent.events, 1);
 });
+
+t.test(
+  "advertisements that contradict each other all the time cost no more than one a second, and keep nobody ignorant",
+  async (test) => {
+    const agent = new Agent();
+    const nodes = Array.from({ length: 500 }, (_, i) => ipv6(`2001:db8:1::1:${(i + 1).toString(16)}`));
+    for (const homeAddress of nodes) agent.give({ kind: "bound", homeAddress });
+    for (let i = 0; i < 300; i++) agent.hears(HOME, DAY, i % 2 === 0 ? 0 : DAY).wait(0.1);
+    test.ok(agent.events <= 31, `${agent.events} changes in 30 s`);
+    test.equal(new Set(agent.sent.map(({ to }) => to)).size, nodes.length, "all have heard of it");
+    agent.hears(HOME, DAY, 0).wait(60);
+    const latest = new Map(agent.sent.map(({ to, told }) => [to, told[0]]));
+    test.ok(
+      [...latest.values()].every((told) => told?.endsWith(" 0")),
+      "what was said last",
+    );
+  },
+);
