@@ -5,7 +5,7 @@ import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registrat
 import { REPLY_CODE_REGISTRY, ReplyCode, registrationAccepted } from "../../../wire/mip4/registry.js";
 import { nameOf } from "../../../wire/registry.js";
 import { earliestSend, journal, sendSoon, stop, wantedOf } from "./exchange.js";
-import type { Attachment, NodePath } from "./inputs.js";
+import { type Attachment, endOf, type NodePath, type PathEnd } from "./inputs.js";
 import type { Exchange, Lessons, MobileNodeState, Turn } from "./model.js";
 import { notify, setPath } from "./model.js";
 import { corrected } from "./own-identification.js";
@@ -71,8 +71,9 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
   state.registered = { attachment, expiresAt };
   state.sendAt = renewalOf(state, exchange.sentAt, granted, moment.now);
   journal(turn);
-  const path = awayPath(state, attachment, exchange, reply, ipv6);
   const before = state.path;
+  keepFormer(turn, endOf(attachment));
+  const path = awayPath(state, attachment, exchange, reply, ipv6);
   setPath(turn, path);
   notify(turn, "registration.completed", {
     homeAddress: reply.homeAddress,
@@ -88,6 +89,36 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
   if (first && site.delegation) sendSoon(turn);
 }
 
+/** Packets that were sent before the home agent knew of the move are on their way to the old place. */
+function keepFormer({ state, moment }: Turn, present: PathEnd): void {
+  const { path, site } = state;
+  if (path.mode !== "away" || sameEnd(path.egress, present)) return;
+  const until = after(moment.now, seconds(site.previousCareOfGraceSeconds));
+  state.former = { end: path.egress, until };
+}
+
+const sameEnd = (a: PathEnd, b: PathEnd): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** The present end first, each once. */
+function ingressOf({ former }: MobileNodeState, ...ends: readonly PathEnd[]): readonly PathEnd[] {
+  const all = former === undefined ? ends : [...ends, former.end];
+  return all.filter((end, i) => all.findIndex((other) => sameEnd(other, end)) === i);
+}
+
+/** Before a place is registered packets may come there: the home agent changes over before its answer is here. */
+export function expectAt(turn: Turn, end: PathEnd | undefined): void {
+  const { path } = turn.state;
+  if (path.mode !== "away") return;
+  setPath(turn, { ...path, ingress: ingressOf(turn.state, path.egress, ...(end === undefined ? [] : [end])) });
+}
+
+/** The grace time of the former place is over. */
+export function forgetFormer(turn: Turn): void {
+  const { attachment } = turn.state;
+  turn.state.former = undefined;
+  expectAt(turn, attachment === undefined || attachment.kind === "home" ? undefined : endOf(attachment));
+}
+
 function awayPath(
   state: MobileNodeState,
   attachment: Exclude<Attachment, { readonly kind: "home" }>,
@@ -99,7 +130,8 @@ function awayPath(
     mode: "away",
     homeAddress: reply.homeAddress,
     homeAgent: reply.homeAgent,
-    attachment,
+    egress: endOf(attachment),
+    ingress: ingressOf(state, endOf(attachment)),
     encapsulation: request.flags.gre ? "gre" : "ip-in-ip",
     keepaliveSeconds: keepaliveOf(request, reply, state.site.udpTunnelling.keepaliveSeconds),
     reverseTunnelling: request.flags.reverseTunnelling,

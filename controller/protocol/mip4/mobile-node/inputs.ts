@@ -72,6 +72,18 @@ export interface RequestEffect {
   readonly device: string;
 }
 
+/** Where a tunnel of the node's ends: with itself, or with a foreign agent on the link. */
+export type PathEnd =
+  | { readonly kind: "co-located"; readonly device: string; readonly address: Ipv4Address }
+  | { readonly kind: "foreign-agent"; readonly device: string; readonly agent: Ipv4Address };
+
+export function endOf(attachment: Exclude<Attachment, { readonly kind: "home" }>): PathEnd {
+  const { kind, device } = attachment;
+  return kind === "co-located"
+    ? { kind, device, address: attachment.address }
+    : { kind, device, agent: attachment.agent.address };
+}
+
 /** How payload travels; the plan turns it into kernel objects. */
 export type NodePath =
   | { readonly mode: "detached" }
@@ -80,7 +92,10 @@ export type NodePath =
       readonly mode: "away";
       readonly homeAddress: Ipv4Address;
       readonly homeAgent: Ipv4Address;
-      readonly attachment: Exclude<Attachment, { readonly kind: "home" }>;
+      /** Where payload goes out. */
+      readonly egress: PathEnd;
+      /** Where payload of the home agent may come in: there, at a place that is asked for, and for a while at the former one. */
+      readonly ingress: readonly PathEnd[];
       /** With a co-located care-of address: of the tunnel that begins here. */
       readonly encapsulation: Encapsulation;
       /** In UDP, with a keepalive after so many seconds of silence. */

@@ -5,13 +5,13 @@
  *
  * Theory of operation: at each place the node has one purpose (exchange.ts): to register there, to de-register at home or at its end, or
  * none. A request is repeated with growing waits until it is answered; the answer (answers.ts) brings the tunnel, a lesson, or another
- * try after the wait. The former tunnel works until the new one is granted.
+ * try after the wait. The former tunnel works until the new one is granted, and takes packets for a while after.
  */
 import { exhaustive } from "../../../base/result.js";
 import { earliest, type Instant } from "../../../base/time.js";
-import { answered, atHome } from "./answers.js";
+import { answered, atHome, expectAt, forgetFormer } from "./answers.js";
 import { journal, purposeOf, send, sendSoon, stop } from "./exchange.js";
-import type { Attachment, MobileNodeEffect, MobileNodeInput, Moment } from "./inputs.js";
+import { type Attachment, endOf, type MobileNodeEffect, type MobileNodeInput, type Moment } from "./inputs.js";
 import { type MobileNodeState, notify, setPath, type Turn } from "./model.js";
 import { parseRecord } from "./record.js";
 import { judgeReply } from "./reply.js";
@@ -51,8 +51,8 @@ export function step(state: MobileNodeState, input: MobileNodeInput, moment: Mom
 }
 
 /** When the next timer input is due. */
-export function nextDeadline({ sendAt, registered }: MobileNodeState): Instant | undefined {
-  return earliest(sendAt, registered?.expiresAt);
+export function nextDeadline({ sendAt, registered, former }: MobileNodeState): Instant | undefined {
+  return earliest(sendAt, registered?.expiresAt, former?.until);
 }
 
 function attach(turn: Turn, attachment: Attachment | undefined): void {
@@ -64,9 +64,11 @@ function attach(turn: Turn, attachment: Attachment | undefined): void {
   if (attachment === undefined) {
     state.exchange = undefined;
     state.sendAt = undefined;
+    state.former = undefined;
     setPath(turn, { mode: "detached" });
     return;
   }
+  expectAt(turn, attachment.kind === "home" ? undefined : endOf(attachment));
   sendSoon(turn);
   if (purposeOf(state) === undefined) atHome(turn);
 }
@@ -100,6 +102,7 @@ function runDeadlines(turn: Turn): void {
     notify(turn, "registration.lost", { reason: "its lifetime is over" });
     if (attachment?.kind !== "home") setPath(turn, { mode: "detached" });
   }
+  if (state.former !== undefined && state.former.until <= moment.now) forgetFormer(turn);
   if (state.sendAt !== undefined && state.sendAt <= moment.now) send(turn);
 }
 

@@ -2,7 +2,7 @@
 import type { Ipv4Address, Prefix } from "../../../base/ip.js";
 import type { Instant, Seconds } from "../../../base/time.js";
 import type { Encapsulation } from "../inputs.js";
-import type { Attachment, MobileNodeEffect, Moment, NodePath, RequestEffect } from "./inputs.js";
+import type { Attachment, MobileNodeEffect, Moment, NodePath, PathEnd, RequestEffect } from "./inputs.js";
 import { type IdentificationState, NO_HISTORY } from "./own-identification.js";
 import type { MobileNodeSite } from "./site.js";
 
@@ -20,6 +20,12 @@ export interface Registered {
   readonly attachment: Exclude<Attachment, { readonly kind: "home" }>;
   /** Reckoned from when the request was sent; undefined: without an end. */
   readonly expiresAt: Instant | undefined;
+}
+
+/** A place that the node has left, and until when packets may still come there. */
+export interface FormerEnd {
+  readonly end: PathEnd;
+  readonly until: Instant;
 }
 
 /** What refusals have taught about where the node is now; forgotten when it moves. */
@@ -48,6 +54,7 @@ export class MobileNodeState {
   sendAt: Instant | undefined;
   /** When the latest request left. */
   lastSentAt: Instant | undefined;
+  former: FormerEnd | undefined;
   path: NodePath = { mode: "detached" };
   stopping = false;
   stopped = false;

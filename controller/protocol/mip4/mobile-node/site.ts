@@ -27,6 +27,8 @@ export interface MobileNodeSite {
     /** Where the home agent names no interval (RFC 3519 §4.9). */
     readonly keepaliveSeconds: number;
   };
+  /** How long payload is taken at a former care-of address after a move. */
+  readonly previousCareOfGraceSeconds: number;
   /** IPv6 prefixes that it asks for. */
   readonly prefixes: readonly Prefix[];
   /** IPv6 may come to the care-of address, where that is the node's own (RFC 5454 §2.3). */

@@ -39,6 +39,7 @@ const NODE_SITE: MobileNodeSite = {
   reverseTunnelling: "preferred",
   encapsulation: "ip-in-ip",
   udpTunnelling: { ask: true, forced: false, keepaliveSeconds: 110 },
+  previousCareOfGraceSeconds: 5,
   prefixes: [],
   tunnelToCareOf: false,
   delegation: false,
@@ -194,6 +195,27 @@ t.test("NAT: UDP and the keepalive that the home agent names; without one it sto
   talk.run(2);
   t.match(talk.node.path, { mode: "away", keepaliveSeconds: undefined });
   t.ok(talk.events.includes("nat.changed"));
+  t.end();
+});
+
+t.test("a move: the new place takes packets before it is registered, the old one for a while after", (t) => {
+  const talk = new Conversation();
+  talk.input({ kind: "attach", attachment: AT_COA });
+  talk.run(10);
+  const there = ipv4("198.51.100.8");
+  const [old, fresh] = [COA, there].map((address) => ({ kind: "co-located" as const, device: "eth1", address }));
+  if (old === undefined || fresh === undefined) throw new Error("no places");
+  t.match(talk.node.path, { egress: old, ingress: [old] });
+  const effects = talk.input({ kind: "attach", attachment: fresh });
+  const order = effects.flatMap((effect): readonly unknown[] =>
+    effect.kind === "request" ? ["request"] : effect.kind === "data-path" ? [effect.path] : [],
+  );
+  t.match(order, [{ egress: old, ingress: [old, fresh] }, "request", { egress: fresh, ingress: [fresh, old] }]);
+  t.equal(order.length, 3);
+  talk.run(6);
+  t.strictSame(talk.node.path.mode === "away" && talk.node.path.ingress, [fresh]);
+  talk.input({ kind: "attach", attachment: undefined });
+  t.strictSame(talk.node.path, { mode: "detached" });
   t.end();
 });
 
