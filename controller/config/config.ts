@@ -326,9 +326,14 @@ function checkMappedSignalling(config: Config, complain: Complain): void {
       `subscribers[${mapped}]`,
       "and homeAgent.addresses.ipv4 is missing; the address is wanted that nodes send to",
     );
-  subscribers.forEach(({ ipv4Signalling, prefixes, profile }, i) => {
+  subscribers.forEach(({ ipv4Signalling, prefixes, profile, forceUdp }, i) => {
     const protection = tunnelProfiles[profile]?.protection ?? "none";
     if (ipv4Signalling === "soliman2004") check(`subscribers[${i}]`, { prefixes, protection });
+    if (ipv4Signalling === "soliman2004" && forceUdp === "always")
+      wanted(
+        `subscribers[${i}]`,
+        `which knows no UDP, and subscribers[${i}].forceUdp is "always"; remove that, or use "rfc5555"`,
+      );
     const sixToFour =
       prefixes === "dynamic" ? undefined : prefixes.find((prefix) => prefixesOverlap(prefix, SIX_TO_FOUR));
     if (sixToFour !== undefined)

@@ -217,6 +217,11 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
         /whose short options name no prefix, and subscribers\[0\]\.prefixes has 10\.1\.0\.0\/24; remove it, or use "rfc5555"/,
       ],
       [
+        "and UDP forced",
+        "soliman2004, forceUdp: always",
+        /which knows no UDP, and subscribers\[0\]\.forceUdp is "always"; remove that, or use "rfc5555"/,
+      ],
+      [
         "and a 6to4 prefix",
         'soliman2004, prefixes: ["2002:c000:204::/48"]',
         /prefixes has 2002:c000:204::\/48, a 6to4 prefix, in whose place subscribers\[0\]\.ipv4Signalling .* has care-of/,
