@@ -1,7 +1,8 @@
 /** A mobile node that knows nothing but its credentials and its home agent (RFC 5026 §5.3): told its addresses, it keeps them. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Scene } from "../lib/scene.js";
+import { serveNames } from "../lib/name-server.js";
+import { HOME_AGENT, Scene } from "../lib/scene.js";
 
 const AUTO = { homeAddress: "auto", ipv4HomeAddress: "auto", homePrefixes: [] };
 
@@ -23,3 +24,20 @@ for (const access of ["six", "nat"] as const) {
     assert.equal((await mobile.daemon.audit()).differences.length, 0);
   });
 }
+
+test("with nothing but a domain and credentials: the home agent by name, the addresses by IKE, and on to another network", async (t) => {
+  const homeAgent = { domain: "example.org", nameServers: ["2001:db8:a::1", "203.0.114.1"] };
+  const scene = await Scene.start(t, { ike: {}, mobileNode: { ...AUTO, homeAgent } });
+  const { mobile, core } = scene;
+  serveNames(core, homeAgent.nameServers, [
+    "--srv-host=_mip6._ipv6.example.org,ha.example.org,0,10,0",
+    `--host-record=ha.example.org,${HOME_AGENT.ipv4},${HOME_AGENT.ipv6}`,
+  ]);
+  await mobile.daemon.start();
+  const { ipv4HomeAddress } = await scene.move(mobile, "four");
+  assert.equal(ipv4HomeAddress, mobile.home4);
+  await scene.move(mobile, "six");
+  await scene.move(mobile, "home");
+  assert.equal((await mobile.daemon.status()).readiness, "home");
+  assert.equal((await mobile.daemon.audit()).differences.length, 0);
+});
