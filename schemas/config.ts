@@ -411,6 +411,12 @@ export const mobileNodeConfig = z.strictObject({
         "Whether updates name the prefixes, or R alone tells the home agent to forward to all that it has of us.",
       ),
     lifetimeSeconds: z.int().min(4).max(262140).default(600),
+    multicast: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Groups that applications join on dsmip-hoa, the device of the home addresses, come through the tunnel (RFC 6275 §11.3.4). Not with protection esp.",
+      ),
     prefixDiscovery: z
       .enum(["demand", "registration", "off"])
       .default("demand")

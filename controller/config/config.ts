@@ -517,6 +517,10 @@ function checkProtection(config: Config, complain: Complain): void {
       complain(
         `${key}.protection is "esp" and ${role}.udpOverIpv6 is true; keep one of the two: payload in ESP goes over IPv6 as it is, never in UDP`,
       );
+    if (protection === "esp" && config.role === "mobile-node" && config.mobileNode.multicast)
+      complain(
+        `${key}.protection is "esp" and mobileNode.multicast is true; multicast is not sent in ESP: set it to false`,
+      );
     if (protection === "esp" && config.security.method !== "ikev2")
       complain(`${key}.protection is "esp", which needs negotiated keys; set security.method to "ikev2"`);
   }

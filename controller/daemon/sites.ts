@@ -149,11 +149,11 @@ export function mobileNodePlanSite(
   { mobileNode, tunnelProfile, security }: MobileNodeConfig,
   egressDevices: readonly string[] = [],
 ): MobileNodePlanSite {
-  const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, prefixes, udpOverIpv6 } = mobileNode;
+  const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, prefixes, udpOverIpv6, multicast } = mobileNode;
   const negotiated = security.method === "ikev2";
   const mobike = movesByMobike(security);
   const home = { homeAddress, ipv4HomeAddress: ownAddress(ipv4HomeAddress), homePrefixes, homeAgent };
   const networks = { prefixes: ownPrefixes(prefixes), egressDevices };
   const mappedSignalling = mobileNode.ipv4Signalling === "soliman2004";
-  return { ...home, profile: tunnelProfile, mappedSignalling, negotiated, mobike, ...networks, udpOverIpv6 };
+  return { ...home, profile: tunnelProfile, mappedSignalling, negotiated, mobike, ...networks, udpOverIpv6, multicast };
 }

@@ -120,6 +120,8 @@ export interface HomeAgentPlanSite {
 }
 
 export interface MobileNodePlanSite {
+  /** Groups that are joined on the device of the home addresses come through the tunnel. */
+  readonly multicast?: boolean | undefined;
   /** UDP in IPv6 is taken as the last resort. */
   readonly udpOverIpv6?: boolean | undefined;
   readonly homeAddress: Ipv6Address;

@@ -42,6 +42,7 @@ import {
   toTypedMessages,
 } from "../security/esp-firewall.js";
 import { DSMIP_PORT, HOOK_PRIORITY, type MobileNodePlanSite, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
+import { multicastChains, toGroups } from "./multicast.js";
 
 const PROTOCOL = { ipv4: 4, ipv6: 41, mobility: 135 } as const;
 /** Where the destination stands in an inner IPv6 and IPv4 header, and the source in an IPv6 one. */
@@ -78,6 +79,7 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
       ...ipv4Chains(site),
       ...espChains(site),
       ...udpOverIpv6Chains(site),
+      ...multicastChains(site),
       input(site),
       ...ipv6Chains(site),
     ],
@@ -92,6 +94,7 @@ function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): readonly 
   return [
     ...(home === undefined ? [] : [innerAddress(at, home)]),
     ...networks.map((prefix) => innerAddressIn(at, prefix)),
+    ...toGroups(site, at, family),
   ];
 }
 

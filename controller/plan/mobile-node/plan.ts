@@ -41,6 +41,7 @@ import {
   RULE_PRIORITY,
 } from "../site.js";
 import { mobileNodeFirewall, TUNNEL_PREFIX } from "./firewall.js";
+import { multicastSite, reportsInto, tunnelHook } from "./multicast.js";
 import { networkObjects, networkRoute } from "./network.js";
 
 /** 224.0.0.0 up to 255.255.255.255. */
@@ -75,6 +76,7 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
     ...ikeRules(site),
     ...mobileNodeSecuritySite(site, keys),
     mobileNodeFirewall(site),
+    ...multicastSite(site),
   ];
 }
 
@@ -102,6 +104,7 @@ export function planMobileNode(
     ...optionState(path, site),
     ...boundRoutingHeaders(boundAddresses(path), site),
     ...homes.flatMap((home) => routes(home, path, site)),
+    ...reportsInto(site, path.egress === undefined || esp ? undefined : tunnelName(path.egress)),
     ...(ipv4 === undefined ? ipv4NetworkRoutes(path, site) : []),
   ];
 }
@@ -175,6 +178,10 @@ const careOfTable = (endpoint: Pick<LocalEndpoint, "address" | "device">): numbe
 
 type Ipv4Endpoint = Extract<LocalEndpoint, { readonly address: Ipv4Address }>;
 
+function tunnelDevice(link: Link, site: MobileNodePlanSite): readonly KernelObject[] {
+  return [...deviceObjects(link, INTERNAL_ADDRESS.mobileNode), ...tunnelHook(site, link.name)];
+}
+
 function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
   const { homeAgent, profile, mappedSignalling } = site;
   const common = { kind: "link", mtu: profile.mtu ?? DEFAULT_MTU, up: true } as const;
@@ -193,10 +200,7 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
         name: tunnelName({ ...endpoint, format: "udp" }),
         link: { ...ends, ...header, device: endpoint.device, udp },
       });
-    return [
-      ...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)),
-      ...uplink(endpoint, homeAgent.ipv6),
-    ];
+    return [...links.flatMap((link) => tunnelDevice(link, site)), ...uplink(endpoint, homeAgent.ipv6)];
   }
   const { ipv4 } = homeAgent;
   if (ipv4 === undefined) return [];
@@ -210,7 +214,7 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
   };
   if (mappedSignalling === true)
     return [
-      ...deviceObjects(plain, INTERNAL_ADDRESS.mobileNode),
+      ...tunnelDevice(plain, site),
       ...uplink(endpoint, ipv4),
       ...mappedSource(endpoint, plain.name, homeAgent.ipv6),
     ];
@@ -218,7 +222,7 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
     { ...common, name: tunnelName({ ...endpoint, format: "udp" }), link: { ...ends, ...header, udp } },
     plain,
   ];
-  return [...links.flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)), ...uplink(endpoint, ipv4)];
+  return [...links.flatMap((link) => tunnelDevice(link, site)), ...uplink(endpoint, ipv4)];
 }
 
 /**

@@ -145,6 +145,27 @@ export function inputDevices(prefix: string): Clause {
   };
 }
 
+/** The device of this name, and no other. */
+export function outputDevice(name: string): Clause {
+  const octets = Uint8Array.from({ length: 16 }, (_, i) => (i < name.length ? name.charCodeAt(i) : 0));
+  return {
+    text: `oifname "${name}"`,
+    expressions: [{ type: "meta", key: "oifname", register: REGISTER }, equals(toHex(octets))],
+  };
+}
+
+/** The source becomes this one; the transport checksum goes along. */
+export function setSource(address: IpAddress): Clause {
+  const four = isIpv4(address);
+  return {
+    text: `${four ? "ip" : "ip6"} saddr set ${address}`,
+    expressions: [
+      { type: "immediate", register: REGISTER, value: hexOf(address) },
+      { ...(four ? write("network", 12, 4, IPV4_CHECKSUM) : write("network", 8, 16)), pseudoHeader: true },
+    ],
+  };
+}
+
 /** The version nibble of an inner packet at this offset of the transport header. */
 export function innerVersion(offset: number, version: 4 | 6): Clause {
   return {

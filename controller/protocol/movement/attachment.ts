@@ -31,6 +31,7 @@ type Optional =
   | "udpOverIpv6"
   | "prefixDiscovery"
   | "ipv4Signalling"
+  | "multicast"
   | "reachability"
   | "ipv4RetrySeconds";
 

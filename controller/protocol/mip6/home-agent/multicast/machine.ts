@@ -145,7 +145,8 @@ function expire(state: MulticastState, now: Instant): readonly MulticastEffect[]
 function query(site: MulticastSite, homeAddress: Ipv6Address, listener: Listener, now: Instant): MulticastEffect {
   const isFirst = listener.queries < site.robustness;
   listener.queries++;
-  const pause = isFirst ? Math.min(site.queryIntervalSeconds / 4, 5) : site.queryIntervalSeconds;
+  const pause =
+    listener.queries < site.robustness ? Math.min(site.queryIntervalSeconds / 4, 5) : site.queryIntervalSeconds;
   listener.nextQuery = after(now, seconds(pause));
   return { kind: "query", homeAddress, responseSeconds: isFirst ? FIRST_RESPONSE_SECONDS : QUERY_RESPONSE_SECONDS };
 }
