@@ -25,6 +25,8 @@ import {
 import { waitFor } from "../lib/wait.js";
 
 const COPIES = 2;
+const ROUTER_ADVERTISEMENT = 134;
+const DHCP = [67, 68, 546, 547];
 
 /** A packet each way between the correspondent and the host behind the router, in a tunnel on the home agent's wire or not. */
 async function talk(scene: Scene, { stations }: Behind, access: Access): Promise<void> {
@@ -53,6 +55,14 @@ function checkHopLimit(frames: readonly Frame[], access: Access): void {
   assert.equal(outer?.hopLimit, isDown ? 64 : 64 - routers);
 }
 
+const HEADER_OCTETS: Readonly<Record<string, number>> = { ipv6: 40, ipv4: 20, udp: 8 };
+/** Octets of all headers in front of the innermost packet. */
+function overhead({ layers }: Frame): number {
+  const kinds = layers.map(({ kind }) => kind);
+  const innermost = Math.max(kinds.lastIndexOf("ipv6"), kinds.lastIndexOf("ipv4"));
+  return kinds.slice(0, innermost).reduce((sum, kind) => sum + (HEADER_OCTETS[kind] ?? 0), 0);
+}
+
 /** The same from behind a router in the network of a router: seen in two tunnels. */
 async function nested(scene: Scene, { stations }: Behind, access: Access, t: TestContext): Promise<void> {
   for (const family of FAMILIES) {
@@ -63,7 +73,7 @@ async function nested(scene: Scene, { stations }: Behind, access: Access, t: Tes
       await to.waitFor(text);
       const isNested = (frame: Frame): boolean => payloadText(frame) === text && ipLayersOf(frame).length === 3;
       const [frame] = (await scene.wire.waitFor(isNested, { what: `${text} in two tunnels` })) as [Frame];
-      t.diagnostic(`two tunnels: ${describeFrame(frame)}`);
+      t.diagnostic(`two tunnels, ${overhead(frame)} octets: ${describeFrame(frame)}`);
     }
   }
 }
@@ -147,6 +157,7 @@ test("a mobile router and the host behind it", async (t: TestContext) => {
   scene.attach(second, "nat");
   await Promise.all([first, second].map(({ daemon }) => daemon.start()));
   await scene.settled(second, "nat");
+  const egress = await scene.net.capture(scene.core, `${first.node.label}-six`);
   const wire = new Injector({ namespace: scene.core, device: "ha" }, { namespace: scene.ha, device: "wan" });
   t.after(() => wire.close());
 
@@ -235,6 +246,17 @@ test("a mobile router and the host behind it", async (t: TestContext) => {
       assert.deepEqual((await scene.homeAgent.audit()).differences, []);
     },
   );
+
+  await t.test("what belongs to its networks, advertisements and DHCP, never leaves by its egress", () => {
+    const isOurs = ({ layers }: Frame): boolean =>
+      layers.some(
+        (layer) =>
+          (layer.kind === "icmp6" && layer.bytes[0] === ROUTER_ADVERTISEMENT) ||
+          (layer.kind === "udp" && DHCP.includes(layer.destinationPort)),
+      );
+    assert.deepEqual(egress.frames().filter(isOurs).map(describeFrame), []);
+    assert.ok(egress.frames().length > 0);
+  });
 
   await t.test("F3963-6.7-01: home again, nothing of its networks is left in the tunnels", async () => {
     await scene.move(first, "home");
