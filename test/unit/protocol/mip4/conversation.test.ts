@@ -302,7 +302,7 @@ t.test(
 );
 
 t.test(
-  "V4-4.7.1-02: for DHCPv6 the link-local address is asked for once the home address is bound, then what was delegated",
+  "for DHCPv6 the link-local address is asked for once the home address is bound, then what was delegated",
   (t) => {
     const talk = new Conversation({
       homeAddress: undefined,
