@@ -1,10 +1,14 @@
 /** A mobile node that knows nothing but its credentials and its home agent (RFC 5026 §5.3): told its addresses, it keeps them. */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import test from "node:test";
 import { serveNames } from "../lib/name-server.js";
 import { HOME_AGENT, Scene } from "../lib/scene.js";
+import { waitFor } from "../lib/wait.js";
 
 const AUTO = { homeAddress: "auto", ipv4HomeAddress: "auto", homePrefixes: [] };
+
+const OTHER = "2001:db8:1::1aa";
 
 for (const access of ["six", "nat"] as const) {
   test(`home addresses are told over ${access}, kept over a crash, and payload is protected under them`, async (t) => {
@@ -40,4 +44,23 @@ test("with nothing but a domain and credentials: the home agent by name, the add
   await scene.move(mobile, "home");
   assert.equal((await mobile.daemon.status()).readiness, "home");
   assert.equal((await mobile.daemon.audit()).differences.length, 0);
+});
+
+test("a home agent that gives the node another home address is asked, and the node goes on under it", async (t) => {
+  const scene = await Scene.start(t, { ike: {}, mobileNode: AUTO });
+  const { mobile, homeAgent } = scene;
+  await mobile.daemon.start();
+  await scene.move(mobile, "six");
+  await homeAgent.stop();
+  const text = readFileSync(homeAgent.configPath, "utf8");
+  writeFileSync(homeAgent.configPath, text.replace(mobile.home6, OTHER));
+  await homeAgent.start();
+  // The update before the end of the lifetime is refused, or its keys are.
+  await mobile.daemon.dsmipctl("refresh").exited;
+  const isServed = async (): Promise<boolean> =>
+    (await mobile.daemon.bindings()).some(({ homeAddress, state }) => homeAddress === OTHER && state === "registered");
+  await waitFor(isServed, { what: "a registration under the other home address", timeout: 120_000 });
+  assert.deepEqual((await mobile.daemon.status()).addresses, [OTHER, mobile.home4]);
+  assert.equal((await mobile.daemon.audit()).differences.length, 0);
+  assert.doesNotMatch(mobile.node.run("ip", "-6", "address", "show"), new RegExp(`${mobile.home6}/`));
 });
