@@ -111,6 +111,24 @@ const command = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant("notice" as const), what: fc.constantFrom("switch", "refresh") }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("storage" as const), writable: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("unstored" as const),
+      node: fc.constantFrom(...NODES),
+      /** So many updates ago. */
+      back: fc.constantFrom(0, 0, 1, 2),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("option-refused" as const),
+      node: fc.constantFrom(...NODES, STRANGER),
+      source: fc.constantFrom(...CARE_OF),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), down: fc.constantFrom(0, 1, 50) }) },
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
@@ -195,6 +213,20 @@ class Run {
         const subject =
           one.what === "switch" ? { kind: "switch" as const, homeAgents: [] } : { kind: "refresh" as const };
         this.harness.step({ kind: "notice", homeAddresses: NODES, subject });
+        break;
+      }
+      case "storage":
+        this.harness.step({ kind: "storage", writable: one.writable });
+        break;
+      case "unstored": {
+        const sequence = seq16((this.#sequence.get(one.node) ?? 0) - one.back);
+        this.harness.step({ kind: "unstored", homeAddress: one.node, sequence });
+        break;
+      }
+      case "option-refused": {
+        const { node: homeAddress, source } = one;
+        const packet = { kind: "option-refused" as const, source, destination: HA, homeAddress, protocol: 17 };
+        this.harness.step(packet);
         break;
       }
       case "restart":
@@ -326,6 +358,7 @@ class Run {
   /** Everybody answers, time passes: nothing may be left. */
   settle(): void {
     this.#checkObjects();
+    this.harness.step({ kind: "storage", writable: true });
     while (this.harness.asked.length > 0) this.harness.answerKernel();
     this.harness.kernelMood = () => undefined;
     this.harness.advance(0xffff * 4 + 100);
