@@ -60,7 +60,7 @@ function igmp(who: Player, recordType: number): Uint8Array {
 const { changeToExclude: joins, changeToInclude: leaves } = RecordType;
 
 test("multicast of the home link for nodes that are away", async (t) => {
-  const hostile = new HostileWorld(t, { multicast: { mostGroupsPerNode: 2 } });
+  const hostile = new HostileWorld(t, { multicast: {} });
   const { net, ha } = hostile;
   const neighbour = net.node("neighbour");
   net.link(ha.port("home2"), neighbour.port("eth0", `${NEIGHBOUR.ipv6}/64`, `${NEIGHBOUR.ipv4}/24`));
