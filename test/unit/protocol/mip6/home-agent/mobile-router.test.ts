@@ -91,7 +91,7 @@ t.test("a host that sets R is served as one, and the answer says so", async (tes
 });
 
 t.test(
-  "F3963-6.2-02: all prefixes or none: 142 for another's, 141 for what is no prefix of a network",
+  "F3963-6.2-02 F3963-6.1.2-01: all prefixes or none: 142 for another's, 141 for what is no prefix of a network",
   async (test) => {
     for (const [named, status] of [
       ["2001:db8:200::/56", BindingStatus.notAuthorizedForPrefix],
@@ -113,6 +113,16 @@ t.test(
     }
   },
 );
+
+t.test("F3963-6.1.2-01: whose prefix it is goes by the home address that asks", async (test) => {
+  const named = (homeAddress: typeof HOA, text: string): number | undefined =>
+    agent().update(native(COA, homeAddress), { sequence: 1, flags: R, options: [option6(text)] })?.status;
+  test.strictSame([named(HOA, SIX), named(HOA_B, SIX)], [0, BindingStatus.notAuthorizedForPrefix]);
+  test.strictSame(
+    [named(HOA_B, "2001:db8:200::/56"), named(HOA, "2001:db8:200::/56")],
+    [0, BindingStatus.notAuthorizedForPrefix],
+  );
+});
 
 t.test("F3963-6.2-02: a refused refresh leaves the binding with the prefixes it had", async (test) => {
   const harness = agent();

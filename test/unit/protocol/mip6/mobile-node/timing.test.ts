@@ -3,6 +3,7 @@ import t from "tap";
 import { listEntries } from "../../../../../controller/protocol/mip6/mobile-node/binding-update-list.js";
 import { nextDeadline } from "../../../../../controller/protocol/mip6/mobile-node/machine.js";
 import { NO_REFRESH_NEEDED } from "../../../../../controller/wire/mip6/options/dsmip.js";
+import type { MobilityOption } from "../../../../../controller/wire/mip6/options/mobility.js";
 import { accepted4, Chart, nat, type Update } from "./chart.js";
 
 const V6 = { eth0: ["2001:db8:a::10/64"] };
@@ -73,6 +74,30 @@ t.test("three unanswered updates over IPv6, then IPv4 in UDP with the same back-
   t.match(chart.events("registration.failed"), [{ reason: "no answer over IPv6", attempts: 3 }]);
   t.end();
 });
+
+t.test(
+  "R5555-4.4.1-07: IPv6 before IPv4; in IPv4 protocols 41 and 4 without a NAT and UDP with one; UDP without a NAT when the path loses them",
+  (t) => {
+    const registered = (links: Parameters<Chart["sees"]>[0], ...options: readonly MobilityOption[]): Chart => {
+      const chart = new Chart().sees(links);
+      chart.answer(chart.update(), options.length === 0 ? {} : { options: [accepted4, ...options] });
+      return chart;
+    };
+    t.equal(registered(BOTH).path?.egress?.format, "ipv6");
+    t.equal(registered(V4, nat(60)).path?.egress?.format, "udp");
+    const plain = registered(V4);
+    t.equal(plain.path?.egress?.format, "ipv4");
+    plain.give({ kind: "refresh", forceUdp: true });
+    const forced = plain.update();
+    t.strictSame([forced.message.flags.forceUdp, plain.path?.egress?.format], [true, "ipv4"], "until it is answered");
+    plain.answer(forced, { options: [accepted4, nat(60, true)] });
+    t.equal(plain.path?.egress?.format, "udp");
+    plain.sees(BOTH);
+    const six = plain.update();
+    t.strictSame([six.departure.type, six.message.flags.forceUdp], ["native-home-address-option", false]);
+    t.end();
+  },
+);
 
 t.test("after an answer over IPv4 a move does not repeat the IPv6 trial; a new IPv6 link does", (t) => {
   const chart = new Chart().sees(BOTH).wait(10.5);
