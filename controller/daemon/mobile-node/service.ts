@@ -106,6 +106,7 @@ export class MobileNodeService implements Service {
   #path: MobileNodeDataPath | undefined;
   #ikeKeys: MobileNodeKeys | undefined;
   #stopped: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
   /** An acceptance of this turn has nobody shown yet where its way leads. */
   #opening = false;
 
@@ -296,7 +297,13 @@ export class MobileNodeService implements Service {
     this.#home.close();
   }
 
-  async close(): Promise<void> {
+  /** Once, whoever asks: the platform may end while the node says goodbye to a home agent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#stopped = resolve;
       this.#loop.push({ kind: "stop" });

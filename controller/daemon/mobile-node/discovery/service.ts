@@ -21,6 +21,8 @@ import type { NameSearch } from "./by-name.js";
 
 /** The service of a mobile node whose home agent is known. */
 export interface Node extends Service {
+  /** De-registers where the home agent may hold a binding, for a few seconds at most, and ends; the kernel keeps what it has. */
+  close(): Promise<void>;
   /** Ends it without a word to its home agent; the kernel keeps what it has. */
   leave(): Promise<void>;
   /** De-registers, and stays. */
@@ -242,7 +244,8 @@ export class FinderService implements Service {
     if (found.candidates.length > 0) this.#know(found);
     const next = nextCandidate(this.#candidates, present, (one) => this.#failedAt.get(one.ipv6));
     if (next === undefined) return;
-    await this.#change(next);
+    // It would not hear a farewell.
+    await this.#change(next, "silent");
     this.#returnLater();
   }
 
@@ -258,32 +261,34 @@ export class FinderService implements Service {
     const named = homeAgents.filter((one) => one !== present.ipv6).map(known);
     const next = nextCandidate([...named, ...this.#candidates], present, (one) => this.#failedAt.get(one.ipv6));
     if (next === undefined) return this.#node?.withdraw();
-    await this.#change(next, true);
+    await this.#change(next);
     this.#returnLater();
   }
 
   /** Back to the best one after the configured time; each time in vain makes it twice as long. */
   #returnLater(): void {
     this.#cancelReturn();
-    if (this.#present === undefined || this.#present.ipv6 === this.#candidates[0]?.ipv6) return;
+    if (this.#closed || this.#present === undefined || this.#present.ipv6 === this.#candidates[0]?.ipv6) return;
     this.#cancelReturn = this.#parts.setTimer(this.#returnSeconds * 1000, () => {
       this.#returnSeconds = Math.min(2 * this.#returnSeconds, LONGEST_RETURN_SECONDS);
       if (this.#candidates[0]?.ipv6 !== this.#present?.ipv6) void this.#change(this.#candidates[0]);
     });
   }
 
-  /** `farewell`: the former home agent waits to be told. */
-  async #change(candidate: HomeAgentCandidate | undefined, farewell = false): Promise<void> {
+  /** `former`: whether the home agent of before can be expected to hear that the node leaves. */
+  async #change(candidate: HomeAgentCandidate | undefined, former: "heard" | "silent" = "heard"): Promise<void> {
     if (candidate === undefined || this.#changing) return;
     this.#changing = true;
     this.#cancelSilence?.();
     this.#cancelSilence = undefined;
     const { groups, records, log } = this.#parts.ground;
     try {
-      const [before, isAccepted] = [this.#node, this.#isAccepted];
-      // One that answers is told: it would go on answering for the node on the home link, to the other one's duplicate address detection too.
-      // Until then the node hears of the kernel.
-      await (isAccepted || farewell ? before?.close() : before?.leave());
+      const before = this.#node;
+      // It is told even while the node moves or refreshes: it would go on answering for the node on the home link, to the other one's
+      // duplicate address detection too. Until then the node hears of the kernel.
+      const staysBound = former === "silent" || this.#present?.ipv6 === candidate.ipv6;
+      await (staysBound ? before?.leave() : before?.close());
+      if (this.#closed) return;
       this.#node = undefined;
       // Its last answers are nobody's.
       await groups.settled();

@@ -186,3 +186,18 @@ t.test(
     test.strictSame(announced(free.fake), [`eth0 ${HOME_ADDRESS}`, `eth0 arp ${IPV4_HOME_ADDRESS}`]);
   },
 );
+
+t.test("who is told twice to end says goodbye once, and both are answered", async (test) => {
+  const { service, updates, answer } = await started(AWAY);
+  const [first] = updates();
+  if (first === undefined) throw new Error("no update");
+  await answer(first);
+  const ends = [service.close(), service.close()];
+  await new Promise(setImmediate);
+  const [last, ...more] = updates();
+  if (last === undefined) throw new Error("no update");
+  test.equal(last.lifetimeUnits, 0);
+  test.strictSame(more, []);
+  await answer(last);
+  await Promise.all([...ends, service.close()]);
+});

@@ -26,6 +26,8 @@ class World {
   phase = "registering";
   refusal: Error | undefined;
   lent: readonly IpAddress[] = [];
+  /** How long a node takes to end. */
+  farewell: Promise<void> = Promise.resolve();
   silent = (): void => undefined;
   tell = (_event: "registration.completed" | "registration.failed"): void => undefined;
   sentAway = (_homeAgents: readonly Ipv6Address[]): void => undefined;
@@ -92,7 +94,10 @@ class World {
       objectsOf: () => [],
       ownerOf: () => undefined,
       abandon: () => told("abandon"),
-      close: async () => told("close"),
+      close: () => {
+        told("close");
+        return this.farewell;
+      },
       leave: async () => told("leave"),
       withdraw: () => told("withdraw"),
     };
@@ -139,11 +144,11 @@ t.test("until somebody is found it asks again, later each time; then the best on
   await next.start(["home-agent", kept as Stored]);
   test.strictSame(next.life, ["begin 1"], "the one of before, which is still among them");
   await next.elapse(60);
-  test.strictSame(next.life, ["begin 1", "leave 1", "begin 2"], "and back to the best one in its time");
+  test.strictSame(next.life, ["begin 1", "close 1", "begin 2"], "and back to the best one in its time");
   const other = new World();
   other.found = [agent(2)];
   await other.start(["home-agent", kept as Stored]);
-  test.strictSame(other.life, ["begin 1", "leave 1", "begin 2"], "it is no home agent any more");
+  test.strictSame(other.life, ["begin 1", "close 1", "begin 2"], "it is no home agent any more");
 });
 
 t.test(
@@ -202,7 +207,7 @@ t.test("an answer that was lost is asked for again, and takes nothing away that 
     next.found = [agent(2)];
     next.incomplete = false;
     await next.elapse(2);
-    test.strictSame(next.life, ["begin 1", "leave 1", "begin 2"], "it is none any more");
+    test.strictSame(next.life, ["begin 1", "close 1", "begin 2"], "it is none any more");
   }
 });
 
@@ -280,7 +285,7 @@ t.test("sent away it says goodbye and takes the one that was named, or the next 
   await world.fake.settled();
   test.strictSame(world.life.slice(-2), ["close 3", "begin 2"], "not the one that has sent it away before");
   await world.elapse(60);
-  test.strictSame(world.life.slice(-2), ["leave 2", "begin 1"], "which is tried again later");
+  test.strictSame(world.life.slice(-2), ["close 2", "begin 1"], "which is tried again later");
   world.sentAway([agent(7).ipv6]);
   await world.fake.settled();
   test.strictSame(world.life.slice(-2), ["close 1", "begin 7"], "one that was not found");
@@ -291,4 +296,41 @@ t.test("sent away it says goodbye and takes the one that was named, or the next 
   alone.sentAway([agent(1).ipv6]);
   await alone.fake.settled();
   test.strictSame(alone.life, ["begin 1", "withdraw 1"]);
+});
+
+t.test("whatever the node is doing, it takes its leave of a home agent that may hold a binding of it", async (test) => {
+  for (const phase of ["preparing", "registering", "refreshing", "refused", "registered"]) {
+    const world = new World();
+    world.found = [agent(1), agent(2)];
+    await world.start();
+    world.silent();
+    await world.elapse(5);
+    test.strictSame(world.life, ["begin 1", "leave 1", "begin 2"], "one that is silent would not hear it");
+    world.accepted();
+    world.phase = phase;
+    await world.elapse(60);
+    test.strictSame(world.life.slice(-2), ["close 2", "begin 1"], phase);
+  }
+});
+
+t.test("an end during the farewell waits for it, and opens no other node", async (test) => {
+  const world = new World();
+  world.found = [agent(1), agent(2)];
+  await world.start();
+  world.sentAway([]);
+  await world.fake.settled();
+  let heard = (): void => undefined;
+  world.farewell = new Promise((resolve) => {
+    heard = resolve;
+  });
+  world.sentAway([]);
+  const ended = world.service.close();
+  await world.fake.settled();
+  const life = ["begin 1", "close 1", "begin 2", "close 2", "close 2"];
+  test.strictSame(world.life, life, "to the node it is one, whoever asks");
+  heard();
+  await ended;
+  await world.fake.settled();
+  test.strictSame(world.life, life);
+  test.strictSame(world.timers, [], "nor goes back to the best one");
 });
