@@ -38,6 +38,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   target("arp"),
   target("mld"),
   target("igmp"),
+  target("dhcpv6-home-information"),
   target("mip4-control"),
   target("mip4-discovery"),
 ];

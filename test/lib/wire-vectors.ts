@@ -8,6 +8,11 @@ import type { DecodeError } from "../../controller/base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIp } from "../../controller/base/ip.js";
 import { ok, type Result } from "../../controller/base/result.js";
 import {
+  decodeHomeInformation,
+  encodeHomeInformation,
+  type HomeInformationOption,
+} from "../../controller/wire/dhcpv6/home-information.js";
+import {
   decodeIcmpv6,
   encodeIcmpv6,
   type Icmpv6Message,
@@ -153,6 +158,10 @@ export const WIRE_FORMATS: Readonly<Record<string, WireFormat>> = {
   igmp: {
     decode: (bytes) => decodeIgmp(bytes),
     encode: (value) => encodeIgmp(value as IgmpMessage),
+  },
+  "dhcpv6-home-information": {
+    decode: (bytes) => decodeHomeInformation(bytes),
+    encode: (value) => encodeHomeInformation(value as readonly HomeInformationOption[]),
   },
   "mip4-control": {
     decode: (bytes) => decodeControlMessage(bytes),

@@ -3,10 +3,11 @@
  * SRV and CNAME records of an answer with those of its additional section, which the resolvers at hand do not give.
  */
 import { ByteReader, ByteWriter } from "../../base/bytes.js";
-import { type DecodeError, EncodeError } from "../../base/errors.js";
+import type { DecodeError } from "../../base/errors.js";
 import { type Ipv4Address, type Ipv6Address, ipv4FromBytes, ipv6FromBytes } from "../../base/ip.js";
 import type { Result } from "../../base/result.js";
 import { decoding } from "../codec.js";
+import { readName, writeName } from "./name.js";
 
 export const DNS_TYPE = { a: 1, cname: 5, aaaa: 28, srv: 33 } as const;
 const OPT = 41;
@@ -111,50 +112,4 @@ function readRecord(reader: ByteReader, message: Uint8Array): DnsRecord | undefi
     default:
       return undefined;
   }
-}
-
-const MAX_NAME_OCTETS = 255;
-const MAX_LABEL_OCTETS = 63;
-const POINTER = 0xc0;
-
-/** A name from where the reader stands; pointers lead backwards into the message, and no name is longer than 255 octets, so none goes round. */
-function readName(reader: ByteReader, message: Uint8Array): string {
-  const labels: string[] = [];
-  let octets = 0;
-  let jumped: ByteReader | undefined;
-  for (;;) {
-    const at = jumped ?? reader;
-    const length = at.u8("label");
-    if (length === 0) return labels.join(".");
-    if (length >= POINTER) {
-      const offset = ((length & ~POINTER) << 8) | at.u8("pointer");
-      octets += 2; // a circle of pointers ends here too
-      if (offset >= message.length) throw reader.error(`a pointer to octet ${offset}`, "name");
-      jumped = new ByteReader(message.subarray(offset), offset);
-    } else if (length > MAX_LABEL_OCTETS) {
-      throw reader.error(`a label of kind ${length >> 6}`, "name");
-    } else {
-      octets += length + 1;
-      labels.push(labelText(at.bytes(length, "label")));
-    }
-    if (octets > MAX_NAME_OCTETS) throw reader.error("more than 255 octets", "name");
-  }
-}
-
-/** What a host name may not hold becomes a question mark, so that such a name equals none that we asked for. */
-function labelText(octets: Uint8Array): string {
-  return Array.from(octets, (octet) => {
-    const letter = String.fromCharCode(octet).toLowerCase();
-    return /[a-z0-9_-]/.test(letter) ? letter : "?";
-  }).join("");
-}
-
-function writeName(writer: ByteWriter, name: string): void {
-  const start = writer.length;
-  for (const label of name.split(".")) {
-    if (!/^[A-Za-z0-9_-]{1,63}$/.test(label)) throw new EncodeError("name", `"${name}" is no host name`);
-    writer.u8("label", label.length).bytes(Uint8Array.from(label, (letter) => letter.charCodeAt(0)));
-  }
-  writer.zeros(1);
-  if (writer.length - start > MAX_NAME_OCTETS) throw new EncodeError("name", `"${name}" is too long`);
 }

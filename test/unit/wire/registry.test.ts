@@ -1,5 +1,6 @@
 /** The registry and the vectors cover each other: every number has a vector, every flag and every optional field is set alone in one. */
 import t from "tap";
+import * as dhcpv6 from "../../../controller/wire/dhcpv6/registry.js";
 import * as ip from "../../../controller/wire/ip/registry.js";
 import * as mip4 from "../../../controller/wire/mip4/registry.js";
 import * as mip6 from "../../../controller/wire/mip6/registry.js";
@@ -127,6 +128,21 @@ const afterFixedPart = (bytes: Uint8Array): number | undefined => ({ 1: 24, 3: 2
 const afterRouters = (bytes: Uint8Array): number | undefined =>
   bytes[0] === 9 ? 8 + 4 * (bytes[4] ?? 0) * (bytes[5] ?? 0) : undefined;
 
+/** Those of canonical vectors, with those inside of others; told by their octets. */
+function dhcpv6Options(): Set<unknown> {
+  const found = new Set<unknown>();
+  const see = (bytes: Uint8Array): void => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0; at < bytes.length; at += 4 + view.getUint16(at + 2)) {
+      const code = view.getUint16(at);
+      found.add(code);
+      if ([50, 69, 70].includes(code)) see(bytes.subarray(at + 4, at + 4 + view.getUint16(at + 2)));
+    }
+  };
+  for (const vector of loadVectors("dhcpv6-home-information")) if (vector.canonical === true) see(vectorBytes(vector));
+  return found;
+}
+
 /** For every registry the codes that occur in vectors. A registry without a line here fails the test. */
 const COVERED: Readonly<Record<string, () => Set<unknown>>> = {
   // Not the numbers of a format of ours: compared with the list of requirements A.9 and RFC 8200.
@@ -167,10 +183,11 @@ const COVERED: Readonly<Record<string, () => Set<unknown>>> = {
     ),
   REPLY_CODE_REGISTRY: () => valuesOf(MIP4, "type", ["registration-reply"], "code"),
   ICMP_REGISTRY: () => octetAt(AGENTS, 0),
+  DHCPV6_OPTION_REGISTRY: dhcpv6Options,
 };
 
 t.test("R5555-8-02, V4-6-01: every entry of every registry has a vector, each flag alone", (t) => {
-  const registries = [ip, mip4, mip6]
+  const registries = [dhcpv6, ip, mip4, mip6]
     .flatMap((module) => Object.entries(module))
     .filter(([name]) => name.endsWith("_REGISTRY"));
   t.strictSame(registries.map(([name]) => name).sort(), Object.keys(COVERED).sort(), "every registry is looked at");

@@ -758,6 +758,52 @@ def igmp_vectors():
     ]
 
 
+def home_information_vectors():
+    rfc = "RFC 6610 §3.1"
+    address, name = packed(HA).hex(), "03 686131 07 6578616d706c65 03 6f7267 00"
+    haa, haf, hnidf = "0048 0010" + address, "0049 0011" + name, "0031 0011" + name
+    of_address, of_name = {"kind": "home-agent-address", "address": HA}, {"kind": "home-agent-name", "name": "ha1.example.org"}
+    of_network = {"kind": "home-network-identifier", "name": "ha1.example.org"}
+    prefix = "40" + "20010db8000100000000000000000000"
+
+    def one(title, text, value, canonical=True):
+        return vector(title, rfc, octets(text).hex(), value, canonical)
+
+    def network(kind, *options):
+        return {"kind": "home-network", "network": kind, "options": list(options)}
+
+    def wrong(title, text, reason, field, offset):
+        return bad(title, rfc, text, reason, field, offset)
+
+    return [
+        one("nothing", "", []),
+        one("home agent address", haa, [of_address]),
+        one("home agent name", haf, [of_name]),
+        one("home network identifier", hnidf, [of_network]),
+        one("visited home network", "0032 0014" + haa, [network("visited", of_address)]),
+        one("identified home network with its name", "0045 003e" + hnidf + haa + haf, [network("identified", of_network, of_address, of_name)]),
+        one("unrestricted home network with its prefix", "0046 0029" + "0047 0011" + prefix + haa,
+            [network("unrestricted", {"kind": "other", "code": 71, "data": "0x" + prefix}, of_address)]),
+        one("two home networks", "0045 0014" + haa + "0032 0015" + haf, [network("identified", of_address), network("visited", of_name)]),
+        one("home network without anything", "0032 0000", [network("visited")]),
+        one("an option of others", "0017 0010" + address, [{"kind": "other", "code": 23, "data": "0x" + address}]),
+        one("name in capitals", "0049 0011 03 484131 07 6578616d706c65 03 6f7267 00", [of_name], canonical=False),
+        wrong("code cut short", "00", "truncated", "code", 0),
+        wrong("no length", "0048", "truncated", "option-length", 2),
+        wrong("longer than there is", "0048 0011" + address, "truncated", "option", 4),
+        wrong("longer than the home network", "0032 0014 0048 0011" + address, "truncated", "option", 8),
+        wrong("address of 15 octets", "0048 000f" + address[2:], "truncated", "home-agent-address", 4),
+        wrong("address of 17 octets", "0048 0011" + address + "00", "malformed", "option-length", 20),
+        wrong("a home network within another", "0045 0018 0032 0014" + haa, "malformed", "code", 8),
+        wrong("name without an end", "0049 0004 03 686131", "truncated", "label", 8),
+        wrong("octets after the name", "0049 0012" + name + "00", "malformed", "option-length", 21),
+        wrong("the root as name", "0049 0001 00", "malformed", "name", 4),
+        wrong("a blank in the name", "0049 0005 03 682061 00", "malformed", "name", 4),
+        wrong("a compressed name", "0049 0002 c004", "malformed", "name", 5),
+        wrong("a name of 260 octets", "0049 0105" + ("3f" + "61" * 63) * 4 + "03 616161 00", "malformed", "name", 260),
+    ]
+
+
 def main():
     files = {
         "mobility-header": matrix_vectors() + message_vectors() + revocation_vectors() + base_option_vectors() + nemo_option_vectors()
@@ -773,6 +819,7 @@ def main():
         "arp": arp_vectors(),
         "mld": mld_vectors(),
         "igmp": igmp_vectors(),
+        "dhcpv6-home-information": home_information_vectors(),
     }
     for name, vectors in files.items():
         names = [entry["name"] for entry in vectors]
