@@ -97,11 +97,11 @@ export class FakeGround {
     };
   }
 
-  /** As the platform starts a service. */
-  async start(service: Service): Promise<void> {
+  /** As the platform starts a service, or who opens one anew and counts on. */
+  async start(service: Service, revision = 1): Promise<void> {
     this.#service = service;
     await this.#reconciler.start();
-    for (const [group, objects] of service.prepare()) this.#groups.setGroup(group, objects, 1);
+    for (const [group, objects] of service.prepare()) this.#groups.setGroup(group, objects, revision);
     this.#reconciler.commit();
     await this.#reconciler.settled();
     service.listen();

@@ -4,8 +4,9 @@ import type { BindingDocument, CommandDocument, CommandRequest } from "../../../
 import { InvariantError } from "../../base/errors.js";
 import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
-import { elapsed } from "../../base/time.js";
+import { elapsed, type Seconds } from "../../base/time.js";
 import type { NodeKeys } from "../../config/config.js";
+import type { SetTimer } from "../../netlink/transport.js";
 import { mobileNodeOwner } from "../../plan/mobile-node/owner.js";
 import { planMobileNode, planMobileNodeSite } from "../../plan/mobile-node/plan.js";
 import { type KernelObject, objectKey } from "../../plan/objects/objects.js";
@@ -60,6 +61,8 @@ export interface MobileNodeParts {
   readonly network: NetworkSource;
   /** What is believed of it. */
   readonly movement: Pick<OpenMovement, "close"> & { readonly movement: MovementSource };
+  /** Absent: this machine's. */
+  readonly setTimer?: SetTimer | undefined;
   /** Called for each update that was not answered in time. */
   readonly onUnanswered?: (() => void) | undefined;
   /** Called when the home agent wants the node to take another one. Absent: there is no other. */
@@ -96,8 +99,10 @@ export class MobileNodeService implements Service {
   #planSite: MobileNodePlanSite;
   #siteObjects: readonly KernelObject[];
   #siteKeys: ReadonlySet<string>;
-  /** The platform's is the first one. */
   #siteRevision = 1;
+  readonly #setTimer: SetTimer;
+  /** Of what waits. */
+  readonly #cancels = new Set<() => void>();
   /** The platform has asked for the groups without which nothing works. */
   #prepared = false;
   readonly #loop: MachineLoop<MobileNodeInput, MobileNodeEffect>;
@@ -147,6 +152,7 @@ export class MobileNodeService implements Service {
     this.#closeMovement = () => movement.close();
     this.#onUnanswered = onUnanswered;
     this.#onSwitch = parts.onSwitch;
+    this.#setTimer = parts.setTimer ?? setTimer;
     this.addresses = [homeAddress, ...(ipv4HomeAddress === undefined ? [] : [ipv4HomeAddress])];
     this.#group = `binding ${homeAddress}`;
     this.#prefixes = new NodePrefixes(config, ground, () => this.#path);
@@ -162,7 +168,7 @@ export class MobileNodeService implements Service {
       planSite: this.#planSite,
       view: network.view,
       reconciler: ground.groups,
-      later: (wait, run) => void setTimer(wait * 1000, run),
+      later: (wait, run) => this.#later(wait, run),
     });
     this.#readiness = new ReadinessReport(homeAddress, {
       note: (event) => ground.note(event),
@@ -246,10 +252,10 @@ export class MobileNodeService implements Service {
       if (failure !== undefined) log.error({ event: "object.failed", reason: failure.message });
       this.#loop.push({ kind: "security", ready: failure === undefined && this.#ikeKeys.complete });
     }
-    if (group === SITE_GROUP && failure !== undefined && revision === this.#siteRevision) {
+    if (group === SITE_GROUP && failure !== undefined && this.#isSiteRefused) {
       log.error({ event: "object.failed", reason: failure.message });
-      setTimer(PATH_RETRY_FIRST * 1000, () => {
-        if (revision !== this.#siteRevision) return;
+      this.#later(PATH_RETRY_FIRST, () => {
+        if (!this.#isSiteRefused) return;
         this.#planShared();
         this.#ground.groups.commit();
       });
@@ -287,10 +293,7 @@ export class MobileNodeService implements Service {
   }
 
   abandon(): void {
-    this.#loop.close();
-    this.#prefixes.close();
-    this.#activity?.close();
-    this.#status.close();
+    this.#rest();
     this.#ikeKeys?.management.close();
     this.#closeMovement();
     this.#network.close();
@@ -318,10 +321,7 @@ export class MobileNodeService implements Service {
 
   /** Ends it without a word to its home agent, which is about to be another one; the kernel keeps what it has. */
   async leave(): Promise<void> {
-    this.#loop.close();
-    this.#prefixes.close();
-    this.#activity?.close();
-    this.#status.close();
+    this.#rest();
     await this.#ikeKeys?.close();
     this.#closeMovement();
     this.#network.close();
@@ -334,6 +334,30 @@ export class MobileNodeService implements Service {
     this.#state = next.state;
     if (next.state.site !== former) this.#adopt(next.state.site);
     return next.effects;
+  }
+
+  /** The last one that was asked for, by whomever: the revision is the platform's, or who changes home agents counts, until we ask. */
+  get #isSiteRefused(): boolean {
+    return this.#ground.groups.stateOf(SITE_GROUP) === "failed";
+  }
+
+  /** Unless the node has ended by then: the groups are another one's. */
+  #later(wait: Seconds, run: () => void): void {
+    const cancel = this.#setTimer(wait * 1000, () => {
+      this.#cancels.delete(cancel);
+      run();
+    });
+    this.#cancels.add(cancel);
+  }
+
+  /** Nothing is begun any more. */
+  #rest(): void {
+    this.#loop.close();
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels.clear();
+    this.#prefixes.close();
+    this.#activity?.close();
+    this.#status.close();
   }
 
   #planShared(): void {

@@ -51,7 +51,15 @@ class Shown {
   close(): void {}
 }
 
-async function started(links: Parameters<typeof network>[0], record?: Stored) {
+interface Start {
+  readonly record?: Stored;
+  /** The kernel takes no object of the site. */
+  readonly siteRefused?: boolean;
+  /** Of the first groups. */
+  readonly revision?: number;
+}
+
+async function started(links: Parameters<typeof network>[0], { record, siteRefused, revision }: Start = {}) {
   const config = mobileNodeConfig.parse({
     role: "mobile-node",
     mobileNode: {
@@ -65,6 +73,7 @@ async function started(links: Parameters<typeof network>[0], record?: Stored) {
   if (record !== undefined) fake.records.set(HOME_ADDRESS, record);
   const shown = new Shown(network(links));
   const told = { unanswered: 0 };
+  const timers = new Set<{ readonly delayMs: number; readonly run: () => void }>();
   const service = await MobileNodeService.open({
     config,
     keys: { keys: new Map([[HOME_ADDRESS, KEYS]]) },
@@ -73,8 +82,15 @@ async function started(links: Parameters<typeof network>[0], record?: Stored) {
     network: shown,
     movement: { movement: shown, close: () => undefined },
     onUnanswered: () => void told.unanswered++,
+    setTimer: (delayMs, run) => {
+      const timer = { delayMs, run };
+      timers.add(timer);
+      return () => void timers.delete(timer);
+    },
   });
-  await fake.start(service);
+  if (siteRefused === true)
+    fake.kernel.refuse = ({ object }) => (service.ownerOf(object)?.kind === "site" ? "no memory" : undefined);
+  await fake.start(service, revision);
   t.teardown(() => service.abandon());
   const sees = (next: Parameters<typeof network>[0]) => {
     shown.show(network(next));
@@ -94,7 +110,7 @@ async function started(links: Parameters<typeof network>[0], record?: Stored) {
       options: lifetimeUnits === 0 ? [] : [accepted4],
     });
   };
-  return { fake, service, sees, updates, answer, told };
+  return { fake, service, sees, updates, answer, told, timers };
 }
 
 /** The addresses that are drawn to a link, with the link. */
@@ -143,7 +159,7 @@ t.test(
     const record = before.fake.records.get(HOME_ADDRESS)?.record;
     if (record === undefined) throw new Error("nothing in the journal");
 
-    const soon = await started(AWAY, { record, ageSeconds: 100 });
+    const soon = await started(AWAY, { record: { record, ageSeconds: 100 } });
     const found = soon.service.views.binding(HOME_ADDRESS);
     test.match(found, { endpoint: { format: "ipv6", address: "2001:db8:a::10" } }, "payload goes on at once");
     test.ok(
@@ -159,7 +175,7 @@ t.test(
       "and the next update has the next number",
     );
 
-    const late = await started(AWAY, { record, ageSeconds: 601 });
+    const late = await started(AWAY, { record: { record, ageSeconds: 601 } });
     test.equal(late.service.views.binding(HOME_ADDRESS)?.endpoint ?? null, null, "after its end it is none");
     test.strictSame(
       late.updates().map(({ sequence }) => sequence as number),
@@ -178,10 +194,10 @@ t.test(
     await before.answer(first);
     const record = before.fake.records.get(HOME_ADDRESS)?.record;
     if (record === undefined) throw new Error("nothing in the journal");
-    const bound = await started(AT_HOME, { record, ageSeconds: 100 });
+    const bound = await started(AT_HOME, { record: { record, ageSeconds: 100 } });
     const lifetimes = (node: typeof bound) => node.updates().map(({ lifetimeUnits }) => lifetimeUnits);
     test.strictSame(lifetimes(bound), [0]);
-    const free = await started(AT_HOME, { record, ageSeconds: 601 });
+    const free = await started(AT_HOME, { record: { record, ageSeconds: 601 } });
     test.strictSame(lifetimes(free), []);
     test.strictSame(announced(free.fake), [`eth0 ${HOME_ADDRESS}`, `eth0 arp ${IPV4_HOME_ADDRESS}`]);
   },
@@ -201,3 +217,35 @@ t.test("who is told twice to end says goodbye once, and both are answered", asyn
   await answer(last);
   await Promise.all([...ends, service.close()]);
 });
+
+t.test(
+  "what the kernel refuses of the site is asked for again, whoever asked before, and not by who has left",
+  async (test) => {
+    const nothing = (): undefined => undefined;
+    for (const revision of [1, 7]) {
+      const { fake, service, timers } = await started(AWAY, { siteRefused: true, revision });
+      const elapse = async (): Promise<void> => {
+        const due = [...timers];
+        timers.clear();
+        for (const { run } of due) run();
+        await fake.settled();
+      };
+      const ofSite = () =>
+        [...fake.kernel.objects.values()].filter((one) => service.ownerOf(one)?.kind === "site").length;
+      await elapse();
+      test.equal(ofSite(), 0, `revision ${revision}`);
+      test.ok(timers.size > 0, "refused once more, and not for good");
+      fake.kernel.refuse = nothing;
+      await elapse();
+      test.ok(ofSite() > 0);
+      await elapse();
+      test.equal(timers.size, 0, "no longer asked for");
+    }
+    for (const end of ["leave", "abandon"] as const) {
+      const { service, timers } = await started(AWAY, { siteRefused: true });
+      test.ok(timers.size > 0);
+      await service[end]();
+      test.equal(timers.size, 0, end);
+    }
+  },
+);
