@@ -6,7 +6,16 @@ import t from "tap";
 import { fromHex } from "../../../../controller/base/bytes.js";
 import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import type { Hex, NftExpression } from "../../../../controller/plan/objects/firewall.js";
-import * as nft from "../../../../controller/plan/objects/nft-clauses.js";
+import * as clauses from "../../../../controller/plan/objects/nft-clauses.js";
+
+/** What of the vocabulary stands in the table below. */
+const told = new Set<string | symbol>();
+const nft = new Proxy(clauses, {
+  get: (all, name) => {
+    told.add(name);
+    return Reflect.get(all, name);
+  },
+});
 
 const FOUR = ipv4("203.0.113.1");
 const SIX = ipv6("2001:db8:1::100");
@@ -71,9 +80,11 @@ const dynamic = ({ register, set }: { register: number; set: string }): string =
 
 /**
  * Ours differ from nft's in this: icmpv6 stands where the family is known; a changed port or address leaves UDP's checksum to clearUdpChecksum; nft reads the type of
- * "@th,0,16 & 0x0ff0 ^ 0x6000" otherwise, and its expressions are those of the wording by hand.
+ * "@th,0,16 & 0x0ff0 ^ 0x6000" otherwise, and its expressions are those of the wording by hand. nft takes raw octets neither as a map's key
+ * nor as what it gives: there the lookup is that of typed fields. A copy's destination from a tag leaves the transport checksum, which is the
+ * group's. Where nft reads the family first, ours stands behind a clause that has done so.
  */
-const CLAUSES: readonly (readonly [clause: nft.Clause, text: string, lines: readonly string[]])[] = [
+const CLAUSES: readonly (readonly [clause: clauses.Clause, text: string, lines: readonly string[]])[] = [
   [
     nft.ipField("saddr", FOUR),
     "ip saddr 203.0.113.1",
@@ -478,12 +489,168 @@ const CLAUSES: readonly (readonly [clause: nft.Clause, text: string, lines: read
       "payload write reg 1 => 2b @ transport header + 0 csum_type 1 csum_off 6 csum_flags 0x0",
     ],
   ],
+  [
+    nft.outputDevice("dsmip-hoa"),
+    'oifname "dsmip-hoa"',
+    ["meta load oifname => reg 1", "cmp eq reg 1 0x696d7364 0x6f682d70 0x00000061 0x00000000"],
+  ],
+  [
+    nft.setSource(FOUR),
+    "ip saddr set 203.0.113.1",
+    [
+      "immediate reg 1 0x017100cb",
+      "payload write reg 1 => 4b @ network header + 12 csum_type 1 csum_off 10 csum_flags 0x1",
+    ],
+  ],
+  [
+    nft.setSource(SIX),
+    "ip6 saddr set 2001:db8:1::100",
+    [
+      "immediate reg 1 0xb80d0120 0x00000100 0x00000000 0x00010000",
+      "payload write reg 1 => 16b @ network header + 8 csum_type 0 csum_off 0 csum_flags 0x1",
+    ],
+  ],
+  [
+    nft.setDestination(FOUR),
+    "ip daddr set 203.0.113.1",
+    [
+      "immediate reg 1 0x017100cb",
+      "payload write reg 1 => 4b @ network header + 16 csum_type 1 csum_off 10 csum_flags 0x1",
+    ],
+  ],
+  [
+    nft.setDestination(SIX),
+    "ip6 daddr set 2001:db8:1::100",
+    [
+      "immediate reg 1 0xb80d0120 0x00000100 0x00000000 0x00010000",
+      "payload write reg 1 => 16b @ network header + 24 csum_type 0 csum_off 0 csum_flags 0x1",
+    ],
+  ],
+  [
+    nft.singleHop(4),
+    "ip ttl 1 ip ttl set 2",
+    [
+      "payload load 1b @ network header + 8 => reg 1",
+      "cmp eq reg 1 0x00000001",
+      "payload load 2b @ network header + 8 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x0000ff00 ) ^ 0x00000002",
+      "payload write reg 1 => 2b @ network header + 8 csum_type 1 csum_off 10 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.singleHop(6),
+    "ip6 hoplimit 1 ip6 hoplimit set 2",
+    [
+      "payload load 1b @ network header + 7 => reg 1",
+      "cmp eq reg 1 0x00000001",
+      "immediate reg 1 0x00000002",
+      "payload write reg 1 => 1b @ network header + 7 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.hideInner6to4(0),
+    "@th,192,16 0x2002 @th,192,16 set 0x0141",
+    [
+      "payload load 2b @ transport header + 24 => reg 1",
+      "cmp eq reg 1 0x00000220",
+      "immediate reg 1 0x00004101",
+      "payload write reg 1 => 2b @ transport header + 24 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.show6to4(nft.inputDevices("dsmip-in")),
+    'meta nfproto ipv6 @nh,192,16 0x0141 iifname "dsmip-in*" @nh,192,16 set 0x2002',
+    [
+      "meta load nfproto => reg 1",
+      "cmp eq reg 1 0x0000000a",
+      "payload load 2b @ network header + 24 => reg 1",
+      "cmp eq reg 1 0x00004101",
+      "meta load iifname => reg 1",
+      "cmp eq reg 1 0x696d7364 0x6e692d70",
+      "immediate reg 1 0x00000220",
+      "payload write reg 1 => 2b @ network header + 24 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [nft.packetToHost, "meta pkttype set host", ["immediate reg 1 0x00000000", "meta set pkttype with reg 1"]],
+  [
+    nft.markFromTag,
+    "meta mark set @ll,48,32",
+    ["payload load 4b @ link header + 6 => reg 1", "meta set mark with reg 1"],
+  ],
+  [
+    nft.setDestinationFromTag(6, "members"),
+    "ip6 daddr set @ll,80,16 map @members",
+    [
+      "payload load 2b @ link header + 10 => reg 1",
+      "lookup reg 1 set members dreg 1",
+      "payload write reg 1 => 16b @ network header + 24 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.setDestinationFromTag(4, "members"),
+    "ip daddr set @ll,80,16 map @members",
+    [
+      "payload load 2b @ link header + 10 => reg 1",
+      "lookup reg 1 set members dreg 1",
+      "payload write reg 1 => 4b @ network header + 16 csum_type 1 csum_off 10 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.innerMulticastListener(8),
+    "@th,128,10 0x3fa @th,256,8 255 @th,112,8 0",
+    [
+      "payload load 2b @ transport header + 16 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x0000c0ff ) ^ 0x00000000",
+      "cmp eq reg 1 0x000080fe",
+      "payload load 1b @ transport header + 32 => reg 1",
+      "cmp eq reg 1 0x000000ff",
+      "payload load 1b @ transport header + 14 => reg 1",
+      "cmp eq reg 1 0x00000000",
+    ],
+  ],
+  [
+    nft.setInnerFlow(8, [nft.KEY.ip4Source, nft.KEY.udpSource], "reports"),
+    "@th,64,32 set ip saddr . udp sport map @reports",
+    [
+      "payload load 4b @ network header + 12 => reg 1",
+      "payload load 2b @ transport header + 0 => reg 9",
+      "lookup reg 1 set reports dreg 1",
+      "payload write reg 1 => 4b @ transport header + 8 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.setInnerGroup(6, 28, "groups"),
+    "@nh,416,128 set meta mark map @groups meta mark set 0",
+    [
+      "meta load mark => reg 1",
+      "lookup reg 1 set groups dreg 1",
+      "payload write reg 1 => 16b @ network header + 52 csum_type 0 csum_off 0 csum_flags 0x0",
+      "immediate reg 1 0x00000000",
+      "meta set mark with reg 1",
+    ],
+  ],
+  [
+    nft.setInnerGroup(4, 40, "groups"),
+    "@nh,448,32 set meta mark map @groups meta mark set 0",
+    [
+      "meta load mark => reg 1",
+      "lookup reg 1 set groups dreg 1",
+      "payload write reg 1 => 4b @ network header + 56 csum_type 1 csum_off 50 csum_flags 0x0",
+      "immediate reg 1 0x00000000",
+      "meta set mark with reg 1",
+    ],
+  ],
   [nft.notrack, "notrack", ["notrack"]],
   [nft.accept, "accept", ["immediate reg 0 accept"]],
   [nft.drop, "drop", ["immediate reg 0 drop"]],
   [nft.jump("there"), "jump there", ["immediate reg 0 jump -> there"]],
   [nft.count("hits"), "counter name hits", ["objref type 1 name hits"]],
 ];
+
+/** What makes no clause. */
+const OTHERS = ["rule"];
+const untold = Object.keys(clauses).filter((name) => !told.has(name) && !OTHERS.includes(name));
+t.strictSame(untold, [], "every clause has its row");
 
 for (const [clause, text, lines] of CLAUSES)
   t.test(text, async (test) => {
