@@ -230,6 +230,8 @@ export type DropReason =
   | "multicast-scope"
   /** More groups, or members of one, than the configuration allows. */
   | "multicast-limit"
+  /** Of a node whose payload is in ESP or in UDP over IPv6, into which no group is copied. */
+  | "multicast-unserved"
   /** An IPv4-mapped care-of address that is not to be believed, or of a node that is not entitled to one. */
   | "mapped-source";
 

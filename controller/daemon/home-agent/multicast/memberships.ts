@@ -38,6 +38,8 @@ export class HomeAgentMulticast {
   readonly #labels: ReadonlyMap<Ipv6Address, number>;
   readonly #paths = new Map<Ipv6Address, DataPath>();
   readonly #byIpv4 = new Map<Ipv4Address, Ipv6Address>();
+  /** Bound nodes whose tunnels take no copies, with their IPv4 home addresses. */
+  readonly #unserved = new Map<Ipv6Address, Ipv4Address | undefined>();
   /** Nodes by the endpoints that they send from. */
   readonly #endpoints = new Map<string, Set<Ipv6Address>>();
   readonly #groupNumbers = new Numbers<IpAddress>(MOST_NUMBERS);
@@ -70,8 +72,13 @@ export class HomeAgentMulticast {
     const { homeAddress, ipv4HomeAddress } = path;
     const before = this.#paths.get(homeAddress);
     this.#forget(before);
-    // Payload in ESP, and UDP in IPv6, have no copies.
-    if (!this.#serves(path)) return this.unbound(homeAddress);
+    if (!this.#serves(path)) {
+      this.unbound(homeAddress);
+      this.#unserved.set(homeAddress, ipv4HomeAddress);
+      if (ipv4HomeAddress !== undefined) this.#byIpv4.set(ipv4HomeAddress, homeAddress);
+      return;
+    }
+    this.#forgetUnserved(homeAddress);
     this.#paths.set(homeAddress, path);
     if (ipv4HomeAddress !== undefined) this.#byIpv4.set(ipv4HomeAddress, homeAddress);
     for (const endpoint of path.ingress) {
@@ -92,6 +99,7 @@ export class HomeAgentMulticast {
     const before = this.#paths.get(homeAddress);
     this.#forget(before);
     this.#paths.delete(homeAddress);
+    this.#forgetUnserved(homeAddress);
     this.#planNeighbours(before);
     this.#loop.push({ kind: "unbound", homeAddress });
   }
@@ -118,9 +126,16 @@ export class HomeAgentMulticast {
     this.#ports.close();
   }
 
+  /** Payload in ESP, and UDP in IPv6, have no copies. */
   #serves({ profile, egress }: DataPath): boolean {
     const inUdpOverIpv6 = egress.format === "udp" && isIpv6(egress.address);
     return profileOf(this.#planSite, profile).protection !== "esp" && !inUdpOverIpv6;
+  }
+
+  #forgetUnserved(homeAddress: Ipv6Address): void {
+    const ipv4 = this.#unserved.get(homeAddress);
+    if (ipv4 !== undefined) this.#byIpv4.delete(ipv4);
+    this.#unserved.delete(homeAddress);
   }
 
   #forget(path: DataPath | undefined): void {
@@ -170,6 +185,11 @@ export class HomeAgentMulticast {
     if (device === undefined || !device.startsWith(DEVICE.receivePrefix)) return;
     const homeAddress = this.#reporter(source, flowLabel);
     if (homeAddress === undefined) return this.#ground.drop("wrong-source", `membership report from ${source}`);
+    if (this.#unserved.has(homeAddress))
+      return this.#ground.drop(
+        "multicast-unserved",
+        `membership report of ${homeAddress}: nothing is copied into its tunnel`,
+      );
     const decoded = isIpv4(source) ? decodeIgmp(bytes) : decodeMld(bytes);
     if (!decoded.ok)
       return this.#ground.drop("malformed", `membership report of ${homeAddress}: ${decoded.error.message}`);
@@ -180,7 +200,7 @@ export class HomeAgentMulticast {
   #reporter(source: IpAddress, flowLabel: number): Ipv6Address | undefined {
     if (isIpv4(source)) return this.#byIpv4.get(source);
     if (isLinkLocal(source)) return this.#subscribers[flowLabel - 1];
-    return this.#paths.has(source) ? source : undefined;
+    return this.#paths.has(source) || this.#unserved.has(source) ? source : undefined;
   }
 
   #perform(effect: MulticastEffect): void {

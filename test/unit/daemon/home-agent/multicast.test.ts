@@ -1,0 +1,89 @@
+/** Multicast at work: whose reports are heard, and who is not served. */
+import t from "tap";
+import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
+import { HomeAgentMulticast } from "../../../../controller/daemon/home-agent/multicast/memberships.js";
+import type { MulticastPorts, Report } from "../../../../controller/daemon/home-agent/multicast/sockets.js";
+import { homeAgentPlanSite } from "../../../../controller/daemon/sites.js";
+import type { DataPath, Endpoint } from "../../../../controller/protocol/mip6/inputs.js";
+import { encodeIgmp, encodeMld } from "../../../../controller/wire/ip/membership.js";
+import { homeAgentConfig } from "../../../../schemas/config.js";
+import { FakeGround } from "../../../fake/service-ground.js";
+
+const HA = ipv6("2001:db8:1::1");
+const HOA = ipv6("2001:db8:1::100");
+const HOA4 = ipv4("198.51.100.100");
+const GROUP = ipv6("ff0e::1");
+const PLAIN: Endpoint = { format: "ipv6", address: ipv6("2001:db8:a::2") };
+const IN_UDP: Endpoint = { format: "udp", address: ipv6("2001:db8:a::2"), port: 40000 };
+
+const path = (egress: Endpoint, profile = "default"): DataPath => ({
+  ...{ homeAddress: HOA, ipv4HomeAddress: HOA4, egress, ingress: [egress], profile, revision: 1 },
+});
+
+function world() {
+  const config = homeAgentConfig.parse({
+    role: "home-agent",
+    homeAgent: {
+      addresses: { ipv6: HA },
+      homeLink: { prefixes: ["2001:db8:1::/64"], interface: "home" },
+      multicast: {},
+    },
+    tunnelProfiles: { secret: { protection: "esp" } },
+    subscribers: [{ homeAddress: HOA }],
+  });
+  const fake = new FakeGround("home-agent", ["home"]);
+  let hear = (_report: Report): void => undefined;
+  const ports: MulticastPorts = {
+    listen: (receive) => {
+      hear = receive;
+    },
+    send: () => undefined,
+    join: () => undefined,
+    leave: () => undefined,
+    close: () => undefined,
+  };
+  const names = { ...fake.ground.names, interfaceName: () => "dsmip-in6" };
+  const multicast = new HomeAgentMulticast(config, homeAgentPlanSite(config), { ...fake.ground, names }, ports);
+  t.teardown(() => multicast.close());
+  multicast.begin();
+  const report = async (source = HOA as Report["source"], flowLabel = 0): Promise<string[]> => {
+    const bytes =
+      source === HOA4
+        ? encodeIgmp({ type: "report", version: 2, group: ipv4("233.252.0.1") })
+        : encodeMld({ type: "report", version: 1, group: GROUP });
+    hear({ bytes, source, flowLabel, interfaceIndex: 1 });
+    await fake.settled();
+    return fake.drops.splice(0);
+  };
+  return { multicast, report, groups: () => multicast.view().map(({ group }) => group as string) };
+}
+
+t.test("a node in ESP or in UDP over IPv6 has no groups, and its reports are counted as such", async (test) => {
+  for (const unserved of [path(IN_UDP), path(PLAIN, "secret")]) {
+    const { multicast, report, groups } = world();
+    multicast.bound(path(PLAIN));
+    test.strictSame(await report(), []);
+    test.strictSame(await report(HOA4), []);
+    test.strictSame(groups().sort(), ["233.252.0.1", GROUP]);
+    multicast.bound(unserved);
+    test.strictSame(await report(), ["multicast-unserved"]);
+    test.strictSame(await report(HOA4), ["multicast-unserved"]);
+    test.strictSame(groups(), []);
+    multicast.bound(path(PLAIN));
+    test.strictSame(await report(), [], "with its next tunnel it is served again");
+    test.strictSame(await report(HOA4), []);
+    test.equal(groups().length, 2);
+    multicast.bound(unserved);
+    multicast.unbound(HOA);
+    test.strictSame(await report(), ["wrong-source"], "who is not bound is nobody");
+    test.strictSame(await report(HOA4), ["wrong-source"]);
+  }
+});
+
+t.test("a link-local report is of the node whose label it has", async (test) => {
+  const { multicast, report, groups } = world();
+  multicast.bound(path(PLAIN));
+  test.strictSame(await report(ipv6("fe80::1"), 2), ["wrong-source"], "nobody's label");
+  test.strictSame(await report(ipv6("fe80::1"), 1), []);
+  test.strictSame(groups(), [GROUP]);
+});
