@@ -37,7 +37,7 @@ const dynamic = z.literal(DYNAMIC);
 const MOST_PREFIXES = 64;
 const MOST_LENT = 8;
 
-const interfaceName = z
+export const interfaceName = z
   .string()
   .regex(/^[^/\s:]{1,15}$/, { error: "an interface name (1 to 15 characters, no slash, colon or blank) is wanted" });
 
@@ -329,7 +329,7 @@ const homeAgentOfNode = z
   .strictObject({
     ipv6: ipv6Text
       .default(TO_BE_FOUND)
-      .describe("Its address, where it is known. Absent: name, domain or anycast say how to find it."),
+      .describe("Its address, where it is known. Absent: name, domain, anycast or dhcpv6 say how to find it."),
     ipv4: ipv4Text.optional().describe("For IPv4 networks. With a name or domain the A records have it."),
     name: hostName.optional().describe("Its name; AAAA and A records have its addresses (RFC 5555 §2.1)."),
     domain: hostName
@@ -340,6 +340,12 @@ const homeAgentOfNode = z
       .default(false)
       .describe(
         "Ask at the anycast address of the home prefixes (RFC 6275 §11.4.1), where there is IPv6 and names have found none.",
+      ),
+    dhcpv6: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Take a home agent that a visited IPv6 network offers by DHCPv6 (RFC 6610; dsmipctl home-agent offered) when the other ways have found none.",
       ),
     nameServers: z
       .array(ipText)

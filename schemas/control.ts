@@ -1,6 +1,6 @@
 /** The documents of the control interface (HTTP on a unix socket, paths under /v1) and of `dsmipctl -o json`. */
 import { z } from "zod";
-import { ipText, ipv6Text } from "./config.js";
+import { interfaceName, ipText, ipv6Text } from "./config.js";
 
 const counters = z.record(z.string(), z.int().min(0)).describe("Name to count since start.");
 
@@ -185,11 +185,23 @@ export const commandRequest = z.discriminatedUnion("command", [
     to: z.array(ipv6Text).max(16).default([]).describe("Home agents, the best first; none: the node finds one itself."),
   }),
   z.strictObject({ command: z.literal("report-loss") }),
+  z.strictObject({
+    command: z.literal("offer"),
+    interface: interfaceName.describe("The link of the visited network."),
+    dhcpv6: z
+      .string()
+      .max(4096)
+      .regex(/^([0-9a-fA-F]{2})*$/, { error: "hexadecimal octets are wanted" })
+      .default("")
+      .describe(
+        "Options 50, 69, 70, 72 and 73 of DHCPv6 (RFC 6610) with code and length, or what is in 50, 69 or 70. None: nothing is offered any more.",
+      ),
+  }),
 ]);
 
 export const commandDocument = z
   .strictObject({
-    command: z.enum(["remove", "refresh", "switch", "report-loss"]),
+    command: z.enum(["remove", "refresh", "switch", "report-loss", "offer"]),
     nodes: z.int().describe("How many are told, or do it."),
     outcome: z
       .enum(["begun", "acknowledged", "unanswered"])

@@ -372,11 +372,15 @@ function checkMobileNetworks(
 
 /** One that is known, or ways to find one, and not both. */
 function checkHomeAgentOf({ homeAgent, homePrefixes }: MobileNodeConfig["mobileNode"], complain: Complain): void {
-  const { ipv6, ipv4, name, domain, anycast } = homeAgent;
-  const ways = Object.entries({ name, domain, anycast }).filter(([, way]) => way !== undefined && way !== false);
+  const { ipv6, ipv4, name, domain, anycast, dhcpv6 } = homeAgent;
+  const ways = Object.entries({ name, domain, anycast, dhcpv6 }).filter(
+    ([, way]) => way !== undefined && way !== false,
+  );
   const [first] = ways.map(([key]) => key);
   if (ipv6 === TO_BE_FOUND && first === undefined)
-    complain("mobileNode.homeAgent has no ipv6; its address is wanted, or a name, domain or anycast to find it by");
+    complain(
+      "mobileNode.homeAgent has no ipv6; its address is wanted, or a name, domain or anycast to find it by, or dhcpv6",
+    );
   if (ipv6 !== TO_BE_FOUND && first !== undefined)
     complain(
       `mobileNode.homeAgent has both ipv6 and ${first}; keep one of them: an address that is known is not looked for`,

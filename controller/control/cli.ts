@@ -176,6 +176,7 @@ function commandText({ command, nodes, outcome, status }: CommandDocument): stri
     const said = outcome === "acknowledged" ? `has acknowledged it (status ${status})` : "has not answered";
     return `the binding has ended; the node ${said}`;
   }
+  if (command === "offer") return "noted";
   if (command === "report-loss" || nodes === 1) return "begun";
   return `${nodes} nodes are told`;
 }
@@ -235,6 +236,19 @@ program
   .description("of a mobile node: its IPv4 tunnel loses packets, so ask for UDP (F flag)")
   .action(async () => {
     await command("report-loss", {});
+  });
+
+program
+  .command("home-agent")
+  .description("what is told to a mobile node that looks for its home agent")
+  .command("offered")
+  .description(
+    "the visited network has offered home agents by DHCPv6 (RFC 6610), or does so no more; for hooks of DHCPv6 clients",
+  )
+  .requiredOption("--interface <name>", "the link of that network")
+  .option("--dhcpv6 <hex>", "the option, or what is in it; none: nothing is offered any more", "")
+  .action(async (fields: { interface: string; dhcpv6: string }) => {
+    await command("offer", fields);
   });
 
 program

@@ -59,6 +59,7 @@ export class HomeAgentCommands {
       case "switch":
         return this.#switch(request.node, request.to);
       case "report-loss":
+      case "offer":
         return undefined;
     }
   }

@@ -12,6 +12,7 @@ export function nodeCommand(
   push: (input: RefreshInput) => void,
 ): Promise<CommandDocument> | undefined {
   const { command } = request;
+  if (command === "offer") return refused("the home agent is configured, and none is looked for");
   if (command !== "refresh" && command !== "report-loss") return undefined;
   if (command === "refresh" && request.node !== undefined && request.node !== site.homeAddress)
     return refused(`${request.node} is not this node`);

@@ -16,8 +16,10 @@ import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { HomeAddressQuestion } from "./bootstrapping/question.js";
 import { type BootstrapParts, BootstrapService, type Question } from "./bootstrapping/service.js";
 import type { NameSearch } from "./discovery/by-name.js";
-import { findHomeAgents, visitedAddresses } from "./discovery/find.js";
+import { findHomeAgents } from "./discovery/find.js";
+import { HomeAgentOffers } from "./discovery/offers.js";
 import { type FinderParts, FinderService } from "./discovery/service.js";
+import { visitedAddresses } from "./discovery/visited.js";
 import { openMovement } from "./movement-sockets.js";
 import { type MobileNodeParts, MobileNodeService } from "./service.js";
 
@@ -28,13 +30,13 @@ export interface MobileNodeMachine {
   /** The network as it is configured, and what is believed of it. Nothing stays open when it throws. */
   openNetwork(ground: ServiceGround, config: MobileNodeConfig): Promise<Pick<MobileNodeParts, "network" | "movement">>;
   /** Home agents, as the configuration says how to find them. Never rejects. */
-  findHomeAgents(config: MobileNodeConfig, careOf: IpAddress | undefined): Promise<NameSearch>;
+  findHomeAgents(config: MobileNodeConfig, careOf: IpAddress | undefined, offers: HomeAgentOffers): Promise<NameSearch>;
   /** Asks a home agent for the node's home addresses. */
   askHomeAddresses(
     config: MobileNodeConfig,
     keys: RoleKeys,
     ground: ServiceGround,
-    take: Parameters<BootstrapParts["ask"]>[0],
+    parts: { readonly take: Parameters<BootstrapParts["ask"]>[0]; readonly offers: HomeAgentOffers },
   ): Question;
 }
 
@@ -78,6 +80,7 @@ function mobileNodeServices(
   machine: MobileNodeMachine,
 ): readonly ServiceOpener[] {
   const { serviceName } = MobileNodeService;
+  const offers = new HomeAgentOffers(config.mobileNode);
   const openNode: FinderParts["openNode"] = (known, ground, listener) =>
     openService({ config: known, keys, ground, ...listener }, machine);
   /** With home addresses that are known. */
@@ -87,7 +90,8 @@ function mobileNodeServices(
           config: known,
           ground,
           openNode,
-          search: (careOf) => machine.findHomeAgents(known, careOf),
+          offers,
+          search: (careOf) => machine.findHomeAgents(known, careOf, offers),
           setTimer,
         })
       : openService({ config: known, keys, ground }, machine);
@@ -100,7 +104,8 @@ function mobileNodeServices(
               config,
               ground,
               openNode: openKnown,
-              ask: (take) => machine.askHomeAddresses(config, keys, ground, take),
+              offers,
+              ask: (take) => machine.askHomeAddresses(config, keys, ground, { take, offers }),
               setTimer,
             })
           : openKnown(config, ground),
@@ -112,7 +117,7 @@ function askHomeAddresses(
   config: MobileNodeConfig,
   { credentials }: RoleKeys,
   { log }: ServiceGround,
-  take: Parameters<BootstrapParts["ask"]>[0],
+  { take, offers }: Parameters<MobileNodeMachine["askHomeAddresses"]>[3],
 ): Question {
   const { security, mobileNode } = config;
   if (security.method !== "ikev2" || credentials === undefined)
@@ -122,7 +127,7 @@ function askHomeAddresses(
     { config, ike: security, credentials, take },
     {
       ...{ log, connect: connectUnixStream, setTimer },
-      search: () => findHomeAgents(config, undefined),
+      search: () => findHomeAgents(config, undefined, offers),
       visited: (family) => visitedAddresses(family, mobileNode),
       watchNetwork: async (onChange) => {
         const network = await NetworkWatcher.open({ openTransport, setTimer, onError });

@@ -23,7 +23,8 @@ const NETWORK_OF: ReadonlyMap<number, keyof typeof NETWORKS> = new Map(
 export type HomeInformation =
   | { readonly kind: "home-agent-address"; readonly address: Ipv6Address }
   /** Lower case, without the dot at the end. */
-  | { readonly kind: "home-agent-name" | "home-network-identifier"; readonly name: string }
+  | { readonly kind: "home-agent-name"; readonly name: string }
+  | { readonly kind: "home-network-identifier"; readonly name: string }
   /** A prefix names no home agent, so nothing here reads it; it is kept as the others are that we do not know. */
   | { readonly kind: "other"; readonly code: number; readonly data: Uint8Array };
 export type HomeInformationOption =

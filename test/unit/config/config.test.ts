@@ -74,7 +74,12 @@ t.test("keys by hand: no replay window unless asked for; without an algorithm AE
 });
 
 t.test("a mobile node's file that says how its home agent is found", (test) => {
-  for (const way of ["{ domain: Example.org. }", "{ name: ha1.example.org }", "{ anycast: true, ipv4: 203.0.113.1 }"]) {
+  for (const way of [
+    "{ domain: Example.org. }",
+    "{ name: ha1.example.org }",
+    "{ anycast: true, ipv4: 203.0.113.1 }",
+    "{ dhcpv6: true }",
+  ]) {
     const { config } = loadConfig(directory(test, MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', way)));
     if (config.role !== "mobile-node") throw new Error("role");
     test.equal(config.mobileNode.homeAgent.ipv6, TO_BE_FOUND, way);

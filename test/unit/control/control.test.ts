@@ -612,13 +612,20 @@ t.test("commands: what dsmipctl asks for, and what is no command", async (test) 
   test.match(refused, { code: 1, stderr: "dsmipctl: nobody is bound\n" });
   await dsmipctl(socket, "report-loss");
   await dsmipctl(socket, "refresh");
+  const offered = ["home-agent", "offered", "--interface", "eth0"];
+  test.match(await dsmipctl(socket, ...offered, "--dhcpv6", "0045"), { code: 0, stdout: "noted\n" });
+  await dsmipctl(socket, ...offered);
   test.strictSame(asked, [
     { command: "remove", node: BINDING.homeAddress, part: "ipv4" },
     { command: "refresh" },
     { command: "switch", to: ["2001:db8::2", "2001:db8::3"] },
     { command: "report-loss" },
     { command: "refresh" },
+    { command: "offer", interface: "eth0", dhcpv6: "0045" },
+    { command: "offer", interface: "eth0", dhcpv6: "" },
   ]);
+  test.match(await dsmipctl(socket, ...offered, "--dhcpv6", "004"), { code: 1, stderr: /dhcpv6: hexadecimal octets/ });
+  test.match(await dsmipctl(socket, "home-agent", "offered"), { code: 2, stderr: /--interface/ });
   test.match(await dsmipctl(socket, "binding", BINDING.homeAddress), { code: 0, stdout: /home address/ });
   test.match(await dsmipctl(socket, "binding", "switch", "all", "192.0.2.1"), {
     code: 1,

@@ -3,7 +3,7 @@
  * home addresses (RFC 5026 §5.3). They are kept over restarts, and asked for again when the home agent does not serve the node under them
  * any more: the node then begins anew under the others.
  */
-import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import { type MobileNodeConfig, TO_BE_FOUND } from "../../../../schemas/config.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIpv4, parseIpv6 } from "../../../base/ip.js";
@@ -15,6 +15,7 @@ import type { ProtocolEvent } from "../../../protocol/mip6/inputs.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { Service, ServiceGround, ServiceViews } from "../../service.js";
 import type { SignallingListener } from "../../signalling/signalling.js";
+import type { HomeAgentOffers } from "../discovery/offers.js";
 
 /** A question that is asked until it is answered. */
 export interface Question {
@@ -31,6 +32,7 @@ export interface BootstrapParts {
    * sentence for the operator.
    */
   ask(take: (told: HomeAddresses) => Promise<void>): Question;
+  readonly offers: Pick<HomeAgentOffers, "take">;
   setTimer(delayMs: number, done: () => void): () => void;
 }
 
@@ -107,6 +109,9 @@ export class BootstrapService implements Service {
 
   command(request: CommandRequest): Promise<CommandDocument> | undefined {
     if (this.#node !== undefined) return this.#node.command?.(request);
+    // The question goes on by itself, and looks at it then.
+    if (request.command === "offer" && this.#parts.config.mobileNode.homeAgent.ipv6 === TO_BE_FOUND)
+      return this.#parts.offers.take(request);
     return Promise.reject(
       new MobilityError("MIP_COMMAND", `${request.command}: the home agent has not told the home address yet`),
     );

@@ -17,6 +17,8 @@ export interface NameSearch {
   readonly faults: readonly string[];
   /** A question had no answer: there may be more, and what was known before still stands. */
   readonly incomplete?: boolean | undefined;
+  /** The visited network has said so, and nobody else: no reason to leave a home agent that answers. */
+  readonly offered?: boolean | undefined;
 }
 
 /** Never rejects. `random`: 0 up to, but not, 1. */

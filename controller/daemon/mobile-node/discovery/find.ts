@@ -1,35 +1,30 @@
 /** Looks for home agents in the ways that the configuration allows, through the network that the node visits. */
 import { randomInt } from "node:crypto";
-import { networkInterfaces } from "node:os";
-import { areLent, type MobileNodeConfig, ownAddress, ownPrefixes } from "../../../../schemas/config.js";
-import {
-  type Family,
-  familyOf,
-  type IpAddress,
-  type Ipv6Address,
-  isIpv6,
-  isRoutableUnicast,
-  parseIp,
-  prefixContains,
-} from "../../../base/ip.js";
+import { areLent, type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
+import { type Family, familyOf, type IpAddress, type Ipv6Address, isIpv6 } from "../../../base/ip.js";
 import { openIcmpv6Socket } from "../../../io/ip/icmpv6-socket.js";
-import { OWNERSHIP } from "../../../plan/objects/objects.js";
 import { Icmpv6Type } from "../../../wire/ip/registry.js";
 import { clock } from "../../clock.js";
 import { type AnycastPorts, homeAgentsByAnycast } from "./by-anycast.js";
 import { homeAgentsOfDomain, homeAgentsOfName, type NameSearch } from "./by-name.js";
 import { NameClient } from "./name-client.js";
+import { type HomeAgentOffers, homeAgentsOffered } from "./offers.js";
+import { visitedAddresses } from "./visited.js";
 
 const HOP_LIMIT = 64;
 
-/** By the service of a domain, else by a name, else by the anycast address. `careOf`: where the node is, as far as it is known. Never rejects. */
+/**
+ * By the service of a domain, else by a name, else by the anycast address, else what the visited network offers. `careOf`: where the node is,
+ * as far as it is known. Never rejects.
+ */
 export async function findHomeAgents(
   { mobileNode }: MobileNodeConfig,
   careOf: IpAddress | undefined,
+  offers: HomeAgentOffers,
 ): Promise<NameSearch> {
   const { homeAddress, ipv4HomeAddress, homeAgent, homePrefixes, prefixes } = mobileNode;
   const ipv4Home = ownAddress(ipv4HomeAddress);
-  const { domain, name, anycast, nameServers, ipv4 } = homeAgent;
+  const { domain, name, anycast, dhcpv6, nameServers, ipv4 } = homeAgent;
   const home: readonly IpAddress[] = [homeAddress, ...(ipv4Home === undefined ? [] : [ipv4Home])];
   const sources = (family: Family): readonly IpAddress[] =>
     careOf !== undefined && familyOf(careOf) === family ? [careOf] : visitedAddresses(family, mobileNode);
@@ -46,6 +41,7 @@ export async function findHomeAgents(
             ),
         ]
       : []),
+    ...(dhcpv6 ? [() => homeAgentsOffered(offers, client, ipv4)] : []),
   ];
   const faults: string[] = [];
   let incomplete = false;
@@ -56,38 +52,12 @@ export async function findHomeAgents(
     // An answer that names ourselves is a lie or a mistake.
     const others = found.candidates.filter(({ ipv6 }) => !home.includes(ipv6));
     if (others.length < found.candidates.length) faults.push(`${homeAddress} is found, which is our own home address`);
-    if (others.length > 0) return { candidates: others, faults, incomplete };
+    if (others.length === 0) continue;
+    // The better ways are asked again beside what is only offered.
+    const offered = found.offered === true;
+    return { candidates: others, faults, incomplete: incomplete || (offered && ways.length > 1), offered };
   }
   return { candidates: [], faults, incomplete };
-}
-
-/** What of the machine tells its addresses. */
-type Addresses = typeof networkInterfaces;
-
-/**
- * Addresses that may be a visited network's: on links by which the node may attach, in their order; no home address, none on a device of
- * ours and none of the networks behind us.
- */
-export function visitedAddresses(
-  family: Family,
-  {
-    homeAddress,
-    ipv4HomeAddress,
-    interfaces,
-    prefixes,
-  }: Pick<MobileNodeConfig["mobileNode"], "homeAddress" | "ipv4HomeAddress" | "interfaces" | "prefixes">,
-  addresses: Addresses = networkInterfaces,
-): readonly IpAddress[] {
-  const all = addresses();
-  const devices = interfaces ?? Object.keys(all).filter((device) => !device.startsWith(OWNERSHIP.linkPrefix));
-  return devices.flatMap((device) =>
-    (all[device] ?? []).flatMap(({ address }) => {
-      const found = parseIp(address);
-      if (found === undefined || familyOf(found) !== family || !isRoutableUnicast(found)) return [];
-      if (found === homeAddress || found === ipv4HomeAddress) return [];
-      return ownPrefixes(prefixes).some((own) => prefixContains(own, found)) ? [] : [found];
-    }),
-  );
 }
 
 function anycastPorts(source: () => IpAddress | undefined): AnycastPorts {

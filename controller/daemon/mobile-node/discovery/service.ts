@@ -18,6 +18,7 @@ import { monotonicNow } from "../../machine-loop.js";
 import type { Service, ServiceGround, ServiceViews } from "../../service.js";
 import type { SignallingListener, SignallingSite } from "../../signalling/signalling.js";
 import type { NameSearch } from "./by-name.js";
+import type { HomeAgentOffers } from "./offers.js";
 
 /** The service of a mobile node whose home agent is known. */
 export interface Node extends Service {
@@ -44,6 +45,7 @@ export interface FinderParts {
   openNode(config: MobileNodeConfig, ground: ServiceGround, listener: NodeListener): Promise<Node>;
   /** Never rejects. `careOf`: where the node is, as far as it is known. */
   search(careOf: IpAddress | undefined): Promise<NameSearch>;
+  readonly offers: Pick<HomeAgentOffers, "take">;
   setTimer(delayMs: number, done: () => void): () => void;
 }
 
@@ -150,13 +152,25 @@ export class FinderService implements Service {
 
   /** Without a home agent a refresh is a search, at once: its next one may be a minute away. */
   command(request: CommandRequest): Promise<CommandDocument> | undefined {
+    if (request.command === "offer") return this.#take(request);
     if (this.#node !== undefined) return this.#node.command?.(request);
     if (request.command === "report-loss")
       return Promise.reject(new MobilityError("MIP_COMMAND", "no home agent is known yet: one is being looked for"));
     if (request.command !== "refresh") return undefined;
+    this.#lookNow();
+    return Promise.resolve({ command: "refresh", nodes: 1, outcome: "begun", status: null });
+  }
+
+  /** Who has a home agent stays with it: the offer is looked at when another one is wanted. */
+  async #take(offer: Parameters<HomeAgentOffers["take"]>[0]): Promise<CommandDocument> {
+    const taken = await this.#parts.offers.take(offer);
+    if (this.#node === undefined && !this.#changing && !this.#closed) this.#lookNow();
+    return taken;
+  }
+
+  #lookNow(): void {
     this.#retryMs = FIRST_RETRY_MS;
     void this.#look();
-    return Promise.resolve({ command: "refresh", nodes: 1, outcome: "begun", status: null });
   }
 
   abandon(): void {
@@ -198,9 +212,11 @@ export class FinderService implements Service {
     this.#returnLater();
   }
 
-  #know({ candidates, incomplete }: NameSearch): void {
-    const before = [...(this.#present === undefined ? [] : [this.#present]), ...this.#candidates];
-    this.#candidates = incomplete === true ? withKnown(candidates, before) : candidates;
+  #know({ candidates: found, incomplete, offered }: NameSearch): void {
+    const present = this.#present === undefined ? [] : [this.#present];
+    const others = found.filter(({ ipv6 }) => ipv6 !== this.#present?.ipv6);
+    const candidates = offered === true ? [...present, ...others] : found;
+    this.#candidates = incomplete === true ? withKnown(candidates, [...present, ...this.#candidates]) : candidates;
     for (const address of this.#failedAt.keys())
       if (!candidates.some(({ ipv6 }) => ipv6 === address)) this.#failedAt.delete(address);
   }

@@ -38,6 +38,12 @@ class World {
         const { homeAddress, ipv4HomeAddress, homePrefixes } = mobileNode;
         return this.node(`${homeAddress} ${ipv4HomeAddress} ${homePrefixes.map(({ length }) => length)}`, ground);
       },
+      offers: {
+        take: async ({ interface: link }) => {
+          this.life.push(`offered ${link}`);
+          return { command: "offer", nodes: 1, outcome: "begun", status: null };
+        },
+      },
       ask: (take) => {
         this.answer = take;
         return {
@@ -159,4 +165,16 @@ t.test("a node that is refused for a minute asks again, and begins anew under ot
   ]);
   test.strictSame(world.fake.held, ["2001:db8:1::101"]);
   test.match(world.fake.records.get("home-address"), { record: { ipv6: "2001:db8:1::101" } });
+});
+
+t.test("what a network offers is kept for the question, where a home agent is looked for", async (test) => {
+  const offer = { command: "offer", interface: "eth0", dhcpv6: "" } as const;
+  const known = new World();
+  await known.start();
+  await test.rejects(known.service.command(offer) as Promise<unknown>, { code: "MIP_COMMAND" });
+  test.strictSame(known.life, []);
+  const looking = new World();
+  await looking.start({ homeAgent: { dhcpv6: true } });
+  await looking.service.command(offer);
+  test.strictSame(looking.life, ["offered eth0"]);
 });

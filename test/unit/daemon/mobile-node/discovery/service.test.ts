@@ -21,6 +21,8 @@ class World {
   found: readonly HomeAgentCandidate[] = [];
   /** A question had no answer. */
   incomplete = false;
+  /** By the visited network alone. */
+  offered = false;
   readiness: "registering" | "registered" | "home" | "detached" = "registering";
   /** Of the registration. */
   phase = "registering";
@@ -55,8 +57,9 @@ class World {
       },
       search: async () => {
         const faults = this.found.length === 0 ? ["nobody"] : [];
-        return { candidates: this.found, faults, incomplete: this.incomplete };
+        return { candidates: this.found, faults, incomplete: this.incomplete, offered: this.offered };
       },
+      offers: { take: async () => ({ command: "offer", nodes: 1, outcome: "begun", status: null }) },
       setTimer: (delayMs, run) => {
         const timer = { seconds: delayMs / 1000, run };
         this.timers.push(timer);
@@ -333,4 +336,49 @@ t.test("an end during the farewell waits for it, and opens no other node", async
   await world.fake.settled();
   test.strictSame(world.life, life);
   test.strictSame(world.timers, [], "nor goes back to the best one");
+});
+
+t.test(
+  "what a network offers is looked at at once by who has no home agent; who has one keeps it until that is silent",
+  async (test) => {
+    const world = new World();
+    await world.start();
+    world.found = [agent(2)];
+    world.offered = true;
+    world.incomplete = true;
+    const offer = { command: "offer", interface: "eth0", dhcpv6: "" } as const;
+    test.match(await world.service.command(offer), { command: "offer", outcome: "begun" });
+    await world.fake.settled();
+    test.strictSame(world.life, ["begin 2"]);
+    await world.elapse(2);
+    test.strictSame(world.life, ["begin 2"], "the better ways are asked again, and nothing comes of it");
+    const kept = new World();
+    kept.found = [agent(1)];
+    kept.offered = true;
+    await kept.start(["home-agent", world.fake.records.get("home-agent") as Stored]);
+    await kept.service.command(offer);
+    await kept.fake.settled();
+    test.strictSame(kept.life, ["begin 2"], "in another network, with a home agent that is not offered there");
+    test.notOk(
+      kept.timers.some(({ seconds }) => seconds === 60),
+      "no return to what is only offered",
+    );
+    kept.silent();
+    await kept.elapse(5);
+    test.strictSame(kept.life, ["begin 2", "leave 2", "begin 1"]);
+  },
+);
+
+t.test("what names say goes before what a network offers", async (test) => {
+  const world = new World();
+  world.found = [agent(2)];
+  world.offered = true;
+  world.incomplete = true;
+  await world.start();
+  world.accepted();
+  world.found = [agent(1)];
+  world.offered = false;
+  world.incomplete = false;
+  await world.elapse(2);
+  test.strictSame(world.life, ["begin 2", "close 2", "begin 1"]);
 });

@@ -1,6 +1,6 @@
 /** From which addresses a node asks for its home agent. */
 import t from "tap";
-import { visitedAddresses } from "../../../../../controller/daemon/mobile-node/discovery/find.js";
+import { visitedAddresses } from "../../../../../controller/daemon/mobile-node/discovery/visited.js";
 import { mobileNodeConfig } from "../../../../../schemas/config.js";
 
 const addresses = () =>
