@@ -153,7 +153,12 @@ t.test("a network in which somebody is, the node itself before all, is not lent"
   test.equal(lent.select(node(1), [at]).any(4, 28), "none-free");
   lent.setCareOf(node(2), [at]);
   test.equal(lent.select(node(1), []).any(4, 28), "none-free");
+  lent.setCareOf(node(3), [at]);
+  lent.setCareOf(node(2), []);
+  lent.setCareOf(node(2), []);
   lent.setCareOf(node(2), [ipv4("192.0.2.1")]);
+  test.equal(lent.select(node(1), []).any(4, 28), "none-free", "who has left has left once; the other one is there");
+  lent.setCareOf(node(3), []);
   test.match(lent.select(node(1), []).any(4, 28), { length: 28 });
 });
 

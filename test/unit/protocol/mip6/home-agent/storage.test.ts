@@ -1,5 +1,6 @@
 import t from "tap";
 import { seq16 } from "../../../../../controller/base/seq16.js";
+import { instant } from "../../../../../controller/base/time.js";
 import { withheld } from "../../../../../controller/protocol/mip6/home-agent/acknowledgement.js";
 import { BindingStatus } from "../../../../../controller/wire/mip6/registry.js";
 import {
@@ -137,5 +138,21 @@ t.test("a withheld success says 130 and grants nothing; refusals leave as they a
     options: [{ kind: "ipv4-address-acknowledgement", status: 128 }, { kind: "nat-detection" }],
   });
   test.equal(withheld(instead), instead);
+  test.end();
+});
+
+t.test("what was told before is taken up again only while it lasts, to the millisecond", (test) => {
+  for (const left of [1, 0]) {
+    const harness = new HomeAgentHarness();
+    harness.update(native(COA), { sequence: 1 });
+    harness.update(native(COA_2), { sequence: 2 });
+    const end = harness.entry()?.replaced[1]?.before?.expiresAt;
+    if (end === undefined) throw new Error("nothing was replaced");
+    harness.now = instant(end - left);
+    harness.take();
+    harness.step({ kind: "unstored", homeAddress: HOA, sequence: seq16(2) });
+    const known = { state: "established", endpoint: { address: COA } };
+    test.match(harness.view(), left > 0 ? known : { state: "invalidated", endpoint: null }, `${left} ms`);
+  }
   test.end();
 });
