@@ -28,25 +28,22 @@ function links(homeAgent: object = { dhcpv6: true }, further: object = {}) {
   return { here, offers, take };
 }
 
-t.test(
-  "R5555-2.1-07: an offer counts on a link with IPv6 and nowhere else, and goes with the network",
-  async (test) => {
-    const { here, offers, take } = links();
-    await test.rejects(take("four0", hex(address(HA))), { code: "MIP_COMMAND", message: /four0 has no global IPv6/ });
-    await test.rejects(take("eth7", hex(address(HA))), { message: /eth7 has no global IPv6/ });
-    test.match(await take("eth0", hex(address(HA))), { command: "offer", nodes: 1, outcome: "begun" });
-    test.match(offers.current(), [{ address: HA }]);
-    here["eth0"] = ["2001:db8:a:0:1234::9"];
-    test.equal(offers.current().length, 1, "another address of the same network");
-    here["eth0"] = ["10.0.0.7", "fe80::1"];
-    test.strictSame(offers.current(), [], "the link has IPv4 alone");
-    here["eth0"] = ["2001:db8:a::5"];
-    test.strictSame(offers.current(), [], "what is gone is gone");
-    await take("eth0", hex(address(HA)));
-    here["eth0"] = ["2001:db8:b::5"];
-    test.strictSame(offers.current(), [], "another network");
-  },
-);
+t.test("an offer counts on a link with IPv6 and nowhere else, and goes with the network", async (test) => {
+  const { here, offers, take } = links();
+  await test.rejects(take("four0", hex(address(HA))), { code: "MIP_COMMAND", message: /four0 has no global IPv6/ });
+  await test.rejects(take("eth7", hex(address(HA))), { message: /eth7 has no global IPv6/ });
+  test.match(await take("eth0", hex(address(HA))), { command: "offer", nodes: 1, outcome: "begun" });
+  test.match(offers.current(), [{ address: HA }]);
+  here["eth0"] = ["2001:db8:a:0:1234::9"];
+  test.equal(offers.current().length, 1, "another address of the same network");
+  here["eth0"] = ["10.0.0.7", "fe80::1"];
+  test.strictSame(offers.current(), [], "the link has IPv4 alone");
+  here["eth0"] = ["2001:db8:a::5"];
+  test.strictSame(offers.current(), [], "what is gone is gone");
+  await take("eth0", hex(address(HA)));
+  here["eth0"] = ["2001:db8:b::5"];
+  test.strictSame(offers.current(), [], "another network");
+});
 
 t.test(
   "a later offer takes the place of the former one, and none takes it away; the latest link comes first",
