@@ -108,8 +108,11 @@ function switches(machine: MachineName): readonly string[] {
   return common;
 }
 
+/** Else a bridge has the lowest of its ports' addresses: unplugging one node would change the router's under the other one. */
+const ownAddress = (name: string): string =>
+  ["02", ...Array.from({ length: 5 }, (_, i) => (name.charCodeAt(i) || 0).toString(16).padStart(2, "0"))].join(":");
 const bridge = (name: string): readonly string[] => [
-  `link add name ${name} type bridge mcast_snooping 0 forward_delay 0`,
+  `link add name ${name} address ${ownAddress(name)} type bridge mcast_snooping 0 forward_delay 0`,
   `link set ${name} up`,
 ];
 const address = (device: string, ...addresses: readonly string[]): readonly string[] =>
