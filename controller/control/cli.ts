@@ -324,9 +324,7 @@ program
     print(completionScript(shell, names));
   });
 
-try {
-  await program.parseAsync();
-} catch (error) {
+program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`dsmipctl: ${error instanceof MobilityError ? error.message : String(error)}\n`);
   process.exitCode = error instanceof MobilityError && error.code === "MIP_USAGE" ? 2 : 1;
-}
+});
