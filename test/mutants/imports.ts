@@ -7,17 +7,19 @@ const SPECIFIER = /(?:from|import)\s*\(?\s*"(\.[^"]+\.js)"/g;
 
 export class ImportGraph {
   readonly #root: string;
+  readonly #tests = testFiles("unit");
   readonly #imports = new Map<string, readonly string[]>();
   readonly #distances = new Map<string, ReadonlyMap<string, number>>();
 
-  /** `root`: the directory that a tree was compiled to. */
+  /** `root`: the directory that a tree was compiled to. It is read now, and not again. */
   constructor(root: string) {
     this.#root = root;
+    for (const file of this.#tests) this.#distancesFrom(inTree(file));
   }
 
   /** Test files that import the compiled file (path below the root), the nearest first. */
   testsOf(compiled: string): readonly TestFile[] {
-    return testFiles("unit")
+    return this.#tests
       .map((file) => ({ file, distance: this.#distancesFrom(inTree(file)).get(compiled) }))
       .filter((one): one is { file: TestFile; distance: number } => one.distance !== undefined)
       .sort((a, b) => a.distance - b.distance || nearness(b.file, compiled) - nearness(a.file, compiled))

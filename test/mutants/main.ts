@@ -1,6 +1,7 @@
 /**
  * `make mutants`: changes the pure layers in small ways, one at a time, and counts how many of the changes a unit test notices. What
- * nobody notices is a rule without a test, and is printed. Last line: "mutants: K killed of N".
+ * nobody notices is a rule without a test, and is printed. Last line: "mutants: K killed of N". Sources and what was compiled of them are read
+ * before the first change: who goes on working in the repository meanwhile disturbs only tests that read the repository themselves.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,7 +11,7 @@ import { parseArgs } from "node:util";
 import { buildDirectory, repository } from "../runner/files.js";
 import { ImportGraph } from "./imports.js";
 import { mutationsOf } from "./operators.js";
-import { Laboratory, type Mutant, type Verdict } from "./run.js";
+import { Laboratory, type Mutant, Undecided, type Verdict } from "./run.js";
 import { sample } from "./sample.js";
 
 const PURE_LAYERS = ["base", "wire", "protocol", "plan", "reconcile"];
@@ -65,44 +66,58 @@ function changedFiles(base: string): ReadonlySet<string> {
 
 const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);
 
-function describe({ mutant, killedBy }: Verdict): string {
-  const text = readFileSync(join(repository, mutant.file), "utf8");
-  const before = text.slice(mutant.start, mutant.end).replaceAll(/\s+/g, " ");
+function changeOf(mutant: Mutant): string {
+  const before = mutant.text.slice(mutant.start, mutant.end).replaceAll(/\s+/g, " ");
   const change =
     mutant.replacement === ";" ? `without ${before}` : `${before} → ${mutant.replacement.replaceAll(/\s+/g, " ")}`;
-  return `${killedBy === undefined ? "SURVIVED" : "killed  "} ${mutant.file}:${mutant.line}: ${change}${killedBy === undefined ? "" : `   (${killedBy})`}`;
+  return `${mutant.file}:${mutant.line}: ${change}`;
+}
+
+function describe({ mutant, killedBy }: Verdict): string {
+  const change = changeOf(mutant);
+  return killedBy === undefined ? `SURVIVED ${change}` : `killed   ${change}   (${killedBy})`;
 }
 
 async function main(): Promise<number> {
   const { files, base } = values;
-  const all = sourceFiles()
-    .filter((file) => files.length === 0 || files.some((word) => file.includes(word)))
-    .flatMap((file): Mutant[] =>
-      mutationsOf(file, readFileSync(join(repository, file), "utf8")).map((mutation) => ({ ...mutation, file })),
-    );
-  const chosen = sample(all, changedFiles(base), Number(values.count), Number(values.seed));
-  console.log(`${chosen.length} of ${all.length} mutants, seed ${values.seed}`);
+  const jobs = Math.max(1, Number(values.jobs));
   const graph = new ImportGraph(buildDirectory);
   const usual = new Map<string, number>();
+  const laboratories = Array.from({ length: jobs }, (_, number) => new Laboratory(number, graph, usual));
+  const all = sourceFiles()
+    .filter((file) => files.length === 0 || files.some((word) => file.includes(word)))
+    .flatMap((file): Mutant[] => {
+      const text = readFileSync(join(repository, file), "utf8");
+      return mutationsOf(file, text).map((mutation) => ({ ...mutation, file, text }));
+    });
+  const chosen = sample(all, changedFiles(base), Number(values.count), Number(values.seed));
+  console.log(`${chosen.length} of ${all.length} mutants, seed ${values.seed}`);
   const queue = chosen.values();
   const verdicts: Verdict[] = [];
-  const work = async (number: number): Promise<void> => {
-    const laboratory = new Laboratory(number, graph, usual);
+  let undecided = 0;
+  const work = async (laboratory: Laboratory): Promise<void> => {
     try {
       for (const mutant of queue) {
         const started = performance.now();
-        const verdict = await laboratory.judge(mutant);
-        verdicts.push(verdict);
-        console.log(`${describe(verdict)}   ${seconds(started)} s`);
+        try {
+          const verdict = await laboratory.judge(mutant);
+          verdicts.push(verdict);
+          console.log(`${describe(verdict)}   ${seconds(started)} s`);
+        } catch (cause) {
+          if (!(cause instanceof Undecided)) throw cause;
+          undecided++;
+          console.log(`UNDECIDED ${changeOf(mutant)}: ${cause.message}`);
+        }
       }
     } finally {
       laboratory.close();
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, (_, number) => work(number)));
+  await Promise.all(laboratories.map(work));
   const survivors = verdicts.filter(({ killedBy }) => killedBy === undefined);
   if (survivors.length > 0) console.log("\nWhat no test notices:");
   for (const survivor of survivors) console.log(describe(survivor));
+  if (undecided > 0) console.log(`${undecided} more were not decided: tests that read the repository failed meanwhile`);
   const killed = verdicts.length - survivors.length;
   console.log(`mutants: ${killed} killed of ${verdicts.length}`);
   const wanted = values["at-least"];

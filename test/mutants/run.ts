@@ -1,6 +1,6 @@
-/** One mutant after the other in a compiled tree of its own, whose other files are links to the real one. */
+/** One mutant after the other in a compiled tree of its own: a copy, which a build in the real one does not touch. */
 import { spawn } from "node:child_process";
-import { cpSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { buildDirectory, repository, type TestFile } from "../runner/files.js";
@@ -10,6 +10,8 @@ import { type Mutation, mutate } from "./operators.js";
 export interface Mutant extends Mutation {
   /** Source file, as people name it. */
   readonly file: string;
+  /** Of the whole file, unchanged. */
+  readonly text: string;
 }
 
 export interface Verdict {
@@ -31,6 +33,9 @@ const OPTIONS: ts.CompilerOptions = {
   verbatimModuleSyntax: true,
 };
 
+/** A test fails without any mutation: then nothing can be said. */
+export class Undecided extends Error {}
+
 export class Laboratory {
   readonly #tree: string;
   readonly #graph: ImportGraph;
@@ -43,21 +48,22 @@ export class Laboratory {
     this.#usual = usual;
     rmSync(this.#tree, { recursive: true, force: true });
     for (const folder of ["controller", "schemas", "test"])
-      linkTree(join(buildDirectory, folder), join(this.#tree, folder));
+      cpSync(join(buildDirectory, folder), join(this.#tree, folder), {
+        recursive: true,
+        filter: (path) => !path.endsWith(".map"),
+      });
   }
 
-  /** Throws Error if a test fails without any mutation: then nothing can be said. */
+  /** Throws Undecided. */
   async judge(mutant: Mutant): Promise<Verdict> {
     const compiled = mutant.file.replace(/\.ts$/, ".js");
     const path = join(this.#tree, compiled);
     const tests = this.#graph.testsOf(compiled);
-    const text = mutate(readFileSync(join(repository, mutant.file), "utf8"), mutant);
+    const text = mutate(mutant.text, mutant);
     const original = readFileSync(path);
     const restore = (): void => writeFileSync(path, original);
     const change = (): void =>
       writeFileSync(path, ts.transpileModule(text, { compilerOptions: OPTIONS, fileName: mutant.file }).outputText);
-    unlinkSync(path); // the link, not the file of the real tree
-    restore();
     try {
       for (const batch of batchesOf(tests)) {
         const limit = batch.length === 1 ? await this.#limit(batch) : LONGEST_LIMIT_MS;
@@ -87,7 +93,7 @@ export class Laboratory {
     if (usual === undefined) {
       const started = performance.now();
       const failure = await this.#failure(batch, LONGEST_LIMIT_MS);
-      if (failure !== undefined) throw new Error(`without any mutation fails: ${failure} (of ${name})`);
+      if (failure !== undefined) throw new Undecided(`without any mutation fails: ${failure} (of ${name})`);
       usual = performance.now() - started;
       this.#usual.set(name, usual);
     }
@@ -130,15 +136,4 @@ function batchesOf(tests: readonly TestFile[]): TestFile[][] {
     at += size;
   }
   return batches;
-}
-
-function linkTree(from: string, to: string): void {
-  mkdirSync(to, { recursive: true });
-  for (const entry of readdirSync(from, { withFileTypes: true })) {
-    const source = join(from, entry.name);
-    const target = join(to, entry.name);
-    if (entry.isDirectory()) linkTree(source, target);
-    else if (entry.isSymbolicLink()) cpSync(source, target);
-    else if (!entry.name.endsWith(".map")) linkSync(source, target);
-  }
 }

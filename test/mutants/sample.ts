@@ -1,6 +1,4 @@
 /** Which mutants are tried: a sample by seed, so that a run can be repeated; changed files first. */
-import type { Mutant } from "./run.js";
-
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
@@ -13,12 +11,12 @@ export function randomNumbers(seed: number): () => number {
 }
 
 /** At most `count`: half of them from the changed files, if there are so many there, the rest from all others. */
-export function sample(
-  mutants: readonly Mutant[],
+export function sample<M extends { readonly file: string }>(
+  mutants: readonly M[],
   changed: ReadonlySet<string>,
   count: number,
   seed: number,
-): Mutant[] {
+): M[] {
   const random = randomNumbers(seed);
   const mixed = mutants
     .map((mutant) => ({ mutant, key: random() }))
