@@ -25,6 +25,15 @@ export const prefixText = z
   })
   .transform((text) => parsePrefix(text) as NonNullable<ReturnType<typeof parsePrefix>>);
 
+/** NAI (RFC 2794, RFC 7542 §2.2): at most what its extension has room for. */
+export const naiText = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^(?![\d.:]+$)[^\s@]*(@[^\s@]+)?$/, { error: "a network access identifier like alice@example.com is wanted" });
+/** By what a node of Mobile IPv4 is known. */
+export const nodeOfMip4 = z.union([ipv4Text, naiText]);
+
 /** Of the networks behind a mobile router. */
 const networkText = prefixText.refine(({ length }) => length > 0, {
   error: "a prefix of at least one bit like 2001:db8:100::/56 is wanted",

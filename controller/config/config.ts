@@ -15,9 +15,7 @@ import {
   TO_BE_FOUND,
   TO_BE_TOLD,
 } from "../../schemas/config.js";
-import { type EspAlgorithm, type KeyEntry, keyFile } from "../../schemas/keys.js";
 import { homeAgentsAnycast } from "../base/anycast.js";
-import { fromHex } from "../base/bytes.js";
 import { ConfigError } from "../base/errors.js";
 import {
   formatPrefix,
@@ -36,35 +34,17 @@ import {
   prefixesOverlap,
 } from "../base/ip.js";
 import { findOverlap } from "../base/prefix-table.js";
-import { Secret } from "../base/secret.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
+import { loadKeys, type Mip4Keys, NO_KEYS, type NodeKeys } from "./keys.js";
 import { readYamlFile } from "./yaml-file.js";
-
-export type EspKey = { readonly spi: number } & (
-  | { readonly algorithm: "aes-gcm"; readonly key: Secret }
-  | {
-      readonly algorithm: Exclude<EspAlgorithm, "aes-gcm">;
-      readonly encryptionKey: Secret;
-      readonly integrityKey: Secret;
-    }
-);
-
-/** The static security associations of one mobile node. */
-export interface NodeKeys {
-  readonly homeAddress: Ipv6Address;
-  readonly update: EspKey;
-  readonly acknowledgement: EspKey;
-  /** Packets; 0: none. */
-  readonly replayWindow: number;
-  /** The file names no algorithm: AES-GCM, which manual keying should not have (RFC 8221 §3). */
-  readonly algorithmByDefault: boolean;
-}
 
 export interface LoadedConfig<C extends Config = Config> {
   readonly path: string;
   readonly config: C;
   /** Static keys; empty with ikev2. */
   readonly keys: ReadonlyMap<Ipv6Address, NodeKeys>;
+  /** Security associations of Mobile IPv4. */
+  readonly mip4: Mip4Keys;
   /** Present with ikev2. */
   readonly credentials?: IkeCredentials;
 }
@@ -83,7 +63,7 @@ export function loadConfig(path: string): LoadedConfig {
     complain('keyFile is missing; a file with static keys is wanted, or security with method "ikev2"');
   }
   const keyPath = resolve(dirname(path), keyFilePath ?? "");
-  const keys = keyFilePath === undefined ? new Map<Ipv6Address, NodeKeys>() : loadKeys(keyPath);
+  const { keys, mip4 } = keyFilePath === undefined ? NO_KEYS : loadKeys(keyPath);
   if (config.role === "home-agent") checkHomeAgent(config, complain);
   else checkMobileNode(config, complain);
   checkProtection(config, complain);
@@ -91,14 +71,14 @@ export function loadConfig(path: string): LoadedConfig {
   if (security.method === "ikev2") {
     const credentials = loadCredentials(path, security);
     checkCredentials(config, credentials, complain);
-    return { path, config, keys, credentials };
+    return { path, config, keys, mip4, credentials };
   }
   for (const homeAddress of homeAddresses(config)) {
     if (!keys.has(homeAddress)) {
       throw new ConfigError(`${keyPath}: has no keys for ${homeAddress}; add an entry to keys with this homeAddress`);
     }
   }
-  return { path, config, keys };
+  return { path, config, keys, mip4 };
 }
 
 function homeAddresses(config: Config): readonly Ipv6Address[] {
@@ -106,43 +86,6 @@ function homeAddresses(config: Config): readonly Ipv6Address[] {
     ? config.subscribers.map((one) => one.homeAddress)
     : [config.mobileNode.homeAddress];
 }
-
-function loadKeys(path: string): ReadonlyMap<Ipv6Address, NodeKeys> {
-  const { keys, algorithm } = readYamlFile(path, keyFile, { secret: true });
-  const table = new Map<Ipv6Address, NodeKeys>();
-  const updateSpis = new Set<number>();
-  for (const entry of keys) {
-    if (table.has(entry.homeAddress))
-      throw new ConfigError(`${path}: ${entry.homeAddress} stands twice in keys; keep one entry`);
-    // All updates arrive at one address, so the SPI alone tells them apart (RFC 4301 §4.1).
-    if (updateSpis.has(entry.update.spi)) {
-      throw new ConfigError(
-        `${path}: update.spi ${entry.update.spi} of ${entry.homeAddress} is used by another entry; choose a unique one`,
-      );
-    }
-    updateSpis.add(entry.update.spi);
-    table.set(entry.homeAddress, nodeKeys(entry, entry.algorithm ?? algorithm));
-  }
-  return table;
-}
-
-function nodeKeys(entry: KeyEntry, algorithm: EspAlgorithm | undefined): NodeKeys {
-  const secret = (hex = ""): Secret => new Secret(fromHex(hex)); // the schema has seen to it that it is there
-  const sa = ({ spi, key, encryptionKey, integrityKey }: KeyEntry["update"]): EspKey =>
-    algorithm === undefined || algorithm === "aes-gcm"
-      ? { spi, algorithm: "aes-gcm", key: secret(key) }
-      : { spi, algorithm, encryptionKey: secret(encryptionKey), integrityKey: secret(integrityKey) };
-  return {
-    homeAddress: entry.homeAddress,
-    update: sa(entry.update),
-    acknowledgement: sa(entry.acknowledgement),
-    replayWindow: entry.replayWindow ?? (algorithm === undefined ? FORMER_REPLAY_WINDOW : 0),
-    algorithmByDefault: algorithm === undefined,
-  };
-}
-
-/** Of key files from before there was a choice of algorithms. */
-const FORMER_REPLAY_WINDOW = 64;
 
 type Complain = (message: string) => never;
 

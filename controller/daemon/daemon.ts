@@ -1,5 +1,6 @@
 /** From a loaded configuration to a running role. */
-import type { LoadedConfig, NodeKeys } from "../config/config.js";
+import type { LoadedConfig } from "../config/config.js";
+import type { NodeKeys } from "../config/keys.js";
 import type { Logger } from "../log.js";
 import { startHomeAgent } from "./home-agent/role.js";
 import { startMobileNode } from "./mobile-node/role.js";
@@ -12,11 +13,11 @@ export interface Daemon {
 
 /** Resolves when messages are answered. Throws MobilityError with a sentence for the operator. */
 export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Daemon> {
-  const { config, keys, credentials } = loaded;
+  const { config, keys, mip4, credentials } = loaded;
   const daemon =
     config.role === "home-agent"
-      ? await startHomeAgent(config, { keys, credentials }, log)
-      : await startMobileNode(config, { keys, credentials }, log);
+      ? await startHomeAgent(config, { keys, mip4, credentials }, log)
+      : await startMobileNode(config, { keys, mip4, credentials }, log);
   if (config.security.method === "static-keys") warnOfStaticKeys([...keys.values()], log);
   log.info({ event: "daemon.ready", role: config.role });
   notifySupervisor("READY=1");

@@ -1,6 +1,7 @@
 /** Authenticators of registration messages (RFC 5944 §5.1): the algorithm and the key that an SPI stands for, and what they compute. */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { Secret } from "../../base/secret.js";
+import type { Mip4Algorithm } from "../../../schemas/keys.js";
+import type { Mip4Key } from "../../config/keys.js";
 import type { AuthenticationVerdict } from "../../protocol/mip4/inputs.js";
 import type {
   Authenticate,
@@ -8,20 +9,14 @@ import type {
   AuthenticationExtension,
 } from "../../wire/mip4/messages/authenticated-octets.js";
 
-/** hmac-md5 is the one that everybody has to have (RFC 5944 §3.5.1). */
-export type AuthenticationAlgorithm = "hmac-md5" | "hmac-sha1" | "hmac-sha256";
-
-const DIGESTS: Readonly<Record<AuthenticationAlgorithm, string>> = {
+const DIGESTS: Readonly<Record<Mip4Algorithm, string>> = {
   "hmac-md5": "md5",
   "hmac-sha1": "sha1",
   "hmac-sha256": "sha256",
 };
 
 /** What an SPI stands for between two parties. */
-export interface AuthenticationKey {
-  readonly algorithm: AuthenticationAlgorithm;
-  readonly key: Secret;
-}
+export type AuthenticationKey = Pick<Mip4Key, "algorithm" | "key">;
 
 /** The key for an authentication extension; undefined: there is no security association. */
 export type KeyOf = (extension: AuthenticationExtension) => AuthenticationKey | undefined;

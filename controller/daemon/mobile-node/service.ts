@@ -5,7 +5,7 @@ import { InvariantError } from "../../base/errors.js";
 import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
 import { elapsed, type Seconds } from "../../base/time.js";
-import type { NodeKeys } from "../../config/config.js";
+import type { NodeKeys } from "../../config/keys.js";
 import type { SetTimer } from "../../netlink/transport.js";
 import { mobileNodeOwner } from "../../plan/mobile-node/owner.js";
 import { planMobileNode, planMobileNodeSite } from "../../plan/mobile-node/plan.js";

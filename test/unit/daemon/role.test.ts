@@ -1,7 +1,7 @@
 /** Both roles from their configuration to their first messages, over a machine in memory; and that a start that fails leaves nothing open. */
 import t from "tap";
 import { Secret } from "../../../controller/base/secret.js";
-import type { NodeKeys } from "../../../controller/config/config.js";
+import type { NodeKeys } from "../../../controller/config/keys.js";
 import type { DiscoveryPorts } from "../../../controller/daemon/home-agent/discovery/service.js";
 import { type HomeAgentMachine, startHomeAgent } from "../../../controller/daemon/home-agent/role.js";
 import { HomeLink } from "../../../controller/daemon/home-link/link.js";

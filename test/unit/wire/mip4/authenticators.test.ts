@@ -1,9 +1,9 @@
 /** What an authenticator covers, by vectors that hmac of Python made, and by changing every octet. */
+
 import t from "tap";
 import { fromHex, toHex } from "../../../../controller/base/bytes.js";
 import { Secret } from "../../../../controller/base/secret.js";
 import {
-  type AuthenticationAlgorithm,
   type AuthenticationKey,
   authenticateWith,
   verdictOn,
@@ -18,10 +18,11 @@ import {
   locateControlMessage,
   type RegistrationMessage,
 } from "../../../../controller/wire/mip4/messages/control-message.js";
+import type { Mip4Algorithm } from "../../../../schemas/keys.js";
 import { loadVectors } from "../../../lib/wire-vectors.js";
 
 const key = new Secret(fromHex("000102030405060708090a0b0c0d0e0f"));
-const keyed = (algorithm: AuthenticationAlgorithm): AuthenticationKey => ({ algorithm, key });
+const keyed = (algorithm: Mip4Algorithm): AuthenticationKey => ({ algorithm, key });
 
 function octetsOf(name: string): Uint8Array {
   const vector = loadVectors("mip4-control").find((candidate) => candidate.name === name);
@@ -35,7 +36,7 @@ function registrationOf(octets: Uint8Array): RegistrationMessage {
   return message;
 }
 
-const VECTORS: readonly (readonly [name: string, algorithm: AuthenticationAlgorithm, authentications: number])[] = [
+const VECTORS: readonly (readonly [name: string, algorithm: Mip4Algorithm, authentications: number])[] = [
   ["T-13", "hmac-md5", 1],
   ["Mobile-Home authentication, HMAC-sha1", "hmac-sha1", 1],
   ["Mobile-Home authentication, HMAC-sha256", "hmac-sha256", 1],
