@@ -3,6 +3,7 @@ import type { TestContext } from "node:test";
 import { run } from "./command.js";
 import { Namespace } from "./namespace.js";
 import type { Mobile } from "./scene.js";
+import { bridge } from "./topology.js";
 import { waitFor } from "./wait.js";
 
 export const CONTAINER = { 4: "172.17.0.2", 6: "fd00:17::2" } as const;
@@ -15,8 +16,7 @@ export async function plugContainer(t: TestContext, mobile: Mobile): Promise<Nam
   run(["ip", "netns", "add", container.name]);
   t.after(() => void run(["ip", "netns", "del", container.name]));
   node.ip(
-    `link add ${BRIDGE} type bridge mcast_snooping 0`,
-    `link set ${BRIDGE} up`,
+    ...bridge(BRIDGE),
     `address add 172.17.0.1/16 dev ${BRIDGE}`,
     `address add fd00:17::1/64 dev ${BRIDGE} nodad`,
     `link add vct type veth peer name eth0 netns ${container.name}`,

@@ -17,7 +17,7 @@ import { Daemon } from "./daemons.js";
 import { ethernetOf, icmpOf, ipLayersOf } from "./frames.js";
 import type { Background } from "./process.js";
 import { scaled } from "./surroundings.js";
-import { type Node, Topology } from "./topology.js";
+import { bridge, type Node, Topology } from "./topology.js";
 import { waitFor } from "./wait.js";
 
 export const HOME_AGENT = { ipv6: "2001:db8:1::1", ipv4: "203.0.113.1" } as const;
@@ -91,18 +91,18 @@ export class Roaming {
       ha.port("wan", "203.0.113.1/24", "2001:db8:f::1/64"),
       core.port("ha", "203.0.113.254/24", "2001:db8:f::fe/64"),
     );
-    this.#bridge("home");
+    this.switch.also(...bridge("home"));
     net.link(ha.port("home", "2001:db8:1::1/64", "198.51.100.1/24"), this.switch.port("home-ha"));
     this.switch.also("link set home-ha master home");
     for (const name of ["one", "two"] as const) {
-      this.#bridge(name);
+      this.switch.also(...bridge(name));
       const { prefix, ipv4 } = NETWORKS[name];
       net.link(core.port(name, `${prefix}:1/64`, `${ipv4}.1/24`), this.switch.port(`${name}-r`));
       this.switch.also(`link set ${name}-r master ${name}`);
     }
     net.link(mn.port("eth0"), this.switch.port("mn"));
     this.switch.also(`link set mn master ${at}`);
-    this.#bridge("nowhere");
+    this.switch.also(...bridge("nowhere"));
     if (options.spare === true) {
       net.link(mn.port("eth1", `${SPARE}/24`), this.switch.port("mn-spare"));
       this.switch.also("link set mn-spare master two");
@@ -264,10 +264,6 @@ export class Roaming {
 
   async hasAddress(of: NetworkName): Promise<void> {
     await waitFor(() => this.addresses(of).length > 0, { what: `an address of ${of}`, timeout: 15_000 });
-  }
-
-  #bridge(name: string): void {
-    this.switch.also(`link add ${name} type bridge mcast_snooping 0`, `link set ${name} up`);
   }
 }
 

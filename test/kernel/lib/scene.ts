@@ -22,7 +22,7 @@ import type { Capture } from "./capture.js";
 import { Charon } from "./charon.js";
 import { Daemon, type DaemonFiles, type StartOptions } from "./daemons.js";
 import { Station } from "./station.js";
-import { type Node, Topology } from "./topology.js";
+import { bridge, type Node, Topology } from "./topology.js";
 
 export const HOME_AGENT = { ipv6: ipv6("2001:db8:1::1"), ipv4: ipv4("203.0.113.1") } as const;
 export const CORRESPONDENT = { ipv6: ipv6("2001:db8:c::2"), ipv4: ipv4("192.0.2.2") } as const;
@@ -245,10 +245,10 @@ export class Scene {
       core.port("ha", "203.0.113.254/24", "2001:db8:f::fe/64"),
     );
     net.link(nat.port("wan", "203.0.115.2/24"), core.port("nat", "203.0.115.254/24"));
-    bridge(core, "six", "2001:db8:a::1/64");
-    bridge(core, "four", "203.0.114.1/24");
-    bridge(nat, "lan", "10.0.0.1/24");
-    bridge(lan, "br0", "198.51.100.2/24", "2001:db8:1::2/64");
+    bridgeOf(core, "six", "2001:db8:a::1/64");
+    bridgeOf(core, "four", "203.0.114.1/24");
+    bridgeOf(nat, "lan", "10.0.0.1/24");
+    bridgeOf(lan, "br0", "198.51.100.2/24", "2001:db8:1::2/64");
     net.link(ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"), lan.port("ha"));
     lan.also("link set ha master br0");
     const networks = { home: [lan, "br0"], six: [core, "six"], four: [core, "four"], nat: [nat, "lan"] } as const;
@@ -267,8 +267,8 @@ export class Scene {
   }
 }
 
-function bridge(node: Node, name: string, ...addresses: readonly string[]): void {
-  node.also(`link add ${name} type bridge mcast_snooping 0`, `link set ${name} up`);
+function bridgeOf(node: Node, name: string, ...addresses: readonly string[]): void {
+  node.also(...bridge(name));
   node.also(...addresses.map((address) => `address add ${address} dev ${name}`));
 }
 

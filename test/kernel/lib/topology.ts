@@ -10,6 +10,7 @@
  *   mn.route("default via 203.0.113.1");
  *   net.build();
  */
+import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { TestContext } from "node:test";
@@ -32,6 +33,18 @@ export interface Port {
   readonly node: Node;
   readonly device: string;
   readonly addresses: readonly string[];
+}
+
+/**
+ * `ip` commands for a bridge with a link-layer address of its own. One without has the lowest of its ports': the router that it may be
+ * changes its address when somebody else's port goes, and its neighbours go on sending to the former one.
+ */
+export function bridge(name: string): readonly string[] {
+  const octets = createHash("sha256").update(name).digest("hex").slice(0, 10).match(/../gu) ?? [];
+  return [
+    `link add ${name} address ${["02", ...octets].join(":")} type bridge mcast_snooping 0`,
+    `link set ${name} up`,
+  ];
 }
 
 export class Node extends Namespace {
@@ -93,7 +106,7 @@ export class Topology {
   /** A switch with a wire to each port; the node it returns holds the bridge `br0` and, named like the stations, its ports. */
   segment(label: string, ...ports: readonly Port[]): Node {
     const node = this.node(label);
-    node.also("link add br0 type bridge mcast_snooping 0", "link set br0 up");
+    node.also(...bridge("br0"));
     for (const port of ports) {
       this.link(port, node.port(port.node.label));
       node.also(`link set ${port.node.label} master br0`);
