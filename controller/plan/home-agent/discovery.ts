@@ -2,7 +2,9 @@
 import { homeAgentsAnycast } from "../../base/anycast.js";
 import { hostPrefix, type Ipv6Address, type Prefix } from "../../base/ip.js";
 import type { Route } from "../objects/forwarding.js";
-import { accept, count, drop, icmpv6, rule, within } from "../objects/nft-clauses.js";
+import { rule } from "../objects/nft-clause.js";
+import { icmpv6 } from "../objects/nft-matches.js";
+import { accept, count, drop, within } from "../objects/nft-verdicts.js";
 import { LOCAL_TABLE } from "../site.js";
 
 /** The kernel's own for a route without one. */

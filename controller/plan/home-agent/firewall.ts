@@ -4,38 +4,26 @@
  */
 
 import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
+import { type Clause, innerField, innerPrefix, KEY, type KeyField, rule } from "../objects/nft-clause.js";
 import {
-  accept,
-  type Clause,
-  clearUdpChecksum,
-  count,
-  drop,
   from6to4,
   fromMapped,
   hasTransportHeader,
-  hideInner6to4,
   innerAddress,
-  innerField,
   innerLinkLocal,
   innerMapped,
-  innerMappedTo6to4,
   innerOctet,
   innerOctetIn,
-  innerPrefix,
   innerVersion,
   inputDevices,
   ipField,
-  jump,
-  KEY,
-  type KeyField,
   keyIn,
   l4proto,
-  notrack,
-  rule,
-  show6to4,
   toInternalAddresses,
   udpPort,
-} from "../objects/nft-clauses.js";
+} from "../objects/nft-matches.js";
+import { accept, count, drop, jump, notrack } from "../objects/nft-verdicts.js";
+import { clearUdpChecksum, hideInner6to4, innerMappedTo6to4, show6to4 } from "../objects/nft-writes.js";
 import { OWNERSHIP } from "../objects/objects.js";
 import {
   markEspInUdp,

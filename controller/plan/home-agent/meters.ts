@@ -17,33 +17,19 @@
  * What names no key of ours is worth a few samples, for the counters and the log.
  */
 import type { NftChain, NftRule, NftSet } from "../objects/firewall.js";
+import { type Clause, innerField, KEY, type KeyField, rule } from "../objects/nft-clause.js";
 import {
-  accept,
-  type Bucket,
-  beyond,
-  type Clause,
-  clearUdpChecksum,
-  correctUdpPort,
-  count,
-  drop,
   icmpv6,
-  innerField,
   innerMapped,
   innerOctet,
   inputDevices,
   isAuthenticated,
   isUnauthenticated,
-  jump,
-  KEY,
-  type KeyField,
   keyIn,
   mobilityHeaderAbove,
-  remember,
-  rule,
-  setMarkBit,
-  setUdpPort,
-  within,
-} from "../objects/nft-clauses.js";
+} from "../objects/nft-matches.js";
+import { accept, type Bucket, beyond, count, drop, jump, remember, within } from "../objects/nft-verdicts.js";
+import { clearUdpChecksum, correctUdpPort, setMarkBit, setUdpPort } from "../objects/nft-writes.js";
 import { UNKNOWN_MESSAGE_MARK_BIT } from "../security/marks.js";
 import { MOBILE_PREFIX_SOLICITATION } from "../security/prefix-discovery-protection.js";
 import { SIGNALLING_KEYS } from "../security/signalling-keys.js";

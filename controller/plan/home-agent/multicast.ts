@@ -11,33 +11,27 @@ import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
 import type { Filter } from "../objects/copying.js";
 import type { NftChain, NftElement, NftRule, NftSet } from "../objects/firewall.js";
 import type { Link } from "../objects/forwarding.js";
+import { type Clause, KEY, type KeyField, rule } from "../objects/nft-clause.js";
 import {
-  accept,
-  type Clause,
-  clearUdpChecksum,
-  count,
-  drop,
   family,
   icmpv6,
   innerMulticastListener,
   innerVersion,
   inputDevices,
-  jump,
-  KEY,
-  type KeyField,
   l4proto,
-  markFromTag,
   markIs,
-  notrack,
+} from "../objects/nft-matches.js";
+import { accept, count, drop, jump, notrack, within } from "../objects/nft-verdicts.js";
+import {
+  clearUdpChecksum,
+  markFromTag,
   packetToHost,
-  rule,
   setDestination,
   setDestinationFromTag,
   setInnerFlow,
   setInnerGroup,
   singleHop,
-  within,
-} from "../objects/nft-clauses.js";
+} from "../objects/nft-writes.js";
 import type { KernelObject } from "../objects/objects.js";
 import { deviceObjects } from "../shared-objects.js";
 import { DEVICE, type HomeAgentPlanSite, INTERNAL_ADDRESS, UDP_HEADER } from "../site.js";

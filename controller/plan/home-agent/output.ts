@@ -1,36 +1,22 @@
 /** What leaves the home agent in a tunnel: its outer header is completed in the output hook. KERNEL.md tells the reason of every chain. */
 import type { IpAddress, Ipv4Address } from "../../base/ip.js";
 import type { NftChain, NftRule, NftSet } from "../objects/firewall.js";
+import { type Clause, innerField, innerPrefix, KEY, type KeyField, rule } from "../objects/nft-clause.js";
+import { family, innerVersion, ipField, keyIn, l4proto, udpPort } from "../objects/nft-matches.js";
+import { accept, count, drop, jump, notrack } from "../objects/nft-verdicts.js";
 import {
-  accept,
-  type Clause,
   clearUdpChecksum,
   copyClassFromIpv4,
   copyClassFromIpv6,
   correctDestinationPortFrom,
   correctUdpPort,
-  count,
-  drop,
-  family,
-  innerField,
-  innerPrefix,
-  innerVersion,
-  ipField,
-  jump,
-  KEY,
-  type KeyField,
-  keyIn,
-  l4proto,
-  notrack,
-  rule,
   setDestinationPortFrom,
   setInnerMapped,
   setIpv4Source,
   setIpv4Ttl,
   setIpv6DestinationFrom,
   setUdpPort,
-  udpPort,
-} from "../objects/nft-clauses.js";
+} from "../objects/nft-writes.js";
 import { dressEsp, sentEsp } from "../security/esp-firewall.js";
 import {
   DSMIP_PORT,

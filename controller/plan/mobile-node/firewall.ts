@@ -5,13 +5,8 @@
  */
 import { familyOf } from "../../base/ip.js";
 import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
+import { type Clause, rule } from "../objects/nft-clause.js";
 import {
-  accept,
-  type Clause,
-  clearUdpChecksum,
-  correctUdpPort,
-  count,
-  drop,
   family,
   fromMapped,
   hasTransportHeader,
@@ -24,14 +19,12 @@ import {
   inputDevices,
   ipField,
   isUnauthenticated,
-  jump,
   l4proto,
-  rule,
-  setIpv4Ttl,
-  setUdpPort,
   toInternalAddresses,
   udpPort,
-} from "../objects/nft-clauses.js";
+} from "../objects/nft-matches.js";
+import { accept, count, drop, jump } from "../objects/nft-verdicts.js";
+import { clearUdpChecksum, correctUdpPort, setIpv4Ttl, setUdpPort } from "../objects/nft-writes.js";
 import { OWNERSHIP } from "../objects/objects.js";
 import {
   dressEsp,

@@ -6,15 +6,9 @@
 import { ipv4, ipv6, type Prefix } from "../../base/ip.js";
 import type { Filter } from "../objects/copying.js";
 import type { NftChain } from "../objects/firewall.js";
-import {
-  type Clause,
-  icmpv6,
-  innerAddressIn,
-  innerOctet,
-  outputDevice,
-  rule,
-  setSource,
-} from "../objects/nft-clauses.js";
+import { type Clause, rule } from "../objects/nft-clause.js";
+import { icmpv6, innerAddressIn, innerOctet, outputDevice } from "../objects/nft-matches.js";
+import { setSource } from "../objects/nft-writes.js";
 import type { KernelObject } from "../objects/objects.js";
 import { sysctl } from "../shared-objects.js";
 import { DEVICE, HOOK_PRIORITY, type MobileNodePlanSite } from "../site.js";

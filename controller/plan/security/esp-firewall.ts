@@ -2,26 +2,19 @@
 
 import type { IpAddress } from "../../base/ip.js";
 import type { NftChain, NftRule } from "../objects/firewall.js";
+import { type Clause, rule } from "../objects/nft-clause.js";
 import {
-  accept,
-  type Clause,
   icmpv6,
   ipField,
-  jump,
   l4proto,
   l4protoFrom,
   markIs,
   mobilityHeader,
-  notrack,
-  rule,
-  setIpv4Dscp,
-  setIpv4Ttl,
-  setIpv6Dscp,
-  setIpv6HopLimit,
-  setMarkBit,
   ttlIsNot,
   udpPort,
-} from "../objects/nft-clauses.js";
+} from "../objects/nft-matches.js";
+import { accept, jump, notrack } from "../objects/nft-verdicts.js";
+import { setIpv4Dscp, setIpv4Ttl, setIpv6Dscp, setIpv6HopLimit, setMarkBit } from "../objects/nft-writes.js";
 import { ESP_CLASS_BIT, ESP_UDP_PORT, espClassMark, type TunnelClass } from "../site.js";
 import { TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "./marks.js";
 import { MOBILE_PREFIX_ADVERTISEMENT, MOBILE_PREFIX_SOLICITATION } from "./prefix-discovery-protection.js";

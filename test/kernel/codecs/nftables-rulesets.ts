@@ -3,7 +3,11 @@
  * tests hold the two against each other.
  */
 import type { NftExpression, NftRule, NftSet, NftTable } from "../../../controller/plan/objects/firewall.js";
-import * as nft from "../../../controller/plan/objects/nft-clauses.js";
+import * as parts from "../../../controller/plan/objects/nft-clause.js";
+import * as matches from "../../../controller/plan/objects/nft-matches.js";
+import * as verdicts from "../../../controller/plan/objects/nft-verdicts.js";
+
+const nft = { ...matches, ...verdicts, innerField: parts.innerField, KEY: parts.KEY, rule: parts.rule };
 
 const udp: NftExpression[] = [
   { type: "meta", key: "l4proto", register: 1 },
@@ -240,7 +244,7 @@ const PORT = [nft.KEY.ip4Source, nft.KEY.udpSource, nft.innerField(16, 16)];
 const NETWORK = [nft.KEY.ip4SourceNetwork, nft.innerField(16, 16)];
 const dynamic = { size: 1024, dynamicTimeoutMs: 4000 } as const;
 const signallingOverIpv4 = [nft.family(4), nft.udpPort("dport", 4191)] as const;
-const metered = (...clause: nft.Clause[]): NftRule =>
+const metered = (...clause: parts.Clause[]): NftRule =>
   nft.rule(...signallingOverIpv4, ...clause, nft.count("metered"), nft.drop);
 
 export const METERS: NftTable = {

@@ -6,7 +6,18 @@ import t from "tap";
 import { fromHex } from "../../../../controller/base/bytes.js";
 import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import type { Hex, NftExpression } from "../../../../controller/plan/objects/firewall.js";
-import * as clauses from "../../../../controller/plan/objects/nft-clauses.js";
+import {
+  type Clause,
+  innerField,
+  innerPrefix,
+  KEY,
+  rule as ruleOf,
+} from "../../../../controller/plan/objects/nft-clause.js";
+import * as matches from "../../../../controller/plan/objects/nft-matches.js";
+import * as verdicts from "../../../../controller/plan/objects/nft-verdicts.js";
+import * as writes from "../../../../controller/plan/objects/nft-writes.js";
+
+const clauses = { ...matches, ...writes, ...verdicts, innerField, innerPrefix, KEY, rule: ruleOf };
 
 /** What of the vocabulary stands in the table below. */
 const told = new Set<string | symbol>();
@@ -84,7 +95,7 @@ const dynamic = ({ register, set }: { register: number; set: string }): string =
  * nor as what it gives: there the lookup is that of typed fields. A copy's destination from a tag leaves the transport checksum, which is the
  * group's. Where nft reads the family first, ours stands behind a clause that has done so.
  */
-const CLAUSES: readonly (readonly [clause: clauses.Clause, text: string, lines: readonly string[]])[] = [
+const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly string[]])[] = [
   [
     nft.ipField("saddr", FOUR),
     "ip saddr 203.0.113.1",
