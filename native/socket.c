@@ -1,5 +1,6 @@
 /* Opening sockets and their options. Addresses are struct sockaddr octets as controller/io/address.ts writes and reads them. */
 #include <errno.h>
+#include <linux/filter.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,12 +54,14 @@ napi_value js_getsockname(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/* setsockopt(handle, level, name, value): value is a Uint8Array, or a number for options that take an int. */
+/* setsockopt(handle, level, name, value): value is a Uint8Array, or a number for options that take an int. A filter program
+   (SO_ATTACH_FILTER) is the octets of its struct sock_filter, to which the kernel wants a pointer. */
 napi_value js_setsockopt(napi_env env, napi_callback_info info) {
   napi_value arguments[4];
   napi_valuetype type;
   int64_t level, name, number;
   struct bytes value;
+  struct sock_fprog program;
   int integer;
   struct handle *handle = get_handle(env, info, 4, arguments);
   if (handle == NULL || !get_int(env, arguments[1], "level", 0, INT32_MAX, &level) ||
@@ -72,6 +75,10 @@ napi_value js_setsockopt(napi_env env, napi_callback_info info) {
     value = (struct bytes){(uint8_t *)&integer, sizeof integer};
   } else if (!get_bytes(env, arguments[3], "value", &value)) {
     return NULL;
+  }
+  if (level == SOL_SOCKET && name == SO_ATTACH_FILTER) {
+    program = (struct sock_fprog){(unsigned short)(value.length / sizeof(struct sock_filter)), (void *)value.data};
+    value = (struct bytes){(uint8_t *)&program, sizeof program};
   }
   if (setsockopt(handle->source.fd, (int)level, (int)name, value.data, (socklen_t)value.length) == 0) return NULL;
   return throw_errno(env, errno, "setsockopt");

@@ -28,6 +28,7 @@ export const SO_BROADCAST = 6;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_BINDTODEVICE = 25;
+export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
@@ -73,6 +74,20 @@ export const IPV6_RECVTCLASS = 66;
 export const IPV6_TCLASS = 67;
 export const IPV6_FREEBIND = 78;
 export const ICMPV6_FILTER = 1;
+
+// Classic BPF: classes, modes and sizes of instructions.
+export const BPF_LD = 0x00;
+export const BPF_LDX = 0x01;
+export const BPF_JMP = 0x05;
+export const BPF_RET = 0x06;
+export const BPF_W = 0x00;
+export const BPF_H = 0x08;
+export const BPF_B = 0x10;
+export const BPF_ABS = 0x20;
+export const BPF_IND = 0x40;
+export const BPF_MSH = 0xa0;
+export const BPF_JEQ = 0x10;
+export const BPF_JSET = 0x40;
 
 // IP protocols.
 export const IPPROTO_IGMP = 2;

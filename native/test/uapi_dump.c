@@ -3,6 +3,7 @@
  * uapi_checks.h. The layouts that address.ts and ancillary.ts write by hand are asserted below.
  */
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/icmpv6.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>

@@ -1,10 +1,11 @@
-/** AF_PACKET: frames of one protocol, without ("dgram") or with ("raw") their link-layer header. For gratuitous ARP and captures. */
+/** AF_PACKET: frames of one protocol, without ("dgram") or with ("raw") their link-layer header. For gratuitous ARP, agent discovery and captures. */
 
 import * as c from "../constants.js";
 import type { SyscallError } from "../native.js";
 import type { ChannelOptions, SendReport } from "../socket.js";
 import { Socket } from "../socket.js";
 import type { PacketAddress } from "./address.js";
+import { type PacketFilter, packetFilter } from "./packet-filter.js";
 
 export interface PacketSocketOptions extends ChannelOptions {
   readonly type: "raw" | "dgram";
@@ -12,6 +13,8 @@ export interface PacketSocketOptions extends ChannelOptions {
   readonly protocol?: number;
   /** Absent: all interfaces. */
   readonly interfaceIndex?: number;
+  /** What comes in at all; absent: every frame of the protocol. */
+  readonly filter?: PacketFilter;
 }
 
 export interface Frame {
@@ -54,6 +57,8 @@ export class PacketSocket {
       protocol: 0,
     });
     try {
+      if (options.filter !== undefined)
+        socket.setOption(c.SOL_SOCKET, c.SO_ATTACH_FILTER, packetFilter(options.filter));
       if (protocol !== 0 || interfaceIndex !== 0) {
         socket.bind({ family: "packet", protocol, interfaceIndex, address: new Uint8Array(0) });
       }

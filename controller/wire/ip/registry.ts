@@ -4,6 +4,7 @@ import { codes, entry } from "../registry.js";
 /** IP protocol numbers and IPv6 next headers. */
 export const PROTOCOL_REGISTRY = {
   hopByHop: entry(0, "IPv6 hop-by-hop options", "RFC 8200 §4.3"),
+  icmp: entry(1, "ICMP", "RFC 792"),
   ipv4: entry(4, "IPv4 encapsulation", "RFC 2003 §3.1"),
   udp: entry(17, "UDP", "RFC 768"),
   ipv6: entry(41, "IPv6 encapsulation", "RFC 4213 §3"),

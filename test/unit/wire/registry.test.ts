@@ -87,7 +87,7 @@ function wordsAt(type: number, at: number, width: 1 | 2, also?: { at: number; va
   return found;
 }
 
-const ipProtocols = new Set<unknown>([0, 4, 17, 41, 43, 44, 50, 51, 58, 59, 60, 135]);
+const ipProtocols = new Set<unknown>([0, 1, 4, 17, 41, 43, 44, 50, 51, 58, 59, 60, 135]);
 const ndTypes = (): Set<unknown> => {
   const found = new Set<unknown>();
   for (const vector of ICMP.filter(({ error }) => error === undefined)) {

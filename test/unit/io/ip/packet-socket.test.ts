@@ -1,8 +1,16 @@
 import t from "tap";
 import { fromHex, toHex } from "../../../../controller/base/bytes.js";
 import * as c from "../../../../controller/io/constants.js";
+import type { PacketFilter } from "../../../../controller/io/ip/packet-filter.js";
 import { type Frame, PacketSocket } from "../../../../controller/io/ip/packet-socket.js";
 import { makeNamespace, type Namespace, needsRoot } from "../support.js";
+
+/** IPv4 from 198.51.100.1 to 224.0.0.1 with the protocol, the fragment field, IPv4 options of so many octets, and what follows. */
+function ipv4Packet(protocol: number, fragment: number, options: number, payload: string): Uint8Array {
+  const header = Uint8Array.of(0x45 + options / 4, 0, 0, 0, 0, 0, fragment >> 8, fragment & 0xff, 1, protocol, 0, 0);
+  const addresses = fromHex("c6336401 e0000001");
+  return Uint8Array.of(...header, ...addresses, ...new Uint8Array(options), ...fromHex(payload));
+}
 
 /** Gratuitous ARP request for 198.51.100.100 (RFC 5944 §4.6). */
 const ARP = fromHex("0001 0800 06 04 0001 020000000001 c6336464 000000000000 c6336464");
@@ -65,5 +73,46 @@ t.test(
         code: "ENODEV",
       },
     );
+  },
+);
+
+t.test(
+  "a filter lets in what it is for: by protocol and field, behind IPv4 options, no later fragments",
+  { skip: needsRoot },
+  async (t) => {
+    const pair = makePair(t);
+    const sender = PacketSocket.open({ type: "dgram", netns: pair.path });
+    const open = (filter: PacketFilter): PacketSocket =>
+      PacketSocket.open({ type: "dgram", protocol: c.ETH_P_IP, interfaceIndex: pair.b, netns: pair.path, filter });
+    const icmp = open({ protocol: 1, offset: 0, size: 1, values: [9, 10] });
+    const udp = open({ protocol: 17, offset: 2, size: 2, values: [434] });
+    t.teardown(() => [sender, icmp, udp].forEach((socket) => void socket.close()));
+    const packets = [
+      ipv4Packet(1, 0, 0, "0800 0001"),
+      ipv4Packet(17, 0, 0, "0900 01b3"),
+      ipv4Packet(1, 0, 0, "0900 0002"),
+      ipv4Packet(1, 0x2000, 8, "0a00 0003"),
+      ipv4Packet(1, 1, 0, "0900 0004"),
+      ipv4Packet(17, 0, 4, "0001 01b2"),
+      ipv4Packet(17, 0x4000, 0, "ffff 01b2"),
+    ];
+    const collect = (socket: PacketSocket): Promise<string[]> =>
+      new Promise((resolve, reject) => {
+        const found: string[] = [];
+        socket.listen({
+          onFrames: (frames) => {
+            for (const { data } of frames) found.push(toHex(data.subarray(-4)));
+            if (found.length >= 2) resolve(found);
+          },
+          onError: reject,
+        });
+      });
+    const arrivals = Promise.all([collect(icmp), collect(udp)]);
+    const frame = { interfaceIndex: pair.a, protocol: c.ETH_P_IP, destination: BROADCAST };
+    t.match(sender.send(packets.map((data) => ({ ...frame, data }))), { sent: packets.length });
+    t.strictSame(await arrivals, [
+      ["09000002", "0a000003"],
+      ["000101b2", "ffff01b2"],
+    ]);
   },
 );
