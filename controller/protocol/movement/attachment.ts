@@ -8,6 +8,7 @@
  */
 import type { MobileNodeConfig } from "../../../schemas/config.js";
 import {
+  type Family,
   familyOf,
   type IpAddress,
   type Ipv4Address,
@@ -52,8 +53,19 @@ export type MobileNodeSite = Omit<
     readonly mobike?: boolean;
   };
 
+/** What the choice looks at. A node without an IPv6 home agent has care-of addresses of IPv4 alone. */
+export type AttachmentSite = Pick<
+  MobileNodeSite,
+  "homePrefixes" | "interfaces" | "ipv4HomeAddress" | "prefixes" | "udpOverIpv6" | "ipv4Signalling"
+> & {
+  readonly homeAddress?: Ipv6Address | undefined;
+  readonly homeAgent: { readonly ipv6?: Ipv6Address | undefined; readonly ipv4?: Ipv4Address | undefined };
+  /** Of the prefixes that make a link the home link. Absent: 6; an IPv4 link is home in Mobile IPv4 alone (RFC 5555 §4.4.4). */
+  readonly homeFamily?: Family | undefined;
+};
+
 /** Whether updates from IPv4 networks are those of the 2004 profile (draft-soliman-v4v6-mipv6-00). */
-export const sendsMapped = ({ ipv4Signalling }: Pick<MobileNodeSite, "ipv4Signalling">): boolean =>
+export const sendsMapped = ({ ipv4Signalling }: Pick<AttachmentSite, "ipv4Signalling">): boolean =>
   ipv4Signalling === "soliman2004";
 
 export type CareOf =
@@ -105,7 +117,7 @@ export function formatAttachment(attachment: Attachment | undefined): string {
 /** The best attachment, or undefined if there is none. */
 export function chooseAttachment(
   view: NetworkView,
-  site: MobileNodeSite,
+  site: AttachmentSite,
   memory: AttachmentMemory,
 ): Attachment | undefined {
   let best: Candidate | undefined;
@@ -117,7 +129,7 @@ export function chooseAttachment(
 }
 
 /** All care-of addresses that could be chosen. */
-export function careOfCandidates(view: NetworkView, site: MobileNodeSite): readonly CareOf[] {
+export function careOfCandidates(view: NetworkView, site: AttachmentSite): readonly CareOf[] {
   return careOfAddresses(view, site, NO_MEMORY).flatMap(({ attachment, doubtful }) =>
     attachment.kind === "away" && !doubtful && !isBehindNat(attachment, site) ? [attachment.careOf] : [],
   );
@@ -127,14 +139,14 @@ export function careOfCandidates(view: NetworkView, site: MobileNodeSite): reado
  * The 2004 profile has no way through a NAT (draft-soliman-v4v6-mipv6-00 §2.2), and from a private address there is one, unless the home
  * agent's is private too.
  */
-function isBehindNat(attachment: Attachment, site: MobileNodeSite): boolean {
+function isBehindNat(attachment: Attachment, site: AttachmentSite): boolean {
   if (attachment.kind === "home" || attachment.careOf.family === 6 || !sendsMapped(site)) return false;
   const { ipv4 } = site.homeAgent;
   return isPrivate(attachment.careOf.address) && !(ipv4 !== undefined && isPrivate(ipv4));
 }
 
 /** Links by which the home agent can be reached from an address of theirs, and home links: all that may carry the tunnel or be home. */
-export function uplinkDevices(view: NetworkView, site: MobileNodeSite): ReadonlySet<string> {
+export function uplinkDevices(view: NetworkView, site: AttachmentSite): ReadonlySet<string> {
   const candidates = [...homeLinks(view, site, NO_MEMORY), ...careOfAddresses(view, site, NO_MEMORY)];
   return new Set(candidates.flatMap(({ attachment, doubtful }) => (doubtful ? [] : [deviceOf(attachment)])));
 }
@@ -165,7 +177,7 @@ const FAMILY_ORDER = { 6: 1, 4: 2 } as const;
 /** How much there is to say for a care-of address: the home agent was not heard from what it shares its router with, or from itself. */
 const HOPE = { fresh: 0, alike: 1, lastResort: 2, silent: 3 } as const;
 
-function homeLinks(view: NetworkView, site: MobileNodeSite, memory: AttachmentMemory): readonly Candidate[] {
+function homeLinks(view: NetworkView, site: AttachmentSite, memory: AttachmentMemory): readonly Candidate[] {
   return foreignLinks(view).flatMap((link): Candidate[] => {
     const evidence = homeEvidence(view, site, link.name);
     if (evidence === "none") return [];
@@ -183,20 +195,22 @@ function homeLinks(view: NetworkView, site: MobileNodeSite, memory: AttachmentMe
 }
 
 /** Whether a link is the home link, perhaps one that is about to be left. */
-export function isHomeLink(view: NetworkView, site: MobileNodeSite, device: string): boolean {
+export function isHomeLink(view: NetworkView, site: AttachmentSite, device: string): boolean {
   return linkUsable(view, device) && homeEvidence(view, site, device) !== "none";
 }
 
 /**
- * What makes a link the home link: an address or an on-link route within the IPv6 home prefix (RFC 6275 §11.5.5; an IPv4 link is never
- * home, RFC 5555 §4.4.4). Host routes and our own home address say nothing about the link.
+ * What makes a link the home link: an address or an on-link route within the home prefix of the family that home goes by (RFC 6275
+ * §11.5.5, RFC 5944 §2.4.3). Host routes and our own home address say nothing about the link.
  */
-function homeEvidence(view: NetworkView, site: MobileNodeSite, device: string): "none" | "deprecated" | "present" {
+function homeEvidence(view: NetworkView, site: AttachmentSite, device: string): "none" | "deprecated" | "present" {
+  const { homeFamily = 6 } = site;
+  const hostLength = homeFamily === 6 ? 128 : 32;
   const within = (address: IpAddress, length: number): boolean =>
-    familyOf(address) === 6 &&
+    familyOf(address) === homeFamily &&
     site.homePrefixes.some((prefix) => length >= prefix.length && prefixContains(prefix, address));
   const addresses = view.addresses.filter(
-    (one) => one.device === device && !one.ours && one.unproven !== true && within(one.address, 128),
+    (one) => one.device === device && !one.ours && one.unproven !== true && within(one.address, hostLength),
   );
   if (addresses.length > 0) return addresses.every((one) => one.deprecated) ? "deprecated" : "present";
   const onLink = view.routes.some(
@@ -204,13 +218,13 @@ function homeEvidence(view: NetworkView, site: MobileNodeSite, device: string): 
       route.device === device &&
       !ours &&
       via === undefined &&
-      destination.length < 128 &&
+      destination.length < hostLength &&
       within(destination.address, destination.length),
   );
   return onLink ? "present" : "none";
 }
 
-function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: AttachmentMemory): readonly Candidate[] {
+function careOfAddresses(view: NetworkView, site: AttachmentSite, memory: AttachmentMemory): readonly Candidate[] {
   return foreignLinks(view).flatMap((link): Candidate[] => {
     const order = site.interfaces === undefined ? 0 : site.interfaces.indexOf(link.name);
     if (order < 0) return [];
@@ -253,7 +267,7 @@ function careOfAddresses(view: NetworkView, site: MobileNodeSite, memory: Attach
 }
 
 /** Whether a link, in whatever state, could be what a tunnel runs over: where there is none, as in a container with a TAP device, ours is not either. */
-function mayCarry(view: NetworkView, site: MobileNodeSite, { name, ours }: NetworkLink): boolean {
+function mayCarry(view: NetworkView, site: AttachmentSite, { name, ours }: NetworkLink): boolean {
   return name !== "lo" && !ours && throughUs(view, name, [site.homeAddress, site.ipv4HomeAddress]) === "no";
 }
 
@@ -289,17 +303,20 @@ function careOfOf(one: NetworkAddress): CareOf {
 }
 
 /** The ways to tell the home agent of a care-of address: each is tried on its own. */
-function waysOf(careOf: CareOf, { udpOverIpv6 }: MobileNodeSite): readonly CareOf[] {
+function waysOf(careOf: CareOf, { udpOverIpv6 }: AttachmentSite): readonly CareOf[] {
   return careOf.family === 6 && udpOverIpv6 === true ? [careOf, { ...careOf, inUdp: true }] : [careOf];
 }
 
-function usableCareOf(one: NetworkAddress, site: MobileNodeSite): boolean {
+function usableCareOf(one: NetworkAddress, site: AttachmentSite): boolean {
   if (one.ours || one.tentative || one.scope !== "global" || !isRoutableUnicast(one.address)) return false;
   if (one.address === site.homeAddress || one.address === site.ipv4HomeAddress) return false;
   // Who is in the network behind us is reached through us.
   if (site.prefixes?.some((prefix) => prefixContains(prefix, one.address)) === true) return false;
-  // An IPv6 address within the home prefix means being at home; within the IPv4 one it may well be a visited network's (C-22).
-  return familyOf(one.address) === 4 || !site.homePrefixes.some((prefix) => prefixContains(prefix, one.address));
+  // An address within the home prefix means being at home; within one of the other family it may well be a visited network's (C-22).
+  return (
+    familyOf(one.address) !== (site.homeFamily ?? 6) ||
+    !site.homePrefixes.some((prefix) => prefixContains(prefix, one.address))
+  );
 }
 
 /** The lowest metric of the routes to the home agent through a link; undefined without a route, or without such an address. */

@@ -13,6 +13,8 @@ export interface HeardAgent {
   /** Source of its advertisements; together with the device its name. */
   readonly address: Ipv4Address;
   readonly device: string;
+  /** "02:00:5e:10:00:01"; absent: nobody said. */
+  readonly linkLayerAddress?: string | undefined;
   readonly sequence: number;
   readonly expiresAt: Instant;
   readonly flags: MobilityAgentAdvertisement["flags"];
@@ -55,7 +57,13 @@ export class AgentList {
     return [...this.#agents.values()];
   }
 
-  hear(device: string, source: Ipv4Address, message: RouterAdvertisement, now: Instant): Hearing {
+  hear(
+    device: string,
+    source: Ipv4Address,
+    message: RouterAdvertisement,
+    now: Instant,
+    linkLayerAddress?: string,
+  ): Hearing {
     const agent = agentIn(message);
     if (agent === undefined || !isRoutableUnicast(source)) return "ignored";
     const key = keyOf(device, source);
@@ -68,7 +76,7 @@ export class AgentList {
     this.#agents.set(key, {
       ...{ address: source, device, sequence, expiresAt, flags, registrationLifetimeSeconds },
       careOfAddresses: careOfAddresses.slice(0, LIMITS.careOfAddressesOfAgent),
-      challenge,
+      ...{ challenge, linkLayerAddress },
     });
     if (before === undefined) return "new";
     return sequence < before.sequence && sequence < FIRST_AFTER_ROLLOVER ? "restarted" : "known";
@@ -99,6 +107,7 @@ function agentIn({ extensions }: RouterAdvertisement): MobilityAgentAdvertisemen
 
 const asForeignAgent = (agent: HeardAgent): ForeignAgent => ({
   address: agent.address,
+  linkLayerAddress: agent.linkLayerAddress,
   registrationLifetimeSeconds: agent.registrationLifetimeSeconds,
   gre: agent.flags.gre,
   reverseTunnelling: agent.flags.reverseTunnelling,

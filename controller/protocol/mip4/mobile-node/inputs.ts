@@ -9,6 +9,8 @@ import type { AuthenticationVerdict, Encapsulation, RegisteredPrefix } from "../
 export interface ForeignAgent {
   /** Source of its advertisements. */
   readonly address: Ipv4Address;
+  /** From which they came, "02:00:5e:10:00:01": a node that is away asks nobody by ARP (RFC 5944 §4.6). Absent: it was not told. */
+  readonly linkLayerAddress?: string | undefined;
   readonly registrationLifetimeSeconds: number;
   readonly gre: boolean;
   readonly reverseTunnelling: boolean;
@@ -75,13 +77,19 @@ export interface RequestEffect {
 /** Where a tunnel of the node's ends: with itself, or with a foreign agent on the link. */
 export type PathEnd =
   | { readonly kind: "co-located"; readonly device: string; readonly address: Ipv4Address }
-  | { readonly kind: "foreign-agent"; readonly device: string; readonly agent: Ipv4Address };
+  | {
+      readonly kind: "foreign-agent";
+      readonly device: string;
+      readonly agent: Ipv4Address;
+      /** See ForeignAgent. */
+      readonly linkLayerAddress?: string | undefined;
+    };
 
 export function endOf(attachment: Exclude<Attachment, { readonly kind: "home" }>): PathEnd {
   const { kind, device } = attachment;
   return kind === "co-located"
     ? { kind, device, address: attachment.address }
-    : { kind, device, agent: attachment.agent.address };
+    : { kind, device, agent: attachment.agent.address, linkLayerAddress: attachment.agent.linkLayerAddress };
 }
 
 /** How payload travels; the plan turns it into kernel objects. */
