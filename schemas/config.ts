@@ -98,7 +98,7 @@ const common = {
     .string()
     .optional()
     .describe(
-      "Static ESP keys (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file. Needed unless security.method is ikev2.",
+      "Static ESP keys and the keys of Mobile IPv4 (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file. Needed for Mobile IPv4, and unless security.method is ikev2.",
     ),
   log,
 };
@@ -111,9 +111,39 @@ const ipv4Signalling = z
     "How binding updates travel in IPv4 networks: in UDP, through any NAT (RFC 5555), or in protocol 41 with an IPv4-mapped care-of address and the short options of draft-soliman-v4v6-mipv6-00, from public addresses alone. The home agent must say the same of its subscriber.",
   );
 
+export const PROTOCOLS = ["mip6", "mip4"] as const;
+export type MobilityProtocol = (typeof PROTOCOLS)[number];
+
+const reverseTunnelling = z.enum(["optional", "required", "refused"]);
+
+/** Of a subscriber: what Mobile IPv4 alone asks of it. */
+const subscriberOfMip4 = {
+  nai: naiText
+    .optional()
+    .describe("Mobile IPv4: by which the node may ask for its home address with 0.0.0.0 (RFC 2794)."),
+  linkLocal: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Mobile IPv4: the node may register a link-local address, to speak DHCPv6 through its tunnel (RFC 5454 §3.7.1).",
+    ),
+  reverseTunnelling: reverseTunnelling
+    .optional()
+    .describe("Mobile IPv4, of this node alone. Default: homeAgent.mip4.reverseTunnelling."),
+};
+
 export const subscriber = z.strictObject({
-  homeAddress: ipv6Text.describe("IPv6 home address."),
-  ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address that belongs to this node (RFC 5555 §4.5)."),
+  protocols: z
+    .array(z.enum(PROTOCOLS))
+    .min(1)
+    .default(["mip6"])
+    .describe(
+      "By which the node may register: Mobile IPv6 (RFC 5555), Mobile IPv4 (RFC 5944, RFC 5454), or either, one at a time.",
+    ),
+  homeAddress: ipv6Text.optional().describe("IPv6 home address; needed but for nodes of Mobile IPv4 alone."),
+  ipv4HomeAddress: ipv4Text
+    .optional()
+    .describe("IPv4 home address that belongs to this node (RFC 5555 §4.5); mip4 needs it, or nai and a pool."),
   profile: z.string().default("default").describe("Name of a tunnel profile."),
   forceUdp: forceUdp.optional().describe("Of this node alone. Default: homeAgent.forceUdp."),
   ipv4Signalling,
@@ -129,8 +159,71 @@ export const subscriber = z.strictObject({
     .describe(
       "How the node may register its prefixes: by naming them in each update (explicit), by R alone (implicit), or not at all: then it is served as a host, as are nodes without prefixes.",
     ),
+  ...subscriberOfMip4,
   ...subscriberIdentity,
 });
+
+/** The least MTU at which IPv6 in IPv4 in the tunnel still has its 1280 octets (RFC 8200 §5). */
+export const LEAST_MTU_OF_PREFIXES = 1300;
+
+const homeAgentMip4 = z
+  .strictObject({
+    maxLifetimeSeconds: z
+      .int()
+      .min(1)
+      .max(65534)
+      .default(1800)
+      .describe("Longest registration lifetime granted (RFC 5944 §3.8.2.2)."),
+    replayToleranceSeconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .default(7)
+      .describe("How far the clock of a node may be from ours, in either direction (RFC 5944 §5.7.1)."),
+    reverseTunnelling: reverseTunnelling
+      .default("optional")
+      .describe(
+        "The T flag: required refuses requests without it (138), refused those with it (137) (RFC 3024 §4.3.1).",
+      ),
+    natTraversal: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Tunnels in UDP for nodes behind a NAT that ask for them; false refuses them with code 129 (RFC 3519 §4.6).",
+      ),
+    udp: z
+      .enum(["grant", "refuse", "always"])
+      .default("grant")
+      .describe(
+        "Answer to forced UDP tunnelling (F flag) of nodes behind no NAT: UDP, or code 129; always: UDP for each that can, without being asked (RFC 3519 §4.7).",
+      ),
+    keepaliveSeconds: z
+      .int()
+      .min(0)
+      .max(65535)
+      .default(110)
+      .describe("Silence after which a node in UDP says something, told to it (RFC 3519 §4.9); 0: as it likes."),
+    gre: z.boolean().default(true).describe("Tunnels in GRE for nodes that ask for them; false refuses them (139)."),
+    tunnellingMode: z
+      .enum(["requested", "home-address"])
+      .default("requested")
+      .describe(
+        "Where IPv6 of a node with a co-located care-of address is tunnelled to: as it asks, or always to its IPv4 home address (RFC 5454 §3.3.2).",
+      ),
+    strictReservedBits: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Refuse requests whose reserved bit is set with code 134 (RFC 5944 §3.8.2.3), in the place of ignoring it.",
+      ),
+    foreignAgents: z
+      .array(ipv4Text)
+      .default([])
+      .describe(
+        "Addresses of foreign agents that prove themselves: requests from there need Foreign-Home authentication, with a foreign-home association in the key file (RFC 5944 §3.8.2.1).",
+      ),
+  })
+  .describe("Mobile IPv4 beside Mobile IPv6, or alone. Absent: none.");
 
 const discovery = z
   .strictObject({
@@ -224,8 +317,12 @@ export const homeAgentConfig = z.strictObject({
   security: homeAgentSecurity.prefault({ method: "static-keys" }),
   homeAgent: z.strictObject({
     addresses: z.strictObject({
-      ipv6: ipv6Text.describe("Home agent address; nodes send their binding updates here."),
-      ipv4: ipv4Text.optional().describe("Home agent IPv4 address, for nodes with an IPv4 care-of address."),
+      ipv6: ipv6Text
+        .optional()
+        .describe("Home agent address; nodes send their binding updates here. Needed but for Mobile IPv4 alone."),
+      ipv4: ipv4Text
+        .optional()
+        .describe("Home agent IPv4 address, for nodes with an IPv4 care-of address; Mobile IPv4 needs it."),
       ipv4Local: ipv4Text
         .optional()
         .describe(
@@ -302,6 +399,7 @@ export const homeAgentConfig = z.strictObject({
         "Answer to the F flag over IPv4: UDP, or status 144; always: UDP without being asked, for a home agent that only UDP 4191 gets through to.",
       ),
     discovery,
+    mip4: homeAgentMip4.optional(),
     multicast: multicast
       .optional()
       .describe("Absent: none, and reports of nodes are ignored. Not for payload in ESP or in UDP over IPv6."),
@@ -319,6 +417,22 @@ export const homeAgentConfig = z.strictObject({
   tunnelProfiles: z.record(z.string(), tunnelProfile).default({}),
   subscribers: z.array(subscriber).default([]),
 });
+
+export const mayUse = (
+  { protocols }: Pick<z.output<typeof subscriber>, "protocols">,
+  protocol: MobilityProtocol,
+): boolean => protocols.includes(protocol);
+
+/** Undefined for one that serves Mobile IPv4 alone. */
+export function mip6Of(config: HomeAgentConfig): Mip6HomeAgentConfig | undefined {
+  const { homeAgent } = config;
+  const { ipv6 } = homeAgent.addresses;
+  if (ipv6 === undefined) return undefined;
+  const subscribers = config.subscribers.filter(
+    (one): one is Mip6Subscriber => mayUse(one, "mip6") && one.homeAddress !== undefined,
+  );
+  return { ...config, homeAgent: { ...homeAgent, addresses: { ...homeAgent.addresses, ipv6 } }, subscribers };
+}
 
 /** In the place of an address: the home agent is looked for. */
 export const TO_BE_FOUND = IPV6_ANY;
@@ -503,6 +617,16 @@ export const configFile = z.discriminatedUnion("role", [homeAgentConfig, mobileN
 
 export type TunnelProfile = z.output<typeof tunnelProfile>;
 export type HomeAgentConfig = z.output<typeof homeAgentConfig>;
+/** Of a node that may register by Mobile IPv6. */
+export type Mip6Subscriber = Subscriber & { readonly homeAddress: z.output<typeof ipv6Text> };
+/** A home agent of Mobile IPv6, with the subscribers that may register by it. */
+export type Mip6HomeAgentConfig = Omit<HomeAgentConfig, "homeAgent" | "subscribers"> & {
+  readonly homeAgent: HomeAgentConfig["homeAgent"] & {
+    readonly addresses: HomeAgentConfig["homeAgent"]["addresses"] & { readonly ipv6: z.output<typeof ipv6Text> };
+  };
+  readonly subscribers: readonly Mip6Subscriber[];
+};
+export type HomeAgentMip4 = z.output<typeof homeAgentMip4>;
 export type MobileNodeConfig = z.output<typeof mobileNodeConfig>;
 export type Config = z.output<typeof configFile>;
 export type Subscriber = z.output<typeof subscriber>;

@@ -9,6 +9,8 @@ import {
   configFile,
   type HomeAgentConfig,
   type MobileNodeConfig,
+  mayUse,
+  mip6Of,
   ownAddress,
   ownPrefixes,
   type PrefixPoolConfig,
@@ -36,6 +38,7 @@ import {
 import { findOverlap } from "../base/prefix-table.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
 import { loadKeys, type Mip4Keys, NO_KEYS, type NodeKeys } from "./keys.js";
+import { type Complain, checkMip4Keys, checkProtocols } from "./mip4.js";
 import { readYamlFile } from "./yaml-file.js";
 
 export interface LoadedConfig<C extends Config = Config> {
@@ -57,15 +60,23 @@ export function loadConfig(path: string): LoadedConfig {
   };
   const { keyFile: keyFilePath, security } = config;
   if (security.method === "ikev2") {
-    if (keyFilePath !== undefined)
+    if (keyFilePath !== undefined && !speaksMip4(config))
       complain("keyFile is for static keys and security.method is ikev2; remove one of the two");
+    if (keyFilePath === undefined && speaksMip4(config))
+      complain("keyFile is missing; a file with the keys of Mobile IPv4 (mip4) is wanted");
   } else if (keyFilePath === undefined) {
     complain('keyFile is missing; a file with static keys is wanted, or security with method "ikev2"');
   }
   const keyPath = resolve(dirname(path), keyFilePath ?? "");
   const { keys, mip4 } = keyFilePath === undefined ? NO_KEYS : loadKeys(keyPath);
-  if (config.role === "home-agent") checkHomeAgent(config, complain);
-  else checkMobileNode(config, complain);
+  if (security.method === "ikev2" && keys.size > 0)
+    throw new ConfigError(
+      `${keyPath}: has static ESP keys (keys), and security.method is ikev2; only the keys of Mobile IPv4 (mip4) are wanted`,
+    );
+  if (config.role === "home-agent") {
+    checkHomeAgent(config, complain);
+    checkMip4Keys(config, mip4, keyPath, complain);
+  } else checkMobileNode(config, complain);
   checkProtection(config, complain);
   checkMappedSignalling(config, complain);
   if (security.method === "ikev2") {
@@ -81,13 +92,15 @@ export function loadConfig(path: string): LoadedConfig {
   return { path, config, keys, mip4 };
 }
 
+/** Whether keys of Mobile IPv4 are needed. */
+const speaksMip4 = (config: Config): boolean => config.role === "home-agent" && config.homeAgent.mip4 !== undefined;
+
+/** Of Mobile IPv6. */
 function homeAddresses(config: Config): readonly Ipv6Address[] {
   return config.role === "home-agent"
-    ? config.subscribers.map((one) => one.homeAddress)
+    ? (mip6Of(config)?.subscribers ?? []).map((one) => one.homeAddress)
     : [config.mobileNode.homeAddress];
 }
-
-type Complain = (message: string) => never;
 
 /** Addresses that a host of this network may have: neither its network nor its broadcast address, nor all routers' (RFC 4291 §2.6.1). */
 function checkHost(key: string, address: IpAddress, prefixes: readonly Prefix[], complain: Complain): void {
@@ -140,7 +153,8 @@ function checkHomeAgent(config: HomeAgentConfig, complain: Complain): void {
   const { addresses, homeLink } = config.homeAgent;
   const { prefixes } = homeLink;
   checkNetworks("homeAgent.homeLink.prefixes", prefixes, complain);
-  if (!isRoutableUnicast(addresses.ipv6))
+  checkProtocols(config, complain);
+  if (addresses.ipv6 !== undefined && !isRoutableUnicast(addresses.ipv6))
     complain(`homeAgent.addresses.ipv6 is ${addresses.ipv6}; a global unicast address is wanted`);
   if (addresses.ipv4 !== undefined && !isRoutableUnicast(addresses.ipv4)) {
     complain(`homeAgent.addresses.ipv4 is ${addresses.ipv4}; a unicast address is wanted`);
@@ -505,7 +519,9 @@ function checkCredentials(config: Config, credentials: IkeCredentials, complain:
       `security.credentialFile has an entry for ${self}, which is the home agent's own identity; remove it there`,
     );
   const owners = new Map<string, number>();
-  config.subscribers.forEach(({ identity, authentication, homeAddress }, i) => {
+  config.subscribers.forEach((subscriber, i) => {
+    const { identity, authentication, homeAddress } = subscriber;
+    if (!mayUse(subscriber, "mip6")) return;
     if (identity === undefined) {
       complain(`subscribers[${i}].identity is missing (${homeAddress}); the node's IKE identity is wanted`);
       return;

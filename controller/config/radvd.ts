@@ -1,5 +1,5 @@
 /** Router advertisements of the home link, as Debian's radvd is told to send them (RFC 6275 §7, RFC 3963 §7): a text made of the configuration. */
-import { areLent, type HomeAgentConfig } from "../../schemas/config.js";
+import { areLent, type HomeAgentConfig, mayUse, type Subscriber } from "../../schemas/config.js";
 import { ConfigError } from "../base/errors.js";
 import { type IpAddress, type Ipv6Address, isIpv6, type Prefix, prefixContains } from "../base/ip.js";
 
@@ -23,7 +23,7 @@ export function radvdSection(
       `${path}: homeAgent.homeLink.interface is missing, so the home link is virtual and nobody is there to hear advertisements; name the link of the home network`,
     );
   const prefixes = homeLink.prefixes.filter(({ address }) => isIpv6(address));
-  const own = [homeAgent.addresses.ipv6, ...addresses(device)].filter(isIpv6);
+  const own = [homeAgent.addresses.ipv6, ...addresses(device)].filter((one) => one !== undefined).filter(isIpv6);
   const sections = prefixes.map((prefix) => ({ prefix, address: own.find((one) => prefixContains(prefix, one)) }));
   if (sections.every(({ address }) => address === undefined))
     throw new ConfigError(
@@ -46,9 +46,12 @@ ${sections.map(prefixSection).join("\n")}
 }
 
 /** As it is told; unless that is said, as the subscribers are. */
-export function servesMobileRouters({ homeAgent, subscribers }: HomeAgentConfig): boolean {
+export function servesMobileRouters({
+  homeAgent,
+  subscribers,
+}: Pick<HomeAgentConfig, "homeAgent"> & { readonly subscribers: readonly Subscriber[] }): boolean {
   const some = subscribers.some(
-    ({ prefixes, mobileRouter }) => (areLent(prefixes) || prefixes.length > 0) && mobileRouter !== "no",
+    (one) => mayUse(one, "mip6") && (areLent(one.prefixes) || one.prefixes.length > 0) && one.mobileRouter !== "no",
   );
   return homeAgent.discovery.mobileRouters ?? some;
 }

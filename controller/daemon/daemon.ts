@@ -18,7 +18,7 @@ export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Da
     config.role === "home-agent"
       ? await startHomeAgent(config, { keys, mip4, credentials }, log)
       : await startMobileNode(config, { keys, mip4, credentials }, log);
-  if (config.security.method === "static-keys") warnOfStaticKeys([...keys.values()], log);
+  if (config.security.method === "static-keys" && keys.size > 0) warnOfStaticKeys([...keys.values()], log);
   log.info({ event: "daemon.ready", role: config.role });
   notifySupervisor("READY=1");
   return {

@@ -3,10 +3,12 @@
 import {
   areLent,
   type HomeAgentConfig,
+  type Mip6HomeAgentConfig,
   type MobileNodeConfig,
   ownAddress,
   ownPrefixes,
   type PrefixPoolConfig,
+  type Subscriber,
   tunnelProfile,
 } from "../../schemas/config.js";
 import { familyOf, type Ipv4Address } from "../base/ip.js";
@@ -20,7 +22,7 @@ import type { MobileNodeSite } from "../protocol/movement/attachment.js";
 import type { Wishes } from "../protocol/movement/lent.js";
 import type { NetworkPool } from "../protocol/ownership/lent-networks.js";
 
-export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
+export function homeAgentSite(config: Mip6HomeAgentConfig): HomeAgentSite {
   const {
     addresses,
     homeLink,
@@ -61,7 +63,7 @@ export function homeAgentSite(config: HomeAgentConfig): HomeAgentSite {
   };
 }
 
-export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
+export function homeAgentPlanSite(config: Mip6HomeAgentConfig): HomeAgentPlanSite {
   const { addresses, homeLink, mtu, discovery, udpOverIpv6, multicast } = config.homeAgent;
   const profiles = new Map(Object.entries(config.tunnelProfiles));
   if (!profiles.has("default")) profiles.set("default", tunnelProfile.parse({}));
@@ -86,11 +88,11 @@ export function homeAgentPlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
 }
 
 /** The IPv4 address that this machine has; nodes may know it by another one (a static NAT, RFC 5555 §1.3). */
-export function localIpv4({ homeAgent: { addresses } }: HomeAgentConfig): Ipv4Address | undefined {
+export function localIpv4({ homeAgent: { addresses } }: Pick<HomeAgentConfig, "homeAgent">): Ipv4Address | undefined {
   return addresses.ipv4Local ?? addresses.ipv4;
 }
 
-export function discoverySite(config: HomeAgentConfig): DiscoverySite {
+export function discoverySite(config: Mip6HomeAgentConfig): DiscoverySite {
   const { addresses, homeLink, discovery } = config.homeAgent;
   return {
     address: addresses.ipv6,
@@ -107,7 +109,12 @@ function lentLengths({ prefixes, ipv4Lengths, ipv6Lengths }: PrefixPoolConfig): 
 }
 
 /** Which the firewall has sets for. Host prefixes are in those of the home addresses. */
-function prefixLengths({ subscribers, homeAgent }: HomeAgentConfig): HomeAgentPlanSite["prefixLengths"] {
+function prefixLengths({
+  subscribers,
+  homeAgent,
+}: Pick<HomeAgentConfig, "homeAgent"> & {
+  readonly subscribers: readonly Pick<Subscriber, "prefixes">[];
+}): HomeAgentPlanSite["prefixLengths"] {
   const { prefixPool } = homeAgent;
   const lent = prefixPool === undefined ? { ipv4: [], ipv6: [] } : lentLengths(prefixPool);
   const lengths = { 4: new Set<number>(lent.ipv4), 6: new Set<number>(lent.ipv6) };

@@ -1,5 +1,5 @@
 /** Key management of the home agent: subscribers' policies and associations in the kernel, their connections in the IKE daemon. */
-import { areLent, type HomeAgentConfig, ownPrefixes, type Subscriber } from "../../../schemas/config.js";
+import { areLent, type Mip6HomeAgentConfig, type Mip6Subscriber, ownPrefixes } from "../../../schemas/config.js";
 import type { HomeAgentIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
 import type { IpAddress, Ipv6Address, Prefix } from "../../base/ip.js";
@@ -30,7 +30,7 @@ const FEW_SUBSCRIBERS = 1000;
 export const securityGroup = (homeAddress: Ipv6Address): string => `security ${homeAddress}`;
 
 export class HomeAgentKeys {
-  readonly #config: HomeAgentConfig;
+  readonly #config: Mip6HomeAgentConfig;
   readonly #site: HomeAgentPlanSite;
   readonly #ground: ServiceGround;
   readonly #log: Logger;
@@ -43,7 +43,7 @@ export class HomeAgentKeys {
 
   /** `replan`: what the node's binding needs of the kernel is another thing now. */
   static async open(
-    config: HomeAgentConfig,
+    config: Mip6HomeAgentConfig,
     ike: HomeAgentIke,
     credentials: Credentials,
     site: HomeAgentPlanSite,
@@ -103,7 +103,7 @@ export class HomeAgentKeys {
     return keys;
   }
 
-  private constructor(config: HomeAgentConfig, site: HomeAgentPlanSite, ground: ServiceGround) {
+  private constructor(config: Mip6HomeAgentConfig, site: HomeAgentPlanSite, ground: ServiceGround) {
     this.#config = config;
     this.#site = site;
     this.#ground = ground;
@@ -244,7 +244,7 @@ export class HomeAgentKeys {
     this.#log.info({ event: "charon.loaded", connections: this.#config.subscribers.length });
   }
 
-  #poolsOf({ ipv4HomeAddress, prefixes }: Subscriber): readonly Prefix[] {
+  #poolsOf({ ipv4HomeAddress, prefixes }: Mip6Subscriber): readonly Prefix[] {
     const { ipv4Pool, prefixPool } = this.#config.homeAgent;
     return [
       ...(ipv4HomeAddress === undefined ? (ipv4Pool?.prefixes ?? []) : []),

@@ -1,5 +1,5 @@
 /** Mobile prefix discovery at work: what the home link's routers say and nodes ask goes into the machine, and its advertisements to the nodes. */
-import type { HomeAgentConfig } from "../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../schemas/config.js";
 import type { HomePrefixDocument } from "../../../schemas/control.js";
 import { formatPrefix, type Ipv6Address } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
@@ -35,7 +35,7 @@ export class HomeAgentPrefixes {
   readonly #loop: MachineLoop<PrefixesInput, PrefixesEffect>;
   readonly #nodes: BoundNodes;
 
-  constructor(config: HomeAgentConfig, planSite: HomeAgentPlanSite, ground: ServiceGround, nodes: BoundNodes) {
+  constructor(config: Mip6HomeAgentConfig, planSite: HomeAgentPlanSite, ground: ServiceGround, nodes: BoundNodes) {
     const subscribers = new Set(config.subscribers.map(({ homeAddress }) => homeAddress));
     const { addresses, homePrefixes } = planSite;
     this.#ground = ground;

@@ -1,5 +1,6 @@
 /** What a home agent is started with: checks of this machine, the platform it needs, and its services. */
-import type { HomeAgentConfig } from "../../../schemas/config.js";
+import { type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../../schemas/config.js";
+import { ConfigError } from "../../base/errors.js";
 import { formatPrefix, type IpAddress } from "../../base/ip.js";
 import { checkIpv6Enabled } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
@@ -21,7 +22,7 @@ import { HomeAgentService } from "./service.js";
 /** What of the machine the role touches before and beside its platform; a fake of each will do. */
 export interface HomeAgentMachine {
   /** Throws MobilityError with the sentence for the operator. */
-  check(config: HomeAgentConfig, log: Logger): void;
+  check(config: Mip6HomeAgentConfig, log: Logger): void;
   openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
   openHomeLink(names: Parameters<typeof openHomeLink>[0], options: Parameters<typeof openHomeLink>[1]): OpenHomeLink;
   openDiscovery(): DiscoveryPorts;
@@ -38,11 +39,13 @@ const THIS_MACHINE: HomeAgentMachine = {
 
 /** Resolves when it answers. Throws MobilityError; then nothing is open. */
 export async function startHomeAgent(
-  config: HomeAgentConfig,
+  whole: HomeAgentConfig,
   keys: RoleKeys,
   log: Logger,
   machine = THIS_MACHINE,
 ): Promise<Running> {
+  const config = mip6Of(whole);
+  if (config === undefined) throw new ConfigError("homeAgent.addresses.ipv6 is missing");
   machine.check(config, log);
   const { addresses } = config.homeAgent;
   const ipv4 = localIpv4(config);
@@ -65,7 +68,7 @@ export async function startHomeAgent(
   return startServices(platform, homeAgentServices(config, keys, machine));
 }
 
-function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, log: Logger): void {
+function checkMachine({ homeAgent: { addresses, homeLink } }: Mip6HomeAgentConfig, log: Logger): void {
   checkIpv6Enabled();
   if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface);
   checkIpv6Address(addresses.ipv6);
@@ -82,7 +85,7 @@ function checkMachine({ homeAgent: { addresses, homeLink } }: HomeAgentConfig, l
 
 /** One entry for each protocol that is spoken here. */
 function homeAgentServices(
-  config: HomeAgentConfig,
+  config: Mip6HomeAgentConfig,
   keys: RoleKeys,
   { openHomeLink, openDiscovery, openMulticast }: HomeAgentMachine,
 ): readonly ServiceOpener[] {

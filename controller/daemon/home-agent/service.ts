@@ -1,5 +1,5 @@
 /** The home agent at work: its machine, its plan and its home link tied together. All decisions are the machine's. */
-import type { HomeAgentConfig } from "../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../schemas/config.js";
 import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import { type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
@@ -43,7 +43,7 @@ import { ParkedNodes } from "./parked-nodes.js";
 import { HomeAgentPrefixes } from "./prefixes.js";
 
 export interface HomeAgentParts {
-  readonly config: HomeAgentConfig;
+  readonly config: Mip6HomeAgentConfig;
   readonly keys: RoleKeys;
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
@@ -58,7 +58,7 @@ export class HomeAgentService implements Service {
   readonly name = HomeAgentService.serviceName;
   readonly addresses: readonly IpAddress[];
   readonly views: ServiceViews;
-  readonly #config: HomeAgentConfig;
+  readonly #config: Mip6HomeAgentConfig;
   readonly #keys: RoleKeys["keys"];
   readonly #ground: ServiceGround;
   readonly #home: OpenHomeLink;

@@ -2,7 +2,7 @@
  * Home agent address discovery at work, beside the home agent itself: what the home link's routers and what nodes say goes into the
  * machine (protocol/mip6/home-agent/discovery), and its answers go out.
  */
-import type { HomeAgentConfig } from "../../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../../schemas/config.js";
 import { type IpAddress, type Ipv6Address, isLinkLocal } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { anycastRoutes } from "../../../plan/home-agent/discovery.js";
@@ -56,7 +56,7 @@ export class DiscoveryService implements Service {
   #defends = false;
   #homeIndex: number | undefined;
 
-  constructor(config: HomeAgentConfig, ground: ServiceGround, ports: DiscoveryPorts, random: () => number) {
+  constructor(config: Mip6HomeAgentConfig, ground: ServiceGround, ports: DiscoveryPorts, random: () => number) {
     const { homeLink } = config.homeAgent;
     this.#ground = ground;
     this.#ports = ports;

@@ -1,5 +1,5 @@
 /** Multicast to nodes that are away, at work: their reports go into the machine, and its groups into the kernel and onto the home link. */
-import type { HomeAgentConfig } from "../../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../../schemas/config.js";
 import type { MulticastGroupDocument } from "../../../../schemas/control.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
@@ -22,7 +22,7 @@ import type { ServiceGround } from "../../service.js";
 import { Numbers } from "./numbers.js";
 import type { MulticastPorts, Report } from "./sockets.js";
 
-type MulticastConfig = NonNullable<HomeAgentConfig["homeAgent"]["multicast"]>;
+type MulticastConfig = NonNullable<Mip6HomeAgentConfig["homeAgent"]["multicast"]>;
 
 const isLinkLocal = (address: IpAddress): boolean => /^fe[89ab]/.test(address);
 
@@ -47,7 +47,7 @@ export class HomeAgentMulticast {
   readonly #changed = new Set<IpAddress>();
   #revision = 0;
 
-  constructor(config: HomeAgentConfig, planSite: HomeAgentPlanSite, ground: ServiceGround, ports: MulticastPorts) {
+  constructor(config: Mip6HomeAgentConfig, planSite: HomeAgentPlanSite, ground: ServiceGround, ports: MulticastPorts) {
     const { multicast } = config.homeAgent;
     if (multicast === undefined) throw new TypeError("multicast is not configured");
     this.#config = multicast;

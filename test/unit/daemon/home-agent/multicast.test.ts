@@ -6,8 +6,8 @@ import type { MulticastPorts, Report } from "../../../../controller/daemon/home-
 import { homeAgentPlanSite } from "../../../../controller/daemon/sites.js";
 import type { DataPath, Endpoint } from "../../../../controller/protocol/mip6/inputs.js";
 import { encodeIgmp, encodeMld } from "../../../../controller/wire/ip/membership.js";
-import { homeAgentConfig } from "../../../../schemas/config.js";
 import { FakeGround } from "../../../fake/service-ground.js";
+import { mip6ConfigOf } from "../../../lib/home-agent-config.js";
 
 const HA = ipv6("2001:db8:1::1");
 const HOA = ipv6("2001:db8:1::100");
@@ -21,7 +21,7 @@ const path = (egress: Endpoint, profile = "default"): DataPath => ({
 });
 
 function world() {
-  const config = homeAgentConfig.parse({
+  const config = mip6ConfigOf({
     role: "home-agent",
     homeAgent: {
       addresses: { ipv6: HA },

@@ -5,8 +5,8 @@ import { HomeAgentService } from "../../../../controller/daemon/home-agent/servi
 import { Ownership } from "../../../../controller/protocol/ownership/ownership.js";
 import { decodeIcmpv6, encodeIcmpv6, verifyIcmpv6Checksum } from "../../../../controller/wire/icmpv6.js";
 import { decodeIpv6Packet } from "../../../../controller/wire/ip/ipv6.js";
-import { homeAgentConfig } from "../../../../schemas/config.js";
 import { FakeGround, type Frame, type Stored } from "../../../fake/service-ground.js";
+import { mip6ConfigOf } from "../../../lib/home-agent-config.js";
 import { bindingUpdate, COA, HA, HOA, HOA_B, native } from "../../../sim/home-agent-harness.js";
 
 const ARP = 0x0806;
@@ -16,7 +16,7 @@ async function started(
   changes: { readonly interface?: string; readonly duplicateAddressDetection?: boolean } = { interface: "home" },
 ) {
   const { interface: device, ...more } = changes;
-  const config = homeAgentConfig.parse({
+  const config = mip6ConfigOf({
     role: "home-agent",
     homeAgent: {
       addresses: { ipv6: HA },

@@ -13,10 +13,11 @@ import type { MoveAnnouncement } from "../../../../controller/kernel/xfrm/migrat
 import type { KernelObject } from "../../../../controller/plan/objects/objects.js";
 import type { XfrmState } from "../../../../controller/plan/objects/security.js";
 import { negotiatedReqid, type Purpose, reqidOf } from "../../../../controller/plan/security/request-ids.js";
-import { homeAgentConfig, mobileNodeConfig } from "../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../schemas/config.js";
 import type { HomeAgentIke, MobileNodeIke } from "../../../../schemas/security.js";
 import { ScriptedCharon } from "../../../fake/scripted-charon.js";
 import { FakeGround } from "../../../fake/service-ground.js";
+import { mip6ConfigOf } from "../../../lib/home-agent-config.js";
 import { gone, mapping, original, there } from "../../../lib/negotiated-states.js";
 import { FakeNetlink } from "../../../lib/netlink-fake.js";
 
@@ -95,7 +96,7 @@ const told = ({ charon }: World): string[] => charon.told.splice(0);
 async function homeAgent(test: Test, prepare: (world: World) => void = () => undefined) {
   const all = world(test, "home-agent");
   prepare(all);
-  const config = homeAgentConfig.parse({
+  const config = mip6ConfigOf({
     role: "home-agent",
     homeAgent: { addresses: { ipv6: HA, ipv4: "203.0.113.1" }, homeLink: { prefixes: ["2001:db8:1::/64"] } },
     security: { method: "ikev2", identity: "home.example.org" },
