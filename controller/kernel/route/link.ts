@@ -1,5 +1,5 @@
 /**
- * Links ⇄ RTM_NEWLINK: sit, ip6tnl, dummy, and the state of a TUN device that somebody else opened. What is particular:
+ * Links ⇄ RTM_NEWLINK: sit, ip6tnl, gre, dummy, and the state of a TUN device that somebody else opened. What is particular:
  * - Our mark is the alias. The kernel takes it only in a second message, so a device whose name starts with our prefix and which has no
  *   alias at all is one that a crash left half made.
  * - All parameters of a tunnel are sent each time: what is absent from a change counts as zero to the kernel.
@@ -24,6 +24,13 @@ import {
   IFF_UP,
   IFLA_AF_SPEC,
   IFLA_EXT_MASK,
+  IFLA_GRE_COLLECT_METADATA,
+  IFLA_GRE_LINK,
+  IFLA_GRE_LOCAL,
+  IFLA_GRE_PMTUDISC,
+  IFLA_GRE_REMOTE,
+  IFLA_GRE_TOS,
+  IFLA_GRE_TTL,
   IFLA_IFALIAS,
   IFLA_IFNAME,
   IFLA_INET6_ADDR_GEN_MODE,
@@ -55,9 +62,10 @@ import {
   RTM_SETLINK,
   TUNNEL_ENCAP_FLAG_CSUM6,
   TUNNEL_ENCAP_FOU,
+  TUNNEL_ENCAP_GUE,
   TUNNEL_ENCAP_NONE,
 } from "../../netlink/rtnetlink.js";
-import type { Ip6TunnelLink, Link, SitLink } from "../../plan/objects/forwarding.js";
+import type { GreLink, Ip6TunnelLink, Link, SitLink } from "../../plan/objects/forwarding.js";
 import { OWNERSHIP } from "../../plan/objects/objects.js";
 import type { KernelNames, NetlinkRequest, ObjectCodec } from "../codec.js";
 import { decodeLinkHeader, encodeLinkHeader, LINK_HEADER_LENGTH } from "./headers.js";
@@ -166,7 +174,8 @@ function byName(type: number, name: string): NetlinkRequest {
 const isRewritten = ({ link }: Link): boolean =>
   link.type === "ip6tnl" && link.udp !== undefined && link.device === undefined;
 
-const endsAtPeer = ({ link }: Link): boolean => link.type === "ip6tnl" && !link.external && link.remote !== undefined;
+const endsAtPeer = ({ link }: Link): boolean =>
+  link.type === "gre" || (link.type === "ip6tnl" && !link.external && link.remote !== undefined);
 
 /**
  * No link-local address when it comes up: with one the kernel sends router solicitations into the tunnel, and goes on doing so. (sit devices
@@ -201,6 +210,7 @@ function changesInPlace(link: Link, previous: Link): boolean {
   if (to.type === "ip6tnl" && from.type === "ip6tnl") {
     return to.external ? JSON.stringify(to) === JSON.stringify(from) : !from.external;
   }
+  if (to.type === "gre" && from.type === "gre") return JSON.stringify(to) === JSON.stringify(from);
   return to.type === from.type;
 }
 
@@ -210,6 +220,7 @@ function writeKind(writer: AttributeWriter, link: Link, names: KernelNames): voi
     info.string(IFLA_INFO_KIND, kind.type);
     if (kind.type === "sit") info.nested(IFLA_INFO_DATA, (data) => writeSit(data, kind, names));
     if (kind.type === "ip6tnl") info.nested(IFLA_INFO_DATA, (data) => writeIp6Tunnel(data, kind, names));
+    if (kind.type === "gre") info.nested(IFLA_INFO_DATA, (data) => writeGre(data, kind, names));
   });
 }
 
@@ -228,10 +239,34 @@ function writeSit(data: AttributeWriter, sit: SitLink, names: KernelNames): void
     .u8(IFLA_IPTUN_TOS, sit.trafficClass === "inherit" ? TOS_INHERIT : fixedClass(sit.trafficClass))
     .u8(IFLA_IPTUN_PMTUDISC, sit.pathMtuDiscovery ? 1 : 0)
     .u8(IFLA_IPTUN_PROTO, 0)
-    .u16(IFLA_IPTUN_ENCAP_TYPE, sit.udp === undefined ? TUNNEL_ENCAP_NONE : TUNNEL_ENCAP_FOU)
+    .u16(IFLA_IPTUN_ENCAP_TYPE, encapType(sit.udp))
     .u16(IFLA_IPTUN_ENCAP_FLAGS, 0)
     .u16be(IFLA_IPTUN_ENCAP_SPORT, sit.udp?.sourcePort ?? 0)
     .u16be(IFLA_IPTUN_ENCAP_DPORT, sit.udp?.destinationPort ?? 0);
+}
+
+function encapType(udp: SitLink["udp"]): number {
+  if (udp === undefined) return TUNNEL_ENCAP_NONE;
+  return udp.gue === true ? TUNNEL_ENCAP_GUE : TUNNEL_ENCAP_FOU;
+}
+
+/** Without path MTU discovery of its own: the outer DF is the inner one of IPv4, and clear for IPv6 (KERNEL.md, C-33). */
+function writeGre(data: AttributeWriter, gre: GreLink, names: KernelNames): void {
+  if (gre.external && (gre.local !== undefined || gre.remote !== undefined))
+    throw new EncodeError("external", "an external gre device has neither local nor remote");
+  if (!gre.external && (gre.local === undefined || gre.remote === undefined))
+    throw new EncodeError("remote", "a gre device that is not external has both ends: without one it asks for neighbours");
+  if (gre.external) {
+    data.flag(IFLA_GRE_COLLECT_METADATA);
+    return;
+  }
+  data
+    .u32(IFLA_GRE_LINK, gre.device === undefined ? 0 : names.interfaceIndex(gre.device))
+    .address(IFLA_GRE_LOCAL, gre.local ?? IPV4_ANY)
+    .address(IFLA_GRE_REMOTE, gre.remote ?? IPV4_ANY)
+    .u8(IFLA_GRE_TTL, gre.ttl)
+    .u8(IFLA_GRE_TOS, gre.trafficClass === "inherit" ? TOS_INHERIT : fixedClass(gre.trafficClass))
+    .u8(IFLA_GRE_PMTUDISC, 0);
 }
 
 function writeIp6Tunnel(data: AttributeWriter, tunnel: Ip6TunnelLink, names: KernelNames): void {
@@ -271,6 +306,8 @@ function decodeKind(attributes: AttributeMap, names: KernelNames): Link["link"] 
       return data && decodeSit(data, names);
     case "ip6tnl":
       return data && decodeIp6Tunnel(data, names);
+    case "gre":
+      return data && decodeGre(data, names);
     case "dummy":
       return { type: "dummy" };
     case "tun":
@@ -296,6 +333,23 @@ function decodeSit(data: AttributeMap, names: KernelNames): SitLink {
   };
 }
 
+function decodeGre(data: AttributeMap, names: KernelNames): GreLink {
+  const external = data.has(IFLA_GRE_COLLECT_METADATA);
+  if (external) return { type: "gre", external, ttl: 0, trafficClass: 0 };
+  const remote = ipv4At(data, IFLA_GRE_REMOTE);
+  const bound = data.get(IFLA_GRE_LINK)?.u32() ?? 0;
+  const tos = data.get(IFLA_GRE_TOS)?.u8() ?? 0;
+  return {
+    type: "gre",
+    external,
+    local: ipv4At(data, IFLA_GRE_LOCAL),
+    ...(remote === IPV4_ANY ? {} : { remote }),
+    ...(bound === 0 ? {} : { device: names.interfaceName(bound) ?? `index ${bound}` }),
+    ttl: data.get(IFLA_GRE_TTL)?.u8() ?? 0,
+    trafficClass: (tos & TOS_INHERIT) !== 0 ? "inherit" : tos,
+  };
+}
+
 function decodeIp6Tunnel(data: AttributeMap, names: KernelNames): Ip6TunnelLink {
   const external = data.has(IFLA_IPTUN_COLLECT_METADATA);
   const local = ipv6At(data, IFLA_IPTUN_LOCAL);
@@ -316,9 +370,17 @@ function decodeIp6Tunnel(data: AttributeMap, names: KernelNames): Ip6TunnelLink 
 }
 
 function udpOf(data: AttributeMap): Pick<SitLink, "udp"> {
-  if (data.get(IFLA_IPTUN_ENCAP_TYPE)?.u16() !== TUNNEL_ENCAP_FOU) return {};
+  const type = data.get(IFLA_IPTUN_ENCAP_TYPE)?.u16();
+  if (type !== TUNNEL_ENCAP_FOU && type !== TUNNEL_ENCAP_GUE) return {};
   const port = (type: number): number => data.get(type)?.u16be() ?? 0;
-  return { udp: { sourcePort: port(IFLA_IPTUN_ENCAP_SPORT), destinationPort: port(IFLA_IPTUN_ENCAP_DPORT) } };
+  const gue = type === TUNNEL_ENCAP_GUE;
+  return {
+    udp: {
+      sourcePort: port(IFLA_IPTUN_ENCAP_SPORT),
+      destinationPort: port(IFLA_IPTUN_ENCAP_DPORT),
+      ...(gue && { gue }),
+    },
+  };
 }
 
 function ipv4At(data: AttributeMap, type: number): Ipv4Address {
@@ -331,10 +393,14 @@ function ipv6At(data: AttributeMap, type: number): Ipv6Address {
   return isIpv6(address) ? address : IPV6_ANY;
 }
 
-/** The kernel refuses a second tunnel of a kind with the same end points; of external devices it allows one. */
+/** The kernel refuses a second tunnel of a kind with the same end points; of external devices it allows one of a kind. */
 function sameEndPoints(a: Link, b: Link): boolean {
   if (a.link.type === "sit" && b.link.type === "sit")
     return a.link.local === b.link.local && a.link.remote === b.link.remote && a.link.device === b.link.device;
+  if (a.link.type === "gre" && b.link.type === "gre")
+    return a.link.external
+      ? b.link.external
+      : !b.link.external && a.link.local === b.link.local && a.link.remote === b.link.remote;
   if (a.link.type !== "ip6tnl" || b.link.type !== "ip6tnl" || a.link.external !== b.link.external) return false;
   return a.link.local === b.link.local && a.link.remote === b.link.remote && a.link.device === b.link.device;
 }

@@ -7,11 +7,17 @@
  * Source: linux/rtnetlink.h, linux/lwtunnel.h.
  */
 import { EncodeError } from "../../base/errors.js";
-import { type Family, familyOf, IPV4_ANY, IPV6_ANY, type IpAddress, ipToBytes, isIpv6 } from "../../base/ip.js";
+import { type Family, familyOf, IPV4_ANY, IPV6_ANY, type IpAddress, ipToBytes, isIpv4, isIpv6 } from "../../base/ip.js";
 import { Attribute, type AttributeMap, AttributeWriter, readAttributes } from "../../netlink/attribute.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../../netlink/constants.js";
 import {
+  LWTUNNEL_ENCAP_IP,
   LWTUNNEL_ENCAP_IP6,
+  LWTUNNEL_IP_DST,
+  LWTUNNEL_IP_FLAGS,
+  LWTUNNEL_IP_SRC,
+  LWTUNNEL_IP_TOS,
+  LWTUNNEL_IP_TTL,
   LWTUNNEL_IP6_DST,
   LWTUNNEL_IP6_HOPLIMIT,
   LWTUNNEL_IP6_SRC,
@@ -40,8 +46,9 @@ import {
   RTN_LOCAL,
   RTN_UNICAST,
   RTNH_F_ONLINK,
+  TUNNEL_DONT_FRAGMENT,
 } from "../../netlink/rtnetlink.js";
-import type { Ip6Encapsulation, Route } from "../../plan/objects/forwarding.js";
+import type { Ip4Encapsulation, Route } from "../../plan/objects/forwarding.js";
 import { OWNERSHIP } from "../../plan/objects/objects.js";
 import type { KernelNames, NetlinkMessage, NetlinkRequest, ObjectCodec } from "../codec.js";
 import {
@@ -152,13 +159,31 @@ function writeMetrics(writer: AttributeWriter, route: Route): void {
   });
 }
 
-function writeEncapsulation(writer: AttributeWriter, outer: Ip6Encapsulation): void {
+/** Low bit of an outer TOS octet: the kernel copies the inner one. */
+const TOS_INHERIT = 1;
+
+function writeEncapsulation(writer: AttributeWriter, outer: NonNullable<Route["encapsulation"]>): void {
+  if ("ttl" in outer) {
+    writeIp4Encapsulation(writer, outer);
+    return;
+  }
   writer.u16(RTA_ENCAP_TYPE, LWTUNNEL_ENCAP_IP6).nested(RTA_ENCAP, (encap) => {
     encap
       .address(LWTUNNEL_IP6_DST, outer.destination)
       .address(LWTUNNEL_IP6_SRC, outer.source)
       .u8(LWTUNNEL_IP6_HOPLIMIT, outer.hopLimit)
       .u8(LWTUNNEL_IP6_TC, outer.trafficClass);
+  });
+}
+
+function writeIp4Encapsulation(writer: AttributeWriter, outer: Ip4Encapsulation): void {
+  writer.u16(RTA_ENCAP_TYPE, LWTUNNEL_ENCAP_IP).nested(RTA_ENCAP, (encap) => {
+    encap
+      .address(LWTUNNEL_IP_DST, outer.destination)
+      .address(LWTUNNEL_IP_SRC, outer.source)
+      .u8(LWTUNNEL_IP_TTL, outer.ttl)
+      .u8(LWTUNNEL_IP_TOS, outer.trafficClass === "inherit" ? TOS_INHERIT : outer.trafficClass)
+      .u16be(LWTUNNEL_IP_FLAGS, outer.dontFragment === true ? TUNNEL_DONT_FRAGMENT : 0);
   });
 }
 
@@ -208,9 +233,11 @@ export function gatewayOfOtherFamily(attributes: AttributeMap): IpAddress | unde
   return via && new Attribute(via.type, via.payload.subarray(2), via.offset + 2).address();
 }
 
-function decodeEncapsulation(attributes: AttributeMap): Ip6Encapsulation | undefined {
-  if (attributes.get(RTA_ENCAP_TYPE)?.u16() !== LWTUNNEL_ENCAP_IP6) return undefined;
+function decodeEncapsulation(attributes: AttributeMap): Route["encapsulation"] {
+  const type = attributes.get(RTA_ENCAP_TYPE)?.u16();
   const encap = attributes.get(RTA_ENCAP)?.nested();
+  if (type === LWTUNNEL_ENCAP_IP) return encap && decodeIp4Encapsulation(encap);
+  if (type !== LWTUNNEL_ENCAP_IP6) return undefined;
   const address = (type: number): IpAddress => encap?.get(type)?.address() ?? IPV6_ANY;
   const source = address(LWTUNNEL_IP6_SRC);
   const destination = address(LWTUNNEL_IP6_DST);
@@ -220,5 +247,19 @@ function decodeEncapsulation(attributes: AttributeMap): Ip6Encapsulation | undef
     destination,
     hopLimit: encap?.get(LWTUNNEL_IP6_HOPLIMIT)?.u8() ?? 0,
     trafficClass: encap?.get(LWTUNNEL_IP6_TC)?.u8() ?? 0,
+  };
+}
+
+function decodeIp4Encapsulation(encap: AttributeMap): Ip4Encapsulation | undefined {
+  const source = encap.get(LWTUNNEL_IP_SRC)?.address() ?? IPV4_ANY;
+  const destination = encap.get(LWTUNNEL_IP_DST)?.address() ?? IPV4_ANY;
+  if (!isIpv4(source) || !isIpv4(destination)) return undefined;
+  const tos = encap.get(LWTUNNEL_IP_TOS)?.u8() ?? 0;
+  return {
+    source,
+    destination,
+    ttl: encap.get(LWTUNNEL_IP_TTL)?.u8() ?? 0,
+    trafficClass: (tos & TOS_INHERIT) !== 0 ? "inherit" : tos,
+    dontFragment: ((encap.get(LWTUNNEL_IP_FLAGS)?.u16be() ?? 0) & TUNNEL_DONT_FRAGMENT) !== 0,
   };
 }

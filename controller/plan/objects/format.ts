@@ -99,7 +99,16 @@ function formatKind(kind: Exclude<Link["link"], { type: "tun" }>): string {
         kind.device && `dev ${kind.device}`,
         formatTunnelHeader(kind, { ttl: "ttl", trafficClass: "tos" }),
         kind.pathMtuDiscovery ? "pmtudisc" : "nopmtudisc",
-        kind.udp && `encap fou encap-sport ${kind.udp.sourcePort} encap-dport ${kind.udp.destinationPort}`,
+        kind.udp &&
+          `encap ${kind.udp.gue === true ? "gue" : "fou"} encap-sport ${kind.udp.sourcePort} encap-dport ${kind.udp.destinationPort}`,
+      );
+    case "gre":
+      if (kind.external) return "gre external";
+      return words(
+        `gre local ${kind.local ?? "any"} remote ${kind.remote ?? "any"}`,
+        kind.device && `dev ${kind.device}`,
+        formatTunnelHeader(kind, { ttl: "ttl", trafficClass: "tos" }),
+        "nopmtudisc",
       );
     default:
       return exhaustive(kind);
@@ -123,8 +132,7 @@ function formatRoute(route: Route): string {
     isIpv6(destination.address) ? "ip -6 route add" : "ip route add",
     route.local === true ? "local" : undefined,
     formatPrefix(destination),
-    outer &&
-      `encap ip6 dst ${outer.destination} src ${outer.source} hoplimit ${outer.hopLimit} tc ${hex(outer.trafficClass)}`,
+    outer && formatEncapsulation(outer),
     option("via", route.via === undefined ? undefined : viaWord(destination.address, route.via)),
     `dev ${route.device} table ${route.table} proto ${OWNERSHIP.protocol}`,
     // Without the word ip makes it a route onto the link.
@@ -134,7 +142,17 @@ function formatRoute(route: Route): string {
     option("mtu lock", route.mtu),
     option("advmss", route.advertisedMss),
     route.onlink === true ? "onlink" : undefined,
+    outer !== undefined && "ttl" in outer && outer.dontFragment === true
+      ? "# with TUNNEL_DONT_FRAGMENT, which ip has no word for"
+      : undefined,
   );
+}
+
+function formatEncapsulation(outer: NonNullable<Route["encapsulation"]>): string {
+  const ends = `dst ${outer.destination} src ${outer.source}`;
+  if (!("ttl" in outer)) return `encap ip6 ${ends} hoplimit ${outer.hopLimit} tc ${hex(outer.trafficClass)}`;
+  // The lowest bit of the octet means "as inside".
+  return `encap ip ${ends} ttl ${outer.ttl} tos ${outer.trafficClass === "inherit" ? 1 : hex(outer.trafficClass)}`;
 }
 
 function viaWord(destination: Route["destination"]["address"], via: NonNullable<Route["via"]>): string {

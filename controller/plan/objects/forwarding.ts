@@ -21,6 +21,12 @@ export interface TunnelHeaderSpec {
   readonly trafficClass: "inherit" | number;
 }
 
+/** Ports of the UDP header that a device puts around what it sends. */
+export interface UdpEncapsulation {
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
 export interface SitLink extends TunnelHeaderSpec {
   readonly type: "sit";
   readonly local: Ipv4Address;
@@ -28,8 +34,8 @@ export interface SitLink extends TunnelHeaderSpec {
   readonly remote?: Ipv4Address;
   /** The outer packets leave through this device only. Two tunnels with the same ends are two if one of them is bound to a device. */
   readonly device?: string;
-  /** FOU encapsulation (no header between UDP and the inner packet). */
-  readonly udp?: { readonly sourcePort: number; readonly destinationPort: number };
+  /** FOU (no header between UDP and the inner packet), or with `gue` GUE variant 0: four octets that say what the inner packet is. */
+  readonly udp?: UdpEncapsulation & { readonly gue?: boolean };
   readonly pathMtuDiscovery: boolean;
 }
 
@@ -42,7 +48,18 @@ export interface Ip6TunnelLink extends TunnelHeaderSpec {
   /** As for sit; not for an external one. */
   readonly device?: string;
   /** FOU encapsulation, with a UDP checksum, which IPv6 demands (RFC 8200 §8.1); only with `remote`: without one the kernel sends plain. */
-  readonly udp?: { readonly sourcePort: number; readonly destinationPort: number };
+  readonly udp?: UdpEncapsulation;
+}
+
+/** GRE over IPv4 without key, checksum or sequence number (RFC 2784). */
+export interface GreLink extends TunnelHeaderSpec {
+  readonly type: "gre";
+  /** Outer header from the lightweight-tunnel route, and anybody's GRE comes in; then there are no ends. The namespace has one at most. */
+  readonly external: boolean;
+  readonly local?: Ipv4Address;
+  readonly remote?: Ipv4Address;
+  /** As for sit; not for an external one. */
+  readonly device?: string;
 }
 
 export interface DummyLink {
@@ -60,7 +77,7 @@ export interface Link {
   readonly name: string;
   readonly mtu: number;
   readonly up: boolean;
-  readonly link: SitLink | Ip6TunnelLink | DummyLink | TunLink;
+  readonly link: SitLink | Ip6TunnelLink | GreLink | DummyLink | TunLink;
 }
 
 export interface Address {
@@ -85,6 +102,17 @@ export interface Ip6Encapsulation {
   readonly trafficClass: number;
 }
 
+/** Outer IPv4 header that a route gives its packets (LWTUNNEL_ENCAP_IP). */
+export interface Ip4Encapsulation {
+  readonly source: Ipv4Address;
+  readonly destination: Ipv4Address;
+  readonly ttl: number;
+  /** "inherit" copies the inner octet. ECN is the kernel's business either way. */
+  readonly trafficClass: "inherit" | number;
+  /** TUNNEL_DONT_FRAGMENT: the outer header has DF, and what is too large for the path is answered. */
+  readonly dontFragment?: boolean;
+}
+
 export interface Route {
   readonly kind: "route";
   readonly destination: Prefix;
@@ -95,7 +123,7 @@ export interface Route {
   readonly via?: IpAddress;
   /** RTNH_F_ONLINK: `via` is taken as directly reachable on the device. */
   readonly onlink?: boolean;
-  readonly encapsulation?: Ip6Encapsulation;
+  readonly encapsulation?: Ip6Encapsulation | Ip4Encapsulation;
   /** Path MTU of the route in octets, locked. */
   readonly mtu?: number;
   /** Preferred source address. */
