@@ -11,6 +11,7 @@ import { KernelError } from "../netlink/errors.js";
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { NetlinkSession, type RequestOutcome, type SessionCounters } from "../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../netlink/transport.js";
+import { GUE_PORT } from "../plan/mip4/tunnel-data.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import { type KernelObject, type KernelObjectKind, OWNERSHIP } from "../plan/objects/objects.js";
 import type { XfrmState } from "../plan/objects/security.js";
@@ -183,7 +184,7 @@ export class NetlinkKernel implements KernelPort {
     const features = await probeNftFeatures(
       async (requests) => (await session.transaction(requests, NFNL_SUBSYS_NFTABLES)).committed,
     );
-    return standardCodecs({ ...features, fouPorts: this.#options.fouPorts ?? [DSMIP_PORT] });
+    return standardCodecs({ ...features, fouPorts: this.#options.fouPorts ?? [DSMIP_PORT, GUE_PORT] });
   }
 
   #session(family: NetlinkFamily): NetlinkSession {

@@ -117,6 +117,16 @@ export interface HomeAgentPlanSite {
   readonly negotiated?: { readonly slots: Slots; readonly espInUdp: "nat" | "always" } | undefined;
   /** Of all mobile network prefixes that may be registered, in bits. Absent: no mobile routers. */
   readonly prefixLengths?: { readonly ipv4: readonly number[]; readonly ipv6: readonly number[] } | undefined;
+  /** Nodes of Mobile IPv4 are served, too; not without an IPv4 address. */
+  readonly mip4?: Mip4Service | undefined;
+}
+
+/** What serving Mobile IPv4 adds to a home agent's kernel. */
+export interface Mip4Service {
+  /** Of all IPv6 prefixes that may be registered, in bits. */
+  readonly prefixLengths: readonly number[];
+  /** GRE is granted. */
+  readonly gre: boolean;
 }
 
 export interface MobileNodePlanSite {
@@ -316,6 +326,11 @@ export function usesEspTunnels(site: HomeAgentPlanSite): boolean {
 /** UDP over IPv6 is for payload as it is: ESP has another port of its own in UDP, over IPv4 alone. */
 export function servesUdpOverIpv6(site: HomeAgentPlanSite): boolean {
   return site.udpOverIpv6 === true && usesPlainTunnels(site);
+}
+
+/** What of Mobile IPv4 is served; its payload is never protected. */
+export function mip4Service(site: HomeAgentPlanSite): Mip4Service | undefined {
+  return site.addresses.ipv4 !== undefined && usesPlainTunnels(site) ? site.mip4 : undefined;
 }
 
 export function profileOf(site: HomeAgentPlanSite, name: string): TunnelProfileSpec {

@@ -255,7 +255,10 @@ function writeGre(data: AttributeWriter, gre: GreLink, names: KernelNames): void
   if (gre.external && (gre.local !== undefined || gre.remote !== undefined))
     throw new EncodeError("external", "an external gre device has neither local nor remote");
   if (!gre.external && (gre.local === undefined || gre.remote === undefined))
-    throw new EncodeError("remote", "a gre device that is not external has both ends: without one it asks for neighbours");
+    throw new EncodeError(
+      "remote",
+      "a gre device that is not external has both ends: without one it asks for neighbours",
+    );
   if (gre.external) {
     data.flag(IFLA_GRE_COLLECT_METADATA);
     return;

@@ -4,20 +4,18 @@
  */
 
 import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
-import { type Clause, innerField, innerPrefix, KEY, type KeyField, rule } from "../objects/nft-clause.js";
+import { KEY, type KeyField, rule } from "../objects/nft-clause.js";
 import {
   from6to4,
   fromMapped,
   hasTransportHeader,
   innerAddress,
-  innerLinkLocal,
   innerMapped,
   innerOctet,
   innerOctetIn,
   innerVersion,
   inputDevices,
   ipField,
-  keyIn,
   l4proto,
   toInternalAddresses,
   udpPort,
@@ -45,19 +43,22 @@ import {
   usesPlainTunnels,
 } from "../site.js";
 import { DISCOVERY_RULES } from "./discovery.js";
+import { linkLocal, mapped, registered, SOURCE } from "./inner-keys.js";
 import { METERED_SOLICITATIONS, meters, STEER, STEER_OVER_IPV6 } from "./meters.js";
+import {
+  MIP4_COUNTERS,
+  mip4FirewallSets,
+  mip4Input,
+  mip4InputChains,
+  mip4OutputChains,
+  mip4PlainCarriers,
+  mip4Prerouting,
+  mip4PreroutingChains,
+  mip4Untracked,
+} from "./mip4/chains.js";
 import { acceptReports, labelledReports, MULTICAST_SETS, multicastChains, toMulticastChains } from "./multicast.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone, outputUdpOverIpv6 } from "./output.js";
-import {
-  CLASS_MAP,
-  IKE_PORTS,
-  networkLengths,
-  networkSets,
-  PROTOCOL,
-  SETS,
-  setForLength,
-  UDP_IPV6_SETS,
-} from "./sets.js";
+import { CLASS_MAP, IKE_PORTS, networkSets, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
 /** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
 const SIGNALLING_HEADERS = [43, 50, 60, 135];
@@ -80,6 +81,7 @@ const COUNTERS = [
   "metered-discovery",
   "metered-reports",
   "no-port",
+  ...MIP4_COUNTERS,
 ] as const;
 
 const SIGNALLING_SET: NftSet = {
@@ -101,6 +103,9 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     ...input(site),
     ...metering.chains,
     ...multicastChains(site),
+    ...mip4PreroutingChains(site),
+    ...mip4InputChains(site),
+    ...mip4OutputChains(site),
     ...(plain
       ? [...inputChains(site), ...outputIpv4(site), ...outputIpv6(site), ...outputUdpOverIpv6(site)]
       : outputOfEspAlone(site)),
@@ -113,6 +118,7 @@ export function homeAgentFirewall(site: HomeAgentPlanSite): NftTable {
     sets: [
       ...(plain ? [...Object.values(SETS), ...networkSets(site), CLASS_MAP] : []),
       ...(overIpv6 ? Object.values(UDP_IPV6_SETS) : []),
+      ...mip4FirewallSets(site),
       ...(site.multicast === true ? Object.values(MULTICAST_SETS) : []),
       SIGNALLING_SET,
       ...metering.sets,
@@ -146,6 +152,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
       base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
         ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
+        ...mip4Prerouting(site),
         // The kernel takes such a source for any other, in Home Address options too.
         rule(fromMapped, count("mapped-source"), drop),
         ...(plain && ipv4 !== undefined ? [rule(show6to4(inputDevices(DEVICE.receiveIpv4)))] : []),
@@ -165,6 +172,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
               ...(usesEspTunnels(site) ? [markEspInUdp([], [notrack, accept])] : []),
               rule(udpPort("dport", DSMIP_PORT), notrack, accept),
               ...tunnels,
+              ...mip4Untracked(site),
               ...esp,
               ...ike,
             ],
@@ -221,6 +229,7 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
             name: "in-ipv4",
             rules: [
               rule(udpPort("dport", DSMIP_PORT), jump("in-udp")),
+              ...mip4Input(site),
               ...(plain
                 ? [rule(l4proto(PROTOCOL.ipv6), jump("in-ipv4-6")), rule(l4proto(PROTOCOL.ipv4), jump("in-ipv4-4"))]
                 : []),
@@ -254,28 +263,6 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
 /** Where things stand in an inner IPv6 header. */
 const INNER = { nextHeader: 6, destination: 24, options: 40 } as const;
 const INNER_DESTINATION_OPTIONS = 60;
-/** Where the source stands in an inner header. */
-const SOURCE = { 6: 8, 4: 12 } as const;
-
-/** What comes from where the inner source is registered: a home address, or an address behind a mobile router. */
-function registered(
-  outer: readonly KeyField[],
-  { version, offset, set }: { readonly version: 4 | 6; readonly offset: number; readonly set: NftSet },
-  site: HomeAgentPlanSite,
-): readonly Clause[] {
-  const at = offset + SOURCE[version];
-  return [
-    keyIn([...outer, innerField(at, version === 4 ? 4 : 16)], set.name),
-    ...networkLengths(site, version).map((length) =>
-      keyIn([...outer, innerPrefix(at, version, length)], setForLength(set, version, length)),
-    ),
-  ];
-}
-
-/** A node's kernel looks for routers behind every device, its tunnels too. It is no forgery, and no business of ours. */
-const linkLocal = (offset: number, ...first: readonly Clause[]): NftRule =>
-  rule(...first, innerLinkLocal(offset + SOURCE[6]), count("link-local"), drop);
-
 /**
  * An update of the 2004 profile: to ourselves, and destination options directly followed by ESP. As a 6to4 address its source is compared
  * with the outer one by the device (base/mapped.ts); what ESP says, and whether the node may do that, comes after.
@@ -290,10 +277,6 @@ const mappedSignalling = ({ addresses }: HomeAgentPlanSite): NftRule =>
     count("mapped-signalling"),
     accept,
   );
-
-/** Said by its own name, what is no address of anybody's is no forgery of a node's. */
-const mapped = (offset: number, ...first: readonly Clause[]): NftRule =>
-  rule(...first, innerMapped(offset + SOURCE[6]), count("mapped-source"), drop);
 
 interface OuterUdp {
   readonly source: KeyField;
@@ -361,7 +344,7 @@ function inputChains(site: HomeAgentPlanSite): readonly NftChain[] {
             mapped(0),
             spoofed,
           ),
-          chain("in-ipv4-4", KEY.ip4Source, { version: 4, set: SETS.ipv4_4 }, spoofed),
+          chain("in-ipv4-4", KEY.ip4Source, { version: 4, set: SETS.ipv4_4 }, ...mip4PlainCarriers(site), spoofed),
         ]),
     chain(
       "in-ipv6-6",

@@ -1,7 +1,7 @@
 /** What leaves the home agent in a tunnel: its outer header is completed in the output hook. KERNEL.md tells the reason of every chain. */
 import type { IpAddress, Ipv4Address } from "../../base/ip.js";
 import type { NftChain, NftRule, NftSet } from "../objects/firewall.js";
-import { type Clause, innerField, innerPrefix, KEY, type KeyField, rule } from "../objects/nft-clause.js";
+import { type Clause, innerField, KEY, rule } from "../objects/nft-clause.js";
 import { family, innerVersion, ipField, keyIn, l4proto, udpPort } from "../objects/nft-matches.js";
 import { accept, count, drop, jump, notrack } from "../objects/nft-verdicts.js";
 import {
@@ -32,8 +32,10 @@ import {
   UDP_HEADER,
   usesEspTunnels,
 } from "../site.js";
+import { DESTINATION, destinations } from "./inner-keys.js";
+import { mip4Output } from "./mip4/chains.js";
 import { restoreGroup } from "./multicast.js";
-import { CLASS_MAP, IKE_PORTS, networkLengths, PROTOCOL, SETS, setForLength, UDP_IPV6_SETS } from "./sets.js";
+import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
 /**
  * Every NBMA device sends from an internal address; here the packet gets the home agent's, its TTL, and for UDP the node's port. The chain
@@ -60,6 +62,7 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
         ...(site.mappedSignalling === true
           ? [rule(ipField("saddr", INTERNAL_ADDRESS.sendMapped), setInnerMapped(DESTINATION[6]), jump("out-ipv4"))]
           : []),
+        ...mip4Output(site),
         signallingPort(ipv4),
         ...untrackedIke(site, ipv4),
       ],
@@ -145,26 +148,6 @@ function espChain(site: HomeAgentPlanSite, version: 4 | 6): readonly NftChain[] 
 }
 
 const VERSIONS = [6, 4] as const;
-/** Where the destination stands in an inner header. */
-const DESTINATION = { 6: 24, 4: 16 } as const;
-
-/** The inner destination: a home address, or each length that the network behind a mobile router may have. */
-function destinations(
-  offset: number,
-  version: 4 | 6,
-  set: NftSet,
-  site: HomeAgentPlanSite,
-): readonly { readonly field: KeyField; readonly set: string }[] {
-  const at = offset + DESTINATION[version];
-  return [
-    { field: innerField(at, version === 4 ? 4 : 16), set: set.name },
-    ...networkLengths(site, version).map((length) => ({
-      field: innerPrefix(at, version, length),
-      set: setForLength(set, version, length),
-    })),
-  ];
-}
-
 function outputUdp(ipv4: Ipv4Address, site: HomeAgentPlanSite): readonly NftChain[] {
   const toPorts = (version: 4 | 6, set: NftSet): readonly NftRule[] =>
     destinations(UDP_HEADER, version, set, site).map(({ field, set: map }) => {

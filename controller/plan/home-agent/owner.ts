@@ -1,10 +1,20 @@
 /** Whose an object of a home agent is, but for what all nodes share: every object of a node names it, by an address or by a request id. */
-import { type IpAddress, type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix } from "../../base/ip.js";
+import {
+  type IpAddress,
+  type Ipv6Address,
+  ipToBytes,
+  ipv4FromBytes,
+  ipv6FromBytes,
+  isIpv4,
+  type Prefix,
+} from "../../base/ip.js";
+import type { Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmState } from "../objects/security.js";
 import type { ObjectOwner } from "../owner.js";
 import { type RequestIds, TUNNEL_PURPOSES } from "../security/request-ids.js";
 import { SIGNALLING_KEYS } from "../security/signalling-keys.js";
+import { MIP4_SETS } from "./mip4/sets.js";
 
 export interface NodeDirectory {
   readonly ids: RequestIds;
@@ -17,13 +27,14 @@ export interface NodeDirectory {
 export function homeAgentOwner(object: KernelObject, nodes: NodeDirectory): ObjectOwner | undefined {
   switch (object.kind) {
     case "route":
-      return binding(nodes.nodeAt(object.destination.address));
+      return binding(nodes.nodeAt(object.destination.address) ?? behindHomeAddress(object, nodes));
     case "proxy-neighbour":
       return binding(nodes.nodeAt(object.address) ?? linkLocalNode(object.address, nodes));
     case "nft-element":
       if (object.set === SIGNALLING_KEYS.name) return subscriber(addressOf(object.key[0], nodes));
       // The inner address or prefix is the last field of every set that bindings fill.
-      return binding(addressOf(object.key.at(-1), nodes));
+      // But for what comes out of the tunnel to a home address, and may be link-local.
+      return binding(addressOf(object.set.startsWith(MIP4_SETS.home6.name) ? object.key[0] : object.key.at(-1), nodes));
     case "xfrm-state":
       return stateOwner(object, nodes);
     case "xfrm-policy":
@@ -51,6 +62,12 @@ const isHost = ({ address, length }: Prefix): boolean => length === (isIpv4(addr
 
 function addressOf(field: IpAddress | number | undefined, nodes: NodeDirectory): Ipv6Address | undefined {
   return typeof field === "string" ? nodes.nodeAt(field) : undefined;
+}
+
+/** The route to a link-local address names the home address whose tunnel leads there (RFC 5454 §3.7.1). */
+function behindHomeAddress({ via }: Route, { nodeAt }: NodeDirectory): Ipv6Address | undefined {
+  if (via === undefined || isIpv4(via)) return undefined;
+  return nodeAt(ipv4FromBytes(ipToBytes(via).subarray(12)));
 }
 
 /** The L flag: the link-local address has the home address's interface identifier (RFC 6275 §6.1.7). */

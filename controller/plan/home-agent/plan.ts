@@ -3,12 +3,11 @@
  * elements, proxy neighbours). A binding touches nothing but its own objects, whatever their number.
  */
 
-import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
+import type { Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
 import { hostPrefix, IPV6_ANY, ipv6, isIpv4, isIpv6 } from "../../base/ip.js";
-import { largest } from "../../base/lists.js";
 import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
-import { defaultMetric, homesOf } from "../endpoints.js";
-import type { NftElement, NftSet } from "../objects/firewall.js";
+import { homesOf } from "../endpoints.js";
+import type { NftElement } from "../objects/firewall.js";
 import type { Link, Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
 import { boundOption } from "../security/mobility-headers.js";
@@ -39,11 +38,17 @@ import {
   usesPlainTunnels,
 } from "../site.js";
 import { homeAgentFirewall } from "./firewall.js";
+import {
+  compatibleAddress,
+  defended,
+  deviceMtu,
+  element,
+  innerRoute,
+  ONE_NEXT_HOP,
+  octetOfDscp,
+} from "./inner-routes.js";
 import { multicastSite } from "./multicast.js";
-import { SETS, setForLength, UDP_IPV6_SETS } from "./sets.js";
-
-/** DSCP stands in the upper six bits of the traffic class octet. */
-export const octetOfDscp = (dscp: number): number => dscp << 2;
+import { SETS, UDP_IPV6_SETS } from "./sets.js";
 
 export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObject[] {
   return [
@@ -226,14 +231,6 @@ function protectedDevice(mtu: number): Link {
   return { kind: "link", name: DEVICE.protectedPayload, mtu, up: true, link: { type: "dummy" } };
 }
 
-/** The shared devices take the largest packets of any profile; whoever's profile says less has it locked in its routes. */
-function deviceMtu({ mtu, profiles }: HomeAgentPlanSite): number {
-  return largest(
-    [...profiles.values()].map((profile) => profile.mtu ?? mtu),
-    mtu,
-  );
-}
-
 /** The objects of one binding, in a fixed order. */
 export function planBinding(
   path: DataPath,
@@ -279,11 +276,6 @@ function nestedTunnel({ egress, nesting, profile }: DataPath, site: HomeAgentPla
   return deviceObjects(link, INTERNAL_ADDRESS.nestedIpv6);
 }
 
-/** Neighbours on the home link are answered in the node's place, duplicate address detection among them (RFC 6275 §10.4.1), for a mobile router as one (RFC 3963 §6.2). */
-function defended(address: IpAddress, router: boolean, { homeDevice }: HomeAgentPlanSite): readonly KernelObject[] {
-  return homeDevice === undefined ? [] : [{ kind: "proxy-neighbour", device: homeDevice, address, router }];
-}
-
 function ingressElement(inner: Prefix, endpoint: Endpoint): NftElement {
   const four = isIpv4(inner.address);
   switch (endpoint.format) {
@@ -314,43 +306,6 @@ function egressElements(inner: Prefix, egress: Endpoint, dscp: "copy" | number):
   return [];
 }
 
-/** In the set for the inner prefix's length, whose last field the inner prefix is. */
-function element(set: NftSet, outer: NftElement["key"], { address, length }: Prefix): NftElement {
-  return {
-    kind: "nft-element",
-    set: setForLength(set, isIpv4(address) ? 4 : 6, length),
-    key: [...outer, address as Ipv4Address | Ipv6Address],
-  };
-}
-
-/**
- * The next hop of every route into the device for IPv6 care-of addresses, which takes no notice of it. Without one each home address is a
- * neighbour of its own, and from some hundreds on the kernel does little else than to clear its neighbour table (measured with 10,000).
- */
-const ONE_NEXT_HOP = ipv6("fe80::1");
-
-/** Before routes of the kernel's default metric, which operators have for networks whose router is at home. IPv4's default comes first of all. */
-const NETWORK_METRIC = 512;
-
-function metricOf({ address, length }: Prefix): number {
-  return isIpv4(address) || length === 128 ? defaultMetric(address) : NETWORK_METRIC;
-}
-
-/** What the routes of a node have in common; `mtu`: its profile's. */
-function innerRoute(inner: Prefix, mtu: number | undefined, site: HomeAgentPlanSite): Omit<Route, "device"> {
-  const locked = mtu ?? site.mtu;
-  return {
-    kind: "route",
-    destination: inner,
-    table: MAIN_TABLE,
-    metric: metricOf(inner),
-    ...(locked < deviceMtu(site) && { mtu: locked }),
-    // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
-    // and its routes would go with the preferred address.
-    ...(!isIpv4(inner.address) && { preferredSource: site.addresses.ipv6 }),
-  };
-}
-
 /** A policy takes the packet before it gets to the device, where what has no policy ends. */
 function protectedRoute(inner: Prefix, mtu: number | undefined, site: HomeAgentPlanSite): Route {
   return { ...innerRoute(inner, mtu, site), device: DEVICE.protectedPayload };
@@ -377,8 +332,4 @@ function route(inner: Prefix, { egress, profile, nesting }: DataPath, site: Home
   // sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d).
   const via = isIpv4(inner.address) ? egress.address : compatibleAddress(egress.address);
   return { ...common, device, via, onlink: true };
-}
-
-function compatibleAddress(address: Ipv4Address): Ipv6Address {
-  return ipv6(`::${address}`);
 }

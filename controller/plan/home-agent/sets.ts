@@ -44,21 +44,28 @@ export function setForLength(set: NftSet, version: 4 | 6, length: number): strin
 }
 
 /** Lengths of the mobile networks' prefixes that have sets of their own, the longest first. */
-export function networkLengths({ prefixLengths }: Pick<HomeAgentPlanSite, "prefixLengths">, version: 4 | 6) {
-  const lengths = (version === 4 ? prefixLengths?.ipv4 : prefixLengths?.ipv6) ?? [];
-  return lengths.filter((length) => length < HOST_BITS[version]).sort((a, b) => b - a);
+export function networkLengths(
+  { prefixLengths, mip4 }: Pick<HomeAgentPlanSite, "prefixLengths" | "mip4">,
+  version: 4 | 6,
+): readonly number[] {
+  const lengths =
+    version === 4 ? prefixLengths?.ipv4 : [...(prefixLengths?.ipv6 ?? []), ...(mip4?.prefixLengths ?? [])];
+  return [...new Set(lengths)].filter((length) => length < HOST_BITS[version]).sort((a, b) => b - a);
+}
+
+/** Like these for each length in use. */
+export function ofLengths(site: HomeAgentPlanSite, version: 4 | 6, sets: readonly NftSet[]): readonly NftSet[] {
+  return networkLengths(site, version).flatMap((length) =>
+    sets.map((set) => ({ ...set, name: setForLength(set, version, length) })),
+  );
 }
 
 /** Those of all lengths in use. */
 export function networkSets(site: HomeAgentPlanSite): readonly NftSet[] {
-  const ofLength = (version: 4 | 6, sets: readonly NftSet[]): readonly NftSet[] =>
-    networkLengths(site, version).flatMap((length) =>
-      sets.map((set) => ({ ...set, name: setForLength(set, version, length) })),
-    );
   const { udp6, udp4, careOf6, careOf4, port6, port4 } = UDP_IPV6_SETS;
   return [
-    ...ofLength(6, [...IPV6_SETS, ...(site.udpOverIpv6 === true ? [udp6, careOf6, port6] : [])]),
-    ...ofLength(4, [...IPV4_SETS, ...(site.udpOverIpv6 === true ? [udp4, careOf4, port4] : [])]),
+    ...ofLengths(site, 6, [...IPV6_SETS, ...(site.udpOverIpv6 === true ? [udp6, careOf6, port6] : [])]),
+    ...ofLengths(site, 4, [...IPV4_SETS, ...(site.udpOverIpv6 === true ? [udp4, careOf4, port4] : [])]),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** Clauses that look at a packet: what is loaded and compared, or looked up. */
 import { toHex } from "../../base/bytes.js";
 import { type IpAddress, isIpv4, type Prefix } from "../../base/ip.js";
-import type { NftExpression } from "./firewall.js";
+import type { Hex, NftExpression } from "./firewall.js";
 import {
   type Clause,
   equals,
@@ -212,6 +212,35 @@ export function innerAddressIn(offset: number, { address, length: bits }: Prefix
 /** One octet of the transport header. */
 export function innerOctet(offset: number, value: number): Clause {
   return { text: `@th,${8 * offset},8 ${value}`, expressions: [load("transport", offset, 1), equals(octet(value))] };
+}
+
+/** An octet of the transport header that is larger than this. */
+export function innerOctetAbove(offset: number, value: number): Clause {
+  return {
+    text: `@th,${8 * offset},8 > ${value}`,
+    expressions: [load("transport", offset, 1), { type: "compare", op: "gt", register: REGISTER, value: octet(value) }],
+  };
+}
+
+/** These octets of the transport header, as hexadecimal. */
+export function innerOctets(offset: number, value: Hex): Clause {
+  const length = value.length / 2;
+  return {
+    text: `@th,${8 * offset},${8 * length} 0x${value}`,
+    expressions: [load("transport", offset, length), equals(value)],
+  };
+}
+
+/** An inner IPv4 header at this offset of the transport header without the flag "don't fragment". */
+export function innerMayFragment(offset: number): Clause {
+  return {
+    text: `@th,${8 * (offset + 6)},16 & 0x4000 == 0x0000`,
+    expressions: [
+      load("transport", offset + 6, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "4000", xor: "0000" },
+      equals("0000"),
+    ],
+  };
 }
 
 /** One octet of the transport header in a constant set. */

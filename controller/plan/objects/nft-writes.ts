@@ -140,6 +140,21 @@ export function setUdpPort(end: "sport" | "dport", port: number): Clause {
   };
 }
 
+/** Octets of the transport header become these; no checksum goes along. */
+export function setInnerOctets(offset: number, value: Hex): Clause {
+  const length = value.length / 2;
+  return {
+    text: `@th,${8 * offset},${8 * length} set 0x${value}`,
+    expressions: [{ type: "immediate", register: REGISTER, value }, write("transport", offset, length)],
+  };
+}
+
+/** Routers may fragment it: no flag "don't fragment". Not for fragments. */
+export const clearDontFragment: Clause = {
+  text: "ip frag-off set 0",
+  expressions: [{ type: "immediate", register: REGISTER, value: "0000" }, write("network", 6, 2, IPV4_CHECKSUM)],
+};
+
 /** The same with the checksum corrected, which UDP over IPv6 needs. */
 export function correctUdpPort(end: "sport" | "dport", port: number): Clause {
   const { text, expressions } = setUdpPort(end, port);
@@ -213,6 +228,18 @@ export function setMarkBit(bit: number): Clause {
     expressions: [
       { type: "meta", key: "mark", register: REGISTER },
       { type: "bitwise", source: REGISTER, destination: REGISTER, mask: markHex(~bit), xor: markHex(bit) },
+      { type: "meta-set", key: "mark", register: REGISTER },
+    ],
+  };
+}
+
+export function clearMarkBit(bit: number): Clause {
+  const mask = (~bit >>> 0).toString(16);
+  return {
+    text: `meta mark set meta mark & 0x${mask}`,
+    expressions: [
+      { type: "meta", key: "mark", register: REGISTER },
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: markHex(~bit), xor: "00000000" },
       { type: "meta-set", key: "mark", register: REGISTER },
     ],
   };

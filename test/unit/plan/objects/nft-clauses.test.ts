@@ -651,6 +651,47 @@ const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly
       "meta set mark with reg 1",
     ],
   ],
+  [
+    nft.innerOctetAbove(9, 63),
+    "@th,72,8 > 63",
+    ["payload load 1b @ transport header + 9 => reg 1", "cmp gt reg 1 0x0000003f"],
+  ],
+  [
+    nft.innerOctets(0, "000086dd"),
+    "@th,0,32 0x000086dd",
+    ["payload load 4b @ transport header + 0 => reg 1", "cmp eq reg 1 0xdd860000"],
+  ],
+  [
+    nft.innerMayFragment(4),
+    "@th,80,16 & 0x4000 == 0x0000",
+    [
+      "payload load 2b @ transport header + 10 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x00000040 ) ^ 0x00000000",
+      "cmp eq reg 1 0x00000000",
+    ],
+  ],
+  // nft corrects a UDP checksum that does not count here: it is cleared.
+  [
+    nft.setInnerOctets(8, "04"),
+    "@th,64,8 set 0x04",
+    [
+      "immediate reg 1 0x00000004",
+      "payload write reg 1 => 1b @ transport header + 8 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.clearDontFragment,
+    "ip frag-off set 0",
+    [
+      "immediate reg 1 0x00000000",
+      "payload write reg 1 => 2b @ network header + 6 csum_type 1 csum_off 10 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.clearMarkBit(0x01000000),
+    "meta mark set meta mark & 0xfeffffff",
+    ["meta load mark => reg 1", "bitwise reg 1 = ( reg 1 & 0xfeffffff ) ^ 0x00000000", "meta set mark with reg 1"],
+  ],
   [nft.notrack, "notrack", ["notrack"]],
   [nft.accept, "accept", ["immediate reg 0 accept"]],
   [nft.drop, "drop", ["immediate reg 0 drop"]],

@@ -1,0 +1,148 @@
+/** The kernel objects of one binding of Mobile IPv4. They are its own alone, whatever the number of bindings. */
+import { hostPrefix, type Ipv4Address, isIpv4, type Prefix } from "../../../base/ip.js";
+import type { DataPath, RegisteredPrefix, TunnelEnd } from "../../../protocol/mip4/inputs.js";
+import { GRE_DEVICE } from "../../mip4/tunnel-data.js";
+import type { NftElement } from "../../objects/firewall.js";
+import type { Route } from "../../objects/forwarding.js";
+import type { KernelObject } from "../../objects/objects.js";
+import {
+  DEVICE,
+  type HomeAgentPlanSite,
+  MAIN_TABLE,
+  profileOf,
+  sendDevice,
+  type TunnelProfileSpec,
+} from "../../site.js";
+import {
+  compatibleAddress,
+  defended,
+  deviceMtu,
+  element,
+  innerRoute,
+  ONE_NEXT_HOP,
+  octetOfDscp,
+} from "../inner-routes.js";
+import { SETS } from "../sets.js";
+import { MIP4_SETS } from "./sets.js";
+import { homeAddressMtu, mip4SendDevice, mip4TunnelMtu } from "./site.js";
+
+/** In a fixed order. Nothing for a subscriber with protected payload: that has no Mobile IPv4, and nothing of it leaves in clear. */
+export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readonly KernelObject[] {
+  const profile = profileOf(site, path.profile);
+  if (profile.protection === "esp") return [];
+  const home = hostPrefix(path.homeAddress);
+  const direct = path.prefixes.filter(({ mode }) => mode === "care-of-address").map(({ prefix }) => prefix);
+  const overHome = path.prefixes.filter(({ mode }) => mode === "home-address").map(({ prefix }) => prefix);
+  return [
+    ...path.ingress.flatMap((end) => [
+      ...(path.reverseTunnelling ? [ingressElement(home, end)] : carrier(path, end)),
+      ...direct.map((prefix) => ingressElement(prefix, end)),
+    ]),
+    ...[home, ...direct].flatMap((inner) => egressElements(inner, path.egress)),
+    tunnelRoute(home, path, profile, site),
+    ...direct.map((prefix) => tunnelRoute(prefix, path, profile, site)),
+    ...overHome.flatMap((prefix) => [
+      ...homeElements(prefix, path),
+      homeAddressRoute(prefix, path.homeAddress, profile, site),
+    ]),
+    ...linkLocalObjects(path),
+    ...defended(path.homeAddress, false, site),
+  ];
+}
+
+const carriesIpv6 = ({ prefixes, linkLocalAddress }: DataPath): boolean =>
+  linkLocalAddress !== undefined || prefixes.some(({ mode }: RegisteredPrefix) => mode === "home-address");
+
+/** Without a reverse tunnel what comes through the tunnel from the home address is IPv6 to the home agent, and nothing else. */
+function carrier(path: DataPath, end: TunnelEnd): readonly NftElement[] {
+  if (!carriesIpv6(path)) return [];
+  const home = hostPrefix(path.homeAddress);
+  if (end.transport === "udp") return [element(MIP4_SETS.onlyUdp, [end.address, end.port], home)];
+  return [element(end.encapsulation === "gre" ? MIP4_SETS.onlyGre : MIP4_SETS.onlyIpv4, [end.address], home)];
+}
+
+function ingressElement(inner: Prefix, end: TunnelEnd): NftElement {
+  const four = isIpv4(inner.address);
+  if (end.transport === "udp") return element(four ? MIP4_SETS.udp4 : MIP4_SETS.udp6, [end.address, end.port], inner);
+  if (end.encapsulation === "gre") return element(four ? MIP4_SETS.gre4 : MIP4_SETS.gre6, [end.address], inner);
+  return element(four ? SETS.ipv4_4 : SETS.ipv4_6, [end.address], inner);
+}
+
+/** Of a node behind a NAT: two ways to it stand side by side during a handover. */
+function egressElements(inner: Prefix, egress: TunnelEnd): readonly NftElement[] {
+  if (egress.transport !== "udp") return [];
+  const set = isIpv4(inner.address) ? MIP4_SETS.port4 : MIP4_SETS.port6;
+  return [{ ...element(set, [egress.address], inner), value: egress.port }];
+}
+
+/**
+ * From whom IPv6 for a prefix comes when it is tunnelled to the home address. Without a reverse tunnel the carrier may come as it is, too: a
+ * foreign agent forwards it like any packet of its visitor.
+ */
+function homeElements(prefix: Prefix, { homeAddress, reverseTunnelling }: DataPath): readonly NftElement[] {
+  return [
+    element(MIP4_SETS.home6, [homeAddress], prefix),
+    ...(reverseTunnelling ? [] : [element(SETS.ipv4_6, [homeAddress], prefix)]),
+  ];
+}
+
+/** Payload in the tunnel that was negotiated. */
+function tunnelRoute(inner: Prefix, path: DataPath, profile: TunnelProfileSpec, site: HomeAgentPlanSite): Route {
+  const { dscp, ttl } = profile;
+  const { egress } = path;
+  const mtu = profile.mtu ?? site.mtu;
+  const common = innerRoute(inner, isIpv4(inner.address) && carriesIpv6(path) ? mip4TunnelMtu(mtu) : mtu, site);
+  if (egress.transport === "ip" && egress.encapsulation === "gre") {
+    const encapsulation = {
+      source: site.addresses.ipv4 ?? egress.address,
+      destination: egress.address,
+      ttl,
+      trafficClass: dscp === "copy" ? ("inherit" as const) : octetOfDscp(dscp),
+      // C-33: the outer DF is the inner one for IPv4, for which a rule takes it away where it is not inside; never for IPv6.
+      ...(isIpv4(inner.address) && { dontFragment: true }),
+    };
+    return { ...common, device: GRE_DEVICE, via: ONE_NEXT_HOP, encapsulation };
+  }
+  const device = egress.transport === "udp" ? mip4SendDevice("udp", profile) : sendDevice("ipv4", profile);
+  return { ...common, device, via: nextHop(inner, egress.address), onlink: true };
+}
+
+const nextHop = ({ address }: Prefix, outer: Ipv4Address): NonNullable<Route["via"]> =>
+  isIpv4(address) ? outer : compatibleAddress(outer);
+
+/** IPv6 in protocol 41 to the home address, which its own route leads into the tunnel (RFC 5454 §3.3.2). */
+function homeAddressRoute(
+  prefix: Prefix,
+  homeAddress: Ipv4Address,
+  profile: TunnelProfileSpec,
+  site: HomeAgentPlanSite,
+): Route {
+  const { mtu: _, ...route } = innerRoute(prefix, undefined, site);
+  const largest = homeAddressMtu(deviceMtu(site));
+  const mtu = homeAddressMtu(mip4TunnelMtu(profile.mtu ?? site.mtu));
+  return {
+    ...route,
+    ...(mtu < largest && { mtu }),
+    device: mip4SendDevice("home-address", profile),
+    via: compatibleAddress(homeAddress),
+    onlink: true,
+  };
+}
+
+/** DHCPv6 with the node (RFC 5454 §3.7.1): an answer leaves by the device on which the question came in. */
+function linkLocalObjects({ homeAddress, linkLocalAddress }: DataPath): readonly KernelObject[] {
+  if (linkLocalAddress === undefined) return [];
+  const destination = hostPrefix(linkLocalAddress);
+  return [
+    element(MIP4_SETS.home6, [homeAddress], destination),
+    {
+      kind: "route",
+      destination,
+      table: MAIN_TABLE,
+      metric: 1024,
+      device: DEVICE.receiveIpv4,
+      via: compatibleAddress(homeAddress),
+      onlink: true,
+    },
+  ];
+}
