@@ -3,7 +3,8 @@
  * front, and type, length and SPI of the authentication extension itself. The hash is made elsewhere: this layer only says what goes
  * into it, and where the result stands.
  */
-import type { RegistrationExtension } from "../extensions/registration.js";
+import { ByteWriter } from "../../../base/bytes.js";
+import { REGISTRATION_EXTENSIONS, type RegistrationExtension } from "../extensions/registration.js";
 import { encodeControlMessage, locateControlMessage, type RegistrationMessage } from "./control-message.js";
 
 export type AuthenticationKind =
@@ -55,4 +56,27 @@ export function encodeAuthenticated(message: RegistrationMessage, authenticate: 
     octets.set(authenticate(extension, covered), covered.length);
   }
   return octets;
+}
+
+/**
+ * The octets of a message with extensions behind them, which stay as they are: what an agent adds to a message of another's. The
+ * authenticators of the extensions are made in their order.
+ */
+export function appendAuthenticated(
+  octets: Uint8Array,
+  extensions: readonly RegistrationExtension[],
+  authenticate: Authenticate,
+): Uint8Array {
+  let message = octets;
+  for (const extension of extensions) {
+    const made = isAuthentication(extension) ? authenticate(extension, new Uint8Array(0)).length : 0;
+    const sized = isAuthentication(extension) ? { ...extension, authenticator: new Uint8Array(made) } : extension;
+    const writer = new ByteWriter(message.length + 64).bytes(message);
+    REGISTRATION_EXTENSIONS.encode(writer, [sized]);
+    message = writer.finish();
+    if (!isAuthentication(extension)) continue;
+    const covered = message.length - made;
+    message.set(authenticate(extension, message.subarray(0, covered)), covered);
+  }
+  return message;
 }
