@@ -121,8 +121,8 @@ export interface ToVisitor {
     | { readonly kind: "relayed"; readonly relayed: RelayedOctets }
     /** Our own; its authenticator is empty. */
     | { readonly kind: "denial"; readonly reply: RegistrationReply };
-  /** Whose key signs it. */
-  readonly homeAddress: Ipv4Address;
+  /** Whose key signs it, as its association names it; undefined: nobody's. */
+  readonly node: string | undefined;
 }
 
 export interface ToLink {

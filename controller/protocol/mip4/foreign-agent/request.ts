@@ -12,7 +12,7 @@ import { ReplyCode } from "../../../wire/mip4/registry.js";
 import type { AuthenticationVerdict } from "../inputs.js";
 import type { Challenges } from "./challenges.js";
 import type { ForeignAgentDropReason, ReceivedRegistration, VisitorRequestInput } from "./inputs.js";
-import { type ForeignAgentSite, isOwnAddress, type VisitedLink } from "./site.js";
+import { type ForeignAgentSite, isOwnAddress, type MobileNodeAssociation, type VisitedLink } from "./site.js";
 import { LIMITS } from "./timers.js";
 import { type VisitorList, visitorKey } from "./visitors.js";
 
@@ -127,15 +127,20 @@ function judgeForm({ request, relayed, input }: ReadRequest, site: ForeignAgentS
   return undefined;
 }
 
+/** Who is asked for by name is found by name, and by the home address that it may have. */
 export function associationWithNode(
-  site: ForeignAgentSite,
+  { mobileNodes }: ForeignAgentSite,
   homeAddress: Ipv4Address,
-): { readonly spi: number } | undefined {
-  return site.mobileNodes.find(({ address }) => address === homeAddress);
+  identifier: string | undefined,
+): MobileNodeAssociation | undefined {
+  return mobileNodes.find(({ node }) => node === homeAddress || node === identifier);
 }
 
-function judgeAuthentication({ request, mobileForeign }: ReadRequest, site: ForeignAgentSite): Refusal | undefined {
-  const association = associationWithNode(site, request.homeAddress);
+function judgeAuthentication(
+  { request, mobileForeign, identifier }: ReadRequest,
+  site: ForeignAgentSite,
+): Refusal | undefined {
+  const association = associationWithNode(site, request.homeAddress, identifier);
   if (association === undefined) return undefined;
   const [found, second] = mobileForeign;
   const failed = (reason: string): Refusal => refuse(ReplyCode.agentMobileNodeAuthentication, reason);
@@ -184,13 +189,14 @@ function judgeTunnel({ request, input, ours }: ReadRequest, site: ForeignAgentSi
 
 /** Who is authentic for us needs none; a request that is sent again may use it again. */
 function judgeChallenge(
-  { request, input, challenge }: ReadRequest,
+  { request, input, challenge, identifier }: ReadRequest,
   site: ForeignAgentSite,
   list: VisitorList,
   challenges: Challenges,
 ): Refusal | undefined {
   if (!site.challenge || request.lifetimeSeconds === 0) return undefined;
-  if (challenge === undefined && associationWithNode(site, request.homeAddress) !== undefined) return undefined;
+  if (challenge === undefined && associationWithNode(site, request.homeAddress, identifier) !== undefined)
+    return undefined;
   const code = challenges.judge(input.linkAddress, challenge);
   if (code === undefined || (code === ReplyCode.staleChallenge && isSentAgain(input, list, challenge)))
     return undefined;

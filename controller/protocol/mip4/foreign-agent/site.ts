@@ -21,9 +21,16 @@ export interface VisitedLink {
 /** required: without T a request is refused (75); refused: with T (74) (RFC 3024 §4.2.1). */
 export type ReverseTunnelling = "required" | "optional" | "refused";
 
-/** An SPI under which we and a peer know each other; key and algorithm nobody here needs. */
-export interface PeerAssociation {
+/** An SPI under which we and a home agent know each other; key and algorithm nobody here needs. */
+export interface HomeAgentAssociation {
   readonly address: Ipv4Address;
+  readonly spi: number;
+}
+
+/** The same with a mobile node. */
+export interface MobileNodeAssociation {
+  /** Its home address, or its NAI in hexadecimal. */
+  readonly node: string;
   readonly spi: number;
 }
 
@@ -43,10 +50,10 @@ export interface ForeignAgentSite {
   readonly strictReservedBits: boolean;
   /** More are turned away (code 66), and advertisements say that we are busy. */
   readonly mostVisitors: number;
-  /** Mobile nodes, by home address, whose requests have to be authentic for us (Mobile-Foreign). */
-  readonly mobileNodes: readonly PeerAssociation[];
+  /** Mobile nodes whose requests have to be authentic for us (Mobile-Foreign). */
+  readonly mobileNodes: readonly MobileNodeAssociation[];
   /** Home agents whose replies have to be (Foreign-Home). */
-  readonly homeAgents: readonly PeerAssociation[];
+  readonly homeAgents: readonly HomeAgentAssociation[];
 }
 
 /** Of ours: here nobody is at home, and no home agent. */

@@ -65,15 +65,18 @@ export function journal(turn: Turn, entry: VisitorEntry, visit: Visit | undefine
 }
 
 /** What is known of whom an answer is for. */
-export type Addressee = Pick<PendingRequest, "returnAddress" | "homeAddress" | "homeAgent" | "identification">;
+export type Addressee = Pick<
+  PendingRequest,
+  "returnAddress" | "homeAddress" | "homeAgent" | "identification" | "identifier"
+>;
 
 /** Authenticators are made when it is sent. */
 const NOT_MADE = new Uint8Array(0);
 
 /** Our own answer to a request (RFC 5944 §3.7.2.3). */
 export function denial(turn: Turn, to: Addressee, code: number, lifetimeSeconds: number): ToVisitor {
-  const { homeAddress, homeAgent, identification, returnAddress } = to;
-  const association = associationWithNode(turn.state.site, homeAddress);
+  const { homeAddress, homeAgent, identification, returnAddress, identifier } = to;
+  const association = associationWithNode(turn.state.site, homeAddress, identifier);
   const extensions: RegistrationExtension[] = [
     ...challengeFor(turn, returnAddress.linkAddress),
     ...(association === undefined
@@ -89,17 +92,17 @@ export function denial(turn: Turn, to: Addressee, code: number, lifetimeSeconds:
     ...{ homeAddress, homeAgent, identification, extensions },
   };
   const destination = homeAddress === IPV4_ANY ? BROADCAST : homeAddress;
-  return { to: "visitor", ...returnAddress, destination, content: { kind: "denial", reply }, homeAddress };
+  return { to: "visitor", ...returnAddress, destination, content: { kind: "denial", reply }, node: association?.node };
 }
 
 /** A home agent's answer, as it came but for what is not the node's (RFC 5944 §3.7.3.2). */
 export function relayedReply(
   turn: Turn,
-  { returnAddress, homeAddress: asked }: Addressee,
+  { returnAddress, identifier }: Addressee,
   octets: Uint8Array,
   told: Ipv4Address,
 ): ToVisitor {
-  const association = associationWithNode(turn.state.site, told) ?? associationWithNode(turn.state.site, asked);
+  const association = associationWithNode(turn.state.site, told, identifier);
   const relayed: RelayedOctets = {
     octets,
     extensions: challengeFor(turn, returnAddress.linkAddress),
@@ -107,7 +110,13 @@ export function relayedReply(
       association === undefined ? undefined : { kind: "mobile-foreign-authentication", spi: association.spi },
   };
   const destination = told === IPV4_ANY ? BROADCAST : told;
-  return { to: "visitor", ...returnAddress, destination, content: { kind: "relayed", relayed }, homeAddress: told };
+  return {
+    to: "visitor",
+    ...returnAddress,
+    destination,
+    content: { kind: "relayed", relayed },
+    node: association?.node,
+  };
 }
 
 /** A new one for the node's next request (RFC 4721 §3.3). */
