@@ -404,6 +404,13 @@ export class Platform {
             return "enough";
           },
         },
+        {
+          what: "services",
+          look: () => {
+            for (const { service } of this.#services.values()) service.look?.();
+            return "enough";
+          },
+        },
         { what: "refused packets", look: () => refused.lookAtAll() },
       ],
       onError: (what, error) => this.warn(`${what} unread`, { event: "look.failed", what, reason: error.message }),

@@ -72,6 +72,8 @@ export interface Service {
   onGroupResult(result: GroupResult): void;
   /** Somebody else has taken an object of its own out of the kernel that cannot be made again. */
   onLoss(object: KernelObject): void;
+  /** Called every few seconds: what goes without a word is looked for, and put back. */
+  look?(): void;
   /** The objects that it wants for this node. */
   objectsOf(homeAddress: Ipv6Address): readonly KernelObject[];
   /** Whose the object is; undefined: none that this service would want. */

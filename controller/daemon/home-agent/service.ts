@@ -215,6 +215,10 @@ export class HomeAgentService implements Service {
     this.#ikeKeys?.management.lost(object);
   }
 
+  look(): void {
+    this.#multicast?.look();
+  }
+
   objectsOf(homeAddress: Ipv6Address): readonly KernelObject[] {
     return this.#groupsOf(homeAddress).flatMap(({ objects }) => objects);
   }

@@ -2,6 +2,7 @@
  * Memberships in multicast groups of a link, which nothing is received by: the kernel reports them there, and the link takes the groups'
  * packets in. A socket holds a few only (net.ipv4.igmp_max_memberships is 20, and IPv6 counts octets), so there are as many as it takes.
  */
+import { bytesEqual } from "../../base/bytes.js";
 import { type IpAddress, ipToBytes, isIpv4 } from "../../base/ip.js";
 import * as c from "../constants.js";
 import { LITTLE } from "./address.js";
@@ -17,11 +18,13 @@ interface Shared {
 export class GroupMemberships {
   readonly #sockets: Shared[] = [];
 
-  /** Throws SyscallError. */
+  /** On this link, and on no other one any more. Throws SyscallError. */
   join(group: IpAddress, interfaceIndex: number): void {
-    if (this.#sockets.some(({ groups }) => groups.has(group))) return;
-    const shared = this.#withRoom(isIpv4(group) ? 4 : 6);
     const octets = membership(group, interfaceIndex);
+    const before = this.#sockets.find(({ groups }) => groups.has(group))?.groups.get(group);
+    if (before !== undefined && bytesEqual(before, octets)) return;
+    if (before !== undefined) this.#leaveQuietly(group);
+    const shared = this.#withRoom(isIpv4(group) ? 4 : 6);
     if (isIpv4(group)) shared.socket.socket.joinGroup(c.SOL_IP, c.IP_ADD_MEMBERSHIP, octets);
     else shared.socket.socket.joinGroup(c.SOL_IPV6, c.IPV6_ADD_MEMBERSHIP, octets);
     shared.groups.set(group, octets);
@@ -40,6 +43,14 @@ export class GroupMemberships {
 
   close(): void {
     for (const { socket } of this.#sockets.splice(0)) socket.close();
+  }
+
+  #leaveQuietly(group: IpAddress): void {
+    try {
+      this.leave(group);
+    } catch {
+      // ignored: that link is gone
+    }
   }
 
   #withRoom(family: 4 | 6): Shared {

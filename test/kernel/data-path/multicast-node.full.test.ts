@@ -87,4 +87,23 @@ test("groups that are joined on the device of the home addresses", async (t) => 
       await asPlanned(scene.homeAgent, mobile.daemon);
     });
   }
+
+  await t.test("another home link in the place of the one that is gone is in the groups", async () => {
+    const { ha, lan } = scene;
+    const groupsOfLink = (): string => ha.run("ip", "maddr", "show", "dev", "home");
+    assert.ok([GROUP, GROUP4].every((group) => groupsOfLink().includes(group)));
+    ha.ip(
+      "link del home",
+      `link add home type veth peer name ha netns ${lan.name}`,
+      "link set home up",
+      "address add 198.51.100.1/24 dev home",
+      "address add 2001:db8:1::1/64 dev home nodad",
+    );
+    lan.ip("link set ha master br0 up");
+    await waitFor(() => [GROUP, GROUP4].every((group) => groupsOfLink().includes(group)), {
+      what: "the groups on the new link",
+      timeout: 30_000,
+    });
+    await asPlanned(scene.homeAgent, mobile.daemon);
+  });
 });

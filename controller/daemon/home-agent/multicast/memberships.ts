@@ -1,7 +1,7 @@
 /** Multicast to nodes that are away, at work: their reports go into the machine, and its groups into the kernel and onto the home link. */
 import type { Mip6HomeAgentConfig } from "../../../../schemas/config.js";
 import type { MulticastGroupDocument } from "../../../../schemas/control.js";
-import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6, isLinkLocal } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { MOST_NUMBERS, planGroup, planReports, QUERY_MARK } from "../../../plan/home-agent/multicast.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
@@ -24,8 +24,6 @@ import type { MulticastPorts, Report } from "./sockets.js";
 
 type MulticastConfig = NonNullable<Mip6HomeAgentConfig["homeAgent"]["multicast"]>;
 
-const isLinkLocal = (address: IpAddress): boolean => /^fe[89ab]/.test(address);
-
 export class HomeAgentMulticast {
   readonly #ground: ServiceGround;
   readonly #ports: MulticastPorts;
@@ -45,6 +43,8 @@ export class HomeAgentMulticast {
   readonly #groupNumbers = new Numbers<IpAddress>(MOST_NUMBERS);
   readonly #nodeNumbers = new Numbers<Ipv6Address>(MOST_NUMBERS);
   readonly #changed = new Set<IpAddress>();
+  /** Where the groups of the home link were joined last. */
+  #homeIndex: number | undefined;
   #revision = 0;
 
   constructor(config: Mip6HomeAgentConfig, planSite: HomeAgentPlanSite, ground: ServiceGround, ports: MulticastPorts) {
@@ -65,7 +65,16 @@ export class HomeAgentMulticast {
   }
 
   begin(): void {
+    this.#homeIndex = this.#indexOfHomeLink();
     this.#ports.listen((report) => this.#hear(report));
+  }
+
+  /** With the home link go the groups that were joined on it; another one in its place does not know them. */
+  look(): void {
+    const index = this.#indexOfHomeLink();
+    if (index === this.#homeIndex) return;
+    this.#homeIndex = index;
+    if (index !== undefined) for (const group of this.#state.groups.keys()) this.#onHomeLink(group, true);
   }
 
   bound(path: DataPath): void {
@@ -234,6 +243,15 @@ export class HomeAgentMulticast {
     }
     this.#changed.clear();
     this.#ground.groups.commit();
+  }
+
+  #indexOfHomeLink(): number | undefined {
+    const { homeDevice } = this.#planSite;
+    try {
+      return homeDevice === undefined ? undefined : this.#ground.names.interfaceIndex(homeDevice);
+    } catch {
+      return undefined; // it is not there just now
+    }
   }
 
   #onHomeLink(group: IpAddress, joined: boolean): void {

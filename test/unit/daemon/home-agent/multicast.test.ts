@@ -33,16 +33,22 @@ function world() {
   });
   const fake = new FakeGround("home-agent", ["home"]);
   let hear = (_report: Report): void => undefined;
+  const link: { index: number | undefined } = { index: 7 };
+  const joins: string[] = [];
   const ports: MulticastPorts = {
     listen: (receive) => {
       hear = receive;
     },
     send: () => undefined,
-    join: () => undefined,
+    join: (group, index) => void joins.push(`${group} ${index}`),
     leave: () => undefined,
     close: () => undefined,
   };
-  const names = { ...fake.ground.names, interfaceName: () => "dsmip-in6" };
+  const interfaceIndex = (device: string): number => {
+    if (device !== "home" || link.index === undefined) throw new Error(`no ${device}`);
+    return link.index;
+  };
+  const names = { ...fake.ground.names, interfaceName: () => "dsmip-in6", interfaceIndex };
   const multicast = new HomeAgentMulticast(config, homeAgentPlanSite(config), { ...fake.ground, names }, ports);
   t.teardown(() => multicast.close());
   multicast.begin();
@@ -55,7 +61,7 @@ function world() {
     await fake.settled();
     return fake.drops.splice(0);
   };
-  return { multicast, report, groups: () => multicast.view().map(({ group }) => group as string) };
+  return { multicast, link, joins, report, groups: () => multicast.view().map(({ group }) => group as string) };
 }
 
 t.test("a node in ESP or in UDP over IPv6 has no groups, and its reports are counted as such", async (test) => {
@@ -86,4 +92,29 @@ t.test("a link-local report is of the node whose label it has", async (test) => 
   test.strictSame(await report(ipv6("fe80::1"), 2), ["wrong-source"], "nobody's label");
   test.strictSame(await report(ipv6("fe80::1"), 1), []);
   test.strictSame(groups(), [GROUP]);
+});
+
+t.test("groups are joined on whatever link is the home link", async (test) => {
+  const { multicast, link, joins, report } = world();
+  multicast.bound(path(PLAIN));
+  await report();
+  await report(HOA4);
+  test.strictSame(joins.splice(0), [`${GROUP} 7`, "233.252.0.1 7"]);
+  multicast.look();
+  link.index = undefined;
+  multicast.look();
+  test.strictSame(joins, [], "nothing new, or nothing to join on");
+  link.index = 8;
+  multicast.look();
+  multicast.look();
+  test.strictSame(joins.splice(0), [`${GROUP} 8`, "233.252.0.1 8"]);
+  link.index = 9;
+  multicast.look();
+  test.strictSame(joins, [`${GROUP} 9`, "233.252.0.1 9"], "gone and there again between two looks");
+});
+
+t.test("an address like a link-local one is none", async (test) => {
+  const { multicast, report } = world();
+  multicast.bound(path(PLAIN));
+  test.strictSame(await report(ipv6("fe8::1"), 1), ["wrong-source"]);
 });
