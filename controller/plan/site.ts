@@ -299,7 +299,7 @@ export const INTERNAL_ADDRESS = {
   multicastGroups: ipv4("240.41.65.7"),
   multicastMembers: ipv4("240.41.65.8"),
   /** All devices that send UDP over IPv6. */
-  sendUdpIpv6: ipv4("240.41.65.3"),
+  sendUdpIpv6: ipv4("240.41.65.9"),
 } as const;
 
 /** The distinct outer headers of the profiles, default first. */

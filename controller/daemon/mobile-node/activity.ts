@@ -66,8 +66,10 @@ export class Activity {
 
   #look(): void {
     const packets = this.#ports.packets();
-    if (packets === this.#packets || this.#mapped === undefined) return;
+    const hasSent = packets > this.#packets;
+    // With a tunnel goes what it has counted.
     this.#packets = packets;
+    if (!hasSent || this.#mapped === undefined) return;
     const now = this.#ports.now();
     const idle = seconds((now - (this.#activeAt ?? now)) / 1000);
     this.#activeAt = now;

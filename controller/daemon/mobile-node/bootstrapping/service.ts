@@ -147,8 +147,12 @@ export class BootstrapService implements Service {
     const config = withToldAddresses(this.#parts.config, told);
     const { ground } = this.#parts;
     if (before !== undefined) await this.#end(before);
+    if (this.#closed) return;
     const node = await this.#openNode(told, config);
-    if (this.#closed) return node.abandon();
+    if (this.#closed) {
+      this.#letGo();
+      return node.abandon();
+    }
     for (const [group, objects] of node.prepare()) ground.groups.setGroup(group, objects, ++this.#revision);
     ground.groups.commit();
     await ground.groups.settled();

@@ -29,7 +29,8 @@ export async function homeAgentsOfDomain(
 ): Promise<NameSearch> {
   const name = `_mip6._ipv6.${domain}`;
   const answer = await client.ask({ name, type: DNS_TYPE.srv });
-  if (answer === undefined) return { candidates: [], faults: [`no name server has answered for ${name}`] };
+  if (answer === undefined)
+    return { candidates: [], faults: [`no name server has answered for ${name}`], incomplete: true };
   const owner = ownerOf(name, answer.answers);
   const services = answer.answers.flatMap((record) => (record.type === "srv" && record.name === owner ? [record] : []));
   if (services.length === 0) return { candidates: [], faults: [`${name} has no SRV record`] };

@@ -36,6 +36,10 @@ t.test("after a silence longer than a NAT remembers, and not while packets go on
   activity.follow({ acceptedAt: at(400), keepalive: seconds(100) });
   pass(450, 12);
   test.strictSame(world.woken, [282], "the update has made the mapping anew");
+  pass(600, 3);
+  test.strictSame(world.woken, [282], "a tunnel is gone with what it had counted: nobody has talked");
+  pass(601, 4);
+  test.strictSame(world.woken, [282, 601]);
   activity.follow(undefined);
   test.equal(world.looks.length, 0);
   test.end();

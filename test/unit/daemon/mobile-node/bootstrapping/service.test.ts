@@ -16,6 +16,9 @@ class World {
   readonly timers: (() => void)[] = [];
   readiness: "registering" | "detached" = "registering";
   refusal: Error | undefined;
+  /** What happens while a node ends, or is being opened. */
+  whileClosing = (): void => undefined;
+  whileOpening = (): void => undefined;
   /** Answers the open question; undefined: nothing is asked. */
   answer: ((told: HomeAddresses) => Promise<void>) | undefined;
   ground!: ServiceGround;
@@ -35,6 +38,7 @@ class World {
       openNode: async ({ mobileNode }, ground) => {
         if (this.refusal !== undefined) throw this.refusal;
         this.ground = ground;
+        this.whileOpening();
         const { homeAddress, ipv4HomeAddress, homePrefixes } = mobileNode;
         return this.node(`${homeAddress} ${ipv4HomeAddress} ${homePrefixes.map(({ length }) => length)}`, ground);
       },
@@ -75,7 +79,10 @@ class World {
       begin: () => note("begin"),
       ...{ onGroupResult: () => undefined, onLoss: () => undefined, objectsOf: () => [], ownerOf: () => undefined },
       abandon: () => note("abandon"),
-      close: async () => note("close"),
+      close: async () => {
+        note("close");
+        this.whileClosing();
+      },
     };
   }
 
@@ -177,4 +184,25 @@ t.test("what a network offers is kept for the question, where a home agent is lo
   await looking.start({ homeAgent: { dhcpv6: true } });
   await looking.service.command(offer);
   test.strictSame(looking.life, ["offered eth0"]);
+});
+
+t.test("a daemon that ends meanwhile opens nothing more, and keeps nothing", async (test) => {
+  const world = new World();
+  await world.start();
+  await world.tells(told(100));
+  world.happens("registration.failed");
+  world.elapse();
+  world.whileClosing = () => {
+    world.whileClosing = () => undefined;
+    void world.service.close();
+  };
+  await world.tells(told(101));
+  test.strictSame(world.life.filter((one) => !one.startsWith("close")).length, 1, "no other node");
+  test.strictSame(world.fake.held, []);
+  const opening = new World();
+  await opening.start();
+  opening.whileOpening = () => void opening.service.close();
+  await opening.tells(told(100));
+  test.match(opening.life, [/^abandon/]);
+  test.strictSame(opening.fake.held, []);
 });

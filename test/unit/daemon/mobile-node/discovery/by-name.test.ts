@@ -68,9 +68,12 @@ t.test("a name is asked for both families, and aliases are followed as far as th
 
 t.test("silence, emptiness and the root are told, and are no home agents", async (test) => {
   const nobody = await homeAgentsOfDomain("example.org", world({}).client, () => 0);
-  test.match(nobody, { candidates: [], faults: [/no name server has answered/] });
+  test.match(nobody, { candidates: [], faults: [/no name server has answered/], incomplete: true });
   const empty = world({ "_mip6._ipv6.example.org 33": [[]] });
-  test.match(await homeAgentsOfDomain("example.org", empty.client, () => 0), { faults: [/has no SRV record/] });
+  test.strictSame(await homeAgentsOfDomain("example.org", empty.client, () => 0), {
+    candidates: [],
+    faults: ["_mip6._ipv6.example.org has no SRV record"],
+  });
   const root = world({ "_mip6._ipv6.example.org 33": [[srv("")]] });
   test.strictSame(await homeAgentsOfDomain("example.org", root.client, () => 0), { candidates: [], faults: [] });
   const nothing = world({ "ha.example.org 28": [[]], "ha.example.org 1": [[]] });
