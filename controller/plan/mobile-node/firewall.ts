@@ -35,6 +35,7 @@ import {
   toTypedMessages,
 } from "../security/esp-firewall.js";
 import { DSMIP_PORT, HOOK_PRIORITY, type MobileNodePlanSite, SIGNALLING_PORT, UDP_HEADER } from "../site.js";
+import { TUNNEL_PREFIX } from "./addresses.js";
 import { multicastChains, toGroups } from "./multicast.js";
 
 const PROTOCOL = { ipv4: 4, ipv6: 41, mobility: 135 } as const;
@@ -49,9 +50,6 @@ const SIGNALLING_SET: NftSet = {
   integerLength: 1,
   elements: ["2b", "32", "3c", "87"].map((key) => ({ key })),
 };
-
-/** Names of tunnel devices start so (plan.ts). */
-export const TUNNEL_PREFIX = "dsmip-t";
 
 export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
   return {

@@ -14,7 +14,10 @@ import { DEVICE, HOME_TABLE, MAIN_TABLE, type MobileNodePlanSite, RULE_PRIORITY 
 const LAST_METRIC = 0xffffffff;
 
 /** Those of a host are none. */
-export function networkObjects({ prefixes = [], egressDevices = [] }: MobileNodePlanSite): readonly KernelObject[] {
+export function networkObjects({
+  prefixes = [],
+  egressDevices = [],
+}: Pick<MobileNodePlanSite, "prefixes" | "egressDevices">): readonly KernelObject[] {
   if (prefixes.length === 0) return [];
   return [
     // First: a kernel that becomes a router forgets default routes of interfaces that do not have this.

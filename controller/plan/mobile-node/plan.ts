@@ -5,11 +5,9 @@
  */
 import {
   hostPrefix,
-  IPV4_ANY,
   type IpAddress,
   type Ipv4Address,
   type Ipv6Address,
-  ipv4 as ipv4Of,
   isIpv4,
   isIpv6,
   prefixContains,
@@ -17,8 +15,7 @@ import {
 import { mappedAddress } from "../../base/mapped.js";
 import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
-import type { Address, Link, Route, Rule } from "../objects/forwarding.js";
-import { fnv1a } from "../objects/hash.js";
+import type { Link, Route, Rule } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
 import { ikeRules } from "../security/ike-way.js";
 import { boundRoutingHeaders } from "../security/mobility-headers.js";
@@ -29,25 +26,20 @@ import { deviceObjects, markedSignalling } from "../shared-objects.js";
 import {
   ASKING_MARK,
   type Associations,
-  CARE_OF_TABLE_BASE,
   DEFAULT_MTU,
   DEVICE,
   DSMIP_PORT,
   HOME_TABLE,
   INTERNAL_ADDRESS,
-  MAIN_TABLE,
   type MobileNodePlanSite,
   type NodeSecurity,
   RULE_PRIORITY,
 } from "../site.js";
-import { mobileNodeFirewall, TUNNEL_PREFIX } from "./firewall.js";
+import { careOfTable, hashOf, homeAddress, ipv4Objects, TUNNEL_PREFIX } from "./addresses.js";
+import { mobileNodeFirewall } from "./firewall.js";
 import { multicastSite, reportsInto, tunnelHook } from "./multicast.js";
 import { networkObjects, networkRoute } from "./network.js";
 
-/** 224.0.0.0 up to 255.255.255.255. */
-const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as const;
-const LINK_LOCAL = { address: ipv4Of("169.254.0.0"), length: 16 } as const;
-const DHCP_SERVER_PORT = 67;
 /** Of a route behind all others of its table. */
 const LAST_METRIC = 0xffff;
 
@@ -132,31 +124,6 @@ function boundAddresses({ egress, ingress }: MobileNodeDataPath): readonly Ipv6A
   return [...new Set(ways.flatMap((way) => (isOverIpv6(way) ? [way.address] : [])))];
 }
 
-/** IFA_F_HOMEADDRESS makes the kernel prefer it as a source, and take it in a type 2 routing header. */
-function homeAddress(device: string, address: IpAddress): Address {
-  const four = isIpv4(address);
-  return { kind: "address", device, address, prefixLength: four ? 32 : 128, home: !four, noPrefixRoute: false };
-}
-
-/**
- * A packet whose source is not chosen yet looks into our table too, and takes the home address from the route it finds there. What
- * belongs to the visited link stays with the main table even when the socket names no device: multicast and broadcast, link-local
- * addresses (RFC 3927), and the renewal of a DHCP lease.
- */
-function ipv4Objects(address: Ipv4Address): readonly KernelObject[] {
-  const rule = { kind: "rule", family: 4, table: HOME_TABLE } as const;
-  const unspecified = hostPrefix(IPV4_ANY);
-  const local = { ...rule, priority: RULE_PRIORITY.local, table: MAIN_TABLE, from: unspecified } as const;
-  return [
-    homeAddress(DEVICE.homeAddresses, address),
-    { ...local, to: MULTICAST_AND_BROADCAST },
-    { ...local, to: LINK_LOCAL },
-    { ...local, udpDestinationPort: DHCP_SERVER_PORT },
-    { ...rule, priority: RULE_PRIORITY.home, from: hostPrefix(address) },
-    { ...rule, priority: RULE_PRIORITY.unspecified, from: unspecified },
-  ];
-}
-
 /**
  * The device that sends in the endpoint's format. At most 15 octets: the care-of address as a hash, the same for the same address
  * whatever came before, and a letter for the format.
@@ -168,13 +135,6 @@ export function tunnelName(endpoint: LocalEndpoint): string {
 }
 
 const LETTER = { ipv6: "s", ipv4: "p", udp: "u" } as const;
-
-function hashOf({ address, device }: Pick<LocalEndpoint, "address" | "device">): number {
-  return fnv1a([...`${address}%${device}`].map((letter) => letter.codePointAt(0) ?? 0));
-}
-
-const careOfTable = (endpoint: Pick<LocalEndpoint, "address" | "device">): number =>
-  CARE_OF_TABLE_BASE + (hashOf(endpoint) & 0xffffff);
 
 type Ipv4Endpoint = Extract<LocalEndpoint, { readonly address: Ipv4Address }>;
 
