@@ -8,6 +8,7 @@ import {
   type Config,
   configFile,
   type HomeAgentConfig,
+  type Mip4NodeConfig,
   type MobileNodeConfig,
   mayUse,
   mip6Of,
@@ -37,6 +38,7 @@ import {
 } from "../base/ip.js";
 import { findOverlap } from "../base/prefix-table.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
+import { loadMip4Node } from "./mip4-node.js";
 import { loadKeys, type Mip4Keys, NO_KEYS, type NodeKeys } from "./keys.js";
 import { type Complain, checkMip4Keys, checkProtocols } from "./mip4.js";
 import { readYamlFile } from "./yaml-file.js";
@@ -58,6 +60,7 @@ export function loadConfig(path: string): LoadedConfig {
   const complain = (message: string): never => {
     throw new ConfigError(`${path}: ${message}`);
   };
+  if (config.role === "mobile-node" && config.protocol === "mip4") return loadMip4Node(path, config);
   const { keyFile: keyFilePath, security } = config;
   if (security.method === "ikev2") {
     if (keyFilePath !== undefined && !speaksMip4(config))
@@ -92,11 +95,14 @@ export function loadConfig(path: string): LoadedConfig {
   return { path, config, keys, mip4 };
 }
 
+/** Roles with static ESP keys or IKEv2. */
+type Mip6Config = Exclude<Config, Mip4NodeConfig>;
+
 /** Whether keys of Mobile IPv4 are needed. */
-const speaksMip4 = (config: Config): boolean => config.role === "home-agent" && config.homeAgent.mip4 !== undefined;
+const speaksMip4 = (config: Mip6Config): boolean => config.role === "home-agent" && config.homeAgent.mip4 !== undefined;
 
 /** Of Mobile IPv6. */
-function homeAddresses(config: Config): readonly Ipv6Address[] {
+function homeAddresses(config: Mip6Config): readonly Ipv6Address[] {
   return config.role === "home-agent"
     ? (mip6Of(config)?.subscribers ?? []).map((one) => one.homeAddress)
     : [config.mobileNode.homeAddress];
@@ -247,7 +253,7 @@ function checkBorrower({ homeAgent }: HomeAgentConfig, key: string, complain: Co
 }
 
 /** The 2004 profile: what it has no way for is refused (draft-soliman-v4v6-mipv6-00; contradictions C-50, C-53). */
-function checkMappedSignalling(config: Config, complain: Complain): void {
+function checkMappedSignalling(config: Mip6Config, complain: Complain): void {
   const wanted = (key: string, what: string): never => complain(`${key}.ipv4Signalling is "soliman2004", ${what}`);
   const check = (
     key: string,
@@ -460,7 +466,7 @@ function checkLent({ mobileNode }: MobileNodeConfig, complain: Complain): void {
     );
 }
 
-function checkProtection(config: Config, complain: Complain): void {
+function checkProtection(config: Mip6Config, complain: Complain): void {
   const profiles =
     config.role === "home-agent"
       ? Object.entries(config.tunnelProfiles).map(([name, profile]) => [`tunnelProfiles.${name}`, profile] as const)
@@ -488,7 +494,7 @@ function checkProtection(config: Config, complain: Complain): void {
 }
 
 /** Each identity must have what its way to prove itself needs, and belong to one home address only (RFC 6275 §5.1). */
-function checkCredentials(config: Config, credentials: IkeCredentials, complain: Complain): void {
+function checkCredentials(config: Mip6Config, credentials: IkeCredentials, complain: Complain): void {
   const { certificate, authorities } = credentials;
   const missing = (key: string, what: string): never => complain(`${key} is missing; ${what}`);
   const own = (why: string): void => {

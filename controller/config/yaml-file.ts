@@ -112,7 +112,8 @@ function wanted(issue: Issue): string {
   return issue.message;
 }
 
-function oneOf(values: readonly unknown[]): string {
+function oneOf(all: readonly unknown[]): string {
+  const values = all.filter((value) => value !== undefined); // of a key that may be absent
   return `${values.length > 1 ? "one of " : ""}${values.map((value) => (typeof value === "bigint" ? String(value) : JSON.stringify(value))).join(", ")} is wanted`;
 }
 

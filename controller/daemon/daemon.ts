@@ -3,7 +3,9 @@ import type { LoadedConfig } from "../config/config.js";
 import type { NodeKeys } from "../config/keys.js";
 import type { Logger } from "../log.js";
 import { startHomeAgent } from "./home-agent/role.js";
+import { startMip4Node } from "./mobile-node/mip4/role.js";
 import { startMobileNode } from "./mobile-node/role.js";
+import type { Running } from "./start.js";
 import { notifySupervisor } from "./supervisor.js";
 
 export interface Daemon {
@@ -13,12 +15,9 @@ export interface Daemon {
 
 /** Resolves when messages are answered. Throws MobilityError with a sentence for the operator. */
 export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Daemon> {
-  const { config, keys, mip4, credentials } = loaded;
-  const daemon =
-    config.role === "home-agent"
-      ? await startHomeAgent(config, { keys, mip4, credentials }, log)
-      : await startMobileNode(config, { keys, mip4, credentials }, log);
-  if (config.security.method === "static-keys" && keys.size > 0) warnOfStaticKeys([...keys.values()], log);
+  const { config, keys } = loaded;
+  const daemon = await startRole(loaded, log);
+  if ("security" in config && config.security.method === "static-keys" && keys.size > 0) warnOfStaticKeys([...keys.values()], log);
   log.info({ event: "daemon.ready", role: config.role });
   notifySupervisor("READY=1");
   return {
@@ -27,6 +26,12 @@ export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Da
       return daemon.stop();
     },
   };
+}
+
+function startRole({ config, keys, mip4, credentials }: LoadedConfig, log: Logger): Promise<Running> {
+  if (config.role === "home-agent") return startHomeAgent(config, { keys, mip4, credentials }, log);
+  if (config.protocol === "mip4") return startMip4Node(config, mip4, log);
+  return startMobileNode(config, { keys, mip4, credentials }, log);
 }
 
 function warnOfStaticKeys(keys: readonly NodeKeys[], log: Logger): void {

@@ -16,10 +16,10 @@ import { KernelError } from "../netlink/errors.js";
 import { formatObjectShort } from "../plan/objects/format.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 import { sysctl } from "../plan/shared-objects.js";
-import type { DropReason, NotifyEffect, ProtocolEvent, SignallingEffect } from "../protocol/mip6/inputs.js";
+import type { NotifyEffect, SignallingEffect } from "../protocol/mip6/inputs.js";
 import type { KernelPort } from "../reconcile/kernel-port.js";
 import { type GroupResult, Reconciler, type Repair } from "../reconcile/reconciler.js";
-import { Counters, EventLog } from "../store/events.js";
+import { Counters, EventLog, type NotedEvent } from "../store/events.js";
 import type { JournalRole } from "../store/journal.js";
 import { LogLimit } from "../store/log-limit.js";
 import { VERSION } from "../version.js";
@@ -271,23 +271,23 @@ export class Platform {
     };
   }
 
-  drop(reason: DropReason, detail: string): void {
+  drop(reason: string, detail: string): void {
     const count = this.drops.add(reason);
     if (count <= LOGGED_DROPS || count % LOGGED_DROP_INTERVAL === 0)
       this.log.info({ event: "message.dropped", reason, detail, count });
   }
 
   notify({ event }: NotifyEffect): void {
+    this.note(event);
+  }
+
+  note(event: NotedEvent): void {
     this.events.record(event);
     this.log.info({
       event: event.event,
       ...(event.homeAddress !== undefined && { hoa: event.homeAddress }),
       ...event.detail,
     });
-  }
-
-  note(event: ProtocolEvent): void {
-    this.notify({ kind: "notify", event });
   }
 
   /** The journal's group commit, as the loop wants it. */

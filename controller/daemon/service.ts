@@ -18,9 +18,9 @@ import type { MoveAnnouncement } from "../kernel/xfrm/migrate.js";
 import type { Logger } from "../log.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 import type { ObjectOwner } from "../plan/owner.js";
-import type { DropReason, NotifyEffect, ProtocolEvent, SignallingEffect } from "../protocol/mip6/inputs.js";
+import type { NotifyEffect, SignallingEffect } from "../protocol/mip6/inputs.js";
 import type { GroupResult } from "../reconcile/reconciler.js";
-import type { Counters } from "../store/events.js";
+import type { Counters, NotedEvent } from "../store/events.js";
 import type { JournalRecord } from "../store/journal.js";
 import type { GroupState, ServiceGroups } from "./groups.js";
 import type { SignallingListener, SignallingSite } from "./signalling/signalling.js";
@@ -117,10 +117,11 @@ export interface ServiceGround {
   listen(site: SignallingSite, listener: SignallingListener): void;
   send(effect: SignallingEffect): void;
   notify(effect: NotifyEffect): void;
-  note(event: ProtocolEvent): void;
+  note(event: NotedEvent): void;
   /** Counts a message that did not come or go by the signalling sockets, by its type. */
   count(direction: "received" | "sent", type: string): void;
-  drop(reason: DropReason, detail: string): void;
+  /** `reason`: under which it is counted; of the protocol's machines, and always the same words. */
+  drop(reason: string, detail: string): void;
   /** Writes what was appended to the journal, and says whether it is on the disk; undefined if there is nothing. Never rejects. */
   flush(): Promise<boolean> | undefined;
 }

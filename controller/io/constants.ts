@@ -74,6 +74,7 @@ export const IPV6_RECVTCLASS = 66;
 export const IPV6_TCLASS = 67;
 export const IPV6_FREEBIND = 78;
 export const ICMPV6_FILTER = 1;
+export const ICMP_FILTER = 1;
 
 // Classic BPF: classes, modes and sizes of instructions.
 export const BPF_LD = 0x00;
@@ -90,6 +91,7 @@ export const BPF_JEQ = 0x10;
 export const BPF_JSET = 0x40;
 
 // IP protocols.
+export const IPPROTO_ICMP = 1;
 export const IPPROTO_IGMP = 2;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_MH = 135;

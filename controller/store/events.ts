@@ -1,7 +1,15 @@
 /** What happened, for operators: a bounded history, followers of the control socket, and the log. */
 
 import type { EventDocument } from "../../schemas/control.js";
-import type { ProtocolEvent } from "../protocol/mip6/inputs.js";
+import type { IpAddress } from "../base/ip.js";
+
+/** noun.verb, of whichever protocol. */
+export interface NotedEvent {
+  readonly event: string;
+  /** As people know the node. */
+  readonly homeAddress?: IpAddress;
+  readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
 
 const HISTORY = 1000;
 
@@ -14,7 +22,7 @@ export class EventLog {
     this.#wallClock = wallClock;
   }
 
-  record(event: ProtocolEvent): EventDocument {
+  record(event: NotedEvent): EventDocument {
     const document: EventDocument = {
       time: this.#wallClock().toISOString(),
       event: event.event,

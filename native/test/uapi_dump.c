@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <linux/filter.h>
+#include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>

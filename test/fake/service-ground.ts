@@ -90,7 +90,7 @@ export class FakeGround {
       },
       send: (effect) => void this.sent.push(effect as SendEffect),
       notify: ({ event }) => void this.events.push(event),
-      note: (event) => void this.events.push(event),
+      note: (event) => void this.events.push(event as ProtocolEvent),
       count: (direction, type) => void this.counted.push(`${direction} ${type}`),
       drop: (reason) => void this.drops.push(reason),
       flush: () => undefined,

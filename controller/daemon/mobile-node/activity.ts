@@ -78,7 +78,7 @@ export class Activity {
 }
 
 /** Of all tunnels; of this network namespace. */
-function sentPackets(): number {
+export function sentPackets(): number {
   return packetsIn(readFileSync("/proc/net/dev", "utf8"));
 }
 

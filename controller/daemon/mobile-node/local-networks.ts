@@ -1,20 +1,28 @@
 /** Keeps the kernel's local networks as the machine's own routes have them, in a group of its own: what fails here holds up no handover. */
 import type { Seconds } from "../../base/time.js";
-import { planLocalNetworks } from "../../plan/mobile-node/local-networks.js";
+import { type HomeAddresses, planLocalNetworks } from "../../plan/mobile-node/local-networks.js";
 import type { KernelObject } from "../../plan/objects/objects.js";
-import type { MobileNodePlanSite } from "../../plan/site.js";
-import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/machine.js";
 import { backOff, PATH_RETRY_FIRST, PATH_RETRY_MAX } from "../../protocol/mip6/mobile-node/timers.js";
-import type { MobileNodeSite } from "../../protocol/movement/attachment.js";
-import { localNetworks } from "../../protocol/movement/local-networks.js";
+import { type LocalNetworksSite, localNetworks } from "../../protocol/movement/local-networks.js";
 import type { NetworkView } from "../../protocol/movement/network-view.js";
 import type { Reconciler } from "../../reconcile/reconciler.js";
 
 export const NETWORKS_GROUP = "local networks";
 
+interface Way {
+  readonly device: string;
+}
+
+/** What the present data path goes over. */
+export interface UsedDevices {
+  readonly ingress: readonly Way[];
+  readonly egress?: Way | undefined;
+  readonly homeDevice?: string | undefined;
+}
+
 export class LocalNetworksKeeper {
-  readonly #site: MobileNodeSite;
-  #planSite: MobileNodePlanSite;
+  readonly #site: LocalNetworksSite;
+  #planSite: HomeAddresses;
   readonly #reconciler: Pick<Reconciler, "setGroup" | "commit">;
   readonly #later: (wait: Seconds, run: () => void) => void;
   #view: NetworkView;
@@ -26,8 +34,8 @@ export class LocalNetworksKeeper {
   #failures = 0;
 
   constructor(parts: {
-    site: MobileNodeSite;
-    planSite: MobileNodePlanSite;
+    site: LocalNetworksSite;
+    planSite: HomeAddresses;
     view: NetworkView;
     reconciler: Pick<Reconciler, "setGroup" | "commit">;
     later: (wait: Seconds, run: () => void) => void;
@@ -45,7 +53,7 @@ export class LocalNetworksKeeper {
   }
 
   /** The home addresses are others now. The commit is the caller's. */
-  adopt(planSite: MobileNodePlanSite): void {
+  adopt(planSite: HomeAddresses): void {
     this.#planSite = planSite;
     if (this.#wanted === "") return;
     this.#wanted = "";
@@ -59,7 +67,7 @@ export class LocalNetworksKeeper {
   }
 
   /** The commit is the caller's. */
-  follow({ ingress, egress, homeDevice }: MobileNodeDataPath): void {
+  follow({ ingress, egress, homeDevice }: UsedDevices): void {
     const ways = [...ingress, ...(egress === undefined ? [] : [egress])].map(({ device }) => device);
     this.#busy = homeDevice === undefined ? ways : [...ways, homeDevice];
     this.#update();

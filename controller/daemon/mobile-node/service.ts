@@ -23,7 +23,6 @@ import {
 } from "../../protocol/mip6/mobile-node/machine.js";
 import { readinessOf } from "../../protocol/mip6/mobile-node/readiness.js";
 import { PATH_RETRY_FIRST } from "../../protocol/mip6/mobile-node/timers.js";
-import type { NetworkView } from "../../protocol/movement/network-view.js";
 import type { GroupResult } from "../../reconcile/reconciler.js";
 import type { OpenHomeLink } from "../home-link/sockets.js";
 import { setTimer } from "../kernel.js";
@@ -39,18 +38,11 @@ import { egressDevices } from "./egress-devices.js";
 import { FilteredAnswers } from "./filtered-answers.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
 import { LocalNetworksKeeper, NETWORKS_GROUP } from "./local-networks.js";
-import type { Movement } from "./movement.js";
 import type { OpenMovement } from "./movement-sockets.js";
 import { sendNothing } from "./opening.js";
 import { NodePrefixes } from "./prefixes.js";
 import { ReadinessReport } from "./readiness-report.js";
-
-/** The machine's network: kernel/watch.ts, or one that is played. */
-export interface NetworkSource {
-  readonly view: NetworkView;
-  onView(listener: (view: NetworkView) => void): void;
-  close(): void;
-}
+import type { MovementSource, NetworkSource } from "./sources.js";
 
 export interface MobileNodeParts {
   readonly config: MobileNodeConfig;
@@ -68,9 +60,6 @@ export interface MobileNodeParts {
   /** Called when the home agent wants the node to take another one. Absent: there is no other. */
   readonly onSwitch?: ((homeAgents: readonly Ipv6Address[]) => void) | undefined;
 }
-
-/** Movement detection: movement.ts, or one that is played. */
-export type MovementSource = Pick<Movement, "view" | "onView" | "give">;
 
 export class MobileNodeService implements Service {
   static readonly serviceName = "mobile-node";
@@ -171,7 +160,7 @@ export class MobileNodeService implements Service {
       later: (wait, run) => this.#later(wait, run),
     });
     this.#readiness = new ReadinessReport(homeAddress, {
-      note: (event) => ground.note(event),
+      note: (detail) => ground.note({ event: "readiness.changed", homeAddress, detail }),
       tellSupervisor: (text) => this.#status.tell(text),
     });
     this.#filtered = new FilteredAnswers({
@@ -421,7 +410,7 @@ export class MobileNodeService implements Service {
   #turnEnded(): void {
     const { groups } = this.#ground;
     groups.commit();
-    this.#readiness.look(this.#state);
+    this.#readiness.look(readinessOf(this.#state));
     this.#prefixes.see(this.#state.registration !== undefined);
     this.#activity?.follow(this.#state.registration);
     if (!this.#opening) return;

@@ -22,7 +22,7 @@ import { encodeRouteHeader, familyNumber } from "./headers.js";
 import type { NetworkPicture } from "./network-picture.js";
 
 export interface Destinations {
-  readonly ipv6: IpAddress;
+  readonly ipv6?: IpAddress | undefined;
   readonly ipv4?: IpAddress | undefined;
 }
 

@@ -8,10 +8,16 @@ import type { LocalNetwork, LocalNetworks } from "../../protocol/movement/local-
 import { defaultMetric } from "../endpoints.js";
 import type { Route, Rule } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
-import { type MobileNodePlanSite, OWN_NETWORKS_TABLE, RULE_PRIORITY, VISITED_NETWORKS_TABLE } from "../site.js";
+import { OWN_NETWORKS_TABLE, RULE_PRIORITY, VISITED_NETWORKS_TABLE } from "../site.js";
 
-export function planLocalNetworks(networks: LocalNetworks, site: MobileNodePlanSite): readonly KernelObject[] {
-  const homes = [site.homeAddress, ...(site.ipv4HomeAddress === undefined ? [] : [site.ipv4HomeAddress])];
+/** Those that the node has just now. */
+export interface HomeAddresses {
+  readonly homeAddress?: IpAddress | undefined;
+  readonly ipv4HomeAddress?: IpAddress | undefined;
+}
+
+export function planLocalNetworks(networks: LocalNetworks, site: HomeAddresses): readonly KernelObject[] {
+  const homes = [site.homeAddress, site.ipv4HomeAddress].filter((home) => home !== undefined);
   return homes.flatMap((home) => {
     const family = isIpv4(home) ? 4 : 6;
     const ofFamily = ({ destination }: LocalNetwork): boolean => isIpv4(destination.address) === isIpv4(home);

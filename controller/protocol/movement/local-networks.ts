@@ -14,7 +14,7 @@ import {
   prefixContains,
   prefixesOverlap,
 } from "../../base/ip.js";
-import { isHomeLink, type MobileNodeSite, uplinkDevices } from "./attachment.js";
+import { type AttachmentSite, isHomeLink, type MobileNodeSite, uplinkDevices } from "./attachment.js";
 import type { NetworkAddress, NetworkRoute, NetworkView } from "./network-view.js";
 
 export interface LocalNetwork {
@@ -36,8 +36,10 @@ export interface LocalNetworks {
 /** Shorter ones are default routes in disguise (0.0.0.0/1 and 128.0.0.0/1), whatever device they name. */
 const SHORTEST_NETWORK = { 4: 8, 6: 7 } as const;
 
+export type LocalNetworksSite = AttachmentSite & Pick<MobileNodeSite, "localNetworks" | "exclude">;
+
 /** `busy`: devices that carry the tunnel or the home link just now, whether or not they could be chosen at this moment. */
-export function localNetworks(view: NetworkView, site: MobileNodeSite, busy: Iterable<string>): LocalNetworks {
+export function localNetworks(view: NetworkView, site: LocalNetworksSite, busy: Iterable<string>): LocalNetworks {
   const uplinks = new Set([...uplinkDevices(view, site), ...(site.interfaces ?? []), ...busy]);
   const routes = view.routes.filter((route) => isForeign(view, route));
   const connected = routes.filter((route) => route.via === undefined && isNetwork(route.destination, site));
@@ -66,7 +68,7 @@ function isForeign({ links }: NetworkView, { ours, device, destination }: Networ
   return usable && !ours && (destination.length === 0 || isRoutableUnicast(destination.address));
 }
 
-function isNetwork(destination: Prefix, { homeAgent, homeAddress }: MobileNodeSite): boolean {
+function isNetwork(destination: Prefix, { homeAgent, homeAddress }: LocalNetworksSite): boolean {
   if (destination.length < SHORTEST_NETWORK[familyOf(destination.address)]) return false;
   const ends = [homeAgent.ipv6, homeAgent.ipv4, homeAddress];
   return !ends.some((end) => end !== undefined && prefixContains(destination, end));

@@ -1,6 +1,7 @@
 /** The IPv4 header (RFC 791 §3.1). Its checksum is verified on decoding and made on encoding; IPv4 options are kept as they are. */
 import { ByteReader, ByteWriter } from "../../base/bytes.js";
 import { DecodeError, EncodeError } from "../../base/errors.js";
+import { type Ipv4Address, ipToBytes } from "../../base/ip.js";
 import type { Result } from "../../base/result.js";
 import { bits, decoding, inline, ipv4Address, run, type StructValue, struct, u8, u16 } from "../codec.js";
 import { checksum } from "./checksum.js";
@@ -70,6 +71,12 @@ export function encodeIpv4Packet(packet: Ipv4Packet): Uint8Array {
   writer.bytes(options);
   writer.patchU16(CHECKSUM_OFFSET, checksum(writer.finish()));
   return writer.bytes(packet.payload).finish();
+}
+
+/** The Ethernet address of an IPv4 multicast group (RFC 1112 §6.4). */
+export function ethernetGroup(group: Ipv4Address): Uint8Array {
+  const [, second = 0, third = 0, fourth = 0] = ipToBytes(group);
+  return Uint8Array.of(0x01, 0x00, 0x5e, second & 0x7f, third, fourth);
 }
 
 /** A header with the usual values: no fragmentation state, no options, TTL 64. */

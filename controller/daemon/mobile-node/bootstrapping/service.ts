@@ -11,7 +11,7 @@ import { withToldAddresses } from "../../../config/config.js";
 import type { HomeAddresses } from "../../../ike/home-addresses.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
-import type { ProtocolEvent } from "../../../protocol/mip6/inputs.js";
+import type { NotedEvent } from "../../../store/events.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { Service, ServiceGround, ServiceViews } from "../../service.js";
 import type { SignallingListener } from "../../signalling/signalling.js";
@@ -42,7 +42,7 @@ const RECORD = "home-address";
 const DOUBT_MS = 60_000;
 
 /** After them the node is served no more under its home address, or may not be. */
-const DOUBTFUL: ReadonlySet<ProtocolEvent["event"]> = new Set(["registration.failed", "home-prefix.withdrawn"]);
+const DOUBTFUL: ReadonlySet<string> = new Set(["registration.failed", "home-prefix.withdrawn"]);
 
 export class BootstrapService implements Service {
   readonly name: string;
@@ -210,7 +210,7 @@ export class BootstrapService implements Service {
 
   /** Of a former node nothing is heard. */
   #groundOf(ground: ServiceGround, lives: () => boolean): ServiceGround {
-    const see = ({ event }: ProtocolEvent): void => {
+    const see = ({ event }: NotedEvent): void => {
       if (DOUBTFUL.has(event)) this.#doubt();
       if (event === "registration.completed") this.#trust();
     };

@@ -11,6 +11,7 @@ import type { KernelObject } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
 import { DIRECT_MARK, TUN_DEVICE, TUN_MARK } from "../../../plan/site.js";
 import type { ProtocolEvent } from "../../../protocol/mip6/inputs.js";
+import type { NotedEvent } from "../../../store/events.js";
 import { type HomeAgentCandidate, withKnown } from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
 import { nextCandidate } from "../../../protocol/mip6/mobile-node/discovery/choice.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
@@ -348,7 +349,7 @@ export class FinderService implements Service {
 
   /** The signalling sockets know us, whoever the home agent is. */
   #groundOf(ground: ServiceGround): ServiceGround {
-    const see = ({ event }: ProtocolEvent): void => {
+    const see = ({ event }: NotedEvent): void => {
       if (event === "registration.completed") this.#accepted();
       if (event === "registration.failed") this.#silent();
     };

@@ -1,4 +1,5 @@
 /** What becomes of a reply: the binding it grants, or what is learnt from its refusal (RFC 5944 §3.6.2.2, §3.6.2.3). */
+import { isRoutableUnicast } from "../../../base/ip.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import type { RegistrationReply } from "../../../wire/mip4/messages/control-message.js";
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
@@ -67,8 +68,9 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
   state.homeAddress = reply.homeAddress;
   state.exchange = undefined;
   state.attempts = 0;
+  state.refusal = undefined;
   const expiresAt = expiryOf(exchange.sentAt, granted);
-  state.registered = { attachment, expiresAt };
+  state.registered = { attachment, grantedSeconds: granted, expiresAt };
   state.sendAt = renewalOf(state, exchange.sentAt, granted, moment.now);
   journal(turn);
   const before = state.path;
@@ -155,12 +157,17 @@ function renewalOf(state: MobileNodeState, sentAt: Instant, grantedSeconds: numb
 /** A refusal that can be mended is, and asked again as soon as may be; else it is asked again after the wait that the request had. */
 function refused(turn: Turn, exchange: Exchange, reply: RegistrationReply): void {
   const { state, moment } = turn;
+  const { site } = state;
   const { code } = reply;
   let mended = false;
   if (code === ReplyCode.identificationMismatch) {
     correctClock(turn, reply);
     // Three in a row are no matter of clocks and nonces any more.
     mended = state.attempts < 3;
+  }
+  if (code === ReplyCode.unknownHomeAgent && site.findsHomeAgent === true && state.homeAgent === site.homeAgent) {
+    mended = isRoutableUnicast(reply.homeAgent) && reply.homeAgent !== site.homeAgent;
+    if (mended) state.homeAgent = reply.homeAgent;
   }
   const lesson = lessonOf(state, reply);
   if (lesson !== undefined) {
@@ -187,6 +194,7 @@ function correctClock(turn: Turn, reply: RegistrationReply): void {
 
 function failed(turn: Turn, exchange: Exchange, reason: string): void {
   const { state } = turn;
+  state.refusal = reason;
   notify(turn, "registration.failed", { reason, purpose: exchange.purpose, attempts: state.attempts });
   state.exchange = undefined;
   // The next one leaves when this one would have been repeated.

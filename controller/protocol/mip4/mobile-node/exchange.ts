@@ -9,7 +9,7 @@ import { nextIdentification } from "./own-identification.js";
 import { recordOf } from "./record.js";
 import { deregistration, registration, tunnelLinkLocal, type Wanted } from "./request.js";
 
-/** De-registrations of a node that ends, before it ends without an answer. */
+/** De-registrations of a node that ends, before it ends without an answer; requests to a home agent that was found, before it is looked for. */
 const LAST_ATTEMPTS = 3;
 
 /** What the node wants to be at the moment; undefined: it has nothing to say to anybody. */
@@ -62,6 +62,9 @@ export function send(turn: Turn): void {
     stop(turn, false);
     return;
   }
+  // Perhaps it is another one by now.
+  if (state.site.findsHomeAgent === true && purpose === "register" && attempts >= LAST_ATTEMPTS)
+    state.homeAgent = state.site.homeAgent;
   const sent = requestFor(turn, purpose);
   const wait = waitAfter(attempts, state.site.lifetimeSeconds);
   if (purpose === "register") state.mayBeBound = true;
@@ -95,8 +98,10 @@ function waitAfter(attempts: number, lifetimeSeconds: number): Seconds {
 }
 
 export function journal({ state, effects }: Turn): void {
-  const { identification, mayBeBound, homeAddress } = state;
-  const effect: MobileNodeEffect = { kind: "journal", record: recordOf({ identification, mayBeBound, homeAddress }) };
+  const { identification, mayBeBound, homeAddress, homeAgent, site } = state;
+  const found = site.findsHomeAgent === true && homeAgent !== site.homeAgent ? homeAgent : undefined;
+  const record = recordOf({ identification, mayBeBound, homeAddress, homeAgent: found });
+  const effect: MobileNodeEffect = { kind: "journal", record };
   effects.push(effect);
 }
 

@@ -61,6 +61,7 @@ function attach(turn: Turn, attachment: Attachment | undefined): void {
   state.attachment = attachment;
   if (sameAttachment(before, attachment)) return;
   state.lessons = {};
+  state.refusal = undefined;
   if (attachment === undefined) {
     state.exchange = undefined;
     state.sendAt = undefined;
@@ -82,7 +83,7 @@ function sameAttachment(a: Attachment | undefined, b: Attachment | undefined): b
 
 function receive(turn: Turn, input: Extract<MobileNodeInput, { readonly kind: "reply" }>): void {
   const { exchange } = turn.state;
-  const verdict = judgeReply(input.reply, input.source, input.verdicts, exchange?.sent);
+  const verdict = judgeReply(input.reply, input.source, input.verdicts, exchange?.sent, turn.state.site);
   if (verdict.kind === "drop") turn.effects.push(verdict);
   else if (exchange !== undefined) answered(turn, exchange, input.reply, verdict.from === "home-agent");
 }
@@ -116,6 +117,7 @@ function restore(turn: Turn, record: Readonly<Record<string, unknown>>): void {
   state.identification = kept.identification;
   state.mayBeBound = kept.mayBeBound;
   state.homeAddress ??= kept.homeAddress;
+  if (state.site.findsHomeAgent === true) state.homeAgent = kept.homeAgent ?? state.homeAgent;
 }
 
 function beginStop(turn: Turn): void {

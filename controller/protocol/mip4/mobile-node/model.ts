@@ -18,6 +18,7 @@ export interface Exchange {
 /** What the home agent has granted. */
 export interface Registered {
   readonly attachment: Exclude<Attachment, { readonly kind: "home" }>;
+  readonly grantedSeconds: number;
   /** Reckoned from when the request was sent; undefined: without an end. */
   readonly expiresAt: Instant | undefined;
 }
@@ -46,6 +47,8 @@ export class MobileNodeState {
   /** Requests in a row that were not answered, or refused; the one under way counts. */
   attempts = 0;
   registered: Registered | undefined;
+  /** Why the latest request was not granted, if it was answered. */
+  refusal: string | undefined;
   /** The home agent has a binding of the node, or may have one. */
   mayBeBound = false;
   lessons: Lessons = {};

@@ -12,9 +12,11 @@ export interface Kept {
   readonly mayBeBound: boolean;
   /** Lent to it, or its own. */
   readonly homeAddress: Ipv4Address | undefined;
+  /** One that was found; undefined: it is configured, or none was. */
+  readonly homeAgent?: Ipv4Address | undefined;
 }
 
-export function recordOf({ identification, mayBeBound, homeAddress }: Kept): JsonObject {
+export function recordOf({ identification, mayBeBound, homeAddress, homeAgent }: Kept): JsonObject {
   const { correctionSeconds, latest, nonce } = identification;
   return {
     kind: "mip4-node",
@@ -23,19 +25,25 @@ export function recordOf({ identification, mayBeBound, homeAddress }: Kept): Jso
     nonce: nonce ?? null,
     mayBeBound,
     homeAddress: homeAddress ?? null,
+    homeAgent: homeAgent ?? null,
   };
 }
 
 /** Undefined if the record is none. */
 export function parseRecord(record: JsonObject): Kept | undefined {
-  const { kind, correctionSeconds, latest, nonce, mayBeBound, homeAddress } = record;
+  const { kind, correctionSeconds, latest, nonce, mayBeBound, homeAddress, homeAgent } = record;
   if (kind !== "mip4-node" || typeof correctionSeconds !== "number" || !Number.isInteger(correctionSeconds)) {
     return undefined;
   }
   const identification = { correctionSeconds, latest: identificationOf(latest), nonce: unsigned32(nonce) };
-  const address = typeof homeAddress === "string" ? parseIpv4(homeAddress) : undefined;
-  return { identification, mayBeBound: mayBeBound === true, homeAddress: address };
+  return {
+    ...{ identification, mayBeBound: mayBeBound === true },
+    ...{ homeAddress: addressOf(homeAddress), homeAgent: addressOf(homeAgent) },
+  };
 }
+
+const addressOf = (value: unknown): Ipv4Address | undefined =>
+  typeof value === "string" ? parseIpv4(value) : undefined;
 
 function identificationOf(value: unknown): Identification | undefined {
   if (typeof value !== "object" || value === null) return undefined;

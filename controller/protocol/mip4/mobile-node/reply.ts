@@ -1,17 +1,19 @@
 /** What a registration reply says: whether it is to be believed (RFC 5944 §3.6.2.1), and what of the request was granted. */
 import { formatPrefix, IPV4_ANY, type Ipv6Address, isRoutableUnicast } from "../../../base/ip.js";
 import { findExtension, findExtensions } from "../../../wire/mip4/extensions/registration.js";
-import { isAuthentication } from "../../../wire/mip4/messages/authenticated-octets.js";
+import { type AuthenticationKind, isAuthentication } from "../../../wire/mip4/messages/authenticated-octets.js";
 import type { RegistrationReply, RegistrationRequest } from "../../../wire/mip4/messages/control-message.js";
 import {
   LINK_LOCAL_PREFIX_LENGTH,
   PrefixCode,
   prefixAccepted,
+  ReplyCode,
   registrationAccepted,
   udpTunnelAccepted,
 } from "../../../wire/mip4/registry.js";
 import type { AuthenticationVerdict, PrefixMode, RegisteredPrefix } from "../inputs.js";
 import type { ReplyDropReason, RequestEffect } from "./inputs.js";
+import { foreignSpi, type MobileNodeSite } from "./site.js";
 
 export type ReplyVerdict =
   | { readonly kind: "believed"; readonly from: "home-agent" | "foreign-agent" }
@@ -26,18 +28,28 @@ export function judgeReply(
   source: string,
   verdicts: readonly AuthenticationVerdict[],
   sent: RequestEffect | undefined,
+  site: Pick<MobileNodeSite, "foreignAssociations"> = {},
 ): ReplyVerdict {
   const drop = (reason: ReplyDropReason, detail: string): ReplyVerdict => ({ kind: "drop", reason, detail });
   if (sent === undefined) return drop("no-outstanding-request", `code ${reply.code} from ${source}`);
   const { request, destination } = sent;
-  if (source !== destination) return drop("wrong-source", `${source}, not ${destination}`);
+  // Home agents that were asked at the broadcast address of their subnet answer as themselves, and refuse (RFC 5944 §3.8.2.1).
+  const isOneOfMany = destination === request.homeAgent && reply.code === ReplyCode.unknownHomeAgent;
+  if (source !== destination && !isOneOfMany) return drop("wrong-source", `${source}, not ${destination}`);
   if (reply.identification.low !== request.identification.low)
     return drop("identification-mismatch", `reply of ${source} to another request`);
   if (request.homeAddress !== IPV4_ANY && reply.homeAddress !== request.homeAddress)
     return drop("home-address-mismatch", `${reply.homeAddress}, not ${request.homeAddress}`);
-  if (isForeignAgents(reply.code)) return { kind: "believed", from: "foreign-agent" };
   const authentications = reply.extensions.filter(isAuthentication);
-  const own = authentications.flatMap(({ kind }, i) => (kind === "mobile-home-authentication" ? [verdicts[i]] : []));
+  const verdictsOf = (wanted: AuthenticationKind): readonly (AuthenticationVerdict | undefined)[] =>
+    authentications.flatMap(({ kind }, i) => (kind === wanted ? [verdicts[i]] : []));
+  if (foreignSpi(site, destination) !== undefined) {
+    const agents = verdictsOf("mobile-foreign-authentication");
+    if (agents.length !== 1) return drop("unauthenticated", `${agents.length} Mobile-Foreign authentications`);
+    if (agents[0] !== "valid") return drop("authentication-failed", `reply of the foreign agent ${source}`);
+  }
+  if (isForeignAgents(reply.code)) return { kind: "believed", from: "foreign-agent" };
+  const own = verdictsOf("mobile-home-authentication");
   if (own.length !== 1) return drop("unauthenticated", `${own.length} Mobile-Home authentications`);
   if (own[0] !== "valid") return drop("authentication-failed", `reply of ${source}, code ${reply.code}`);
   if (registrationAccepted(reply.code)) {

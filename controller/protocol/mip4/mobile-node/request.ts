@@ -12,7 +12,7 @@ import { type Identification, requestFlags } from "../../../wire/mip4/messages/r
 import { LINK_LOCAL_PREFIX_LENGTH } from "../../../wire/mip4/registry.js";
 import type { Encapsulation } from "../inputs.js";
 import type { Attachment, ForeignAgent, RequestEffect } from "./inputs.js";
-import type { MobileNodeSite } from "./site.js";
+import { foreignSpi, type MobileNodeSite } from "./site.js";
 
 const TTL = 64;
 /** Towards a foreign agent, which sees by it that the node is on its link (RFC 3024 §3.2). */
@@ -69,6 +69,7 @@ export function registration(
         ...(agent?.challenge === undefined
           ? []
           : [{ kind: "mobile-foreign-challenge", challenge: agent.challenge } as const]),
+        ...mobileForeign(site, agent),
       ],
     },
     source: coLocated ? careOfAddress : home,
@@ -87,6 +88,7 @@ export function deregistration(
   identification: Identification,
 ): RequestEffect {
   const agent = attachment.kind === "foreign-agent" ? attachment.agent : undefined;
+  const challenge = agent?.challenge;
   return {
     kind: "request",
     request: {
@@ -97,7 +99,12 @@ export function deregistration(
       homeAgent,
       careOfAddress: homeAddress,
       identification,
-      extensions: [...identity(site), { kind: "mobile-home-authentication", spi: site.spi, authenticator: NOT_MADE }],
+      extensions: [
+        ...identity(site),
+        { kind: "mobile-home-authentication", spi: site.spi, authenticator: NOT_MADE },
+        ...(challenge === undefined ? [] : [{ kind: "mobile-foreign-challenge", challenge } as const]),
+        ...mobileForeign(site, agent),
+      ],
     },
     source: attachment.kind === "co-located" ? attachment.address : homeAddress,
     destination: agent?.address ?? homeAgent,
@@ -110,6 +117,12 @@ const identity = ({ identifier }: MobileNodeSite): readonly RegistrationExtensio
   identifier === undefined
     ? []
     : [{ kind: "network-access-identifier", identifier: new TextEncoder().encode(identifier) }];
+
+/** The last of all, over everything in front of it (RFC 5944 §3.6.1.3). */
+function mobileForeign(site: MobileNodeSite, agent: ForeignAgent | undefined): readonly RegistrationExtension[] {
+  const spi = foreignSpi(site, agent?.address);
+  return spi === undefined ? [] : [{ kind: "mobile-foreign-authentication", spi, authenticator: NOT_MADE }];
+}
 
 /** With a foreign agent's care-of address there is no tunnelling mode to be chosen (V4-4.5-12). */
 function ipv6(

@@ -6,13 +6,26 @@ import type { Encapsulation } from "../inputs.js";
 /** preferred: without one where the home agent or the foreign agent has none (RFC 3024). */
 export type ReverseTunnelWish = "always" | "preferred" | "never";
 
+/** With this foreign agent; undefined: none, or no agent. */
+export function foreignSpi(
+  { foreignAssociations }: Pick<MobileNodeSite, "foreignAssociations">,
+  agent: Ipv4Address | undefined,
+): number | undefined {
+  return foreignAssociations?.find((one) => one.agent === agent)?.spi;
+}
+
 export interface MobileNodeSite {
   /** Absent: the home agent lends one to the name. */
   readonly homeAddress?: Ipv4Address | undefined;
   /** NAI (RFC 2794). */
   readonly identifier?: string | undefined;
+  /** Its address, or with `findsHomeAgent` the broadcast address of the home subnet. */
   readonly homeAgent: Ipv4Address;
+  /** Home agents are asked at that address; the first one that answers is taken (RFC 5944 §3.6.1.2). */
+  readonly findsHomeAgent?: boolean | undefined;
   readonly spi: number;
+  /** Foreign agents with which the node has a security association (RFC 5944 §3.5.3). Absent: none. */
+  readonly foreignAssociations?: readonly { readonly agent: Ipv4Address; readonly spi: number }[] | undefined;
   readonly replayProtection: Pick<ReplayProtection, "kind">;
   /** Asked for; 0xffff: without an end. */
   readonly lifetimeSeconds: number;

@@ -136,7 +136,7 @@ export interface LinkBelief {
 }
 
 export interface HomeAgentAddresses {
-  readonly ipv6: IpAddress;
+  readonly ipv6?: IpAddress | undefined;
   readonly ipv4?: IpAddress | undefined;
 }
 

@@ -56,11 +56,11 @@ t.test("each change is one event and one status line; many soon after one anothe
     (line) => told.push(line),
   );
   const report = new ReadinessReport(HOME_ADDRESS, {
-    note: ({ event, detail }) => events.push([event, detail]),
+    note: (detail) => events.push(["readiness.changed", detail]),
     tellSupervisor: (text) => status.tell(text),
   });
   const chart = new Chart();
-  const look = (): void => report.look(chart.state);
+  const look = (): void => report.look(readinessOf(chart.state));
   look();
   look();
   chart.sees(AWAY);
