@@ -3,7 +3,16 @@
  * generated from it (schemas/config.schema.json). Cross-checks that need more than one key stand in controller/config/config.ts.
  */
 import { z } from "zod";
-import { IPV4_ANY, IPV6_ANY, isIpv4, isIpv6, parseIp, parseIpv4, parseIpv6, parsePrefix } from "../controller/base/ip.js";
+import {
+  IPV4_ANY,
+  IPV6_ANY,
+  isIpv4,
+  isIpv6,
+  parseIp,
+  parseIpv4,
+  parseIpv6,
+  parsePrefix,
+} from "../controller/base/ip.js";
 import { homeAgentSecurity, mobileNodeSecurity, subscriberIdentity } from "./security.js";
 
 export const ipv4Text = z
@@ -607,12 +616,7 @@ export const mobileNodeConfig = z.strictObject({
       .describe(
         "Further prefixes that stay out of the tunnel, as the main table's routes lead there; never for packets from a home address.",
       ),
-    previousCareOfGraceSeconds: z
-      .number()
-      .min(0)
-      .max(60)
-      .default(3)
-      .describe(lifetimeOfPayload),
+    previousCareOfGraceSeconds: z.number().min(0).max(60).default(3).describe(lifetimeOfPayload),
   }),
   tunnelProfile: tunnelProfile.prefault({}),
 });
@@ -646,10 +650,14 @@ export const mip4NodeConfig = z.strictObject({
       .min(256)
       .max(0xffffffff)
       .optional()
-      .describe("Of the mobile-home entry in keyFile that requests are signed with. Absent: the first one of this node."),
+      .describe(
+        "Of the mobile-home entry in keyFile that requests are signed with. Absent: the first one of this node.",
+      ),
     prefixes: z
       .array(
-        networkText.refine(({ address }) => isIpv6(address), { error: "an IPv6 prefix like 2001:db8:100::/56 is wanted" }),
+        networkText.refine(({ address }) => isIpv6(address), {
+          error: "an IPv6 prefix like 2001:db8:100::/56 is wanted",
+        }),
       )
       .max(MOST_PREFIXES)
       .default([])
@@ -692,7 +700,9 @@ export const mip4NodeConfig = z.strictObject({
       .min(10)
       .max(65535)
       .default(110)
-      .describe("Silence after which something is said through a NAT, where the home agent names no time (RFC 3519 §3.2)."),
+      .describe(
+        "Silence after which something is said through a NAT, where the home agent names no time (RFC 3519 §3.2).",
+      ),
     lifetimeSeconds: z.int().min(4).max(65535).default(600).describe("Asked for; 65535: without an end."),
     interfaces: z
       .array(interfaceName)

@@ -38,9 +38,9 @@ import {
 } from "../base/ip.js";
 import { findOverlap } from "../base/prefix-table.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
-import { loadMip4Node } from "./mip4-node.js";
 import { loadKeys, type Mip4Keys, NO_KEYS, type NodeKeys } from "./keys.js";
 import { type Complain, checkMip4Keys, checkProtocols } from "./mip4.js";
+import { loadMip4Node } from "./mip4-node.js";
 import { readYamlFile } from "./yaml-file.js";
 
 export interface LoadedConfig<C extends Config = Config> {

@@ -45,7 +45,9 @@ export function mobileHomeKey(config: Mip4NodeConfig, { mobileHome }: Mip4Keys):
 function check({ mobileNode, tunnelProfile }: Mip4NodeConfig, complain: (message: string) => never): void {
   const { homeAddress, homeAgent, homeSubnet, nai, prefixes, natTraversal, forceUdp } = mobileNode;
   if (homeAddress === undefined && nai === undefined)
-    complain("mobileNode.homeAddress is dynamic and mobileNode.nai is missing; a name that the address is lent to is wanted");
+    complain(
+      "mobileNode.homeAddress is dynamic and mobileNode.nai is missing; a name that the address is lent to is wanted",
+    );
   if (homeAgent === undefined && homeSubnet === undefined)
     complain(
       "mobileNode.homeAgent is dynamic and mobileNode.homeSubnet is missing; the subnet is wanted at whose broadcast address home agents are asked",
@@ -63,13 +65,17 @@ function check({ mobileNode, tunnelProfile }: Mip4NodeConfig, complain: (message
     );
   prefixes.forEach((prefix, i) => {
     if (!isRoutableUnicast(prefix.address))
-      complain(`mobileNode.prefixes has ${formatPrefix(prefix)}; a prefix of unicast addresses that are routed is wanted`);
+      complain(
+        `mobileNode.prefixes has ${formatPrefix(prefix)}; a prefix of unicast addresses that are routed is wanted`,
+      );
     const twin = prefixes.slice(0, i).find((other) => prefixesOverlap(prefix, other));
     if (twin !== undefined)
       complain(`mobileNode.prefixes: ${formatPrefix(twin)} and ${formatPrefix(prefix)} overlap; keep one of them`);
   });
   if (forceUdp && !natTraversal)
-    complain("mobileNode.forceUdp is on and mobileNode.natTraversal is off; UDP is asked for with both or with neither");
+    complain(
+      "mobileNode.forceUdp is on and mobileNode.natTraversal is off; UDP is asked for with both or with neither",
+    );
   if (tunnelProfile.protection === "esp")
     complain('tunnelProfile.protection is "esp", which Mobile IPv4 has not; "none" is wanted, or protocol "mip6"');
 }

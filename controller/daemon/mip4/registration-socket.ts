@@ -4,8 +4,8 @@
  */
 import { IPV4_ANY, type Ipv4Address } from "../../base/ip.js";
 import { SO_BROADCAST, SOL_SOCKET } from "../../io/constants.js";
-import type { SyscallError } from "../../io/native.js";
 import { openUdpSocket } from "../../io/ip/udp-socket.js";
+import type { SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
 

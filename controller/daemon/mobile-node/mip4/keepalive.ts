@@ -96,6 +96,8 @@ export class Keepalive {
   #ask(tunnel: Tunnel): void {
     this.#sequence = (this.#sequence + 1) & 0xffff;
     this.#ports.ask(tunnel.homeAddress, tunnel.homeAgent, this.#sequence);
+    this.#packets = this.#ports.packets();
+    this.#sentAt = this.#ports.now();
     this.#cancelWait = this.#ports.setTimer(ANSWER_WAIT_MS, () => {
       this.#cancelWait = undefined;
       this.#vain += 1;

@@ -2,8 +2,8 @@
 import { randomInt } from "node:crypto";
 import type { Mip4NodeConfig } from "../../../../schemas/config.js";
 import { InvariantError, MobilityError } from "../../../base/errors.js";
-import { mobileHomeKey, namesOf } from "../../../config/mip4-node.js";
 import type { Mip4Keys } from "../../../config/keys.js";
+import { mobileHomeKey, namesOf } from "../../../config/mip4-node.js";
 import { isSyscallError } from "../../../io/native.js";
 import { NetworkWatcher } from "../../../kernel/watch.js";
 import type { Logger } from "../../../log.js";
@@ -19,15 +19,19 @@ import { sentPackets } from "../activity.js";
 import { openMovement } from "../movement-sockets.js";
 import { openAgentLink } from "./agent-link.js";
 import { openEcho } from "./echo.js";
-import { nodePlan } from "./plan.js";
-import { Mip4NodeService } from "./service.js";
+import { Mip4NodeService, type NodePlan } from "./service.js";
 import { homeAgentOf, type NodeKeyRing } from "./site.js";
 
 /** What of the machine the role touches; a fake of each will do. */
 export interface Mip4NodeMachine {
   openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
   /** Nothing stays open when it throws. */
-  openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: ServiceGround): Promise<Mip4NodeService>;
+  openService(
+    config: Mip4NodeConfig,
+    ring: NodeKeyRing,
+    plan: NodePlan,
+    ground: ServiceGround,
+  ): Promise<Mip4NodeService>;
 }
 
 /** What the keys of the journal's records begin with. */
@@ -38,6 +42,7 @@ const IDENTIFIERS = 2 ** 16;
 export async function startMip4Node(
   config: Mip4NodeConfig,
   keys: Mip4Keys,
+  plan: NodePlan,
   log: Logger,
   machine: Mip4NodeMachine = { openPlatform, openService },
 ): Promise<Running> {
@@ -62,12 +67,17 @@ export async function startMip4Node(
     {
       name: Mip4NodeService.serviceName,
       recordPrefix: RECORD_PREFIX,
-      open: (ground) => machine.openService(config, ring, ground),
+      open: (ground) => machine.openService(config, ring, plan, ground),
     },
   ]);
 }
 
-async function openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: ServiceGround): Promise<Mip4NodeService> {
+async function openService(
+  config: Mip4NodeConfig,
+  ring: NodeKeyRing,
+  plan: NodePlan,
+  ground: ServiceGround,
+): Promise<Mip4NodeService> {
   const opened: { close(): void }[] = [];
   const keep = <T extends { close(): void }>(one: T): T => {
     opened.push(one);
@@ -87,7 +97,7 @@ async function openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: Se
     );
     return new Mip4NodeService({
       ...{ config, ring, ground, network, movement, discovery, socket, openAgentLink, close },
-      plan: nodePlan(config),
+      plan,
       openEcho: (onReply) => openEcho(randomInt(IDENTIFIERS), onReply),
       packets: sentPackets,
     });

@@ -9,7 +9,6 @@ import { MobilityError } from "../../../base/errors.js";
 import { IPV4_ANY, type IpAddress, type Ipv4Address, type Ipv6Address, ipv4 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { type Seconds, seconds } from "../../../base/time.js";
-import { setTimer } from "../../kernel.js";
 import type { SetTimer } from "../../../netlink/transport.js";
 import { type KernelObject, objectKey } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
@@ -17,8 +16,9 @@ import type { NodePath } from "../../../protocol/mip4/mobile-node/inputs.js";
 import { MobileNode, type NodeEffect, type NodeInput } from "../../../protocol/mip4/mobile-node/node.js";
 import { readinessOf } from "../../../protocol/mip4/mobile-node/readiness.js";
 import { nodeNameOf } from "../../../protocol/mip4/node-name.js";
-import { ethernetGroup } from "../../../wire/ip/ipv4.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
+import { ethernetGroup } from "../../../wire/ip/ipv4.js";
+import { setTimer } from "../../kernel.js";
 import { MachineLoop, monotonicNow } from "../../machine-loop.js";
 import type { AgentDiscoverySocket, HeardDiscovery } from "../../mip4/agent-discovery.js";
 import type { RegistrationDatagram, RegistrationSocket } from "../../mip4/registration-socket.js";
@@ -310,7 +310,9 @@ export class Mip4NodeService implements Service {
     const { discovery, movement } = this.#parts;
     const link = this.#ground.names.identity(device);
     if (link === undefined) return;
-    const own = movement.view.addresses.find((one) => one.device === device && !one.ours && /^[\d.]+$/.test(one.address));
+    const own = movement.view.addresses.find(
+      (one) => one.device === device && !one.ours && /^[\d.]+$/.test(one.address),
+    );
     discovery.send({
       interfaceIndex: link.index,
       source: own === undefined ? IPV4_ANY : (own.address as Ipv4Address),

@@ -1,8 +1,8 @@
 /** What the machine of Mobile IPv4 and its choice of a place are told of the configuration and the keys. */
 import type { Mip4NodeConfig } from "../../../../schemas/config.js";
 import { edgesOf, IPV4_ANY, type Ipv4Address } from "../../../base/ip.js";
-import { namesOf } from "../../../config/mip4-node.js";
 import type { MobileForeignKey, MobileHomeKey } from "../../../config/keys.js";
+import { namesOf } from "../../../config/mip4-node.js";
 import type { MobileNodeSite } from "../../../protocol/mip4/mobile-node/site.js";
 import type { WhereaboutsSite } from "../../../protocol/mip4/mobile-node/whereabouts.js";
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";

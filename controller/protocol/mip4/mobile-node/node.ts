@@ -107,7 +107,7 @@ export class MobileNode {
     const { attempts } = this.registration;
     const { present } = this.where;
     if (attempts <= VAIN) this.#told = 0;
-    if (attempts <= VAIN || attempts === this.#told || present === undefined) return;
+    if (attempts <= VAIN || (attempts - 1) % VAIN !== 0 || attempts === this.#told || present === undefined) return;
     this.#told = attempts;
     this.where.unanswered(attempts - 1, now);
     effects.push({ kind: "unanswered", attachment: present });
