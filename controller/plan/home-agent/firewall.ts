@@ -6,6 +6,7 @@
 import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
 import { KEY, type KeyField, rule } from "../objects/nft-clause.js";
 import {
+  family,
   from6to4,
   fromMapped,
   hasTransportHeader,
@@ -153,13 +154,19 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
       rules: [
         ...(plain ? [rule(inputDevices(DEVICE.sendPrefix), count("send-only"), drop)] : []),
         ...mip4Prerouting(site),
-        // The kernel takes such a source for any other, in Home Address options too.
-        rule(fromMapped, count("mapped-source"), drop),
-        ...(plain && ipv4 !== undefined ? [rule(show6to4(inputDevices(DEVICE.receiveIpv4)))] : []),
         ...toMulticastChains(site),
         ...(rare.length === 0 ? [] : [toRareProtocols]),
+        // Each family has its own few rules, and does not ask the other's whether they are meant.
+        rule(family(6), jump("prerouting-ipv6")),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
+      ],
+    },
+    {
+      name: "prerouting-ipv6",
+      rules: [
+        ...(plain && ipv4 !== undefined ? [rule(show6to4(inputDevices(DEVICE.receiveIpv4)))] : []),
         rule(ipField("daddr", ipv6), jump("to-ipv6")),
+        rule(accept),
       ],
     },
     ...rare,
@@ -201,6 +208,8 @@ const toSteer = ({ addresses }: HomeAgentPlanSite, { name } = STEER): NftRule =>
     jump(name),
   );
 
+const ESP_PASSES = rule(l4proto(PROTOCOL.esp), accept);
+
 /** After everybody else's filter, which is to see what was on the wire: what we rewrite, nobody has opened a port for. */
 function input(site: HomeAgentPlanSite): readonly NftChain[] {
   const { ipv4, ipv6 } = site.addresses;
@@ -210,15 +219,17 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
       name: "input",
       base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
       rules: [
+        // In the order in which packets are many: out of tunnels first.
+        ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("in-ipv4"))]),
+        // The kernel takes such a source for any other, in Home Address options too. What is not for ourselves nobody looks at.
+        rule(fromMapped, count("mapped-source"), drop),
         // Whose it is, ESP says itself.
-        rule(l4proto(PROTOCOL.esp), accept),
+        ESP_PASSES,
+        ...(plain ? [rule(ipField("daddr", ipv6), jump("in-ipv6"))] : []),
         rule(l4proto(PROTOCOL.mobility), jump("in-mobility")),
         METERED_SOLICITATIONS,
         ...acceptReports(site),
-        ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("in-ipv4"))]),
-        ...(plain
-          ? [rule(toInternalAddresses, count("spoofed-ipv4"), drop), rule(ipField("daddr", ipv6), jump("in-ipv6"))]
-          : []),
+        ...(plain ? [rule(toInternalAddresses, count("spoofed-ipv4"), drop)] : []),
         ...(site.addressDiscovery === true ? DISCOVERY_RULES : []),
       ],
     },
@@ -228,6 +239,7 @@ function input(site: HomeAgentPlanSite): readonly NftChain[] {
           {
             name: "in-ipv4",
             rules: [
+              ...(usesEspTunnels(site) ? [ESP_PASSES] : []),
               rule(udpPort("dport", DSMIP_PORT), jump("in-udp")),
               ...mip4Input(site),
               ...(plain

@@ -257,11 +257,10 @@ t.test(
   (test) => {
     test.strictSame(rules("prerouting"), [
       'iifname "dsmip-o*" counter name send-only drop',
-      MAPPED,
-      SHOW_6TO4,
+      "meta nfproto ipv6 jump prerouting-ipv6",
       "ip daddr 203.0.113.1 jump to-ipv4",
-      "ip6 daddr 2001:db8:1::1 jump to-ipv6",
     ]);
+    test.strictSame(rules("prerouting-ipv6"), [SHOW_6TO4, "ip6 daddr 2001:db8:1::1 jump to-ipv6", "accept"]);
     test.strictSame(rules("to-ipv4"), [
       "udp dport 4191 notrack accept",
       "meta l4proto 4 notrack accept",
@@ -308,12 +307,13 @@ t.test(
       "@th,16,8 > 7 meta l4proto 135 limit rate 10/second burst 50 packets meta mark set meta mark | 0x4000000",
     ]);
     test.strictSame(rules("input"), [
+      "ip daddr 203.0.113.1 jump in-ipv4",
+      MAPPED,
       "meta l4proto 50 accept",
+      "ip6 daddr 2001:db8:1::1 jump in-ipv6",
       "meta l4proto 135 jump in-mobility",
       METERED_SOLICITATIONS,
-      "ip daddr 203.0.113.1 jump in-ipv4",
       "ip daddr 240.0.0.0/8 counter name spoofed-ipv4 drop",
-      "ip6 daddr 2001:db8:1::1 jump in-ipv6",
     ]);
     test.strictSame(rules("in-ipv4"), [
       "udp dport 4191 jump in-udp",
@@ -387,11 +387,11 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
   );
   test.notOk(objects.some(({ kind }) => kind === "fou-port"));
   test.strictSame(rules("prerouting", site), [
-    MAPPED,
     "meta l4proto >= 50 jump rare-protocols",
+    "meta nfproto ipv6 jump prerouting-ipv6",
     "ip daddr 203.0.113.1 jump to-ipv4",
-    "ip6 daddr 2001:db8:1::1 jump to-ipv6",
   ]);
+  test.strictSame(rules("prerouting-ipv6", site), ["ip6 daddr 2001:db8:1::1 jump to-ipv6", "accept"]);
   test.strictSame(rules("rare-protocols", site), [
     "meta l4proto 50 ip6 daddr 2001:db8:1::1 notrack accept",
     "meta l4proto 50 ip daddr 203.0.113.1 notrack accept",
@@ -402,10 +402,16 @@ t.test("where all payload is protected there is no plain tunnel, and no chain th
     "udp dport 4191 notrack accept",
   ]);
   test.strictSame(rules("input", site), [
+    "ip daddr 203.0.113.1 jump in-ipv4",
+    MAPPED,
     "meta l4proto 50 accept",
     "meta l4proto 135 jump in-mobility",
     METERED_SOLICITATIONS,
-    "ip daddr 203.0.113.1 jump in-ipv4",
+  ]);
+  test.strictSame(rules("in-ipv4", site), [
+    "meta l4proto 50 accept",
+    "udp dport 4191 jump in-udp",
+    "udp dport 4192 counter name signalling-port drop",
   ]);
   test.strictSame(rules("output", site), [
     "meta nfproto ipv6 meta mark & 0x10000000 == 0x10000000 jump esp-6",
@@ -438,12 +444,11 @@ t.test("the firewall for payload in ESP: short ways for ESP, and the outer heade
   const site = { ...SITE, profiles: new Map<string, TunnelProfileSpec>([...ESP_PROFILES, PLAIN]) };
   test.strictSame(rules("prerouting", site), [
     'iifname "dsmip-o*" counter name send-only drop',
-    MAPPED,
-    SHOW_6TO4,
     "meta l4proto >= 50 jump rare-protocols",
+    "meta nfproto ipv6 jump prerouting-ipv6",
     "ip daddr 203.0.113.1 jump to-ipv4",
-    "ip6 daddr 2001:db8:1::1 jump to-ipv6",
   ]);
+  test.strictSame(rules("prerouting-ipv6", site), [SHOW_6TO4, "ip6 daddr 2001:db8:1::1 jump to-ipv6", "accept"]);
   test.equal(rules("to-ipv4", site)[0], "udp dport 4500 meta mark set meta mark | 0x20000000 notrack accept");
   test.ok(rules("output-ipv4", site).includes("meta mark & 0x10000000 == 0x10000000 jump esp-4"));
   test.ok(rules("output-ipv6", site).includes("meta mark & 0x10000000 == 0x10000000 jump esp-6"));
