@@ -5,6 +5,7 @@ import { after, type Instant, instant, seconds } from "../../../../../controller
 import type { HomeAgentEffect } from "../../../../../controller/protocol/mip6/home-agent/inputs.js";
 import { HomeAgentState, nextDeadline, step } from "../../../../../controller/protocol/mip6/home-agent/machine.js";
 import type { HomeSubscriber } from "../../../../../controller/protocol/mip6/home-agent/site.js";
+import { iterated } from "../../../../lib/iterated.js";
 import { bindingUpdate, native, option29, prefix, site } from "../../../../sim/home-agent-harness.js";
 
 const COUNT = 100_000;
@@ -22,30 +23,6 @@ function address(base: string, index: number): Ipv6Address {
 
 const ipv4Of = (index: number) =>
   ipv4FromBytes(Uint8Array.of(10, (index >> 16) & 0xff, (index >> 8) & 0xff, index & 0xff));
-
-/** Counts how many elements are handed out by iterating over maps and sets while `body` runs. */
-function iterated(body: () => void): number {
-  let count = 0;
-  const restore: (() => void)[] = [];
-  for (const prototype of [Map.prototype, Set.prototype] as unknown[] as { [key: PropertyKey]: unknown }[]) {
-    for (const name of ["keys", "values", "entries", "forEach", Symbol.iterator]) {
-      const original = prototype[name] as (...args: unknown[]) => unknown;
-      prototype[name] = function (this: { readonly size: number }, ...args: unknown[]): unknown {
-        count += this.size;
-        return original.apply(this, args);
-      };
-      restore.push(() => {
-        prototype[name] = original;
-      });
-    }
-  }
-  try {
-    body();
-  } finally {
-    for (const undo of restore) undo();
-  }
-  return count;
-}
 
 t.test(`${COUNT} bindings: registered, refreshed, moved, expired`, async (test) => {
   test.equal(
