@@ -12,7 +12,7 @@ BENCH_RUN = NODE=$(NODE) test/bench/run
 SOURCES := $(shell find controller schemas test -name '*.ts' -o -name '*.json') tsconfig.json package.json
 ARGS ?=
 # Files whose properties take DSMIPD_RUNS.
-RANDOM_TESTS = sim/property sim/home-agents home-agent/properties mobile-node/lifecycle
+RANDOM_TESTS = sim/property sim/home-agents sim/kernel-objects home-agent/properties mobile-node/lifecycle
 
 ##@ Two commands that need nothing typed before them
 .PHONY: demo test

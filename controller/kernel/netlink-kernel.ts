@@ -117,7 +117,12 @@ export class NetlinkKernel implements KernelPort {
           outcomes.push(
             error === undefined
               ? { operation }
-              : { operation, error, ...(collateral && { collateral: true as const }) },
+              : {
+                  operation,
+                  error,
+                  ...(collateral && { collateral: true as const }),
+                  ...(isUnknown(error) && { unknown: true as const }),
+                },
           );
         });
       }

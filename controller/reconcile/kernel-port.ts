@@ -21,6 +21,8 @@ export interface Outcome {
   readonly error?: MobilityError;
   /** The kernel had nothing against this operation, but against another one of the same transaction. */
   readonly collateral?: true;
+  /** The kernel's answer was lost: it may have done it or not. A "resync" follows. */
+  readonly unknown?: true;
 }
 
 export interface KernelChange {

@@ -19,10 +19,12 @@ import type { Ledger, Loss } from "./ledger.js";
 export interface MakerOptions {
   readonly ledger: Ledger;
   readonly apply: (operations: readonly Operation[]) => Promise<readonly Outcome[]>;
-  /** Something that was made for a failed group could not be taken back. */
-  readonly onStuck: (error: MobilityError) => void;
+  /** Something that was made for a failed group, or changed, could not be taken back: the kernel has this form of it. */
+  readonly onStuck: (error: MobilityError, object: KernelObject) => void;
   /** An association could not be made to leap. */
   readonly onLoss: (loss: Loss) => void;
+  /** Nobody knows whether the kernel has it, and nobody holds it. */
+  readonly onDoubt: (object: KernelObject) => void;
 }
 
 interface GroupWork {
@@ -140,7 +142,7 @@ export class Maker {
 
   /** Applies the operations of the groups; returns those that failed, each taken back. */
   async #attempt(work: readonly GroupWork[], repairs: ReadonlySet<string>): Promise<Map<string, Failure>> {
-    const { ledger, apply } = this.#options;
+    const { ledger, apply, onDoubt } = this.#options;
     const failures = new Map<string, Failure>();
     const owners = new Map<Operation, string[]>();
     const first = new Map<string, Operation>();
@@ -155,6 +157,7 @@ export class Maker {
     const batch = [...owners.keys()];
     const outcomes = batch.length === 0 ? [] : await apply(inMakingOrder(batch));
     for (const outcome of outcomes) {
+      if (outcome.unknown === true && outcome.operation.verb === "create") onDoubt(outcome.operation.object);
       if (outcome.error === undefined) ledger.note(outcome.operation.object);
       else
         for (const group of owners.get(outcome.operation) ?? []) noteFailure(failures, group, outcome, outcome.error);
@@ -197,14 +200,14 @@ export class Maker {
     return [...leaps, { verb: "remove", object: heir }];
   }
 
-  #noteUndone({ verb, object }: Operation, error: MobilityError | undefined): void {
+  #noteUndone(operation: Operation, error: MobilityError | undefined): void {
     const { ledger, onStuck, onLoss } = this.#options;
+    const { verb, object } = operation;
     const key = objectKey(object);
-    if (error !== undefined) onStuck(error);
-    if (verb === "update") ledger.note(object);
-    else if (verb === "create" && error !== undefined) onLoss({ object, groups: ledger.lose(key) });
-    else if (verb === "create") ledger.note(object);
-    else if (error === undefined) ledger.forget(key);
+    if (error !== undefined) onStuck(error, operation.verb === "update" ? operation.previous : object);
+    if (verb === "create" && error !== undefined) onLoss({ object, groups: ledger.lose(key) });
+    else if (error === undefined && verb === "remove") ledger.forget(key);
+    else if (error === undefined) ledger.note(object);
   }
 }
 

@@ -11,6 +11,7 @@
 import { MobilityError } from "../base/errors.js";
 import { objectsEqual } from "../plan/objects/equal.js";
 import { type KernelObject, type KernelObjectKind, objectKey } from "../plan/objects/objects.js";
+import { isIrreplaceable } from "../plan/security/succession.js";
 import { type AuditDifference, compare } from "./audit.js";
 import { byKey, diff, inRemovalOrder, type ObjectMap } from "./diff.js";
 import { type Drift, takeIn } from "./drift.js";
@@ -63,8 +64,12 @@ export class Reconciler {
   #changes: (KernelChange | "resync")[] = [];
   /** Of a resync that was asked for; absent: the kernel's notifications were lost. */
   #staleBecause: string | undefined;
-  /** Objects whose removal is due: leftovers of failed removals, and of the start. */
+  /** Objects whose removal is due. */
   #leftovers = new Map<string, KernelObject>();
+  /** Those that the kernel would not let go: tried again after a pause, not with whatever else there is to do meanwhile. */
+  readonly #stuck = new Map<string, KernelObject>();
+  /** Keys of what the kernel was asked for, without an answer: a dump tells. */
+  readonly #doubtful = new Set<string>();
   #running: Promise<void> | undefined;
   /** Groups whose repair has failed and that have got no other form since. */
   readonly #unrepaired = new Set<string>();
@@ -89,8 +94,9 @@ export class Reconciler {
     this.#maker = new Maker({
       ledger: this.#ledger,
       apply: (operations) => this.#apply(operations),
-      onStuck: ({ message }) => listener.onRepair("removal-failed", message),
+      onStuck: (error, object) => this.#notTakenBack(error, object),
       onLoss: (loss) => listener.onLoss(loss),
+      onDoubt: (object) => this.#doubtful.add(objectKey(object)),
     });
     kernel.onChange((change) => {
       this.#changes.push(change);
@@ -149,7 +155,7 @@ export class Reconciler {
 
   /** Objects that should be gone or there and are not, as far as is known. */
   get failedObjects(): number {
-    return this.#ledger.faultsOf(this.#unrepaired).size + this.#leftovers.size;
+    return this.#ledger.faultsOf(this.#unrepaired).size + this.#leftovers.size + this.#stuck.size;
   }
 
   groupObjects(group: string): readonly KernelObject[] {
@@ -227,8 +233,8 @@ export class Reconciler {
   }
 
   #hasWork(): boolean {
-    const due = this.#wishes.size + this.#changes.length + this.#hurt.size;
-    return due > 0 || (this.#leftovers.size > 0 && this.#pauses.admits(REMOVALS));
+    const due = this.#wishes.size + this.#changes.length + this.#hurt.size + this.#leftovers.size;
+    return due > 0 || (this.#stuck.size > 0 && this.#pauses.admits(REMOVALS));
   }
 
   #wished(key: string): boolean {
@@ -244,10 +250,28 @@ export class Reconciler {
       this.#repair(hurt);
       const wishes = this.#wishes;
       this.#wishes = new Map();
-      const removals = new Map(this.#leftovers);
-      this.#leftovers = new Map();
-      await this.#round(wishes, removals);
+      await this.#round(wishes, this.#takeLeftovers());
     }
+  }
+
+  /** What nobody holds is to go all the same, and what somebody holds is to have his form again. */
+  #notTakenBack({ message }: MobilityError, object: KernelObject): void {
+    const key = objectKey(object);
+    const owners = this.#ledger.owners(key);
+    this.#listener.onRepair("removal-failed", message);
+    for (const owner of owners) this.#hurt.add(owner);
+    if (owners.size > 0) return;
+    this.#stuck.set(key, object);
+    this.#pauses.failed(REMOVALS);
+  }
+
+  #takeLeftovers(): Map<string, KernelObject> {
+    const taken = this.#leftovers;
+    this.#leftovers = new Map();
+    if (this.#stuck.size === 0 || !this.#pauses.admits(REMOVALS)) return taken;
+    for (const [key, object] of this.#stuck) taken.set(key, object);
+    this.#stuck.clear();
+    return taken;
   }
 
   async #round(wishes: ReadonlyMap<string, Wish>, leftovers: Map<string, KernelObject>): Promise<void> {
@@ -304,17 +328,19 @@ export class Reconciler {
       else if (object.kind === "sysctl") this.#ledger.forget(key);
     }
     if (operations.length === 0) return;
+    let failed = false;
     for (const { operation, error } of await this.#apply(inRemovalOrder(operations))) {
       const key = objectKey(operation.object);
       if (error === undefined) {
         this.#ledger.forget(key);
         continue;
       }
+      failed = true;
       this.#listener.onRepair("removal-failed", error.message);
-      this.#leftovers.set(key, operation.object);
+      this.#stuck.set(key, operation.object);
     }
-    if (this.#leftovers.size > 0) this.#pauses.failed(REMOVALS);
-    else this.#pauses.forget(REMOVALS);
+    if (failed) this.#pauses.failed(REMOVALS);
+    else if (this.#stuck.size === 0) this.#pauses.forget(REMOVALS);
   }
 
   /** What others changed behind the ledger's back. */
@@ -336,11 +362,23 @@ export class Reconciler {
       this.#staleBecause = undefined;
       this.#pauses.mended(RESYNC);
       this.#mend(this.#ledger.replaceObserved(objects));
+      this.#settleDoubts();
     } catch (error) {
       if (!(error instanceof MobilityError)) throw error;
       this.#listener.onRepair("resync-failed", error.message);
       this.#pauses.failed(RESYNC);
     }
+  }
+
+  /** What was made without an answer and whose group has failed is nobody's; of an association nobody knows then who has used which numbers. */
+  #settleDoubts(): void {
+    for (const key of this.#doubtful) {
+      const object = this.#ledger.believed(key);
+      if (object === undefined || this.#ledger.owners(key).size > 0) continue;
+      this.#leftovers.set(key, object);
+      if (isIrreplaceable(object)) this.#listener.onLoss({ object, groups: [] });
+    }
+    this.#doubtful.clear();
   }
 
   /** What others make under our marks is theirs to take away; it is told once. */

@@ -270,7 +270,7 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
     },
   },
   {
-    name: "an nftables transaction fails whole: every operation of it is refused and nothing has changed; others go through",
+    name: "an nftables transaction fails whole: every operation of it is refused, nothing has changed and nothing is announced; others go through",
     async run(bench) {
       await accepted(bench, create(DEVICE), create(TABLE), create(element(1)));
       const impossible: NftElement = { ...element(9), set: "no-such-set" };
@@ -281,6 +281,10 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
         transaction.map(({ object }) => objectKey(object)),
       );
       await holds(bench, DEVICE, route(1), route(2), TABLE, element(1));
+      const untold = bench.changes.every((change) => {
+        return change === "resync" || objectKey(change.object) !== objectKey(element(2));
+      });
+      assert.ok(untold, "what was taken back was never there");
     },
   },
   {

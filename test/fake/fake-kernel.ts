@@ -39,7 +39,9 @@ export class FakeKernel implements KernelPort {
     const outcomes: Outcome[] = [];
     for (let at = 0; at < operations.length; ) {
       const run = this.#transaction(operations, at);
-      outcomes.push(...(isNft(run[0]) ? this.#atomic(run) : run.map((operation) => this.#one(operation))));
+      const made = isNft(run[0]) ? this.#atomic(run) : run.map((operation) => this.#one(operation));
+      for (const outcome of made) if (outcome.error === undefined) this.#announceOwn(outcome.operation);
+      outcomes.push(...made);
       at += run.length;
     }
     return outcomes;
@@ -94,8 +96,12 @@ export class FakeKernel implements KernelPort {
     if (verb === "remove") this.objects.delete(key);
     else this.objects.set(key, object);
     if (verb === "create") this.heritage.set(key, this.#present(operation.predecessors ?? []));
-    this.announce({ verb: verb === "remove" ? "removed" : "changed", object, own: true });
     return { operation };
+  }
+
+  /** What has become of a transaction, not what was tried in it. */
+  #announceOwn({ verb, object }: Operation): void {
+    this.announce({ verb: verb === "remove" ? "removed" : "changed", object, own: true });
   }
 
   #present(objects: readonly KernelObject[]): readonly string[] {

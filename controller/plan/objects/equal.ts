@@ -8,6 +8,7 @@ import type { KernelObject } from "./objects.js";
  * nftables tables the order of their parts and the wording of their rules count for nothing.
  */
 export function objectsEqual(a: KernelObject, b: KernelObject): boolean {
+  if (a === b) return true;
   if (a.kind === "nft-table" && b.kind === "nft-table") return sameNftTable(a, b);
   return valuesEqual(a, b);
 }
