@@ -13,7 +13,7 @@ import {
   parseIpv6,
   parsePrefix,
 } from "../controller/base/ip.js";
-import { homeAgentSecurity, mobileNodeSecurity, subscriberIdentity } from "./security.js";
+import { homeAgentSecurity, ikeIdentity, mobileNodeSecurity, subscriberIdentity } from "./security.js";
 
 export const ipv4Text = z
   .string()
@@ -504,6 +504,16 @@ const homeAgentOfNode = z
 const protocol = "Mobile IPv6 (RFC 5555) or Mobile IPv4 (RFC 5944, RFC 5454). Absent: mip6.";
 const lifetimeOfPayload = "How long payload through the former care-of address is accepted after a move.";
 
+/** Besides the first one. */
+const MOST_FURTHER_HOMES = 7;
+const furtherHome = z.strictObject({
+  homeAddress: ipv6Text.describe("IPv6 home address, of another subscriber of the same home agent."),
+  ipv4HomeAddress: ipv4Text.optional().describe("IPv4 home address of that subscriber."),
+  identity: ikeIdentity
+    .optional()
+    .describe("That subscriber's IKE identity; needed with ikev2, with a credential of its own."),
+});
+
 export const mobileNodeConfig = z.strictObject({
   role: z.literal("mobile-node"),
   protocol: z.literal("mip6").optional().describe(protocol),
@@ -523,6 +533,13 @@ export const mobileNodeConfig = z.strictObject({
       .optional()
       .describe(
         "dynamic: lent by the home agent (RFC 5555 §2.5). from-prefix: the first host address of the first IPv4 prefix that it lends (RFC 5555 §3.1.1). Lent ones are on no home link. auto: told together with the IPv6 one, if the home agent has one for the node.",
+      ),
+    furtherHomeAddresses: z
+      .array(furtherHome)
+      .max(MOST_FURTHER_HOMES)
+      .default([])
+      .describe(
+        "Further home addresses of this node at the same home agent. Each is a subscriber there and has a binding of its own (RFC 6275 §5.5): update, sequence number, security associations. Networks and multicast are the first one's.",
       ),
     homePrefixes: z
       .array(prefixText)

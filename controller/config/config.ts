@@ -38,6 +38,7 @@ import {
 } from "../base/ip.js";
 import { findOverlap } from "../base/prefix-table.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
+import { checkFurtherHomes } from "./further-homes.js";
 import { loadKeys, type Mip4Keys, NO_KEYS, type NodeKeys } from "./keys.js";
 import { type Complain, checkMip4Keys, checkProtocols } from "./mip4.js";
 import { loadMip4Node } from "./mip4-node.js";
@@ -105,7 +106,7 @@ const speaksMip4 = (config: Mip6Config): boolean => config.role === "home-agent"
 function homeAddresses(config: Mip6Config): readonly Ipv6Address[] {
   return config.role === "home-agent"
     ? (mip6Of(config)?.subscribers ?? []).map((one) => one.homeAddress)
-    : [config.mobileNode.homeAddress];
+    : [config.mobileNode, ...config.mobileNode.furtherHomeAddresses].map((one) => one.homeAddress);
 }
 
 /** Addresses that a host of this network may have: neither its network nor its broadcast address, nor all routers' (RFC 4291 §2.6.1). */
@@ -403,6 +404,7 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
   const node = config.mobileNode;
   const isTold = checkToBeTold(config, complain);
   checkHomeAgentOf(node, complain);
+  checkFurtherHomes(config, complain, (key, address) => checkHost(key, address, node.homePrefixes, complain));
   checkNetworks("mobileNode.homePrefixes", node.homePrefixes, complain);
   const { ipv6: agent6, ipv4: agent4 } = node.homeAgent;
   const known = { ipv6: agent6 === TO_BE_FOUND ? undefined : agent6, ipv4: agent4 };
@@ -493,6 +495,9 @@ function checkProtection(config: Mip6Config, complain: Complain): void {
   }
 }
 
+const identitiesOf = ({ mobileNode }: MobileNodeConfig): readonly string[] =>
+  mobileNode.furtherHomeAddresses.flatMap(({ identity }) => identity ?? []);
+
 /** Each identity must have what its way to prove itself needs, and belong to one home address only (RFC 6275 §5.1). */
 function checkCredentials(config: Mip6Config, credentials: IkeCredentials, complain: Complain): void {
   const { certificate, authorities } = credentials;
@@ -514,7 +519,7 @@ function checkCredentials(config: Mip6Config, credentials: IkeCredentials, compl
     const { security } = config;
     if (security.method !== "ikev2") return;
     if (security.authentication === "certificate") own("because security.authentication is certificate");
-    else secret(security.identity, security.authentication);
+    else for (const identity of [security.identity, ...identitiesOf(config)]) secret(identity, security.authentication);
     if (security.authentication !== "psk") trust("that vouches for the home agent");
     return;
   }

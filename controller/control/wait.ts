@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { eventDocument, type Readiness, statusDocument } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
+import { parseIpv6 } from "../base/ip.js";
 import { fetchDocument, followLines } from "./client.js";
 
 export interface WaitOptions {
@@ -65,13 +66,21 @@ async function followOnce(
   };
   let failed: unknown;
   let told = false;
+  /** Of a node with several home addresses each event tells of one of them, and the answer of all. */
+  let areSeveral = false;
   const ask = async (): Promise<void> => {
-    const { readiness } = statusDocument.parse(await fetchDocument(socketPath, "/status"));
+    const { readiness, addresses } = statusDocument.parse(await fetchDocument(socketPath, "/status"));
     if (readiness === null)
       throw new MobilityError("MIP_USAGE", `${socketPath}: dsmipd is a home agent here; only a mobile node registers`);
+    areSeveral = addresses.filter((address) => parseIpv6(address) !== undefined).length > 1;
     // What an event has told meanwhile is newer.
-    if (!told) tell(readiness);
+    if (!told || areSeveral) tell(readiness);
   };
+  const look = (): void =>
+    void ask().catch((error: unknown) => {
+      failed = error;
+      enough.abort();
+    });
   await followLines(
     socketPath,
     "/events",
@@ -79,16 +88,13 @@ async function followOnce(
       const { event, detail } = eventDocument.parse(JSON.parse(line));
       if (event !== "readiness.changed") return;
       told = true;
-      tell(detail["state"] as Readiness);
+      if (areSeveral) look();
+      else tell(detail["state"] as Readiness);
     },
     {
       signal: AbortSignal.any([signal, enough.signal]),
       // From here on each change is an event, so nothing falls between question and answer.
-      onOpen: () =>
-        void ask().catch((error: unknown) => {
-          failed = error;
-          enough.abort();
-        }),
+      onOpen: look,
     },
   );
   if (failed !== undefined && !signal.aborted) throw failed;

@@ -24,6 +24,7 @@ import type { JournalRole } from "../store/journal.js";
 import { LogLimit } from "../store/log-limit.js";
 import { VERSION } from "../version.js";
 import { clock } from "./clock.js";
+import { commandOf } from "./command.js";
 import { ServiceGroups, serviceOfGroup } from "./groups.js";
 import { type PacketCounters, setBackgroundTimer, setTimer } from "./kernel.js";
 import { deviceExists, explainRefusal } from "./preflight.js";
@@ -321,15 +322,7 @@ export class Platform {
         const node = views.nodeAt(address);
         return node && views.security([node]);
       },
-      command: (request) => {
-        for (const service of services) {
-          const done = service.command?.(request);
-          if (done !== undefined) return done;
-        }
-        return Promise.reject(
-          new MobilityError("MIP_COMMAND", `${request.command}: a ${this.#options.role} has no such command`),
-        );
-      },
+      command: (request) => commandOf(services, request, this.#options.role),
       multicast: () => ({ groups: [...(views.multicast?.() ?? [])] }),
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),

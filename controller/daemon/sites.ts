@@ -124,7 +124,7 @@ function prefixLengths({
 }
 
 export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {
-  const { ipv4HomeAddress, prefixes, prefixLengths, ...rest } = mobileNode;
+  const { ipv4HomeAddress, prefixes, prefixLengths, furtherHomeAddresses, ...rest } = mobileNode;
   const own = { ipv4HomeAddress: ownAddress(ipv4HomeAddress), prefixes: ownPrefixes(prefixes) };
   const wishes = wishesOf(mobileNode);
   return {
@@ -155,12 +155,15 @@ const movesByMobike = (security: MobileNodeConfig["security"]): boolean =>
 export function mobileNodePlanSite(
   { mobileNode, tunnelProfile, security }: MobileNodeConfig,
   egressDevices: readonly string[] = [],
+  rank = 0,
 ): MobileNodePlanSite {
+  const furtherHomes = rank === 0 ? mobileNode.furtherHomeAddresses : [];
   const { homeAddress, ipv4HomeAddress, homePrefixes, homeAgent, prefixes, udpOverIpv6, multicast } = mobileNode;
   const negotiated = security.method === "ikev2";
   const mobike = movesByMobike(security);
   const home = { homeAddress, ipv4HomeAddress: ownAddress(ipv4HomeAddress), homePrefixes, homeAgent };
   const networks = { prefixes: ownPrefixes(prefixes), egressDevices };
   const mappedSignalling = mobileNode.ipv4Signalling === "soliman2004";
-  return { ...home, profile: tunnelProfile, mappedSignalling, negotiated, mobike, ...networks, udpOverIpv6, multicast };
+  const shared = { rank, furtherHomes, profile: tunnelProfile, negotiated, mobike };
+  return { ...home, ...shared, mappedSignalling, ...networks, udpOverIpv6, multicast };
 }

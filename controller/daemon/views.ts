@@ -1,6 +1,6 @@
 /** From the daemon's values to the documents of the control interface. Pure. */
 
-import type { AuditDocument, PlanDocument } from "../../schemas/control.js";
+import type { AuditDocument, PlanDocument, StatusDocument } from "../../schemas/control.js";
 import { formatObject } from "../plan/objects/format.js";
 import { objectKey } from "../plan/objects/objects.js";
 import type { AuditDifference } from "../reconcile/audit.js";
@@ -20,6 +20,17 @@ export function planDocument(homeAddress: string, groups: readonly PlannedGroup[
   };
 }
 
+/** A node with several home addresses is as ready as the least ready of them. */
+const LEAST_READY_FIRST = [
+  "stopping",
+  "detached",
+  "refused",
+  "registering",
+  "returning",
+  "registered",
+  "home",
+] as const satisfies readonly StatusDocument["readiness"][];
+
 /** Several services as one. */
 export function mergedViews(all: readonly ServiceViews[]): ServiceViews {
   const [only] = all;
@@ -36,8 +47,14 @@ export function mergedViews(all: readonly ServiceViews[]): ServiceViews {
       for (const views of all) yield* views.bindings();
     },
     multicast: () => all.flatMap((views) => views.multicast?.() ?? []),
-    homePrefixes: () => all.flatMap((views) => views.homePrefixes?.() ?? []),
-    readiness: () => firstOf((views) => views.readiness() ?? undefined) ?? null,
+    homePrefixes: () => {
+      const known = all.flatMap((views) => views.homePrefixes?.() ?? []);
+      return known.filter(({ prefix }, i) => known.findIndex((one) => one.prefix === prefix) === i);
+    },
+    readiness: () => {
+      const states = all.flatMap((views) => views.readiness() ?? []);
+      return LEAST_READY_FIRST.find((state) => states.includes(state)) ?? null;
+    },
     binding: (address) => firstOf((views) => views.binding(address)),
     plan: (homeAddress) => all.flatMap((views) => views.plan(homeAddress)),
     nodes: () => new Set(all.flatMap((views) => [...views.nodes()])),

@@ -43,6 +43,8 @@ export const MAIN_TABLE = 254;
 export const LOCAL_TABLE = 255;
 /** The mobile node's payload. */
 export const HOME_TABLE = 4191;
+/** The payload of its further home addresses: a table for each, from here on. */
+export const FURTHER_HOME_TABLES = 4200;
 /** Where the marked messages go. */
 export const SIGNALLING_TABLE = 4192;
 /** With MOBIKE: one route, the way of IKE to the home agent. */
@@ -129,7 +131,21 @@ export interface Mip4Service {
   readonly gre: boolean;
 }
 
-export interface MobileNodePlanSite {
+/** A home address of a node that has several. */
+export interface FurtherHome {
+  readonly homeAddress: Ipv6Address;
+  readonly ipv4HomeAddress?: Ipv4Address | undefined;
+}
+
+export interface HomePlace {
+  /** Among the node's home addresses. 0, or absent: the first, which has what all of them share. */
+  readonly rank?: number | undefined;
+}
+
+/** Of a mobile node's home address; of several each has one of its own. */
+export interface MobileNodePlanSite extends HomePlace {
+  /** Of the first: the others. */
+  readonly furtherHomes?: readonly FurtherHome[] | undefined;
   /** Groups that are joined on the device of the home addresses come through the tunnel. */
   readonly multicast?: boolean | undefined;
   /** UDP in IPv6 is taken as the last resort. */
@@ -150,6 +166,12 @@ export interface MobileNodePlanSite {
   /** Devices by which a mobile router may attach, and goes on listening to router advertisements. */
   readonly egressDevices?: readonly string[] | undefined;
 }
+
+export const isFirstHome = ({ rank }: HomePlace): boolean => (rank ?? 0) === 0;
+
+/** Where the payload of this home address goes. */
+export const homeTable = ({ rank }: HomePlace): number =>
+  rank === undefined || rank === 0 ? HOME_TABLE : FURTHER_HOME_TABLES + rank - 1;
 
 /** One direction of what was negotiated, or of static keys. */
 export type Association = EspKeys & { readonly spi: number };

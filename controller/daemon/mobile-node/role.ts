@@ -20,6 +20,7 @@ import { findHomeAgents } from "./discovery/find.js";
 import { HomeAgentOffers } from "./discovery/offers.js";
 import { type FinderParts, FinderService } from "./discovery/service.js";
 import { visitedAddresses } from "./discovery/visited.js";
+import { homesOf, sharedNetwork } from "./homes.js";
 import { openMovement } from "./movement-sockets.js";
 import { type MobileNodeParts, MobileNodeService } from "./service.js";
 
@@ -52,16 +53,17 @@ export async function startMobileNode(
   log: Logger,
   machine = THIS_MACHINE,
 ): Promise<Running> {
-  const { homeAddress, homeAgent } = config.mobileNode;
-  if (!keys.keys.has(homeAddress) && keys.credentials === undefined)
-    throw new InvariantError(`no keys for ${homeAddress}`);
+  const { homeAddress, homeAgent, furtherHomeAddresses } = config.mobileNode;
+  const further = furtherHomeAddresses.map((one) => one.homeAddress);
+  for (const one of [homeAddress, ...further])
+    if (!keys.keys.has(one) && keys.credentials === undefined) throw new InvariantError(`no keys for ${one}`);
   const isFound = homeAgent.ipv6 === TO_BE_FOUND;
   const platform = await machine.openPlatform(
     {
       role: config.role,
       controlSocket: config.controlSocket,
       stateDirectory: config.stateDirectory,
-      addresses: homeAddress === TO_BE_TOLD ? [] : [homeAddress],
+      addresses: homeAddress === TO_BE_TOLD ? [] : [homeAddress, ...further],
       signallingPort: SIGNALLING_PORT,
       ...((isFound || homeAgent.ipv4 !== undefined) && { signallingAddress: IPV4_ANY }),
       ...(config.mobileNode.udpOverIpv6 && { signallingIpv6Address: IPV6_ANY }),
@@ -80,6 +82,19 @@ function mobileNodeServices(
   machine: MobileNodeMachine,
 ): readonly ServiceOpener[] {
   const { serviceName } = MobileNodeService;
+  const homes = homesOf(config, serviceName);
+  if (homes.length > 1) {
+    let share: ReturnType<typeof sharedNetwork> | undefined;
+    // A view is asked for, and the home agent is the same for all.
+    const openNetwork: MobileNodeMachine["openNetwork"] = (ground, known) => {
+      share ??= sharedNetwork(() => machine.openNetwork(ground, known));
+      return share();
+    };
+    return homes.map(({ rank, name, config: home, ...rest }) => ({
+      ...{ name, ...rest },
+      open: (ground) => openService({ config: home, keys, ground, place: { rank, name } }, { ...machine, openNetwork }),
+    }));
+  }
   const offers = new HomeAgentOffers(config.mobileNode);
   const openNode: FinderParts["openNode"] = (known, ground, listener) =>
     openService({ config: known, keys, ground, ...listener }, machine);
@@ -139,7 +154,7 @@ function askHomeAddresses(
 }
 
 async function openService(
-  parts: Pick<MobileNodeParts, "config" | "keys" | "ground" | "onUnanswered" | "onSwitch">,
+  parts: Pick<MobileNodeParts, "config" | "keys" | "ground" | "place" | "onUnanswered" | "onSwitch">,
   { openHomeLink, openNetwork }: MobileNodeMachine,
 ): Promise<MobileNodeService> {
   const { ground, config } = parts;

@@ -48,6 +48,8 @@ export interface MobileNodeParts {
   readonly config: MobileNodeConfig;
   readonly keys: RoleKeys;
   readonly ground: ServiceGround;
+  /** Of several home addresses: which one, and the name of its service (homes.ts). Absent: the first, or only one. */
+  readonly place?: { readonly rank: number; readonly name: string } | undefined;
   readonly home: OpenHomeLink;
   /** As it is configured. */
   readonly network: NetworkSource;
@@ -63,7 +65,7 @@ export interface MobileNodeParts {
 
 export class MobileNodeService implements Service {
   static readonly serviceName = "mobile-node";
-  readonly name = MobileNodeService.serviceName;
+  readonly name: string;
   addresses: readonly IpAddress[];
   readonly views: ServiceViews;
   readonly #config: MobileNodeConfig;
@@ -127,6 +129,8 @@ export class MobileNodeService implements Service {
 
   private constructor(parts: MobileNodeParts) {
     const { config, keys, ground, home, network, movement, onUnanswered } = parts;
+    const { rank, name } = parts.place ?? { rank: 0, name: MobileNodeService.serviceName };
+    this.name = name;
     const { homeAddress } = config.mobileNode;
     const ipv4HomeAddress = ownAddress(config.mobileNode.ipv4HomeAddress);
     this.#config = config;
@@ -148,7 +152,7 @@ export class MobileNodeService implements Service {
     if (config.mobileNode.reachability === "on-demand")
       this.#activity = new Activity(() => this.#loop.push({ kind: "refresh", forgets: false }));
     const site = { ...mobileNodeSite(config), validFor: () => this.#prefixes.validFor() };
-    this.#ownSite = mobileNodePlanSite(config, egressDevices(config.mobileNode));
+    this.#ownSite = mobileNodePlanSite(config, egressDevices(config.mobileNode), rank);
     this.#planSite = this.#ownSite;
     this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
     this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
@@ -161,7 +165,8 @@ export class MobileNodeService implements Service {
     });
     this.#readiness = new ReadinessReport(homeAddress, {
       note: (detail) => ground.note({ event: "readiness.changed", homeAddress, detail }),
-      tellSupervisor: (text) => this.#status.tell(text),
+      // There is one line, and it is the first home address's.
+      tellSupervisor: (text) => (rank === 0 ? this.#status.tell(text) : undefined),
     });
     this.#filtered = new FilteredAnswers({
       homeAgent: config.mobileNode.homeAgent.ipv4 ?? "",

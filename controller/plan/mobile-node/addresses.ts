@@ -3,7 +3,15 @@ import { hostPrefix, IPV4_ANY, type IpAddress, type Ipv4Address, ipv4 as ipv4Of,
 import type { Address } from "../objects/forwarding.js";
 import { fnv1a } from "../objects/hash.js";
 import type { KernelObject } from "../objects/objects.js";
-import { CARE_OF_TABLE_BASE, DEVICE, HOME_TABLE, MAIN_TABLE, RULE_PRIORITY } from "../site.js";
+import {
+  CARE_OF_TABLE_BASE,
+  DEVICE,
+  type HomePlace,
+  homeTable,
+  isFirstHome,
+  MAIN_TABLE,
+  RULE_PRIORITY,
+} from "../site.js";
 
 /** Names of tunnel devices start so. */
 export const TUNNEL_PREFIX = "dsmip-t";
@@ -19,21 +27,24 @@ export function homeAddress(device: string, address: IpAddress): Address {
 }
 
 /**
- * A packet whose source is not chosen yet looks into our table too, and takes the home address from the route it finds there. What
- * belongs to the visited link stays with the main table even when the socket names no device: multicast and broadcast, link-local
- * addresses (RFC 3927), and the renewal of a DHCP lease.
+ * A packet whose source is not chosen yet looks into our table too, and takes the home address from the route it finds there (of several
+ * home addresses the first one's). What belongs to the visited link stays with the main table even when the socket names no device:
+ * multicast and broadcast, link-local addresses (RFC 3927), and the renewal of a DHCP lease.
  */
-export function ipv4Objects(address: Ipv4Address): readonly KernelObject[] {
-  const rule = { kind: "rule", family: 4, table: HOME_TABLE } as const;
+export function ipv4Objects(address: Ipv4Address, place: HomePlace = {}): readonly KernelObject[] {
+  const rule = { kind: "rule", family: 4, table: homeTable(place) } as const;
   const unspecified = hostPrefix(IPV4_ANY);
   const local = { ...rule, priority: RULE_PRIORITY.local, table: MAIN_TABLE, from: unspecified } as const;
+  const choosing = <T>(...objects: readonly T[]): readonly T[] => (isFirstHome(place) ? objects : []);
   return [
     homeAddress(DEVICE.homeAddresses, address),
-    { ...local, to: MULTICAST_AND_BROADCAST },
-    { ...local, to: LINK_LOCAL },
-    { ...local, udpDestinationPort: DHCP_SERVER_PORT },
+    ...choosing(
+      { ...local, to: MULTICAST_AND_BROADCAST },
+      { ...local, to: LINK_LOCAL },
+      { ...local, udpDestinationPort: DHCP_SERVER_PORT },
+    ),
     { ...rule, priority: RULE_PRIORITY.home, from: hostPrefix(address) },
-    { ...rule, priority: RULE_PRIORITY.unspecified, from: unspecified },
+    ...choosing({ ...rule, priority: RULE_PRIORITY.unspecified, from: unspecified }),
   ];
 }
 

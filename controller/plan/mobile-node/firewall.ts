@@ -80,10 +80,12 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
 /** For a home address, or for the networks behind a mobile router (RFC 3963 §3). */
 function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): readonly Clause[] {
   const at = outer + (family === 6 ? INNER.destination6 : INNER.destination4);
-  const home = family === 6 ? site.homeAddress : site.ipv4HomeAddress;
+  const homes = [site, ...(site.furtherHomes ?? [])].flatMap(
+    ({ homeAddress, ipv4HomeAddress }) => (family === 6 ? homeAddress : ipv4HomeAddress) ?? [],
+  );
   const networks = (site.prefixes ?? []).filter(({ address }) => familyOf(address) === family);
   return [
-    ...(home === undefined ? [] : [innerAddress(at, home)]),
+    ...homes.map((home) => innerAddress(at, home)),
     ...networks.map((prefix) => innerAddressIn(at, prefix)),
     ...toGroups(site, at, family),
   ];
@@ -93,7 +95,9 @@ function prerouting(site: MobileNodePlanSite): NftChain {
   const { ipv4 } = site.homeAgent;
   const fromHomeAgent = (from: Clause): readonly NftRule[] => [
     ...(usesEsp(site) ? [markEspInUdp([from])] : []),
-    rule(from, udpPort("dport", DSMIP_PORT), ...ourSignalling(site), count("signalling-arrived")),
+    ...ourSignalling(site).map((clauses) =>
+      rule(from, udpPort("dport", DSMIP_PORT), ...clauses, count("signalling-arrived")),
+    ),
   ];
   return {
     name: "prerouting",
@@ -144,7 +148,9 @@ function udpOverIpv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
     {
       name: "prerouting-udp-ipv6",
       base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
-      rules: [rule(from, udpPort("dport", DSMIP_PORT), ...ourSignalling(site), count("signalling-arrived"))],
+      rules: ourSignalling(site).map((clauses) =>
+        rule(from, udpPort("dport", DSMIP_PORT), ...clauses, count("signalling-arrived")),
+      ),
     },
     {
       name: "steer-ipv6",
@@ -158,14 +164,18 @@ function udpOverIpv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
   ];
 }
 
-/** An inner packet of the home agent to us that may hold a mobility message. */
-function ourSignalling({ homeAgent, homeAddress }: MobileNodePlanSite): readonly Clause[] {
-  return [
+/** An inner packet of the home agent to us that may hold a mobility message: the clauses for each of our home addresses. */
+function ourSignalling({
+  homeAgent,
+  homeAddress,
+  furtherHomes = [],
+}: MobileNodePlanSite): readonly (readonly Clause[])[] {
+  return [homeAddress, ...furtherHomes.map((further) => further.homeAddress)].map((home) => [
     innerVersion(UDP_HEADER, 6),
     innerAddress(UDP_HEADER + INNER.source6, homeAgent.ipv6),
-    innerAddress(UDP_HEADER + INNER.destination6, homeAddress),
+    innerAddress(UDP_HEADER + INNER.destination6, home),
     innerOctetIn(UDP_HEADER + INNER.nextHeader, SIGNALLING_SET.name),
-  ];
+  ]);
 }
 
 const usesEsp = ({ negotiated, profile }: MobileNodePlanSite): boolean =>
@@ -263,7 +273,11 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
       : [
           {
             name: "in-udp",
-            rules: [rule(...ourSignalling(site), jump("steer")), ...udp, rule(count("spoofed-udp"), drop)],
+            rules: [
+              ...ourSignalling(site).map((clauses) => rule(...clauses, jump("steer"))),
+              ...udp,
+              rule(count("spoofed-udp"), drop),
+            ],
           },
           { ...protocol41, rules: [...mappedAnswer(site), ...protocol41.rules] },
           strict("in-ipv4-4", 4, "spoofed-ipv4"),
@@ -273,7 +287,11 @@ function ipv6Chains(site: MobileNodePlanSite): readonly NftChain[] {
       ? [
           {
             name: "in-udp-ipv6",
-            rules: [rule(...ourSignalling(site), jump("steer-ipv6")), ...udp, rule(count("spoofed-udp"), drop)],
+            rules: [
+              ...ourSignalling(site).map((clauses) => rule(...clauses, jump("steer-ipv6"))),
+              ...udp,
+              rule(count("spoofed-udp"), drop),
+            ],
           },
         ]
       : [];

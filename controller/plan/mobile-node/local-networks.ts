@@ -8,10 +8,10 @@ import type { LocalNetwork, LocalNetworks } from "../../protocol/movement/local-
 import { defaultMetric } from "../endpoints.js";
 import type { Route, Rule } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
-import { OWN_NETWORKS_TABLE, RULE_PRIORITY, VISITED_NETWORKS_TABLE } from "../site.js";
+import { type HomePlace, isFirstHome, OWN_NETWORKS_TABLE, RULE_PRIORITY, VISITED_NETWORKS_TABLE } from "../site.js";
 
 /** Those that the node has just now. */
-export interface HomeAddresses {
+export interface HomeAddresses extends HomePlace {
   readonly homeAddress?: IpAddress | undefined;
   readonly ipv4HomeAddress?: IpAddress | undefined;
 }
@@ -26,8 +26,9 @@ export function planLocalNetworks(networks: LocalNetworks, site: HomeAddresses):
     const ownRule = { kind: "rule", family, priority: RULE_PRIORITY.local, table: OWN_NETWORKS_TABLE } as const;
     const visitedRule = { ...ownRule, priority: RULE_PRIORITY.visited, table: VISITED_NETWORKS_TABLE } as const;
     return [
-      ...own.map((network) => route(network, OWN_NETWORKS_TABLE)),
-      ...visited.map((network) => route(network, VISITED_NETWORKS_TABLE)),
+      // The routes are the same for all home addresses of the node.
+      ...(isFirstHome(site) ? own.map((network) => route(network, OWN_NETWORKS_TABLE)) : []),
+      ...(isFirstHome(site) ? visited.map((network) => route(network, VISITED_NETWORKS_TABLE)) : []),
       ...(own.length === 0 ? [] : [...sourceless(ownRule, home), ...chosen(ownRule, home)]),
       ...(visited.length === 0 ? [] : sourceless(visitedRule, home)),
     ];

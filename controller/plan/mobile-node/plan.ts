@@ -29,8 +29,9 @@ import {
   DEFAULT_MTU,
   DEVICE,
   DSMIP_PORT,
-  HOME_TABLE,
+  homeTable,
   INTERNAL_ADDRESS,
+  isFirstHome,
   type MobileNodePlanSite,
   type NodeSecurity,
   RULE_PRIORITY,
@@ -49,7 +50,7 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
     kind: "rule",
     family: 6,
     priority: RULE_PRIORITY.home,
-    table: HOME_TABLE,
+    table: homeTable(site),
     from: hostPrefix(site.homeAddress),
   };
   return [
@@ -67,7 +68,7 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
     ...markedSignalling(),
     ...ikeRules(site),
     ...mobileNodeSecuritySite(site, keys),
-    mobileNodeFirewall(site),
+    ...(isFirstHome(site) ? [mobileNodeFirewall(site)] : []),
     ...multicastSite(site),
   ];
 }
@@ -89,7 +90,7 @@ export function planMobileNode(
     ),
     ...(esp ? protectedNode(path, associations, site) : []),
     ...(site.negotiated === true ? returnRoutabilityNode(path, associations, site) : []),
-    ...(ipv4 === undefined ? [] : ipv4Objects(ipv4)),
+    ...(ipv4 === undefined ? [] : ipv4Objects(ipv4, site)),
     ...(path.mode === "home" && path.homeDevice !== undefined
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
       : []),
@@ -254,7 +255,7 @@ function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelO
  */
 function routes(home: IpAddress, path: MobileNodeDataPath, site: MobileNodePlanSite): readonly Route[] {
   const four = isIpv4(home);
-  const base = { kind: "route", table: HOME_TABLE, metric: defaultMetric(home), preferredSource: home } as const;
+  const base = { kind: "route", table: homeTable(site), metric: defaultMetric(home), preferredSource: home } as const;
   const all = { ...base, destination: everywhere(home) };
   if (path.egress !== undefined) {
     // Protected payload is taken by a policy before it gets to a device; what no policy takes goes nowhere.

@@ -39,7 +39,7 @@ type Optional =
 /** What the operator says about this mobile node. */
 export type MobileNodeSite = Omit<
   MobileNodeConfig["mobileNode"],
-  "homeAgent" | "ipv4HomeAddress" | "prefixes" | "prefixLengths" | Optional
+  "homeAgent" | "ipv4HomeAddress" | "furtherHomeAddresses" | "prefixes" | "prefixLengths" | Optional
 > &
   Partial<Pick<MobileNodeConfig["mobileNode"], Optional>> &
   BorrowingSite & {

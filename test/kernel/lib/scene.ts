@@ -92,6 +92,8 @@ export interface SceneOptions {
   readonly ike?: IkeOptions;
   /** The mobile nodes are routers with a host behind each (behind.ts). Mode of registration; default explicit. */
   readonly routers?: "explicit" | "implicit";
+  /** The first node has two home addresses of each family. */
+  readonly furtherHome?: boolean;
   /** How updates travel in IPv4 networks, at both ends. */
   readonly ipv4Signalling?: "soliman2004";
   /** Further keys of the configuration's homeAgent section. */
@@ -122,6 +124,20 @@ export const HOME_AGENT_IDENTITY = "ha.example.org";
 /** Whence the home agent hears a node that is plugged in there. */
 export const outerAddress = ({ careOf }: Mobile, access: Access): IpAddress =>
   access === "nat" ? NAT_ADDRESS : careOf[access];
+
+/** With `furtherHome`: the second home address of the first node. */
+export const FURTHER_HOME = {
+  homeAddress: ipv6("2001:db8:1::1a1"),
+  ipv4HomeAddress: ipv4("198.51.100.161"),
+  identity: "node1-further@example.org",
+} as const;
+/** What of it goes into a configuration without identities. */
+const FURTHER_ADDRESSES = {
+  homeAddress: FURTHER_HOME.homeAddress,
+  ipv4HomeAddress: FURTHER_HOME.ipv4HomeAddress,
+} as const;
+const furtherHomes = ({ furtherHome, ike }: SceneOptions): readonly object[] =>
+  furtherHome === true ? [ike === undefined ? FURTHER_ADDRESSES : FURTHER_HOME] : [];
 
 export const identityOf = (number: number): string => `node${number}@example.org`;
 
@@ -179,8 +195,8 @@ export class Scene {
       behind: hosts[i] && behind(hosts[i], i + 1),
     }));
     this.homeAgent = new Daemon(this.ha, files, homeAgentRole(this.mobiles, options, this.charon));
-    if (options.ike === undefined) writeKeys(keyFile, this.mobiles);
-    else writeSecrets(directory, this.mobiles, options.ike);
+    if (options.ike === undefined) writeKeys(keyFile, this.mobiles, options);
+    else writeSecrets(directory, this.mobiles, options, options.ike);
     this.correspondents = stations(this.cn, CORRESPONDENT.ipv6, CORRESPONDENT.ipv4);
     t.after(() => {
       for (const one of [
@@ -305,6 +321,7 @@ function makeMobile(node: Node, number: number, files: DaemonFiles, options: Sce
       homeAgent: HOME_AGENT,
       ...(options.routers !== undefined && { prefixes: prefixesOf(number), mobileRouter: options.routers }),
       ...(options.ipv4Signalling && { ipv4Signalling: options.ipv4Signalling }),
+      ...(number === 1 && { furtherHomeAddresses: furtherHomes(options) }),
       ...options.mobileNode,
     },
     ...(options.profile && { tunnelProfile: options.profile }),
@@ -342,41 +359,58 @@ function homeAgentRole(
         ...options.ike?.homeAgent,
       },
     }),
-    subscribers: mobiles.map(({ number, home6, home4 }) => ({
-      homeAddress: home6,
-      ipv4HomeAddress: home4,
-      ...(options.routers !== undefined && { prefixes: prefixesOf(number) }),
-      ...(options.ipv4Signalling && { ipv4Signalling: options.ipv4Signalling }),
-      ...(profile && { profile: "special" }),
-      ...(charon !== undefined && {
-        identity: identityOf(number),
-        authentication: options.ike?.authentication ?? "psk",
-      }),
-      ...options.subscriber,
-    })),
+    subscribers: [
+      ...mobiles.map(({ number, home6, home4 }) => ({
+        homeAddress: home6,
+        ipv4HomeAddress: home4,
+        ...(options.routers !== undefined && { prefixes: prefixesOf(number) }),
+        ...(options.ipv4Signalling && { ipv4Signalling: options.ipv4Signalling }),
+        ...(profile && { profile: "special" }),
+        ...(charon !== undefined && {
+          identity: identityOf(number),
+          authentication: options.ike?.authentication ?? "psk",
+        }),
+        ...options.subscriber,
+      })),
+      ...furtherHomes(options).map((home) => ({
+        ...home,
+        ...(profile && { profile: "special" }),
+        ...(charon !== undefined && { authentication: options.ike?.authentication ?? "psk" }),
+      })),
+    ],
   };
 }
 
 /** secrets.yaml for the home agent, secrets-N.yaml for each node. */
-function writeSecrets(directory: string, mobiles: readonly Mobile[], { nodeSecret }: IkeOptions): void {
+function writeSecrets(
+  directory: string,
+  mobiles: readonly Mobile[],
+  { furtherHome }: SceneOptions,
+  { nodeSecret }: IkeOptions,
+): void {
   const write = (name: string, credentials: readonly object[]): void =>
     writeFileSync(join(directory, name), stringify({ credentials }), { mode: 0o600 });
   const entries = mobiles.map(({ number }) => {
     const secret = randomBytes(16).toString("hex");
     return { identity: identityOf(number), psk: secret, eapPassword: secret };
   });
-  write("secrets.yaml", entries);
+  const further =
+    furtherHome === true ? [{ identity: FURTHER_HOME.identity, psk: randomBytes(16).toString("hex") }] : [];
+  write("secrets.yaml", [...entries, ...further]);
   entries.forEach((entry, i) => {
     const own = nodeSecret === undefined ? entry : { ...entry, psk: nodeSecret, eapPassword: nodeSecret };
-    write(`secrets-${i + 1}.yaml`, [own]);
+    write(`secrets-${i + 1}.yaml`, i === 0 ? [own, ...further] : [own]);
   });
 }
 
-function writeKeys(path: string, mobiles: readonly Mobile[]): void {
+function writeKeys(path: string, mobiles: readonly Mobile[], { furtherHome }: SceneOptions): void {
+  const { homeAddress } = FURTHER_HOME;
+  const further =
+    furtherHome === true ? [{ homeAddress, update: freshKey(0x2000), acknowledgement: freshKey(0x2001) }] : [];
   const keys = mobiles.map(({ home6, keys: { update, acknowledgement } }) => ({
     homeAddress: home6,
     update,
     acknowledgement,
   }));
-  writeFileSync(path, stringify({ keys }), { mode: 0o600 });
+  writeFileSync(path, stringify({ keys: [...keys, ...further] }), { mode: 0o600 });
 }

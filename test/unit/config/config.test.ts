@@ -95,7 +95,7 @@ t.test("a mobile node's file", (test) => {
   test.end();
 });
 
-const WRONG: readonly { name: string; config?: string; keys?: string; mode?: number; says: RegExp }[] = [
+const WRONG: { name: string; config?: string; keys?: string; mode?: number; says: RegExp }[] = [
   {
     name: "unknown key",
     config: `${HOME_AGENT}colour: red\n`,
@@ -438,6 +438,62 @@ const WRONG: readonly { name: string; config?: string; keys?: string; mode?: num
     says: /keys\[0\]\.update\.spi is wrong; at least 256 is wanted/,
   },
 ];
+
+/** A mobile node with further home addresses. */
+const further = (entries: string, node = MOBILE_NODE): string => `${node}  furtherHomeAddresses: [${entries}]\n`;
+const FURTHER = '{ homeAddress: "2001:db8:1::101" }';
+WRONG.push(
+  { name: "a further home address without keys", config: further(FURTHER), says: /has no keys for 2001:db8:1::101/ },
+  {
+    name: "a home address named twice",
+    config: further('{ homeAddress: "2001:db8:1::100" }'),
+    says: /furtherHomeAddresses\[0\]\.homeAddress is 2001:db8:1::100, which mobileNode\.homeAddress is too/,
+  },
+  {
+    name: "a further home address of another network",
+    config: further('{ homeAddress: "2001:db8:9::100" }'),
+    says: /\[0\]\.homeAddress is 2001:db8:9::100; an address within mobileNode\.homePrefixes is wanted/,
+  },
+  {
+    name: "a further home address that is no host's",
+    config: further('{ homeAddress: "2001:db8:1::" }'),
+    says: /\[0\]\.homeAddress is 2001:db8:1::, the address of all routers/,
+  },
+  {
+    name: "an IPv4 home address of the further one alone",
+    config: further(
+      '{ homeAddress: "2001:db8:1::101", ipv4HomeAddress: 198.51.100.101 }',
+      MOBILE_NODE.replace('["2001:db8:1::/64"]', '["2001:db8:1::/64", 198.51.100.0/24]'),
+    ),
+    says: /mobileNode\.ipv4HomeAddress is missing; the first IPv4 home address is wanted there/,
+  },
+  {
+    name: "further home addresses at a home agent that is looked for",
+    config: further(FURTHER, MOBILE_NODE.replace('{ ipv6: "2001:db8:1::1" }', "{ domain: example.org }")),
+    says: /furtherHomeAddresses has entries and mobileNode\.homeAgent has no ipv6/,
+  },
+);
+
+const IKE_NODE = `${MOBILE_NODE.replace("keyFile: keys.yaml\n", "")}`;
+const ike = (more: string): string =>
+  `security: { method: ikev2, identity: a@example.org, homeAgentIdentity: ha, credentialFile: secrets.yaml${more} }\n`;
+WRONG.push(
+  {
+    name: "a further home address without an identity",
+    config: further(FURTHER, IKE_NODE) + ike(""),
+    says: /furtherHomeAddresses\[0\]\.identity is missing \(2001:db8:1::101\)/,
+  },
+  {
+    name: "one identity for two home addresses",
+    config: further('{ homeAddress: "2001:db8:1::101", identity: a@example.org }', IKE_NODE) + ike(""),
+    says: /\[0\]\.identity is a@example\.org, which security\.identity is too/,
+  },
+  {
+    name: "MOBIKE with further home addresses",
+    config: further(FURTHER, IKE_NODE) + ike(", movement: mobike"),
+    says: /security\.movement is "mobike", which leads one IKE SA/,
+  },
+);
 
 for (const { name, config = HOME_AGENT, keys = KEYS, mode = 0o600, says } of WRONG) {
   t.test(`bad configuration: ${name}`, (test) => {

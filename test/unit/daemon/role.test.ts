@@ -1,5 +1,6 @@
 /** Both roles from their configuration to their first messages, over a machine in memory; and that a start that fails leaves nothing open. */
 import t from "tap";
+import { ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import type { NodeKeys } from "../../../controller/config/keys.js";
 import type { DiscoveryPorts } from "../../../controller/daemon/home-agent/discovery/service.js";
@@ -221,6 +222,46 @@ t.test("a mobile node registers from where it is, and takes leave of its home ag
   await stopped;
   test.strictSame([around.open, machine.leftovers, machine.released], [[], [], 1]);
 });
+
+t.test(
+  "a mobile node with two home addresses registers and de-registers both, over one view of the network",
+  async (test) => {
+    const machine = new FakeMachine(test);
+    const around = new Around(machine);
+    let looks = 0;
+    const openNetwork = async () => {
+      looks += 1;
+      return still(around);
+    };
+    const OTHER = ipv6("2001:db8:1::1a1");
+    const config = mobileNode(machine);
+    const { mobileNode: node } = config;
+    const two = { ...config, mobileNode: { ...node, furtherHomeAddresses: [{ homeAddress: OTHER }] } };
+    const keys = { keys: new Map([HOME_ADDRESS, OTHER].map((one) => [one, keysOf(one)])) };
+    await test.rejects(
+      startMobileNode(two, { keys: new Map([[HOME_ADDRESS, keysOf(HOME_ADDRESS)]]) }, machine.logger, {
+        ...around,
+        openNetwork,
+      }),
+      { message: `no keys for ${OTHER}` },
+    );
+    const running = await startMobileNode(two, keys, machine.logger, { ...around, openNetwork });
+    test.match(around.options, { addresses: [HOME_ADDRESS, OTHER] });
+    test.equal(looks, 1);
+    await until(() => machine.sockets.sent.length > 1);
+    test.match(sentBy(machine), [
+      { destination: HOME_AGENT, message: { type: "binding-update" } },
+      { destination: HOME_AGENT, message: { type: "binding-update" } },
+    ]);
+    test.strictSame(
+      new Set(machine.sockets.sent.map(({ source }) => source)),
+      new Set([HOME_ADDRESS, OTHER]),
+      "each update has its own home address",
+    );
+    await running.stop();
+    test.strictSame([around.open, machine.leftovers, machine.released], [[], [], 1]);
+  },
+);
 
 t.test("a mobile node without keys opens nothing; one whose start fails closes what it had opened", async (test) => {
   const machine = new FakeMachine(test);

@@ -325,3 +325,48 @@ t.test("IPv4 networks of a router without an IPv4 home address have a way throug
   test.strictSame(found, [`ip route add 0.0.0.0/0 dev ${tunnelName(FOUR)} table 4191 proto 155 scope global metric 0`]);
   test.end();
 });
+
+t.test("a further home address has a table and rules of its own, and what all share is the first one's", (test) => {
+  const second = { homeAddress: ipv6("2001:db8:1::1a1"), ipv4HomeAddress: ipv4("198.51.100.161") };
+  const further: MobileNodePlanSite = { ...SITE, ...second, rank: 1 };
+  const first: MobileNodePlanSite = { ...SITE, rank: 0, furtherHomes: [second] };
+  const update = { ...KEY, spi: 0x2000 };
+  const all = [
+    ...planMobileNodeSite(further, { ...KEYS, update }),
+    ...planMobileNode({ ...away(NAT), ...second }, further),
+  ];
+  const mine = commands(all).filter((one) => /1a1|100\.161/.test(one) && !one.includes("xfrm"));
+  test.strictSame(mine, [
+    "ip address add 2001:db8:1::1a1/128 dev dsmip-hoa proto 155 home nodad",
+    "ip -6 rule add priority 4191 from 2001:db8:1::1a1/128 table 4200 proto 155",
+    "ip -6 rule add priority 4193 from 2001:db8:1::1a1/128 table 4200 proto 155 # with FIB_RULE_FIND_SADDR, which ip has no word for",
+    "ip address add 198.51.100.161/32 dev dsmip-hoa proto 155",
+    "ip rule add priority 4191 from 198.51.100.161/32 table 4200 proto 155",
+    `ip -6 route add ::/0 dev ${tunnelName(NAT)} table 4200 proto 155 metric 1024 src 2001:db8:1::1a1`,
+    `ip route add 0.0.0.0/0 dev ${tunnelName(NAT)} table 4200 proto 155 scope global metric 0 src 198.51.100.161`,
+  ]);
+  test.notOk(
+    all.some(({ kind }) => kind === "nft-table"),
+    "there is one firewall",
+  );
+  const firsts = [...planMobileNodeSite(first, KEYS), ...planMobileNode(away(NAT), first)];
+  const shared = new Map(firsts.map((one) => [objectKey(one), one]));
+  for (const object of all) {
+    const twin = shared.get(objectKey(object));
+    if (twin !== undefined) test.strictSame(object, twin, "what both have is the same");
+  }
+  const lets = (chain: string): number =>
+    (mobileNodeFirewall(first).chains.find(({ name }) => name === chain)?.rules ?? []).length;
+  const before = (chain: string): number =>
+    (mobileNodeFirewall(SITE).chains.find(({ name }) => name === chain)?.rules ?? []).length;
+  for (const [chain, more] of [
+    ["prerouting", 1],
+    ["in-udp", 3],
+    ["in-ipv4-6", 1],
+    ["in-ipv4-4", 1],
+    ["in-ipv6-6", 1],
+    ["in-ipv6-4", 1],
+  ] as const)
+    test.equal(lets(chain) - before(chain), more, chain);
+  test.end();
+});
