@@ -58,4 +58,9 @@ export function hashOf({ address, device }: CareOfAddress): number {
   return fnv1a([...`${address}%${device}`].map((letter) => letter.codePointAt(0) ?? 0));
 }
 
-export const careOfTable = (endpoint: CareOfAddress): number => CARE_OF_TABLE_BASE + (hashOf(endpoint) & 0xffffff);
+/** Spreads the tables of one care-of address. */
+const RANK_STEP = 0x3c6ef3;
+
+/** Each home address has its own: its route changes with the router, and no two groups may want one route in two forms. */
+export const careOfTable = (endpoint: CareOfAddress, { rank = 0 }: HomePlace = {}): number =>
+  CARE_OF_TABLE_BASE + ((hashOf(endpoint) + rank * RANK_STEP) & 0xffffff);

@@ -161,7 +161,7 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
         name: tunnelName({ ...endpoint, format: "udp" }),
         link: { ...ends, ...header, device: endpoint.device, udp },
       });
-    return [...links.flatMap((link) => tunnelDevice(link, site)), ...uplink(endpoint, homeAgent.ipv6)];
+    return [...links.flatMap((link) => tunnelDevice(link, site)), ...uplink(endpoint, homeAgent.ipv6, site)];
   }
   const { ipv4 } = homeAgent;
   if (ipv4 === undefined) return [];
@@ -174,16 +174,12 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
     link: { ...ends, ...header, device: endpoint.device },
   };
   if (mappedSignalling === true)
-    return [
-      ...tunnelDevice(plain, site),
-      ...uplink(endpoint, ipv4),
-      ...mappedSource(endpoint, plain.name, homeAgent.ipv6),
-    ];
+    return [...tunnelDevice(plain, site), ...uplink(endpoint, ipv4, site), ...mappedSource(endpoint, plain.name, site)];
   const links: readonly Link[] = [
     { ...common, name: tunnelName({ ...endpoint, format: "udp" }), link: { ...ends, ...header, udp } },
     plain,
   ];
-  return [...links.flatMap((link) => tunnelDevice(link, site)), ...uplink(endpoint, ipv4)];
+  return [...links.flatMap((link) => tunnelDevice(link, site)), ...uplink(endpoint, ipv4, site)];
 }
 
 /**
@@ -193,10 +189,11 @@ function tunnelObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
 function mappedSource(
   { address, ...end }: Ipv4Endpoint,
   tunnel: string,
-  homeAgent: Ipv6Address,
+  site: MobileNodePlanSite,
 ): readonly KernelObject[] {
+  const homeAgent = site.homeAgent.ipv6;
   const mapped = mappedAddress(address);
-  const table = careOfTable({ address, ...end });
+  const table = careOfTable({ address, ...end }, site);
   return [
     {
       kind: "address",
@@ -220,19 +217,19 @@ function mappedSource(
 const isOverIpv6 = (endpoint: LocalEndpoint): endpoint is Extract<LocalEndpoint, { readonly address: Ipv6Address }> =>
   isIpv6(endpoint.address);
 
-function uplinkObjects(endpoint: LocalEndpoint, { homeAgent }: MobileNodePlanSite): readonly KernelObject[] {
-  const remote = homeAgentEnd(endpoint, homeAgent);
-  return remote === undefined ? [] : uplink(endpoint, remote);
+function uplinkObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): readonly KernelObject[] {
+  const remote = homeAgentEnd(endpoint, site.homeAgent);
+  return remote === undefined ? [] : uplink(endpoint, remote, site);
 }
 
 /**
  * From a care-of address the home agent is reached through the link that the address belongs to, whatever other uplinks there are and
  * whichever of them the main table prefers: updates from a new address, the tunnel, and what strict rp_filter lets in.
  */
-function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress): readonly KernelObject[] {
+function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress, site: MobileNodePlanSite): readonly KernelObject[] {
   const { address, device, gateway } = endpoint;
   const four = isIpv4(address);
-  const table = careOfTable(endpoint);
+  const table = careOfTable(endpoint, site);
   const via = gateway === undefined ? {} : { via: gateway, onlink: true };
   return [
     {

@@ -237,7 +237,13 @@ t.test(
     const config = mobileNode(machine);
     const { mobileNode: node } = config;
     const two = { ...config, mobileNode: { ...node, furtherHomeAddresses: [{ homeAddress: OTHER }] } };
-    const keys = { keys: new Map([HOME_ADDRESS, OTHER].map((one) => [one, keysOf(one)])) };
+    const others = { ...keysOf(OTHER), update: { ...KEY, spi: 0x2000 } };
+    const keys = {
+      keys: new Map([
+        [HOME_ADDRESS, keysOf(HOME_ADDRESS)],
+        [OTHER, others],
+      ]),
+    };
     await test.rejects(
       startMobileNode(two, { keys: new Map([[HOME_ADDRESS, keysOf(HOME_ADDRESS)]]) }, machine.logger, {
         ...around,

@@ -355,6 +355,17 @@ t.test("a further home address has a table and rules of its own, and what all sh
     const twin = shared.get(objectKey(object));
     if (twin !== undefined) test.strictSame(object, twin, "what both have is the same");
   }
+  // Its router may be another one for a moment, while the first home address still has the former one.
+  const routed = (gateway: string) => {
+    const later = { ...away({ ...NAT, gateway: ipv4(gateway) }), ...second };
+    return new Map(planMobileNode(later, further).map((one) => [objectKey(one), one]));
+  };
+  const moved = [...routed("10.0.0.9")].filter(([key, one]) => {
+    const before = routed("10.0.0.1").get(key);
+    return formatObject(one) !== (before && formatObject(before));
+  });
+  test.ok(moved.length > 0);
+  for (const [key] of moved) test.notOk(shared.has(key), `${key} is nobody else's`);
   const lets = (chain: string): number =>
     (mobileNodeFirewall(first).chains.find(({ name }) => name === chain)?.rules ?? []).length;
   const before = (chain: string): number =>
