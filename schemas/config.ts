@@ -679,6 +679,9 @@ export const mip4NodeConfig = z.strictObject({
       .max(MOST_PREFIXES)
       .default([])
       .describe("IPv6 prefixes that are registered beside the home address (RFC 5454 §2.1)."),
+    ipv6HomeAddress: ipv6Text
+      .optional()
+      .describe("An address of the node itself, within its prefixes, for its own IPv6 sockets."),
     ipv6Tunnelling: z
       .enum(["care-of-address", "home-address"])
       .default("care-of-address")

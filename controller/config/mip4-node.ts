@@ -43,7 +43,7 @@ export function mobileHomeKey(config: Mip4NodeConfig, { mobileHome }: Mip4Keys):
 }
 
 function check({ mobileNode, tunnelProfile }: Mip4NodeConfig, complain: (message: string) => never): void {
-  const { homeAddress, homeAgent, homeSubnet, nai, prefixes, natTraversal, forceUdp } = mobileNode;
+  const { homeAddress, homeAgent, homeSubnet, nai, prefixes, ipv6HomeAddress, natTraversal, forceUdp } = mobileNode;
   if (homeAddress === undefined && nai === undefined)
     complain(
       "mobileNode.homeAddress is dynamic and mobileNode.nai is missing; a name that the address is lent to is wanted",
@@ -72,6 +72,8 @@ function check({ mobileNode, tunnelProfile }: Mip4NodeConfig, complain: (message
     if (twin !== undefined)
       complain(`mobileNode.prefixes: ${formatPrefix(twin)} and ${formatPrefix(prefix)} overlap; keep one of them`);
   });
+  if (ipv6HomeAddress !== undefined && !prefixes.some((prefix) => prefixContains(prefix, ipv6HomeAddress)))
+    complain(`mobileNode.ipv6HomeAddress is ${ipv6HomeAddress}; an address within mobileNode.prefixes is wanted`);
   if (forceUdp && !natTraversal)
     complain(
       "mobileNode.forceUdp is on and mobileNode.natTraversal is off; UDP is asked for with both or with neither",

@@ -1,9 +1,9 @@
 /** From a loaded configuration to a running role. */
-import { MobilityError } from "../base/errors.js";
 import type { LoadedConfig } from "../config/config.js";
 import type { NodeKeys } from "../config/keys.js";
 import type { Logger } from "../log.js";
 import { startHomeAgent } from "./home-agent/role.js";
+import { startMip4Node } from "./mobile-node/mip4/role.js";
 import { startMobileNode } from "./mobile-node/role.js";
 import type { Running } from "./start.js";
 import { notifySupervisor } from "./supervisor.js";
@@ -31,8 +31,7 @@ export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Da
 
 function startRole({ config, keys, mip4, credentials }: LoadedConfig, log: Logger): Promise<Running> {
   if (config.role === "home-agent") return startHomeAgent(config, { keys, mip4, credentials }, log);
-  if (config.protocol === "mip4")
-    throw new MobilityError("MIP_ROLE", "a mobile node of protocol mip4 has no data path yet; use mip6");
+  if (config.protocol === "mip4") return startMip4Node(config, mip4, log);
   return startMobileNode(config, { keys, mip4, credentials }, log);
 }
 

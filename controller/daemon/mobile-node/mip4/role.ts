@@ -15,11 +15,13 @@ import { type OpenOptions, openPlatform } from "../../open-platform.js";
 import type { Platform } from "../../platform.js";
 import type { ServiceGround } from "../../service.js";
 import { type Running, startServices } from "../../start.js";
+import { egressDevices } from "../egress-devices.js";
 import { sentPackets } from "../activity.js";
 import { openMovement } from "../movement-sockets.js";
 import { openAgentLink } from "./agent-link.js";
 import { openEcho } from "./echo.js";
-import { Mip4NodeService, type NodePlan } from "./service.js";
+import { nodePlan } from "./plan.js";
+import { Mip4NodeService } from "./service.js";
 import { homeAgentOf, type NodeKeyRing } from "./site.js";
 
 /** What of the machine the role touches; a fake of each will do. */
@@ -29,7 +31,6 @@ export interface Mip4NodeMachine {
   openService(
     config: Mip4NodeConfig,
     ring: NodeKeyRing,
-    plan: NodePlan,
     ground: ServiceGround,
   ): Promise<Mip4NodeService>;
 }
@@ -42,7 +43,6 @@ const IDENTIFIERS = 2 ** 16;
 export async function startMip4Node(
   config: Mip4NodeConfig,
   keys: Mip4Keys,
-  plan: NodePlan,
   log: Logger,
   machine: Mip4NodeMachine = { openPlatform, openService },
 ): Promise<Running> {
@@ -67,7 +67,7 @@ export async function startMip4Node(
     {
       name: Mip4NodeService.serviceName,
       recordPrefix: RECORD_PREFIX,
-      open: (ground) => machine.openService(config, ring, plan, ground),
+      open: (ground) => machine.openService(config, ring, ground),
     },
   ]);
 }
@@ -75,7 +75,6 @@ export async function startMip4Node(
 async function openService(
   config: Mip4NodeConfig,
   ring: NodeKeyRing,
-  plan: NodePlan,
   ground: ServiceGround,
 ): Promise<Mip4NodeService> {
   const opened: { close(): void }[] = [];
@@ -97,7 +96,7 @@ async function openService(
     );
     return new Mip4NodeService({
       ...{ config, ring, ground, network, movement, discovery, socket, openAgentLink, close },
-      plan,
+      plan: nodePlan(config, egressDevices(config.mobileNode)),
       openEcho: (onReply) => openEcho(randomInt(IDENTIFIERS), onReply),
       packets: sentPackets,
     });

@@ -16,6 +16,7 @@ import type { NodePath } from "../../../protocol/mip4/mobile-node/inputs.js";
 import { MobileNode, type NodeEffect, type NodeInput } from "../../../protocol/mip4/mobile-node/node.js";
 import { readinessOf } from "../../../protocol/mip4/mobile-node/readiness.js";
 import { nodeNameOf } from "../../../protocol/mip4/node-name.js";
+import type { NetworkView } from "../../../protocol/movement/network-view.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import { ethernetGroup } from "../../../wire/ip/ipv4.js";
 import { setTimer } from "../../kernel.js";
@@ -35,11 +36,11 @@ import { Keepalive } from "./keepalive.js";
 import { NodeMessages } from "./messages.js";
 import { homeAgentOf, mobileNodeSite, type NodeKeyRing, nodeTitle, whereaboutsSite } from "./site.js";
 
-/** What the kernel is to hold: plan/mobile-node, or one that is played. */
+/** What the kernel is to hold: plan/mobile-node/mip4, or one that is played. */
 export interface NodePlan {
-  /** What all paths share. */
-  site(): readonly KernelObject[];
-  path(path: NodePath): readonly KernelObject[];
+  /** What it always holds, and of that what is only known since an acceptance. */
+  site(path: NodePath, network: NetworkView): readonly KernelObject[];
+  path(path: NodePath, network: NetworkView): readonly KernelObject[];
 }
 
 export interface Mip4NodeParts {
@@ -88,10 +89,16 @@ export class Mip4NodeService implements Service {
   readonly #setTimer: SetTimer;
   readonly #cancels = new Set<() => void>();
   readonly #loop: MachineLoop<NodeInput, NodeEffect>;
-  readonly #siteObjects: readonly KernelObject[];
-  readonly #siteKeys: ReadonlySet<string>;
+  #siteObjects: readonly KernelObject[];
+  #siteKeys: ReadonlySet<string>;
   #siteRevision = 1;
+  /** The site and the path as they were last asked for. */
+  #siteText = "";
+  #pathText = "";
   #path: NodePath = { mode: "detached" };
+  #pathObjects: readonly KernelObject[] = [];
+  /** The platform has asked for what nothing works without. */
+  #prepared = false;
   #revision = 0;
   #failures = 0;
   /** Nobody else serves a home address that is lent. */
@@ -129,7 +136,8 @@ export class Mip4NodeService implements Service {
       now: monotonicNow,
       onSilence: () => this.#loop.push({ kind: "refresh" }),
     });
-    this.#siteObjects = plan.site();
+    this.#siteObjects = plan.site(this.#path, network.view);
+    this.#siteText = JSON.stringify(this.#siteObjects);
     this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
     const { homeSubnet, interfaces, localNetworks, exclude } = config.mobileNode;
     this.#networks = new LocalNetworksKeeper({
@@ -171,6 +179,8 @@ export class Mip4NodeService implements Service {
       if (key !== this.#title) continue;
       for (const effect of this.#step({ kind: "restore", record })) this.#perform(effect);
     }
+    this.#replan();
+    this.#prepared = true;
     return new Map([[SITE_GROUP, this.#siteObjects]]);
   }
 
@@ -183,6 +193,7 @@ export class Mip4NodeService implements Service {
     socket.listen((datagram: RegistrationDatagram) => this.#messages.receive(datagram, false));
     network.onView((view) => {
       this.#networks.see(view);
+      this.#replan();
       this.#ground.groups.commit();
     });
     movement.onView((view) => this.#loop.push({ kind: "network", view }));
@@ -197,10 +208,9 @@ export class Mip4NodeService implements Service {
     const { log } = this.#ground;
     if (failure !== undefined) log.error({ event: "object.failed", reason: failure.message });
     if (group === NETWORKS_GROUP) return this.#networks.answered(revision, failure !== undefined);
-    if (group === SITE_GROUP && failure !== undefined)
+    if (group === SITE_GROUP && failure !== undefined && revision === this.#siteRevision)
       return this.#later(PATH_RETRY_FIRST, () => {
-        this.#siteRevision += 1;
-        this.#ground.groups.setGroup(SITE_GROUP, this.#siteObjects, this.#siteRevision);
+        this.#planSite();
         this.#ground.groups.commit();
       });
     if (group !== this.#group || revision !== this.#revision) return;
@@ -287,7 +297,7 @@ export class Mip4NodeService implements Service {
       case "data-path":
         this.#path = effect.path;
         this.#networks.follow(usedDevices(effect.path));
-        return this.#planPath();
+        return this.#replan();
       case "answered":
         return this.#tellMovement(effect);
       case "unanswered":
@@ -373,17 +383,42 @@ export class Mip4NodeService implements Service {
     }
   }
 
+  /** The path, or the routers of the links that it goes over, have changed, or may have. */
+  #replan(): void {
+    const { plan, network } = this.#parts;
+    const site = plan.site(this.#path, network.view);
+    const text = JSON.stringify(site);
+    if (text !== this.#siteText) {
+      this.#siteText = text;
+      this.#siteObjects = site;
+      this.#siteKeys = new Set(site.map(objectKey));
+      if (this.#prepared) this.#planSite();
+    }
+    const objects = plan.path(this.#path, network.view);
+    const pathText = JSON.stringify([this.#path, objects]);
+    if (pathText === this.#pathText) return;
+    this.#pathText = pathText;
+    this.#pathObjects = objects;
+    this.#planPath();
+  }
+
+  #planSite(): void {
+    this.#siteRevision += 1;
+    this.#planned = true;
+    this.#ground.groups.setGroup(SITE_GROUP, this.#siteObjects, this.#siteRevision);
+  }
+
   #planPath(): void {
     this.#revision += 1;
     this.#planned = true;
-    this.#ground.groups.setGroup(this.#group, this.#parts.plan.path(this.#path), this.#revision);
+    this.#ground.groups.setGroup(this.#group, this.#pathObjects, this.#revision);
   }
 
   #groupsOf(node: Ipv6Address): readonly PlannedGroup[] {
     if (node !== this.#name) return [];
     const { groups } = this.#ground;
     const all = new Map([
-      [this.#group, this.#parts.plan.path(this.#path)],
+      [this.#group, this.#pathObjects],
       [NETWORKS_GROUP, this.#networks.objects],
     ]);
     return [...all].map(([group, objects]) => ({ objects, state: groups.stateOf(group) }));
