@@ -27,7 +27,8 @@ export function nodePlan(config: Mip4NodeConfig, egressDevices: readonly string[
 export function routersOf({ routes }: NetworkView): ReadonlyMap<string, Ipv4Address> {
   const best = new Map<string, { readonly via: Ipv4Address; readonly metric: number }>();
   for (const { ours, destination, device, via, metric } of routes) {
-    if (ours || via === undefined || !isIpv4(via) || destination.length > 0 || destination.address !== IPV4_ANY) continue;
+    if (ours || via === undefined || !isIpv4(via) || destination.length > 0 || destination.address !== IPV4_ANY)
+      continue;
     const known = best.get(device);
     if (known === undefined || metric < known.metric) best.set(device, { via, metric });
   }

@@ -15,8 +15,8 @@ import { type OpenOptions, openPlatform } from "../../open-platform.js";
 import type { Platform } from "../../platform.js";
 import type { ServiceGround } from "../../service.js";
 import { type Running, startServices } from "../../start.js";
-import { egressDevices } from "../egress-devices.js";
 import { sentPackets } from "../activity.js";
+import { egressDevices } from "../egress-devices.js";
 import { openMovement } from "../movement-sockets.js";
 import { openAgentLink } from "./agent-link.js";
 import { openEcho } from "./echo.js";
@@ -28,11 +28,7 @@ import { homeAgentOf, type NodeKeyRing } from "./site.js";
 export interface Mip4NodeMachine {
   openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
   /** Nothing stays open when it throws. */
-  openService(
-    config: Mip4NodeConfig,
-    ring: NodeKeyRing,
-    ground: ServiceGround,
-  ): Promise<Mip4NodeService>;
+  openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: ServiceGround): Promise<Mip4NodeService>;
 }
 
 /** What the keys of the journal's records begin with. */
@@ -72,11 +68,7 @@ export async function startMip4Node(
   ]);
 }
 
-async function openService(
-  config: Mip4NodeConfig,
-  ring: NodeKeyRing,
-  ground: ServiceGround,
-): Promise<Mip4NodeService> {
+async function openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: ServiceGround): Promise<Mip4NodeService> {
   const opened: { close(): void }[] = [];
   const keep = <T extends { close(): void }>(one: T): T => {
     opened.push(one);
