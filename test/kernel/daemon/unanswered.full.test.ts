@@ -9,7 +9,13 @@ import { waitFor } from "../lib/wait.js";
 import { slowness } from "../lib/yardstick.js";
 
 /** How long the kernel takes for one round of objects on hardware. */
-const KERNEL_MS = 15;
+const KERNEL_MS = 30;
+
+/** The node's IPv4 care-of address at the beginning of its moves, and how many there are. */
+const FIRST_HOST = 21;
+const MOVES = 8;
+/** MAX_UPDATE_RATE (RFC 6275 §12). */
+const MOST_PER_SECOND = 3;
 
 test("updates that nobody answers", async (t) => {
   const home = new ScriptedHome(t, [4, 6], () => undefined);
@@ -71,6 +77,22 @@ test("updates that nobody answers", async (t) => {
       });
       const later = home.updates.slice(count).filter(({ outer }) => String(outer.source).endsWith("21"));
       assert.equal(later[0]?.outer.kind, "ipv4");
+    },
+  );
+
+  await t.test(
+    "F6275-11.5.3-01: of new care-of addresses the home agent hears three times a second at most",
+    async () => {
+      const from = home.updates.length;
+      for (let host = FIRST_HOST; host < FIRST_HOST + MOVES; host++) {
+        home.mn.ip(`address add 192.0.2.${host + 1}/24 dev wan`, `address del 192.0.2.${host}/24 dev wan`);
+        await waitFor(() => home.updates.slice(from).some(({ outer }) => outer.source === `192.0.2.${host + 1}`), {
+          what: `an update from 192.0.2.${host + 1}`,
+        });
+      }
+      const told = home.updates.slice(from);
+      assert.ok(told.length >= MOVES);
+      for (const [i, { at }] of told.slice(MOST_PER_SECOND).entries()) atLeast(at - (told[i] as SeenUpdate).at, 1000);
     },
   );
 });

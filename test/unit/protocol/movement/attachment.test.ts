@@ -122,6 +122,24 @@ t.test(
   },
 );
 
+t.test(
+  "of a link with several routes to the home agent the lowest metric counts, in whatever order they stand",
+  (t) => {
+    const view = network({ eth0: [`${V6} metric=100`], eth1: [`${OTHER_V6} metric=50`] });
+    const route = view.routes.find(({ device, via }) => device === "eth0" && via !== undefined);
+    const metric = (value: number) => ({ ...route, metric: value }) as (typeof view.routes)[0];
+    for (const more of [
+      [metric(10), metric(200)],
+      [metric(200), metric(10)],
+    ]) {
+      const chosen = chooseAttachment({ ...view, routes: [...view.routes, ...more] }, SITE, NO_MEMORY);
+      t.equal(formatAttachment(chosen), "2001:db8:a::10 on eth0");
+    }
+    t.equal(formatAttachment(chooseAttachment(view, SITE, NO_MEMORY)), "2001:db8:b::10 on eth1");
+    t.end();
+  },
+);
+
 t.test("from where the home agent was not heard comes last, what shares link and family with it just before", (t) => {
   const silent = (text: string, device: string, unanswered = 3) => {
     const address = text.split("/")[0] ?? "";

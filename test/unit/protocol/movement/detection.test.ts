@@ -682,6 +682,18 @@ t.test(
   },
 );
 
+t.test("an address more in the network of a router that is believed makes no other one of it", (t) => {
+  const port = { addresses: ["10.0.0.5/24"], via: ["10.0.0.1"] };
+  const bench = new Bench().sees(port).knows("10.0.0.1", MAC1);
+  bench.sees({ ...port, addresses: [...port.addresses, "10.0.0.9/24 @7"] });
+  const routers = bench.state.links.get(INDEX)?.routers ?? [];
+  t.strictSame(
+    routers.map(({ address, linkLayerAddress, trust }) => [address, linkLayerAddress, trust]),
+    [["10.0.0.1", MAC1, "sure"]],
+  );
+  t.end();
+});
+
 t.test("an address is claimed as a host of its network, in both families", (t) => {
   t.strictSame(claimOf(ipv4("10.0.0.5"), 24, "k"), {
     ...{ key: "k", family: 4, what: { address: "10.0.0.5", length: 32 } },
