@@ -21,7 +21,7 @@ import { waitFor } from "./wait.js";
 /** Compiled beside us. */
 const CONTROLLER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "controller");
 const MAIN = join(CONTROLLER, "main.js");
-const DSMIPCTL = join(CONTROLLER, "control", "cli.js");
+export const DSMIPCTL = join(CONTROLLER, "control", "cli.js");
 /** A start reads the kernel's whole state and makes some forty objects. */
 const START = 20_000;
 
