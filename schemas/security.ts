@@ -54,10 +54,10 @@ const common = {
     ),
   rekeySeconds: z.int().min(10).max(86400).default(3600).describe("Age at which the keys of ESP are renewed."),
   movement: z
-    .enum(["migrate", "mobike"])
+    .enum(["migrate", "mobike", "renegotiate"])
     .default("migrate")
     .describe(
-      "How the IKE SA follows a moving node: by what the binding update says (K flag, XFRM_MSG_MIGRATE), or by MOBIKE (RFC 4555) with every peer that has it too. On a node, mobike needs settings of charon's own (README).",
+      "How the IKE SA follows a moving node: by what the binding update says (K flag, XFRM_MSG_MIGRATE), by MOBIKE (RFC 4555) with every peer that has it too, or not at all: then it is made anew after each move (K flag 0; for kernels without CONFIG_XFRM_MIGRATE). On a node, mobike needs settings of charon's own (README).",
     ),
   ikeRekeySeconds: z.int().min(60).max(604800).default(14400).describe("Age at which the keys of IKE are renewed."),
 } as const;

@@ -59,7 +59,7 @@ export function homeAgentSite(config: Mip6HomeAgentConfig): HomeAgentSite {
     refreshRequests,
     journalFailure,
     udpOverIpv6,
-    keyManagementMobility: config.security.method === "ikev2",
+    keyManagementMobility: movesKeys(config),
   };
 }
 
@@ -132,6 +132,7 @@ export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): Mobi
     ...own,
     ...(wishes === undefined ? {} : { wishes }),
     negotiatesKeys: security.method === "ikev2",
+    movesKeys: movesKeys({ security }),
     mobike: movesByMobike(security),
   };
 }
@@ -148,6 +149,10 @@ function wishesOf({ ipv4HomeAddress, prefixes, prefixLengths }: MobileNodeConfig
   const nothing = wanted === "none" && !areLent(prefixes);
   return nothing ? undefined : { ipv4HomeAddress: wanted, lengths };
 }
+
+/** The IKE SA follows nodes by what binding updates say (the K flag). */
+const movesKeys = ({ security }: Pick<HomeAgentConfig | MobileNodeConfig, "security">): boolean =>
+  security.method === "ikev2" && security.movement !== "renegotiate";
 
 const movesByMobike = (security: MobileNodeConfig["security"]): boolean =>
   security.method === "ikev2" && security.movement === "mobike";

@@ -57,7 +57,7 @@ export interface IkeTerms {
   readonly rekeySeconds: number;
   readonly ikeRekeySeconds: number;
   /** mobike: offered, and used with a peer that offers it too (RFC 4555). */
-  readonly movement: "migrate" | "mobike";
+  readonly movement: "migrate" | "mobike" | "renegotiate";
   /** Of our own certificate, PEM; absent: none. */
   readonly certificate?: string | undefined;
 }

@@ -58,7 +58,7 @@ export interface KeyManagementSite {
   /** That have a connection in the IKE daemon. */
   readonly subscribers: number;
   readonly homeAgentAddresses: ReadonlySet<IpAddress>;
-  readonly movement: "migrate" | "mobike";
+  readonly movement: "migrate" | "mobike" | "renegotiate";
 }
 
 /** Where kernel and IKE daemon are found; a fake of each will do. */

@@ -47,8 +47,10 @@ export type MobileNodeSite = Omit<
     readonly validFor?: (() => number | undefined) | undefined;
     /** However it was found. */
     readonly homeAgent: { readonly ipv6: Ipv6Address; readonly ipv4?: Ipv4Address | undefined };
-    /** Keys are negotiated (IKEv2), and the IKE SA shall follow us (K flag). */
+    /** Keys are negotiated (IKEv2). */
     readonly negotiatesKeys?: boolean;
+    /** The IKE SA shall follow us (K flag); else it is made anew after each move. Absent: where keys are negotiated it shall. */
+    readonly movesKeys?: boolean;
     /** MOBIKE does that where the home agent has it too: IKE is told where to speak from. */
     readonly mobike?: boolean;
   };

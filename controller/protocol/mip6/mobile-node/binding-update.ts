@@ -41,7 +41,7 @@ export function bindingUpdate(site: MobileNodeSite, from: Attachment, facts: Upd
       flags: bindingUpdateFlags({
         acknowledge: true,
         homeRegistration: true,
-        keyManagementMobility: site.negotiatesKeys === true,
+        keyManagementMobility: site.movesKeys ?? site.negotiatesKeys === true,
         mobileRouter: isMobileRouter(site),
         forceUdp: facts.forceUdp,
       }),

@@ -130,6 +130,18 @@ t.test("with static keys nothing waits and K is clear", (test) => {
   test.end();
 });
 
+t.test("where the IKE SA shall not follow, K is clear, and each acceptance says that it has not", (test) => {
+  const chart = new Chart({ ...NEGOTIATING, movesKeys: false }).sees(V6).give({ kind: "security", ready: true });
+  const update = chart.update();
+  test.equal(update.message.flags.keyManagementMobility, false);
+  chart.answer(update);
+  test.match(
+    chart.effects.filter(({ kind }) => kind === "key-management"),
+    [{ moved: false }],
+  );
+  test.end();
+});
+
 t.test("with MOBIKE, IKE moves with the first update about a place, and K is set as ever", (test) => {
   const home = { eth2: ["2001:db8:1::55/64"] };
   const chart = new Chart({ ...NEGOTIATING, mobike: true }).sees(V6).give({ kind: "security", ready: true });
