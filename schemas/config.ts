@@ -440,7 +440,13 @@ export function mip6Of(config: HomeAgentConfig): Mip6HomeAgentConfig | undefined
   const subscribers = config.subscribers.filter(
     (one): one is Mip6Subscriber => mayUse(one, "mip6") && one.homeAddress !== undefined,
   );
-  return { ...config, homeAgent: { ...homeAgent, addresses: { ...homeAgent.addresses, ipv6 } }, subscribers };
+  const mip4Subscribers = config.subscribers.filter((one) => mayUse(one, "mip4"));
+  return {
+    ...config,
+    homeAgent: { ...homeAgent, addresses: { ...homeAgent.addresses, ipv6 } },
+    subscribers,
+    mip4Subscribers,
+  };
 }
 
 /** In the place of an address: the home agent is looked for. */
@@ -756,6 +762,8 @@ export type Mip6HomeAgentConfig = Omit<HomeAgentConfig, "homeAgent" | "subscribe
     readonly addresses: HomeAgentConfig["homeAgent"]["addresses"] & { readonly ipv6: z.output<typeof ipv6Text> };
   };
   readonly subscribers: readonly Mip6Subscriber[];
+  /** Those that may register by Mobile IPv4: both share the kernel's firewall. */
+  readonly mip4Subscribers: readonly Subscriber[];
 };
 export type HomeAgentMip4 = z.output<typeof homeAgentMip4>;
 export type MobileNodeConfig = z.output<typeof mobileNodeConfig>;

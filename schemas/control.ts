@@ -1,6 +1,6 @@
 /** The documents of the control interface (HTTP on a unix socket, paths under /v1) and of `dsmipctl -o json`. */
 import { z } from "zod";
-import { interfaceName, ipText, ipv6Text } from "./config.js";
+import { interfaceName, ipText, ipv6Text, PROTOCOLS } from "./config.js";
 
 const counters = z.record(z.string(), z.int().min(0)).describe("Name to count since start.");
 
@@ -9,11 +9,27 @@ export const endpointDocument = z
     z.strictObject({ format: z.literal("ipv6"), address: z.string() }),
     z.strictObject({ format: z.literal("ipv4"), address: z.string() }),
     z.strictObject({ format: z.literal("udp"), address: z.string(), port: z.int() }),
+    z.strictObject({ format: z.literal("gre"), address: z.string() }),
   ])
-  .describe("Where a node is reached, and the tunnel format of RFC 5555 §4.1.");
+  .describe(
+    "Where a node is reached, and the tunnel format: of RFC 5555 §4.1; of Mobile IPv4, protocol 4 (ipv4), RFC 3519 (udp) or GRE.",
+  );
+
+const mip4Document = z
+  .strictObject({
+    careOfAddress: z.string().describe("As the node says: behind a NAT, or of the foreign agent."),
+    coLocated: z.boolean().describe("The node decapsulates itself (D flag)."),
+    reverseTunnelling: z.boolean(),
+    tunnelling: z
+      .record(z.string(), z.enum(["home-address", "care-of-address"]))
+      .describe("By registered IPv6 prefix: where it is tunnelled to (RFC 5454 §3.3.2)."),
+    linkLocalAddress: z.string().nullable(),
+  })
+  .describe("What Mobile IPv4 has more of.");
 
 export const bindingDocument = z.strictObject({
-  homeAddress: z.string(),
+  protocol: z.enum(PROTOCOLS).describe("By which the node has registered."),
+  homeAddress: z.string().describe("IPv6; of a node of Mobile IPv4 that has none, its IPv4 home address."),
   ipv4HomeAddress: z.string().nullable(),
   mobileRouter: z.boolean().describe("Served as a mobile router (R flag, RFC 3963)."),
   prefixes: z
@@ -29,6 +45,7 @@ export const bindingDocument = z.strictObject({
   remainingSeconds: z.number().nullable(),
   profile: z.string(),
   revision: z.int().describe("Changes with the data path."),
+  mip4: mip4Document.nullable().describe("null: registered by Mobile IPv6, or not registered."),
 });
 
 export const bindingsDocument = z.strictObject({ bindings: z.array(bindingDocument) });

@@ -47,10 +47,21 @@ const endpointText = (endpoint: BindingDocument["endpoint"]): string => {
 
 function bindingsTable(bindings: readonly BindingDocument[]): string {
   return formatTable(
-    ["HOME ADDRESS", "IPV4 HOME ADDRESS", "STATE", "FORMAT", "CARE-OF ADDRESS", "SEQ", "REMAINING", "PREFIXES"],
+    [
+      "HOME ADDRESS",
+      "IPV4 HOME ADDRESS",
+      "PROTOCOL",
+      "STATE",
+      "FORMAT",
+      "CARE-OF ADDRESS",
+      "SEQ",
+      "REMAINING",
+      "PREFIXES",
+    ],
     bindings.map((one) => [
       one.homeAddress,
       one.ipv4HomeAddress ?? "-",
+      one.protocol,
       one.state,
       one.endpoint?.format ?? "-",
       endpointText(one.endpoint),
@@ -61,11 +72,28 @@ function bindingsTable(bindings: readonly BindingDocument[]): string {
   );
 }
 
+function mip4Rows({
+  careOfAddress,
+  coLocated,
+  reverseTunnelling,
+  tunnelling,
+  linkLocalAddress,
+}: NonNullable<BindingDocument["mip4"]>): [string, string][] {
+  const modes = Object.entries(tunnelling).map(([prefix, mode]) => `${prefix} to the ${mode.replace("-a", " a")}`);
+  return [
+    ["registered", `${careOfAddress} (${coLocated ? "co-located" : "foreign agent"})`],
+    ["reverse tunnel", reverseTunnelling ? "yes" : "no"],
+    ...(modes.length === 0 ? [] : [["IPv6", modes.join(", ")] as [string, string]]),
+    ...(linkLocalAddress === null ? [] : [["link-local address", linkLocalAddress] as [string, string]]),
+  ];
+}
+
 function bindingText(one: BindingDocument): string {
   const rows: [string, string][] = [
     ["home address", one.homeAddress],
     ["IPv4 home address", one.ipv4HomeAddress ?? "-"],
     ["prefixes", one.prefixes.join(", ") || "-"],
+    ["protocol", one.protocol],
     ["state", one.state],
     ["care-of address", `${endpointText(one.endpoint)}${one.endpoint === null ? "" : ` (${one.endpoint.format})`}`],
     ["accepted from", one.acceptedFrom.map(endpointText).join(", ") || "-"],
@@ -75,6 +103,7 @@ function bindingText(one: BindingDocument): string {
       one.lifetimeSeconds === null ? "-" : `${one.lifetimeSeconds} s, ${Math.round(one.remainingSeconds ?? 0)} s left`,
     ],
     ["profile", one.profile],
+    ...(one.mip4 === null ? [] : mip4Rows(one.mip4)),
   ];
   return rows.map(([name, value]) => `${name.padEnd(18)} ${value}`).join("\n");
 }

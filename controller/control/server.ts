@@ -17,7 +17,7 @@ import type {
 } from "../../schemas/control.js";
 import { commandRequest } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
-import { type IpAddress, type Ipv6Address, parseIp } from "../base/ip.js";
+import { type IpAddress, parseIp } from "../base/ip.js";
 import { jsonPieces, linePieces, sent, writePieces } from "./document-stream.js";
 import { ListeningSocket } from "./listening.js";
 import { ConnectionTurns, Turnstile } from "./turns.js";
@@ -29,7 +29,8 @@ export interface ControlSource {
   bindings(): Iterable<BindingDocument>;
   /** By IPv6 or IPv4 home address. */
   binding(homeAddress: string): BindingDocument | undefined;
-  plan(homeAddress: Ipv6Address): PlanDocument | undefined;
+  /** By IPv6 or IPv4 home address. */
+  plan(homeAddress: string): PlanDocument | undefined;
   audit(): Promise<AuditDocument>;
   /** Of the node with this IPv6 or IPv4 home address, bound or not, or of all. */
   security(homeAddress?: IpAddress): Promise<SecurityDocument> | undefined;
@@ -178,8 +179,7 @@ class Answering {
     }
     const binding = this.#source.binding(address);
     if (binding === undefined) return this.#refuse(response, 404, "MIP_NO_BINDING", `${address} has no binding here`);
-    const homeAddress = binding.homeAddress as Ipv6Address;
-    return this.#send(response, 200, collection === "bindings" ? binding : this.#source.plan(homeAddress));
+    return this.#send(response, 200, collection === "bindings" ? binding : this.#source.plan(binding.homeAddress));
   }
 
   /** Ends with the connection. */

@@ -309,7 +309,11 @@ export class Platform {
         const address = parseIp(text);
         return address === undefined ? undefined : views.binding(address);
       },
-      plan: (homeAddress) => planDocument(homeAddress, views.plan(homeAddress)),
+      plan: (text) => {
+        const address = parseIp(text);
+        const node = address && (views.nodeAt(address) ?? (address as Ipv6Address));
+        return planDocument(text, node === undefined ? [] : views.plan(node));
+      },
       audit: async () => {
         const { checked, differences } = await this.reconciler.audit();
         // What others have made under our marks stays; looking again and again would not change it.

@@ -21,6 +21,9 @@ import type { HomeAgentSite, HomeSubscriber } from "../protocol/mip6/home-agent/
 import type { MobileNodeSite } from "../protocol/movement/attachment.js";
 import type { Wishes } from "../protocol/movement/lent.js";
 import type { NetworkPool } from "../protocol/ownership/lent-networks.js";
+import { Ownership } from "../protocol/ownership/ownership.js";
+import { nodeNameOf } from "./home-agent/mip4/node-names.js";
+import { ipv6PrefixesOf } from "./home-agent/mip4/site.js";
 
 export function homeAgentSite(config: Mip6HomeAgentConfig): HomeAgentSite {
   const {
@@ -63,6 +66,34 @@ export function homeAgentSite(config: Mip6HomeAgentConfig): HomeAgentSite {
   };
 }
 
+/** Who owns which home address and which prefix, whatever the protocol. Throws InvariantError if something belongs to two. */
+export function homeAgentOwnership({ homeAgent, subscribers }: HomeAgentConfig): Ownership {
+  const { addresses, homeLink, ipv4Pool, prefixPool } = homeAgent;
+  return new Ownership({
+    nodes: subscribers.map((one) => ({
+      homeAddress: nodeNameOf(one),
+      ipv4HomeAddress: one.ipv4HomeAddress,
+      prefixes: ownPrefixes(one.prefixes),
+    })),
+    pool: ipv4Pool?.prefixes ?? [],
+    networkPool: prefixPool && { ...prefixPool, lengths: lentLengths(prefixPool) },
+    reserved: [addresses.ipv6, addresses.ipv4, addresses.ipv4Local].filter((one) => one !== undefined),
+    homePrefixes: homeLink.prefixes,
+  });
+}
+
+/** Host prefixes are in the sets of the home addresses. */
+const HOST_LENGTH = 128;
+
+/** What serving Mobile IPv4 adds to the kernel; undefined: it is not served. */
+function mip4PlanPart({ homeAgent, mip4Subscribers }: Mip6HomeAgentConfig): HomeAgentPlanSite["mip4"] {
+  const { mip4, prefixPool } = homeAgent;
+  if (mip4 === undefined) return undefined;
+  const lent = prefixPool === undefined ? [] : lentLengths(prefixPool).ipv6;
+  const lengths = new Set([...lent, ...mip4Subscribers.flatMap(ipv6PrefixesOf).map(({ length }) => length)]);
+  return { prefixLengths: [...lengths].filter((length) => length < HOST_LENGTH), gre: mip4.gre };
+}
+
 export function homeAgentPlanSite(config: Mip6HomeAgentConfig): HomeAgentPlanSite {
   const { addresses, homeLink, mtu, discovery, udpOverIpv6, multicast } = config.homeAgent;
   const profiles = new Map(Object.entries(config.tunnelProfiles));
@@ -84,6 +115,7 @@ export function homeAgentPlanSite(config: Mip6HomeAgentConfig): HomeAgentPlanSit
     multicast: multicast !== undefined,
     negotiated,
     prefixLengths: prefixLengths(config),
+    mip4: mip4PlanPart(config),
   };
 }
 

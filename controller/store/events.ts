@@ -1,13 +1,12 @@
 /** What happened, for operators: a bounded history, followers of the control socket, and the log. */
 
 import type { EventDocument } from "../../schemas/control.js";
-import type { IpAddress } from "../base/ip.js";
 
 /** noun.verb, of whichever protocol. */
 export interface NotedEvent {
   readonly event: string;
   /** As people know the node. */
-  readonly homeAddress?: IpAddress;
+  readonly homeAddress?: string;
   readonly detail: Readonly<Record<string, string | number | boolean>>;
 }
 

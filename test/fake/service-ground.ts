@@ -31,6 +31,8 @@ export class FakeGround {
   readonly kernel = new FakeKernel();
   readonly sent: SendEffect[] = [];
   readonly events: ProtocolEvent[] = [];
+  /** Link-layer addresses that were learnt on the home link. */
+  readonly neighbours = new Map<string, Uint8Array>();
   readonly drops: string[] = [];
   readonly counted: string[] = [];
   readonly frames: Frame[] = [];
@@ -134,6 +136,7 @@ export class FakeGround {
         const index = devices.indexOf(device) + 1;
         return index === 0 ? undefined : { index, mac: Uint8Array.of(2, 0, 0, 0, 0, index) };
       },
+      neighbour: (_, address) => this.neighbours.get(address),
       sendFrame: ({ index }, etherType, _, payload) =>
         void this.frames.push({ device: devices[index - 1] ?? "", etherType, payload }),
       schedule: (_, done) => {

@@ -1,22 +1,28 @@
 /** What a home agent is started with: checks of this machine, the platform it needs, and its services. */
 import { type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../../schemas/config.js";
-import { ConfigError } from "../../base/errors.js";
-import { formatPrefix, type IpAddress } from "../../base/ip.js";
+import { ConfigError, MobilityError } from "../../base/errors.js";
+import { formatPrefix, IPV4_ANY, type IpAddress } from "../../base/ip.js";
+import { NO_KEYS } from "../../config/keys.js";
+import { isSyscallError } from "../../io/native.js";
 import { checkIpv6Enabled } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
-import { DEVICE, SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
-import { ownershipOf } from "../../protocol/mip6/home-agent/machine.js";
+import { DEVICE, type HomeAgentPlanSite, SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
+import { MIP4_PORT } from "../../wire/mip4/registry.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
+import { openRegistrationSocket, type RegistrationSocket } from "../mip4/registration-socket.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
 import type { Platform } from "../platform.js";
-import { checkHomeLink, checkIpv6Address, shorterHomeRoute } from "../preflight.js";
+import { checkHomeLink, checkIpv6Address, shorterHomeRoute, udpPortInUse } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
-import { homeAgentSite, localIpv4 } from "../sites.js";
+import { homeAgentOwnership, homeAgentPlanSite, localIpv4 } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { type DiscoveryPorts, DiscoveryService } from "./discovery/service.js";
 import { openDiscovery } from "./discovery/sockets.js";
+import { type Mip4HomeAgentParts, Mip4HomeAgentService } from "./mip4/service.js";
+import { mip4Associations, mip4Of } from "./mip4/site.js";
 import { type MulticastPorts, openMulticast } from "./multicast/sockets.js";
+import { OneBinding } from "./one-binding.js";
 import { HomeAgentService } from "./service.js";
 
 /** What of the machine the role touches before and beside its platform; a fake of each will do. */
@@ -27,6 +33,8 @@ export interface HomeAgentMachine {
   openHomeLink(names: Parameters<typeof openHomeLink>[0], options: Parameters<typeof openHomeLink>[1]): OpenHomeLink;
   openDiscovery(): DiscoveryPorts;
   openMulticast(): MulticastPorts;
+  /** Throws MobilityError. */
+  openRegistrations(ground: Pick<ServiceGround, "log">): RegistrationSocket;
 }
 
 const THIS_MACHINE: HomeAgentMachine = {
@@ -35,7 +43,25 @@ const THIS_MACHINE: HomeAgentMachine = {
   openHomeLink,
   openDiscovery,
   openMulticast,
+  openRegistrations,
 };
+
+/** Room for some thousand requests that arrive together. */
+const receiveBufferBytes = 4 * 2 ** 20;
+
+function openRegistrations({ log }: Pick<ServiceGround, "log">): RegistrationSocket {
+  const what = `port ${MIP4_PORT}`;
+  const onReopened = ({ message }: Error): void => log.warn({ event: "socket.reopened", what, reason: message });
+  const onError = ({ message }: Error): void => log.debug({ event: "socket.error", what, reason: message });
+  try {
+    return openRegistrationSocket(onError, IPV4_ANY, { receiveBufferBytes, onReopened });
+  } catch (cause) {
+    if (!isSyscallError(cause)) throw cause;
+    const taken = cause.code === "EADDRINUSE";
+    const why = taken ? udpPortInUse(IPV4_ANY, MIP4_PORT) : `UDP port ${MIP4_PORT} cannot be opened (${cause.code})`;
+    throw new MobilityError("MIP_SOCKET", why, { cause });
+  }
+}
 
 /** Resolves when it answers. Throws MobilityError; then nothing is open. */
 export async function startHomeAgent(
@@ -65,7 +91,7 @@ export async function startHomeAgent(
     },
     log,
   );
-  return startServices(platform, homeAgentServices(config, keys, machine));
+  return startServices(platform, homeAgentServices(whole, config, keys, machine));
 }
 
 function checkMachine({ homeAgent: { addresses, homeLink } }: Mip6HomeAgentConfig, log: Logger): void {
@@ -85,21 +111,22 @@ function checkMachine({ homeAgent: { addresses, homeLink } }: Mip6HomeAgentConfi
 
 /** One entry for each protocol that is spoken here. */
 function homeAgentServices(
+  whole: HomeAgentConfig,
   config: Mip6HomeAgentConfig,
   keys: RoleKeys,
-  { openHomeLink, openDiscovery, openMulticast }: HomeAgentMachine,
+  machine: HomeAgentMachine,
 ): readonly ServiceOpener[] {
   const { homeLink, duplicateAddressDetection, discovery } = config.homeAgent;
   const hears = duplicateAddressDetection && homeLink.interface !== undefined;
-  const ownership = ownershipOf(homeAgentSite(config));
+  const shared: SharedStores = { ownership: homeAgentOwnership(whole), bindings: new OneBinding() };
   return [
     {
       name: HomeAgentService.serviceName,
       open: async (ground) => {
-        const home = openHomeLink(ground.names, { hears, routers: homeLink.interface !== undefined });
-        const multicast = config.homeAgent.multicast === undefined ? undefined : openMulticast();
+        const home = machine.openHomeLink(ground.names, { hears, routers: homeLink.interface !== undefined });
+        const multicast = config.homeAgent.multicast === undefined ? undefined : machine.openMulticast();
         try {
-          return await HomeAgentService.open({ config, keys, ground, ownership, home, multicast });
+          return await HomeAgentService.open({ config, keys, ground, home, multicast, ...shared });
         } catch (error) {
           home.close();
           multicast?.close();
@@ -107,14 +134,45 @@ function homeAgentServices(
         }
       },
     },
+    ...mip4Services(whole, homeAgentPlanSite(config), keys, machine, shared),
     ...(discovery.addressDiscovery
       ? [
           {
             name: DiscoveryService.serviceName,
             recordPrefix: "discovery ",
-            open: async (ground: ServiceGround) => new DiscoveryService(config, ground, openDiscovery(), Math.random),
+            open: async (ground: ServiceGround) =>
+              new DiscoveryService(config, ground, machine.openDiscovery(), Math.random),
           },
         ]
       : []),
   ];
+}
+
+type SharedStores = Pick<Mip4HomeAgentParts, "ownership" | "bindings">;
+
+function mip4Services(
+  config: HomeAgentConfig,
+  planSite: HomeAgentPlanSite,
+  { mip4: keys = NO_KEYS.mip4 }: RoleKeys,
+  { openHomeLink, openRegistrations }: HomeAgentMachine,
+  shared: SharedStores,
+): readonly ServiceOpener[] {
+  const part = mip4Of(config);
+  if (part === undefined) return [];
+  const { serviceName: name, recordPrefix } = Mip4HomeAgentService;
+  const open = async (ground: ServiceGround): Promise<Mip4HomeAgentService> => {
+    const home = openHomeLink(ground.names, { hears: false });
+    try {
+      const port = openRegistrations(ground);
+      const associations = mip4Associations(part, keys);
+      return new Mip4HomeAgentService({
+        ...{ config, part, associations, planSite, ground, home, port, wallClock: Date.now },
+        ...shared,
+      });
+    } catch (error) {
+      home.close();
+      throw error;
+    }
+  };
+  return [{ name, recordPrefix, open }];
 }

@@ -1,6 +1,7 @@
 /** The home agent at work: its machine, its plan and its home link tied together. All decisions are the machine's. */
 import type { Mip6HomeAgentConfig } from "../../../schemas/config.js";
 import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
+import type { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
 import { homeAgentOwner } from "../../plan/home-agent/owner.js";
@@ -39,6 +40,7 @@ import { ConnectedNetworks } from "./connected-networks.js";
 import { HomeAgentKeys, securityGroup } from "./keys.js";
 import { HomeAgentMulticast } from "./multicast/memberships.js";
 import type { MulticastPorts } from "./multicast/sockets.js";
+import type { BindingGroups, OneBinding } from "./one-binding.js";
 import { ParkedNodes } from "./parked-nodes.js";
 import { HomeAgentPrefixes } from "./prefixes.js";
 
@@ -51,6 +53,7 @@ export interface HomeAgentParts {
   readonly multicast?: MulticastPorts | undefined;
   /** Shared with the other services of this home agent. */
   readonly ownership: Ownership;
+  readonly bindings: OneBinding;
 }
 
 export class HomeAgentService implements Service {
@@ -73,6 +76,7 @@ export class HomeAgentService implements Service {
   readonly #commands: HomeAgentCommands;
   readonly #networks = new ConnectedNetworks();
   readonly #ids: RequestIds;
+  readonly #bindings: BindingGroups;
   /** The data paths that the kernel was asked for, to be planned again when a node's keys change. */
   readonly #paths = new Map<Ipv6Address, DataPath>();
   #siteObjects: readonly KernelObject[] = [];
@@ -95,7 +99,7 @@ export class HomeAgentService implements Service {
     return service;
   }
 
-  private constructor({ config, keys, ground, home, multicast, ownership }: HomeAgentParts) {
+  private constructor({ config, keys, ground, home, multicast, ownership, bindings }: HomeAgentParts) {
     this.#config = config;
     this.#keys = keys.keys;
     this.#ground = ground;
@@ -115,6 +119,12 @@ export class HomeAgentService implements Service {
     this.#state = new HomeAgentState(this.#site, ownership);
     this.#ids = new RequestIds(this.#site.subscribers.keys(), this.#planSite.negotiated?.slots ?? new Map());
     this.addresses = Object.values(this.#site.addresses).filter((address) => address !== undefined);
+    this.#bindings = bindings.join(ground.groups, {
+      protocol: "mip6",
+      onResult: (homeAddress, revision, failure) => this.#bindingResult(homeAddress, revision, failure),
+      planAgain: (homeAddress) => this.#replan(homeAddress),
+      onTaken: (homeAddress) => this.#loop.push({ kind: "remove", homeAddress, untold: "registered by Mobile IPv4" }),
+    });
     this.#parked = new ParkedNodes(
       (homeAddress) => this.#parkedObjects(homeAddress),
       (homeAddress, objects) => ground.groups.setGroup(parkedGroup(homeAddress), objects, 1),
@@ -132,7 +142,7 @@ export class HomeAgentService implements Service {
     );
     this.#commands = new HomeAgentCommands(this.#state, {
       push: (input) => this.#loop.push(input),
-      stateOf: (homeAddress) => ground.groups.stateOf(bindingGroup(homeAddress)),
+      stateOf: (homeAddress) => this.#bindings.stateOf(homeAddress),
       flush: () => ground.flush(),
     });
     this.views = this.#viewsOf();
@@ -189,12 +199,13 @@ export class HomeAgentService implements Service {
     this.#ground.log.info({ event: "bindings.restored", count: [...dataPaths(this.#state)].length });
   }
 
-  onGroupResult({ group, revision, failure }: GroupResult): void {
-    const homeAddress = homeAddressOfGroup(group);
-    if (homeAddress === undefined) {
-      if (failure !== undefined) this.#ground.log.error({ event: "object.failed", group, reason: failure.message });
-      return;
-    }
+  onGroupResult(result: GroupResult): void {
+    if (this.#bindings.answered(result)) return;
+    const { group, failure } = result;
+    if (failure !== undefined) this.#ground.log.error({ event: "object.failed", group, reason: failure.message });
+  }
+
+  #bindingResult(homeAddress: Ipv6Address, revision: number, failure: MobilityError | undefined): void {
     if (failure !== undefined) {
       this.#ground.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
       this.#parked.update(homeAddress);
@@ -233,7 +244,10 @@ export class HomeAgentService implements Service {
   }
 
   command(request: CommandRequest): Promise<CommandDocument> | undefined {
-    return this.#commands.run(request);
+    const node =
+      "node" in request && request.node !== undefined ? this.#state.ownership.nodeAt(request.node) : undefined;
+    const isOthers = node !== undefined && (!this.#site.subscribers.has(node) || this.#bindings.isElsewhere(node));
+    return isOthers ? undefined : this.#commands.run(request);
   }
 
   abandon(): void {
@@ -277,7 +291,7 @@ export class HomeAgentService implements Service {
   }
 
   #perform(effect: HomeAgentEffect): void {
-    const { groups, records } = this.#ground;
+    const { records } = this.#ground;
     switch (effect.kind) {
       case "send":
         return this.#ground.send(effect);
@@ -310,7 +324,7 @@ export class HomeAgentService implements Service {
         this.#parked.unbound(effect.homeAddress);
         this.#prefixes.unbound(effect.homeAddress);
         this.#multicast?.unbound(effect.homeAddress);
-        return groups.removeGroup(bindingGroup(effect.homeAddress), effect.revision);
+        return this.#bindings.remove(effect.homeAddress, effect.revision);
       default:
         return exhaustive(effect);
     }
@@ -324,13 +338,14 @@ export class HomeAgentService implements Service {
   }
 
   #plan(path: DataPath): void {
-    this.#ground.groups.setGroup(bindingGroup(path.homeAddress), this.#bindingObjects(path), path.revision);
+    this.#bindings.set(path.homeAddress, this.#bindingObjects(path), path.revision);
   }
 
-  #replan(homeAddress: Ipv6Address): void {
+  #replan(homeAddress: Ipv6Address): boolean {
     const path = this.#paths.get(homeAddress);
     if (path !== undefined) this.#plan(path);
     this.#parked.update(homeAddress);
+    return path !== undefined;
   }
 
   #groupsOf(homeAddress: Ipv6Address): readonly PlannedGroup[] {
@@ -341,7 +356,10 @@ export class HomeAgentService implements Service {
       state: groups.stateOf(group),
     });
     return [
-      planned(bindingGroup(homeAddress), path === undefined ? [] : this.#bindingObjects(path)),
+      {
+        objects: path === undefined ? [] : this.#bindingObjects(path),
+        state: this.#bindings.stateOf(homeAddress),
+      },
       planned(securityGroup(homeAddress), this.#securityObjects(homeAddress) ?? []),
       planned(parkedGroup(homeAddress), this.#parked.objects(homeAddress)),
       planned(`multicast listener ${homeAddress}`, this.#multicast?.objectsOf(homeAddress) ?? []),
@@ -369,21 +387,28 @@ export class HomeAgentService implements Service {
 
   #viewsOf(): ServiceViews {
     const state = this.#state;
+    const bindings = this.#bindings;
     const { subscribers, addresses } = this.#site;
     return {
       *bindings() {
-        for (const view of bindingViews(state, monotonicNow())) yield bindingDocument(view);
+        // What is only remembered of a node that another protocol serves is no second binding of it.
+        for (const view of bindingViews(state, monotonicNow()))
+          if (!bindings.isElsewhere(view.homeAddress)) yield bindingDocument(view);
       },
       readiness: () => null,
       homePrefixes: () => this.#prefixes.view(),
       multicast: () => this.#multicast?.view() ?? [],
       binding: (address) => {
         const entry = lookup(state, address) ?? (isIpv6(address) ? state.cache.get(address) : undefined);
-        return entry === undefined ? undefined : bindingDocument(viewOf(entry, monotonicNow()));
+        if (entry === undefined || bindings.isElsewhere(entry.homeAddress)) return undefined;
+        return bindingDocument(viewOf(entry, monotonicNow()));
       },
       plan: (homeAddress) => this.#groupsOf(homeAddress),
       nodes: () => subscribers.keys(),
-      nodeAt: (address) => state.ownership.nodeAt(address) ?? state.ownership.routerTo(address),
+      nodeAt: (address) => {
+        const node = state.ownership.nodeAt(address) ?? state.ownership.routerTo(address);
+        return node !== undefined && subscribers.has(node) ? node : undefined;
+      },
       security: (nodes) => {
         const objects = (node: Ipv6Address) => this.objectsOf(node);
         return this.#ikeKeys?.management.view(nodes, objects) ?? staticSecurity(nodes, objects, [addresses.ipv6]);
@@ -400,18 +425,11 @@ const ACCEPTANCES: ReadonlySet<string> = new Set([
   "nat.changed",
 ]);
 
-const BINDING = "binding ";
-const bindingGroup = (homeAddress: Ipv6Address): string => `${BINDING}${homeAddress}`;
 const parkedGroup = (homeAddress: Ipv6Address): string => `parked ${homeAddress}`;
-
-/** The home address of a binding's group; undefined for other groups. */
-function homeAddressOfGroup(group: string): Ipv6Address | undefined {
-  return group.startsWith(BINDING) ? (group.slice(BINDING.length) as Ipv6Address) : undefined;
-}
 
 const receivesInUdp = (path: DataPath | undefined): boolean =>
   path?.ingress.some(({ format }) => format === "udp") === true;
 
 function bindingDocument(view: ReturnType<typeof viewOf>): BindingDocument {
-  return { ...view, prefixes: [...view.prefixes], acceptedFrom: [...view.acceptedFrom] };
+  return { ...view, protocol: "mip6", prefixes: [...view.prefixes], acceptedFrom: [...view.acceptedFrom], mip4: null };
 }

@@ -24,6 +24,8 @@ export interface LinkIdentity {
 export interface HomeLinkPorts {
   /** The link of this name as it is now; undefined if it is not there or has no Ethernet address. */
   identify(device: string): LinkIdentity | undefined;
+  /** The link-layer address that this machine has learnt of a neighbour; undefined if it knows none. */
+  neighbour(device: string, address: Ipv4Address): Uint8Array | undefined;
   /** Sends an Ethernet payload. */
   sendFrame(link: LinkIdentity, etherType: number, destination: Uint8Array, payload: Uint8Array): void;
   /** Calls `done` once after `delayMs`; the function returned prevents it. */
@@ -87,6 +89,13 @@ export class HomeLink {
           unsolicitedAdvertisement({ target: address, source: address, linkLayerAddress: link.mac, router }),
         );
     }
+  }
+
+  /** Draws the address to its own holder on the link, at home again, if the link-layer address of that is known (RFC 5944 §4.6). */
+  announceNeighbour(device: string, address: Ipv4Address): void {
+    const link = this.#ports.identify(device);
+    const mac = this.#ports.neighbour(device, address);
+    if (link !== undefined && mac !== undefined) this.#sendGratuitousArp({ ...link, mac }, address);
   }
 
   close(): void {

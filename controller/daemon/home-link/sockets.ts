@@ -1,6 +1,8 @@
 /** The real sockets behind home-link.ts. No payload comes in here: the frame socket only sends, the ICMPv6 one hears neighbour discovery. */
+
+import { readFileSync } from "node:fs";
 import { MissingError, MobilityError } from "../../base/errors.js";
-import type { Ipv6Address } from "../../base/ip.js";
+import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
 import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
 import { PacketSocket } from "../../io/ip/packet-socket.js";
 import { isSyscallError } from "../../io/native.js";
@@ -23,6 +25,22 @@ export interface OpenHomeLink {
   /** Absent: routers are not heard. */
   readonly onRouter?: ((listener: (packet: RouterPacket) => void) => void) | undefined;
   close(): void;
+}
+
+/** Of /proc/net/arp: address, hardware type, flags, hardware address, mask, device. A flag of 0x0: nobody has answered. */
+export function arpEntry(
+  device: string,
+  address: Ipv4Address,
+  table = readFileSync("/proc/net/arp", "utf8"),
+): Uint8Array | undefined {
+  for (const line of table.split("\n")) {
+    const [neighbour, , flags, mac = "", , link] = line.trim().split(/\s+/);
+    if (neighbour !== address || link !== device || flags === "0x0") continue;
+    const octets = mac.split(":").map((digits) => Number.parseInt(digits, 16));
+    if (octets.length === MAC_OCTETS && octets.every((octet) => octet >= 0) && octets.some((octet) => octet > 0))
+      return Uint8Array.from(octets);
+  }
+  return undefined;
 }
 
 /** A socket for frames that are only sent. Throws MobilityError that says what is missing. */
@@ -50,6 +68,7 @@ export function openHomeLink(
         ? { index: found.index, mac: found.linkLayerAddress }
         : undefined;
     },
+    neighbour: (device, address) => arpEntry(device, address),
     sendFrame: ({ index }, etherType, destination, payload) => {
       // A link that goes away in this moment loses an announcement that nobody would have heard.
       void frames.send([{ data: payload, interfaceIndex: index, protocol: etherType, destination }]);

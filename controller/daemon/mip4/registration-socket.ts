@@ -4,7 +4,7 @@
  */
 import { IPV4_ANY, type Ipv4Address } from "../../base/ip.js";
 import { SO_BROADCAST, SOL_SOCKET } from "../../io/constants.js";
-import { openUdpSocket } from "../../io/ip/udp-socket.js";
+import { openUdpSocket, type UdpOptions } from "../../io/ip/udp-socket.js";
 import type { SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
@@ -36,12 +36,16 @@ export interface RegistrationSocket {
   close(): void;
 }
 
-/** `address`: the one that is listened at, 0.0.0.0 for all. Throws SyscallError: EADDRINUSE where somebody else has the port. */
+/**
+ * `address`: the one that is listened at, 0.0.0.0 for all; only then are broadcasts heard. `more`: for an agent, to whom thousands may come at
+ * once. Throws SyscallError: EADDRINUSE where somebody else has the port.
+ */
 export function openRegistrationSocket(
   onError: (error: SyscallError) => void,
   address: Ipv4Address = IPV4_ANY,
+  more: Pick<UdpOptions, "receiveBufferBytes" | "onReopened"> = {},
 ): RegistrationSocket {
-  const socket = openUdpSocket({ family: 4, address, port: MIP4_PORT });
+  const socket = openUdpSocket({ family: 4, address, port: MIP4_PORT, ...more });
   // Home agents are asked at the broadcast address of their subnet.
   socket.socket.setOption(SOL_SOCKET, SO_BROADCAST, 1);
   return {

@@ -481,6 +481,7 @@ function bindingDocument({ site, registration, path, phase }: MobileNodeState): 
   const endpoint =
     registration === undefined ? null : { format: registration.format, address: registration.careOf.address };
   return {
+    protocol: "mip6",
     homeAddress: site.homeAddress,
     ipv4HomeAddress: registration?.ipv4HomeAddress ?? null,
     mobileRouter: registration !== undefined && (site.prefixes ?? []).length > 0,
@@ -493,6 +494,7 @@ function bindingDocument({ site, registration, path, phase }: MobileNodeState): 
     remainingSeconds: registration === undefined ? null : Math.max(0, elapsed(monotonicNow(), registration.expiresAt)),
     profile: "default",
     revision: path?.path.revision ?? 0,
+    mip4: null,
   };
 }
 

@@ -34,6 +34,18 @@ export interface OwnershipSite {
   readonly homePrefixes?: readonly Prefix[] | undefined;
 }
 
+/** What a binding of a node may have on loan. */
+export interface Lent {
+  readonly ipv4HomeAddress?: Ipv4Address | undefined;
+  readonly prefixes: readonly Prefix[];
+}
+
+/** A machine that shares the store with others: of two protocols at one home agent, of which either may serve a node. */
+export interface OwnershipUser {
+  /** What of the node is bound or about to be. */
+  uses(node: Ipv6Address): readonly Lent[];
+}
+
 interface Claim {
   readonly prefix: Prefix;
   readonly by: string;
@@ -46,6 +58,8 @@ export class Ownership {
   readonly lent: LentNetworks;
   readonly #nodes = new Set<Ipv6Address>();
   readonly #networks = new PrefixTable<Ipv6Address>();
+  /** Of each machine that shares this store, where it reaches its nodes. */
+  readonly #whereabouts = new Map<OwnershipUser, Map<Ipv6Address, readonly IpAddress[]>>();
 
   /** Throws InvariantError if something belongs to two. */
   constructor({ nodes, pool, networkPool = NO_NETWORKS, reserved, homePrefixes }: OwnershipSite) {
@@ -77,10 +91,25 @@ export class Ownership {
     return this.#nodes.has(address as Ipv6Address) ? (address as Ipv6Address) : undefined;
   }
 
-  /** The node is reached at these addresses now, and at no others. */
-  setCareOf(homeAddress: Ipv6Address, addresses: readonly IpAddress[]): void {
-    this.ipv4.setCareOf(homeAddress, addresses.filter(isIpv4));
-    this.lent.setCareOf(homeAddress, addresses);
+  /** A machine shares this store from now on. */
+  join(user: OwnershipUser): void {
+    this.#whereabouts.set(user, new Map());
+  }
+
+  /** By this machine the node is reached at these addresses now, and at no others. */
+  setCareOf(homeAddress: Ipv6Address, addresses: readonly IpAddress[], by?: OwnershipUser): void {
+    const others = [...this.#whereabouts].filter(([user]) => user !== by);
+    const mine = by === undefined ? undefined : this.#whereabouts.get(by);
+    if (addresses.length === 0) mine?.delete(homeAddress);
+    else mine?.set(homeAddress, addresses);
+    const all = new Set([...addresses, ...others.flatMap(([, nodes]) => nodes.get(homeAddress) ?? [])]);
+    this.ipv4.setCareOf(homeAddress, [...all].filter(isIpv4));
+    this.lent.setCareOf(homeAddress, [...all]);
+  }
+
+  /** What is lent to the node and in use there by the other machines: who has no use for it any more leaves it alone. */
+  usedBesides(by: OwnershipUser, homeAddress: Ipv6Address): readonly Lent[] {
+    return [...this.#whereabouts.keys()].filter((user) => user !== by).flatMap((user) => user.uses(homeAddress));
   }
 
   /** The node behind which this address is, bound or not. */

@@ -31,6 +31,7 @@ import type { BindingDocument, SecurityDocument, StatusDocument } from "../../..
 import { documents } from "../../../schemas/generate.js";
 
 const BINDING: BindingDocument = {
+  protocol: "mip6",
   homeAddress: "2001:db8:1::100",
   ipv4HomeAddress: "198.51.100.100",
   mobileRouter: true,
@@ -43,6 +44,7 @@ const BINDING: BindingDocument = {
   remainingSeconds: 512.4,
   profile: "default",
   revision: 3,
+  mip4: null,
 };
 
 const STATUS: StatusDocument = {

@@ -45,11 +45,18 @@ class Around {
     this.hears.push(hears);
     const link = new HomeLink({
       identify: () => undefined,
+      neighbour: () => undefined,
       sendFrame: () => undefined,
       schedule: () => () => undefined,
     });
     return { link, ...this.opened("home link") };
   };
+
+  readonly openRegistrations = () => ({
+    listen: () => undefined,
+    send: () => ({ sent: 1, queued: 0, dropped: 0 }),
+    ...this.opened("port 434"),
+  });
 
   readonly openMulticast = () => ({
     listen: () => undefined,

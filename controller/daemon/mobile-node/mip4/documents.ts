@@ -23,6 +23,7 @@ export function bindingDocument(machine: MobileNodeState, { state, revision, now
   };
   const home = homeAddress ?? "0.0.0.0";
   return {
+    protocol: "mip4",
     homeAddress: home,
     ipv4HomeAddress: home,
     mobileRouter: false,
@@ -35,6 +36,22 @@ export function bindingDocument(machine: MobileNodeState, { state, revision, now
     remainingSeconds: registered?.expiresAt === undefined ? null : Math.max(0, elapsed(now, registered.expiresAt)),
     profile: "default",
     revision,
+    mip4: path.mode === "away" && registered !== undefined ? mip4Document(path) : null,
+  };
+}
+
+function mip4Document({
+  egress,
+  prefixes,
+  reverseTunnelling,
+  linkLocalAddress,
+}: Extract<NodePath, { mode: "away" }>): NonNullable<BindingDocument["mip4"]> {
+  return {
+    careOfAddress: egress.kind === "co-located" ? egress.address : egress.agent,
+    coLocated: egress.kind === "co-located",
+    reverseTunnelling,
+    tunnelling: Object.fromEntries(prefixes.map(({ prefix, mode }) => [formatPrefix(prefix), mode] as const)),
+    linkLocalAddress: linkLocalAddress ?? null,
   };
 }
 

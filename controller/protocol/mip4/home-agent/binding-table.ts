@@ -170,7 +170,10 @@ export interface BindingView {
   readonly homeAddress: Ipv4Address | null;
   readonly careOfAddress: Ipv4Address | null;
   readonly coLocated: boolean;
+  readonly reverseTunnelling: boolean;
   readonly end: TunnelEnd | null;
+  /** From where payload is accepted. */
+  readonly acceptedFrom: readonly TunnelEnd[];
   readonly prefixes: readonly RegisteredPrefix[];
   readonly linkLocalAddress: Ipv6Address | null;
   readonly state: BindingState;
@@ -178,6 +181,7 @@ export interface BindingView {
   readonly lifetimeSeconds: number | null;
   readonly remainingSeconds: number | null;
   readonly profile: string;
+  readonly revision: number;
 }
 
 export function viewOf(entry: BindingEntry, now: Instant): BindingView {
@@ -189,12 +193,15 @@ export function viewOf(entry: BindingEntry, now: Instant): BindingView {
     homeAddress: registration?.homeAddress ?? null,
     careOfAddress: registration?.careOfAddress ?? null,
     coLocated: registration?.coLocated ?? false,
+    reverseTunnelling: registration?.reverseTunnelling ?? false,
     end: registration?.end ?? null,
+    acceptedFrom: established?.path.ingress ?? [],
     prefixes: registration?.prefixes ?? [],
     linkLocalAddress: registration?.linkLocalAddress ?? null,
     state: entry.state,
     lifetimeSeconds: lifetime === INFINITE_LIFETIME_SECONDS ? null : lifetime,
     remainingSeconds: established?.expiresAt === undefined ? null : Math.max(0, elapsed(now, established.expiresAt)),
     profile: entry.subscriber.profile,
+    revision: entry.revision,
   };
 }

@@ -35,6 +35,8 @@ export interface RemoveInput {
   readonly kind: "remove";
   readonly node: NodeName;
   readonly reason: string;
+  /** The home address is served on by another protocol: nothing on the home link changes. */
+  readonly servedOn?: boolean;
 }
 
 /** A record of a node as the journal gives it back. */

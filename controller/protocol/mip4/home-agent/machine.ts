@@ -44,7 +44,7 @@ export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant)
       break;
     case "remove": {
       const entry = state.table.get(input.node);
-      if (entry !== undefined) endBinding(turn, entry, "binding.removed", input.reason);
+      if (entry !== undefined) endBinding(turn, entry, "binding.removed", input.reason, input.servedOn === true);
       break;
     }
     case "storage":

@@ -50,13 +50,14 @@ export function endBinding(
   entry: BindingEntry,
   event: "binding.expired" | "binding.removed",
   reason: string,
+  servedOn = false,
 ): void {
   const { pending } = entry;
   entry.pending = undefined;
   turn.state.table.transition(entry, "end");
   dropPath(turn, entry);
   if (pending !== undefined) refuse(turn, pending.answer, ReplyCode.administrativelyProhibited, reason);
-  end(turn, entry, event, { reason });
+  end(turn, entry, event, { reason }, servedOn);
 }
 
 function end(
@@ -64,10 +65,11 @@ function end(
   entry: BindingEntry,
   event: NotifyEffect["event"]["event"],
   detail: NotifyEffect["event"]["detail"],
+  servedOn = false,
 ): void {
   const homeAddress = entry.established?.registration.homeAddress;
   releaseUnused(turn, entry.node, undefined);
   journal(turn, entry.node);
-  if (homeAddress !== undefined) giveBack(turn, homeAddress);
+  if (homeAddress !== undefined && !servedOn) giveBack(turn, homeAddress);
   notify(turn, event, { node: entry.node, homeAddress }, detail);
 }

@@ -45,11 +45,23 @@ export function readRequest(input: RequestInput): ReadRequest {
     if (extension.kind === "mobile-home-authentication") mobileHome.push({ extension, verdict });
     if (extension.kind === "foreign-home-authentication") foreignHome.push({ extension, verdict });
   }
-  const end = extensions.findIndex(({ kind }) => kind === "mobile-home-authentication");
-  const covered = extensions.slice(0, Math.max(0, end));
-  const identifier = textOf(findExtension(covered, "network-access-identifier")?.identifier);
+  const covered = coveredOf(extensions);
+  const identifier = identifierIn(covered);
   return { input, covered, mobileHome, foreignHome, identifier, deregistration: lifetimeSeconds === 0 };
 }
+
+const identifierIn = (covered: readonly RegistrationExtension[]): string | undefined =>
+  textOf(findExtension(covered, "network-access-identifier")?.identifier);
+
+/** What stands in front of the node's authentication. */
+function coveredOf(extensions: readonly RegistrationExtension[]): readonly RegistrationExtension[] {
+  const end = extensions.findIndex(({ kind }) => kind === "mobile-home-authentication");
+  return extensions.slice(0, Math.max(0, end));
+}
+
+/** NAI of the node that the request says it is from. */
+export const identifierOf = ({ extensions }: RequestInput["request"]): string | undefined =>
+  identifierIn(coveredOf(extensions));
 
 /** Undefined too for octets that are no UTF-8: nobody's name. */
 function textOf(octets: Uint8Array | undefined): string | undefined {

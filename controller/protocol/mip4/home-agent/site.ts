@@ -60,8 +60,8 @@ export interface HomeAgentSite {
   readonly udpTunnelling: {
     /** Through a NAT. */
     readonly allowed: boolean;
-    /** Without a NAT, by the F flag. */
-    readonly forced: boolean;
+    /** Without a NAT, by the F flag; always: without being asked, for each that can (RFC 3519 §4.7). */
+    readonly forced: boolean | "always";
     /** 0: the node's own default. */
     readonly keepaliveSeconds: number;
   };

@@ -32,10 +32,11 @@ export function decideTunnel(
     return refused(ReplyCode.poorlyFormedRequest, "UDP tunnel request behind the node's authentication");
   const natDetected = flags.decapsulatesItself && arrival.source !== careOfAddress;
   // With R the port of the node's tunnel would be known from its first keepalive only; such a node does without.
-  const inUdp = asked !== undefined && !asked.throughForeignAgent && (natDetected || asked.forced);
+  const forced = asked !== undefined && (asked.forced || site.udpTunnelling.forced === "always");
+  const inUdp = asked !== undefined && !asked.throughForeignAgent && (natDetected || forced);
   if (inUdp && natDetected && !site.udpTunnelling.allowed)
     return refused(ReplyCode.administrativelyProhibited, "UDP tunnelling is not allowed");
-  if (inUdp && !natDetected && !site.udpTunnelling.forced)
+  if (inUdp && !natDetected && site.udpTunnelling.forced === false)
     return refused(ReplyCode.administrativelyProhibited, "forced UDP tunnelling is not allowed");
   const encapsulation = inUdp ? inUdpOf(asked.encapsulation, request.flags, site) : inIpOf(request.flags, site);
   if (encapsulation === undefined) {
@@ -51,7 +52,7 @@ export function decideTunnel(
   const reply = {
     kind: "udp-tunnel-reply",
     code: inUdp ? UdpTunnelCode.willTunnel : UdpTunnelCode.declined,
-    forced: inUdp && asked.forced,
+    forced: inUdp && forced,
     keepaliveSeconds: inUdp ? site.udpTunnelling.keepaliveSeconds : 0,
   } as const;
   return { kind: "granted", end, natDetected, replies: asked === undefined ? [] : [reply] };

@@ -2,7 +2,7 @@
 import type { Ipv4Address } from "../../../base/ip.js";
 import { samePrefix } from "../../../base/ip.js";
 import type { Instant } from "../../../base/time.js";
-import { Ownership } from "../../ownership/ownership.js";
+import { type Lent, Ownership, type OwnershipUser } from "../../ownership/ownership.js";
 import type { ReplayState } from "../identification.js";
 import type { DropReason, NodeName, NotifyEffect } from "../inputs.js";
 import { type BindingEntry, BindingTable } from "./binding-table.js";
@@ -27,7 +27,7 @@ export function ownershipOf(
 }
 
 /** Everything the home agent knows. Changed by `step` only. */
-export class HomeAgentState {
+export class HomeAgentState implements OwnershipUser {
   readonly site: HomeAgentSite;
   readonly ownership: Ownership;
   readonly table: BindingTable;
@@ -42,11 +42,17 @@ export class HomeAgentState {
   constructor(site: HomeAgentSite, ownership = ownershipOf(site)) {
     this.site = site;
     this.ownership = ownership;
-    this.table = new BindingTable((node, careOf) => ownership.setCareOf(node, careOf));
+    this.table = new BindingTable((node, careOf) => ownership.setCareOf(node, careOf, this));
+    ownership.join(this);
     this.#byNode = new Map(site.subscribers.map((one) => [one.node, one]));
     this.#byIdentifier = new Map(
       site.subscribers.flatMap((one) => (one.identifier === undefined ? [] : [[one.identifier, one] as const])),
     );
+  }
+
+  uses(node: NodeName): readonly Lent[] {
+    const entry = this.table.get(node);
+    return entry === undefined ? [] : lentOf(entry);
   }
 
   subscriber(node: NodeName): HomeSubscriber | undefined {
@@ -104,12 +110,22 @@ export function refuse(turn: Turn, to: Answer, code: number, reason: string): vo
 }
 
 /** Gives back what is lent to the node and neither its binding nor a request on its way has any more: address and prefixes. */
-export function releaseUnused({ state: { ownership } }: Turn, node: NodeName, entry: BindingEntry | undefined): void {
-  const inUse = [entry?.established, entry?.pending].flatMap((one) => (one === undefined ? [] : [one.registration]));
+export function releaseUnused({ state }: Turn, node: NodeName, entry: BindingEntry | undefined): void {
+  const { ownership } = state;
+  const inUse = [...(entry === undefined ? [] : lentOf(entry)), ...ownership.usedBesides(state, node)];
   const address = ownership.ipv4.leaseOf(node);
-  if (address !== undefined && !inUse.some(({ homeAddress }) => homeAddress === address)) ownership.ipv4.release(node);
+  if (address !== undefined && !inUse.some(({ ipv4HomeAddress }) => ipv4HomeAddress === address))
+    ownership.ipv4.release(node);
   for (const prefix of ownership.lent.leasesOf(node)) {
-    const isUsed = inUse.some(({ prefixes }) => prefixes.some((one) => samePrefix(one.prefix, prefix)));
+    const isUsed = inUse.some(({ prefixes }) => prefixes.some((one) => samePrefix(one, prefix)));
     if (!isUsed) ownership.lent.release(node, prefix);
   }
+}
+
+function lentOf({ established, pending }: BindingEntry): readonly Lent[] {
+  return [established, pending].flatMap((one) => {
+    if (one === undefined) return [];
+    const { homeAddress: ipv4HomeAddress, prefixes } = one.registration;
+    return [{ ipv4HomeAddress, prefixes: prefixes.map(({ prefix }) => prefix) }];
+  });
 }

@@ -51,6 +51,8 @@ export interface RemoveInput {
   readonly homeAddress: Ipv6Address;
   /** Absent: the whole binding. */
   readonly ipv4Only?: boolean;
+  /** Present: it is over at once, for this reason, and the node is told nothing; it is registered by another protocol now. */
+  readonly untold?: string;
 }
 
 /** What a node is told of the home agent's own accord, again and again until it has done what it is told, or for too long. */

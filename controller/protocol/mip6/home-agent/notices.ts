@@ -25,9 +25,13 @@ type SiteAddresses = HomeAgentSite["addresses"];
 type Revocation = Extract<NoticeSubject, { readonly kind: "revocation" }>;
 
 /** An operator ends a binding, or its IPv4 part. A node that does not count as registered yet hears it from the answer to its update. */
-export function remove(turn: Turn, { homeAddress, ipv4Only = false }: RemoveInput): void {
+export function remove(turn: Turn, { homeAddress, ipv4Only = false, untold }: RemoveInput): void {
   const entry = turn.state.cache.get(homeAddress);
   if (entry === undefined || !isBound(entry.state)) return;
+  if (untold !== undefined) {
+    revoke(turn, entry, { reason: untold });
+    return;
+  }
   const { subject } = entry.notice ?? {};
   // What is being ended as a whole is not kept by who wants less ended.
   if (subject?.kind === "revocation" && (ipv4Only || !subject.ipv4Only)) return;

@@ -4,7 +4,7 @@ import { seq16 } from "../../../base/seq16.js";
 import type { Instant } from "../../../base/time.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import type { Ipv4Ownership } from "../../ownership/ipv4.js";
-import { Ownership } from "../../ownership/ownership.js";
+import { type Lent, Ownership, type OwnershipUser } from "../../ownership/ownership.js";
 import { type BindingErrorLimit, UNUSED_LIMIT } from "../binding-error.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { type Answer, acknowledgement, type Reply } from "./acknowledgement.js";
@@ -28,7 +28,7 @@ export function ownershipOf({ subscribers, ipv4Pool, prefixPool, homePrefixes, a
 }
 
 /** Everything the home agent knows. Changed by `step` only. */
-export class HomeAgentState {
+export class HomeAgentState implements OwnershipUser {
   readonly site: HomeAgentSite;
   readonly cache: BindingCache;
   readonly ownership: Ownership;
@@ -43,7 +43,13 @@ export class HomeAgentState {
   constructor(site: HomeAgentSite, ownership = ownershipOf(site)) {
     this.site = site;
     this.ownership = ownership;
-    this.cache = new BindingCache((homeAddress, careOf) => ownership.setCareOf(homeAddress, careOf));
+    this.cache = new BindingCache((homeAddress, careOf) => ownership.setCareOf(homeAddress, careOf, this));
+    ownership.join(this);
+  }
+
+  uses(homeAddress: BindingEntry["homeAddress"]): readonly Lent[] {
+    const entry = this.cache.get(homeAddress);
+    return entry === undefined ? [] : registrationsOf(entry);
   }
 
   get ipv4(): Ipv4Ownership {
@@ -94,9 +100,10 @@ export function refuse(turn: Turn, reply: Reply, status: number, reason: string,
 }
 
 /** Gives back what is lent to the node and neither its binding nor an update on its way has any more: address and networks. */
-export function releaseUnused(turn: Turn, { homeAddress, established, pending }: BindingEntry): void {
+export function releaseUnused(turn: Turn, entry: BindingEntry): void {
   const { ipv4, ownership } = turn.state;
-  const inUse = [established, pending].flatMap((part) => (part === undefined ? [] : [part.registration]));
+  const { homeAddress } = entry;
+  const inUse = [...registrationsOf(entry), ...ownership.usedBesides(turn.state, homeAddress)];
   const lent = ipv4.leaseOf(homeAddress);
   if (lent !== undefined && !inUse.some(({ ipv4HomeAddress }) => ipv4HomeAddress === lent)) ipv4.release(homeAddress);
   for (const prefix of ownership.lent.leasesOf(homeAddress)) {
@@ -104,6 +111,9 @@ export function releaseUnused(turn: Turn, { homeAddress, established, pending }:
     if (!isUsed) ownership.lent.release(homeAddress, prefix);
   }
 }
+
+const registrationsOf = ({ established, pending }: BindingEntry): readonly Registration[] =>
+  [established, pending].flatMap((part) => (part === undefined ? [] : [part.registration]));
 
 /** What of the registration the node may still have, lent to it again where it was lent: for one of an earlier life, or taken back. */
 export function entitled(turn: Turn, subscriber: HomeSubscriber, stored: Registration): Registration {

@@ -1,6 +1,7 @@
 /** The home agent's service: that what its machine asks for is done, and that what the journal kept comes back to it. */
 import t from "tap";
 import type { Ipv6Address } from "../../../../controller/base/ip.js";
+import { OneBinding } from "../../../../controller/daemon/home-agent/one-binding.js";
 import { HomeAgentService } from "../../../../controller/daemon/home-agent/service.js";
 import { Ownership } from "../../../../controller/protocol/ownership/ownership.js";
 import { decodeIcmpv6, encodeIcmpv6, verifyIcmpv6Checksum } from "../../../../controller/wire/icmpv6.js";
@@ -28,7 +29,14 @@ async function started(
   const fake = new FakeGround(HomeAgentService.serviceName, ["home"]);
   for (const [key, stored] of records) fake.records.set(key, stored);
   const ownership = new Ownership({ nodes: [{ homeAddress: HOA }, { homeAddress: HOA_B }], pool: [], reserved: [] });
-  const parts = { config, keys: { keys: new Map() }, ground: fake.ground, home: fake.home, ownership };
+  const parts = {
+    config,
+    keys: { keys: new Map() },
+    ground: fake.ground,
+    home: fake.home,
+    ownership,
+    bindings: new OneBinding(),
+  };
   const service = await HomeAgentService.open(parts);
   await fake.start(service);
   t.teardown(() => service.abandon());

@@ -12,8 +12,10 @@ const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 function bench() {
   const frames: { etherType: number; destination: string; payload: Uint8Array }[] = [];
   const timers: { at: number; run: () => void }[] = [];
+  const neighbours = new Map<string, Uint8Array>();
   const link = new HomeLink({
     identify: (device) => (device === "home" ? { index: 3, mac: MAC } : undefined),
+    neighbour: (_, address) => neighbours.get(address),
     sendFrame: (_link, etherType, destination, payload) =>
       void frames.push({ etherType, destination: toHex(destination), payload }),
     schedule: (at, run) => {
@@ -22,7 +24,7 @@ function bench() {
       return () => void timers.splice(timers.indexOf(timer), 1);
     },
   });
-  return { link, frames, timers };
+  return { link, frames, timers, neighbours };
 }
 
 const advertisement = encodeIcmpv6({

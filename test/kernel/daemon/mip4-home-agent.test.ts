@@ -1,0 +1,215 @@
+/**
+ * The home agent of Mobile IPv4 with the real daemon: a scripted node registers from addresses of its own, behind a NAT, in the wrong ways and
+ * at home; seen are the replies on the wire, the kernel's objects and the home link.
+ */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { ipv4 } from "../../../controller/base/ip.js";
+import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
+import { ARP_OPERATION, decodeArp, ETHERTYPE } from "../../../controller/wire/ip/arp.js";
+import { findExtension } from "../../../controller/wire/mip4/extensions/registration.js";
+import { Daemon } from "../lib/daemons.js";
+import { Mip4Peer, peerKey } from "../lib/mip4-peer.js";
+import { Topology } from "../lib/topology.js";
+import { waitFor } from "../lib/wait.js";
+
+const HA = ipv4("203.0.113.1");
+const [ALICE, BOB] = [ipv4("198.51.100.10"), ipv4("198.51.100.11")];
+const ACCEPTED = 1;
+const PREFIX = "2001:db8:5::/48";
+const UNTIL = { timeout: 15_000 };
+
+test("the home agent of Mobile IPv4", async (t) => {
+  const net = new Topology(t);
+  const ha = net.node("ha", { forwarding: true });
+  const away = net.node("away");
+  const lan = net.node("lan");
+  net.link(
+    ha.port("wan", `${HA}/24`, "2001:db8:f::1/64"),
+    away.port("wan", "203.0.113.2/24", "203.0.113.3/24", "203.0.113.4/24"),
+  );
+  net.link(ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"), lan.port("eth0", "198.51.100.50/24"));
+  net.build();
+  const mip4 = [ALICE, BOB].map((node, i) => ({ association: "mobile-home", node, ...peerKey(i + 1) }));
+  writeFileSync(join(net.scratch, "keys.yaml"), JSON.stringify({ mip4 }), { mode: 0o600 });
+  const daemon = new Daemon(
+    ha,
+    { directory: net.scratch, keyFile: "keys.yaml" },
+    {
+      role: "home-agent",
+      homeAgent: {
+        addresses: { ipv6: "2001:db8:1::1", ipv4: HA },
+        homeLink: { interface: "home", prefixes: ["2001:db8:1::/64", "198.51.100.0/24"] },
+        previousCareOfGraceSeconds: 0,
+        // A slow machine takes long to start a daemon.
+        mip4: { maxLifetimeSeconds: 300, replayToleranceSeconds: 600, udp: "refuse" },
+      },
+      subscribers: [
+        { ipv4HomeAddress: ALICE, protocols: ["mip4"], prefixes: [PREFIX] },
+        { ipv4HomeAddress: BOB, protocols: ["mip4"], reverseTunnelling: "required" },
+      ],
+    },
+  );
+  const arps: { sender: string; mac: string }[] = [];
+  const listening = PacketSocket.open({ type: "dgram", protocol: ETHERTYPE.arp, netns: lan.path });
+  listening.listen({
+    onFrames: (frames) => {
+      for (const { data } of frames) {
+        const arp = decodeArp(data);
+        if (
+          arp.ok &&
+          arp.value.operation === ARP_OPERATION.request &&
+          arp.value.senderAddress === arp.value.targetAddress
+        )
+          arps.push({ sender: arp.value.senderAddress, mac: Buffer.from(arp.value.senderMac).toString("hex") });
+      }
+    },
+    onError: () => undefined,
+  });
+  t.after(() => listening.close());
+  const peer = (number: 1 | 2, from: string, port?: number): Mip4Peer => {
+    const node = { homeAddress: number === 1 ? ALICE : BOB, homeAgent: HA, key: peerKey(number) };
+    const one = new Mip4Peer(away, { address: ipv4(from), ...(port !== undefined && { port }) }, node);
+    t.after(() => one.close());
+    return one;
+  };
+  const alice = peer(1, "203.0.113.2");
+  const bob = peer(2, "203.0.113.3");
+  const macOf = (node: typeof ha, device: string): string =>
+    String(node.ipJson(`link show dev ${device}`)[0]?.["address"]).replaceAll(":", "");
+  const routeTo = (home: string) => ha.ipJson(`route show ${home}`)[0];
+  const proxies = (): string[] => ha.ipJson("neighbour show proxy dev home").map(({ dst }) => String(dst));
+  await daemon.start();
+
+  await t.test("F5944-3.8.3.1-01 F5944-3.8.2.2-01 F5944-4.6-01: a registration binds, and is answered", async () => {
+    const { reply, packet, authentic } = await alice.askUntil(ACCEPTED);
+    assert.deepEqual(
+      [reply.code, reply.lifetimeSeconds, reply.homeAddress, reply.homeAgent, authentic],
+      [ACCEPTED, 300, ALICE, HA, true],
+      "one binding a node (1), and no longer than is granted here",
+    );
+    assert.deepEqual([packet.source, packet.sourcePort, packet.destination], [HA, 434, alice.address]);
+    assert.match(String(routeTo(ALICE)?.["gateway"]), /203\.0\.113\.2/);
+    assert.deepEqual(proxies(), [ALICE]);
+    await waitFor(() => arps.some(({ sender, mac }) => sender === ALICE && mac === macOf(ha, "home")), {
+      what: "a gratuitous ARP",
+      ...UNTIL,
+    });
+    const [binding] = await daemon.bindings();
+    assert.deepEqual(
+      [binding?.protocol, binding?.homeAddress, binding?.ipv4HomeAddress, binding?.endpoint],
+      ["mip4", ALICE, ALICE, { format: "ipv4", address: alice.address }],
+    );
+  });
+
+  await t.test(
+    "V4-2.3-01 V4-4.3.2-01: a plain request registers the node's prefixes, to its home address",
+    async () => {
+      const [route] = ha.ipJson(`-6 route show ${PREFIX}`);
+      assert.match(String(route?.["dev"]), /^dsmip-oh/);
+      assert.deepEqual((await daemon.bindings())[0]?.mip4?.tunnelling, { [PREFIX]: "home-address" });
+    },
+  );
+
+  await t.test("F5944-3.8.2.1-01: without a right authenticator nobody is told anything", async () => {
+    const { heard } = bob;
+    bob.send(bob.request({ unauthenticated: true }));
+    bob.send(bob.request({ key: { ...bob.key, spi: 9999 } }));
+    bob.send(bob.request({ key: { ...bob.key, key: "ff".repeat(16) } }));
+    bob.send(Uint8Array.of(1, 2, 3));
+    const dropped = async () => (await daemon.status()).counters.dropped;
+    await waitFor(
+      async () => (await dropped())["authentication-failed"] === 1 && (await dropped())["malformed"] === 1,
+      {
+        what: "drops",
+        ...UNTIL,
+      },
+    );
+    assert.equal((await dropped())["unauthenticated"], 2);
+    assert.equal(heard.length, 0);
+    assert.equal((await daemon.bindings()).length, 1);
+  });
+
+  await t.test(
+    "F5944-3.8.2.1-02: to the broadcast address of the home network 136, with the home agent's own",
+    async () => {
+      away.ip("route replace 198.51.100.255/32 via 203.0.113.1");
+      const { reply } = await bob.ask({ to: ipv4("198.51.100.255"), homeAgent: ipv4("198.51.100.255") });
+      assert.deepEqual([reply.code, reply.homeAgent], [136, HA]);
+    },
+  );
+
+  await t.test(
+    "F3024-4.3.1-01: without the reverse tunnel that is mandatory 138, minimal encapsulation alone 139",
+    async () => {
+      const { reply: without } = await bob.ask({ flags: { decapsulatesItself: true } });
+      assert.equal(without.code, 138);
+      const { reply: minimal } = await bob.ask({
+        flags: { decapsulatesItself: true, reverseTunnelling: true, minimalEncapsulation: true },
+      });
+      assert.equal(minimal.code, 139);
+    },
+  );
+
+  await t.test(
+    "F3519-3.2-01 F3519-4.6-01 F3519-4.6.1-01: behind a NAT the tunnel is in UDP, to where the request came from",
+    async () => {
+      const asked = {
+        kind: "udp-tunnel-request",
+        throughForeignAgent: false,
+        forced: false,
+        encapsulation: 0,
+      } as const;
+      const { reply: forced } = await bob.ask({ extensions: [{ ...asked, forced: true }] });
+      assert.equal(forced.code, 129, "F is refused by the configuration");
+      const { reply } = await bob.ask({ extensions: [asked], careOfAddress: ipv4("10.0.0.2") });
+      const answer = findExtension(reply.extensions, "udp-tunnel-reply");
+      assert.deepEqual([reply.code, answer?.code, answer?.keepaliveSeconds], [ACCEPTED, 0, 110]);
+      const binding = (await daemon.bindings()).find(({ homeAddress }) => homeAddress === BOB);
+      assert.deepEqual(binding?.endpoint, { format: "udp", address: bob.address, port: 434 });
+      assert.equal(binding?.mip4?.careOfAddress, "10.0.0.2");
+    },
+  );
+
+  await t.test("F5944-5.7-01: a killed home agent has its bindings still, and takes no timestamp again", async () => {
+    const [earlier, later] = [alice.timestamp(), alice.timestamp()];
+    assert.equal((await alice.ask({ identification: later })).reply.code, ACCEPTED);
+    await daemon.kill();
+    assert.match(String(routeTo(ALICE)?.["gateway"]), /203\.0\.113\.2/, "payload goes on");
+    await daemon.start();
+    assert.deepEqual((await daemon.bindings()).map(({ homeAddress }) => homeAddress).sort(), [ALICE, BOB].sort());
+    const { reply } = await alice.ask({ identification: earlier });
+    assert.equal(reply.code, 133);
+    assert.equal(reply.identification.low, earlier.low);
+    assert.ok(Math.abs(reply.identification.high - (Date.now() / 1000 + 2_208_988_800)) < 60, "our time of day");
+    assert.equal((await alice.askUntil(ACCEPTED)).reply.lifetimeSeconds, 300);
+  });
+
+  await t.test("an operator ends a binding, and the kernel lets go", async () => {
+    const command = daemon.dsmipctl("binding", "remove", BOB);
+    await command.exited;
+    assert.match(command.log, /./);
+    assert.deepEqual(
+      (await daemon.bindings()).map(({ homeAddress }) => homeAddress),
+      [ALICE],
+    );
+    assert.equal(routeTo(BOB), undefined);
+  });
+
+  await t.test("F5944-4.6-01: at home the node is let go, and its own link-layer address told", async () => {
+    lan.ip(`address add ${ALICE}/24 dev eth0`, "route add 203.0.113.1 via 198.51.100.1");
+    const atHome = new Mip4Peer(lan, { address: ALICE }, { homeAddress: ALICE, homeAgent: HA, key: alice.key });
+    t.after(() => atHome.close());
+    const { reply } = await atHome.askUntil(ACCEPTED, { lifetimeSeconds: 0, careOfAddress: ALICE });
+    assert.equal(reply.lifetimeSeconds, 0);
+    assert.equal(routeTo(ALICE), undefined);
+    assert.deepEqual(proxies(), []);
+    await waitFor(() => arps.some(({ sender, mac }) => sender === ALICE && mac === macOf(lan, "eth0")), {
+      what: "its gratuitous ARP",
+      ...UNTIL,
+    });
+    assert.deepEqual((await daemon.audit()).differences, []);
+  });
+});
