@@ -1,5 +1,6 @@
 /** The reconciler names the predecessors of a new association: what the kernel has of the same keys, whichever group holds it. */
 import t from "tap";
+import { MobilityError } from "../../../controller/base/errors.js";
 import { type IpAddress, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { type KernelObject, OWNERSHIP, objectKey } from "../../../controller/plan/objects/objects.js";
@@ -235,3 +236,21 @@ t.test("what we remove and make again ourselves is no loss, even if only half of
   await reconciler.settled();
   t.strictSame(losses, [], "nor is what nobody wants any more");
 });
+
+t.test(
+  "an association made without an answer is told as lost and goes: nobody knows which numbers it has used",
+  async (t) => {
+    const { kernel, want, losses } = await bench();
+    const apply = kernel.apply.bind(kernel);
+    kernel.apply = async (operations) => {
+      kernel.apply = apply;
+      const outcomes = await apply(operations);
+      kernel.announce("resync");
+      const error = new MobilityError("MIP_KERNEL", "no answer");
+      return outcomes.map(({ operation }) => ({ operation, error, unknown: true as const }));
+    };
+    await want({ node: [state(FIRST)] });
+    t.strictSame(losses, [`${objectKey(state(FIRST))} of `]);
+    t.ok(kernel.holds([]));
+  },
+);
