@@ -16,7 +16,7 @@ import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { HomeAddressQuestion } from "./bootstrapping/question.js";
 import { type BootstrapParts, BootstrapService, type Question } from "./bootstrapping/service.js";
 import type { NameSearch } from "./discovery/by-name.js";
-import { findHomeAgents } from "./discovery/find.js";
+import { findHomeAgents, homeAgentAnswers } from "./discovery/find.js";
 import { HomeAgentOffers } from "./discovery/offers.js";
 import { type FinderParts, FinderService } from "./discovery/service.js";
 import { visitedAddresses } from "./discovery/visited.js";
@@ -32,6 +32,11 @@ export interface MobileNodeMachine {
   openNetwork(ground: ServiceGround, config: MobileNodeConfig): Promise<Pick<MobileNodeParts, "network" | "movement">>;
   /** Home agents, as the configuration says how to find them. Never rejects. */
   findHomeAgents(config: MobileNodeConfig, careOf: IpAddress | undefined, offers: HomeAgentOffers): Promise<NameSearch>;
+  /** See `FinderParts.answers`. */
+  homeAgentAnswers(
+    config: MobileNodeConfig,
+    ...question: Parameters<FinderParts["answers"]>
+  ): ReturnType<FinderParts["answers"]>;
   /** Asks a home agent for the node's home addresses. */
   askHomeAddresses(
     config: MobileNodeConfig,
@@ -42,7 +47,7 @@ export interface MobileNodeMachine {
 }
 
 const THIS_MACHINE: MobileNodeMachine = {
-  ...{ openPlatform, openHomeLink, openNetwork, findHomeAgents },
+  ...{ openPlatform, openHomeLink, openNetwork, findHomeAgents, homeAgentAnswers },
   askHomeAddresses,
 };
 
@@ -107,6 +112,7 @@ function mobileNodeServices(
           openNode,
           offers,
           search: (careOf) => machine.findHomeAgents(known, careOf, offers),
+          answers: (candidate, careOf) => machine.homeAgentAnswers(known, candidate, careOf),
           setTimer,
         })
       : openService({ config: known, keys, ground }, machine);

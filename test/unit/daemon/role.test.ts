@@ -75,6 +75,7 @@ class Around {
   });
 
   readonly findHomeAgents = async () => ({ candidates: [], faults: [] });
+  readonly homeAgentAnswers = async () => undefined;
   readonly askHomeAddresses = () => this.opened("question");
 
   opened(what: string) {

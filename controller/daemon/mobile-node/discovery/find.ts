@@ -2,11 +2,16 @@
 import { randomInt } from "node:crypto";
 import { areLent, type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
 import { type Family, familyOf, type IpAddress, type Ipv6Address, isIpv6 } from "../../../base/ip.js";
+import { openIcmpSocket } from "../../../io/ip/icmp-socket.js";
 import { openIcmpv6Socket } from "../../../io/ip/icmpv6-socket.js";
+import type { IpSocket } from "../../../io/ip/ip-socket.js";
+import type { HomeAgentCandidate } from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
+import { ICMP_ECHO_REPLY } from "../../../wire/ip/icmp-echo.js";
 import { Icmpv6Type } from "../../../wire/ip/registry.js";
 import { clock } from "../../clock.js";
 import { type AnycastPorts, homeAgentsByAnycast } from "./by-anycast.js";
 import { homeAgentsOfDomain, homeAgentsOfName, type NameSearch } from "./by-name.js";
+import { answersEcho, type EchoPorts, ICMPV6_ECHO_REPLY } from "./echo.js";
 import { NameClient } from "./name-client.js";
 import { type HomeAgentOffers, homeAgentsOffered } from "./offers.js";
 import { visitedAddresses } from "./visited.js";
@@ -59,6 +64,51 @@ export async function findHomeAgents(
   }
   return { candidates: [], faults, incomplete };
 }
+
+/**
+ * Whether a home agent answers echo requests of the visited network; undefined where there is no network to ask it from. `careOf`: where the
+ * node is, as far as it is known. Never rejects.
+ */
+export async function homeAgentAnswers(
+  { mobileNode }: MobileNodeConfig,
+  { ipv6, ipv4 }: HomeAgentCandidate,
+  careOf: IpAddress | undefined,
+): Promise<boolean | undefined> {
+  const sources =
+    careOf === undefined ? [6, 4].flatMap((family) => visitedAddresses(family as Family, mobileNode)) : [careOf];
+  for (const source of sources) {
+    const destination = isIpv6(source) ? ipv6 : ipv4;
+    if (destination !== undefined) return answersEcho(destination, source, ECHO_PORTS);
+  }
+  return undefined;
+}
+
+const ECHO_PORTS: EchoPorts = {
+  identifier: () => randomInt(0x10000),
+  setTimer: clock.setTimer,
+  open: (family, onReply) => {
+    const socket: IpSocket<IpAddress> =
+      family === 6
+        ? openIcmpv6Socket({ types: [ICMPV6_ECHO_REPLY], hopLimit: HOP_LIMIT })
+        : openIcmpSocket([ICMP_ECHO_REPLY]);
+    socket.listen({
+      onPackets: (packets) => {
+        for (const { data, source } of packets) onReply(family === 6 ? data : behindIpv4Header(data), source);
+      },
+      onError: () => undefined, // ignored: what was lost is asked for again
+    });
+    return {
+      send: (data, source, destination) => {
+        const { error } = socket.send([{ data, source, destination }]);
+        if (error !== undefined) throw error;
+      },
+      close: () => socket.close(),
+    };
+  },
+};
+
+/** Raw IPv4 sockets hear their packets with it. */
+const behindIpv4Header = (packet: Uint8Array): Uint8Array => packet.subarray(((packet[0] ?? 0) & 0xf) * 4);
 
 function anycastPorts(source: () => IpAddress | undefined): AnycastPorts {
   return {

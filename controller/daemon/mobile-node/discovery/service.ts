@@ -11,7 +11,11 @@ import type { KernelObject } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
 import { DIRECT_MARK, TUN_DEVICE, TUN_MARK } from "../../../plan/site.js";
 import type { ProtocolEvent } from "../../../protocol/mip6/inputs.js";
-import { type HomeAgentCandidate, withKnown } from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
+import {
+  type HomeAgentCandidate,
+  MAX_CANDIDATES,
+  withKnown,
+} from "../../../protocol/mip6/mobile-node/discovery/candidates.js";
 import { nextCandidate } from "../../../protocol/mip6/mobile-node/discovery/choice.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { NotedEvent } from "../../../store/events.js";
@@ -46,6 +50,8 @@ export interface FinderParts {
   openNode(config: MobileNodeConfig, ground: ServiceGround, listener: NodeListener): Promise<Node>;
   /** Never rejects. `careOf`: where the node is, as far as it is known. */
   search(careOf: IpAddress | undefined): Promise<NameSearch>;
+  /** Whether somebody answers there, in a few seconds; undefined: that cannot be asked from where the node is. Never rejects. */
+  answers(candidate: HomeAgentCandidate, careOf: IpAddress | undefined): Promise<boolean | undefined>;
   readonly offers: Pick<HomeAgentOffers, "take">;
   setTimer(delayMs: number, done: () => void): () => void;
 }
@@ -215,11 +221,16 @@ export class FinderService implements Service {
 
   #know({ candidates: found, incomplete, offered }: NameSearch): void {
     const present = this.#present === undefined ? [] : [this.#present];
-    const others = found.filter(({ ipv6 }) => ipv6 !== this.#present?.ipv6);
-    const candidates = offered === true ? [...present, ...others] : found;
-    this.#candidates = incomplete === true ? withKnown(candidates, [...present, ...this.#candidates]) : candidates;
+    const known = this.#candidates.length === 0 ? present : this.#candidates;
+    const first = incomplete === true ? known : offered === true ? present : [];
+    const news = (one: HomeAgentCandidate): HomeAgentCandidate =>
+      (offered === true ? undefined : found.find(({ ipv6 }) => ipv6 === one.ipv6)) ?? one;
+    const others = found.filter(({ ipv6 }) => !first.some((one) => one.ipv6 === ipv6));
+    // Without all answers what is known stands as it stood: another way may have found others, which are not better for that.
+    const all = [...first.map(news), ...others].slice(0, MAX_CANDIDATES);
+    this.#candidates = incomplete === true ? withKnown(all, [...present, ...known]) : all;
     for (const address of this.#failedAt.keys())
-      if (!candidates.some(({ ipv6 }) => ipv6 === address)) this.#failedAt.delete(address);
+      if (!this.#candidates.some(({ ipv6 }) => ipv6 === address)) this.#failedAt.delete(address);
   }
 
   /** Whether it has accepted where the node is now. */
@@ -288,8 +299,23 @@ export class FinderService implements Service {
     if (this.#closed || this.#present === undefined || this.#present.ipv6 === this.#candidates[0]?.ipv6) return;
     this.#cancelReturn = this.#parts.setTimer(this.#returnSeconds * 1000, () => {
       this.#returnSeconds = Math.min(2 * this.#returnSeconds, LONGEST_RETURN_SECONDS);
-      if (this.#candidates[0]?.ipv6 !== this.#present?.ipv6) void this.#change(this.#candidates[0]);
+      void this.#return();
     });
+  }
+
+  /** Where echo requests are answered by the present one and not by the best, that is dead still, and nothing is left for it. */
+  async #return(): Promise<void> {
+    const { answers, ground } = this.#parts;
+    const [best, present] = [this.#candidates[0], this.#present];
+    if (best === undefined || present === undefined || best.ipv6 === present.ipv6) return;
+    const careOf = this.#careOf();
+    const [there, here] = await Promise.all([answers(best, careOf), answers(present, careOf)]);
+    if (this.#closed || this.#present !== present || this.#candidates[0] !== best) return;
+    if (there === false && here === true) {
+      ground.log.info({ event: "home-agent.unanswering", name: best.name, ipv6: best.ipv6 });
+      return this.#returnLater();
+    }
+    await this.#change(best);
   }
 
   /** `former`: whether the home agent of before can be expected to hear that the node leaves. */

@@ -18,7 +18,7 @@ export interface ServiceRecord {
 }
 
 /** As many as a node will ever try. */
-const MAX_CANDIDATES = 16;
+export const MAX_CANDIDATES = 16;
 
 /** Lowest priority first; among equals by lot, each with a chance that goes with its weight (RFC 2782). `random`: 0 up to, but not, 1. */
 export function orderServices(records: readonly ServiceRecord[], random: () => number): readonly string[] {

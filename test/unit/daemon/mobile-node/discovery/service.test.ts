@@ -27,6 +27,8 @@ class World {
   /** Of the registration. */
   phase = "registering";
   refusal: Error | undefined;
+  /** Who answers echo requests; undefined: nobody can be asked. */
+  answering: readonly Ipv6Address[] | undefined;
   lent: readonly IpAddress[] = [];
   /** How long a node takes to end. */
   farewell: Promise<void> = Promise.resolve();
@@ -59,6 +61,7 @@ class World {
         const faults = this.found.length === 0 ? ["nobody"] : [];
         return { candidates: this.found, faults, incomplete: this.incomplete, offered: this.offered };
       },
+      answers: async ({ ipv6 }) => this.answering?.includes(ipv6),
       offers: { take: async () => ({ command: "offer", nodes: 1, outcome: "begun", status: null }) },
       setTimer: (delayMs, run) => {
         const timer = { seconds: delayMs / 1000, run };
@@ -214,6 +217,27 @@ t.test("an answer that was lost is asked for again, and takes nothing away that 
   }
 });
 
+t.test("whom another way has found while the names were not answered is no better than who is known", async (test) => {
+  const world = new World();
+  world.found = [agent(1), agent(2)];
+  await world.start();
+  world.accepted();
+  world.found = [agent(3)];
+  world.incomplete = true;
+  world.silent();
+  world.phase = "refreshing";
+  world.silent();
+  await world.elapse(5);
+  test.equal(world.life.at(-1), "begin 2", "those that are known go before, too");
+  world.accepted();
+  await world.elapse(60);
+  test.equal(world.life.at(-1), "begin 1", "and it returns to the best of them");
+  test.notOk(
+    world.timers.some(({ seconds }) => seconds === 120),
+    "not from there to the one that was found",
+  );
+});
+
 t.test("one that is silent for so long gives way to the next, and is tried again later and later", async (test) => {
   const world = new World();
   world.found = [agent(1), agent(2)];
@@ -243,6 +267,32 @@ t.test("one that is silent for so long gives way to the next, and is tried again
     world.timers.map(({ seconds }) => seconds),
     [120],
   );
+});
+
+t.test("nobody is left for one that answers no echo request, where the present one does", async (test) => {
+  const world = new World();
+  world.found = [agent(1), agent(2)];
+  await world.start();
+  world.silent();
+  await world.elapse(5);
+  world.accepted();
+  world.answering = [agent(2).ipv6];
+  await world.elapse(60);
+  test.equal(world.life.at(-1), "begin 2", "it stays");
+  await world.elapse(120);
+  test.equal(world.life.at(-1), "begin 2", "and is asked again later and later");
+  world.answering = [agent(1).ipv6, agent(2).ipv6];
+  await world.elapse(240);
+  test.strictSame(world.life.slice(-2), ["close 2", "begin 1"]);
+  for (const answering of [[], undefined]) {
+    world.silent();
+    await world.elapse(5);
+    world.accepted();
+    world.answering = answering;
+    const [timer] = world.timers;
+    await world.elapse(timer?.seconds ?? 0);
+    test.strictSame(world.life.slice(-2), ["close 2", "begin 1"], "where nobody answers, echo requests say nothing");
+  }
 });
 
 t.test("without a network, at home, or with nobody else, nobody is given up", async (test) => {
