@@ -127,6 +127,25 @@ export const OVER_UDP6 = link("dsmip6u", {
   trafficClass: "inherit",
 });
 
+/** RFC 3519's UDP. */
+export const OVER_GUE = link("dsmip4n", {
+  type: "sit",
+  local: ipv4("192.0.0.9"),
+  udp: { sourcePort: 434, destinationPort: 434, gue: true },
+  ttl: 0,
+  trafficClass: "inherit",
+  pathMtuDiscovery: false,
+});
+export const GRE_EXTERNAL = link("dsmipg", { type: "gre", external: true, ttl: 0, trafficClass: 0 });
+export const GRE_ENDS = link("dsmipgx", {
+  type: "gre",
+  external: false,
+  local: ipv4("203.0.113.1"),
+  remote: ipv4("203.0.113.77"),
+  ttl: 0,
+  trafficClass: 0xb8,
+});
+
 export const route = (destination: string, changes: Partial<Route> = {}): Route => ({
   kind: "route",
   destination: prefix(destination),
@@ -137,6 +156,7 @@ export const route = (destination: string, changes: Partial<Route> = {}): Route 
 });
 
 const ENCAPSULATION = { source: HA6, destination: ipv6("2001:db8:f::2"), hopLimit: 64, trafficClass: 0xb8 };
+const ENCAPSULATION4 = { source: ipv4("203.0.113.1"), destination: ipv4("203.0.113.78"), ttl: 64 };
 const HOA = ipv6("2001:db8:1::100");
 const HOA4 = ipv4("198.51.100.100");
 
@@ -200,6 +220,19 @@ export const TUNNELS: readonly KernelObject[] = [
   EXTERNAL,
   DEDICATED6,
   OVER_UDP6,
+  OVER_GUE,
+  GRE_EXTERNAL,
+  GRE_ENDS,
+  route("2001:db8:7::4/128", {
+    device: "dsmipg",
+    via: ipv6("fe80::1"),
+    encapsulation: { ...ENCAPSULATION4, trafficClass: "inherit" },
+  }),
+  route("10.7.0.4/32", {
+    device: "dsmipg",
+    via: ipv6("fe80::1"),
+    encapsulation: { ...ENCAPSULATION4, trafficClass: 0xb8, dontFragment: true },
+  }),
   route("2001:db8:7::3/128", { device: "dsmip6u" }),
   route("10.7.0.3/32", { device: "dsmip6u", mtu: 1300 }),
   route("2001:db8:7::1/128", { device: "dsmip6", encapsulation: ENCAPSULATION }),

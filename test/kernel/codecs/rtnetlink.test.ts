@@ -206,10 +206,12 @@ test("tunnels, their routes and FOU ports: ip reads what we write", { skip }, as
   assert.deepEqual(errorsOf(await kernel.apply(all.toReversed().map(remove))), [], "removing what is gone");
 });
 
-/** What iproute2 cannot say: our mark on addresses (before 6.3), FIB_RULE_FIND_SADDR, the hop limit of an external tunnel. */
+/** What iproute2 cannot say: our mark on addresses (before 6.3), FIB_RULE_FIND_SADDR, the hop limit of an external tunnel, DF of a route's. */
 function canBeTyped(object: KernelObject): boolean {
   if (object.kind === "address") return false;
   if (object.kind === "rule") return object.findSource !== true;
+  const outer = object.kind === "route" ? object.encapsulation : undefined;
+  if (outer !== undefined && "ttl" in outer && outer.dontFragment === true) return false;
   return object !== EXTERNAL;
 }
 

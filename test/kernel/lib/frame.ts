@@ -86,6 +86,10 @@ const LINK_ETHERNET = 1;
 const TYPE_IPV4 = 0x0800;
 const TYPE_IPV6 = 0x86dd;
 const ENCAPSULATION_PORTS: readonly number[] = [4191, 4192];
+/** RFC 3519: messages of this type hold a packet behind four octets. */
+const REGISTRATION_PORT = 434;
+const TUNNEL_DATA = 4;
+const GRE = 47;
 const EXTENSIONS: readonly number[] = [0, 43, 60];
 const FRAGMENT = 44;
 
@@ -169,8 +173,16 @@ function transportLayers(protocol: number, bytes: Uint8Array): Layer[] {
     const payload = bytes.subarray(8);
     const layer: Layer = { kind: "udp", sourcePort, destinationPort, checksum, payload };
     const encapsulates = ENCAPSULATION_PORTS.includes(sourcePort) || ENCAPSULATION_PORTS.includes(destinationPort);
-    return [layer, ...(encapsulates && payload.length >= 20 ? ipLayers(payload) : [])];
+    if (encapsulates && payload.length >= 20) return [layer, ...ipLayers(payload)];
+    const tunnelled = [sourcePort, destinationPort].includes(REGISTRATION_PORT) && payload[0] === TUNNEL_DATA;
+    return [
+      layer,
+      ...(tunnelled ? [other(payload[1] ?? 0, payload.subarray(0, 4)), ...ipLayers(payload.subarray(4))] : []),
+    ];
   }
+  // Without flags: two octets that say what is inside.
+  if (protocol === GRE && bytes.length >= 24 && view.getUint16(0) === 0)
+    return [other(GRE, bytes.subarray(0, 4)), ...ipLayers(bytes.subarray(4))];
   if (protocol === 6 && bytes.length >= 20) {
     const payload = bytes.subarray((view.getUint8(12) >> 4) * 4);
     const ports = { sourcePort: view.getUint16(0), destinationPort: view.getUint16(2) };
