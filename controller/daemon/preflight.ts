@@ -153,6 +153,12 @@ export function explainRefusal(object: KernelObject, error: MobilityError, comma
   const errno = error instanceof KernelError ? error.errnoName : "";
   if (object.kind === "fou-port" && errno === "EADDRINUSE")
     return new MobilityError("MIP_SOCKET", udpPortInUse(object.local ?? "0.0.0.0", object.port), { cause: error });
+  if (object.kind === "link" && object.link.type === "gre" && object.link.external && errno === "EEXIST")
+    return new MobilityError(
+      "MIP_LINK",
+      `${error.message}; the kernel has one external gre device for a network namespace: remove the other one, or set homeAgent.mip4.gre to false`,
+      { cause: error },
+    );
   const unknownFamily = errno === "ENOENT" && (object.kind === "fou-port" || object.kind === "nft-table");
   const lacksModule = error instanceof MissingError || UNSUPPORTED.has(errno) || unknownFamily;
   const remedy = REMEDY[object.kind]?.(object);

@@ -98,6 +98,7 @@ export const LWTUNNEL_IP6_SRC = 3;
 export const LWTUNNEL_IP6_HOPLIMIT = 4;
 export const LWTUNNEL_IP6_TC = 5;
 
+export const IFF_MULTICAST = 0x1000;
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
 export const IFF_POINTOPOINT = 0x10;

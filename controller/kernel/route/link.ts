@@ -21,6 +21,7 @@ import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/constants.js";
 import { withoutChecksumOffload } from "../../netlink/features.js";
 import {
   AF_INET6,
+  IFF_MULTICAST,
   IFF_UP,
   IFLA_AF_SPEC,
   IFLA_EXT_MASK,
@@ -127,7 +128,15 @@ export const linkCodec: ObjectCodec<Link> = {
     if (ownOnly && !isOurs(name, attributes)) return undefined;
     const link = decodeKind(attributes, names);
     if (link === undefined) return undefined;
-    return { kind: "link", name, mtu: attributes.get(IFLA_MTU)?.u32() ?? 0, up: (header.flags & IFF_UP) !== 0, link };
+    const multicast = link.type === "sit" && (header.flags & IFF_MULTICAST) !== 0;
+    return {
+      kind: "link",
+      name,
+      mtu: attributes.get(IFLA_MTU)?.u32() ?? 0,
+      up: (header.flags & IFF_UP) !== 0,
+      ...(multicast && { multicast }),
+      link,
+    };
   },
 
   unfinished(message) {
@@ -192,10 +201,12 @@ function withoutLinkLocal(name: string): NetlinkRequest {
   return { family: "route", type: RTM_SETLINK, flags: 0, body };
 }
 
-/** Our mark, the MTU and whether it is up. */
+/** Our mark, the MTU, whether it is up, and on sit devices whether groups may be joined. */
 function setLink(link: Link): NetlinkRequest {
+  const flags = (link.up ? IFF_UP : 0) | (link.multicast === true ? IFF_MULTICAST : 0);
+  const change = IFF_UP | (link.link.type === "sit" ? IFF_MULTICAST : 0);
   const body = new AttributeWriter(96)
-    .raw(encodeLinkHeader({ flags: link.up ? IFF_UP : 0, change: IFF_UP }))
+    .raw(encodeLinkHeader({ flags, change }))
     .string(IFLA_IFNAME, checkedName(link.name))
     .u32(IFLA_MTU, link.mtu)
     .bytes(IFLA_IFALIAS, Buffer.from(OWNERSHIP.linkAlias, "utf8"))

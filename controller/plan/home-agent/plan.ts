@@ -99,6 +99,8 @@ function ipv4Objects(site: HomeAgentPlanSite, local: Ipv4Address): readonly Kern
     name: DEVICE.receiveIpv4,
     mtu: deviceMtu(site),
     up: true,
+    // A DHCPv6 server hears nodes of Mobile IPv4 there.
+    ...(site.mip4 !== undefined && { multicast: true }),
     link: { type: "sit", local, ttl: 0, trafficClass: "inherit", pathMtuDiscovery: false },
   };
   return [

@@ -76,7 +76,7 @@ function formatLink(link: Link): string {
     link.link.type === "tun"
       ? `ip tuntap add dev ${name} mode tun`
       : `ip link add ${name} mtu ${mtu} type ${formatKind(link.link)}`;
-  return `${make}\nip link set dev ${name} mtu ${mtu} alias ${OWNERSHIP.linkAlias} ${link.up ? "up" : "down"}`;
+  return `${make}\nip link set dev ${name} mtu ${mtu} alias ${OWNERSHIP.linkAlias}${link.multicast === true ? " multicast on" : ""} ${link.up ? "up" : "down"}`;
 }
 
 function formatKind(kind: Exclude<Link["link"], { type: "tun" }>): string {

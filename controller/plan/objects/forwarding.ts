@@ -77,6 +77,8 @@ export interface Link {
   readonly name: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** IFF_MULTICAST on a sit device: a DHCPv6 server looks for it before it joins its group there. */
+  readonly multicast?: boolean;
   readonly link: SitLink | Ip6TunnelLink | GreLink | DummyLink | TunLink;
 }
 

@@ -128,14 +128,18 @@ export const OVER_UDP6 = link("dsmip6u", {
 });
 
 /** RFC 3519's UDP. */
-export const OVER_GUE = link("dsmip4n", {
-  type: "sit",
-  local: ipv4("192.0.0.9"),
-  udp: { sourcePort: 434, destinationPort: 434, gue: true },
-  ttl: 0,
-  trafficClass: "inherit",
-  pathMtuDiscovery: false,
-});
+export const OVER_GUE = link(
+  "dsmip4n",
+  {
+    type: "sit",
+    local: ipv4("192.0.0.9"),
+    udp: { sourcePort: 434, destinationPort: 434, gue: true },
+    ttl: 0,
+    trafficClass: "inherit",
+    pathMtuDiscovery: false,
+  },
+  { multicast: true },
+);
 export const GRE_EXTERNAL = link("dsmipg", { type: "gre", external: true, ttl: 0, trafficClass: 0 });
 export const GRE_ENDS = link("dsmipgx", {
   type: "gre",

@@ -22,7 +22,7 @@ import {
 import { lockName } from "../../../controller/daemon/upkeep/address-lock.js";
 import { holdDirectory } from "../../../controller/io/directory-lock.js";
 import type { SyscallError } from "../../../controller/io/native.js";
-import { EINVAL, ENOENT, EOPNOTSUPP } from "../../../controller/netlink/errno.js";
+import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP } from "../../../controller/netlink/errno.js";
 import { KernelError } from "../../../controller/netlink/errors.js";
 import type { KernelObject } from "../../../controller/plan/objects/objects.js";
 
@@ -394,6 +394,8 @@ t.test("what a kernel lacks is told with the command that brings it; other refus
     test.ok(error instanceof MissingError);
     test.match(error.message, says);
   }
+  const gre = explain({ kind: "link", link: { type: "gre", external: true } }, EEXIST);
+  test.match(gre, { code: "MIP_LINK", message: /one external gre device .* set homeAgent.mip4.gre to false/ });
   test.notOk(explain({ kind: "link", link: { type: "sit" } }, EINVAL) instanceof MissingError);
   const refused = (code: string): SyscallError =>
     Object.assign(new Error(`${code}: refused, socket`), { errno: -1, code, syscall: "socket" });

@@ -180,6 +180,8 @@ t.test(
         link("dsmip-in-gre", 1400, "gre external"),
       ],
     );
+    const receiver = commands(planHomeAgentSite(SITE)).find((one) => one.startsWith("ip link add dsmip-in4 "));
+    test.match(receiver, /alias dsmipd multicast on up$/, "a DHCPv6 server joins its group there");
     const keys = [...planHomeAgentSite(SITE), ...planMip4Site(SITE)].map(objectKey);
     test.equal(new Set(keys).size, keys.length, "no object twice");
   },
