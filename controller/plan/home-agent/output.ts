@@ -33,7 +33,7 @@ import {
   usesEspTunnels,
 } from "../site.js";
 import { DESTINATION, destinations } from "./inner-keys.js";
-import { mip4Output } from "./mip4/chains.js";
+import { mip4Output, mip4PlainOutput } from "./mip4/chains.js";
 import { restoreGroup } from "./multicast.js";
 import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
@@ -72,6 +72,7 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
     {
       name: "out-ipv4",
       rules: [
+        ...mip4PlainOutput(site),
         ...VERSIONS.flatMap((version) => restored(site, version, { outer: 4, udp: false }, [])),
         rule(setIpv4Source(ipv4), notrack, accept),
       ],

@@ -243,6 +243,18 @@ export function innerMayFragment(offset: number): Clause {
   };
 }
 
+/** The DSCP of an IPv4 packet. */
+export function ipv4Dscp(dscp: number): Clause {
+  return {
+    text: `ip dscp ${dscp}`,
+    expressions: [
+      load("network", 1, 1),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "fc", xor: "00" },
+      equals(octet(dscp << 2)),
+    ],
+  };
+}
+
 /** One octet of the transport header in a constant set. */
 export function innerOctetIn(offset: number, set: string): Clause {
   return {

@@ -204,6 +204,27 @@ export function setIpv4Dscp(dscp: number): Clause {
   };
 }
 
+/** The outer octet of an IPv4 packet becomes that of the IPv4 header (without options) at this offset of its transport header. */
+export function copyInnerClass(offset: number): Clause {
+  return {
+    text: `@nh,0,16 set @th,${8 * offset},16`,
+    expressions: [load("transport", offset, 2), write("network", 0, 2, IPV4_CHECKSUM)],
+  };
+}
+
+/** The same but for the DSCP, which is this one. */
+export function copyInnerEcn(offset: number, dscp: number): Clause {
+  const octets = word(dscp << 2);
+  return {
+    text: `@nh,0,16 set @th,${8 * offset},16 & 0xff03 ^ 0x${octets}`,
+    expressions: [
+      load("transport", offset, 2),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "ff03", xor: octets },
+      write("network", 0, 2, IPV4_CHECKSUM),
+    ],
+  };
+}
+
 export function setIpv6Dscp(dscp: number): Clause {
   return {
     text: `ip6 dscp set ${dscp}`,

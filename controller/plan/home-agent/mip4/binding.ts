@@ -39,6 +39,7 @@ export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readon
       ...direct.map((prefix) => ingressElement(prefix, end)),
     ]),
     ...[home, ...direct].flatMap((inner) => egressElements(inner, path.egress)),
+    ...(isGre(path.egress) && profile.dscp !== "copy" ? [element(SETS.fixed4, [], home)] : []),
     tunnelRoute(home, path, profile, site),
     ...direct.map((prefix) => tunnelRoute(prefix, path, profile, site)),
     ...overHome.flatMap((prefix) => [
@@ -49,6 +50,8 @@ export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readon
     ...defended(path.homeAddress, false, site),
   ];
 }
+
+const isGre = ({ transport, encapsulation }: TunnelEnd): boolean => transport === "ip" && encapsulation === "gre";
 
 const carriesIpv6 = ({ prefixes, linkLocalAddress }: DataPath): boolean =>
   linkLocalAddress !== undefined || prefixes.some(({ mode }: RegisteredPrefix) => mode === "home-address");
@@ -92,7 +95,7 @@ function tunnelRoute(inner: Prefix, path: DataPath, profile: TunnelProfileSpec, 
   const { egress } = path;
   const mtu = profile.mtu ?? site.mtu;
   const common = innerRoute(inner, isIpv4(inner.address) && carriesIpv6(path) ? mip4TunnelMtu(mtu) : mtu, site);
-  if (egress.transport === "ip" && egress.encapsulation === "gre") {
+  if (isGre(egress)) {
     const encapsulation = {
       source: site.addresses.ipv4 ?? egress.address,
       destination: egress.address,

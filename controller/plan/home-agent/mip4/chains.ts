@@ -9,6 +9,7 @@ import {
   GRE_DEVICE,
   GRE_HEADER,
   greCarries,
+  isCarrier,
   isTunnelData,
   MIP4_MARK_BIT,
   PROTOCOL,
@@ -25,6 +26,7 @@ import {
   innerOctet,
   inputDevices,
   ipField,
+  ipv4Dscp,
   keyIn,
   l4proto,
   markIs,
@@ -34,15 +36,24 @@ import { accept, count, drop, jump, notrack } from "../../objects/nft-verdicts.j
 import {
   clearDontFragment,
   clearMarkBit,
+  copyInnerClass,
+  copyInnerEcn,
   hideInner6to4,
   setDestinationPortFrom,
   setIpv4Source,
   setIpv4Ttl,
   setMarkBit,
 } from "../../objects/nft-writes.js";
-import { DEVICE, type HomeAgentPlanSite, mip4Service, tunnelClasses } from "../../site.js";
-import { destinations, linkLocal, mapped, registered, SOURCE } from "../inner-keys.js";
-import { ofLengths } from "../sets.js";
+import {
+  DEVICE,
+  type HomeAgentPlanSite,
+  internalAddress,
+  mip4Service,
+  type TunnelClass,
+  tunnelClasses,
+} from "../../site.js";
+import { DESTINATION, destinations, linkLocal, mapped, registered, SOURCE } from "../inner-keys.js";
+import { ofLengths, SETS } from "../sets.js";
 import { REGISTRATION_ANSWERS, REGISTRATION_METERS, REGISTRATION_SOURCE, registrationRules } from "./meters.js";
 import { MIP4_IPV6_SETS, MIP4_SETS } from "./sets.js";
 import { mip4InternalAddress } from "./site.js";
@@ -220,16 +231,49 @@ const LINK_LOCAL_TTL = 64;
 export const mip4OutputChains = (site: HomeAgentPlanSite): readonly NftChain[] =>
   whereServed(site, (ipv4, gre) => [
     outTunnelData(ipv4, site),
-    ...(gre
-      ? [
-          {
-            name: "out-gre",
-            rules: [rule(greCarries(4), innerMayFragment(GRE_HEADER), clearDontFragment), rule(notrack, accept)],
-          },
-        ]
-      : []),
+    ...(gre ? [outGre(site)] : []),
+    { name: "carrier-ipv4", rules: carrier(site, 0, (one) => internalAddress("ipv4", one)) },
+    { name: "carrier-udp", rules: carrier(site, UDP_TUNNEL_HEADER, (one) => mip4InternalAddress("udp", one)) },
     { name: "out-registration", rules: REGISTRATION_ANSWERS },
   ]);
+
+/** Of plain tunnels over IPv4, before their source is the home agent's. */
+export const mip4PlainOutput = (site: HomeAgentPlanSite): readonly NftRule[] =>
+  whereServed(site, () => [rule(...isCarrier(0), jump("carrier-ipv4"))]);
+
+const mayFragment = (offset: number): NftRule => rule(innerMayFragment(offset), clearDontFragment);
+
+/** The outer header of IPv6 inside IPv4 once more in a tunnel; the source is still that of its class's device. */
+function carrier(
+  site: HomeAgentPlanSite,
+  offset: number,
+  sourceOf: (one: TunnelClass) => Ipv4Address,
+): readonly NftRule[] {
+  const ofClass = (one: TunnelClass): NftRule =>
+    rule(
+      ipField("saddr", sourceOf(one)),
+      one.dscp === "copy" ? copyInnerClass(offset) : copyInnerEcn(offset, one.dscp),
+    );
+  return [mayFragment(offset), ...tunnelClasses(site).map(ofClass)];
+}
+
+/** The route has said the class, so of a fixed one the DSCP is right; whose it is, the inner destination tells. */
+function outGre(site: HomeAgentPlanSite): NftChain {
+  const fixed = tunnelClasses(site).flatMap(({ dscp }) => (dscp === "copy" ? [] : [dscp]));
+  const isFixed = keyIn([innerField(GRE_HEADER + DESTINATION[4], 4)], SETS.fixed4.name);
+  const carries6 = [greCarries(4), ...isCarrier(GRE_HEADER)];
+  return {
+    name: "out-gre",
+    rules: [
+      rule(greCarries(4), innerMayFragment(GRE_HEADER), clearDontFragment),
+      ...[...new Set(fixed)].map((dscp) =>
+        rule(...carries6, isFixed, ipv4Dscp(dscp), copyInnerEcn(GRE_HEADER, dscp), notrack, accept),
+      ),
+      rule(...carries6, copyInnerClass(GRE_HEADER)),
+      rule(notrack, accept),
+    ],
+  };
+}
 
 function outTunnelData(ipv4: Ipv4Address, site: HomeAgentPlanSite): NftChain {
   const toPorts = (payload: TunnelPayload, version: 4 | 6, set: NftSet): readonly NftRule[] =>
@@ -245,6 +289,7 @@ function outTunnelData(ipv4: Ipv4Address, site: HomeAgentPlanSite): NftChain {
   return {
     name: "out-tunnel-data",
     rules: [
+      rule(...isCarrier(UDP_TUNNEL_HEADER), jump("carrier-udp")),
       rule(setIpv4Source(ipv4)),
       ...toPorts(PROTOCOL.ipv6, 6, MIP4_SETS.port6),
       ...toPorts(PROTOCOL.ipv4, 4, MIP4_SETS.port4),

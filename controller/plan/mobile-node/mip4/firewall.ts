@@ -8,6 +8,7 @@ import {
   closedGuePort,
   GRE_HEADER,
   greCarries,
+  isCarrier,
   isGue,
   isTunnelData,
   PROTOCOL,
@@ -30,7 +31,7 @@ import {
   udpPort,
 } from "../../objects/nft-matches.js";
 import { accept, count, drop, jump } from "../../objects/nft-verdicts.js";
-import { setIpv4Ttl } from "../../objects/nft-writes.js";
+import { clearDontFragment, copyInnerClass, copyInnerEcn, setIpv4Ttl } from "../../objects/nft-writes.js";
 import { OWNERSHIP } from "../../objects/objects.js";
 import { HOOK_PRIORITY } from "../../site.js";
 import type { Mip4NodePlanSite } from "./given.js";
@@ -132,12 +133,20 @@ function inputChains(site: Mip4NodePlanSite): readonly NftChain[] {
 function output({ homeAgent, profile }: Mip4NodePlanSite): NftChain {
   const to = ipField("daddr", homeAgent);
   const ttl = setIpv4Ttl(profile.ttl);
+  /** IPv6 to the home agent: what is inside is of our own making and has no DF. */
+  const carrier = (offset: number): readonly Clause[] => [
+    profile.dscp === "copy" ? copyInnerClass(offset) : copyInnerEcn(offset, profile.dscp),
+    clearDontFragment,
+  ];
   const port = [udpPort("sport", REGISTRATION_PORT), udpPort("dport", REGISTRATION_PORT)];
   return {
     name: "output",
     base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
     rules: [
+      rule(to, ...port, isGue, ...isCarrier(UDP_TUNNEL_HEADER), ...carrier(UDP_TUNNEL_HEADER)),
       rule(to, ...port, isGue, ...toTunnelData, ttl),
+      rule(to, l4proto(PROTOCOL.ipv4), ...isCarrier(0), ...carrier(0)),
+      rule(to, l4proto(PROTOCOL.gre), greCarries(4), ...isCarrier(GRE_HEADER), ...carrier(GRE_HEADER)),
       ...Object.values(PROTOCOL).map((protocol) => rule(to, l4proto(protocol), ttl)),
     ],
   };

@@ -670,6 +670,32 @@ const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly
       "cmp eq reg 1 0x00000000",
     ],
   ],
+  [
+    nft.ipv4Dscp(46),
+    "ip dscp 46",
+    [
+      "payload load 1b @ network header + 1 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x000000fc ) ^ 0x00000000",
+      "cmp eq reg 1 0x000000b8",
+    ],
+  ],
+  [
+    nft.copyInnerClass(12),
+    "@nh,0,16 set @th,96,16",
+    [
+      "payload load 2b @ transport header + 12 => reg 1",
+      "payload write reg 1 => 2b @ network header + 0 csum_type 1 csum_off 10 csum_flags 0x0",
+    ],
+  ],
+  [
+    nft.copyInnerEcn(4, 46),
+    "@nh,0,16 set @th,32,16 & 0xff03 ^ 0x00b8",
+    [
+      "payload load 2b @ transport header + 4 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x000003ff ) ^ 0x0000b800",
+      "payload write reg 1 => 2b @ network header + 0 csum_type 1 csum_off 10 csum_flags 0x0",
+    ],
+  ],
   // nft corrects a UDP checksum that does not count here: it is cleared.
   [
     nft.setInnerOctets(8, "04"),
