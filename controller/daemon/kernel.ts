@@ -56,7 +56,12 @@ export const setBackgroundTimer: SetTimer = (delayMs, callback) => {
 
 /** Reads the named counters of our nftables table; none without a table. */
 export class PacketCounters {
-  readonly #session = new NetlinkSession(openTransport("netfilter", []), { setTimer });
+  readonly #session: NetlinkSession;
+
+  /** `open`: in another namespace than the process's. */
+  constructor(open: typeof openTransport = openTransport) {
+    this.#session = new NetlinkSession(open("netfilter", []), { setTimer });
+  }
 
   async read(): Promise<ReadonlyMap<string, CounterValue>> {
     try {

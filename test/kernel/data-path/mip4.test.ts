@@ -8,8 +8,10 @@
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { type IpAddress, type Ipv4Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { PacketCounters } from "../../../controller/daemon/kernel.js";
 import type { IpPacket } from "../../../controller/io/ip/ip-socket.js";
 import { openUdpSocket } from "../../../controller/io/ip/udp-socket.js";
+import { netlinkTransports } from "../../../controller/io/netlink/transport.js";
 import { planMip4Binding } from "../../../controller/plan/home-agent/mip4/binding.js";
 import { planMip4Site } from "../../../controller/plan/home-agent/mip4/site.js";
 import { planHomeAgentSite } from "../../../controller/plan/home-agent/plan.js";
@@ -127,6 +129,7 @@ class Scene {
   readonly correspondents: Readonly<Record<4 | 6, Station>>;
   wire!: Capture;
   kernel!: Planned;
+  readonly #counters: PacketCounters;
 
   static async start(t: TestContext): Promise<Scene> {
     const scene = new Scene(t);
@@ -173,15 +176,19 @@ class Scene {
       new Mobile(nodes[1], 2, "10.0.2.2", "10.0.2.1"),
       new Mobile(nodes[2], 3, "203.0.113.53", "203.0.113.1"),
     ];
+    this.#counters = new PacketCounters(netlinkTransports(this.ha.path));
     this.correspondents = { 4: new Station(cn, CN[4]), 6: new Station(cn, CN[6]) };
     t.after(() => {
+      this.#counters.close();
       for (const one of [this.correspondents, ...this.mobiles.map(({ stations }) => stations)])
         for (const family of FAMILIES) one[family].close();
     });
   }
 
-  counter(name: string): number {
-    return this.ha.nftJson(`list counter inet dsmipd ${name}`)[0]?.["counter"]?.packets as number;
+  /** Packets, by the home agent's own counter of this name. */
+  async counter(name: string): Promise<number> {
+    const counter = (await this.#counters.read()).get(name) ?? assert.fail(`no counter ${name}`);
+    return Number(counter.packets);
   }
 
   /** One packet each way and family; of each the frame at the home agent's wide area device. */
@@ -367,9 +374,11 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
         ["spoofed-ipv4", ipPacket(toAgent(third.careOf), GRE_PROTOCOL, gre(GRE_IPV4, carrier(third, second)))],
       ];
       for (const [i, [counter, packet]] of FORGED.entries()) {
-        const before = scene.counter(counter);
+        const before = await scene.counter(counter);
         injector.send(packet);
-        await waitFor(() => scene.counter(counter) > before, { what: `number ${i + 1} to be counted as ${counter}` });
+        await waitFor(async () => (await scene.counter(counter)) > before, {
+          what: `number ${i + 1} to be counted as ${counter}`,
+        });
       }
       const good = freshText("reserved bits");
       const addresses = { source: first.home4, destination: CN[4] };
@@ -387,10 +396,12 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
     const some = (data: readonly number[], destination: Ipv4Address) =>
       Array.from({ length: 60 }, () => ({ data: Uint8Array.from(data), destination, destinationPort: PORT }));
     node.send(some([1, 0, 0, 60, ...home, ...new Array(16).fill(1)], HA));
-    await waitFor(() => scene.counter("metered-registrations") > 0, { what: "requests beyond the bucket" });
+    await waitFor(async () => (await scene.counter("metered-registrations")) > 0, {
+      what: "requests beyond the bucket",
+    });
     // A dropped one is an error to who sends it.
     for (const reply of some([3, 133, 0, 60, ...home, ...new Array(12).fill(1)], third.careOf)) agent.send([reply]);
-    await waitFor(() => scene.counter("metered-answers") > 0, { what: "refusals beyond the bucket" });
+    await waitFor(async () => (await scene.counter("metered-answers")) > 0, { what: "refusals beyond the bucket" });
   });
   await t.test("all of it is in the kernels as planned, and nft lists it", async () => {
     for (const { kernel, node } of [{ kernel: scene.kernel, node: scene.ha }, ...scene.mobiles]) {

@@ -55,7 +55,7 @@ export function mip4NodeFirewall(site: Mip4NodePlanSite): NftTable {
       },
       input(site),
       ...inputChains(site),
-      output(site),
+      ...output(site),
     ],
   };
 }
@@ -129,25 +129,36 @@ function inputChains(site: Mip4NodePlanSite): readonly NftChain[] {
   ];
 }
 
-/** A fixed TTL on the device would force DF on packets that allow fragments. */
-function output({ homeAgent, profile }: Mip4NodePlanSite): NftChain {
+/**
+ * A fixed TTL on the device would force DF on packets that allow fragments. Chains for each protocol, because nft 1.0 ends with a failed
+ * assertion when it lists a rule that reads behind the header of what it has just learned to be protocol 4 or 41.
+ */
+function output({ homeAgent, profile }: Mip4NodePlanSite): readonly NftChain[] {
   const to = ipField("daddr", homeAgent);
   const ttl = setIpv4Ttl(profile.ttl);
-  /** IPv6 to the home agent: what is inside is of our own making and has no DF. */
-  const carrier = (offset: number): readonly Clause[] => [
-    profile.dscp === "copy" ? copyInnerClass(offset) : copyInnerEcn(offset, profile.dscp),
-    clearDontFragment,
+  const ports = [udpPort("sport", REGISTRATION_PORT), udpPort("dport", REGISTRATION_PORT)];
+  const { ipv4, ipv6, gre } = PROTOCOL;
+  /** IPv6 to the home agent: the header inside is of our own making and has no DF. */
+  const carrier = (offset: number, ...before: readonly Clause[]): NftRule =>
+    rule(
+      ...before,
+      ...isCarrier(offset),
+      profile.dscp === "copy" ? copyInnerClass(offset) : copyInnerEcn(offset, profile.dscp),
+      clearDontFragment,
+    );
+  return [
+    {
+      name: "output",
+      base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
+      rules: [
+        rule(to, ...ports, isGue, jump("out-tunnel-data")),
+        rule(to, l4proto(ipv4), jump("out-ipv4")),
+        rule(to, l4proto(gre), jump("out-gre")),
+        rule(to, l4proto(ipv6), ttl),
+      ],
+    },
+    { name: "out-tunnel-data", rules: [carrier(UDP_TUNNEL_HEADER), rule(...toTunnelData, ttl)] },
+    { name: "out-ipv4", rules: [carrier(0), rule(ttl)] },
+    { name: "out-gre", rules: [carrier(GRE_HEADER, greCarries(4)), rule(ttl)] },
   ];
-  const port = [udpPort("sport", REGISTRATION_PORT), udpPort("dport", REGISTRATION_PORT)];
-  return {
-    name: "output",
-    base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
-    rules: [
-      rule(to, ...port, isGue, ...isCarrier(UDP_TUNNEL_HEADER), ...carrier(UDP_TUNNEL_HEADER)),
-      rule(to, ...port, isGue, ...toTunnelData, ttl),
-      rule(to, l4proto(PROTOCOL.ipv4), ...isCarrier(0), ...carrier(0)),
-      rule(to, l4proto(PROTOCOL.gre), greCarries(4), ...isCarrier(GRE_HEADER), ...carrier(GRE_HEADER)),
-      ...Object.values(PROTOCOL).map((protocol) => rule(to, l4proto(protocol), ttl)),
-    ],
-  };
 }
