@@ -35,6 +35,7 @@ import { addressCodec } from "./route/address.js";
 import { fouCodec } from "./route/fou.js";
 import { linkCodec } from "./route/link.js";
 import { proxyNeighbourCodec } from "./route/neighbour.js";
+import { permanentNeighbourCodec } from "./route/permanent-neighbour.js";
 import { routeCodec } from "./route/route.js";
 import { ruleCodec } from "./route/rule.js";
 import { filterCodec } from "./traffic-control/filter.js";
@@ -58,6 +59,7 @@ export function standardCodecs(options: CodecOptions): readonly AnyCodec[] {
     routeCodec,
     ruleCodec,
     proxyNeighbourCodec,
+    permanentNeighbourCodec,
     fouCodec(options.fouPorts),
     xfrmStateCodec,
     policyHashCodec,

@@ -17,6 +17,7 @@ export const KIND_ORDER: readonly KernelObjectKind[] = [
   "nft-table",
   "nft-element",
   "address",
+  "permanent-neighbour",
   "route",
   "rule",
   "qdisc",

@@ -32,6 +32,7 @@ const FIELDS: { readonly [T in NftFieldType]: { readonly datatype: number; reado
   integer: { datatype: 4 },
   ipv4_addr: { datatype: 7, length: 4 },
   ipv6_addr: { datatype: 8, length: 16 },
+  ether_addr: { datatype: 9, length: 6 },
   inet_service: { datatype: 13, length: 2 },
   mark: { datatype: 19, length: 4 },
 };

@@ -84,7 +84,7 @@ function request(type: number, flags: number, rule: Rule): NetlinkRequest {
   // struct fib_rule_port_range: first and last port, in the machine's own byte order.
   if (rule.udpDestinationPort !== undefined)
     writer.u8(FRA_IP_PROTO, IPPROTO_UDP).u32(FRA_DPORT_RANGE, rule.udpDestinationPort * 0x10001);
-  if (rule.mark !== undefined) writer.u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, ALL_BITS);
+  if (rule.mark !== undefined) writer.u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, rule.markMask ?? ALL_BITS);
   // The mark is compared under the mask: with none of it set.
   else if (rule.unlessMark !== undefined) writer.u32(FRA_FWMASK, rule.unlessMark);
   return { family: "route", type, flags, body: writer.finish() };
@@ -112,6 +112,7 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
     ...(to === undefined ? {} : { to }),
     ...(port === undefined ? {} : { udpDestinationPort: port & 0xffff }),
     ...(mark === 0 ? {} : { mark }),
+    ...(mark === 0 || mask === ALL_BITS ? {} : { markMask: mask }),
     ...(mark !== 0 || mask === 0 ? {} : { unlessMark: mask }),
     ...((header.flags & FIB_RULE_FIND_SADDR) === 0 ? {} : { findSource: true }),
   };
@@ -132,14 +133,9 @@ function isOnePortOfUdp(attributes: AttributeMap): boolean {
 }
 
 function ofOurShape(flags: number, attributes: AttributeMap): boolean {
-  const mask = attributes.get(FRA_FWMASK)?.u32() ?? ALL_BITS;
   const vrf = attributes.get(FRA_L3MDEV)?.u8() ?? 0;
   const inverted = (flags & FIB_RULE_INVERT) !== 0;
   return (
-    !inverted &&
-    vrf === 0 &&
-    (mask === ALL_BITS || !attributes.has(FRA_FWMARK)) &&
-    isOnePortOfUdp(attributes) &&
-    !FOREIGN_SELECTORS.some((type) => attributes.has(type))
+    !inverted && vrf === 0 && isOnePortOfUdp(attributes) && !FOREIGN_SELECTORS.some((type) => attributes.has(type))
   );
 }

@@ -43,6 +43,7 @@ export function homeAgentOwner(object: KernelObject, nodes: NodeDirectory): Obje
     case "link":
     case "address":
     case "rule":
+    case "permanent-neighbour":
     case "policy-hash":
     case "nft-table":
     case "qdisc":

@@ -92,11 +92,14 @@ export interface NftChain {
   readonly rules: readonly NftRule[];
 }
 
-export type NftFieldType = "ipv4_addr" | "ipv6_addr" | "inet_service" | "mark" | "integer";
+export type NftFieldType = "ipv4_addr" | "ipv6_addr" | "ether_addr" | "inet_service" | "mark" | "integer";
 
 export interface NftSet {
   readonly name: string;
-  /** The fields of a key, concatenated, each padded to 4 octets. "integer" fields are `integerLength` octets. */
+  /**
+   * The fields of a key, concatenated, each padded to 4 octets. "integer" fields are `integerLength` octets, "ether_addr" ones 6, as a
+   * number of 48 bits (base/link-address.ts).
+   */
   readonly key: readonly NftFieldType[];
   /** Present for a map. */
   readonly value?: NftFieldType;

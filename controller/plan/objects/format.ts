@@ -7,7 +7,17 @@ import { formatPrefix, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";
 import type { Filter, FilterHook } from "./copying.js";
 import type { NftElement, NftSet, NftTable } from "./firewall.js";
-import type { Address, FouPort, Link, ProxyNeighbour, Route, Rule, Sysctl, TunnelHeaderSpec } from "./forwarding.js";
+import type {
+  Address,
+  FouPort,
+  Link,
+  PermanentNeighbour,
+  ProxyNeighbour,
+  Route,
+  Rule,
+  Sysctl,
+  TunnelHeaderSpec,
+} from "./forwarding.js";
 import { type KernelObject, OWNERSHIP } from "./objects.js";
 import type { EspKeys, PolicyHash, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "./security.js";
 
@@ -26,6 +36,8 @@ export function formatObject(object: KernelObject): string {
       return formatRule(object);
     case "proxy-neighbour":
       return formatProxyNeighbour(object);
+    case "permanent-neighbour":
+      return formatPermanentNeighbour(object);
     case "xfrm-state":
       return formatXfrmState(object);
     case "xfrm-policy":
@@ -160,17 +172,27 @@ function viaWord(destination: Route["destination"]["address"], via: NonNullable<
 }
 
 function formatRule(rule: Rule): string {
-  const { family, priority, table, from, to, udpDestinationPort, mark, unlessMark, findSource, unreachable } = rule;
+  const { family, priority, table, from, to, udpDestinationPort, mark, markMask, unlessMark, findSource, unreachable } =
+    rule;
   return words(
     family === 6 ? "ip -6 rule add" : "ip rule add",
     `priority ${priority} from ${from === undefined ? "all" : formatPrefix(from)}`,
     option("to", to && formatPrefix(to)),
     option("ipproto udp dport", udpDestinationPort),
-    option("fwmark", mark === undefined ? undefined : hex(mark)),
+    option("fwmark", mark === undefined ? undefined : hex(mark) + (markMask === undefined ? "" : `/${hex(markMask)}`)),
     option("fwmark", unlessMark === undefined ? undefined : `0/${hex(unlessMark)}`),
     unreachable === true ? "unreachable" : `table ${table}`,
     `proto ${OWNERSHIP.protocol}`,
     findSource === true ? "# with FIB_RULE_FIND_SADDR, which ip has no word for" : undefined,
+  );
+}
+
+function formatPermanentNeighbour({ device, address, linkAddress }: PermanentNeighbour): string {
+  return words(
+    "ip neigh add",
+    address,
+    `lladdr ${linkAddress} nud permanent dev ${device}`,
+    `protocol ${OWNERSHIP.protocol}`,
   );
 }
 

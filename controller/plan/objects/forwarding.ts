@@ -150,6 +150,8 @@ export interface Rule {
   /** UDP to this port alone. */
   readonly udpDestinationPort?: number;
   readonly mark?: number;
+  /** The bits of the mark that count; absent: all. */
+  readonly markMask?: number;
   /** Not for packets (and questions) with this bit in their mark. */
   readonly unlessMark?: number;
   /** FIB_RULE_FIND_SADDR: also tried for packets whose source is not chosen yet, if the source found lies in `from`. IPv6 only. */
@@ -162,6 +164,15 @@ export interface ProxyNeighbour {
   readonly address: IpAddress;
   /** NTF_ROUTER: the R flag of the advertisement (RFC 3963 §6.2). */
   readonly router: boolean;
+}
+
+/** A neighbour whose link-layer address is known: nobody is ever asked for it, and it never goes stale. */
+export interface PermanentNeighbour {
+  readonly kind: "permanent-neighbour";
+  readonly device: string;
+  readonly address: IpAddress;
+  /** Lower-case hexadecimal with colons. */
+  readonly linkAddress: string;
 }
 
 /** A kernel switch under /proc/sys, written when it differs. Never restored: others may have come to rely on it. */

@@ -1,6 +1,6 @@
 /** Clauses that look at a packet: what is loaded and compared, or looked up. */
 import { toHex } from "../../base/bytes.js";
-import { type IpAddress, isIpv4, type Prefix } from "../../base/ip.js";
+import { type IpAddress, isIpv4, maskAddress, type Prefix } from "../../base/ip.js";
 import type { Hex, NftExpression } from "./firewall.js";
 import {
   type Clause,
@@ -130,12 +130,22 @@ export function inputDevices(prefix: string): Clause {
   };
 }
 
+const deviceOctets = (name: string): string =>
+  toHex(Uint8Array.from({ length: 16 }, (_, i) => (i < name.length ? name.charCodeAt(i) : 0)));
+
+/** The device of this name, and no other. */
+export function inputDevice(name: string): Clause {
+  return {
+    text: `iifname "${name}"`,
+    expressions: [{ type: "meta", key: "iifname", register: REGISTER }, equals(deviceOctets(name))],
+  };
+}
+
 /** The device of this name, and no other. */
 export function outputDevice(name: string): Clause {
-  const octets = Uint8Array.from({ length: 16 }, (_, i) => (i < name.length ? name.charCodeAt(i) : 0));
   return {
     text: `oifname "${name}"`,
-    expressions: [{ type: "meta", key: "oifname", register: REGISTER }, equals(toHex(octets))],
+    expressions: [{ type: "meta", key: "oifname", register: REGISTER }, equals(deviceOctets(name))],
   };
 }
 
@@ -322,3 +332,27 @@ export function innerMulticastListener(offset: number): Clause {
     expressions: parts.flatMap(({ expressions }) => expressions),
   };
 }
+
+/** The source is in this network of the link. */
+export function sourceIn({ address, length: bits }: Prefix): Clause {
+  const length = isIpv4(address) ? 4 : 16;
+  const mask = toHex(Uint8Array.from({ length }, (_, i) => (0xff00 >> Math.min(8, Math.max(0, bits - 8 * i))) & 0xff));
+  return {
+    text: `${isIpv4(address) ? "ip" : "ip6"} saddr ${maskAddress(address, bits)}/${bits}`,
+    expressions: [
+      load("network", isIpv4(address) ? 12 : 8, length),
+      { type: "bitwise", source: REGISTER, destination: REGISTER, mask, xor: "00".repeat(length) },
+      equals(hexOf(maskAddress(address, bits))),
+    ],
+  };
+}
+
+/** Groups, and the limited broadcast: 224.0.0.0/3. */
+export const toManyIpv4: Clause = {
+  text: "ip daddr 224.0.0.0/3",
+  expressions: [
+    load("network", 16, 1),
+    { type: "bitwise", source: REGISTER, destination: REGISTER, mask: "e0", xor: "00" },
+    equals("e0"),
+  ],
+};

@@ -367,3 +367,36 @@ export function setInnerGroup(version: 4 | 6, offset: number, map: string): Clau
     ],
   };
 }
+
+/** What the map gives for the key becomes the mark; without an entry the rule does not match. */
+export function setMarkFrom(fields: readonly KeyField[], map: string): Clause {
+  return {
+    text: `meta mark set ${fields.map((field) => field.text).join(" . ")} map @${map}`,
+    expressions: [
+      ...loadKey(fields),
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      { type: "meta-set", key: "mark", register: REGISTER },
+    ],
+  };
+}
+
+/** What the map gives for the mark becomes the IPv4 destination; no transport checksum follows a tunnel's header. */
+export function setIpv4DestinationFromMark(map: string): Clause {
+  return {
+    text: `ip daddr set meta mark map @${map}`,
+    expressions: [
+      { type: "meta", key: "mark", register: KEY_REGISTER },
+      { type: "lookup", set: map, register: KEY_REGISTER, destination: REGISTER, negate: false },
+      write("network", 16, 4, IPV4_CHECKSUM),
+    ],
+  };
+}
+
+/** The mark is taken away. */
+export const clearMark: Clause = {
+  text: "meta mark set 0",
+  expressions: [
+    { type: "immediate", register: REGISTER, value: "00000000" },
+    { type: "meta-set", key: "mark", register: REGISTER },
+  ],
+};

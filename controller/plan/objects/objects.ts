@@ -6,7 +6,7 @@
 import type { Prefix } from "../../base/ip.js";
 import type { Filter, FilterHook } from "./copying.js";
 import type { NftElement, NftTable } from "./firewall.js";
-import type { Address, FouPort, Link, ProxyNeighbour, Route, Rule, Sysctl } from "./forwarding.js";
+import type { Address, FouPort, Link, PermanentNeighbour, ProxyNeighbour, Route, Rule, Sysctl } from "./forwarding.js";
 import type { PolicyHash, XfrmMark, XfrmPolicy, XfrmSelector, XfrmState } from "./security.js";
 
 /** Marks by which we know our own objects again; nothing without them is ever touched. */
@@ -34,6 +34,7 @@ export type KernelObject =
   | Route
   | Rule
   | ProxyNeighbour
+  | PermanentNeighbour
   | XfrmState
   | XfrmPolicy
   | PolicyHash
@@ -60,6 +61,8 @@ export function objectKey(object: KernelObject): string {
       return ruleKey(object);
     case "proxy-neighbour":
       return `proxy-neighbour ${object.device} ${object.address}`;
+    case "permanent-neighbour":
+      return `permanent-neighbour ${object.device} ${object.address}`;
     case "xfrm-state":
       return object.transform.type === "esp"
         ? `xfrm-state esp ${object.destination} ${object.transform.spi} ${markKey(object.transform.mark)}`.trimEnd()
@@ -81,10 +84,10 @@ export function objectKey(object: KernelObject): string {
   }
 }
 
-function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark, unlessMark }: Rule): string {
+function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark, markMask, unlessMark }: Rule): string {
   const prefix = (one: Prefix | undefined): string => `${one?.address ?? ""}/${one?.length ?? 0}`;
   const port = udpDestinationPort === undefined ? "" : ` udp ${udpDestinationPort}`;
-  return `rule ${family} ${priority} ${prefix(from)}${to === undefined ? "" : ` to ${prefix(to)}`}${port} ${unlessMark === undefined ? (mark ?? "") : `0/${unlessMark}`} ${table}`;
+  return `rule ${family} ${priority} ${prefix(from)}${to === undefined ? "" : ` to ${prefix(to)}`}${port} ${unlessMark === undefined ? `${mark ?? ""}${markMask === undefined ? "" : `/${markMask}`}` : `0/${unlessMark}`} ${table}`;
 }
 
 function selectorKey(selector: XfrmSelector): string {

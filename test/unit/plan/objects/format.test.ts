@@ -246,6 +246,20 @@ const CASES: readonly (readonly [KernelObject, string])[] = [
     { kind: "sysctl", path: "net/ipv6/conf/eth0.1/proxy_ndp", value: "1" },
     "sysctl -w net/ipv6/conf/eth0.1/proxy_ndp=1",
   ],
+
+  [
+    {
+      kind: "permanent-neighbour",
+      device: "visit",
+      address: ipv4("240.43.0.1"),
+      linkAddress: "02:00:00:00:00:01",
+    },
+    "ip neigh add 240.43.0.1 lladdr 02:00:00:00:00:01 nud permanent dev visit protocol 155",
+  ],
+  [
+    { kind: "rule", family: 4, priority: 4180, table: 4197, mark: 0x20000000, markMask: 0xf0000000 },
+    "ip rule add priority 4180 from all fwmark 0x20000000/0xf0000000 table 4197 proto 155",
+  ],
 ];
 
 t.test("every object is the command that would make it", (t) => {
@@ -257,6 +271,7 @@ t.test("every object is the command that would make it", (t) => {
     route: true,
     rule: true,
     "proxy-neighbour": true,
+    "permanent-neighbour": true,
     "xfrm-state": true,
     "xfrm-policy": true,
     "policy-hash": true,
