@@ -34,8 +34,7 @@ import {
 import { addressCodec } from "./route/address.js";
 import { fouCodec } from "./route/fou.js";
 import { linkCodec } from "./route/link.js";
-import { proxyNeighbourCodec } from "./route/neighbour.js";
-import { permanentNeighbourCodec } from "./route/permanent-neighbour.js";
+import { permanentNeighbourCodec, proxyNeighbourCodec } from "./route/neighbour.js";
 import { routeCodec } from "./route/route.js";
 import { ruleCodec } from "./route/rule.js";
 import { filterCodec } from "./traffic-control/filter.js";

@@ -391,12 +391,3 @@ export function setIpv4DestinationFromMark(map: string): Clause {
     ],
   };
 }
-
-/** The mark is taken away. */
-export const clearMark: Clause = {
-  text: "meta mark set 0",
-  expressions: [
-    { type: "immediate", register: REGISTER, value: "00000000" },
-    { type: "meta-set", key: "mark", register: REGISTER },
-  ],
-};

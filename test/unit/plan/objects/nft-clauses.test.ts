@@ -582,6 +582,48 @@ const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly
       "payload write reg 1 => 2b @ network header + 24 csum_type 0 csum_off 0 csum_flags 0x0",
     ],
   ],
+  [
+    nft.inputDevice("visit"),
+    'iifname "visit"',
+    ["meta load iifname => reg 1", "cmp eq reg 1 0x69736976 0x00000074 0x00000000 0x00000000"],
+  ],
+  [
+    nft.sourceIn({ address: ipv4("192.0.2.1"), length: 20 }),
+    "ip saddr 192.0.0.0/20",
+    [
+      "payload load 4b @ network header + 12 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x00f0ffff ) ^ 0x00000000",
+      "cmp eq reg 1 0x000000c0",
+    ],
+  ],
+  [
+    nft.toManyIpv4,
+    "ip daddr 224.0.0.0/3",
+    [
+      "payload load 1b @ network header + 16 => reg 1",
+      "bitwise reg 1 = ( reg 1 & 0x000000e0 ) ^ 0x00000000",
+      "cmp eq reg 1 0x000000e0",
+    ],
+  ],
+  [
+    nft.setMarkFrom([nft.KEY.etherSource, nft.KEY.ip4Source], "senders"),
+    "meta mark set ether saddr . ip saddr map @senders",
+    [
+      "payload load 6b @ link header + 6 => reg 1",
+      "payload load 4b @ network header + 12 => reg 10",
+      "lookup reg 1 set senders dreg 1",
+      "meta set mark with reg 1",
+    ],
+  ],
+  [
+    nft.setIpv4DestinationFromMark("agents"),
+    "ip daddr set meta mark map @agents",
+    [
+      "meta load mark => reg 1",
+      "lookup reg 1 set agents dreg 1",
+      "payload write reg 1 => 4b @ network header + 16 csum_type 1 csum_off 10 csum_flags 0x0",
+    ],
+  ],
   [nft.packetToHost, "meta pkttype set host", ["immediate reg 1 0x00000000", "meta set pkttype with reg 1"]],
   [
     nft.markFromTag,
