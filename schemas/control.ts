@@ -67,7 +67,7 @@ export const homePrefixDocument = z.strictObject({
 
 export const statusDocument = z.strictObject({
   version: z.string(),
-  role: z.enum(["home-agent", "mobile-node"]),
+  role: z.enum(["home-agent", "mobile-node", "foreign-agent"]),
   pid: z.int(),
   uptimeSeconds: z.number(),
   addresses: z.array(z.string()).describe("Home agent addresses."),
@@ -229,6 +229,23 @@ export const commandDocument = z
   })
   .describe("What became of a command.");
 
+export const visitorDocument = z
+  .strictObject({
+    homeAddress: z.string(),
+    homeAgent: z.string(),
+    careOfAddress: z.string(),
+    device: z.string().describe("Link on which it is."),
+    linkAddress: z.string().describe("Its link-layer address there."),
+    coLocated: z.boolean().describe("It has a care-of address of its own, and decapsulates itself (D flag)."),
+    reverseTunnelling: z.boolean(),
+    encapsulation: z.string(),
+    lifetimeSeconds: z.number().nullable().describe("Granted; null: without an end."),
+    remainingSeconds: z.number().nullable(),
+  })
+  .describe("A mobile node that is registered through a foreign agent.");
+
+export const visitorsDocument = z.strictObject({ visitors: z.array(visitorDocument) });
+
 export const multicastGroupDocument = z.strictObject({
   group: z.string(),
   members: z.array(
@@ -253,6 +270,8 @@ export type PlanDocument = z.output<typeof planDocument>;
 export type AuditDocument = z.output<typeof auditDocument>;
 export type SecurityDocument = z.output<typeof securityDocument>;
 export type EventDocument = z.output<typeof eventDocument>;
+export type VisitorDocument = z.output<typeof visitorDocument>;
+export type VisitorsDocument = z.output<typeof visitorsDocument>;
 export type MulticastGroupDocument = z.output<typeof multicastGroupDocument>;
 export type MulticastDocument = z.output<typeof multicastDocument>;
 export type CommandRequest = z.output<typeof commandRequest>;

@@ -15,6 +15,7 @@ import {
   planDocument,
   securityDocument,
   statusDocument,
+  visitorsDocument,
 } from "./control.js";
 import { credentialFile } from "./credentials.js";
 import { journalHeader, journalLine } from "./journal.js";
@@ -78,6 +79,7 @@ function openApi(): unknown {
         parameters: [homeAddress],
         get: answer("Security associations of one node", "Security"),
       },
+      "/visitors": { get: answer("Mobile nodes that are registered through a foreign agent", "Visitors") },
       "/multicast": { get: answer("Multicast groups of nodes that are away", "Multicast") },
       ...commands(),
       "/events/recent": { get: answer("The last events, one document a line", "Event", "application/x-ndjson") },
@@ -91,6 +93,7 @@ function openApi(): unknown {
         Plan: bare(planDocument),
         Audit: bare(auditDocument),
         Security: bare(securityDocument),
+        Visitors: bare(visitorsDocument),
         Multicast: bare(multicastDocument),
         Command: bare(commandDocument),
         Event: bare(eventDocument),

@@ -6,7 +6,7 @@ import { z } from "zod";
 
 export const JOURNAL_VERSION = 2;
 
-const role = z.enum(["home-agent", "mobile-node"]);
+const role = z.enum(["home-agent", "mobile-node", "foreign-agent"]);
 /** Octets, six bits a character. */
 const seal = (pattern: RegExp, description: string): z.ZodString => z.string().regex(pattern).describe(description);
 

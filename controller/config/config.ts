@@ -7,6 +7,7 @@ import {
   areLent,
   type Config,
   configFile,
+  type ForeignAgentConfig,
   type HomeAgentConfig,
   type Mip4NodeConfig,
   type MobileNodeConfig,
@@ -38,6 +39,7 @@ import {
 } from "../base/ip.js";
 import { findOverlap } from "../base/prefix-table.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
+import { loadForeignAgent } from "./foreign-agent.js";
 import { checkFurtherHomes } from "./further-homes.js";
 import { loadKeys, type Mip4Keys, NO_KEYS, type NodeKeys } from "./keys.js";
 import { type Complain, checkMip4Keys, checkProtocols } from "./mip4.js";
@@ -61,6 +63,7 @@ export function loadConfig(path: string): LoadedConfig {
   const complain = (message: string): never => {
     throw new ConfigError(`${path}: ${message}`);
   };
+  if (config.role === "foreign-agent") return loadForeignAgent(path, config);
   if (config.role === "mobile-node" && config.protocol === "mip4") return loadMip4Node(path, config);
   const { keyFile: keyFilePath, security } = config;
   if (security.method === "ikev2") {
@@ -97,7 +100,7 @@ export function loadConfig(path: string): LoadedConfig {
 }
 
 /** Roles with static ESP keys or IKEv2. */
-type Mip6Config = Exclude<Config, Mip4NodeConfig>;
+type Mip6Config = Exclude<Config, Mip4NodeConfig | ForeignAgentConfig>;
 
 /** Whether keys of Mobile IPv4 are needed. */
 const speaksMip4 = (config: Mip6Config): boolean => config.role === "home-agent" && config.homeAgent.mip4 !== undefined;

@@ -16,6 +16,8 @@ import {
   type StatusDocument,
   securityDocument,
   statusDocument,
+  type VisitorsDocument,
+  visitorsDocument,
 } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
 import { DEFAULT_TIMEOUT_S, fetchDocument, followLines } from "./client.js";
@@ -114,6 +116,21 @@ function multicastTable({ groups }: MulticastDocument): string {
     groups.flatMap(({ group, members }) =>
       members.map(({ homeAddress, remainingSeconds }) => [group, homeAddress, `${remainingSeconds} s`]),
     ),
+  );
+}
+
+function visitorTable({ visitors }: VisitorsDocument): string {
+  return formatTable(
+    ["HOME ADDRESS", "HOME AGENT", "CARE-OF ADDRESS", "LINK", "LINK ADDRESS", "REVERSE", "REMAINING"],
+    visitors.map((one) => [
+      one.homeAddress,
+      one.homeAgent,
+      one.careOfAddress,
+      one.device,
+      one.linkAddress,
+      one.reverseTunnelling ? "yes" : "no",
+      one.remainingSeconds === null ? "no end" : `${Math.round(one.remainingSeconds)} s`,
+    ]),
   );
 }
 
@@ -309,6 +326,11 @@ program
     });
     if (document.differences.length > 0) process.exitCode = 1;
   });
+
+program
+  .command("visitors")
+  .description("mobile nodes that are registered through this foreign agent")
+  .action(async () => show(options(), visitorsDocument.parse(await get("/visitors")), visitorTable));
 
 program
   .command("multicast")

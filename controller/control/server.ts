@@ -14,6 +14,7 @@ import type {
   PlanDocument,
   SecurityDocument,
   StatusDocument,
+  VisitorsDocument,
 } from "../../schemas/control.js";
 import { commandRequest } from "../../schemas/control.js";
 import { MobilityError } from "../base/errors.js";
@@ -35,6 +36,7 @@ export interface ControlSource {
   /** Of the node with this IPv6 or IPv4 home address, bound or not, or of all. */
   security(homeAddress?: IpAddress): Promise<SecurityDocument> | undefined;
   multicast(): MulticastDocument;
+  visitors(): VisitorsDocument;
   /** Rejects with MobilityError: MIP_NO_BINDING for a node that is not bound, MIP_COMMAND for what makes no sense here. */
   command(request: CommandRequest): Promise<CommandDocument>;
   /** The last ones, oldest first; bounded. */
@@ -142,6 +144,7 @@ class Answering {
       if (collection === "bindings") return this.#send(response, 200, { bindings: source.bindings() });
       if (collection === "audit") return this.#send(response, 200, await this.#costly.run(() => source.audit()));
       if (collection === "security") return this.#send(response, 200, await this.#costly.run(() => source.security()));
+      if (collection === "visitors") return this.#send(response, 200, source.visitors());
       if (collection === "multicast") return this.#send(response, 200, source.multicast());
       if (collection === "events") return this.#follow(response);
     } else if (collection === "events" && argument === "recent") {
@@ -154,7 +157,7 @@ class Answering {
       response,
       404,
       "MIP_NOT_FOUND",
-      "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/multicast, /v1/events and /v1/events/recent",
+      "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/multicast, /v1/visitors, /v1/events and /v1/events/recent",
     );
   }
 

@@ -1,4 +1,5 @@
 /** The platform of a running daemon, over the real kernel, sockets and files: opened in the order in which they need each other. */
+import { InvariantError } from "../base/errors.js";
 import type { IpAddress } from "../base/ip.js";
 import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
@@ -7,7 +8,7 @@ import { type RefusedOption, ReportWatch } from "../kernel/xfrm/report-watch.js"
 import type { Logger } from "../log.js";
 import type { ProtocolEvent } from "../protocol/mip6/inputs.js";
 import { openKernel, openTransport, PacketCounters, setTimer } from "./kernel.js";
-import { Platform, type PlatformOptions, type WarnLine } from "./platform.js";
+import { Platform, type PlatformOptions, type PlatformParts, type WarnLine } from "./platform.js";
 import { checkPrivileges, checkTun } from "./preflight.js";
 import { SignallingSockets } from "./signalling/sockets.js";
 import { Storage } from "./storage.js";
@@ -18,17 +19,33 @@ export interface OpenOptions extends PlatformOptions {
   /** Addresses that no other daemon in this network namespace may serve. */
   readonly addresses: readonly IpAddress[];
   readonly signallingPort: number;
+  /** Nothing of IPv6 is needed, and no Mobility Header: the services have sockets of their own. */
+  readonly ipv4Only?: boolean;
   /** Whether messages into the TUN device go there by their socket and not by their mark. */
   readonly bindsToTun: boolean;
   /** The device of messages to IPv4-mapped care-of addresses. */
   readonly mappedDevice?: string;
 }
 
+const noSignalling = (): never => {
+  throw new InvariantError("nothing of Mobile IPv6 is sent here");
+};
+
+/** In the place of the sockets of Mobile IPv6. */
+const NO_SIGNALLING: PlatformParts["sockets"] = {
+  sendMobilityHeader: noSignalling,
+  sendUdp: noSignalling,
+  injectIntoTun: noSignalling,
+  listen: () => undefined,
+  renewTun: () => undefined,
+  close: () => undefined,
+};
+
 /** Throws MobilityError with the sentence for the operator; what was opened before is closed again. */
 export async function openPlatform(options: OpenOptions, log: Logger): Promise<Platform> {
   checkPrivileges();
   checkTun();
-  checkIpv6Enabled();
+  if (options.ipv4Only !== true) checkIpv6Enabled();
   // Until there is a platform that counts the lines.
   let warn = (_cause: string, line: WarnLine): void => log.warn(line);
   const hold = (addresses: readonly IpAddress[]): HeldAddresses =>
@@ -66,17 +83,20 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
     const kernel = await openKernel();
     undo.push(() => kernel.close());
     let reopened: (what: string, reason: string, device: boolean) => void = () => undefined;
-    const sockets = new SignallingSockets({
-      tunDevice: options.tunDevice,
-      bindsToTun: options.bindsToTun,
-      ...(options.mappedDevice !== undefined && { mappedDevice: options.mappedDevice }),
-      udpPort: options.signallingPort,
-      ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
-      ...(options.signallingIpv6Address !== undefined && { udpIpv6Address: options.signallingIpv6Address }),
-      names: kernel.names,
-      onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
-      onReopened: (what, reason, device) => reopened(what, reason, device),
-    });
+    const sockets =
+      options.ipv4Only === true
+        ? NO_SIGNALLING
+        : new SignallingSockets({
+            tunDevice: options.tunDevice,
+            bindsToTun: options.bindsToTun,
+            ...(options.mappedDevice !== undefined && { mappedDevice: options.mappedDevice }),
+            udpPort: options.signallingPort,
+            ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
+            ...(options.signallingIpv6Address !== undefined && { udpIpv6Address: options.signallingIpv6Address }),
+            names: kernel.names,
+            onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
+            onReopened: (what, reason, device) => reopened(what, reason, device),
+          });
     undo.push(() => sockets.close());
     const packetCounters = new PacketCounters();
     undo.push(() => packetCounters.close());
@@ -92,7 +112,8 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
       releaseAll();
     };
     const platform = new Platform({
-      ...{ options, log, storage, kernel, sockets, packetCounters, watchReports, release },
+      ...{ options, log, storage, kernel, sockets, packetCounters, release },
+      ...(options.ipv4Only !== true && { watchReports }),
       hold: holdLater,
     });
     note = (event) => platform.note(event);

@@ -327,6 +327,7 @@ export class Platform {
         return node && views.security([node]);
       },
       command: (request) => commandOf(services, request, this.#options.role),
+      visitors: () => ({ visitors: [...(views.visitors?.() ?? [])] }),
       multicast: () => ({ groups: [...(views.multicast?.() ?? [])] }),
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),

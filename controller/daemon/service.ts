@@ -10,6 +10,7 @@ import type {
   MulticastGroupDocument,
   SecurityDocument,
   StatusDocument,
+  VisitorDocument,
 } from "../../schemas/control.js";
 import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import type { KernelNames } from "../kernel/codec.js";
@@ -53,6 +54,8 @@ export interface ServiceViews {
   homePrefixes?(): readonly HomePrefixDocument[];
   /** Groups that nodes have joined. Absent: none. */
   multicast?(): readonly MulticastGroupDocument[];
+  /** Who is registered through a foreign agent. Absent: nobody. */
+  visitors?(): readonly VisitorDocument[];
 }
 
 /** In the order of its life; the platform calls, and calls nothing before what stands above it. */

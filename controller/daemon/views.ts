@@ -46,6 +46,7 @@ export function mergedViews(all: readonly ServiceViews[]): ServiceViews {
     *bindings() {
       for (const views of all) yield* views.bindings();
     },
+    visitors: () => all.flatMap((views) => views.visitors?.() ?? []),
     multicast: () => all.flatMap((views) => views.multicast?.() ?? []),
     homePrefixes: () => {
       const known = all.flatMap((views) => views.homePrefixes?.() ?? []);

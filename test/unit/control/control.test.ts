@@ -148,6 +148,7 @@ async function bench(
         found: null,
       })),
     }),
+    visitors: () => ({ visitors: [] }),
     multicast: () => ({
       groups: [{ group: "ff3e::99", members: [{ homeAddress: "2001:db8:1::10", remainingSeconds: 200 }] }],
     }),
