@@ -103,6 +103,7 @@ export class MobileNodeService implements Service {
   #ikeKeys: MobileNodeKeys | undefined;
   #stopped: (() => void) | undefined;
   #closing: Promise<void> | undefined;
+  #abandoned = false;
   /** An acceptance of this turn has nobody shown yet where its way leads. */
   #opening = false;
 
@@ -286,8 +287,12 @@ export class MobileNodeService implements Service {
     return nodeCommand(request, this.#state, (input) => this.#loop.push(input));
   }
 
+  /** Who waits for a farewell waits no more. */
   abandon(): void {
+    this.#abandoned = true;
+    this.#closing ??= Promise.resolve();
     this.#rest();
+    this.#stopped?.();
     this.#ikeKeys?.management.close();
     this.#closeMovement();
     this.#network.close();
@@ -305,7 +310,7 @@ export class MobileNodeService implements Service {
       this.#stopped = resolve;
       this.#loop.push({ kind: "stop" });
     });
-    await this.leave();
+    if (!this.#abandoned) await this.#leave();
   }
 
   /** De-registers where there is no other home agent to go to. */
@@ -314,7 +319,12 @@ export class MobileNodeService implements Service {
   }
 
   /** Ends it without a word to its home agent, which is about to be another one; the kernel keeps what it has. */
-  async leave(): Promise<void> {
+  leave(): Promise<void> {
+    this.#closing ??= this.#leave();
+    return this.#closing;
+  }
+
+  async #leave(): Promise<void> {
     this.#rest();
     await this.#ikeKeys?.close();
     this.#closeMovement();

@@ -73,6 +73,6 @@ const extended = ({ intervalSeconds, robustness }: QueryTimes) => ({
 export function intervalCode(seconds: number): number {
   if (seconds < 0x80) return seconds;
   const exponent = Math.min(7, Math.floor(Math.log2(seconds)) - 7);
-  const mantissa = Math.min(0xf, (seconds >> (exponent + 3)) & 0xf);
+  const mantissa = (seconds >> (exponent + 3)) & 0xf;
   return 0x80 | (exponent << 4) | mantissa;
 }

@@ -335,6 +335,7 @@ export class FinderService implements Service {
       this.#node = undefined;
       // Its last answers are nobody's.
       await groups.settled();
+      if (this.#closed) return;
       // What is kept of the registration is about the former home agent.
       if (this.#present !== undefined && this.#present.ipv6 !== candidate.ipv6) records.append(this.#homeAddress, null);
       const node = await this.#openNode(candidate);
@@ -350,7 +351,7 @@ export class FinderService implements Service {
       this.#parts.ground.note(this.#event("home-agent.chosen", candidate));
     } catch (error) {
       log.error({ event: "home-agent.refused", name: candidate.name, reason: (error as Error).message });
-      this.#cancelSearch = this.#parts.setTimer(this.#retryMs, () => void this.#look());
+      if (!this.#closed) this.#cancelSearch = this.#parts.setTimer(this.#retryMs, () => void this.#look());
       this.#node?.abandon();
       this.#node = undefined;
       this.#present = undefined;

@@ -218,6 +218,25 @@ t.test("who is told twice to end says goodbye once, and both are answered", asyn
   await Promise.all([...ends, service.close()]);
 });
 
+t.test("who has left, or is abandoned while it says goodbye, keeps nobody waiting", async (test) => {
+  const left = await started(AWAY);
+  await Promise.all([left.service.leave(), left.service.close()]);
+  test.equal(left.updates().length, 1, "without a word");
+  await left.service.close();
+  const { service, updates, answer } = await started(AWAY);
+  const [first] = updates();
+  if (first === undefined) throw new Error("no update");
+  await answer(first);
+  const end = service.close();
+  await new Promise(setImmediate);
+  test.match(updates(), [{ lifetimeUnits: 0 }]);
+  service.abandon();
+  await Promise.all([end, service.close()]);
+  const abandoned = await started(AWAY);
+  abandoned.service.abandon();
+  await abandoned.service.close();
+});
+
 t.test(
   "what the kernel refuses of the site is asked for again, whoever asked before, and not by who has left",
   async (test) => {

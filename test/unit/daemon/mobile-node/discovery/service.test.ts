@@ -29,6 +29,8 @@ class World {
   refusal: Error | undefined;
   /** Who answers echo requests; undefined: nobody can be asked. */
   answering: readonly Ipv6Address[] | undefined;
+  /** What happens while a node is being opened. */
+  opening = (): void => undefined;
   lent: readonly IpAddress[] = [];
   /** How long a node takes to end. */
   farewell: Promise<void> = Promise.resolve();
@@ -50,6 +52,7 @@ class World {
       config,
       ground: this.fake.ground,
       openNode: async ({ mobileNode }, ground, { onUnanswered, onSwitch }) => {
+        this.opening();
         if (this.refusal !== undefined) throw this.refusal;
         this.silent = onUnanswered;
         this.phase = "registering";
@@ -431,4 +434,36 @@ t.test("what names say goes before what a network offers", async (test) => {
   world.incomplete = false;
   await world.elapse(2);
   test.strictSame(world.life, ["begin 2", "close 2", "begin 1"]);
+});
+
+t.test("a daemon that ends while home agents change opens none, and looks for none", async (test) => {
+  const world = new World();
+  world.found = [agent(1), agent(2)];
+  await world.start();
+  await world.fake.settled();
+  world.silent();
+  await world.elapse(5);
+  test.strictSame(world.life.splice(0), ["begin 1", "leave 1", "begin 2"]);
+  const settled = world.fake.ground.groups.settled.bind(world.fake.ground.groups);
+  world.fake.ground.groups.settled = async () => {
+    await settled();
+    await world.service.close();
+  };
+  world.sentAway([]);
+  await new Promise(setImmediate);
+  test.strictSame(world.life, ["close 2"]);
+  test.strictSame(world.timers, []);
+});
+
+t.test("a home agent that is refused while the daemon ends is not looked for again", async (test) => {
+  const world = new World();
+  world.found = [agent(1), agent(2)];
+  await world.start();
+  await world.fake.settled();
+  world.opening = () => void world.service.close();
+  world.refusal = new Error("the platform is closed");
+  world.sentAway([]);
+  await new Promise(setImmediate);
+  test.strictSame(world.life.slice(0, 2), ["begin 1", "close 1"]);
+  test.strictSame(world.timers, []);
 });
