@@ -24,6 +24,7 @@ import type { DataPath, PrefixMode, TunnelEnd } from "../../../controller/protoc
 import type { NodePath } from "../../../controller/protocol/mip4/mobile-node/inputs.js";
 import { prefix } from "../codecs/rtnetlink-objects.js";
 import type { Capture, Frame } from "../lib/capture.js";
+import { encapsulate, Injector, ipPacket, stationPacket } from "../lib/craft.js";
 import { DIRECTIONS, freshText } from "../lib/exchange.js";
 import { describeFrame, type IpLayer, ipLayersOf, payloadText } from "../lib/frames.js";
 import { Planned } from "../lib/planned.js";
@@ -256,6 +257,11 @@ function forms(scene: Scene, mobile: Mobile, between: string, carrier: boolean):
 }
 const natPorts = new Map<Mobile, number>();
 
+const GRE_PROTOCOL = 47;
+const GRE_IPV4 = [0, 0, 8, 0];
+/** K, and the key 7. */
+const GRE_WITH_KEY = [0x20, 0, 8, 0, 0, 0, 0, 7];
+
 test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
   const scene = await Scene.start(t);
   const [first, second, third] = scene.mobiles as [Mobile, Mobile, Mobile];
@@ -321,5 +327,86 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
   });
   await t.test("a keepalive is answered while nobody listens on port 434", () => {
     first.node.run("ping", "-c1", "-w60", "-I", first.home4, HA);
+  });
+  await t.test(
+    "F3519-4.3-01 V4-4.3.2-13 V4-5-01 F3024-4.3.2-01 what is forged is dropped and counted by what it is",
+    async () => {
+      const injector = new Injector({ namespace: third.node, device: "eth0" }, { namespace: scene.ha, device: "wan" });
+      t.after(() => injector.close());
+      const texts: string[] = [];
+      const payload = (from: Mobile, family: 4 | 6): Uint8Array => {
+        const text = freshText("forged");
+        texts.push(text);
+        return stationPacket({ source: from.stations[family].address, destination: CN[family] }, text);
+      };
+      const toAgent = (source: Ipv4Address) => ({ source, destination: HA });
+      const gre = (header: readonly number[], inner: Uint8Array): Uint8Array => Buffer.from([...header, ...inner]);
+      const data = (
+        source: Ipv4Address,
+        port: number,
+        header: readonly number[],
+        inner: Uint8Array,
+        to = PORT,
+      ): Uint8Array => encapsulate(toAgent(source), gre(header, inner), { sourcePort: port, destinationPort: to });
+      const carrier = (home: Mobile, prefixOf: Mobile): Uint8Array =>
+        encapsulate(toAgent(home.home4), payload(prefixOf, 6));
+      const port = natPorts.get(first) ?? 0;
+      const FORGED: readonly (readonly [counter: string, packet: Uint8Array])[] = [
+        ["spoofed-gre", ipPacket(toAgent(third.careOf), GRE_PROTOCOL, gre(GRE_IPV4, payload(second, 4)))],
+        ["spoofed-gre", ipPacket(toAgent(NAT), GRE_PROTOCOL, gre(GRE_IPV4, payload(third, 4)))],
+        ["bad-gre", ipPacket(toAgent(third.careOf), GRE_PROTOCOL, gre(GRE_WITH_KEY, payload(third, 4)))],
+        // To another address of the machine: the device without ends would take it.
+        [
+          "spoofed-gre",
+          ipPacket(
+            { source: third.careOf, destination: ipv4("198.51.100.1") },
+            GRE_PROTOCOL,
+            gre(GRE_IPV4, payload(third, 4)),
+          ),
+        ],
+        ["spoofed-udp", data(NAT, port, [4, 4, 0, 0], payload(second, 4))],
+        ["spoofed-udp", data(NAT, 9, [4, 4, 0, 0], payload(first, 4))],
+        ["spoofed-udp", data(third.careOf, port, [4, 41, 0, 0], payload(first, 6))],
+        ["bad-version", data(NAT, port, [4, 47, 0, 0], gre(GRE_IPV4, payload(first, 4)))],
+        ["tunnel-port", data(NAT, port, [0, 4, 0, 0], payload(first, 4), 4193)],
+        // IPv6 to the home address: outside any tunnel, and in another node's name.
+        ["spoofed-ipv4", carrier(third, third)],
+        ["spoofed-ipv4", ipPacket(toAgent(third.careOf), GRE_PROTOCOL, gre(GRE_IPV4, carrier(third, second)))],
+      ];
+      for (const [i, [counter, packet]] of FORGED.entries()) {
+        const before = await scene.counter(counter);
+        injector.send(packet);
+        await waitFor(async () => (await scene.counter(counter)) > before, {
+          what: `number ${i + 1} to be counted as ${counter}`,
+        });
+      }
+      const good = freshText("reserved bits");
+      const addresses = { source: first.home4, destination: CN[4] };
+      injector.send(data(NAT, port, [4, 4, 0xff, 0xff], stationPacket(addresses, good)));
+      await scene.correspondents[4].waitFor(good);
+      for (const text of texts)
+        assert.equal(scene.correspondents[4].count(text) + scene.correspondents[6].count(text), 0, text);
+    },
+  );
+  await t.test("requests of one node and refusals to it are limited by the kernel", async () => {
+    const agent = openUdpSocket({ netns: scene.ha.path, address: HA, port: PORT, family: 4 });
+    const node = openUdpSocket({ netns: third.node.path, address: third.careOf, port: PORT, family: 4 });
+    t.after(() => [agent, node].map((socket) => socket.close()));
+    const home = [198, 51, 100, 103];
+    const some = (data: readonly number[], destination: Ipv4Address) =>
+      Array.from({ length: 60 }, () => ({ data: Uint8Array.from(data), destination, destinationPort: PORT }));
+    node.send(some([1, 0, 0, 60, ...home, ...new Array(16).fill(1)], HA));
+    await waitFor(async () => (await scene.counter("metered-registrations")) > 0, {
+      what: "requests beyond the bucket",
+    });
+    // A dropped one is an error to who sends it.
+    for (const reply of some([3, 133, 0, 60, ...home, ...new Array(12).fill(1)], third.careOf)) agent.send([reply]);
+    await waitFor(async () => (await scene.counter("metered-answers")) > 0, { what: "refusals beyond the bucket" });
+  });
+  await t.test("all of it is in the kernels as planned, and nft lists it", async () => {
+    for (const { kernel, node } of [{ kernel: scene.kernel, node: scene.ha }, ...scene.mobiles]) {
+      assert.deepEqual(await kernel.differences(), [], node.label);
+      node.script("nft list ruleset > /dev/null; nft -j list ruleset > /dev/null");
+    }
   });
 });
