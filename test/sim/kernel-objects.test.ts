@@ -7,6 +7,7 @@ import fc from "fast-check";
 import t from "tap";
 import type { Ipv6Address } from "../../controller/base/ip.js";
 import { Secret } from "../../controller/base/secret.js";
+import { RefusedPaths } from "../../controller/daemon/home-agent/refused-paths.js";
 import { planBinding, planHomeAgentSite } from "../../controller/plan/home-agent/plan.js";
 import { planMobileNode, planMobileNodeSite } from "../../controller/plan/mobile-node/plan.js";
 import type { KernelObject } from "../../controller/plan/objects/objects.js";
@@ -39,6 +40,7 @@ const BINDING = "binding ";
 
 class HomeAgentOverKernel extends HomeAgentRun {
   readonly planned = new PlannedKernel();
+  #refused = this.#noneRefused();
 
   override see(effect: HomeAgentEffect): void {
     const { reconciler } = this.planned;
@@ -49,6 +51,18 @@ class HomeAgentOverKernel extends HomeAgentRun {
         effect.path.revision,
       );
     if (effect.kind === "data-path-removed") reconciler.removeGroup(`${BINDING}${effect.homeAddress}`, effect.revision);
+  }
+
+  /** As the service has it. */
+  #noneRefused(): RefusedPaths {
+    return new RefusedPaths({
+      schedule: (delayMs, run) => this.planned.schedule(delayMs, run),
+      pathOf: (homeAddress) => [...dataPaths(this.harness.state)].find((path) => path.homeAddress === homeAddress),
+      ask: (path) => {
+        this.see({ kind: "data-path", path });
+        this.planned.reconciler.commit();
+      },
+    });
   }
 
   async begin(): Promise<void> {
@@ -64,6 +78,7 @@ class HomeAgentOverKernel extends HomeAgentRun {
     if (one.kind === "kernel") return;
     if (one.kind === "restart") {
       await this.planned.restart();
+      this.#refused = this.#noneRefused();
       this.do(one);
       return this.begin();
     }
@@ -118,6 +133,7 @@ class HomeAgentOverKernel extends HomeAgentRun {
       if (!group.startsWith(BINDING)) continue;
       const homeAddress = group.slice(BINDING.length) as Ipv6Address;
       const input = { kind: "programmed", homeAddress, revision } as const;
+      this.#refused.answered(homeAddress, revision, failure === undefined);
       this.harness.step(failure === undefined ? input : { ...input, failure: failure.message });
       this.check();
     }

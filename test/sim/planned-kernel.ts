@@ -70,6 +70,10 @@ export class PlannedKernel {
     await turn();
   }
 
+  schedule(delayMs: number, run: () => void): void {
+    this.#timers.push({ atMs: this.#nowMs + delayMs, run });
+  }
+
   /** Time passes, with what is due on the way. */
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms;
@@ -153,13 +157,10 @@ export class PlannedKernel {
       onRepair: () => undefined,
       onLoss: () => undefined,
     };
-    const schedule = (delayMs: number, run: () => void): void => {
-      this.#timers.push({ atMs: this.#nowMs + delayMs, run });
-    };
     return new Reconciler(
       this.#port(() => life === this.#life),
       listener,
-      { schedule },
+      this,
     );
   }
 

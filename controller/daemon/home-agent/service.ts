@@ -43,6 +43,7 @@ import type { MulticastPorts } from "./multicast/sockets.js";
 import type { BindingGroups, OneBinding } from "./one-binding.js";
 import { ParkedNodes } from "./parked-nodes.js";
 import { HomeAgentPrefixes } from "./prefixes.js";
+import { RefusedPaths } from "./refused-paths.js";
 
 export interface HomeAgentParts {
   readonly config: Mip6HomeAgentConfig;
@@ -70,6 +71,8 @@ export class HomeAgentService implements Service {
   readonly #state: HomeAgentState;
   readonly #loop: MachineLoop<HomeAgentInput, HomeAgentEffect>;
   readonly #parked: ParkedNodes;
+  readonly #refused: RefusedPaths;
+  #closed = false;
   readonly #prefixes: HomeAgentPrefixes;
   readonly #multicast: HomeAgentMulticast | undefined;
   readonly #status = new StatusLine(setTimer);
@@ -129,6 +132,14 @@ export class HomeAgentService implements Service {
       (homeAddress) => this.#parkedObjects(homeAddress),
       (homeAddress, objects) => ground.groups.setGroup(parkedGroup(homeAddress), objects, 1),
     );
+    this.#refused = new RefusedPaths({
+      schedule: (delayMs, run) => void setTimer(delayMs, () => this.#closed || run()),
+      pathOf: (homeAddress) => this.#paths.get(homeAddress),
+      ask: (path) => {
+        this.#plan(path);
+        ground.groups.commit();
+      },
+    });
     this.#loop = new MachineLoop<HomeAgentInput, HomeAgentEffect>(
       { step: (input, now) => step(this.#state, input, now), nextDeadline: () => nextDeadline(this.#state) },
       { kind: "timer" },
@@ -206,6 +217,10 @@ export class HomeAgentService implements Service {
   }
 
   #bindingResult(homeAddress: Ipv6Address, revision: number, failure: MobilityError | undefined): void {
+    const known = failure !== undefined && this.#refused.has(homeAddress, revision);
+    this.#refused.answered(homeAddress, revision, failure === undefined);
+    // Told already.
+    if (known) return;
     if (failure !== undefined) {
       this.#ground.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
       this.#parked.update(homeAddress);
@@ -251,6 +266,7 @@ export class HomeAgentService implements Service {
   }
 
   abandon(): void {
+    this.#closed = true;
     this.#loop.close();
     this.#prefixes.close();
     this.#multicast?.close();
@@ -260,6 +276,7 @@ export class HomeAgentService implements Service {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#loop.close();
     this.#prefixes.close();
     this.#multicast?.close();

@@ -118,7 +118,7 @@ export function programmed(turn: Turn, input: ProgrammedInput): void {
     releaseUnused(turn, entry);
     cache.schedule(entry);
   } else if (input.failure !== undefined && entry.state === "established") {
-    // Nobody waits for an answer: the path was narrowed, put back or restored. The reconciler goes on trying.
+    // Nobody waits for an answer: the path was narrowed, put back or restored. The service asks for it again.
     notify(turn, "binding.failed", entry, { reason: input.failure, revision: input.revision });
   }
 }
