@@ -36,6 +36,7 @@ function deregistered(turn: Turn): void {
   state.registered = undefined;
   state.exchange = undefined;
   state.attempts = 0;
+  state.vain = 0;
   state.sendAt = undefined;
   journal(turn);
   if (state.stopping) {
@@ -68,6 +69,7 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
   state.homeAddress = reply.homeAddress;
   state.exchange = undefined;
   state.attempts = 0;
+  state.vain = 0;
   state.refusal = undefined;
   const expiresAt = expiryOf(exchange.sentAt, granted);
   state.registered = { attachment, grantedSeconds: granted, expiresAt };

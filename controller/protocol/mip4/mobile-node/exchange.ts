@@ -11,6 +11,8 @@ import { deregistration, registration, tunnelLinkLocal, type Wanted } from "./re
 
 /** De-registrations of a node that ends, before it ends without an answer; requests to a home agent that was found, before it is looked for. */
 const LAST_ATTEMPTS = 3;
+/** Requests from two places. */
+const VAIN_PER_DOUBLING = 6;
 
 /** What the node wants to be at the moment; undefined: it has nothing to say to anybody. */
 export function purposeOf(state: MobileNodeState): Exchange["purpose"] | undefined {
@@ -66,11 +68,13 @@ export function send(turn: Turn): void {
   if (state.site.findsHomeAgent === true && purpose === "register" && attempts >= LAST_ATTEMPTS)
     state.homeAgent = state.site.homeAgent;
   const sent = requestFor(turn, purpose);
-  const wait = waitAfter(attempts, state.site.lifetimeSeconds);
+  // Where several places are tried in turn, and none leads anywhere, the waits grow all the same.
+  const wait = waitAfter(Math.max(attempts, Math.floor(state.vain / VAIN_PER_DOUBLING)), state.site.lifetimeSeconds);
   if (purpose === "register") state.mayBeBound = true;
   state.identification = { ...state.identification, latest: sent.request.identification };
   state.exchange = { sent, purpose, sentAt: moment.now, wait };
   state.attempts = attempts + 1;
+  state.vain += 1;
   state.lastSentAt = moment.now;
   state.sendAt = after(moment.now, wait);
   journal(turn);

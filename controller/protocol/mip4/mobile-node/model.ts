@@ -46,6 +46,8 @@ export class MobileNodeState {
   exchange: Exchange | undefined;
   /** Requests in a row that were not answered, or refused; the one under way counts. */
   attempts = 0;
+  /** The same from all places, since the home agent or a foreign agent last granted anything. */
+  vain = 0;
   registered: Registered | undefined;
   /** Why the latest request was not granted, if it was answered. */
   refusal: string | undefined;
