@@ -15,7 +15,7 @@ import { familyOf, type Ipv4Address } from "../base/ip.js";
 import { servesMobileRouters } from "../config/radvd.js";
 import { anycastAddresses } from "../plan/home-agent/discovery.js";
 import { assignSlots } from "../plan/security/request-ids.js";
-import type { HomeAgentPlanSite, MobileNodePlanSite } from "../plan/site.js";
+import { type HomeAgentPlanSite, type MobileNodePlanSite, NO_IPV6_ADDRESS } from "../plan/site.js";
 import type { DiscoverySite } from "../protocol/mip6/home-agent/discovery/machine.js";
 import type { HomeAgentSite, HomeSubscriber } from "../protocol/mip6/home-agent/site.js";
 import type { MobileNodeSite } from "../protocol/movement/attachment.js";
@@ -79,6 +79,20 @@ export function homeAgentOwnership({ homeAgent, subscribers }: HomeAgentConfig):
     networkPool: prefixPool && { ...prefixPool, lengths: lentLengths(prefixPool) },
     reserved: [addresses.ipv6, addresses.ipv4, addresses.ipv4Local].filter((one) => one !== undefined),
     homePrefixes: homeLink.prefixes,
+  });
+}
+
+/** Of a home agent that serves Mobile IPv4 alone. */
+export function ipv4PlanSite(config: HomeAgentConfig): HomeAgentPlanSite {
+  const { homeAgent, subscribers: mip4Subscribers } = config;
+  const addresses = { ...homeAgent.addresses, ipv6: NO_IPV6_ADDRESS };
+  const discovery = { ...homeAgent.discovery, addressDiscovery: false };
+  return homeAgentPlanSite({
+    ...config,
+    security: { method: "static-keys" },
+    homeAgent: { ...homeAgent, addresses, discovery, udpOverIpv6: false, multicast: undefined },
+    subscribers: [],
+    mip4Subscribers,
   });
 }
 

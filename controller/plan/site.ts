@@ -3,7 +3,7 @@
  * devices. KERNEL.md says what each is for.
  */
 import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../base/ip.js";
-import { ipv4, ipv6 } from "../base/ip.js";
+import { IPV6_ANY, ipv4, ipv6 } from "../base/ip.js";
 import type { Secret } from "../base/secret.js";
 import { fnv1a } from "./objects/hash.js";
 import type { EspKeys, XfrmMark } from "./objects/security.js";
@@ -349,6 +349,11 @@ export function usesEspTunnels(site: HomeAgentPlanSite): boolean {
 export function servesUdpOverIpv6(site: HomeAgentPlanSite): boolean {
   return site.udpOverIpv6 === true && usesPlainTunnels(site);
 }
+
+/** Where Mobile IPv6 is not served, there is no IPv6 address of the home agent's, and :: stands in its place, which no packet has. */
+export const NO_IPV6_ADDRESS = IPV6_ANY;
+export const servesMip6 = ({ addresses }: Pick<HomeAgentPlanSite, "addresses">): boolean =>
+  addresses.ipv6 !== NO_IPV6_ADDRESS;
 
 /** What of Mobile IPv4 is served; its payload is never protected. */
 export function mip4Service(site: HomeAgentPlanSite): Mip4Service | undefined {

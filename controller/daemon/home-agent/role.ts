@@ -1,12 +1,12 @@
 /** What a home agent is started with: checks of this machine, the platform it needs, and its services. */
 import { type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../../schemas/config.js";
-import { ConfigError, MobilityError } from "../../base/errors.js";
-import { formatPrefix, IPV4_ANY, type IpAddress } from "../../base/ip.js";
+import { MobilityError } from "../../base/errors.js";
+import { formatPrefix, IPV4_ANY } from "../../base/ip.js";
 import { NO_KEYS } from "../../config/keys.js";
 import { isSyscallError } from "../../io/native.js";
 import { checkIpv6Enabled } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
-import { DEVICE, type HomeAgentPlanSite, SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
+import { DEVICE, SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { openRegistrationSocket, type RegistrationSocket } from "../mip4/registration-socket.js";
@@ -15,7 +15,7 @@ import type { Platform } from "../platform.js";
 import { checkHomeLink, checkIpv6Address, shorterHomeRoute, udpPortInUse } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
-import { homeAgentOwnership, homeAgentPlanSite, localIpv4 } from "../sites.js";
+import { homeAgentOwnership, homeAgentPlanSite, ipv4PlanSite, localIpv4 } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { type DiscoveryPorts, DiscoveryService } from "./discovery/service.js";
 import { openDiscovery } from "./discovery/sockets.js";
@@ -65,33 +65,53 @@ function openRegistrations({ log }: Pick<ServiceGround, "log">): RegistrationSoc
 
 /** Resolves when it answers. Throws MobilityError; then nothing is open. */
 export async function startHomeAgent(
-  whole: HomeAgentConfig,
+  config: HomeAgentConfig,
   keys: RoleKeys,
   log: Logger,
   machine = THIS_MACHINE,
 ): Promise<Running> {
-  const config = mip6Of(whole);
-  if (config === undefined) throw new ConfigError("homeAgent.addresses.ipv6 is missing");
-  machine.check(config, log);
-  const { addresses } = config.homeAgent;
+  const mip6 = mip6Of(config);
+  if (mip6 === undefined) checkIpv4Machine(config);
+  else machine.check(mip6, log);
+  const { addresses, udpOverIpv6 } = config.homeAgent;
   const ipv4 = localIpv4(config);
-  const own: IpAddress[] = [addresses.ipv6, ...(ipv4 === undefined ? [] : [ipv4])];
   const platform = await machine.openPlatform(
     {
       role: config.role,
       controlSocket: config.controlSocket,
       stateDirectory: config.stateDirectory,
-      addresses: own,
+      addresses: [addresses.ipv6, ipv4].filter((one) => one !== undefined),
+      ipv4Only: mip6 === undefined,
       signallingPort: SIGNALLING_PORT,
       ...(ipv4 !== undefined && { signallingAddress: ipv4 }),
-      ...(config.homeAgent.udpOverIpv6 && { signallingIpv6Address: addresses.ipv6 }),
+      ...(udpOverIpv6 && addresses.ipv6 !== undefined && { signallingIpv6Address: addresses.ipv6 }),
       tunDevice: TUN_DEVICE,
       bindsToTun: true,
       mappedDevice: DEVICE.sendMapped,
     },
     log,
   );
-  return startServices(platform, homeAgentServices(whole, config, keys, machine));
+  const shared: SharedStores = { ownership: homeAgentOwnership(config), bindings: new OneBinding() };
+  const planSite = mip6 === undefined ? ipv4PlanSite(config) : homeAgentPlanSite(mip6);
+  return startServices(platform, [
+    ...(mip6 === undefined ? [] : mip6Services(mip6, keys, machine, shared)),
+    ...mip4Services(config, { planSite, alone: mip6 === undefined }, keys, machine, shared),
+    ...(mip6?.homeAgent.discovery.addressDiscovery === true
+      ? [
+          {
+            name: DiscoveryService.serviceName,
+            recordPrefix: "discovery ",
+            open: async (ground: ServiceGround) =>
+              new DiscoveryService(mip6, ground, machine.openDiscovery(), Math.random),
+          },
+        ]
+      : []),
+  ]);
+}
+
+/** For a home agent of Mobile IPv4 alone, which has nothing of IPv6. Throws MobilityError. */
+function checkIpv4Machine({ homeAgent: { homeLink } }: HomeAgentConfig): void {
+  if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface, undefined, []);
 }
 
 function checkMachine({ homeAgent: { addresses, homeLink } }: Mip6HomeAgentConfig, log: Logger): void {
@@ -109,50 +129,33 @@ function checkMachine({ homeAgent: { addresses, homeLink } }: Mip6HomeAgentConfi
   }
 }
 
-/** One entry for each protocol that is spoken here. */
-function homeAgentServices(
-  whole: HomeAgentConfig,
+type SharedStores = Pick<Mip4HomeAgentParts, "ownership" | "bindings">;
+
+function mip6Services(
   config: Mip6HomeAgentConfig,
   keys: RoleKeys,
   machine: HomeAgentMachine,
+  shared: SharedStores,
 ): readonly ServiceOpener[] {
-  const { homeLink, duplicateAddressDetection, discovery } = config.homeAgent;
+  const { homeLink, duplicateAddressDetection, multicast: wanted } = config.homeAgent;
   const hears = duplicateAddressDetection && homeLink.interface !== undefined;
-  const shared: SharedStores = { ownership: homeAgentOwnership(whole), bindings: new OneBinding() };
-  return [
-    {
-      name: HomeAgentService.serviceName,
-      open: async (ground) => {
-        const home = machine.openHomeLink(ground.names, { hears, routers: homeLink.interface !== undefined });
-        const multicast = config.homeAgent.multicast === undefined ? undefined : machine.openMulticast();
-        try {
-          return await HomeAgentService.open({ config, keys, ground, home, multicast, ...shared });
-        } catch (error) {
-          home.close();
-          multicast?.close();
-          throw error;
-        }
-      },
-    },
-    ...mip4Services(whole, homeAgentPlanSite(config), keys, machine, shared),
-    ...(discovery.addressDiscovery
-      ? [
-          {
-            name: DiscoveryService.serviceName,
-            recordPrefix: "discovery ",
-            open: async (ground: ServiceGround) =>
-              new DiscoveryService(config, ground, machine.openDiscovery(), Math.random),
-          },
-        ]
-      : []),
-  ];
+  const open = async (ground: ServiceGround): Promise<HomeAgentService> => {
+    const home = machine.openHomeLink(ground.names, { hears, routers: homeLink.interface !== undefined });
+    const multicast = wanted === undefined ? undefined : machine.openMulticast();
+    try {
+      return await HomeAgentService.open({ config, keys, ground, home, multicast, ...shared });
+    } catch (error) {
+      home.close();
+      multicast?.close();
+      throw error;
+    }
+  };
+  return [{ name: HomeAgentService.serviceName, open }];
 }
-
-type SharedStores = Pick<Mip4HomeAgentParts, "ownership" | "bindings">;
 
 function mip4Services(
   config: HomeAgentConfig,
-  planSite: HomeAgentPlanSite,
+  kernel: Pick<Mip4HomeAgentParts, "planSite" | "alone">,
   { mip4: keys = NO_KEYS.mip4 }: RoleKeys,
   { openHomeLink, openRegistrations }: HomeAgentMachine,
   shared: SharedStores,
@@ -166,7 +169,8 @@ function mip4Services(
       const port = openRegistrations(ground);
       const associations = mip4Associations(part, keys);
       return new Mip4HomeAgentService({
-        ...{ config, part, associations, planSite, ground, home, port, wallClock: Date.now },
+        ...{ config, part, associations, ground, home, port, wallClock: Date.now },
+        ...kernel,
         ...shared,
       });
     } catch (error) {

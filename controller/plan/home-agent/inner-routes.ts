@@ -6,7 +6,7 @@ import { LEAST_MTU } from "../mip4/tunnel-data.js";
 import type { NftElement, NftSet } from "../objects/firewall.js";
 import type { Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
-import { type HomeAgentPlanSite, MAIN_TABLE } from "../site.js";
+import { type HomeAgentPlanSite, MAIN_TABLE, servesMip6 } from "../site.js";
 import { setForLength } from "./sets.js";
 
 /** DSCP stands in the upper six bits of the traffic class octet. */
@@ -63,7 +63,7 @@ export function innerRoute(inner: Prefix, mtu: number | undefined, site: HomeAge
     ...(locked < deviceMtu(site) && { mtu: locked }),
     // For errors to the node: else the kernel takes the IPv4-compatible address that it gives each sit device. IPv4 has no such thing,
     // and its routes would go with the preferred address.
-    ...(!isIpv4(inner.address) && { preferredSource: site.addresses.ipv6 }),
+    ...(!isIpv4(inner.address) && servesMip6(site) && { preferredSource: site.addresses.ipv6 }),
   };
 }
 

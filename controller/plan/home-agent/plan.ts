@@ -31,6 +31,7 @@ import {
   protectsPayload,
   sendDevice,
   sendLevels,
+  servesMip6,
   servesUdpOverIpv6,
   TUN_DEVICE,
   type TunnelClass,
@@ -50,7 +51,27 @@ import {
 import { multicastSite } from "./multicast.js";
 import { SETS, UDP_IPV6_SETS } from "./sets.js";
 
+/** Without Mobile IPv6 no more than what Mobile IPv4 shares with it: the firewall, and the tunnels over IPv4. */
+function planIpv4Site(site: HomeAgentPlanSite): readonly KernelObject[] {
+  const { ipv4 } = site.addresses;
+  const { homeDevice: device } = site;
+  const forwardsIpv6 = (site.mip4?.prefixLengths.length ?? 0) > 0;
+  return [
+    ...(forwardsIpv6 ? [sysctl("net/ipv6/conf/all/forwarding", 1)] : []),
+    sysctl("net/ipv4/ip_forward", 1),
+    sysctl("net/ipv4/ip_forward_use_pmtu", 1),
+    ...(device === undefined ? [] : [looseFilter(device), proxyAtOnce(device)]),
+    ...(ipv4 === undefined ? [] : ipv4Objects(site, ipv4)),
+    homeAgentFirewall(site),
+  ];
+}
+
+/** A node that comes home sends directly before its route into the tunnel is gone; a strict filter would drop that. */
+const looseFilter = (device: string): KernelObject => sysctl(`net/ipv4/conf/${device}/rp_filter`, 2);
+const proxyAtOnce = (device: string): KernelObject => sysctl(`net/ipv4/neigh/${device}/proxy_delay`, 0);
+
 export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObject[] {
+  if (!servesMip6(site)) return planIpv4Site(site);
   return [
     sysctl("net/ipv6/conf/all/forwarding", 1),
     sysctl("net/ipv4/ip_forward", 1),
@@ -72,13 +93,12 @@ export function planHomeAgentSite(site: HomeAgentPlanSite): readonly KernelObjec
 function homeLinkSwitches(device: string | undefined): readonly KernelObject[] {
   if (device === undefined) return [];
   return [
-    // A node that comes home sends directly before its route into the tunnel is gone; a strict filter would drop that.
-    sysctl(`net/ipv4/conf/${device}/rp_filter`, 2),
+    looseFilter(device),
     // Forwarding looks at the switch of "all" when a neighbour asks one of the proxied addresses whether it is still there.
     sysctl("net/ipv6/conf/all/proxy_ndp", 1),
     sysctl(`net/ipv6/conf/${device}/proxy_ndp`, 1),
     sysctl(`net/ipv6/neigh/${device}/proxy_delay`, 0),
-    sysctl(`net/ipv4/neigh/${device}/proxy_delay`, 0),
+    proxyAtOnce(device),
   ];
 }
 

@@ -1,5 +1,5 @@
 /**
- * The home agent of Mobile IPv4 with the real daemon: a scripted node registers from addresses of its own, behind a NAT, in the wrong ways and
+ * The home agent of Mobile IPv4 with the real daemon, on a machine without an IPv6 address: a scripted node registers from addresses of its own, behind a NAT, in the wrong ways and
  * at home; seen are the replies on the wire, the kernel's objects and the home link.
  */
 import assert from "node:assert/strict";
@@ -26,11 +26,8 @@ test("the home agent of Mobile IPv4", async (t) => {
   const ha = net.node("ha", { forwarding: true });
   const away = net.node("away");
   const lan = net.node("lan");
-  net.link(
-    ha.port("wan", `${HA}/24`, "2001:db8:f::1/64"),
-    away.port("wan", "203.0.113.2/24", "203.0.113.3/24", "203.0.113.4/24"),
-  );
-  net.link(ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"), lan.port("eth0", "198.51.100.50/24"));
+  net.link(ha.port("wan", `${HA}/24`), away.port("wan", "203.0.113.2/24", "203.0.113.3/24", "203.0.113.4/24"));
+  net.link(ha.port("home", "198.51.100.1/24"), lan.port("eth0", "198.51.100.50/24"));
   net.build();
   const mip4 = [ALICE, BOB].map((node, i) => ({ association: "mobile-home", node, ...peerKey(i + 1) }));
   writeFileSync(join(net.scratch, "keys.yaml"), JSON.stringify({ mip4 }), { mode: 0o600 });
@@ -40,8 +37,8 @@ test("the home agent of Mobile IPv4", async (t) => {
     {
       role: "home-agent",
       homeAgent: {
-        addresses: { ipv6: "2001:db8:1::1", ipv4: HA },
-        homeLink: { interface: "home", prefixes: ["2001:db8:1::/64", "198.51.100.0/24"] },
+        addresses: { ipv4: HA },
+        homeLink: { interface: "home", prefixes: ["198.51.100.0/24"] },
         previousCareOfGraceSeconds: 0,
         // A slow machine takes long to start a daemon.
         mip4: { maxLifetimeSeconds: 300, replayToleranceSeconds: 600, udp: "refuse" },
@@ -185,6 +182,11 @@ test("the home agent of Mobile IPv4", async (t) => {
     assert.equal(reply.identification.low, earlier.low);
     assert.ok(Math.abs(reply.identification.high - (Date.now() / 1000 + 2_208_988_800)) < 60, "our time of day");
     assert.equal((await alice.askUntil(ACCEPTED)).reply.lifetimeSeconds, 300);
+  });
+
+  await t.test("Mobile IPv4 alone has no socket for Mobility Headers, nor the device of their signalling", () => {
+    assert.doesNotMatch(ha.run("cat", "/proc/net/raw6"), /:0087 /u);
+    assert.ok(!ha.ipJson("link show").some(({ ifname }) => ifname === "dsmip-sig"));
   });
 
   await t.test("an operator ends a binding, and the kernel lets go", async () => {

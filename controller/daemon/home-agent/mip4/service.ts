@@ -7,6 +7,7 @@ import { exhaustive } from "../../../base/result.js";
 import { planMip4Binding } from "../../../plan/home-agent/mip4/binding.js";
 import { planMip4Site } from "../../../plan/home-agent/mip4/site.js";
 import { homeAgentOwner } from "../../../plan/home-agent/owner.js";
+import { planHomeAgentSite } from "../../../plan/home-agent/plan.js";
 import { type KernelObject, objectKey } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
 import { NO_SLOTS, RequestIds } from "../../../plan/security/request-ids.js";
@@ -42,6 +43,8 @@ export interface Mip4HomeAgentParts {
   readonly part: Mip4Part;
   readonly associations: HomeAgentAssociations;
   readonly planSite: HomeAgentPlanSite;
+  /** No service of Mobile IPv6 is beside this one: what both share in the kernel is this one's to make. */
+  readonly alone: boolean;
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
   readonly port: RegistrationSocket;
@@ -63,11 +66,13 @@ export class Mip4HomeAgentService implements Service {
   /** Of its records in the journal. */
   static readonly recordPrefix = "mip4 ";
   readonly name = Mip4HomeAgentService.serviceName;
-  readonly addresses: readonly IpAddress[] = [];
+  /** Those of Mobile IPv6, where that is served beside. */
+  readonly addresses: readonly IpAddress[];
   readonly views: ServiceViews;
   readonly #config: HomeAgentConfig;
   readonly #part: Mip4Part;
   readonly #planSite: HomeAgentPlanSite;
+  readonly #alone: boolean;
   readonly #ground: ServiceGround;
   readonly #home: OpenHomeLink;
   readonly #state: HomeAgentState;
@@ -86,6 +91,7 @@ export class Mip4HomeAgentService implements Service {
     part,
     associations,
     planSite,
+    alone,
     ground,
     home,
     port,
@@ -94,8 +100,10 @@ export class Mip4HomeAgentService implements Service {
     wallClock,
   }: Mip4HomeAgentParts) {
     this.#config = config;
+    this.addresses = alone ? [part.address] : [];
     this.#part = part;
     this.#planSite = planSite;
+    this.#alone = alone;
     this.#ground = ground;
     this.#home = home;
     const site = {
@@ -135,7 +143,8 @@ export class Mip4HomeAgentService implements Service {
   }
 
   prepare(): ReadonlyMap<string, readonly KernelObject[]> {
-    const objects = planMip4Site(this.#planSite);
+    const shared = this.#alone ? planHomeAgentSite(this.#planSite) : [];
+    const objects = [...shared, ...planMip4Site(this.#planSite)];
     this.#siteKeys = new Set(objects.map(objectKey));
     const nodes = [...this.#ground.records.entries()].map(([, stored]) => stored);
     for (const effect of step(this.#state, { kind: "restore", nodes }, monotonicNow())) this.#perform(asSend(effect));
