@@ -4,7 +4,7 @@ import type { MobileNodeIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
 import { IPV4_ANY, IPV6_ANY, type IpAddress, isIpv6, type Prefix } from "../../base/ip.js";
 import { isComplete } from "../../ike/associations.js";
-import { connectionName, type IkePeers, mobileNodeConnection } from "../../ike/connections.js";
+import { connectionName, homeAddressOf, type IkePeers, mobileNodeConnection } from "../../ike/connections.js";
 import { type Credentials, loadCredentials } from "../../ike/credentials.js";
 import { IkeInitiator, type Wanted } from "../../ike/initiator.js";
 import { everywhere } from "../../plan/endpoints.js";
@@ -82,9 +82,12 @@ export class MobileNodeKeys {
         onMapping: () => undefined,
         onLost: (spent) => ground.note(lossOf(spent)),
         onAcquire: (_, purpose) => keys.#initiator?.demand(purpose),
-        onFailure: ({ proved, lost, reason, remedy }) => {
+        onFailure: ({ connection, proved, lost, reason, remedy }) => {
           // What goes wrong before, the initiator tells, with the same words.
           if (!proved) return;
+          // charon's log is one for all home addresses of the node.
+          const about = connection === undefined ? undefined : homeAddressOf(connection);
+          if (about !== undefined && about !== homeAddress) return;
           const event = lost ? "negotiation.lost" : "negotiation.failed";
           const sentence = `IKE with ${ike.homeAgentIdentity} as ${ike.identity} ${lost ? "is over" : "failed"}: ${reason}; ${remedy}`;
           ground.note({ event, homeAddress, detail: { reason: sentence } });

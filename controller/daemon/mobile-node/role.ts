@@ -6,6 +6,7 @@ import { connectUnixStream } from "../../io/unix/stream.js";
 import { NetworkWatcher } from "../../kernel/watch.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
+import { Counters } from "../../store/events.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { openTransport, setTimer } from "../kernel.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
@@ -97,7 +98,11 @@ function mobileNodeServices(
     };
     return homes.map(({ rank, name, config: home, ...rest }) => ({
       ...{ name, ...rest },
-      open: (ground) => openService({ config: home, keys, ground, place: { rank, name } }, { ...machine, openNetwork }),
+      open: (ground) => {
+        // charon's log is one for all, and counted once.
+        const own = rank === 0 ? ground : { ...ground, negotiation: new Counters() };
+        return openService({ config: home, keys, ground: own, place: { rank, name } }, { ...machine, openNetwork });
+      },
     }));
   }
   const offers = new HomeAgentOffers(config.mobileNode);

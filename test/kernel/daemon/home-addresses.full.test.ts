@@ -68,6 +68,11 @@ for (const [title, options] of [
       ...[mobile.home6, mobile.home4],
       ...[FURTHER_HOME.homeAddress, FURTHER_HOME.ipv4HomeAddress],
     ]);
+    const { nodes } = await mobile.daemon.security();
+    assert.deepEqual(
+      nodes.map(({ homeAddress }) => homeAddress),
+      [mobile.home6, FURTHER_HOME.homeAddress],
+    );
     const sequences = (await mobile.daemon.bindings()).map(({ homeAddress, sequence }) => [homeAddress, sequence]);
     await mobile.daemon.kill();
     await mobile.daemon.start();

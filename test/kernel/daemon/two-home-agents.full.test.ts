@@ -57,13 +57,15 @@ async function goesOn(t: TestContext, options: Pick<SceneOptions, "ike" | "profi
   await mobile.daemon.process.waitForLog(/home-agent\.unanswering.*ha1\.example\.org/, 60_000);
   const choices = (): number => mobile.daemon.process.log.match(/home-agent\.chosen/g)?.length ?? 0;
   assert.equal(choices(), 2, "ha1 and ha2");
+  // Its IPv6 addresses and all routes went with the links.
   ha.ip(
     "link set wan up",
     "link set home up",
-    "route add default via 203.0.113.254",
-    "route add ::/0 via 2001:db8:f::fe",
+    `address replace ${HOME_AGENT.ipv6}/64 dev home nodad`,
+    "address replace 2001:db8:f::1/64 dev wan nodad",
+    "route replace default via 203.0.113.254",
+    "route replace ::/0 via 2001:db8:f::fe",
   );
-  ha.ip(`address replace ${HOME_AGENT.ipv6}/64 dev home nodad`, "address replace 2001:db8:f::1/64 dev wan nodad");
   await scene.homeAgent.start();
   await waitFor(() => choices() === 3, { what: "the return to ha1", timeout: 60_000 });
   await scene.homeAgent.waitForBinding("the node to come back", isHere);
