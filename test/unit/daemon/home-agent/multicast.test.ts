@@ -11,6 +11,7 @@ import { mip6ConfigOf } from "../../../lib/home-agent-config.js";
 
 const HA = ipv6("2001:db8:1::1");
 const HOA = ipv6("2001:db8:1::100");
+const OTHER = ipv6("2001:db8:1::101");
 const HOA4 = ipv4("198.51.100.100");
 const GROUP = ipv6("ff0e::1");
 const PLAIN: Endpoint = { format: "ipv6", address: ipv6("2001:db8:a::2") };
@@ -29,7 +30,7 @@ function world() {
       multicast: {},
     },
     tunnelProfiles: { secret: { protection: "esp" } },
-    subscribers: [{ homeAddress: HOA }],
+    subscribers: [{ homeAddress: HOA }, { homeAddress: OTHER }],
   });
   const fake = new FakeGround("home-agent", ["home"]);
   let hear = (_report: Report): void => undefined;
@@ -61,7 +62,17 @@ function world() {
     await fake.settled();
     return fake.drops.splice(0);
   };
-  return { multicast, link, joins, report, groups: () => multicast.view().map(({ group }) => group as string) };
+  /** Copies in the kernel, and from where reports without a home address are known. */
+  const kernel = async (): Promise<string[]> => {
+    // As the home agent does at the end of its turn.
+    fake.ground.groups.commit();
+    await fake.settled();
+    return [...fake.kernel.objects.values()].flatMap((object) => {
+      if (object.kind === "filter") return [`${object.block} ${object.chain} ${object.outcome.verb}`];
+      return object.kind === "nft-element" ? [`${object.set} ${object.key.join(" ")}`] : [];
+    });
+  };
+  return { multicast, link, joins, kernel, report, groups: () => multicast.view().map(({ group }) => group as string) };
 }
 
 t.test("a node in ESP or in UDP over IPv6 has no groups, and its reports are counted as such", async (test) => {
@@ -89,7 +100,7 @@ t.test("a node in ESP or in UDP over IPv6 has no groups, and its reports are cou
 t.test("a link-local report is of the node whose label it has", async (test) => {
   const { multicast, report, groups } = world();
   multicast.bound(path(PLAIN));
-  test.strictSame(await report(ipv6("fe80::1"), 2), ["wrong-source"], "nobody's label");
+  test.strictSame(await report(ipv6("fe80::1"), 3), ["wrong-source"], "nobody's label");
   test.strictSame(await report(ipv6("fe80::1"), 1), []);
   test.strictSame(groups(), [GROUP]);
 });
@@ -117,4 +128,27 @@ t.test("an address like a link-local one is none", async (test) => {
   const { multicast, report } = world();
   multicast.bound(path(PLAIN));
   test.strictSame(await report(ipv6("fe8::1"), 1), ["wrong-source"]);
+});
+
+t.test("a group that a node has joined is copied for it, in the kernel, until the node leaves", async (test) => {
+  const { multicast, kernel, report } = world();
+  multicast.bound(path(PLAIN));
+  const known = `report-ipv6 ${PLAIN.address}`;
+  test.strictSame(await kernel(), [known]);
+  await report();
+  const copies = (await kernel()).filter((one) => one !== known).sort();
+  test.strictSame(copies, ["4191 0 copy-in", "4192 0 goto", "4192 1 copy-in", "group-6 33619970", "member-6 1"]);
+  test.strictSame(multicast.objectsOf(HOA).length, copies.length + 1, "which is what the operator is shown as wanted");
+  multicast.unbound(HOA);
+  await report();
+  test.strictSame(await kernel(), []);
+});
+
+t.test("an endpoint that two nodes share says of neither's report whose it is", async (test) => {
+  const { multicast, kernel } = world();
+  multicast.bound(path(PLAIN));
+  multicast.bound({ ...path(PLAIN), homeAddress: OTHER, ipv4HomeAddress: ipv4("198.51.100.101") });
+  test.strictSame(await kernel(), []);
+  multicast.unbound(OTHER);
+  test.strictSame(await kernel(), [`report-ipv6 ${PLAIN.address}`], "alone again");
 });
