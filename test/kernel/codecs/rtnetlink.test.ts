@@ -218,9 +218,12 @@ function canBeTyped(object: KernelObject): boolean {
 test("we read what ip writes: every command of formatObject makes the object it was made from", { skip }, async (t) => {
   const { node, kernel } = await setup(t);
   const untyped = [...PLAIN, ...TUNNELS].filter((object) => !canBeTyped(object));
-  assert.deepEqual(errorsOf(await kernel.apply([create(DUMMY), ...untyped.map(create)])), []);
+  const [routes, others] = [true, false].map((isRoute) => untyped.filter(({ kind }) => (kind === "route") === isRoute));
+  assert.deepEqual(errorsOf(await kernel.apply([create(DUMMY), ...(others ?? []).map(create)])), []);
   const typed = [...PLAIN, ...TUNNELS].filter((object) => canBeTyped(object) && object !== DUMMY);
   node.script(typed.map(formatObject).join("\n"));
+  // Over devices that have just been typed.
+  assert.deepEqual(errorsOf(await kernel.apply((routes ?? []).map(create))), []);
   assertSame(await kernel.dump(KINDS), [...PLAIN, ...TUNNELS]);
 });
 

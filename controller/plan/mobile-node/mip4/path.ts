@@ -131,9 +131,20 @@ function uplink({ address, device }: CoLocated, { homeAgent, routers }: Mip4Node
   ];
 }
 
-/** Nobody on a visited link is told by ARP that the home address is here (RFC 5944 §4.6): it is no address of this device. */
-function visited({ device }: PathEnd): readonly KernelObject[] {
-  return [sysctl(`net/ipv4/conf/${device}/arp_ignore`, 1), sysctl(`net/ipv4/conf/${device}/rp_filter`, 2)];
+type Visited = Extract<PathEnd, { readonly kind: "foreign-agent" }>;
+
+/**
+ * Nobody on a visited link is told by ARP that the home address is here (RFC 5944 §4.6): it is no address of this device, and the agent,
+ * whose link-layer address its advertisements have shown, is not asked for.
+ */
+function visited({ device, agent, linkLayerAddress }: Visited): readonly KernelObject[] {
+  return [
+    sysctl(`net/ipv4/conf/${device}/arp_ignore`, 1),
+    sysctl(`net/ipv4/conf/${device}/rp_filter`, 2),
+    ...(linkLayerAddress === undefined
+      ? []
+      : [{ kind: "permanent-neighbour", device, address: agent, linkAddress: linkLayerAddress } as const]),
+  ];
 }
 
 const usesHomeTunnel = ({ prefixes, linkLocalAddress }: Away): boolean =>

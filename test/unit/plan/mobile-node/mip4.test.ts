@@ -104,6 +104,10 @@ t.test(
       "ip -6 route add ::/0 dev dsmip-th table 4191 proto 155 metric 1024",
     ]);
     test.ok(plan(path).includes("sysctl -w net/ipv4/conf/eth1/arp_ignore=1"));
+    const known = { ...AGENT, linkLayerAddress: "02:00:5e:10:00:01" };
+    const neighbours = plan(away({ egress: known, ingress: [known] })).filter((one) => one.includes(" lladdr "));
+    test.equal(neighbours.length, 1, "and the agent is not asked for");
+    test.match(neighbours[0], /192\.0\.2\.1 lladdr 02:00:5e:10:00:01 .*dev eth1/);
   },
 );
 
