@@ -394,7 +394,7 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
     t.after(() => [agent, node].map((socket) => socket.close()));
     const home = [198, 51, 100, 103];
     const some = (data: readonly number[], destination: Ipv4Address) =>
-      Array.from({ length: 60 }, () => ({ data: Uint8Array.from(data), destination, destinationPort: PORT }));
+      Array.from({ length: 200 }, () => ({ data: Uint8Array.from(data), destination, destinationPort: PORT }));
     node.send(some([1, 0, 0, 60, ...home, ...new Array(16).fill(1)], HA));
     await waitFor(async () => (await scene.counter("metered-registrations")) > 0, {
       what: "requests beyond the bucket",

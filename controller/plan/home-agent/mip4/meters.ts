@@ -27,11 +27,12 @@ export const REGISTRATION_METERS = {
   answers: meter("failed-answers", ["ipv4_addr"], 16_384),
 } as const;
 
-const NODE: Bucket = { perSecond: 10, burst: 20 };
+/** Far more than a node sends, and what somebody who tries out what is answered may send at once. */
+const NODE: Bucket = { perSecond: 20, burst: 100 };
 /** Of a foreign agent, or of a NAT, whose nodes all come from new ports at once when it starts anew. */
 const SOURCE: Bucket = { perSecond: 1000, burst: 10_000 };
 /** An answer tells a node its clock, and it comes right. Nobody who asks in another's name makes us send that one more. */
-const FAILED_OF_NODE: Bucket = { perSecond: 2, burst: 10 };
+const FAILED_OF_NODE: Bucket = { perSecond: 5, burst: 50 };
 const FAILED: Bucket = { perSecond: 50, burst: 200 };
 
 const homeAddress = innerField(REGISTRATION.homeAddressAt, 4);
