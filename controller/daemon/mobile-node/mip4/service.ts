@@ -101,6 +101,8 @@ export class Mip4NodeService implements Service {
   #prepared = false;
   #revision = 0;
   #failures = 0;
+  /** The way that the kernel has last had. */
+  #realisedWay = "";
   /** Nobody else serves a home address that is lent. */
   #letGo: (() => void) | undefined;
   #held: Ipv4Address | undefined;
@@ -215,6 +217,7 @@ export class Mip4NodeService implements Service {
       });
     if (group !== this.#group || revision !== this.#revision) return;
     this.#failures = failure === undefined ? 0 : this.#failures + 1;
+    if (failure === undefined) this.#realisedWay = wayOf(this.#path);
     this.#look();
     if (failure === undefined) return;
     const wait = seconds(Math.min(PATH_RETRY_MAX, PATH_RETRY_FIRST * 2 ** Math.min(this.#failures - 1, 16)));
@@ -363,7 +366,7 @@ export class Mip4NodeService implements Service {
   }
 
   #readinessNow(): ReturnType<typeof readinessOf> {
-    return readinessOf(this.#node.registration, this.#ground.groups.stateOf(this.#group) === "realised");
+    return readinessOf(this.#node.registration, this.#realisedWay === wayOf(this.#path));
   }
 
   /** One that is lent was not known when the platform was opened. */
@@ -464,6 +467,9 @@ export class Mip4NodeService implements Service {
     };
   }
 }
+
+/** Where payload goes: former ends come and go beside it. */
+const wayOf = (path: NodePath): string => JSON.stringify(path.mode === "away" ? { ...path, ingress: [] } : path);
 
 function usedDevices(path: NodePath): Parameters<LocalNetworksKeeper["follow"]>[0] {
   if (path.mode === "home") return { ingress: [], homeDevice: path.device };
