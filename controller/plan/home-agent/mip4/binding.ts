@@ -1,5 +1,5 @@
 /** The kernel objects of one binding of Mobile IPv4. They are its own alone, whatever the number of bindings. */
-import { hostPrefix, type Ipv4Address, isIpv4, type Prefix } from "../../../base/ip.js";
+import { hostPrefix, type IpAddress, type Ipv4Address, isIpv4, type Prefix, prefixContains } from "../../../base/ip.js";
 import type { DataPath, RegisteredPrefix, TunnelEnd } from "../../../protocol/mip4/inputs.js";
 import { GRE_DEVICE } from "../../mip4/tunnel-data.js";
 import type { NftElement } from "../../objects/firewall.js";
@@ -48,7 +48,16 @@ export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readon
     ]),
     ...linkLocalObjects(path),
     ...defended(path.homeAddress, false, site),
+    ...addressesOnHomeLink(path, site).flatMap((one) => defended(one, false, site)),
   ];
+}
+
+/** An IPv6 home address that is registered as a prefix of its own: neighbours on the home link look for it there. */
+function addressesOnHomeLink({ prefixes }: DataPath, { homePrefixes }: HomeAgentPlanSite): readonly IpAddress[] {
+  return prefixes
+    .map(({ prefix }) => prefix)
+    .filter(({ length, address }) => length === 128 && homePrefixes.some((home) => prefixContains(home, address)))
+    .map(({ address }) => address);
 }
 
 const isGre = ({ transport, encapsulation }: TunnelEnd): boolean => transport === "ip" && encapsulation === "gre";

@@ -59,6 +59,21 @@ t.test("IP in IP: the sets and devices of Mobile IPv6's plain tunnels", async (t
   ]);
 });
 
+t.test(
+  "an IPv6 home address that is registered as a prefix is looked for on the home link; networks are not",
+  async (test) => {
+    const own = { prefix: prefix("2001:db8:1::100/128"), mode: "home-address" } as const;
+    const proxies = (objects: readonly KernelObject[]): string[] =>
+      commands(objects).filter((one) => one.includes("proxy"));
+    test.strictSame(proxies(planMip4Binding(path(PLAIN, { prefixes: [own, OVER_HOME] }), SITE)), [
+      PROXY,
+      "ip neighbour add proxy 2001:db8:1::100 dev home proto 155",
+    ]);
+    const elsewhere = { ...SITE, homePrefixes: [prefix("198.51.100.0/24")] };
+    test.strictSame(proxies(planMip4Binding(path(PLAIN, { prefixes: [own] }), elsewhere)), [PROXY]);
+  },
+);
+
 t.test("RFC 3519's UDP: source, port and inner source, and the port for what is sent", async (test) => {
   test.strictSame(commands(planMip4Binding(path(NAT, { prefixes: [DIRECT] }), SITE)), [
     "nft add element inet dsmipd mip4-udp-4 { 203.0.115.2 . 40000 . 198.51.100.100 }",
