@@ -3,7 +3,7 @@
  * theirs, and what leaves in a tunnel gets its home agent. KERNEL.md tells the reason of every chain.
  */
 import { hostPrefix, IPV4_ANY } from "../../base/ip.js";
-import type { NftChain, NftRule, NftTable } from "../objects/firewall.js";
+import type { NftChain, NftTable } from "../objects/firewall.js";
 import { innerField, KEY, rule } from "../objects/nft-clause.js";
 import {
   family,
@@ -16,7 +16,13 @@ import {
   toManyIpv4,
 } from "../objects/nft-matches.js";
 import { accept, count, drop, jump, notrack } from "../objects/nft-verdicts.js";
-import { setIpv4DestinationFromMark, setIpv4Source, setIpv4Ttl, setMarkFrom } from "../objects/nft-writes.js";
+import {
+  clearMark,
+  setIpv4DestinationFromMark,
+  setIpv4Source,
+  setIpv4Ttl,
+  setMarkFrom,
+} from "../objects/nft-writes.js";
 import { OWNERSHIP } from "../objects/objects.js";
 import { HOOK_PRIORITY } from "../site.js";
 import { FA_ADDRESS, FA_DEVICE, FA_SETS, type ForeignAgentPlanSite } from "./site.js";
@@ -32,7 +38,7 @@ export function foreignAgentFirewall(site: ForeignAgentPlanSite): NftTable {
     name: OWNERSHIP.nftTable,
     counters: ["send-only", "not-a-visitor", "spoofed-ipv4", "tunnelled-ipv6", "no-home-agent"],
     sets: Object.values(FA_SETS),
-    chains: [prerouting(site), fromVisitors(site), input(site), output(site)],
+    chains: [prerouting(site), fromVisitors(site), ...input(site), output(site)],
   };
 }
 
@@ -65,19 +71,23 @@ function fromVisitors({ links, careOfAddress }: ForeignAgentPlanSite): NftChain 
 }
 
 /** After everybody else's filter, as at a home agent. */
-function input({ careOfAddress }: ForeignAgentPlanSite): NftChain {
+function input({ careOfAddress }: ForeignAgentPlanSite): readonly NftChain[] {
   const known = setMarkFrom([KEY.ip4Source, innerField(INNER_DESTINATION, 4)], FA_SETS.receivers.name);
-  const tunnelled: readonly NftRule[] = [
-    rule(l4proto(PROTOCOL.ipv4), ipField("daddr", careOfAddress), innerVersion(0, 4), known, accept),
-    rule(l4proto(PROTOCOL.ipv4), ipField("daddr", careOfAddress), count("spoofed-ipv4"), drop),
-    // IPv6 is in tunnels of the nodes; ours are for IPv4 (RFC 5454 §4.4).
-    rule(l4proto(PROTOCOL.ipv6), ipField("daddr", careOfAddress), count("tunnelled-ipv6"), drop),
+  return [
+    {
+      name: "input",
+      base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
+      rules: [
+        rule(family(6), accept),
+        rule(ipField("daddr", careOfAddress), l4proto(PROTOCOL.ipv4), jump("in-tunnel")),
+        // IPv6 is in tunnels of the nodes; ours are for IPv4 (RFC 5454 §4.4).
+        rule(ipField("daddr", careOfAddress), l4proto(PROTOCOL.ipv6), count("tunnelled-ipv6"), drop),
+        rule(toInternalAddresses, count("spoofed-ipv4"), drop),
+      ],
+    },
+    // Of its own: nft 1.0 ends with a failed assertion when it lists octets of a transport header behind its protocol.
+    { name: "in-tunnel", rules: [rule(innerVersion(0, 4), known, accept), rule(count("spoofed-ipv4"), drop)] },
   ];
-  return {
-    name: "input",
-    base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
-    rules: [rule(family(6), accept), ...tunnelled, rule(toInternalAddresses, count("spoofed-ipv4"), drop)],
-  };
 }
 
 /** Of type route: the packet is on its way to nowhere, and finds the home agent's after the change of address. */
@@ -93,6 +103,7 @@ function output({ careOfAddress, profile }: ForeignAgentPlanSite): NftChain {
         setIpv4Ttl(profile.ttl),
         setIpv4Source(careOfAddress),
         setIpv4DestinationFromMark(FA_SETS.homeAgents.name),
+        clearMark, // or its mark would lead it back into the device
         notrack,
         accept,
       ),

@@ -391,3 +391,12 @@ export function setIpv4DestinationFromMark(map: string): Clause {
     ],
   };
 }
+
+/** The mark is taken away: what looks for a way from here on does so without it. */
+export const clearMark: Clause = {
+  text: "meta mark set 0",
+  expressions: [
+    { type: "immediate", register: REGISTER, value: "00000000" },
+    { type: "meta-set", key: "mark", register: REGISTER },
+  ],
+};

@@ -582,6 +582,7 @@ const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly
       "payload write reg 1 => 2b @ network header + 24 csum_type 0 csum_off 0 csum_flags 0x0",
     ],
   ],
+  [nft.clearMark, "meta mark set 0", ["immediate reg 1 0x00000000", "meta set mark with reg 1"]],
   [
     nft.inputDevice("visit"),
     'iifname "visit"',

@@ -1,0 +1,300 @@
+/**
+ * A foreign agent with strict reverse-path filters and without IPv6, two home agents, and a visitor of each; both visitors have the same home
+ * address. Nodes and home agents are scripted; the daemon is dsmipd.
+ */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { fromHex } from "../../../controller/base/bytes.js";
+import { type Ipv4Address, ipv4 } from "../../../controller/base/ip.js";
+import { linkAddressOctets } from "../../../controller/base/link-address.js";
+import { Secret } from "../../../controller/base/secret.js";
+import { fetchDocument } from "../../../controller/control/client.js";
+import { authenticateWith } from "../../../controller/daemon/mip4/authenticators.js";
+import { ETH_P_IP, PACKET_OUTGOING } from "../../../controller/io/constants.js";
+import type { IpPacket } from "../../../controller/io/ip/ip-socket.js";
+import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
+import { openUdpSocket } from "../../../controller/io/ip/udp-socket.js";
+import { decodeIpv4Packet, encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ip/ipv4.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
+import { decodeUdp, encodeUdp } from "../../../controller/wire/ip/udp.js";
+import {
+  decodeAgentDiscovery,
+  type RouterAdvertisement,
+} from "../../../controller/wire/mip4/messages/agent-discovery.js";
+import { encodeAuthenticated } from "../../../controller/wire/mip4/messages/authenticated-octets.js";
+import {
+  decodeControlMessage,
+  type RegistrationMessage,
+} from "../../../controller/wire/mip4/messages/control-message.js";
+import { requestFlags } from "../../../controller/wire/mip4/messages/registration.js";
+import { MIP4_PORT } from "../../../controller/wire/mip4/registry.js";
+import { visitorsDocument } from "../../../schemas/control.js";
+import { Daemon } from "../lib/daemons.js";
+import { bridge, type Node, Topology } from "../lib/topology.js";
+import { waitFor } from "../lib/wait.js";
+
+const COA = ipv4("203.0.113.10");
+const LINK = ipv4("192.0.2.1");
+const HOA = ipv4("10.9.0.5");
+const AGENTS = [ipv4("203.0.113.1"), ipv4("203.0.113.2")] as const;
+const KEY = { algorithm: "hmac-md5", key: new Secret(fromHex("000102030405060708090a0b0c0d0e0f")) } as const;
+const FOREIGN_HOME = "ffeeddccbbaa99887766554433221100";
+const MOBILE_HOME = { kind: "mobile-home-authentication", spi: 256, authenticator: new Uint8Array(0) } as const;
+
+const encode = (message: RegistrationMessage): Uint8Array =>
+  encodeAuthenticated(
+    message,
+    authenticateWith(() => KEY),
+  );
+
+/** A mobile node below IP: it has no address on the link, and hears what is sent to its link-layer address. */
+class ScriptedNode {
+  readonly advertisements: RouterAdvertisement[] = [];
+  readonly replies: { readonly destination: Ipv4Address; readonly source: Ipv4Address; readonly code: number }[] = [];
+  readonly #socket: PacketSocket;
+  readonly #index: number;
+  readonly #agent: Uint8Array;
+  #serial = 0;
+
+  constructor(node: Node, agent: Uint8Array) {
+    this.#agent = agent;
+    this.#index = (node.ipJson("link show dev eth0") as { readonly ifindex: number }[])[0]?.ifindex ?? 0;
+    this.#socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_IP, netns: node.path });
+    this.#socket.listen({
+      onFrames: (frames) => {
+        for (const { data, packetType } of frames) if (packetType !== PACKET_OUTGOING) this.#hear(data);
+      },
+      onError: () => undefined,
+    });
+  }
+
+  #hear(data: Uint8Array): void {
+    const packet = decodeIpv4Packet(data);
+    if (!packet.ok) return;
+    const { header, payload } = packet.value;
+    if (header.protocol === Protocol.icmp) {
+      const message = decodeAgentDiscovery(payload);
+      if (message.ok && message.value.type === "router-advertisement") this.advertisements.push(message.value);
+    }
+    if (header.protocol !== Protocol.udp) return;
+    const datagram = decodeUdp(payload, header);
+    const message = datagram.ok ? decodeControlMessage(datagram.value.payload) : undefined;
+    if (message?.ok === true && message.value.type === "registration-reply")
+      this.replies.push({ destination: header.destination, source: header.source, code: message.value.code });
+  }
+
+  /** From its home address to the agent's, which is no neighbour of it. */
+  ask(homeAgent: Ipv4Address, lifetimeSeconds = 300): void {
+    const request = encode({
+      type: "registration-request",
+      flags: requestFlags({ reverseTunnelling: true }),
+      lifetimeSeconds,
+      homeAddress: HOA,
+      homeAgent,
+      careOfAddress: COA,
+      identification: { high: 1, low: ++this.#serial },
+      extensions: [MOBILE_HOME],
+    });
+    const addresses = { source: HOA, destination: LINK };
+    const ports = { sourcePort: MIP4_PORT, destinationPort: MIP4_PORT };
+    const payload = encodeUdp({ ...ports, payload: request }, addresses);
+    const header = ipv4Header({ ...addresses, protocol: Protocol.udp, timeToLive: 255 });
+    const data = encodeIpv4Packet({ header, payload });
+    this.#socket.send([{ data, interfaceIndex: this.#index, protocol: ETH_P_IP, destination: this.#agent }]);
+  }
+
+  /** Asks until it is answered: the first word may be lost. */
+  async register(homeAgent: Ipv4Address, lifetimeSeconds?: number): Promise<void> {
+    const before = this.replies.length;
+    let asked = 0;
+    await waitFor(
+      () => {
+        if (this.replies.length > before) return true;
+        if (asked++ % 50 === 0) this.ask(homeAgent, lifetimeSeconds);
+        return false;
+      },
+      { what: `a reply of ${homeAgent}`, timeout: 15_000 },
+    );
+    assert.deepEqual(this.replies.at(-1), { destination: HOA, source: LINK, code: 0 });
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+/** Accepts whatever it is asked for. */
+function scriptedHomeAgent(node: Node, address: Ipv4Address) {
+  const requests: IpPacket<Ipv4Address>[] = [];
+  const socket = openUdpSocket({ family: 4, port: MIP4_PORT, netns: node.path });
+  socket.listen({
+    onPackets: (packets) => {
+      for (const packet of packets) {
+        const message = decodeControlMessage(packet.data);
+        if (!message.ok || message.value.type !== "registration-request") continue;
+        requests.push(packet);
+        const { lifetimeSeconds, homeAddress, identification, homeAgent } = message.value;
+        const fields = { lifetimeSeconds, homeAddress, identification, homeAgent };
+        const foreign = { ...MOBILE_HOME, kind: "foreign-home-authentication", spi: 300 } as const;
+        const extensions = address === AGENTS[0] && lifetimeSeconds > 0 ? [MOBILE_HOME, foreign] : [MOBILE_HOME];
+        const data = encodeAuthenticated(
+          { type: "registration-reply", code: 0, ...fields, extensions },
+          authenticateWith(({ spi }) => (spi === 300 ? { ...KEY, key: new Secret(fromHex(FOREIGN_HOME)) } : KEY)),
+        );
+        socket.send([{ data, source: address, destination: packet.source, destinationPort: packet.sourcePort }]);
+      }
+    },
+    onError: () => undefined,
+  });
+  return { requests, close: () => socket.close() };
+}
+
+test("a foreign agent", async (t) => {
+  const net = new Topology(t);
+  const agents = AGENTS.map((_, i) => net.node(`ha${i + 1}`));
+  const fa = net.node("fa", {
+    sysctl: {
+      "net.ipv6.conf.all.disable_ipv6": 1,
+      "net.ipv6.conf.default.disable_ipv6": 1,
+      "net.ipv4.conf.all.rp_filter": 1,
+      "net.ipv4.conf.default.rp_filter": 1,
+    },
+  });
+  const nodes = AGENTS.map((_, i) => net.node(`v${i + 1}`));
+  const [inet, sw] = [net.node("inet"), net.node("sw")];
+  for (const [i, agent] of agents.entries()) net.link(agent.port("wan", `${AGENTS[i]}/24`), inet.port(`ha${i}`));
+  net.link(fa.port("wan", `${COA}/24`), inet.port("fa"));
+  net.link(fa.port("visit", `${LINK}/24`), sw.port("fa"));
+  for (const [i, node] of nodes.entries()) net.link(node.port("eth0"), sw.port(`v${i}`));
+  inet.also(...bridge("br0"), ...["ha0", "ha1", "fa"].map((port) => `link set ${port} master br0`));
+  sw.also(...bridge("br0"), ...["v0", "v1", "fa"].map((port) => `link set ${port} master br0`));
+  net.build();
+
+  const [visit] = fa.ipJson("link show dev visit") as { readonly address: string }[];
+  const agentMac = visit?.address ?? "";
+  const keyFile = join(net.scratch, "fa-keys.yaml");
+  writeFileSync(
+    keyFile,
+    `mip4:\n  - { association: foreign-home, foreignAgent: ${COA}, homeAgent: ${AGENTS[0]}, spi: 300, algorithm: hmac-md5, key: ${FOREIGN_HOME} }\n`,
+    { mode: 0o600 },
+  );
+  const daemon = new Daemon(
+    fa,
+    { directory: net.scratch, keyFile },
+    {
+      role: "foreign-agent",
+      foreignAgent: {
+        careOfAddress: COA,
+        links: [{ interface: "visit", address: `${LINK}/24`, advertisementIntervalSeconds: 1 }],
+      },
+    },
+  );
+  const homes = agents.map((agent, i) => scriptedHomeAgent(agent, AGENTS[i] as Ipv4Address));
+  const visitors = nodes.map((node) => new ScriptedNode(node, linkAddressOctets(agentMac)));
+  t.after(() => {
+    for (const one of [...homes, ...visitors]) one.close();
+  });
+  const list = async () => visitorsDocument.parse(await fetchDocument(daemon.socketPath, "/visitors")).visitors;
+  const ping = (node: Node, to: string, ...more: readonly string[]): Promise<string> =>
+    waitFor(() => node.runAsync("ping", "-n", "-c1", "-W1", ...more, to).catch(() => undefined), {
+      what: `an echo of ${to} in ${node.label}`,
+      timeout: 10_000,
+    });
+  await daemon.start();
+
+  await t.test("it advertises itself: number 0 first, its care-of address, TTL 1", async () => {
+    const [first] = await waitFor(() => visitors[0]?.advertisements.length && visitors[0].advertisements, {
+      what: "an advertisement",
+    });
+    assert.equal(first?.code, 16);
+    const [agent] = first?.extensions ?? [];
+    assert.ok(agent?.kind === "mobility-agent-advertisement");
+    assert.deepEqual(agent.careOfAddresses, [COA]);
+    assert.ok(agent.sequence < 256);
+  });
+
+  await t.test("two nodes with one home address register, each with its home agent", async () => {
+    for (const [i, homeAgent] of AGENTS.entries()) await visitors[i]?.register(homeAgent);
+    assert.deepEqual(
+      (await list()).map(({ homeAddress, homeAgent, device }) => [homeAddress, homeAgent, device]),
+      AGENTS.map((homeAgent) => [HOA, homeAgent, "visit"]),
+    );
+    const [request] = homes[0]?.requests ?? [];
+    assert.deepEqual([request?.source, request?.destination], [COA, AGENTS[0]]);
+    const message = decodeControlMessage(request?.data ?? new Uint8Array(0));
+    assert.ok(message.ok && message.value.type === "registration-request");
+    assert.deepEqual(
+      message.value.extensions.map(({ kind }) => kind),
+      ["mobile-home-authentication", "foreign-home-authentication"],
+    );
+  });
+
+  await t.test("V4-4.4-01, V4-2.3-02: payload in the kernel, both ways, IPv6 to the home address too", async () => {
+    agents.forEach((agent, i) => {
+      agent.ip(
+        `link add tofa type ipip local ${AGENTS[i]} remote ${COA}`,
+        "link set tofa up",
+        "address add 10.9.0.1/32 dev tofa",
+        `route add ${HOA}/32 dev tofa`,
+        `link add hoa type sit local ${AGENTS[i]} remote ${HOA}`,
+        "link set hoa mtu 1280 up",
+        "address add 2001:db8:9::1/64 dev hoa nodad",
+      );
+      nodes[i]?.ip(
+        `address add ${HOA}/32 dev eth0`,
+        `neigh add ${LINK} lladdr ${agentMac} nud permanent dev eth0`,
+        `route add default via ${LINK} dev eth0 onlink src ${HOA}`,
+        `link add hoa type sit local ${HOA} remote ${AGENTS[i]}`,
+        "link set hoa mtu 1280 up",
+        "address add 2001:db8:9::2/64 dev hoa nodad",
+      );
+    });
+    daemon.process.kill("SIGSTOP");
+    try {
+      for (const node of nodes) {
+        await ping(node, "10.9.0.1", "-I", HOA);
+        await ping(node, "2001:db8:9::1", "-6");
+      }
+      for (const agent of agents) await ping(agent, HOA, "-I", "10.9.0.1");
+    } finally {
+      daemon.process.kill("SIGCONT");
+    }
+    const neighbours = fa.ipJson("neigh show dev visit").map(({ dst }) => String(dst));
+    assert.ok(!neighbours.includes(HOA), `nobody asks for a home address: ${neighbours.join(" ")}`);
+    assert.equal((await daemon.audit()).differences.length, 0);
+    assert.match(fa.run("nft", "list", "table", "inet", "dsmipd"), /@home-agents/, "people can list the table");
+  });
+
+  await t.test("what another home agent sends to a visitor, and another node in its name, is dropped", async () => {
+    const before = await daemon.kernelCounters();
+    const [, second] = nodes;
+    second?.ip("address add 10.9.0.6/32 dev eth0");
+    second?.run("bash", "-c", "ping -n -c1 -W1 -I 10.9.0.6 10.9.0.1 || true");
+    agents[1]?.ip("route add 10.9.0.7/32 dev tofa");
+    agents[1]?.run("bash", "-c", "ping -n -c1 -W1 10.9.0.7 || true");
+    await waitFor(
+      async () => {
+        const { "not-a-visitor": up = 0, "spoofed-ipv4": down = 0 } = await daemon.kernelCounters();
+        return up > (before["not-a-visitor"] ?? 0) && down > (before["spoofed-ipv4"] ?? 0);
+      },
+      { what: "both to be counted" },
+    );
+  });
+
+  await t.test("killed and started again it has its visitors; who de-registers is none", async () => {
+    await daemon.kill();
+    await daemon.start();
+    assert.equal((await list()).length, 2);
+    await visitors[0]?.register(AGENTS[0], 0);
+    assert.deepEqual(
+      (await list()).map(({ homeAgent }) => homeAgent),
+      [AGENTS[1]],
+    );
+    await ping(nodes[1] as Node, "10.9.0.1", "-I", HOA);
+  });
+
+  await daemon.stop();
+  assert.ok(!fa.run("ip", "rule").includes("418"), "nothing of it is left");
+});
