@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import type { ForeignAgentConfig } from "../../schemas/config.js";
 import { ConfigError } from "../base/errors.js";
-import { formatPrefix, isEdgeOf, isRoutableUnicast, prefixesOverlap } from "../base/ip.js";
+import { formatPrefix, isEdgeOf, isRoutableUnicast, maskAddress, prefixesOverlap } from "../base/ip.js";
 import { loadKeys, type Mip4Keys, NO_KEYS } from "./keys.js";
 
 export interface LoadedForeignAgent {
@@ -27,13 +27,14 @@ function check({ foreignAgent, tunnelProfile }: ForeignAgentConfig, complain: (m
   links.forEach((link, i) => {
     const key = `foreignAgent.links[${i}]`;
     const { address, length } = link.address;
-    const network = { address, length };
+    const network = { address: maskAddress(address, length), length };
     if (!isRoutableUnicast(address) || isEdgeOf(network, address))
       complain(`${key}.address is ${address}/${length}; our own address on the link with its prefix length is wanted`);
     for (const [j, other] of links.slice(0, i).entries()) {
       if (other.interface === link.interface)
         complain(`${key}.interface is ${link.interface}, which foreignAgent.links[${j}] has too; keep one of them`);
-      if (prefixesOverlap(other.address, network))
+      const taken = { address: maskAddress(other.address.address, other.address.length), length: other.address.length };
+      if (prefixesOverlap(taken, network))
         complain(
           `${key}.address ${formatPrefix(network)} overlaps that of foreignAgent.links[${j}]; each link has its own network`,
         );

@@ -3,7 +3,7 @@
  * drops it without an answer, or refuses it with a code. Nothing is changed here.
  */
 import { toHex } from "../../../base/bytes.js";
-import { IPV4_ANY, type Ipv4Address, ipv4, isEdgeOf, isRoutableUnicast } from "../../../base/ip.js";
+import { IPV4_ANY, type Ipv4Address, ipv4, isEdgeOf, isRoutableUnicast, maskAddress } from "../../../base/ip.js";
 import { findExtension, type RegistrationExtension } from "../../../wire/mip4/extensions/registration.js";
 import { isAuthentication } from "../../../wire/mip4/messages/authenticated-octets.js";
 import type { RegistrationRequest } from "../../../wire/mip4/messages/control-message.js";
@@ -87,7 +87,7 @@ export function readRequest(input: VisitorRequestInput, site: ForeignAgentSite):
 
 function isForUs(site: ForeignAgentSite, { address, prefixLength }: VisitedLink, destination: Ipv4Address): boolean {
   if (destination === ALL_AGENTS || destination === BROADCAST || isOwnAddress(site, destination)) return true;
-  return isEdgeOf({ address, length: prefixLength }, destination);
+  return isEdgeOf({ address: maskAddress(address, prefixLength), length: prefixLength }, destination);
 }
 
 /** A home address, one on the link, or none (0.0.0.0). */

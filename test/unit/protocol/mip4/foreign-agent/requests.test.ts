@@ -74,6 +74,7 @@ t.test("what is let pass: r, the group with TTL 1, the end of a registration els
   for (const request of [
     { flags: { reservedFormerlyCompression: true } },
     { destination: ALL_AGENTS, timeToLive: 1 },
+    { destination: ipv4("192.0.2.255") },
     { lifetimeSeconds: 0, careOfAddress: HOA },
     { flags: { decapsulatesItself: true, gre: true }, careOfAddress: ipv4("192.0.2.77") },
   ]) {
