@@ -125,6 +125,28 @@ class ScriptedNode {
   }
 }
 
+/** "source>destination protocol" of an IPv4 packet, and of the one in it. */
+function headersOf(octets: Uint8Array): string {
+  const packet = decodeIpv4Packet(octets);
+  if (!packet.ok) return "";
+  const { header, payload } = packet.value;
+  const own = `${header.source}>${header.destination} ${header.protocol}`;
+  return header.protocol === Protocol.ipv4 ? `${own} ${headersOf(payload)}` : own;
+}
+
+/** What comes in on the links of a machine. */
+function heardBy(node: Node) {
+  const headers = new Set<string>();
+  const socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_IP, netns: node.path });
+  socket.listen({
+    onFrames: (frames) => {
+      for (const { data } of frames) headers.add(headersOf(data));
+    },
+    onError: () => undefined,
+  });
+  return { headers, close: () => socket.close() };
+}
+
 /** Accepts whatever it is asked for. */
 function scriptedHomeAgent(node: Node, address: Ipv4Address) {
   const requests: IpPacket<Ipv4Address>[] = [];
@@ -193,8 +215,9 @@ test("a foreign agent", async (t) => {
   );
   const homes = agents.map((agent, i) => scriptedHomeAgent(agent, AGENTS[i] as Ipv4Address));
   const visitors = nodes.map((node) => new ScriptedNode(node, linkAddressOctets(agentMac)));
+  const [atAgent, atNode] = [heardBy(fa), heardBy(nodes[0] as Node)];
   t.after(() => {
-    for (const one of [...homes, ...visitors]) one.close();
+    for (const one of [...homes, ...visitors, atAgent, atNode]) one.close();
   });
   const list = async () => visitorsDocument.parse(await fetchDocument(daemon.socketPath, "/visitors")).visitors;
   const ping = (node: Node, to: string, ...more: readonly string[]): Promise<string> =>
@@ -261,6 +284,10 @@ test("a foreign agent", async (t) => {
     } finally {
       daemon.process.kill("SIGCONT");
     }
+    const inner = `${AGENTS[0]}>${HOA} 41`;
+    await waitFor(() => atAgent.headers.has(`${AGENTS[0]}>${COA} 4 ${inner}`) && atNode.headers.has(inner), {
+      what: `IPv6 for the home address in the tunnel and on the visited link: ${[...atAgent.headers].join("; ")}`,
+    });
     const neighbours = fa.ipJson("neigh show dev visit").map(({ dst }) => String(dst));
     assert.ok(!neighbours.includes(HOA), `nobody asks for a home address: ${neighbours.join(" ")}`);
     assert.equal((await daemon.audit()).differences.length, 0);
