@@ -70,7 +70,9 @@ async function run(options: { readonly config: string; readonly netns?: string }
 }
 
 const program = new Command("dsmipd")
-  .description("Dual-stack Mobile IPv6 (RFC 5555): home agent and mobile node. Signalling here, payload in the kernel.")
+  .description(
+    "Dual-stack IP mobility: Mobile IPv6 (RFC 5555) and Mobile IPv4 (RFC 5944, RFC 5454). Home agent, mobile node or foreign agent, as the configuration says. Signalling here, payload in the kernel.",
+  )
   .version(VERSION)
   .showHelpAfterError("(dsmipd --help says more)")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));

@@ -70,10 +70,12 @@ export const statusDocument = z.strictObject({
   role: z.enum(["home-agent", "mobile-node", "foreign-agent"]),
   pid: z.int(),
   uptimeSeconds: z.number(),
-  addresses: z.array(z.string()).describe("Home agent addresses."),
+  addresses: z
+    .array(z.string())
+    .describe("The home agent's, the mobile node's home addresses, or the foreign agent's."),
   bindings: z.int(),
   homePrefixes: z.array(homePrefixDocument).describe("IPv6 prefixes of the home link, and how long they last."),
-  readiness: readiness.nullable().describe("null at a home agent."),
+  readiness: readiness.nullable().describe("null at a home agent and at a foreign agent."),
   pendingOperations: z.int().describe("Kernel operations not answered yet."),
   failedObjects: z.int(),
   counters: z.strictObject({
