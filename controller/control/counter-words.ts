@@ -44,6 +44,8 @@ export const FIREWALL_WORDS: Readonly<Record<string, string>> = {
   "send-only": "came in by a device that only sends",
   "tunnelled-signalling": "mobility messages inside a tunnel",
   "no-port": "no NAT port is known to send to",
+  "tunnel-loop":
+    "for a node, back from its own care-of address in a tunnel to its home address: it would go in circles",
   "signalling-port": "sent to the process's own UDP port from outside",
   "unknown-signalling": "signalling that names no subscriber, or none of its keys",
   "metered-discovery": "home agent address discovery requests beyond what is answered",

@@ -49,6 +49,7 @@ import { METERED_SOLICITATIONS, meters, STEER, STEER_OVER_IPV6 } from "./meters.
 import {
   MIP4_COUNTERS,
   mip4FirewallSets,
+  mip4Forwarded,
   mip4Input,
   mip4InputChains,
   mip4OutputChains,
@@ -159,6 +160,7 @@ function prerouting(site: HomeAgentPlanSite): readonly NftChain[] {
         // Each family has its own few rules, and does not ask the other's whether they are meant.
         rule(family(6), jump("prerouting-ipv6")),
         ...(ipv4 === undefined ? [] : [rule(ipField("daddr", ipv4), jump("to-ipv4"))]),
+        ...mip4Forwarded(site),
       ],
     },
     {

@@ -388,6 +388,29 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
         assert.equal(scene.correspondents[4].count(text) + scene.correspondents[6].count(text), 0, text);
     },
   );
+  await t.test("F5944-4.2.3-01 what is in a tunnel already goes on, but not in circles", async () => {
+    const injector = new Injector({ namespace: third.node, device: "eth0" }, { namespace: scene.ha, device: "wan" });
+    t.after(() => injector.close());
+    const tunnelled = (source: Ipv4Address, to: Mobile): string => {
+      const text = freshText("tunnelled");
+      const inner = stationPacket({ source: CN[4], destination: to.home4 }, text);
+      injector.send(encapsulate({ source, destination: third.home4 }, inner));
+      return text;
+    };
+    const arrived = (text: string) =>
+      scene.wire.waitFor((frame) => payloadText(frame) === text && ipLayersOf(frame).length === 3, { what: text });
+    const before = await scene.counter("tunnel-loop");
+    const circling = tunnelled(third.careOf, third);
+    // From elsewhere, or for somebody else inside: the outer source is the home agent's, the node gets what it was sent.
+    for (const text of [tunnelled(ipv4("203.0.113.99"), third), tunnelled(third.careOf, second)]) {
+      const [frame] = await arrived(text);
+      const [outer] = ipLayersOf(frame ?? assert.fail(text));
+      assert.deepEqual([outer?.source, outer?.destination], [HA, third.careOf], text);
+    }
+    assert.equal((await scene.counter("tunnel-loop")) - before, 1);
+    const circled = (frame: Frame) => payloadText(frame) === circling && ipLayersOf(frame).length > 2;
+    assert.equal(scene.wire.frames().filter(circled).length, 0);
+  });
   await t.test("requests of one node and refusals to it are limited by the kernel", async () => {
     const agent = openUdpSocket({ netns: scene.ha.path, address: HA, port: PORT, family: 4 });
     const node = openUdpSocket({ netns: third.node.path, address: third.careOf, port: PORT, family: 4 });

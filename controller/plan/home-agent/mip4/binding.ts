@@ -39,6 +39,7 @@ export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readon
       ...direct.map((prefix) => ingressElement(prefix, end)),
     ]),
     ...[home, ...direct].flatMap((inner) => egressElements(inner, path.egress)),
+    element(MIP4_SETS.loops, [path.egress.address, path.homeAddress], home),
     ...(isGre(path.egress) && profile.dscp !== "copy" ? [element(SETS.fixed4, [], home)] : []),
     tunnelRoute(home, path, profile, site),
     ...direct.map((prefix) => tunnelRoute(prefix, path, profile, site)),

@@ -13,6 +13,8 @@ export const MIP4_SETS = {
   onlyUdp: { name: "only-ipv6-udp", key: ["ipv4_addr", "inet_service", "ipv4_addr"] },
   onlyIpv4: { name: "only-ipv6-ipv4", key: ["ipv4_addr", "ipv4_addr"] },
   onlyGre: { name: "only-ipv6-gre", key: ["ipv4_addr", "ipv4_addr"] },
+  /** Where payload goes now, home address, home address: outer source, outer and inner destination of what would go in circles. */
+  loops: { name: "loops-4", key: ["ipv4_addr", "ipv4_addr", "ipv4_addr"] },
   /** Outer and inner destination: the port of a node behind a NAT. */
   port6: { name: "mip4-port-6", key: ["ipv4_addr", "ipv6_addr"], value: "inet_service" },
   port4: { name: "mip4-port-4", key: ["ipv4_addr", "ipv4_addr"], value: "inet_service" },
