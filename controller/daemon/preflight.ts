@@ -2,9 +2,19 @@
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { fromHex, toHex } from "../base/bytes.js";
 import { MissingError, MobilityError } from "../base/errors.js";
-import { type Ipv6Address, ipToBytes, ipv6FromBytes, isIpv4, type Prefix, prefixContains } from "../base/ip.js";
+import {
+  IPV4_ANY,
+  type Ipv6Address,
+  ipToBytes,
+  ipv6FromBytes,
+  isIpv4,
+  type Prefix,
+  prefixContains,
+} from "../base/ip.js";
+import type { SyscallError } from "../io/native.js";
 import { KernelError } from "../netlink/errors.js";
 import type { KernelObject } from "../plan/objects/objects.js";
+import { MIP4_PORT } from "../wire/mip4/registry.js";
 
 /** Bit numbers of linux/capability.h. */
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13 } as const;
@@ -144,6 +154,14 @@ const REMEDY: Partial<Record<KernelObject["kind"], (object: KernelObject) => str
 /** Somebody has a UDP port of ours, and how to find out who. */
 export const udpPortInUse = (address: string, port: number): string =>
   `UDP port ${port} of ${address} is in use; another dsmipd, or a program to stop (ss -ulpn sport = :${port} names it)`;
+
+/** Why a socket of Mobile IPv4 cannot be opened, and what helps. */
+export function mip4SocketRefusal({ code, message }: SyscallError): string {
+  if (code === "EADDRINUSE") return udpPortInUse(IPV4_ANY, MIP4_PORT);
+  if (code === "EACCES")
+    return `UDP port ${MIP4_PORT} may not be opened (EACCES): dsmipd has no CAP_NET_BIND_SERVICE; run it as root, or in a container with --cap-add=NET_BIND_SERVICE`;
+  return `a socket of Mobile IPv4 cannot be opened: ${message}`;
+}
 
 /** By these a kernel says that it has no such thing at all. */
 const UNSUPPORTED: ReadonlySet<string> = new Set(["EPROTONOSUPPORT", "EOPNOTSUPP", "EAFNOSUPPORT"]);

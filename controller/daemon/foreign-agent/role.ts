@@ -12,7 +12,7 @@ import { openAgentDiscovery } from "../mip4/agent-discovery.js";
 import { openRegistrationSocket } from "../mip4/registration-socket.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
 import type { Platform } from "../platform.js";
-import { deviceExists, udpPortInUse } from "../preflight.js";
+import { deviceExists, mip4SocketRefusal } from "../preflight.js";
 import type { ServiceGround } from "../service.js";
 import { type Running, startServices } from "../start.js";
 import { openIcmpErrors } from "./icmp-errors.js";
@@ -125,10 +125,6 @@ function openSockets({ foreignAgent }: ForeignAgentConfig, ground: ServiceGround
   } catch (error) {
     close();
     if (!isSyscallError(error)) throw error;
-    const reason =
-      error.code === "EADDRINUSE"
-        ? udpPortInUse("0.0.0.0", 434)
-        : `a socket of Mobile IPv4 cannot be opened: ${error.message}`;
-    throw new MobilityError("MIP_SOCKET", reason, { cause: error });
+    throw new MobilityError("MIP_SOCKET", mip4SocketRefusal(error), { cause: error });
   }
 }

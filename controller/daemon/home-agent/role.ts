@@ -12,7 +12,7 @@ import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
 import { openRegistrationSocket, type RegistrationSocket } from "../mip4/registration-socket.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
 import type { Platform } from "../platform.js";
-import { checkHomeLink, checkIpv6Address, shorterHomeRoute, udpPortInUse } from "../preflight.js";
+import { checkHomeLink, checkIpv6Address, mip4SocketRefusal, shorterHomeRoute } from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
 import { homeAgentOwnership, homeAgentPlanSite, ipv4PlanSite, localIpv4 } from "../sites.js";
@@ -57,9 +57,7 @@ function openRegistrations({ log }: Pick<ServiceGround, "log">): RegistrationSoc
     return openRegistrationSocket(onError, IPV4_ANY, { receiveBufferBytes, onReopened });
   } catch (cause) {
     if (!isSyscallError(cause)) throw cause;
-    const taken = cause.code === "EADDRINUSE";
-    const why = taken ? udpPortInUse(IPV4_ANY, MIP4_PORT) : `UDP port ${MIP4_PORT} cannot be opened (${cause.code})`;
-    throw new MobilityError("MIP_SOCKET", why, { cause });
+    throw new MobilityError("MIP_SOCKET", mip4SocketRefusal(cause), { cause });
   }
 }
 

@@ -46,6 +46,24 @@ subscribers:
   - homeAddress: 2001:db8:1::100
 `;
 
+const FOREIGN_AGENT = (directory: string): string => `role: foreign-agent
+controlSocket: ${directory}/control.sock
+stateDirectory: ${directory}/state
+foreignAgent:
+  careOfAddress: 203.0.113.1
+  links: [{ interface: home, address: 198.51.100.1/24 }]
+`;
+const MIP4_NODE = (directory: string): string => `role: mobile-node
+protocol: mip4
+controlSocket: ${directory}/control.sock
+stateDirectory: ${directory}/state
+keyFile: keys.yaml
+mobileNode: { homeAddress: 198.51.100.100, homeAgent: 203.0.113.9 }
+`;
+const MIP4_KEYS = `mip4:
+  - { association: mobile-home, node: 198.51.100.100, spi: 256, key: 00112233445566778899aabbccddeeff }
+`;
+
 interface Outcome {
   readonly status: number | null;
   readonly stderr: string;
@@ -140,6 +158,15 @@ const STARTS: readonly {
     launch: "setpriv --bounding-set=-net_raw --inh-caps=-net_raw",
     says: /has no CAP_NET_RAW; run it as root/,
   },
+  ...[FOREIGN_AGENT, MIP4_NODE].map((config) => ({
+    name: `without CAP_NET_BIND_SERVICE: ${config.name}`,
+    launch: "setpriv --bounding-set=-net_bind_service --inh-caps=-net_bind_service",
+    prepare: (path: string) => {
+      writeFileSync(join(path, "dsmipd.yaml"), config(path));
+      writeFileSync(join(path, "keys.yaml"), MIP4_KEYS, { mode: 0o600 });
+    },
+    says: /UDP port 434 may not be opened \(EACCES\): dsmipd has no CAP_NET_BIND_SERVICE; run it as root/,
+  })),
   {
     name: "without /dev/net/tun",
     changes: "mkdir -p /dev/net; mount -t tmpfs none /dev/net",

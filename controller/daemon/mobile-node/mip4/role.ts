@@ -13,6 +13,7 @@ import { openAgentDiscovery } from "../../mip4/agent-discovery.js";
 import { openRegistrationSocket } from "../../mip4/registration-socket.js";
 import { type OpenOptions, openPlatform } from "../../open-platform.js";
 import type { Platform } from "../../platform.js";
+import { mip4SocketRefusal } from "../../preflight.js";
 import type { ServiceGround } from "../../service.js";
 import { type Running, startServices } from "../../start.js";
 import { sentPackets } from "../activity.js";
@@ -95,12 +96,6 @@ async function openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: Se
   } catch (error) {
     close();
     if (!isSyscallError(error)) throw error;
-    throw new MobilityError(
-      "MIP_SOCKET",
-      error.code === "EADDRINUSE"
-        ? "UDP port 434 is taken by another program; ss -lunp sport = 434 shows which one"
-        : `a socket of Mobile IPv4 cannot be opened: ${error.message}`,
-      { cause: error },
-    );
+    throw new MobilityError("MIP_SOCKET", mip4SocketRefusal(error), { cause: error });
   }
 }
