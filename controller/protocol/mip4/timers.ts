@@ -15,6 +15,8 @@ export const TIMERS = {
   maxSolicitation: seconds(64),
   /** Home agent: wait for the kernel before a request is refused with code 130; longer than a node's first two waits (dsmipd). */
   dataPath: seconds(3),
+  /** Home agent: by then the disk has taken a registration or refused it, and what it replaced need not be known any more (dsmipd). */
+  unstoredAnswer: seconds(300),
 } as const;
 
 export const LIMITS = {
@@ -22,6 +24,8 @@ export const LIMITS = {
   prefixRequests: 64,
   /** Former ends of one node's tunnel from which payload is still taken (dsmipd). */
   formerEnds: 8,
+  /** Registrations of one node that gave way to later ones, of which the disk has not spoken yet (dsmipd). */
+  replacedRegistrations: 8,
   /** Mobile node: agents of all links that are remembered, and care-of addresses of each (dsmipd). */
   heardAgents: 32,
   careOfAddressesOfAgent: 8,

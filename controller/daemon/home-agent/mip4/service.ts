@@ -207,11 +207,16 @@ export class Mip4HomeAgentService implements Service {
     this.#loop.push({ kind: "programmed", node, revision, ...(failure !== undefined && { failure: failure.message }) });
   }
 
-  /** A success that is not on the disk. The binding stays, and what the disk takes later has it. */
+  /** A success that is not on the disk. */
   #withhold(effect: Effect): Effect | undefined {
     if (effect.kind !== "send") return effect;
     const reply = withheldReply(effect.reply);
     if (reply === undefined) return effect;
+    const {
+      node,
+      reply: { identification },
+    } = effect;
+    this.#loop.push({ kind: "unstored", node, identification });
     this.#ground.drop("journal-unwritable", `success for ${effect.destination}`);
     return this.#state.site.journalFailure === "silent" ? undefined : { ...effect, reply };
   }

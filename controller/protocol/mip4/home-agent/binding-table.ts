@@ -47,6 +47,15 @@ export interface Removal {
   readonly deadline: Instant;
 }
 
+/** A registration that has given way to another one, for the case that the disk does not take the other one. */
+export interface Replaced {
+  /** Identification of the acceptance that took its place. */
+  readonly by: Identification;
+  readonly at: Instant;
+  /** Undefined: there was no binding. */
+  readonly before: Established | undefined;
+}
+
 export interface FormerEnd {
   readonly end: TunnelEnd;
   readonly until: Instant;
@@ -60,6 +69,8 @@ export interface BindingEntry {
   revision: number;
   /** What the node was told and the kernel has. */
   established: Established | undefined;
+  /** The latest last. What was written long ago is left out: the disk has answered by now. */
+  replaced: readonly Replaced[];
   pending: Pending | undefined;
   removal: Removal | undefined;
   /** From which payload is still accepted, the latest first. */
@@ -104,6 +115,7 @@ export class BindingTable {
       state: "absent",
       revision: 0,
       established: undefined,
+      replaced: [],
       pending: undefined,
       removal: undefined,
       former: [],

@@ -58,7 +58,21 @@ export interface StorageInput {
   readonly writable: boolean;
 }
 
-export type HomeAgentInput = RequestInput | ProgrammedInput | TimerInput | RemoveInput | RestoreInput | StorageInput;
+/** What was recorded of this node is not on the disk, and the acceptance with this Identification has been withheld. */
+export interface UnstoredInput {
+  readonly kind: "unstored";
+  readonly node: NodeName;
+  readonly identification: Identification;
+}
+
+export type HomeAgentInput =
+  | RequestInput
+  | ProgrammedInput
+  | TimerInput
+  | RemoveInput
+  | RestoreInput
+  | StorageInput
+  | UnstoredInput;
 
 /**
  * Its authenticators are empty: who sends it makes them, with the keys of the node and of the foreign agent that the SPIs stand for.

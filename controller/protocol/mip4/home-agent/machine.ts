@@ -5,17 +5,16 @@
  */
 import type { Ipv4Address } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
-import { after, type Instant, seconds } from "../../../base/time.js";
+import type { Instant } from "../../../base/time.js";
 import { ReplyCode } from "../../../wire/mip4/registry.js";
 import { answerIdentification, type ReplayState } from "../identification.js";
 import type { DataPath } from "../inputs.js";
 import { LIMITS } from "../timers.js";
 import { type BindingEntry, type BindingView, deadlineOf, desiredPath, viewOf } from "./binding-table.js";
-import type { HomeAgentEffect, HomeAgentInput, ProgrammedInput, RequestInput, StoredNode } from "./inputs.js";
-import { type NodeRecord, parseRecord } from "./record.js";
-import { giveUp, narrow, pathFor, pathProgrammed, register, repeatAnswer } from "./registration.js";
+import type { HomeAgentEffect, HomeAgentInput, ProgrammedInput, RequestInput } from "./inputs.js";
+import { giveUp, narrow, pathProgrammed, register, repeatAnswer } from "./registration.js";
 import { deregister, endBinding, finishRemoval } from "./removal.js";
-import { type Answer, isOurs } from "./reply.js";
+import type { Answer } from "./reply.js";
 import {
   isDuplicate,
   judgeFreshness,
@@ -25,7 +24,8 @@ import {
   readRequest,
   type Sender,
 } from "./request.js";
-import { answer, drop, type HomeAgentState, journal, notify, refuse, type Turn } from "./turn.js";
+import { restore, takeBack } from "./storage.js";
+import { answer, drop, type HomeAgentState, journal, refuse, type Turn } from "./turn.js";
 
 export { HomeAgentState, ownershipOf } from "./turn.js";
 
@@ -50,6 +50,11 @@ export function step(state: HomeAgentState, input: HomeAgentInput, now: Instant)
     case "storage":
       state.writable = input.writable;
       break;
+    case "unstored": {
+      const entry = state.table.get(input.node);
+      if (entry !== undefined) takeBack(turn, entry, input.identification);
+      break;
+    }
     case "restore":
       for (const stored of input.nodes) restore(turn, stored);
       break;
@@ -214,49 +219,4 @@ function runDeadline(turn: Turn, entry: BindingEntry): void {
       exhaustive(entry.state);
   }
   turn.state.table.schedule(entry);
-}
-
-/** Takes up what the journal kept of one node. What protects it against replays is kept even if its binding is of no use any more. */
-function restore(turn: Turn, stored: StoredNode): void {
-  const { replay } = turn.state;
-  const record = parseRecord(stored);
-  const subscriber = record === undefined ? undefined : turn.state.subscriber(record.node);
-  if (record === undefined || subscriber === undefined) {
-    if (record === undefined) drop(turn, "malformed", "journal record");
-    else turn.effects.push({ kind: "journal", key: record.node, record: null });
-    return;
-  }
-  replay.set(record.node, record.replay);
-  const { binding } = stored.record;
-  const restored = record.binding !== undefined && restoreBinding(turn, record, record.binding);
-  if (!restored && binding !== null) journal(turn, record.node);
-}
-
-/** False: it is not entitled to it any more. */
-function restoreBinding(turn: Turn, { node }: NodeRecord, binding: NonNullable<NodeRecord["binding"]>): boolean {
-  const { table, ownership, site } = turn.state;
-  const subscriber = turn.state.subscriber(node);
-  const { registration: had, remainingSeconds } = binding;
-  const { address } = had.end;
-  if (subscriber === undefined || table.get(node) !== undefined) return false;
-  if (isOurs(site, address) || ownership.nodeAt(address) !== undefined) return false;
-  if (!ownership.ipv4.canRestore(node, had.homeAddress)) return false;
-  ownership.ipv4.lease(node, had.homeAddress);
-  const own = subscriber.prefixes ?? [];
-  const prefixes = had.prefixes.filter(
-    ({ prefix }) =>
-      own.some((one) => one.address === prefix.address && one.length === prefix.length) ||
-      (subscriber.borrowsPrefixes === true && ownership.lent.restore(node, prefix)),
-  );
-  const linkLocalAddress = subscriber.linkLocal === true ? had.linkLocalAddress : undefined;
-  const registration = { ...had, prefixes, linkLocalAddress };
-  const entry = table.open(subscriber);
-  table.transition(entry, "restore");
-  const path = pathFor(turn, entry, registration, []);
-  const expiresAt = remainingSeconds === undefined ? undefined : after(turn.now, seconds(remainingSeconds));
-  entry.established = { registration, path, expiresAt };
-  table.schedule(entry);
-  turn.effects.push({ kind: "data-path", path });
-  notify(turn, "binding.accepted", { node, homeAddress: registration.homeAddress }, { reason: "restored" });
-  return true;
 }

@@ -9,7 +9,7 @@ import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registrat
 import { ReplyCode } from "../../../wire/mip4/registry.js";
 import { type DataPath, formatEnd, type NotifyEffect, sameEnd, type TunnelEnd } from "../inputs.js";
 import { LIMITS, TIMERS } from "../timers.js";
-import type { BindingEntry, Established, FormerEnd, Pending, Registration } from "./binding-table.js";
+import type { BindingEntry, Established, FormerEnd, Pending, Registration, Replaced } from "./binding-table.js";
 import type { ProgrammedInput } from "./inputs.js";
 import { decidePrefixes } from "./prefixes.js";
 import type { Answer } from "./reply.js";
@@ -65,6 +65,7 @@ function takeIn(turn: Turn, entry: BindingEntry, registration: Registration, to:
   if (entry.state === "removing") {
     // It comes again before the kernel has let go: nothing of the old binding is taken over.
     entry.established = undefined;
+    entry.replaced = [];
     entry.former = [];
     journal(turn, entry.node);
   }
@@ -164,6 +165,7 @@ function establish(
   const before = entry.established;
   const { lifetimeSeconds, homeAddress } = registration;
   entry.former = formerAfter(turn, entry, path);
+  entry.replaced = withReplaced(entry.replaced, { by: to.identification, at: turn.now, before });
   entry.established = { registration, path, expiresAt: expiryOf(registration, turn.now) };
   journal(turn, entry.node);
   const had = before?.registration.homeAddress;
@@ -183,6 +185,11 @@ function establish(
       prefixes: registration.prefixes.length,
     },
   );
+}
+
+function withReplaced(replaced: readonly Replaced[], latest: Replaced): readonly Replaced[] {
+  const recent = replaced.filter(({ at }) => elapsed(at, latest.at) < TIMERS.unstoredAnswer);
+  return [...recent, latest].slice(-LIMITS.replacedRegistrations);
 }
 
 export function expiryOf({ lifetimeSeconds }: Registration, now: Instant): Instant | undefined {
@@ -227,7 +234,7 @@ export function giveUp(turn: Turn, entry: BindingEntry, reason: string): void {
 }
 
 /** Asks again for the path of the binding that is there, with what former ends are left. */
-function putPath(turn: Turn, entry: BindingEntry, established: Established): void {
+export function putPath(turn: Turn, entry: BindingEntry, established: Established): void {
   const former = entry.former.map(({ end }) => end);
   const path = pathFor(turn, entry, established.registration, former);
   entry.established = { ...established, path };

@@ -48,7 +48,7 @@ export function finishRemoval(turn: Turn, entry: BindingEntry): void {
 export function endBinding(
   turn: Turn,
   entry: BindingEntry,
-  event: "binding.expired" | "binding.removed",
+  event: "binding.expired" | "binding.removed" | "binding.failed",
   reason: string,
   servedOn = false,
 ): void {
@@ -56,7 +56,8 @@ export function endBinding(
   entry.pending = undefined;
   turn.state.table.transition(entry, "end");
   dropPath(turn, entry);
-  if (pending !== undefined) refuse(turn, pending.answer, ReplyCode.administrativelyProhibited, reason);
+  const code = event === "binding.failed" ? ReplyCode.insufficientResources : ReplyCode.administrativelyProhibited;
+  if (pending !== undefined) refuse(turn, pending.answer, code, reason);
   end(turn, entry, event, { reason }, servedOn);
 }
 

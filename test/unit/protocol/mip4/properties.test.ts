@@ -73,6 +73,7 @@ const acts = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("wait" as const), seconds: fc.constantFrom(0.5, 3, 5, 60, 700) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("storage" as const), writable: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("unstored" as const), repeats: fc.nat(3) }) },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant("remove" as const), node: fc.constantFrom(NODE, OTHER, ROAMER) }),
@@ -87,6 +88,7 @@ class Run {
   });
   /** What the kernel was asked and has not answered. */
   readonly asked: { readonly node: typeof NODE; readonly revision: number }[] = [];
+  readonly replies: Extract<HomeAgentEffect, { readonly kind: "reply" }>[] = [];
   readonly sent: ReturnType<HomeAgentBench["input"]>[] = [];
 
   act(act: Act): readonly HomeAgentEffect[] {
@@ -104,6 +106,15 @@ class Run {
         return this.bench.step({ kind: "timer" });
       case "storage":
         return this.bench.step(act);
+      case "unstored": {
+        const reply = this.replies.at(-1 - act.repeats);
+        if (reply === undefined) return [];
+        return this.bench.step({
+          kind: "unstored",
+          node: reply.node,
+          identification: reply.reply.identification,
+        });
+      }
       case "remove":
         return this.bench.step({ ...act, reason: "a test" });
     }
@@ -126,6 +137,7 @@ class Run {
 
   keep(effects: readonly HomeAgentEffect[]): void {
     for (const effect of effects) {
+      if (effect.kind === "reply") this.replies.push(effect);
       if (effect.kind === "data-path") this.asked.push(effect.path);
       if (effect.kind === "data-path-removed") this.asked.push(effect);
     }
