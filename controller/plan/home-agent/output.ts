@@ -32,8 +32,9 @@ import {
   UDP_HEADER,
   usesEspTunnels,
 } from "../site.js";
+import { carrierChains, toCarriers } from "./carriers.js";
 import { DESTINATION, destinations } from "./inner-keys.js";
-import { mip4Output, mip4PlainOutput } from "./mip4/chains.js";
+import { mip4Output } from "./mip4/chains.js";
 import { restoreGroup } from "./multicast.js";
 import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
@@ -68,11 +69,12 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
       ],
     },
     ...espChain(site, 4),
+    ...carrierChains(site),
     ...outputUdp(ipv4, site),
     {
       name: "out-ipv4",
       rules: [
-        ...mip4PlainOutput(site),
+        ...toCarriers(site, "ipv4", ipv4),
         ...VERSIONS.flatMap((version) => restored(site, version, { outer: 4, udp: false }, [])),
         rule(setIpv4Source(ipv4), notrack, accept),
       ],
@@ -164,6 +166,7 @@ function outputUdp(ipv4: Ipv4Address, site: HomeAgentPlanSite): readonly NftChai
     {
       name: "out-udp",
       rules: [
+        ...toCarriers(site, "udp", ipv4),
         rule(setIpv4Source(ipv4)),
         ...copies(6, SETS.port6),
         ...copies(4, SETS.port4),

@@ -48,16 +48,6 @@ export const closedGuePort: NftRule = rule(udpPort("dport", GUE_PORT), count("tu
 /** The first 32 bits of a GRE header: flags and version are zero, then what is inside (RFC 2784 §2.4, RFC 5454 for IPv6). */
 export const greCarries = (version: 4 | 6): Clause => innerOctets(0, version === 4 ? "00000800" : "000086dd");
 
-/**
- * An inner IPv4 packet that carries IPv6, at this offset of the transport header. The kernel has made it a moment before, and of a packet that
- * it tunnels twice it takes class and DF of the outer header from the innermost one, read as if it were an IPv4 header (ip_tunnel_xmit, seen
- * on 6.1): ECN and DSCP out of the flow label, which a rule has to set right.
- */
-export const isCarrier = (offset: number): readonly Clause[] => [
-  innerOctet(offset, 0x45),
-  innerOctet(offset + 9, PROTOCOL.ipv6),
-];
-
 /** What a registration message says first (RFC 5944 §3.3, §3.4). */
 export const REGISTRATION = {
   request: innerOctet(TYPE, 1),

@@ -3,7 +3,8 @@
  * only, and the outer TTL. What goes to the home agent is tracked if anything is, so that its answers are those of a known connection for
  * a stateful firewall. KERNEL.md tells the reasons.
  */
-import { familyOf } from "../../base/ip.js";
+import { familyOf, type Ipv4Address } from "../../base/ip.js";
+import { classOfInner, fragmentsAsInner, isCarrier, isNested } from "../carriers.js";
 import type { NftChain, NftRule, NftSet, NftTable } from "../objects/firewall.js";
 import { type Clause, rule } from "../objects/nft-clause.js";
 import {
@@ -115,6 +116,8 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
   if (ipv4 === undefined) return [];
   const to = ipField("daddr", ipv4);
   const ttl = setIpv4Ttl(site.profile.ttl);
+  const isRouter = (site.prefixes ?? []).length > 0;
+  const carrier = (format: "ipv4" | "udp"): readonly Clause[] => (isRouter ? [jump(`carrier-${format}`)] : []);
   return [
     {
       name: "steer",
@@ -126,12 +129,25 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
       rules: [
         rule(to, udpPort("sport", SIGNALLING_PORT), setUdpPort("sport", DSMIP_PORT), clearUdpChecksum),
         // A fixed TTL on the device would force DF on packets that allow fragments.
-        rule(to, udpPort("sport", DSMIP_PORT), ttl),
-        rule(to, l4proto(PROTOCOL.ipv4), ttl),
+        rule(to, udpPort("sport", DSMIP_PORT), ttl, ...carrier("udp")),
+        rule(to, l4proto(PROTOCOL.ipv4), ttl, ...carrier("ipv4")),
         rule(to, l4proto(PROTOCOL.ipv6), ttl),
       ],
     },
+    ...(isRouter ? carrierChains(site, ipv4) : []),
   ];
+}
+
+/** What nodes in the networks of a mobile router send to home agents, ours or their own. */
+function carrierChains({ profile: { dscp } }: MobileNodePlanSite, homeAgent: Ipv4Address): readonly NftChain[] {
+  const chain = (format: string, offset: number): NftChain => ({
+    name: `carrier-${format}`,
+    rules: [isCarrier(offset), isNested(offset, "daddr", homeAgent)].flatMap((carrier) => [
+      rule(...carrier, classOfInner(offset, dscp)),
+      fragmentsAsInner(offset, ...carrier),
+    ]),
+  });
+  return [chain("udp", UDP_HEADER), chain("ipv4", 0)];
 }
 
 /** Outer families in which UDP comes. */

@@ -63,17 +63,27 @@ function overhead({ layers }: Frame): number {
   return kinds.slice(0, innermost).reduce((sum, kind) => sum + (HEADER_OCTETS[kind] ?? 0), 0);
 }
 
-/** The same from behind a router in the network of a router: seen in two tunnels. */
+/** EF and ECT(1); and a flow label that is CE for who takes the IPv6 header for an IPv4 one. */
+const CLASS = 0xb9;
+const FLOW_LABEL = 0xf3579;
+
+/** The same from behind a router in the network of a router: seen in two tunnels, both of its class, and of one DF over IPv4. */
 async function nested(scene: Scene, { stations }: Behind, access: Access, t: TestContext): Promise<void> {
   for (const family of FAMILIES) {
     const ends = [scene.correspondents[family], stations[family]] as const;
     for (const [from, to] of [ends, [ends[1], ends[0]]] as const) {
       const text = freshText(`guest at ${access} IPv${family}`);
-      from.send(to, text);
+      // From a socket: of a packet whose checksum is still to be made the kernel remembers where the innermost header stands.
+      from.send(to, text, { trafficClass: CLASS, ...(family === 6 && { flowLabel: FLOW_LABEL }) });
       await to.waitFor(text);
       const isNested = (frame: Frame): boolean => payloadText(frame) === text && ipLayersOf(frame).length === 3;
       const [frame] = (await scene.wire.waitFor(isNested, { what: `${text} in two tunnels` })) as [Frame];
+      const layers = ipLayersOf(frame);
       t.diagnostic(`two tunnels, ${overhead(frame)} octets: ${describeFrame(frame)}`);
+      const classes = layers.map(({ trafficClass }) => trafficClass);
+      assert.deepEqual(classes, [CLASS, CLASS, CLASS], describeFrame(frame));
+      const [outer, middle] = layers;
+      if (outer?.kind === "ipv4" && middle?.kind === "ipv4") assert.equal(outer.dontFragment, middle.dontFragment);
     }
   }
 }

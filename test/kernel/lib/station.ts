@@ -32,7 +32,11 @@ export class Station {
   }
 
   /** One packet with this text, padded with blanks to `octets` of UDP payload. The text names the packet. */
-  send(to: Station, text: string, options: SendOptions & { readonly octets?: number } = {}): void {
+  send(
+    to: Station,
+    text: string,
+    options: SendOptions & { readonly octets?: number; readonly flowLabel?: number } = {},
+  ): void {
     const { octets = 0, ...rest } = options;
     const data = Buffer.from(text.padEnd(octets), "latin1");
     const packet = { data, destination: to.address, destinationPort: STATION_PORT, ...rest };

@@ -3,13 +3,13 @@
  * the tunnel to an IPv4 home address, and what is in front of the process on port 434. KERNEL.md tells the reason of every chain.
  */
 import type { Ipv4Address } from "../../../base/ip.js";
+import { classOfInner, isCarrier } from "../../carriers.js";
 import {
   carries,
   closedGuePort,
   GRE_DEVICE,
   GRE_HEADER,
   greCarries,
-  isCarrier,
   isTunnelData,
   MIP4_MARK_BIT,
   PROTOCOL,
@@ -36,22 +36,14 @@ import { accept, count, drop, jump, notrack } from "../../objects/nft-verdicts.j
 import {
   clearDontFragment,
   clearMarkBit,
-  copyInnerClass,
-  copyInnerEcn,
   hideInner6to4,
   setDestinationPortFrom,
   setIpv4Source,
   setIpv4Ttl,
   setMarkBit,
 } from "../../objects/nft-writes.js";
-import {
-  DEVICE,
-  type HomeAgentPlanSite,
-  internalAddress,
-  mip4Service,
-  type TunnelClass,
-  tunnelClasses,
-} from "../../site.js";
+import { DEVICE, type HomeAgentPlanSite, mip4Service, tunnelClasses } from "../../site.js";
+import { carrierRules } from "../carriers.js";
 import { DESTINATION, destinations, linkLocal, mapped, registered, SOURCE } from "../inner-keys.js";
 import { ofLengths, SETS } from "../sets.js";
 import { REGISTRATION_ANSWERS, REGISTRATION_METERS, REGISTRATION_SOURCE, registrationRules } from "./meters.js";
@@ -247,30 +239,12 @@ export const mip4OutputChains = (site: HomeAgentPlanSite): readonly NftChain[] =
   whereServed(site, (ipv4, gre) => [
     outTunnelData(ipv4, site),
     ...(gre ? [outGre(site)] : []),
-    { name: "carrier-ipv4", rules: carrier(site, 0, (one) => internalAddress("ipv4", one)) },
-    { name: "carrier-udp", rules: carrier(site, UDP_TUNNEL_HEADER, (one) => mip4InternalAddress("udp", one)) },
+    {
+      name: "carrier-tunnel-data",
+      rules: carrierRules(site, UDP_TUNNEL_HEADER, (one) => mip4InternalAddress("udp", one)),
+    },
     { name: "out-registration", rules: REGISTRATION_ANSWERS },
   ]);
-
-/** Of plain tunnels over IPv4, before their source is the home agent's. */
-export const mip4PlainOutput = (site: HomeAgentPlanSite): readonly NftRule[] =>
-  whereServed(site, () => [rule(...isCarrier(0), jump("carrier-ipv4"))]);
-
-const mayFragment = (offset: number): NftRule => rule(innerMayFragment(offset), clearDontFragment);
-
-/** The outer header of IPv6 inside IPv4 once more in a tunnel; the source is still that of its class's device. */
-function carrier(
-  site: HomeAgentPlanSite,
-  offset: number,
-  sourceOf: (one: TunnelClass) => Ipv4Address,
-): readonly NftRule[] {
-  const ofClass = (one: TunnelClass): NftRule =>
-    rule(
-      ipField("saddr", sourceOf(one)),
-      one.dscp === "copy" ? copyInnerClass(offset) : copyInnerEcn(offset, one.dscp),
-    );
-  return [mayFragment(offset), ...tunnelClasses(site).map(ofClass)];
-}
 
 /** The route has said the class, so of a fixed one the DSCP is right; whose it is, the inner destination tells. */
 function outGre(site: HomeAgentPlanSite): NftChain {
@@ -282,9 +256,9 @@ function outGre(site: HomeAgentPlanSite): NftChain {
     rules: [
       rule(greCarries(4), innerMayFragment(GRE_HEADER), clearDontFragment),
       ...[...new Set(fixed)].map((dscp) =>
-        rule(...carries6, isFixed, ipv4Dscp(dscp), copyInnerEcn(GRE_HEADER, dscp), notrack, accept),
+        rule(...carries6, isFixed, ipv4Dscp(dscp), classOfInner(GRE_HEADER, dscp), notrack, accept),
       ),
-      rule(...carries6, copyInnerClass(GRE_HEADER)),
+      rule(...carries6, classOfInner(GRE_HEADER, "copy")),
       rule(notrack, accept),
     ],
   };
@@ -304,7 +278,7 @@ function outTunnelData(ipv4: Ipv4Address, site: HomeAgentPlanSite): NftChain {
   return {
     name: "out-tunnel-data",
     rules: [
-      rule(...isCarrier(UDP_TUNNEL_HEADER), jump("carrier-udp")),
+      rule(...isCarrier(UDP_TUNNEL_HEADER), jump("carrier-tunnel-data")),
       rule(setIpv4Source(ipv4)),
       ...toPorts(PROTOCOL.ipv6, 6, MIP4_SETS.port6),
       ...toPorts(PROTOCOL.ipv4, 4, MIP4_SETS.port4),

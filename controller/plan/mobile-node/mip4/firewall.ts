@@ -3,12 +3,12 @@
  * home agent and for the node alone, and the outer TTL. Registrations stay with the socket on the same port.
  */
 import { isIpv4 } from "../../../base/ip.js";
+import { classOfInner, isCarrier } from "../../carriers.js";
 import {
   carries,
   closedGuePort,
   GRE_HEADER,
   greCarries,
-  isCarrier,
   isGue,
   isTunnelData,
   PROTOCOL,
@@ -31,7 +31,7 @@ import {
   udpPort,
 } from "../../objects/nft-matches.js";
 import { accept, count, drop, jump } from "../../objects/nft-verdicts.js";
-import { clearDontFragment, copyInnerClass, copyInnerEcn, setIpv4Ttl } from "../../objects/nft-writes.js";
+import { clearDontFragment, setIpv4Ttl } from "../../objects/nft-writes.js";
 import { OWNERSHIP } from "../../objects/objects.js";
 import { HOOK_PRIORITY } from "../../site.js";
 import type { Mip4NodePlanSite } from "./given.js";
@@ -140,12 +140,7 @@ function output({ homeAgent, profile }: Mip4NodePlanSite): readonly NftChain[] {
   const { ipv4, ipv6, gre } = PROTOCOL;
   /** IPv6 to the home agent: the header inside is of our own making and has no DF. */
   const carrier = (offset: number, ...before: readonly Clause[]): NftRule =>
-    rule(
-      ...before,
-      ...isCarrier(offset),
-      profile.dscp === "copy" ? copyInnerClass(offset) : copyInnerEcn(offset, profile.dscp),
-      clearDontFragment,
-    );
+    rule(...before, ...isCarrier(offset), classOfInner(offset, profile.dscp), clearDontFragment);
   return [
     {
       name: "output",

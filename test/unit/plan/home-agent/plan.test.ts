@@ -627,6 +627,33 @@ t.test("the 2004 profile: what is proved of a mapped source, and how the answer 
   test.end();
 });
 
+t.test("what is tunnelled twice over IPv4 has the class and DF of the packet that was tunnelled once", (test) => {
+  const site = { ...SITE, prefixLengths: { ipv6: [64], ipv4: [27] } };
+  const isFirst = (text: string): boolean => !text.startsWith("@th,0,8 69 ") && !text.startsWith("@th,64,8 69 ");
+  test.strictSame(rules("out-ipv4", site).slice(0, 2), [
+    "@th,0,8 69 @th,72,8 41 jump carrier-ipv4",
+    "@th,0,8 69 @th,96,32 0xcb007101 jump carrier-ipv4",
+  ]);
+  test.strictSame(rules("out-udp", site).slice(0, 3), [
+    "@th,64,8 69 @th,136,8 41 jump carrier-udp",
+    "@th,64,8 69 @th,160,32 0xcb007101 jump carrier-udp",
+    "ip saddr set 203.0.113.1",
+  ]);
+  // By the devices into which tunnelled packets go: not those for nodes behind two routers.
+  test.strictSame(rules("carrier-ipv4", site), [
+    "@th,48,16 & 0x4000 == 0x0000 ip frag-off set 0",
+    "ip saddr 240.41.64.64 @nh,0,16 set @th,0,16",
+    "ip saddr 240.41.46.77 @nh,0,16 set @th,0,16 & 0xff03 ^ 0x00b8",
+    "ip saddr 240.42.64.64 @nh,0,16 set @th,0,16",
+    "ip saddr 240.42.46.77 @nh,0,16 set @th,0,16 & 0xff03 ^ 0x00b8",
+  ]);
+  test.match(rules("carrier-udp", site)[1], "ip saddr 240.91.64.64 @nh,0,16 set @th,64,16");
+  // Without routers nothing is looked for.
+  for (const chain of ["out-ipv4", "out-udp"]) test.ok(rules(chain).every(isFirst), chain);
+  for (const chain of ["carrier-ipv4", "carrier-udp"]) test.strictSame(rules(chain), []);
+  test.end();
+});
+
 t.test("inner sources and destinations by prefix, the longest first, in all formats", (test) => {
   const { chains, sets } = homeAgentFirewall({ ...SITE, prefixLengths: { ipv6: [56, 64, 128], ipv4: [27, 32] } });
   const rules = (name: string): readonly string[] =>

@@ -224,6 +224,35 @@ t.test("the firewall: from the home agent, for our home addresses, and signallin
   test.end();
 });
 
+t.test(
+  "a router gives what is tunnelled already the class and DF of the header inside; a host does not look",
+  (test) => {
+    const rules = (site: MobileNodePlanSite, chain: string): readonly string[] | undefined =>
+      mobileNodeFirewall(site)
+        .chains.find(({ name }) => name === chain)
+        ?.rules.map(({ text }) => text);
+    const router = { ...SITE, prefixes: [prefix("10.1.0.0/24")] };
+    const outputs = rules(router, "output")?.filter((text) => text.includes("jump"));
+    test.strictSame(outputs, [
+      "ip daddr 203.0.113.1 udp sport 4191 ip ttl set 64 jump carrier-udp",
+      "ip daddr 203.0.113.1 meta l4proto 4 ip ttl set 64 jump carrier-ipv4",
+    ]);
+    const [protocol41, toAgent] = ["@th,0,8 69 @th,72,8 41", "@th,0,8 69 @th,128,32 0xcb007101"];
+    const fragments = "@th,48,16 & 0x4000 == 0x0000 ip frag-off set 0";
+    test.strictSame(rules(router, "carrier-ipv4"), [
+      `${protocol41} @nh,0,16 set @th,0,16`,
+      `${protocol41} ${fragments}`,
+      `${toAgent} @nh,0,16 set @th,0,16`,
+      `${toAgent} ${fragments}`,
+    ]);
+    const gold = { ...router, profile: { dscp: 46, ttl: 64 } };
+    test.equal(rules(gold, "carrier-udp")?.[0], "@th,64,8 69 @th,136,8 41 @nh,0,16 set @th,64,16 & 0xff03 ^ 0x00b8");
+    test.equal(rules(SITE, "carrier-ipv4"), undefined);
+    test.notOk(rules(SITE, "output")?.some((text) => text.includes("carrier")));
+    test.end();
+  },
+);
+
 t.test("every set, counter and chain that a rule names is there, and the other way round", (test) => {
   const table = mobileNodeFirewall(SITE);
   const expressions = table.chains.flatMap((chain) => chain.rules.flatMap((rule) => rule.expressions));
