@@ -803,7 +803,7 @@ export const foreignAgentConfig = z.strictObject({
       .boolean()
       .default(false)
       .describe(
-        "Advertise a challenge, which requests have to answer (RFC 4721), unless keyFile has a key of the node.",
+        "Advertise a challenge (RFC 4721). Requests have to answer it, and to prove who does by Mobile-AAA authentication or by Mobile-Foreign authentication under a key of keyFile; nodes with a key there may leave the challenge out.",
       ),
     routesCommonTraffic: z
       .boolean()

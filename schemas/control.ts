@@ -1,6 +1,6 @@
 /** The documents of the control interface (HTTP on a unix socket, paths under /v1) and of `dsmipctl -o json`. */
 import { z } from "zod";
-import { interfaceName, ipText, ipv6Text, PROTOCOLS } from "./config.js";
+import { interfaceName, ipText, ipv4Text, ipv6Text, PROTOCOLS } from "./config.js";
 
 const counters = z.record(z.string(), z.int().min(0)).describe("Name to count since start.");
 
@@ -205,6 +205,11 @@ export const commandRequest = z.discriminatedUnion("command", [
   }),
   z.strictObject({ command: z.literal("report-loss") }),
   z.strictObject({
+    command: z.literal("remove-visitor"),
+    homeAddress: ipv4Text.describe("Of the visitor."),
+    homeAgent: ipv4Text.optional().describe("Needed where visitors of several home agents have this home address."),
+  }),
+  z.strictObject({
     command: z.literal("offer"),
     interface: interfaceName.describe("The link of the visited network."),
     dhcpv6: z
@@ -220,7 +225,7 @@ export const commandRequest = z.discriminatedUnion("command", [
 
 export const commandDocument = z
   .strictObject({
-    command: z.enum(["remove", "refresh", "switch", "report-loss", "offer"]),
+    command: z.enum(["remove", "refresh", "switch", "report-loss", "offer", "remove-visitor"]),
     nodes: z.int().describe("How many are told, or do it."),
     outcome: z
       .enum(["begun", "acknowledged", "unanswered"])

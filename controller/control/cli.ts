@@ -223,6 +223,7 @@ function commandText({ command, nodes, outcome, status }: CommandDocument): stri
     return `the binding has ended; the node ${said}`;
   }
   if (command === "offer") return "noted";
+  if (command === "remove-visitor") return "the visit has ended";
   if (command === "report-loss" || nodes === 1) return "begun";
   return `${nodes} nodes are told`;
 }
@@ -331,6 +332,15 @@ program
   .command("visitors")
   .description("mobile nodes that are registered through this foreign agent")
   .action(async () => show(options(), visitorsDocument.parse(await get("/visitors")), visitorTable));
+
+program
+  .command("visitor")
+  .description("one visitor of this foreign agent")
+  .command("remove <homeAddress> [homeAgent]")
+  .description("end a visit: nothing is relayed for the node any more, until it registers again")
+  .action(async (homeAddress: string, homeAgent: string | undefined) => {
+    await command("remove-visitor", { homeAddress, ...(homeAgent !== undefined && { homeAgent }) });
+  });
 
 program
   .command("multicast")

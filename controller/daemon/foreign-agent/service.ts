@@ -3,7 +3,7 @@
  * visitors never comes here.
  */
 import { randomBytes } from "node:crypto";
-import type { VisitorDocument } from "../../../schemas/control.js";
+import type { CommandDocument, CommandRequest, VisitorDocument } from "../../../schemas/control.js";
 import { type IpAddress, type Ipv6Address, ipv4, ipv6, isIpv4 } from "../../base/ip.js";
 import { formatLinkAddress, linkAddressOctets } from "../../base/link-address.js";
 import { planForeignAgentSite, planVisitor } from "../../plan/foreign-agent/plan.js";
@@ -43,6 +43,7 @@ import type { AgentDiscoverySocket, HeardDiscovery } from "../mip4/agent-discove
 import { type AuthenticationKey, authenticateWith, verdictOn } from "../mip4/authenticators.js";
 import type { RegistrationDatagram, RegistrationSocket } from "../mip4/registration-socket.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
+import { ForeignAgentCommands } from "./commands.js";
 import { type IcmpErrorSocket, readUnreachable } from "./icmp-errors.js";
 import type { ForeignAgentKeyRing } from "./sites.js";
 import type { VisitedLinksSocket, VisitorDatagram } from "./visited-links.js";
@@ -82,6 +83,7 @@ export class ForeignAgentService implements Service {
   readonly #ground: ServiceGround;
   readonly #state: ForeignAgentState;
   readonly #loop: MachineLoop<ForeignAgentInput, ForeignAgentEffect>;
+  readonly #commands: ForeignAgentCommands;
   #siteObjects: readonly KernelObject[] = [];
   #siteKeys: ReadonlySet<string> = new Set();
 
@@ -100,6 +102,10 @@ export class ForeignAgentService implements Service {
         turnEnded: () => ground.groups.commit(),
       },
     );
+    this.#commands = new ForeignAgentCommands({
+      paths: () => visitorPaths(this.#state),
+      remove: (visitor) => this.#loop.push({ kind: "remove", visitor, reason: "by an operator" }),
+    });
     this.views = this.#viewsOf();
   }
 
@@ -130,7 +136,8 @@ export class ForeignAgentService implements Service {
     this.#ground.log.info({ event: "visitors.restored", count: this.#state.list.size });
   }
 
-  onGroupResult({ group, revision, failure }: GroupResult): void {
+  onGroupResult(result: GroupResult): void {
+    const { group, revision, failure } = result;
     if (failure !== undefined) this.#ground.log.error({ event: "object.failed", group, reason: failure.message });
     if (!group.startsWith(VISITOR)) return;
     const visitor = group.slice(VISITOR.length);
@@ -140,6 +147,11 @@ export class ForeignAgentService implements Service {
       revision,
       ...(failure !== undefined && { failure: failure.message }),
     });
+    this.#commands.programmed(visitor, result);
+  }
+
+  command(request: CommandRequest): Promise<CommandDocument> | undefined {
+    return this.#commands.run(request);
   }
 
   onLoss(): void {
@@ -256,6 +268,7 @@ export class ForeignAgentService implements Service {
         groups.setGroup(`${VISITOR}${effect.path.visitor}`, planVisitor(effect.path), effect.revision);
         return;
       case "data-path-removed":
+        this.#commands.asked(effect.visitor, effect.revision);
         groups.removeGroup(`${VISITOR}${effect.visitor}`, effect.revision);
         return;
       case "journal":

@@ -60,6 +60,7 @@ export class HomeAgentCommands {
         return this.#switch(request.node, request.to);
       case "report-loss":
       case "offer":
+      case "remove-visitor":
         return undefined;
     }
   }

@@ -30,7 +30,7 @@ import {
 } from "../../../controller/wire/mip4/messages/control-message.js";
 import { requestFlags } from "../../../controller/wire/mip4/messages/registration.js";
 import { MIP4_PORT } from "../../../controller/wire/mip4/registry.js";
-import { visitorsDocument } from "../../../schemas/control.js";
+import { commandDocument, visitorsDocument } from "../../../schemas/control.js";
 import { Daemon } from "../lib/daemons.js";
 import { bridge, type Node, Topology } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
@@ -320,6 +320,17 @@ test("a foreign agent", async (t) => {
       [AGENTS[1]],
     );
     await ping(nodes[1] as Node, "10.9.0.1", "-I", HOA);
+  });
+
+  await t.test("an operator ends a visit: the kernel has let go when the command is over", async () => {
+    const command = `/commands/remove-visitor?homeAddress=${HOA}`;
+    const done = commandDocument.parse(await fetchDocument(daemon.socketPath, command, { method: "POST" }));
+    assert.equal(done.nodes, 1);
+    assert.deepEqual(await list(), []);
+    const left =
+      JSON.stringify(fa.ipJson("route show table all")) + JSON.stringify(fa.ipJson("neigh show nud permanent"));
+    assert.ok(!left.includes(HOA) && !left.includes("240.43."), left);
+    await assert.rejects(fetchDocument(daemon.socketPath, command, { method: "POST" }), /is no visitor here/);
   });
 
   await daemon.stop();

@@ -618,6 +618,9 @@ t.test("commands: what dsmipctl asks for, and what is no command", async (test) 
   const offered = ["home-agent", "offered", "--interface", "eth0"];
   test.match(await dsmipctl(socket, ...offered, "--dhcpv6", "0045"), { code: 0, stdout: "noted\n" });
   await dsmipctl(socket, ...offered);
+  const visit = ["visitor", "remove", "198.51.100.101"];
+  test.match(await dsmipctl(socket, ...visit, "203.0.113.1"), { code: 0, stdout: "the visit has ended\n" });
+  test.match(await dsmipctl(socket, "visitor", "remove", "2001:db8::1"), { code: 1, stderr: /homeAddress: an IPv4/ });
   test.strictSame(asked, [
     { command: "remove", node: BINDING.homeAddress, part: "ipv4" },
     { command: "refresh" },
@@ -626,6 +629,7 @@ t.test("commands: what dsmipctl asks for, and what is no command", async (test) 
     { command: "refresh" },
     { command: "offer", interface: "eth0", dhcpv6: "0045" },
     { command: "offer", interface: "eth0", dhcpv6: "" },
+    { command: "remove-visitor", homeAddress: "198.51.100.101", homeAgent: "203.0.113.1" },
   ]);
   test.match(await dsmipctl(socket, ...offered, "--dhcpv6", "004"), { code: 1, stderr: /dhcpv6: hexadecimal octets/ });
   test.match(await dsmipctl(socket, "home-agent", "offered"), { code: 2, stderr: /--interface/ });

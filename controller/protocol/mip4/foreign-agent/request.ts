@@ -70,6 +70,8 @@ export function readRequest(input: VisitorRequestInput, site: ForeignAgentSite):
   if (!isForUs(site, link, destination)) return drop("wrong-destination", `sent to ${destination}`);
   if (sourcePort === 0 || !isSource(site, source)) return drop("wrong-source", `from ${source}:${sourcePort}`);
   if (message.type !== "registration-request") return drop("unexpected-type", `${message.type} from ${source}`);
+  if (site.challenge && isBareChallenge(input))
+    return drop("unauthenticated", `nothing covers the challenge of ${source}`);
   const end = endOfAuthorized(located);
   const identifier = findExtension(message.extensions, "network-access-identifier")?.identifier;
   return {
@@ -83,6 +85,14 @@ export function readRequest(input: VisitorRequestInput, site: ForeignAgentSite):
       challenge: findExtension(message.extensions, "mobile-foreign-challenge")?.challenge,
     },
   };
+}
+
+/** Neither we nor somebody's AAA could tell who has answered it: silently discarded, whatever it asks for (RFC 4721 §3.2). */
+function isBareChallenge({ located: { spans } }: ReceivedRegistration): boolean {
+  const challenge = spans.findIndex(({ extension: { kind } }) => kind === "mobile-foreign-challenge");
+  const covers = ({ extension: { kind } }: (typeof spans)[number]): boolean =>
+    kind === "mobile-foreign-authentication" || kind === "mobile-aaa-authentication";
+  return challenge >= 0 && !spans.slice(challenge + 1).some(covers);
 }
 
 function isForUs(site: ForeignAgentSite, { address, prefixLength }: VisitedLink, destination: Ipv4Address): boolean {
@@ -136,14 +146,20 @@ export function associationWithNode(
   return mobileNodes.find(({ node }) => node === homeAddress || node === identifier);
 }
 
+const isForAaa = ({ located: { spans } }: ReceivedRegistration): boolean =>
+  spans.some(({ extension: { kind } }) => kind === "mobile-aaa-authentication");
+
 function judgeAuthentication(
-  { request, mobileForeign, identifier }: ReadRequest,
+  { request, input, mobileForeign, identifier }: ReadRequest,
   site: ForeignAgentSite,
 ): Refusal | undefined {
   const association = associationWithNode(site, request.homeAddress, identifier);
-  if (association === undefined) return undefined;
   const [found, second] = mobileForeign;
   const failed = (reason: string): Refusal => refuse(ReplyCode.agentMobileNodeAuthentication, reason);
+  if (association === undefined) {
+    const isOursToCheck = site.challenge && found !== undefined && !isForAaa(input);
+    return isOursToCheck ? failed("Mobile-Foreign authentication under no key of ours") : undefined;
+  }
   if (found === undefined) return failed("no Mobile-Foreign authentication");
   if (second !== undefined) return failed("more than one Mobile-Foreign authentication");
   if (found.spi !== association.spi || found.verdict !== "valid") return failed("wrong Mobile-Foreign authentication");

@@ -66,9 +66,6 @@ export function registration(
         ...ipv6(site, wanted, coLocated),
         ...udp(site, coLocated, agent !== undefined),
         { kind: "mobile-home-authentication", spi: site.spi, authenticator: NOT_MADE },
-        ...(agent?.challenge === undefined
-          ? []
-          : [{ kind: "mobile-foreign-challenge", challenge: agent.challenge } as const]),
         ...mobileForeign(site, agent),
       ],
     },
@@ -88,7 +85,6 @@ export function deregistration(
   identification: Identification,
 ): RequestEffect {
   const agent = attachment.kind === "foreign-agent" ? attachment.agent : undefined;
-  const challenge = agent?.challenge;
   return {
     kind: "request",
     request: {
@@ -102,7 +98,6 @@ export function deregistration(
       extensions: [
         ...identity(site),
         { kind: "mobile-home-authentication", spi: site.spi, authenticator: NOT_MADE },
-        ...(challenge === undefined ? [] : [{ kind: "mobile-foreign-challenge", challenge } as const]),
         ...mobileForeign(site, agent),
       ],
     },
@@ -118,10 +113,18 @@ const identity = ({ identifier }: MobileNodeSite): readonly RegistrationExtensio
     ? []
     : [{ kind: "network-access-identifier", identifier: new TextEncoder().encode(identifier) }];
 
-/** The last of all, over everything in front of it (RFC 5944 §3.6.1.3). */
+/**
+ * The last of all, over everything in front of it (RFC 5944 §3.6.1.3), and so over the agent's challenge. Without a key no challenge is
+ * answered: what nothing covers an agent has to discard in silence, where it refuses a request without one (code 105, RFC 4721 §3.2).
+ */
 function mobileForeign(site: MobileNodeSite, agent: ForeignAgent | undefined): readonly RegistrationExtension[] {
   const spi = foreignSpi(site, agent?.address);
-  return spi === undefined ? [] : [{ kind: "mobile-foreign-authentication", spi, authenticator: NOT_MADE }];
+  if (spi === undefined) return [];
+  const challenge = agent?.challenge;
+  return [
+    ...(challenge === undefined ? [] : [{ kind: "mobile-foreign-challenge", challenge } as const]),
+    { kind: "mobile-foreign-authentication", spi, authenticator: NOT_MADE },
+  ];
 }
 
 /** With a foreign agent's care-of address there is no tunnelling mode to be chosen (V4-4.5-12). */

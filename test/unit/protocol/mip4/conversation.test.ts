@@ -247,7 +247,8 @@ t.test("a foreign agent: no flags that it has not, no tunnelling mode, TTL 255, 
   });
   t.strictSame(
     talk.requests[0]?.extensions.map(({ kind }) => kind),
-    ["network-access-identifier", "ipv6-prefix-request", "mobile-home-authentication", "mobile-foreign-challenge"],
+    ["network-access-identifier", "ipv6-prefix-request", "mobile-home-authentication"],
+    "no key for the agent: no challenge is answered",
   );
   t.match(talk.node.path, { mode: "away", homeAddress: "192.0.2.129", prefixes: [{ mode: "home-address" }] });
   talk.input({ kind: "attach", attachment: { ...attachment, agent: { ...agent, challenge: Uint8Array.of(9) } } });

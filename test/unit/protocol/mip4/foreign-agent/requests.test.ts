@@ -289,7 +289,8 @@ t.test("two visitors with one home address, of two home agents", (t) => {
 });
 
 t.test("a challenge is used once by each node, and only while it is known", (t) => {
-  const bench = new ForeignAgentBench({ challenge: true });
+  const site = { challenge: true, mobileNodes: [{ node: HOA, spi: 300 }] };
+  const bench = new ForeignAgentBench(site);
   bench.step({ kind: "begin" });
   const heard = (): Uint8Array => {
     for (const effect of bench.wait(30).toReversed())
@@ -301,11 +302,12 @@ t.test("a challenge is used once by each node, and only while it is known", (t) 
   const withIt = (one: Uint8Array): readonly RegistrationExtension[] => [
     MOBILE_HOME,
     { kind: "mobile-foreign-challenge", challenge: one },
+    MOBILE_FOREIGN,
   ];
   const asked = bench.request({ extensions: withIt(challenge) });
   t.ok(relayed(bench.request({ extensions: withIt(challenge) })), "sent again, it is relayed again");
   const done = bench.reply(asked);
-  const next = answered(done)?.reply.extensions.at(-1);
+  const next = answered(done)?.reply.extensions.at(-2);
   t.equal(next?.kind, "mobile-foreign-challenge");
   bench.reply(bench.request({ extensions: withIt(challenge), low: 1 }));
   bench.wait(8);
@@ -315,3 +317,43 @@ t.test("a challenge is used once by each node, and only while it is known", (t) 
   bench.wait(2);
   t.end();
 });
+
+t.test(
+  "a challenge that nothing covers is discarded in silence; Mobile-Foreign authentication needs a key of ours, Mobile-AAA none",
+  (t) => {
+    const challenge: RegistrationExtension = { kind: "mobile-foreign-challenge", challenge: Uint8Array.of(1, 2, 3, 4) };
+    const aaa: RegistrationExtension = { kind: "mobile-aaa-authentication", spi: 400, authenticator: NOT_MADE };
+    const ask = (extensions: readonly RegistrationExtension[], more: Request = {}, site = {}) => {
+      const bench = new ForeignAgentBench({ challenge: true, ...site });
+      bench.state.challenges.advertised(Uint8Array.of(1, 2, 3, 4));
+      return bench.request({ extensions: [NAI, ...extensions], ...more });
+    };
+    for (const extensions of [
+      [MOBILE_HOME, challenge],
+      [MOBILE_HOME, MOBILE_FOREIGN, challenge],
+      [challenge, MOBILE_HOME],
+    ])
+      for (const more of [{}, { lifetimeSeconds: 0 }]) {
+        const effects = ask(extensions, more);
+        t.strictSame(dropsOf(effects), ["unauthenticated"]);
+        t.equal(effects.length, 1);
+      }
+    t.equal(codeOf(ask([MOBILE_HOME, challenge, MOBILE_FOREIGN])), 67, "under no key of ours");
+    const known = { mobileNodes: [{ node: HOA, spi: 300 }] };
+    const out = received(relayed(ask([MOBILE_HOME, challenge, MOBILE_FOREIGN], {}, known)));
+    t.notOk(out.located.spans.some(({ extension: { kind } }) => kind === "mobile-foreign-challenge"));
+    const on = received(relayed(ask([MOBILE_HOME, challenge, aaa])));
+    t.strictSame(
+      on.located.spans.map(({ extension: { kind } }) => kind),
+      [
+        "network-access-identifier",
+        "mobile-home-authentication",
+        "mobile-foreign-challenge",
+        "mobile-aaa-authentication",
+      ],
+      "both go on to the home agent",
+    );
+    t.ok(relayed(ask([MOBILE_HOME, challenge], {}, { challenge: false })), "who asks for none heeds none");
+    t.end();
+  },
+);
