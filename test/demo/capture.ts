@@ -10,7 +10,7 @@ import { runAsync } from "../kernel/lib/command.js";
 import { decodeFlowPacket, FLOW_PACKET_OCTETS } from "./flow-record.js";
 import { FLOWS, flowsOf } from "./flows.js";
 import { classifyFrame, type Format, type Observed, protectedFormat, undoGuePull } from "./frame-format.js";
-import type { MachineName, MobileNode, Topology } from "./topology.js";
+import { type MachineName, type MobileNode, NODES, type Topology } from "./topology.js";
 
 /** What was seen of one flow since its node was last `restart`ed. */
 export interface Sighting {
@@ -119,6 +119,7 @@ export class Capture {
       if (flow !== undefined && (this.#seen[flow]?.frames ?? SAMPLES) >= SAMPLES) continue;
       const observed = classifyFrame(undoGuePull(data));
       if (observed?.kind === "signalling") this.#noteEsp(observed, at);
+      else if (observed?.kind === "registration") this.#noteRegistration(observed, at);
       else if (observed !== undefined) this.#notePayload(observed, link);
     }
   }
@@ -151,6 +152,12 @@ export class Capture {
       seen.frames++;
       seen.peer = port === undefined ? address : `${address}:${port}`;
     }
+  }
+
+  #noteRegistration({ message, homeAddress }: Observed & { kind: "registration" }, at: number): void {
+    const node = NODES.find(({ ipv4HomeAddress }) => ipv4HomeAddress === homeAddress);
+    if (node === undefined) return;
+    this.#signalling.push({ node, message: message === "request" ? "update" : "acknowledgement", format: "udp", at });
   }
 
   #noteSignalling({ spi, format }: Observed & { kind: "signalling" }, at: number): void {

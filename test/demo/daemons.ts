@@ -19,14 +19,25 @@ import {
 } from "../../schemas/control.js";
 import type { SignallingSpis } from "./capture.js";
 import { viciPath } from "./charon.js";
-import type { Profile } from "./profile.js";
-import { HOME_AGENT, HOME_PREFIXES, type MachineName, type MobileNode, NODES, type Topology } from "./topology.js";
+import type { Profile, Protocol } from "./profile.js";
+import {
+  FOREIGN_AGENT,
+  HOME_AGENT,
+  HOME_PREFIXES,
+  type MachineName,
+  type MobileNode,
+  NODES,
+  type Topology,
+} from "./topology.js";
 import { until } from "./until.js";
 
 /** Compiled beside us. */
 const CONTROLLER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "controller");
 const MAIN = join(CONTROLLER, "main.js");
 export const DSMIPCTL = join(CONTROLLER, "control", "cli.js");
+
+/** Less is reserved (RFC 5944 §3.5.1). */
+const FIRST_SPI_OF_MIP4 = 256;
 
 const START = { seconds: 60 };
 const STOP = { seconds: 30 };
@@ -152,6 +163,18 @@ export function writeKeys(directory: string): void {
   writeFileSync(keyPath(directory), stringify({ keys }), { mode: 0o600 });
 }
 
+/** Of Mobile IPv4, between each node and the home agent; what nobody needs is in the other's file too. */
+export function writeMip4Keys(directory: string): void {
+  const mip4 = NODES.map(({ ipv4HomeAddress, number }) => ({
+    association: "mobile-home",
+    node: ipv4HomeAddress,
+    spi: FIRST_SPI_OF_MIP4 + number,
+    algorithm: "hmac-sha256",
+    key: randomBytes(32).toString("hex"),
+  }));
+  writeFileSync(keyPath(directory), stringify({ mip4 }), { mode: 0o600 });
+}
+
 /** Fresh pre-shared keys: one file for the home agent, one for each node. */
 export function writeCredentials(directory: string): void {
   const write = (name: string, credentials: readonly object[]): void =>
@@ -169,15 +192,17 @@ const DEAD_PEER_DETECTION_SECONDS = 5;
 export interface Choices {
   readonly ikev2: boolean;
   readonly profile: Profile;
+  readonly protocol: Protocol;
 }
 
-export function startHomeAgent(topology: Topology, directory: string, { ikev2, profile }: Choices): Daemon {
+export function startHomeAgent(topology: Topology, directory: string, { ikev2, profile, protocol }: Choices): Daemon {
   return new Daemon(topology, "ha", directory, {
     role: "home-agent",
     homeAgent: {
       addresses: HOME_AGENT,
       homeLink: { interface: "home", prefixes: HOME_PREFIXES },
       natRefreshSeconds: NAT_REFRESH_SECONDS,
+      ...(protocol === "mip4" && { mip4: {} }),
     },
     ...(ikev2 && {
       security: {
@@ -192,6 +217,7 @@ export function startHomeAgent(topology: Topology, directory: string, { ikev2, p
       homeAddress: node.homeAddress,
       ipv4HomeAddress: node.ipv4HomeAddress,
       ipv4Signalling: profile,
+      protocols: [protocol],
       ...(ikev2 && { identity: identityOf(node) }),
     })),
   });
@@ -201,9 +227,21 @@ export function startMobileNode(
   topology: Topology,
   directory: string,
   node: MobileNode,
-  { ikev2, profile }: Choices,
+  { ikev2, profile, protocol }: Choices,
 ): Daemon {
   const { homeAddress, ipv4HomeAddress } = node;
+  if (protocol === "mip4")
+    return new Daemon(topology, node.name, directory, {
+      ...{ role: "mobile-node", protocol },
+      mobileNode: {
+        homeAddress: ipv4HomeAddress,
+        homeAgent: HOME_AGENT.ipv4,
+        homeSubnet: HOME_PREFIXES[1],
+        prefixes: [`${homeAddress}/128`],
+        ipv6HomeAddress: homeAddress,
+        reverseTunnelling: "always",
+      },
+    });
   return new Daemon(topology, node.name, directory, {
     role: "mobile-node",
     mobileNode: {
@@ -224,5 +262,15 @@ export function startMobileNode(
       },
       tunnelProfile: { protection: "esp" },
     }),
+  });
+}
+
+export function startForeignAgent(topology: Topology, directory: string): Daemon {
+  return new Daemon(topology, "agent", directory, {
+    role: "foreign-agent",
+    foreignAgent: {
+      careOfAddress: FOREIGN_AGENT.careOfAddress,
+      links: [{ interface: "visited", address: FOREIGN_AGENT.link }],
+    },
   });
 }

@@ -3,11 +3,12 @@
  * Pure; read with the wire codecs, from the octets alone.
  */
 import { ByteReader } from "../../controller/base/bytes.js";
-import type { Family, IpAddress } from "../../controller/base/ip.js";
+import type { Family, IpAddress, Ipv4Address } from "../../controller/base/ip.js";
 import { decodeIpv4Packet } from "../../controller/wire/ip/ipv4.js";
 import { decodeIpv6Packet, ipVersionOf } from "../../controller/wire/ip/ipv6.js";
 import { Protocol } from "../../controller/wire/ip/registry.js";
 import { decodeUdp } from "../../controller/wire/ip/udp.js";
+import { decodeControlMessage } from "../../controller/wire/mip4/messages/control-message.js";
 import { decodeFlowPacket, type FlowPacket } from "./flow-record.js";
 
 /** direct: no tunnel. ipv6 and ipv4: the inner packet directly in that header. udp: in UDP in IPv4. */
@@ -32,7 +33,14 @@ export type Observed =
       readonly packet: FlowPacket;
     }
   /** ESP, told apart by its security parameters index. */
-  | { readonly kind: "signalling"; readonly format: Format; readonly outer: Outer; readonly spi: number };
+  | { readonly kind: "signalling"; readonly format: Format; readonly outer: Outer; readonly spi: number }
+  /** A registration request or reply of Mobile IPv4. */
+  | {
+      readonly kind: "registration";
+      readonly message: "request" | "reply";
+      readonly homeAddress: Ipv4Address;
+      readonly outer: Outer;
+    };
 
 export function protectedFormat(format: Format, family: Family): ProtectedFormat {
   if (format === "esp-udp") return format;
@@ -41,6 +49,10 @@ export function protectedFormat(format: Format, family: Family): ProtectedFormat
 
 /** The UDP port of DSMIPv6 (RFC 5555 §4.1). */
 const DSMIP_PORT = 4191;
+/** Registrations, and tunnels in UDP (RFC 3519). */
+const MIP4_PORT = 434;
+const TUNNEL_DATA = 4;
+const TUNNEL_DATA_OCTETS = 4;
 /** IKE and ESP in UDP (RFC 3948). */
 const ESP_PORT = 4500;
 
@@ -70,13 +82,32 @@ export function classifyFrame(octets: Uint8Array): Observed | undefined {
     if (spi === 0) return undefined;
     return { kind: "signalling", spi, format: "esp-udp", outer: { ...outer, sourcePort, destinationPort } };
   }
+  if (sourcePort === MIP4_PORT || destinationPort === MIP4_PORT)
+    return classifyMip4(payload, { ...outer, sourcePort, destinationPort });
   if (sourcePort !== DSMIP_PORT && destinationPort !== DSMIP_PORT) return undefined;
   return inside(payload, "udp", { ...outer, sourcePort, destinationPort });
 }
 
+/** Tunnel data begins with type 4 and its next header (RFC 3519 §3.3), messages with their type. */
+function classifyMip4(octets: Uint8Array, outer: Outer): Observed | undefined {
+  if (octets[0] === TUNNEL_DATA) return inside(octets.subarray(TUNNEL_DATA_OCTETS), "udp", outer);
+  const message = decodeControlMessage(octets);
+  if (!message.ok) return undefined;
+  switch (message.value.type) {
+    case "registration-request":
+      return { kind: "registration", message: "request", homeAddress: message.value.homeAddress, outer };
+    case "registration-reply":
+      return { kind: "registration", message: "reply", homeAddress: message.value.homeAddress, outer };
+    default:
+      return undefined;
+  }
+}
+
 function inside(octets: Uint8Array, format: Format, outer: Outer): Observed | undefined {
   const layer = decodeLayer(octets);
-  const found = layer === undefined ? undefined : classifyLayer(layer);
+  // IPv6 in a tunnel to the IPv4 home address, in the tunnel of that (RFC 5454 §2.3).
+  const innermost = layer?.family === 4 && layer.protocol === Protocol.ipv6 ? decodeLayer(layer.payload) : layer;
+  const found = innermost === undefined ? undefined : classifyLayer(innermost);
   return found === undefined ? undefined : { ...found, format, outer };
 }
 

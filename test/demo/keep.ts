@@ -10,6 +10,8 @@ export interface Kept {
   /** The home agent first. */
   readonly daemons: readonly Daemon[];
   startDaemons(): Promise<void>;
+  /** Where the nodes are. */
+  readonly outInWords: string;
 }
 
 /** In a bench's cell the namespaces end with the command, which is the first process there. */
@@ -32,11 +34,11 @@ export async function keepUp(kept: Kept): Promise<readonly string[]> {
 
 const SHELL = "\nHere is a shell. When it ends, everything is removed.";
 
-function howToEnter({ topology, daemons }: Kept): readonly string[] {
+function howToEnter({ topology, daemons, outInWords }: Kept): readonly string[] {
   const enter = (machine: MachineName, command: string): string =>
     `  ip netns exec ${topology.name(machine)} ${command}`;
   return [
-    "\nEverything is up, with dsmipd running in ha, mn1 (on IPv6) and mn2 (behind the NAT). For example:",
+    `\nEverything is up, with dsmipd running in ${daemons.map(({ machine }) => machine).join(", ")} (${outInWords}). For example:`,
     enter("mn1", "ping -c 3 2001:db8:c::2"),
     enter("mn2", "ping -c 3 192.0.2.2"),
     enter("ha", "tcpdump -n -i wan"),

@@ -7,7 +7,17 @@ import { LOAD, SLOW } from "../kernel/lib/surroundings.js";
 import { load as loadNow } from "../kernel/lib/yardstick.js";
 import { Capture } from "./capture.js";
 import { type Charon, startCharons } from "./charon.js";
-import { type Daemon, SPIS, startHomeAgent, startMobileNode, writeCredentials, writeKeys } from "./daemons.js";
+import {
+  type Choices,
+  type Daemon,
+  SPIS,
+  startForeignAgent,
+  startHomeAgent,
+  startMobileNode,
+  writeCredentials,
+  writeKeys,
+  writeMip4Keys,
+} from "./daemons.js";
 import { writeDiagnostics } from "./diagnostics.js";
 import { Flows } from "./flows.js";
 import { FROZEN_SECONDS, freeze, frozenFailures } from "./freeze.js";
@@ -15,7 +25,18 @@ import { type Kept, keepObstacle, keepUp, shell } from "./keep.js";
 import { readSpis } from "./keys.js";
 import { collectLeftovers } from "./leftovers.js";
 import { plug } from "./network.js";
-import { countSignalling, isProfile, PROFILES, signallingFailures, signallingText, TOURS } from "./profile.js";
+import {
+  countSignalling,
+  isProfile,
+  isProtocol,
+  PROFILES,
+  PROTOCOLS,
+  registrationFailures,
+  registrationsText,
+  signallingFailures,
+  signallingText,
+  TOURS,
+} from "./profile.js";
 import {
   type DemoReport,
   demoReport,
@@ -38,6 +59,8 @@ exit status is 0 if all of it was as expected.
   --security=static|ikev2   who keys the protection (default static); with ikev2 payload travels in ESP, and what is in clear is counted
   --profile=rfc5555|soliman2004   how updates travel in IPv4 networks (default rfc5555); with soliman2004 in protocol 41 and never in
              UDP (draft-soliman-v4v6-mipv6-00), through no NAT: the tour is home, IPv6, public IPv4, home
+  --protocol=mip6|mip4   by which the nodes register (default mip6); with mip4 the tour is home, public IPv4, behind the NAT, a foreign
+             agent, home, IPv6 goes in the tunnels of IPv4, and the foreign agent is a dsmipd too
   --hard     every move is a hard handover: the old network goes before the new one comes
   --rate N   packets a second of each flow (default 50)
   --keep     afterwards start again, leave everything up and say how to enter it
@@ -50,6 +73,7 @@ const { values: options } = parseArgs({
     keep: { type: "boolean", default: false },
     security: { type: "string", default: "static" },
     profile: { type: "string", default: "rfc5555" },
+    protocol: { type: "string", default: "mip6" },
     rate: { type: "string", default: "50" },
     help: { type: "boolean", default: false },
   },
@@ -57,7 +81,9 @@ const { values: options } = parseArgs({
 
 const ikev2 = options.security === "ikev2";
 const profile = isProfile(options.profile) ? options.profile : "rfc5555";
-const tour = TOURS[profile];
+const protocol = isProtocol(options.protocol) ? options.protocol : "mip6";
+const mip4 = protocol === "mip4";
+const tour = TOURS[mip4 ? "mip4" : profile];
 const print = (text: string): void => {
   if (!options.json) process.stdout.write(`${text}\n`);
 };
@@ -67,9 +93,10 @@ const heading = (text: string): void => print(`\n${text}`);
 const TOO_SLOW = 2;
 
 class Demo implements Kept {
-  readonly topology = new Topology();
+  readonly topology = new Topology({ foreignAgent: mip4 });
   readonly directory = mkdtempSync(join(tmpdir(), "dsmipd-demo-"));
   readonly rate: number;
+  readonly outInWords = tour.outInWords;
   readonly steps: StepReport[] = [];
   readonly failures: string[] = [];
   frozen: DemoReport["frozen"] = null;
@@ -92,7 +119,7 @@ class Demo implements Kept {
     const bench = process.env["DSMIPD_BENCH"] ?? "native";
     const ok = failures.length === 0 && leftovers !== null;
     const found = { steps, frozen, leftovers, failures, diagnostics, kept, security, profile, clearText, signalling };
-    return demoReport.parse({ bench, kernel: release(), slow: SLOW, load: LOAD, rate, ...found, ok });
+    return demoReport.parse({ bench, protocol, kernel: release(), slow: SLOW, load: LOAD, rate, ...found, ok });
   }
 
   async run(): Promise<void> {
@@ -134,7 +161,8 @@ class Demo implements Kept {
       "The tour: both nodes at once, each network up before the old one goes" +
         (options.hard ? " (not today: --hard)" : ""),
     );
-    print("(leaving home takes a second: the home agent looks for duplicate addresses first, RFC 6275 §10.3.1)");
+    if (!mip4)
+      print("(leaving home takes a second: the home agent looks for duplicate addresses first, RFC 6275 §10.3.1)");
     print(stepHeader());
     for (const step of tour.steps)
       this.#tell(step === "mapping-lost" ? await loseMappings(stage) : await moveAll(stage, () => step, options.hard));
@@ -151,14 +179,17 @@ class Demo implements Kept {
     }
     await this.#audit();
     this.signalling = countSignalling(stage.capture.signalling);
-    print(`  binding updates and acknowledgements seen: ${signallingText(this.signalling)}`);
-    this.failures.push(...signallingFailures(this.signalling, profile));
+    if (mip4) print(`  registration requests and replies seen: ${registrationsText(this.signalling)}`);
+    else print(`  binding updates and acknowledgements seen: ${signallingText(this.signalling)}`);
+    this.failures.push(
+      ...(mip4 ? registrationFailures(this.signalling) : signallingFailures(this.signalling, profile)),
+    );
     if (ikev2) {
       this.clearText = stage.capture.clear;
       print(`  payload packets in clear, in a tunnel or on an access network: ${this.clearText}`);
       if (this.clearText > 0) this.failures.push(`${this.clearText} payload packets in clear away from home`);
     }
-    heading("The end: SIGTERM to the nodes, then to the home agent");
+    heading(`The end: SIGTERM to the nodes, then to the home agent${mip4 ? " and the foreign agent" : ""}`);
     await this.#stop(stage);
     print(
       `  ${this.leftovers?.length ?? 0} objects of dsmipd left in the kernel of ${this.topology.machines.length} machines`,
@@ -174,7 +205,7 @@ class Demo implements Kept {
     const [homeAgent, ...others] = this.daemons;
     if (homeAgent === undefined) throw new Error("no home agent");
     const nodes = new Map(NODES.flatMap((node, i) => others.slice(i, i + 1).map((daemon) => [node, daemon] as const)));
-    const capture = await Capture.open(topology, ikev2 ? [] : SPIS, ikev2);
+    const capture = await Capture.open(topology, ikev2 || mip4 ? [] : SPIS, ikev2);
     const flows = new Flows(topology, this.rate);
     this.#close.push(
       () => capture.close(),
@@ -189,6 +220,7 @@ class Demo implements Kept {
       attached,
       since: new Map(),
       failures: this.failures,
+      isMip4: mip4,
       learnKeys: ikev2
         ? async () => {
             const { signalling, payload } = await readSpis(directory);
@@ -201,14 +233,17 @@ class Demo implements Kept {
     return stage;
   }
 
-  /** The home agent first, then the nodes in their order. */
+  /** The home agent first, then the nodes in their order, then the foreign agent. */
   async startDaemons(): Promise<void> {
     const { topology, directory } = this;
+    const choices: Choices = { ikev2, profile, protocol };
     if (ikev2) writeCredentials(directory);
+    else if (mip4) writeMip4Keys(directory);
     else writeKeys(directory);
     this.daemons = [
-      startHomeAgent(topology, directory, { ikev2, profile }),
-      ...NODES.map((node) => startMobileNode(topology, directory, node, { ikev2, profile })),
+      startHomeAgent(topology, directory, choices),
+      ...NODES.map((node) => startMobileNode(topology, directory, node, choices)),
+      ...(mip4 ? [startForeignAgent(topology, directory)] : []),
     ];
     await Promise.all(this.daemons.map((daemon) => daemon.ready()));
   }
@@ -228,7 +263,7 @@ class Demo implements Kept {
       if (endpoint !== null)
         this.failures.push(`${homeAddress} is still bound to ${endpoint.address} after its node has ended`);
     }
-    ends.push(await homeAgent.stop());
+    for (const daemon of this.daemons) if (daemon.ended === undefined) ends.push(await daemon.stop());
     for (const how of ends) if (how !== "exit status 0") this.failures.push(`a dsmipd ended with ${how}`);
     await Promise.all(this.charons.map((charon) => charon.stop()));
     this.leftovers = [...(await collectLeftovers(this.topology))];
@@ -261,6 +296,12 @@ async function main(): Promise<number> {
   if (profile === "soliman2004" && ikev2)
     throw new Error(
       "--profile soliman2004 with --security ikev2: the profile has no tunnel in ESP; --security static is wanted",
+    );
+  if (!isProtocol(options.protocol))
+    throw new Error(`--protocol ${options.protocol}: ${PROTOCOLS.join(" or ")} is wanted`);
+  if (mip4 && (ikev2 || options.profile !== "rfc5555"))
+    throw new Error(
+      "--protocol mip4 with --security ikev2 or --profile: Mobile IPv4 has neither ESP nor binding updates; leave them out",
     );
   const rate = Number(options.rate);
   if (!(rate >= 1 && rate <= 1000))

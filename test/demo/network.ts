@@ -7,14 +7,14 @@ import { ipv4, ipv6 } from "../../controller/base/ip.js";
 import { ipBatch } from "./commands.js";
 import type { MachineName, MobileNode, Topology } from "./topology.js";
 
-export type NetworkName = "home" | "ipv6" | "ipv4" | "nat";
+export type NetworkName = "home" | "ipv6" | "ipv4" | "nat" | "agent";
 
 interface Network {
   readonly title: string;
   /** The machine and the bridge in it. */
   readonly machine: MachineName;
   readonly bridge: string;
-  /** Mobile nodes prefer a lower one without being asked (RFC 5555 §4.4.1). */
+  /** Mobile nodes prefer a lower one without being asked (RFC 5555 §4.4.1; foreignAgents: where-needed). */
   readonly rank: number;
   readonly subnets: readonly Subnet[];
 }
@@ -57,6 +57,13 @@ export const NETWORKS: Readonly<Record<NetworkName, Network>> = {
     bridge: "lan",
     rank: 2,
     subnets: [{ address: ({ number }) => ipv4(`10.0.0.1${number}`), length: 24, gateway: "10.0.0.1" }],
+  },
+  agent: {
+    title: "foreign agent",
+    machine: "agent",
+    bridge: "visited",
+    rank: 3,
+    subnets: [], // nobody is given an address there
   },
 };
 

@@ -1,5 +1,5 @@
 /**
- * The two ways of updates in IPv4 networks (`ipv4Signalling`), where the tour can lead with each, and what of its updates must be seen
+ * The two protocols, and the two ways of Mobile IPv6's updates in IPv4 networks (`ipv4Signalling`): where the tour can lead with each, and what of its updates must be seen
  * on the wire. Pure.
  */
 import type { SignallingFrame } from "./capture.js";
@@ -11,6 +11,10 @@ export const PROFILES = ["rfc5555", "soliman2004"] as const;
 export type Profile = (typeof PROFILES)[number];
 export const isProfile = (text: string): text is Profile => (PROFILES as readonly string[]).includes(text);
 
+export const PROTOCOLS = ["mip6", "mip4"] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+export const isProtocol = (text: string): text is Protocol => (PROTOCOLS as readonly string[]).includes(text);
+
 export interface Tour {
   /** Where both nodes go, one network after the other; "mapping-lost": where they are, the NAT forgets them. */
   readonly steps: readonly (NetworkName | "mapping-lost")[];
@@ -20,7 +24,7 @@ export interface Tour {
 }
 
 /** draft-soliman-v4v6-mipv6-00 passes no NAT (§2.2). */
-export const TOURS: Readonly<Record<Profile, Tour>> = {
+export const TOURS: Readonly<Record<Profile | "mip4", Tour>> = {
   rfc5555: {
     steps: ["ipv6", "ipv4", "nat", "mapping-lost", "ipv6"],
     out: ({ number }) => (number === 1 ? "ipv6" : "nat"),
@@ -30,6 +34,11 @@ export const TOURS: Readonly<Record<Profile, Tour>> = {
     steps: ["ipv6", "ipv4"],
     out: ({ number }) => (number === 1 ? "ipv6" : "ipv4"),
     outInWords: "mn1 over IPv6, mn2 over public IPv4",
+  },
+  mip4: {
+    steps: ["ipv4", "nat", "agent"],
+    out: ({ number }) => (number === 1 ? "agent" : "nat"),
+    outInWords: "mn1 at the foreign agent, mn2 behind the NAT",
   },
 };
 
@@ -44,6 +53,12 @@ export function countSignalling(frames: readonly SignallingFrame[]): SignallingC
 /** In words, for the end of the tour. */
 export const signallingText = ({ direct, ipv4, udp }: SignallingCounts): string =>
   `${direct} in IPv6 alone, ${ipv4} in protocol 41 (IPv4), ${udp} in UDP`;
+
+/** With Mobile IPv4: all that were seen. */
+export const registrationsText = ({ udp }: SignallingCounts): string => `${udp} in UDP`;
+
+export const registrationFailures = ({ udp }: SignallingCounts): readonly string[] =>
+  udp === 0 ? ["mip4: no registration request and no reply was seen"] : [];
 
 /** Over IPv4 all of them go in the profile's way, and none in the other's (RFC 5555 §4.1; draft-soliman-v4v6-mipv6-00 §2.2.2). */
 export function signallingFailures({ ipv4, udp }: SignallingCounts, profile: Profile): readonly string[] {

@@ -4,7 +4,7 @@ import type { Format } from "./frame-format.js";
 import { NETWORKS, type NetworkName } from "./network.js";
 
 const count = z.int().min(0);
-const networkName = z.enum(["home", "ipv6", "ipv4", "nat"]);
+const networkName = z.enum(["home", "ipv6", "ipv4", "nat", "agent"]);
 
 export const stepReport = z.strictObject({
   node: z.string(),
@@ -18,7 +18,7 @@ export const stepReport = z.strictObject({
   format: z
     .string()
     .describe(
-      "As captured at the home agent after the step, in all four flows: direct, ipv6, ipv4 or udp (RFC 5555 §4.1); several are joined by +.",
+      "As captured at the home agent after the step, in all four flows: direct, ipv6, ipv4 or udp (RFC 5555 §4.1; RFC 3519), by the outermost header; several are joined by +.",
     ),
   peer: z
     .string()
@@ -31,7 +31,11 @@ export const stepReport = z.strictObject({
   ),
   duplicated: count,
   outageMs: z.number().min(0).describe("The longest time of sending of one flow from which nothing arrived."),
-  buToBaMs: z.number().min(0).nullable().describe("From binding update to acknowledgement."),
+  buToBaMs: z
+    .number()
+    .min(0)
+    .nullable()
+    .describe("From binding update to acknowledgement, or from registration request to reply."),
   buToBaFrom: z
     .enum(["mobile-node", "capture"])
     .nullable()
@@ -54,7 +58,9 @@ export const frozenReport = z.strictObject({
   signallingDevice: trafficReport.describe(
     "By how much the counters of the process's TUN device grew, both directions.",
   ),
-  updatesWaiting: count.describe("Binding updates captured in that time; they waited for the process."),
+  updatesWaiting: count.describe(
+    "Binding updates, or registration requests, captured in that time; they waited for the process.",
+  ),
   queuedOctets: count.describe("Kernel memory of what waited in the process's sockets at the end."),
   messagesHandled: count.describe(
     "By how much dsmipctl's counters of received and sent messages grew until the process had run again for a moment.",
@@ -75,14 +81,17 @@ export const demoReport = z.strictObject({
   steps: z.array(stepReport),
   frozen: frozenReport.nullable(),
   security: z.enum(["static", "ikev2"]).describe("Who keyed the protection; with ikev2 payload is protected too."),
+  protocol: z.enum(["mip6", "mip4"]).describe("By which the nodes registered."),
   profile: z
     .enum(["rfc5555", "soliman2004"])
-    .describe("How updates travelled in IPv4 networks: in UDP, or in protocol 41 (draft-soliman-v4v6-mipv6-00)."),
+    .describe(
+      "How updates of Mobile IPv6 travelled in IPv4 networks: in UDP, or in protocol 41 (draft-soliman-v4v6-mipv6-00).",
+    ),
   signalling: z
     .strictObject({ direct: count, ipv4: count, udp: count })
     .nullable()
     .describe(
-      "Binding updates and acknowledgements captured at the home agent until the freeze had ended: in IPv6 alone, in protocol 41 in IPv4, in UDP in IPv4.",
+      "Binding updates and acknowledgements captured at the home agent until the freeze had ended: in IPv6 alone, in protocol 41 in IPv4, in UDP in IPv4. With mip4 requests and replies, all in UDP.",
     ),
   clearText: count.nullable().describe("With ikev2: packets of the flows captured in clear away from home."),
   leftovers: z
@@ -113,7 +122,7 @@ const COLUMNS: readonly { readonly title: string; readonly width: number; readon
   { title: "LOST", width: 5, right: true },
   { title: "DUP", width: 4, right: true },
   { title: "OUTAGE", width: 9, right: true },
-  { title: "BU TO BA", width: 10, right: true },
+  { title: "ANSWER", width: 10, right: true },
 ];
 
 function row(cells: readonly string[]): string {
@@ -178,10 +187,7 @@ export function frozenText(frozen: FrozenReport): string {
     ["tunnel devices, in", `${traffic(frozen.tunnelIn)} (the nodes sent ${frozen.sentUp})`],
     ["tunnel devices, out", `${traffic(frozen.tunnelOut)} (${frozen.sentDown} were sent to the nodes)`],
     ["the process's own device", traffic(frozen.signallingDevice)],
-    [
-      "waiting in its sockets",
-      `${frozen.updatesWaiting} binding updates, ${frozen.queuedOctets} octets of kernel memory`,
-    ],
+    ["waiting in its sockets", `${frozen.updatesWaiting} updates, ${frozen.queuedOctets} octets of kernel memory`],
     ["dsmipctl status", `${frozen.messagesHandled} mobility messages handled since, as soon as it ran again`],
     ["payload through the process", `${frozen.payloadOctetsThroughProcess} octets`],
   ];

@@ -4,7 +4,8 @@
  *     cn ── core ──wan── ha ──home── switch      home network 2001:db8:1::/64, 198.51.100.0/24
  *            ├── bridge "six"                    IPv6-only access 2001:db8:a::/64
  *            ├── bridge "four"                   public IPv4 access 192.0.2.64/26
- *            └──wan── nat ── bridge "lan"        private IPv4 access 10.0.0.0/24 behind 192.0.2.130
+ *            ├──wan── nat ── bridge "lan"        private IPv4 access 10.0.0.0/24 behind 192.0.2.130
+ *            └──wan── agent ── bridge "visited"  with Mobile IPv4: the link of a foreign agent, care-of address 192.0.2.194
  *
  * Mobile nodes mn1 and mn2 are plugged into the bridges by network.ts. Nothing here belongs to dsmipd.
  */
@@ -17,6 +18,8 @@ export const HOME_PREFIXES = ["2001:db8:1::/64", "198.51.100.0/24"] as const;
 export const CORRESPONDENT = { ipv6: ipv6("2001:db8:c::2"), ipv4: ipv4("192.0.2.2") } as const;
 /** The public side of the NAT, which every node behind it has as its address. */
 export const NAT_ADDRESS = ipv4("192.0.2.130");
+/** Where tunnels to nodes at the foreign agent end, and its address on their link. */
+export const FOREIGN_AGENT = { careOfAddress: ipv4("192.0.2.194"), link: "10.9.0.1/24" } as const;
 
 export const NODES = [
   { name: "mn1", number: 1, homeAddress: ipv6("2001:db8:1::101"), ipv4HomeAddress: ipv4("198.51.100.101") },
@@ -24,20 +27,20 @@ export const NODES = [
 ] as const;
 export type MobileNode = (typeof NODES)[number];
 
-const MACHINES = ["core", "cn", "ha", "switch", "nat", "mn1", "mn2"] as const;
+const MACHINES = ["core", "cn", "ha", "switch", "nat", "agent", "mn1", "mn2"] as const;
 export type MachineName = (typeof MACHINES)[number];
-const ROUTERS: readonly MachineName[] = ["core", "ha", "nat"];
+const ROUTERS: readonly MachineName[] = ["core", "ha", "nat", "agent"];
 
 /** Namespaces of one run: their names carry the process id, so that several topologies can stand side by side. */
 export class Topology {
   readonly #prefix: string;
 
-  constructor(id: number = process.pid) {
-    this.#prefix = `demo${id}-`;
-  }
+  readonly machines: readonly MachineName[];
 
-  get machines(): readonly MachineName[] {
-    return MACHINES;
+  /** `foreignAgent`: with a machine and a link for one. */
+  constructor({ foreignAgent }: { readonly foreignAgent: boolean }, id: number = process.pid) {
+    this.machines = MACHINES.filter((machine) => machine !== "agent" || foreignAgent);
+    this.#prefix = `demo${id}-`;
   }
 
   /** The namespace's name. */
@@ -50,20 +53,23 @@ export class Topology {
   }
 
   async build(): Promise<void> {
+    const { machines } = this;
     await ipBatch(
       undefined,
-      MACHINES.map((machine) => `netns add ${this.name(machine)}`),
+      machines.map((machine) => `netns add ${this.name(machine)}`),
     );
     await Promise.all(
-      MACHINES.map((machine) => inNamespace(this.name(machine), ["sysctl", "-qw", ...switches(machine)])),
+      machines.map((machine) => inNamespace(this.name(machine), ["sysctl", "-qw", ...switches(machine)])),
     );
     await ipBatch(undefined, [
       ...this.#cable("cn", "eth0", "core", "cn"),
       ...this.#cable("ha", "wan", "core", "ha"),
       ...this.#cable("nat", "wan", "core", "nat"),
+      ...(machines.includes("agent") ? this.#cable("agent", "wan", "core", "agent") : []),
       ...this.#cable("ha", "home", "switch", "ha"),
     ]);
-    await Promise.all(MACHINES.map((machine) => ipBatch(this.name(machine), setUp(machine))));
+    await Promise.all(machines.map((machine) => ipBatch(this.name(machine), setUp(machine))));
+    if (machines.includes("agent")) await ipBatch(this.name("core"), TO_AGENT);
     await inNamespace(this.name("nat"), ["nft", "-f", "-"], MASQUERADE);
   }
 
@@ -118,6 +124,7 @@ const bridge = (name: string): readonly string[] => [
 const address = (device: string, ...addresses: readonly string[]): readonly string[] =>
   addresses.map((one) => `addr add ${one} dev ${device}${one.includes(":") ? " nodad" : ""}`);
 const up = (...devices: readonly string[]): readonly string[] => devices.map((device) => `link set ${device} up`);
+const TO_AGENT: readonly string[] = [...up("agent"), ...address("agent", "192.0.2.193/26")];
 
 function setUp(machine: MachineName): readonly string[] {
   const plan: Readonly<Record<MachineName, readonly string[]>> = {
@@ -153,6 +160,13 @@ function setUp(machine: MachineName): readonly string[] {
       ...address("wan", `${NAT_ADDRESS}/26`),
       ...address("lan", "10.0.0.1/24"),
       "route add default via 192.0.2.129",
+    ],
+    agent: [
+      ...up("wan"),
+      ...bridge("visited"),
+      ...address("wan", `${FOREIGN_AGENT.careOfAddress}/26`),
+      ...address("visited", FOREIGN_AGENT.link),
+      "route add default via 192.0.2.193",
     ],
     mn1: [],
     mn2: [],

@@ -9,7 +9,7 @@ import { type Flows, flowsOf, type Mark } from "./flows.js";
 import type { Format } from "./frame-format.js";
 import { type Attached, deprecate, type NetworkName, plug, preferred, unplug } from "./network.js";
 import type { StepReport } from "./report.js";
-import { type MobileNode, NAT_ADDRESS, NODES, type Topology } from "./topology.js";
+import { FOREIGN_AGENT, type MobileNode, NAT_ADDRESS, NODES, type Topology } from "./topology.js";
 import { until } from "./until.js";
 
 const REGISTRATION = { seconds: 40 };
@@ -23,9 +23,16 @@ const IN_FLIGHT_MS = 40 * SLOW * LOAD;
 
 /**
  * ESP has a port of its own at a NAT (RFC 5555 §5.1), and the home agent learns it from the node's first packet after the registration.
- * Until then it goes on sending to where the node was before; a node that comes from home was nowhere.
+ * Until then it goes on sending to where the node was before; a node that comes from home was nowhere. So it is with a foreign agent: it
+ * knows its visitor by the reply, which the home agent sends after it has changed over (RFC 5944 §3.7.3.2).
  */
 const ESP_PORT_UNKNOWN_MS = 250 * SLOW * LOAD;
+
+/** From request to answer, as the node measured it. */
+function answerMsOf({ document }: TimedEvent): number | undefined {
+  const { buToBaMs, requestToReplyMs = buToBaMs } = document.detail;
+  return typeof requestToReplyMs === "number" ? requestToReplyMs : undefined;
+}
 
 /** Everything that runs. */
 export interface Stage {
@@ -39,6 +46,7 @@ export interface Stage {
   /** Where each node's next step begins. */
   readonly since: Map<MobileNode, Mark>;
   readonly failures: string[];
+  readonly isMip4: boolean;
   /** With negotiated keys: has the capture know the present ones. */
   readonly learnKeys: (() => Promise<void>) | undefined;
 }
@@ -48,12 +56,14 @@ const EXPECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
   ipv6: "ipv6",
   ipv4: "ipv4",
   nat: "udp",
+  agent: "ipv4",
 };
 const PROTECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
   home: "direct",
   ipv6: "esp-ipv6",
   ipv4: "esp-ipv4",
   nat: "esp-udp",
+  agent: "ipv4",
 };
 
 function expectedFormat(network: NetworkName, protectedPayload: boolean): Format {
@@ -103,11 +113,16 @@ async function move(stage: Stage, node: MobileNode, to: NetworkName, hard: boole
     await steady(stage, node, `after ${old.network} was unplugged`);
   }
   const blind = stage.learnKeys !== undefined && old.network === "home" && to === "nat";
+  const unknownMs = blind
+    ? ESP_PORT_UNKNOWN_MS
+    : to === "agent"
+      ? (answerMsOf(arrival) ?? 0) + IN_FLIGHT_MS
+      : undefined;
   const excused = hard
     ? [{ from: from - IN_FLIGHT_MS, to: arrival.at + IN_FLIGHT_MS }]
-    : blind
-      ? [{ from: arrival.at - ESP_PORT_UNKNOWN_MS, to: arrival.at + ESP_PORT_UNKNOWN_MS }]
-      : [];
+    : unknownMs === undefined
+      ? []
+      : [{ from: arrival.at - unknownMs, to: arrival.at + unknownMs }];
   return finish(stage, {
     node,
     from: old.network,
@@ -181,8 +196,7 @@ async function finish(stage: Stage, outcome: Outcome): Promise<StepReport> {
   await steady(stage, node, `at the end of the step to ${to}`);
   const since = stage.since.get(node) ?? end;
   stage.since.set(node, end);
-  const { buToBaMs } = arrival.document.detail;
-  const told = typeof buToBaMs === "number" ? buToBaMs : undefined;
+  const told = answerMsOf(arrival);
   const measured = told ?? capturedBuToBaMs(stage.capture.signalling, node, startedAt) ?? null;
   const step: StepReport = {
     ...{ node: node.name, from, to, kind, format, peer: peerOf(stage, node) ?? null },
@@ -216,6 +230,8 @@ export function stepFailures(step: StepReport, protectedPayload = false): readon
   if (step.to === "nat" && step.peer?.startsWith(`${NAT_ADDRESS}:`) !== true) {
     failures.push(`${where}: the tunnel should end at a port of the NAT's address ${NAT_ADDRESS}, not at ${step.peer}`);
   }
+  if (step.to === "agent" && step.peer !== FOREIGN_AGENT.careOfAddress)
+    failures.push(`${where}: the tunnel should end at ${FOREIGN_AGENT.careOfAddress}, not at ${step.peer}`);
   return failures;
 }
 
@@ -258,7 +274,10 @@ function peerOf({ capture }: Stage, node: MobileNode): string | undefined {
 
 function says({ document }: TimedEvent, { network, device, addresses }: Attached): boolean {
   if (network === "home") return document.event === "home.returned" && document.detail["device"] === device;
-  return document.event === "registration.completed" && document.detail["careOf"] === `${addresses[0]} on ${device}`;
+  if (document.event !== "registration.completed") return false;
+  const { careOf, careOfAddress, device: from } = document.detail;
+  if (careOf !== undefined) return careOf === `${addresses[0]} on ${device}`;
+  return from === device && careOfAddress === (network === "agent" ? FOREIGN_AGENT.careOfAddress : addresses[0]);
 }
 
 /** By the daemon's wall clock, which is ours too: an event that only reached us after that moment does not count. */

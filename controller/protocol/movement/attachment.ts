@@ -203,9 +203,13 @@ export function isHomeLink(view: NetworkView, site: AttachmentSite, device: stri
 
 /**
  * What makes a link the home link: an address or an on-link route within the home prefix of the family that home goes by (RFC 6275
- * §11.5.5, RFC 5944 §2.4.3). Host routes and our own home address say nothing about the link.
+ * §11.5.5, RFC 5944 §2.4.3). Host routes and our own home address say nothing about the link. Deprecated: it is about to be left.
  */
-function homeEvidence(view: NetworkView, site: AttachmentSite, device: string): "none" | "deprecated" | "present" {
+export function homeEvidence(
+  view: NetworkView,
+  site: AttachmentSite,
+  device: string,
+): "none" | "deprecated" | "present" {
   const { homeFamily = 6 } = site;
   const hostLength = homeFamily === 6 ? 128 : 32;
   const within = (address: IpAddress, length: number): boolean =>

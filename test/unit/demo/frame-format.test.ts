@@ -79,6 +79,55 @@ t.test("signalling is told by its security parameters index, behind extension he
   test.end();
 });
 
+t.test(
+  "Mobile IPv4: data in UDP has a header of its own, IPv6 may be in two tunnels, registrations have home addresses",
+  (test) => {
+    const ports = { ...behindNat, destinationPort: 434 };
+    const data = (next: number, inner: Uint8Array): Uint8Array =>
+      in4(Protocol.udp, udp(Uint8Array.of(4, next, 0, 0, ...inner), 40123, 434), behindNat.source);
+    const overHome = in4(Protocol.ipv6, inner6, HOME4);
+    const payload = { kind: "payload", packet: PACKET } as const;
+    test.strictSame(classifyFrame(data(4, inner4)), { ...payload, format: "udp", inner: 4, outer: ports });
+    test.strictSame(classifyFrame(data(41, inner6)), { ...payload, format: "udp", inner: 6, outer: ports });
+    test.strictSame(classifyFrame(in4(Protocol.ipv4, overHome)), {
+      ...payload,
+      format: "ipv4",
+      inner: 6,
+      outer: outer4,
+    });
+    const request = Uint8Array.of(
+      1,
+      0x22,
+      0,
+      60,
+      198,
+      51,
+      100,
+      101,
+      203,
+      0,
+      113,
+      1,
+      192,
+      0,
+      2,
+      71,
+      0,
+      0,
+      0,
+      1,
+      0,
+      0,
+      0,
+      2,
+    );
+    test.strictSame(classifyFrame(in4(Protocol.udp, udp(request, 40123, 434), behindNat.source)), {
+      ...{ kind: "registration", message: "request", homeAddress: HOME4, outer: ports },
+    });
+    test.end();
+  },
+);
+
 t.test("what is neither", (test) => {
   const strangers = {
     "no IP": Uint8Array.of(0, 1, 2, 3),

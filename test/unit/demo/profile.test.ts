@@ -1,6 +1,14 @@
 import t from "tap";
 import type { SignallingFrame } from "../../demo/capture.js";
-import { countSignalling, isProfile, signallingFailures, signallingText } from "../../demo/profile.js";
+import {
+  countSignalling,
+  isProfile,
+  isProtocol,
+  registrationFailures,
+  registrationsText,
+  signallingFailures,
+  signallingText,
+} from "../../demo/profile.js";
 import { NODES } from "../../demo/topology.js";
 
 const frames = (...formats: SignallingFrame["format"][]): SignallingFrame[] =>
@@ -21,5 +29,14 @@ t.test("over IPv4 they go in the way of the profile alone", (test) => {
   for (const profile of ["rfc5555", "soliman2004"] as const)
     test.match(signallingFailures({ direct: 9, ipv4: 0, udp: 0 }, profile), [/no binding update was seen/]);
   test.notOk(isProfile("2004"));
+  test.end();
+});
+
+t.test("registrations of Mobile IPv4 are all in UDP", (test) => {
+  test.equal(registrationsText({ direct: 0, ipv4: 0, udp: 9 }), "9 in UDP");
+  test.strictSame(registrationFailures({ direct: 0, ipv4: 0, udp: 9 }), []);
+  test.match(registrationFailures({ direct: 0, ipv4: 0, udp: 0 }), [/no registration request/]);
+  test.ok(isProtocol("mip4"));
+  test.notOk(isProtocol("mip5"));
   test.end();
 });

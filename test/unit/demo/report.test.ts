@@ -55,6 +55,7 @@ const REPORT: DemoReport = {
   steps: [STEP],
   frozen: FROZEN,
   security: "static",
+  protocol: "mip6",
   profile: "rfc5555",
   signalling: { direct: 12, ipv4: 0, udp: 6 },
   clearText: null,
@@ -66,7 +67,7 @@ const REPORT: DemoReport = {
 };
 
 t.test("the table", (test) => {
-  test.match(stepHeader(), /^NODE +FROM +TO +ON THE WIRE +NODE'S END +SENT +LOST +DUP +OUTAGE +BU TO BA$/);
+  test.match(stepHeader(), /^NODE +FROM +TO +ON THE WIRE +NODE'S END +SENT +LOST +DUP +OUTAGE +ANSWER$/);
   test.match(
     stepRow(STEP),
     /^mn1 +public IPv4 +IPv4 behind a NAT +UDP in IPv4 +192\.0\.2\.130:40123 +800 +0 +0 +0 ms +12\.3 ms$/,

@@ -469,9 +469,10 @@ export class Mip4NodeService implements Service {
 }
 
 /** Where payload goes: former ends come and go beside it. */
-const wayOf = (path: NodePath): string => JSON.stringify(path.mode === "away" ? { ...path, ingress: [] } : path);
+const wayOf = (path: NodePath): string => JSON.stringify({ ...path, ingress: [] });
 
 function usedDevices(path: NodePath): Parameters<LocalNetworksKeeper["follow"]>[0] {
-  if (path.mode === "home") return { ingress: [], homeDevice: path.device };
-  return path.mode === "away" ? { ingress: path.ingress, egress: path.egress } : { ingress: [] };
+  const { ingress = [] } = path;
+  if (path.mode === "home") return { ingress, homeDevice: path.device };
+  return path.mode === "away" ? { ingress, egress: path.egress } : { ingress };
 }

@@ -36,22 +36,46 @@ const IPV6_EVERYWHERE = { address: IPV6_ANY, length: 0 } as const;
 export function planMip4NodePath(path: NodePath, site: Mip4NodePlanSite): readonly KernelObject[] {
   switch (path.mode) {
     case "detached":
-      return site.homeAddress === undefined ? [] : nowhere(site.homeAddress, site);
+      return [
+        ...arrivals(path, site),
+        ...homeLink(path),
+        ...(site.homeAddress === undefined ? [] : nowhere(site.homeAddress, site)),
+      ];
     case "home":
       return [
         // As a host address: the home prefix as a route of ours would look like the home link.
         homeAddress(path.device, path.homeAddress),
+        ...ipv6OnHomeLink(path.device, site),
         ...homeRoutes(path, site),
+        ...arrivals(path, site),
       ];
     case "away":
       return [
-        ...ends(path).flatMap((end) => (end.kind === "co-located" ? tunnels(end, site) : visited(end))),
-        ...(usesHomeTunnel(path) ? deviceObjects(homeTunnel(path, site), INTERNAL_ADDRESS.mobileNode) : []),
+        ...ends(path).flatMap((end) => objectsOf(end, site)),
+        ...homeLink(path),
+        ...(usesHomeTunnel(path) ? homeTunnel(path.homeAddress, site) : []),
         ...ipv4Routes(path, site),
         ...ipv6Routes(path, site),
       ];
   }
 }
+
+/**
+ * At home, or nowhere yet: of a place that is asked for. The answer comes there (a strict reverse path filter takes it by the rule of the
+ * care-of address alone), and before it payload.
+ */
+function arrivals({ ingress = [] }: Exclude<NodePath, Away>, site: Mip4NodePlanSite): readonly KernelObject[] {
+  const { homeAddress: home, prefixes } = site;
+  const overHome = home !== undefined && ingress.length > 0 && prefixes.length > 0;
+  return [...ingress.flatMap((end) => objectsOf(end, site)), ...(overHome ? homeTunnel(home, site) : [])];
+}
+
+/** The answer to a de-registration comes by the home link while the way back still leads into the tunnel, or nowhere. */
+const homeLink = ({ homeDevice }: Exclude<NodePath, { readonly mode: "home" }>): readonly KernelObject[] =>
+  homeDevice === undefined ? [] : [sysctl(`net/ipv4/conf/${homeDevice}/rp_filter`, 2)];
+
+const objectsOf = (end: PathEnd, site: Mip4NodePlanSite): readonly KernelObject[] =>
+  end.kind === "co-located" ? tunnels(end, site) : visited(end);
 
 /** With no way at all nothing leaves with another source, or in clear. */
 function nowhere(home: Ipv4Address, { prefixes }: Mip4NodePlanSite): readonly Route[] {
@@ -60,6 +84,12 @@ function nowhere(home: Ipv4Address, { prefixes }: Mip4NodePlanSite): readonly Ro
     { ...base, destination: IPV4_EVERYWHERE, metric: 0, preferredSource: home },
     ...(prefixes.length === 0 ? [] : [{ ...base, destination: IPV6_EVERYWHERE, metric: 1024 }]),
   ];
+}
+
+/** One that is registered as a prefix of its own is an address of the home link; others are of networks behind the node. */
+function ipv6OnHomeLink(device: string, { ipv6HomeAddress, prefixes }: Mip4NodePlanSite): readonly KernelObject[] {
+  const registered = prefixes.some(({ address, length }) => length === 128 && address === ipv6HomeAddress);
+  return ipv6HomeAddress !== undefined && registered ? [homeAddress(device, ipv6HomeAddress)] : [];
 }
 
 /** In our table too: the main one's would lead on over another link when this one is down. */
@@ -147,12 +177,15 @@ function visited({ device, agent, linkLayerAddress }: Visited): readonly KernelO
   ];
 }
 
-const usesHomeTunnel = ({ prefixes, linkLocalAddress }: Away): boolean =>
-  linkLocalAddress !== undefined || prefixes.some(({ mode }) => mode === "home-address");
+/** A foreign agent hands on nothing else of IPv6, as soon as the home agent knows of it. */
+const usesHomeTunnel = ({ prefixes, linkLocalAddress, ingress }: Away): boolean =>
+  linkLocalAddress !== undefined ||
+  prefixes.some(({ mode }) => mode === "home-address") ||
+  (prefixes.length > 0 && ingress.some(({ kind }) => kind === "foreign-agent"));
 
 /** Both ends have a link-local address (RFC 4213 §3.7), which the kernel makes of the home address. */
-function homeTunnel({ homeAddress: local }: Away, { homeAgent, profile }: Mip4NodePlanSite): Link {
-  return {
+function homeTunnel(local: Ipv4Address, { homeAgent, profile }: Mip4NodePlanSite): readonly KernelObject[] {
+  const link: Link = {
     kind: "link",
     name: HOME_TUNNEL,
     mtu: Math.max(tunnelMtu(profile) - INNER_IPV4_HEADER, LEAST_MTU.ipv6),
@@ -166,6 +199,7 @@ function homeTunnel({ homeAddress: local }: Away, { homeAgent, profile }: Mip4No
       pathMtuDiscovery: false,
     },
   };
+  return deviceObjects(link, INTERNAL_ADDRESS.mobileNode);
 }
 
 function egressTunnel({ egress, encapsulation, keepaliveSeconds }: Away): string | undefined {

@@ -1,6 +1,6 @@
 /** What becomes of a reply: the binding it grants, or what is learnt from its refusal (RFC 5944 §3.6.2.2, §3.6.2.3). */
 import { isRoutableUnicast } from "../../../base/ip.js";
-import { after, type Instant, seconds } from "../../../base/time.js";
+import { after, elapsed, type Instant, seconds } from "../../../base/time.js";
 import type { RegistrationReply } from "../../../wire/mip4/messages/control-message.js";
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
 import { REPLY_CODE_REGISTRY, ReplyCode, registrationAccepted } from "../../../wire/mip4/registry.js";
@@ -20,7 +20,7 @@ export function answered(turn: Turn, exchange: Exchange, reply: RegistrationRepl
   const { state } = turn;
   if (fromHomeAgent) takeNonce(state, reply);
   if (!registrationAccepted(reply.code)) refused(turn, exchange, reply);
-  else if (exchange.purpose === "deregister") deregistered(turn);
+  else if (exchange.purpose === "deregister") deregistered(turn, exchange);
   else registered(turn, exchange, reply);
 }
 
@@ -30,8 +30,8 @@ function takeNonce(state: MobileNodeState, { identification }: RegistrationReply
   state.identification = { ...state.identification, nonce: identification.high };
 }
 
-function deregistered(turn: Turn): void {
-  const { state } = turn;
+function deregistered(turn: Turn, exchange: Exchange): void {
+  const { state, moment } = turn;
   state.mayBeBound = false;
   state.registered = undefined;
   state.exchange = undefined;
@@ -43,9 +43,15 @@ function deregistered(turn: Turn): void {
     stop(turn, true);
     return;
   }
-  notify(turn, "home.returned", {});
+  if (state.attachment !== undefined)
+    notify(turn, "home.returned", {
+      device: state.attachment.device,
+      requestToReplyMs: elapsedMs(exchange, moment.now),
+    });
   atHome(turn);
 }
+
+const elapsedMs = ({ sentAt }: Exchange, now: Instant): number => elapsed(sentAt, now) * 1000;
 
 /** Nothing of the tunnel is left; the home address is on the home link. */
 export function atHome(turn: Turn): void {
@@ -82,6 +88,8 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
   notify(turn, "registration.completed", {
     homeAddress: reply.homeAddress,
     careOfAddress: request.careOfAddress,
+    device: attachment.device,
+    requestToReplyMs: elapsedMs(exchange, moment.now),
     lifetimeSeconds: granted,
     prefixes: ipv6.prefixes.length,
     ...(ipv6.refused.length === 0 ? {} : { refusedPrefixes: ipv6.refused.join(" ") }),
@@ -110,17 +118,27 @@ function ingressOf({ former }: MobileNodeState, ...ends: readonly PathEnd[]): re
 }
 
 /** Before a place is registered packets may come there: the home agent changes over before its answer is here. */
-export function expectAt(turn: Turn, end: PathEnd | undefined): void {
-  const { path } = turn.state;
-  if (path.mode !== "away") return;
-  setPath(turn, { ...path, ingress: ingressOf(turn.state, path.egress, ...(end === undefined ? [] : [end])) });
+export function expectHere(turn: Turn): void {
+  const { path, attachment } = turn.state;
+  const ends = attachment === undefined || attachment.kind === "home" ? [] : [endOf(attachment)];
+  const ingress = ends.length === 0 ? {} : { ingress: ends };
+  const home = attachment?.kind === "home" ? { homeDevice: attachment.device } : {};
+  switch (path.mode) {
+    case "detached":
+      return setPath(turn, { mode: path.mode, ...ingress, ...home });
+    case "home":
+      return setPath(turn, { mode: path.mode, device: path.device, homeAddress: path.homeAddress, ...ingress });
+    case "away": {
+      const { homeDevice: _, ...way } = path;
+      return setPath(turn, { ...way, ingress: ingressOf(turn.state, path.egress, ...ends), ...home });
+    }
+  }
 }
 
 /** The grace time of the former place is over. */
 export function forgetFormer(turn: Turn): void {
-  const { attachment } = turn.state;
   turn.state.former = undefined;
-  expectAt(turn, attachment === undefined || attachment.kind === "home" ? undefined : endOf(attachment));
+  expectHere(turn);
 }
 
 function awayPath(

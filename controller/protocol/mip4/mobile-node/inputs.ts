@@ -94,8 +94,18 @@ export function endOf(attachment: Exclude<Attachment, { readonly kind: "home" }>
 
 /** How payload travels; the plan turns it into kernel objects. */
 export type NodePath =
-  | { readonly mode: "detached" }
-  | { readonly mode: "home"; readonly device: string; readonly homeAddress: Ipv4Address }
+  | {
+      readonly mode: "detached";
+      readonly ingress?: readonly PathEnd[] | undefined;
+      readonly homeDevice?: string | undefined;
+    }
+  | {
+      readonly mode: "home";
+      readonly device: string;
+      readonly homeAddress: Ipv4Address;
+      /** A place that is asked for: the home agent changes over before its answer is here. */
+      readonly ingress?: readonly PathEnd[] | undefined;
+    }
   | {
       readonly mode: "away";
       readonly homeAddress: Ipv4Address;
@@ -104,6 +114,8 @@ export type NodePath =
       readonly egress: PathEnd;
       /** Where payload of the home agent may come in: there, at a place that is asked for, and for a while at the former one. */
       readonly ingress: readonly PathEnd[];
+      /** The home link, where the answer to the de-registration comes. */
+      readonly homeDevice?: string | undefined;
       /** With a co-located care-of address: of the tunnel that begins here. */
       readonly encapsulation: Encapsulation;
       /** In UDP, with a keepalive after so many seconds of silence. */

@@ -9,9 +9,9 @@
  */
 import { exhaustive } from "../../../base/result.js";
 import { earliest, type Instant } from "../../../base/time.js";
-import { answered, atHome, expectAt, forgetFormer } from "./answers.js";
+import { answered, atHome, expectHere, forgetFormer } from "./answers.js";
 import { journal, purposeOf, send, sendSoon, stop } from "./exchange.js";
-import { type Attachment, endOf, type MobileNodeEffect, type MobileNodeInput, type Moment } from "./inputs.js";
+import type { Attachment, MobileNodeEffect, MobileNodeInput, Moment } from "./inputs.js";
 import { type MobileNodeState, notify, setPath, type Turn } from "./model.js";
 import { parseRecord } from "./record.js";
 import { judgeReply } from "./reply.js";
@@ -69,7 +69,7 @@ function attach(turn: Turn, attachment: Attachment | undefined): void {
     setPath(turn, { mode: "detached" });
     return;
   }
-  expectAt(turn, attachment.kind === "home" ? undefined : endOf(attachment));
+  expectHere(turn);
   sendSoon(turn);
   if (purposeOf(state) === undefined) atHome(turn);
 }
@@ -101,7 +101,10 @@ function runDeadlines(turn: Turn): void {
   if (registered?.expiresAt !== undefined && registered.expiresAt <= moment.now) {
     state.registered = undefined;
     notify(turn, "registration.lost", { reason: "its lifetime is over" });
-    if (attachment?.kind !== "home") setPath(turn, { mode: "detached" });
+    if (attachment?.kind !== "home") {
+      setPath(turn, { mode: "detached" });
+      expectHere(turn);
+    }
   }
   if (state.former !== undefined && state.former.until <= moment.now) forgetFormer(turn);
   if (state.sendAt !== undefined && state.sendAt <= moment.now) send(turn);

@@ -4,7 +4,8 @@
  *
  * Home goes before everything: the home agent's own advertisement proves it, an address or network of the home subnet only says so, and is
  * not believed for a while when the home agent does not answer there (other networks have the same numbers). Then come care-of addresses of
- * the node's own, which need nobody's help, and foreign agents; whoever does not answer comes last for a while.
+ * the node's own, which need nobody's help, and foreign agents; whoever does not answer comes last for a while. An address that is
+ * deprecated is a last resort, and so is a home link whose addresses are: the node moves while they still work.
  *
  * Must not know: registrations, sockets.
  */
@@ -16,7 +17,7 @@ import {
   type CareOf,
   careOfPresent,
   chooseAttachment,
-  isHomeLink,
+  homeEvidence,
   uplinkDevices,
 } from "../../movement/attachment.js";
 import { EMPTY_NETWORK, linkUsable, type NetworkView } from "../../movement/network-view.js";
@@ -149,7 +150,7 @@ export class Whereabouts {
   #choose(now: Instant): Attachment | undefined {
     const agents = this.#usableAgents();
     const advertised = agents.map((agent) => placeAt(agent, this.#homeAgent, { registered: true }));
-    const home = advertised.find((place) => place?.kind === "home") ?? this.#homeBySubnet(now);
+    const home = advertised.find((place) => place?.kind === "home") ?? this.#homeBySubnet("present", now);
     if (home !== undefined) return home;
     const candidates = [this.#coLocated(agents, now), ...this.#atAgents(agents)].filter((one) => one !== undefined);
     let best: { readonly place: Attachment; readonly rank: readonly number[] } | undefined;
@@ -157,19 +158,28 @@ export class Whereabouts {
       const rank = this.#rank(place, now);
       if (best === undefined || compare(rank, best.rank) < 0) best = { place, rank };
     }
-    return best?.place;
+    const isGood =
+      best !== undefined &&
+      !isSilent(this.#silences, nameOf(best.place, this.#homeAgent), now) &&
+      !this.#isDeprecated(best.place);
+    const left = isGood ? undefined : this.#homeBySubnet("deprecated", now);
+    return left ?? best?.place;
   }
 
   #usableAgents(): readonly HeardAgent[] {
     return this.#agents.agents().filter(({ device }) => linkUsable(this.#view, device));
   }
 
-  #homeBySubnet(now: Instant): Attachment | undefined {
+  #homeBySubnet(evidence: "present" | "deprecated", now: Instant): Attachment | undefined {
     const site = this.#attachmentSite(true);
     if (site.homePrefixes.length === 0) return undefined;
     const link = this.#view.links.find(
       ({ name, ours }) =>
-        !ours && this.#mayUse(name) && isHomeLink(this.#view, site, name) && !this.#isSilentHome(name, now),
+        !ours &&
+        this.#mayUse(name) &&
+        linkUsable(this.#view, name) &&
+        homeEvidence(this.#view, site, name) === evidence &&
+        !this.#isSilentHome(name, now),
     );
     return link === undefined ? undefined : { kind: "home", device: link.name };
   }
@@ -214,6 +224,15 @@ export class Whereabouts {
     return agent?.address === address;
   }
 
+  /** The network has said that it goes. */
+  #isDeprecated(place: Attachment): boolean {
+    if (place.kind !== "co-located") return false;
+    const { addresses } = this.#view;
+    return addresses.some(
+      ({ address, device, deprecated }) => address === place.address && device === place.device && deprecated,
+    );
+  }
+
   /** Compared from the left; the lower one is better. */
   #rank(place: Attachment, now: Instant): readonly number[] {
     const careOf = nameOf(place, this.#homeAgent);
@@ -224,6 +243,7 @@ export class Whereabouts {
     return [
       Number(silent),
       silent ? unansweredOf(this.#silences, careOf) : 0,
+      Number(this.#isDeprecated(place)),
       Number(isAgents !== (this.#site.foreignAgents === "preferred")),
       order,
       Number(!stays),

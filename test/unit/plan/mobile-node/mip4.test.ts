@@ -122,6 +122,47 @@ t.test("at home the home link's routes, and nowhere beside them; nowhere alone w
   test.strictSame(plan({ mode: "detached" }), [`${last} 0 src 198.51.100.100`]);
 });
 
+t.test(
+  "at home or nowhere the place that is asked for is ready: its rule, its tunnels, and that to the home address",
+  async (test) => {
+    const site = { ...SITE, prefixes: [DIRECT.prefix] };
+    const objects = (path: NodePath): string[] => planMip4NodePath(path, withPath(site, path)).map(formatObject);
+    const home = { mode: "home", device: "home", homeAddress: HOA } as const;
+    for (const path of [{ ...home, ingress: [END] }, { mode: "detached", ingress: [END] } as const]) {
+      const text = objects(path).join("\n");
+      test.match(text, /ip rule add .*from 203\.0\.114\.2/, path.mode);
+      for (const letter of ["p", "n", "g"] as const) test.match(text, tunnel(letter), path.mode);
+      test.match(text, "dsmip-th", path.mode);
+    }
+    test.match(objects({ ...home, ingress: [AGENT] }).join("\n"), /eth1\/rp_filter[\s\S]*dsmip-th/);
+    test.notMatch(objects(home).join("\n"), "dsmip-t");
+    test.match(
+      objects(away({ prefixes: [DIRECT], ingress: [END, AGENT] })).join("\n"),
+      "dsmip-th",
+      "an agent has nothing else",
+    );
+  },
+);
+
+t.test("a strict filter passes the answer at home while the way back leads elsewhere", async (test) => {
+  for (const path of [away({ homeDevice: "home" }), { mode: "detached", homeDevice: "home" } as const])
+    test.match(plan(path).join("\n"), "net/ipv4/conf/home/rp_filter", path.mode);
+});
+
+t.test(
+  "an IPv6 address that is registered as a prefix of its own is on the home link at home, and makes no router",
+  async (test) => {
+    const own = ipv6("2001:db8:1::5");
+    const path = { mode: "home", device: "home", homeAddress: HOA } as const;
+    const site = withPath({ ...SITE, ipv6HomeAddress: own, prefixes: [prefix("2001:db8:1::5/128")] }, path);
+    test.match(planMip4NodePath(path, site).map(formatObject).join("\n"), "2001:db8:1::5/128 dev home ");
+    test.notMatch(planMip4NodeSite(site).map(formatObject).join("\n"), "forwarding");
+    const network = { ...site, prefixes: [prefix("2001:db8:1::/64")] };
+    test.notMatch(planMip4NodePath(path, network).map(formatObject).join("\n"), "2001:db8:1::5");
+    test.match(planMip4NodeSite(network).map(formatObject).join("\n"), "forwarding");
+  },
+);
+
 t.test("the site and any path of it hold no object twice", async (test) => {
   const paths: NodePath[] = [
     { mode: "detached" },

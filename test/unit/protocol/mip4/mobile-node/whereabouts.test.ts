@@ -118,6 +118,30 @@ t.test(
   },
 );
 
+t.test("what is deprecated is a last resort: home, and a care-of address where an agent is heard", (t) => {
+  const deprecated = (view: NetworkView, device: string): NetworkView => ({
+    ...view,
+    addresses: view.addresses.map((one) => (one.device === device ? { ...one, deprecated: true } : one)),
+  });
+  const both = network("eth0 192.0.2.77/24", "eth1 203.0.113.7/24");
+  const where = at0(SITE, "eth0 192.0.2.77/24", "eth1 203.0.113.7/24");
+  t.match(where.place(at(0)), { kind: "home" });
+  where.see(deprecated(both, "eth0"), at(1));
+  t.match(where.place(at(1)), { kind: "co-located", address: COA });
+  where.see(deprecated(deprecated(both, "eth0"), "eth1"), at(2));
+  t.match(where.place(at(2)), { kind: "home" }, "nothing is better than the other one");
+  where.see(deprecated(both, "eth0"), at(3));
+  where.place(at(3));
+  where.unanswered(3, at(9));
+  t.match(where.place(at(9)), { kind: "home" }, "who is not heard is no better");
+  const away = at0(SITE, "eth0 203.0.113.7/24", "eth1");
+  away.hear("eth1", FA, advertisement(["foreignAgent"]), at(0), MAC);
+  t.match(away.place(at(0)), { kind: "co-located" });
+  away.see(deprecated(network("eth0 203.0.113.7/24", "eth1"), "eth0"), at(1));
+  t.match(away.place(at(1)), { kind: "foreign-agent", device: "eth1" });
+  t.end();
+});
+
 t.test("an agent that does not answer comes after one that may, and so does an address", (t) => {
   const where = at0(SITE, "eth0");
   where.hear("eth0", FA, advertisement(["foreignAgent"]), at(0), MAC);
