@@ -4,8 +4,9 @@ import type { Subscriber } from "../../../../schemas/config.js";
 import { toHex } from "../../../base/bytes.js";
 import { InvariantError } from "../../../base/errors.js";
 import { type Ipv6Address, ipv6 } from "../../../base/ip.js";
+import { nodeNameOf as nameOfHomeAddress } from "../../../protocol/mip4/node-name.js";
 
-/** Unique local (RFC 4193), "MIP 4" in its digits; on no wire. */
+/** What the names of home addresses (protocol/mip4/node-name.ts) and those of NAIs begin with. */
 const MADE_UP = "fd4d:4950:34:";
 
 export function nodeNameOf({
@@ -14,7 +15,7 @@ export function nodeNameOf({
   nai,
 }: Pick<Subscriber, "homeAddress" | "ipv4HomeAddress" | "nai">): Ipv6Address {
   if (homeAddress !== undefined) return homeAddress;
-  if (ipv4HomeAddress !== undefined) return ipv6(`${MADE_UP}:${ipv4HomeAddress}`);
+  if (ipv4HomeAddress !== undefined) return nameOfHomeAddress(ipv4HomeAddress);
   if (nai === undefined) throw new InvariantError("a subscriber without home address and NAI");
   const digits = toHex(createHash("sha256").update(nai).digest().subarray(0, 8));
   return ipv6(`${MADE_UP}1:${digits.match(/.{4}/g)?.join(":")}`);

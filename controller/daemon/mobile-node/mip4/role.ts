@@ -5,6 +5,7 @@ import { InvariantError, MobilityError } from "../../../base/errors.js";
 import type { Mip4Keys } from "../../../config/keys.js";
 import { mobileHomeKey, namesOf } from "../../../config/mip4-node.js";
 import { isSyscallError } from "../../../io/native.js";
+import { checkIpv6Enabled } from "../../../kernel/route/switches.js";
 import { NetworkWatcher } from "../../../kernel/watch.js";
 import type { Logger } from "../../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../../plan/site.js";
@@ -47,7 +48,8 @@ export async function startMip4Node(
   if (home === undefined) throw new InvariantError("no key of the node and its home agent");
   const names = namesOf(config);
   const ring = { home, foreign: keys.mobileForeign.filter(({ node }) => names.includes(node)) };
-  const { homeAddress } = config.mobileNode;
+  const { homeAddress, prefixes, prefixDelegation } = config.mobileNode;
+  if (prefixes.length > 0 || prefixDelegation) checkIpv6Enabled();
   const platform = await machine.openPlatform(
     {
       role: config.role,
@@ -57,6 +59,7 @@ export async function startMip4Node(
       signallingPort: SIGNALLING_PORT,
       tunDevice: TUN_DEVICE,
       bindsToTun: false,
+      ipv4Only: true,
     },
     log,
   );
