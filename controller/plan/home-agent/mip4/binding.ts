@@ -47,6 +47,8 @@ export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readon
       ...homeElements(prefix, path),
       homeAddressRoute(prefix, path.homeAddress, profile, site),
     ]),
+    // Who comes from a foreign agent has sent all IPv6 in the tunnel to the home address, and does until it is answered.
+    ...(path.ingress.length > 1 ? direct.flatMap((prefix) => homeElements(prefix, path)) : []),
     ...linkLocalObjects(path),
     ...defended(path.homeAddress, false, site),
     ...addressesOnHomeLink(path, site).flatMap((one) => defended(one, false, site)),

@@ -61,6 +61,18 @@ t.test("IP in IP: the sets and devices of Mobile IPv6's plain tunnels", async (t
 });
 
 t.test(
+  "while a former end is taken, IPv6 in the tunnel to the home address is, too: a foreign agent has no other",
+  async (test) => {
+    const former = { ...PLAIN, address: ipv4("192.0.2.194") };
+    const moved = commands(planMip4Binding(path(PLAIN, { prefixes: [DIRECT], ingress: [PLAIN, former] }), SITE));
+    const home6 = moved.filter((one) => one.includes("198.51.100.100 . 2001:db8:9:1::"));
+    test.equal(home6.length, 1, moved.join("\n"));
+    const alone = commands(planMip4Binding(path(PLAIN, { prefixes: [DIRECT] }), SITE));
+    test.notOk(alone.some((one) => home6.includes(one)));
+  },
+);
+
+t.test(
   "an IPv6 home address that is registered as a prefix is looked for on the home link; networks are not",
   async (test) => {
     const own = { prefix: prefix("2001:db8:1::100/128"), mode: "home-address" } as const;
