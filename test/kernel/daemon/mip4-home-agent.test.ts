@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { ipv4 } from "../../../controller/base/ip.js";
+import { type Ipv4Address, ipv4 } from "../../../controller/base/ip.js";
 import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
 import { ARP_OPERATION, decodeArp, ETHERTYPE } from "../../../controller/wire/ip/arp.js";
 import { findExtension } from "../../../controller/wire/mip4/extensions/registration.js";
@@ -16,8 +16,10 @@ import { Topology } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
 
 const HA = ipv4("203.0.113.1");
-const [ALICE, BOB] = [ipv4("198.51.100.10"), ipv4("198.51.100.11")];
+const [ALICE, BOB, CAROL] = [ipv4("198.51.100.10"), ipv4("198.51.100.11"), ipv4("198.51.100.12")];
 const ACCEPTED = 1;
+const FOREIGN_AGENT = ipv4("203.0.113.4");
+const FOREIGN_AGENT_KEY = peerKey(3);
 const PREFIX = "2001:db8:5::/48";
 const UNTIL = { timeout: 15_000 };
 
@@ -29,7 +31,12 @@ test("the home agent of Mobile IPv4", async (t) => {
   net.link(ha.port("wan", `${HA}/24`), away.port("wan", "203.0.113.2/24", "203.0.113.3/24", "203.0.113.4/24"));
   net.link(ha.port("home", "198.51.100.1/24"), lan.port("eth0", "198.51.100.50/24"));
   net.build();
-  const mip4 = [ALICE, BOB].map((node, i) => ({ association: "mobile-home", node, ...peerKey(i + 1) }));
+  const mip4 = [
+    { association: "mobile-home", node: ALICE, ...peerKey(1) },
+    { association: "mobile-home", node: BOB, ...peerKey(2) },
+    { association: "mobile-home", node: CAROL, ...peerKey(4), replay: "nonces" },
+    { association: "foreign-home", foreignAgent: FOREIGN_AGENT, homeAgent: HA, ...FOREIGN_AGENT_KEY },
+  ];
   writeFileSync(join(net.scratch, "keys.yaml"), JSON.stringify({ mip4 }), { mode: 0o600 });
   const daemon = new Daemon(
     ha,
@@ -41,11 +48,15 @@ test("the home agent of Mobile IPv4", async (t) => {
         homeLink: { interface: "home", prefixes: ["198.51.100.0/24"] },
         previousCareOfGraceSeconds: 0,
         // A slow machine takes long to start a daemon.
-        mip4: { maxLifetimeSeconds: 300, replayToleranceSeconds: 600, udp: "refuse" },
+        mip4: {
+          ...{ maxLifetimeSeconds: 300, replayToleranceSeconds: 600, udp: "refuse" },
+          foreignAgents: [FOREIGN_AGENT],
+        },
       },
       subscribers: [
         { ipv4HomeAddress: ALICE, protocols: ["mip4"], prefixes: [PREFIX] },
         { ipv4HomeAddress: BOB, protocols: ["mip4"], reverseTunnelling: "required" },
+        { ipv4HomeAddress: CAROL, protocols: ["mip4"] },
       ],
     },
   );
@@ -66,14 +77,14 @@ test("the home agent of Mobile IPv4", async (t) => {
     onError: () => undefined,
   });
   t.after(() => listening.close());
-  const peer = (number: 1 | 2, from: string, port?: number): Mip4Peer => {
-    const node = { homeAddress: number === 1 ? ALICE : BOB, homeAgent: HA, key: peerKey(number) };
-    const one = new Mip4Peer(away, { address: ipv4(from), ...(port !== undefined && { port }) }, node);
+  const peer = (homeAddress: Ipv4Address, number: number, from: string): Mip4Peer => {
+    const one = new Mip4Peer(away, { address: ipv4(from) }, { homeAddress, homeAgent: HA, key: peerKey(number) });
     t.after(() => one.close());
     return one;
   };
-  const alice = peer(1, "203.0.113.2");
-  const bob = peer(2, "203.0.113.3");
+  const alice = peer(ALICE, 1, "203.0.113.2");
+  const bob = peer(BOB, 2, "203.0.113.3");
+  const carol = peer(CAROL, 4, FOREIGN_AGENT);
   const macOf = (node: typeof ha, device: string): string =>
     String(node.ipJson(`link show dev ${device}`)[0]?.["address"]).replaceAll(":", "");
   const routeTo = (home: string) => ha.ipJson(`route show ${home}`)[0];
@@ -159,6 +170,11 @@ test("the home agent of Mobile IPv4", async (t) => {
         forced: false,
         encapsulation: 0,
       } as const;
+      const { reply: through } = await bob.askUntil(ACCEPTED, {
+        extensions: [{ ...asked, throughForeignAgent: true }],
+      });
+      const declined = findExtension(through.extensions, "udp-tunnel-reply");
+      assert.deepEqual([declined?.code, declined?.forced], [64, false], "R: without UDP");
       const { reply: forced } = await bob.ask({ extensions: [{ ...asked, forced: true }] });
       assert.equal(forced.code, 129, "F is refused by the configuration");
       const { reply } = await bob.ask({ extensions: [asked], careOfAddress: ipv4("10.0.0.2") });
@@ -167,6 +183,41 @@ test("the home agent of Mobile IPv4", async (t) => {
       const binding = (await daemon.bindings()).find(({ homeAddress }) => homeAddress === BOB);
       assert.deepEqual(binding?.endpoint, { format: "udp", address: bob.address, port: 434 });
       assert.equal(binding?.mip4?.careOfAddress, "10.0.0.2");
+    },
+  );
+
+  await t.test(
+    "F5944-3.8.3.3-01: a foreign agent with keys has to use them (132), and is answered under them",
+    async () => {
+      const through = { flags: { reverseTunnelling: true } };
+      const nonce = { high: 0, low: 7 };
+      assert.equal((await carol.ask({ ...through, identification: nonce })).reply.code, 133, "it has no nonce yet");
+      const told = () => ({ ...nonce, high: carol.heard.at(-1)?.reply.identification.high ?? 0 });
+      assert.equal((await carol.ask({ ...through, identification: told() })).reply.code, 132);
+      const wrong = { ...FOREIGN_AGENT_KEY, key: "ff".repeat(16) };
+      const refused = await carol.ask({ ...through, identification: told(), foreignAgentKey: wrong });
+      assert.deepEqual([refused.reply.code, refused.authentic], [132, true]);
+      let identification = told();
+      const right = { ...through, foreignAgentKey: FOREIGN_AGENT_KEY };
+      const accepted = await waitFor(
+        async () => {
+          identification = told();
+          const heard = await carol.ask({ ...right, identification });
+          return heard.reply.code === ACCEPTED && heard;
+        },
+        { what: "a registration with a nonce", ...UNTIL },
+      );
+      const { reply, authentic } = accepted;
+      assert.deepEqual([reply.identification.low, authentic], [nonce.low, true]);
+      assert.deepEqual(
+        reply.extensions.map(({ kind }) => kind).filter((kind) => kind.endsWith("-authentication")),
+        ["mobile-home-authentication", "foreign-home-authentication"],
+      );
+      assert.notEqual(reply.identification.high, identification.high, "a new nonce");
+      const used = await carol.ask({ ...right, identification: { ...identification, low: 8 } });
+      assert.equal(used.reply.code, 133, "none is good twice");
+      const leaving = await carol.ask({ ...right, lifetimeSeconds: 0, identification: told() });
+      assert.deepEqual([leaving.reply.code, leaving.reply.lifetimeSeconds], [ACCEPTED, 0]);
     },
   );
 

@@ -45,6 +45,8 @@ export interface Request {
   readonly key?: Mip4Key | undefined;
   /** Without the node's authentication. */
   readonly unauthenticated?: boolean;
+  /** Of a Foreign-Home authentication behind the node's; default none. */
+  readonly foreignAgentKey?: Mip4Key;
 }
 
 export interface Heard {
@@ -102,6 +104,11 @@ export class Mip4Peer {
   request(request: Request = {}): Uint8Array {
     const { key = this.key, extensions = [] } = request;
     const authentication = { kind: "mobile-home-authentication", spi: key.spi, authenticator: NONE } as const;
+    const { foreignAgentKey } = request;
+    const foreignAgent: readonly RegistrationExtension[] =
+      foreignAgentKey === undefined
+        ? []
+        : [{ kind: "foreign-home-authentication", spi: foreignAgentKey.spi, authenticator: NONE }];
     return encodeAuthenticated(
       {
         type: "registration-request",
@@ -111,9 +118,12 @@ export class Mip4Peer {
         homeAgent: request.homeAgent ?? this.#homeAgent,
         careOfAddress: request.careOfAddress ?? this.address,
         identification: request.identification ?? this.timestamp(),
-        extensions: [...extensions, ...(request.unauthenticated === true ? [] : [authentication])],
+        extensions: [...extensions, ...(request.unauthenticated === true ? [] : [authentication]), ...foreignAgent],
       },
-      authenticateWith(() => ({ algorithm: "hmac-md5", key: new Secret(fromHex(key.key)) })),
+      authenticateWith(({ kind }) => {
+        const used = kind === "foreign-home-authentication" ? (foreignAgentKey ?? key) : key;
+        return { algorithm: "hmac-md5", key: new Secret(fromHex(used.key)) };
+      }),
     );
   }
 
