@@ -193,7 +193,7 @@ t.test("R5555-4.5-05: dsmipctl prints tables and schema-valid JSON, of a node by
   test.equal((await dsmipctl(socket, "plan", "2001:db8:1::100")).stdout, "ip route add x\n");
   const { stdout } = await dsmipctl(socket, "status");
   test.match(stdout, /home-agent, pid 1/);
-  test.match(stdout, /^kernel: spoofed-udp 2 \(payload over UDP 4191 from where no node .*\), signalling 9$/m);
+  test.match(stdout, /^kernel: spoofed-udp 2 \(payload in UDP whose .*\), signalling 9 \(led to the process\)$/m);
   test.match(stdout, /^xfrm: XfrmInNoStates 4 \(ESP with an SPI that nobody has here: .*\)$/m);
 });
 
