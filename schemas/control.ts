@@ -74,6 +74,7 @@ export const statusDocument = z.strictObject({
     .array(z.string())
     .describe("The home agent's, the mobile node's home addresses, or the foreign agent's."),
   bindings: z.int(),
+  visitors: z.int().describe("Mobile nodes that are registered through this foreign agent; 0 in other roles."),
   homePrefixes: z.array(homePrefixDocument).describe("IPv6 prefixes of the home link, and how long they last."),
   readiness: readiness.nullable().describe("null at a home agent and at a foreign agent."),
   pendingOperations: z.int().describe("Kernel operations not answered yet."),

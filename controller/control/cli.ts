@@ -135,11 +135,12 @@ function visitorTable({ visitors }: VisitorsDocument): string {
 }
 
 function statusText(status: StatusDocument): string {
+  const held = status.role === "foreign-agent" ? `visitors: ${status.visitors}` : `bindings: ${status.bindings}`;
   const lines = [
     `dsmipd ${status.version}, ${status.role}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s`,
     `addresses: ${status.addresses.join(", ")}`,
     ...(status.readiness === null ? [] : [`readiness: ${status.readiness}`]),
-    `bindings: ${status.bindings}, kernel operations pending: ${status.pendingOperations}, objects failed: ${status.failedObjects}`,
+    `${held}, kernel operations pending: ${status.pendingOperations}, objects failed: ${status.failedObjects}`,
   ];
   for (const { prefix, source, preferredSeconds, validSeconds } of status.homePrefixes) {
     const lifetime = (left: number | null): string => (left === null ? "without end" : `${left} s`);

@@ -444,6 +444,7 @@ export class Platform {
       uptimeSeconds: (clock.now() - this.#startedAt) / 1000,
       addresses: [...addresses],
       bindings,
+      visitors: views.visitors?.().length ?? 0,
       homePrefixes: [...(views.homePrefixes?.() ?? [])],
       readiness: views.readiness(),
       pendingOperations: this.reconciler.pending,

@@ -54,6 +54,7 @@ const STATUS: StatusDocument = {
   uptimeSeconds: 2,
   addresses: ["2001:db8:1::1"],
   bindings: 1,
+  visitors: 0,
   homePrefixes: [],
   readiness: null,
   pendingOperations: 0,
@@ -195,6 +196,13 @@ t.test("R5555-4.5-05: dsmipctl prints tables and schema-valid JSON, of a node by
   test.match(stdout, /home-agent, pid 1/);
   test.match(stdout, /^kernel: spoofed-udp 2 \(payload in UDP whose .*\), signalling 9 \(led to the process\)$/m);
   test.match(stdout, /^xfrm: XfrmInNoStates 4 \(ESP with an SPI that nobody has here: .*\)$/m);
+});
+
+t.test("dsmipctl status at a foreign agent counts visitors in the place of bindings", async (test) => {
+  const { socket } = await bench(test, { status: () => ({ ...STATUS, role: "foreign-agent", visitors: 7 }) });
+  const { stdout } = await dsmipctl(socket, "status");
+  test.match(stdout, /^visitors: 7, kernel operations pending: /m);
+  test.notMatch(stdout, /bindings/);
 });
 
 t.test("dsmipctl security: a line for each IKE SA, association and, for one node, policy", async (test) => {
