@@ -9,7 +9,7 @@ import { addressCodec } from "../../../../controller/kernel/route/address.js";
 import { fouCodec } from "../../../../controller/kernel/route/fou.js";
 import { encodeLinkHeader, encodeRuleHeader } from "../../../../controller/kernel/route/headers.js";
 import { linkCodec } from "../../../../controller/kernel/route/link.js";
-import { proxyNeighbourCodec } from "../../../../controller/kernel/route/neighbour.js";
+import { permanentNeighbourCodec, proxyNeighbourCodec } from "../../../../controller/kernel/route/neighbour.js";
 import { routeCodec } from "../../../../controller/kernel/route/route.js";
 import { ruleCodec } from "../../../../controller/kernel/route/rule.js";
 import { AttributeWriter, readAttributes } from "../../../../controller/netlink/attribute.js";
@@ -305,8 +305,40 @@ t.test("proxies of others, and neighbours that are no proxies", (t) => {
   t.end();
 });
 
+t.test("permanent neighbours of others, those that are learnt, and proxies", (t) => {
+  const one = {
+    kind: "permanent-neighbour",
+    device: "wan",
+    address: ipv4("240.43.0.1"),
+    linkAddress: "02:00:00:00:00:01",
+  } as const;
+  const [request] = permanentNeighbourCodec.create(one, NAMES);
+  const body = request?.body.slice() ?? new Uint8Array(0);
+  const decode = (bytes: Uint8Array, ownOnly: boolean, type: number = rt.RTM_NEWNEIGH) =>
+    permanentNeighbourCodec.decode({ type, flags: 0, body: bytes }, NAMES, ownOnly);
+  t.strictSame(decode(body, true), one);
+  t.equal(decode(body.slice(0, -8), true), undefined, "without the mark");
+  t.strictSame(decode(body.slice(0, -8), false), one);
+  const proxy = body.slice();
+  proxy[10] = 0x08;
+  t.equal(decode(proxy, false), undefined);
+  const learnt = body.slice();
+  learnt[8] = 0x02;
+  t.equal(decode(learnt, true), undefined);
+  t.match(decode(learnt, true, rt.RTM_DELNEIGH), { address: "240.43.0.1" }, "what is gone has no state");
+  t.end();
+});
+
 t.test("any octets are an object, nothing, or a DecodeError", (t) => {
-  const codecs = [linkCodec, addressCodec, routeCodec, ruleCodec, proxyNeighbourCodec, fouCodec([4191])];
+  const codecs = [
+    linkCodec,
+    addressCodec,
+    routeCodec,
+    ruleCodec,
+    proxyNeighbourCodec,
+    permanentNeighbourCodec,
+    fouCodec([4191]),
+  ];
   const types = [16, 17, 20, 21, 24, 25, 28, 29, 32, 33];
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 120 }), fc.constantFrom(...types), fc.boolean(), (body, type, ownOnly) => {
