@@ -4,7 +4,7 @@ import test from "node:test";
 import { BindingStatus } from "../../../controller/wire/mip6/registry.js";
 import { ALICE } from "../lib/hostile.js";
 import { aliceRegistered } from "../lib/registered.js";
-import { bridge } from "../lib/topology.js";
+import { emptyBridge } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
 
 test("a home agent whose kernel is not as planned", async (t) => {
@@ -76,7 +76,7 @@ test("a home agent whose kernel is not as planned", async (t) => {
         },
         { what: "the proxy neighbours to be missing" },
       );
-      ha.ip(...bridge("home"), "address add 198.51.100.1/24 dev home", "address add 2001:db8:1::1/64 dev home");
+      ha.ip(...emptyBridge("home"), "address add 198.51.100.1/24 dev home", "address add 2001:db8:1::1/64 dev home");
       await waitFor(async () => (await hostile.differences()) === 0, {
         what: "a clean audit",
         timeout: 15_000,

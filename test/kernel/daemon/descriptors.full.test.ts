@@ -10,7 +10,7 @@ import { BindingStatus } from "../../../controller/wire/mip6/registry.js";
 import { ALICE, HOME_AGENT } from "../lib/hostile.js";
 import { aliceRegistered } from "../lib/registered.js";
 import { Scene } from "../lib/scene.js";
-import { bridge } from "../lib/topology.js";
+import { emptyBridge } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
 
 const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() === true;
@@ -52,7 +52,11 @@ test("a home agent from which things are taken", async (t) => {
     assert.ok(proxies());
     ha.ip("link del home");
     await waitFor(() => !proxies(), { what: "the proxy to be gone" });
-    ha.ip(...bridge("home"), "address add 198.51.100.1/24 dev home", "address add 2001:db8:1::1/64 dev home nodad");
+    ha.ip(
+      ...emptyBridge("home"),
+      "address add 198.51.100.1/24 dev home",
+      "address add 2001:db8:1::1/64 dev home nodad",
+    );
     await back("the proxy on the new link", proxies);
     await back("all objects", () => hostile.dsmipctl("audit").status === 0);
     assert.equal((await register()).message.status, BindingStatus.accepted);

@@ -7,7 +7,7 @@ import test from "node:test";
 import { BindingStatus } from "../../../controller/wire/mip6/registry.js";
 import { ALICE, MAIN } from "../lib/hostile.js";
 import { aliceRegistered } from "../lib/registered.js";
-import { bridge } from "../lib/topology.js";
+import { emptyBridge } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
 
 test("a home agent's life and end", async (t) => {
@@ -61,7 +61,7 @@ test("a home agent's life and end", async (t) => {
     );
     const other = hostile.world;
     other.ip(
-      ...bridge("home"),
+      ...emptyBridge("home"),
       "address add 2001:db8:1::1/64 dev home",
       "link set lo up",
       "address add 203.0.113.1/32 dev lo",

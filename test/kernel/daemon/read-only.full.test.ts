@@ -7,14 +7,14 @@ import { join } from "node:path";
 import test from "node:test";
 import { configuration, MAIN } from "../lib/hostile.js";
 import { scaled } from "../lib/surroundings.js";
-import { bridge, Topology } from "../lib/topology.js";
+import { emptyBridge, Topology } from "../lib/topology.js";
 
 test("a home agent that cannot start says the first cause, and what helps", async (t) => {
   const net = new Topology(t);
   const ha = net.node("ha", { forwarding: false });
   const world = net.node("world");
   net.link(ha.port("wan", "203.0.113.1/24", "2001:db8:f::1/64"), world.port("wan"));
-  ha.also(...bridge("home"), "addr add 2001:db8:1::1/64 dev home nodad", "addr add 198.51.100.1/24 dev home");
+  ha.also(...emptyBridge("home"), "addr add 2001:db8:1::1/64 dev home nodad", "addr add 198.51.100.1/24 dev home");
   net.build();
   const config = configuration(mkdtempSync(join(tmpdir(), "dsmipd-read-only-")));
   const READ_ONLY = "mount -o bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";

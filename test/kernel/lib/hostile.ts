@@ -41,7 +41,7 @@ import {
 import { eventsOf } from "./events.js";
 import { type Layer, layersOf, layersOfKind } from "./frame.js";
 import type { Background } from "./process.js";
-import { bridge, type Node, Topology } from "./topology.js";
+import { emptyBridge, type Node, Topology } from "./topology.js";
 import { waitFor } from "./wait.js";
 
 export const MAIN = fileURLToPath(new URL("../../../controller/main.js", import.meta.url));
@@ -161,7 +161,11 @@ export class HostileWorld {
     this.ha = this.net.node("ha", { forwarding: true });
     this.world = this.net.node("world");
     this.net.link(this.ha.port(WAN, "203.0.113.1/24", "2001:db8:f::1/64"), this.world.port(WAN));
-    this.ha.also(...bridge("home"), "address add 198.51.100.1/24 dev home", "address add 2001:db8:1::1/64 dev home");
+    this.ha.also(
+      ...emptyBridge("home"),
+      "address add 198.51.100.1/24 dev home",
+      "address add 2001:db8:1::1/64 dev home",
+    );
     this.config = configuration(this.net.scratch, changes, ofAlice);
     this.controlSocket = join(this.net.scratch, "control.sock");
     test.after(() => this.#socket?.close());

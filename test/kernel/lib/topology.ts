@@ -47,6 +47,9 @@ export function bridge(name: string): readonly string[] {
   ];
 }
 
+/** `ip` commands for a bridge that gets no port: it has a carrier only as long as nobody has given it a link-layer address. */
+export const emptyBridge = (name: string): readonly string[] => [`link add ${name} type bridge`, `link set ${name} up`];
+
 export class Node extends Namespace {
   readonly options: NodeOptions;
   readonly lines: string[] = [];
