@@ -9,6 +9,8 @@ export interface LayerRule {
   readonly types?: readonly string[];
   /** Packages and Node.js modules; "*" allows all. */
   readonly packages?: readonly string[];
+  /** Of a package only these: functions of their arguments alone. */
+  readonly functionsOf?: Readonly<Record<string, readonly string[]>>;
   /** No clock, no timer, no randomness, no console, no process. */
   readonly pure?: boolean;
   /** Imported values with such names are not allowed: what another layer does with the bytes. */
@@ -19,7 +21,13 @@ export interface LayerRule {
 export const LAYERS: Readonly<Record<string, LayerRule>> = {
   base: { values: [], pure: true },
   wire: { values: ["base"], pure: true },
-  protocol: { values: ["base", "wire"], types: ["schemas/config"], pure: true, notNamed: /^(encode|decode)/ },
+  protocol: {
+    values: ["base", "wire"],
+    types: ["schemas/config"],
+    pure: true,
+    notNamed: /^(encode|decode)/,
+    functionsOf: { "node:crypto": ["createHash", "createHmac", "timingSafeEqual"] },
+  },
   plan: { values: ["base"], types: ["protocol"], pure: true },
   reconcile: { values: ["base", "plan"], pure: true },
   netlink: { values: ["base"] },
@@ -112,6 +120,11 @@ function importFaults(
 ): string[] {
   if (!specifier.startsWith(".")) {
     const allowed = rule.packages?.some((name) => name === "*" || name === specifier) ?? false;
+    const functions = rule.functionsOf?.[specifier];
+    if (functions !== undefined) {
+      const others = names.filter(({ name, typeOnly }) => !typeOnly && !functions.includes(name));
+      return others.map(({ name }) => `${layer} must not import ${name} from ${specifier}`);
+    }
     return allowed ? [] : [`${layer} must not import ${specifier}`];
   }
   const target = resolveModule(path, specifier);

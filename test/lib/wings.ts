@@ -7,7 +7,7 @@ import { type ImportedModule, importsOf } from "./imports.js";
 
 /** Folders of the same level of which none may import from another, in whatever layer. */
 const STRANGERS: readonly (readonly string[])[] = [
-  ["home-agent", "mobile-node", "foreign-agent", "correspondent"],
+  ["home-agent", "mobile-node", "foreign-agent", "correspondent-node"],
   ["mip6", "mip4"],
 ];
 
@@ -16,13 +16,18 @@ const SHARED: readonly string[] = [
   "controller/plan/objects",
   "controller/protocol/movement",
   "controller/protocol/ownership",
+  "controller/protocol/mip6/return-routability",
   "controller/wire/ip",
   "controller/daemon/home-link",
   "controller/daemon/security",
   "controller/daemon/signalling",
 ];
 /** These know the words of mip6 (inputs, timers), and no role. */
-const BEFORE_ROLES: readonly string[] = ["controller/daemon/security", "controller/daemon/signalling"];
+const BEFORE_ROLES: readonly string[] = [
+  "controller/daemon/security",
+  "controller/daemon/signalling",
+  "controller/protocol/mip6/return-routability",
+];
 
 const wingOf = (path: string, wings: readonly string[]): string | undefined =>
   path.split("/").find((part) => wings.includes(part));
