@@ -1,336 +1,135 @@
 /**
  * Mobile IPv4's payload with both ends' plans in real kernels and no daemon: IP in IP, GRE and RFC 3519's UDP, IPv4 and IPv6 in both ways of
- * RFC 5454, two nodes behind one NAT address, and what is forged.
- *
- *     cn ──home── ha ──wan── inet ── m3               198.51.100.0/24, 2001:db8:1::/64 at home; 203.0.113.0/24 between
- *                              └── nat ── m1, m2      10.0.1.0/24, 10.0.2.0/24
+ * RFC 5454, two nodes behind one NAT address, and what is forged. The network is drawn in lib/mip4-scene.ts.
  */
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
-import { type IpAddress, type Ipv4Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
-import { PacketCounters } from "../../../controller/daemon/kernel.js";
-import type { IpPacket } from "../../../controller/io/ip/ip-socket.js";
+import { type Ipv4Address, type Ipv6Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { openUdpSocket } from "../../../controller/io/ip/udp-socket.js";
-import { netlinkTransports } from "../../../controller/io/netlink/transport.js";
-import { planMip4Binding } from "../../../controller/plan/home-agent/mip4/binding.js";
-import { planMip4Site } from "../../../controller/plan/home-agent/mip4/site.js";
-import { planHomeAgentSite } from "../../../controller/plan/home-agent/plan.js";
-import { type Mip4NodePlanSite, withPath } from "../../../controller/plan/mobile-node/mip4/given.js";
-import { planMip4NodePath } from "../../../controller/plan/mobile-node/mip4/path.js";
-import { planMip4NodeSite } from "../../../controller/plan/mobile-node/mip4/site.js";
-import type { KernelObject } from "../../../controller/plan/objects/objects.js";
-import { type HomeAgentPlanSite, TUN_DEVICE } from "../../../controller/plan/site.js";
-import type { DataPath, PrefixMode, TunnelEnd } from "../../../controller/protocol/mip4/inputs.js";
-import type { NodePath } from "../../../controller/protocol/mip4/mobile-node/inputs.js";
-import { prefix } from "../codecs/rtnetlink-objects.js";
-import type { Capture, Frame } from "../lib/capture.js";
+import type { TunnelEnd } from "../../../controller/protocol/mip4/inputs.js";
+import { encodeIcmpv6, withIcmpv6Checksum } from "../../../controller/wire/icmpv6.js";
+import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
+import { Protocol } from "../../../controller/wire/ip/registry.js";
+import type { Frame } from "../lib/capture.js";
 import { encapsulate, Injector, ipPacket, stationPacket } from "../lib/craft.js";
-import { DIRECTIONS, freshText } from "../lib/exchange.js";
-import { describeFrame, type IpLayer, ipLayersOf, payloadText } from "../lib/frames.js";
-import { Planned } from "../lib/planned.js";
-import { Station } from "../lib/station.js";
-import { type Node, Topology } from "../lib/topology.js";
+import { freshText } from "../lib/exchange.js";
+import { icmpOf, ipLayersOf, payloadText } from "../lib/frames.js";
+import {
+  CN,
+  type Crossing,
+  checkHeaders,
+  type Form,
+  HA,
+  type Mobile,
+  NAT,
+  natPort,
+  natPorts,
+  PORT,
+  Scene,
+} from "../lib/mip4-scene.js";
 import { waitFor } from "../lib/wait.js";
 
-const HA = ipv4("203.0.113.1");
-const NAT = ipv4("203.0.113.77");
-const CN = { 4: ipv4("198.51.100.2"), 6: ipv6("2001:db8:1::2") } as const;
-const PORT = 434;
-const FAMILIES = [4, 6] as const;
-const CLASS = 0xb9; // EF and ECT(1)
-
-const SITE: HomeAgentPlanSite = {
-  addresses: { ipv4: HA, ipv6: ipv6("2001:db8:1::1") },
-  homePrefixes: [prefix("198.51.100.0/24")],
-  homeDevice: "home",
-  mtu: 1400,
-  profiles: new Map([["default", { dscp: "copy", ttl: 77 }]]),
-  mip4: { prefixLengths: [64], gre: true },
-};
-/** It is made by who opens it, which is nobody here. */
-const withoutTun = (objects: readonly KernelObject[]): KernelObject[] =>
-  objects.filter(
-    (one) => !(("device" in one && one.device === TUN_DEVICE) || ("name" in one && one.name === TUN_DEVICE)),
+/** RFC 4213 §3.7. */
+const linkLocalOf = (address: Ipv4Address): Ipv6Address =>
+  ipv6(
+    `fe80::${Buffer.from(address.split(".").map(Number))
+      .toString("hex")
+      .replace(/^(....)/u, "$1:")}`,
   );
 
-class Mobile {
-  readonly number: number;
-  readonly node: Node;
-  readonly careOf: Ipv4Address;
-  readonly home4: Ipv4Address;
-  readonly stations: Readonly<Record<4 | 6, Station>>;
-  readonly site: Mip4NodePlanSite;
-  kernel!: Planned;
-  #revision = 0;
-
-  constructor(node: Node, number: number, careOf: string, router: string) {
-    this.node = node;
-    this.number = number;
-    this.careOf = ipv4(careOf);
-    this.home4 = ipv4(`198.51.100.10${number}`);
-    this.site = {
-      homeAgent: HA,
-      homeAddress: this.home4,
-      ipv6HomeAddress: ipv6(`2001:db8:9:${number}::1`),
-      homePrefixes: [],
-      prefixes: [this.prefix],
-      profile: { dscp: "copy", ttl: 66 },
-      routers: new Map([["eth0", ipv4(router)]]),
-      egressDevices: ["eth0"],
-    };
-    this.stations = {
-      4: new Station(node, this.home4),
-      6: new Station(node, ipv6(`2001:db8:9:${number}::1`)),
-    };
-  }
-
-  get prefix() {
-    return prefix(`2001:db8:9:${this.number}::/64`);
-  }
-
-  /** Both ends hold what a registration with this end of the tunnel, as the home agent sees it, would have them hold. */
-  async register(homeAgent: Planned, egress: TunnelEnd, mode: PrefixMode): Promise<void> {
-    const prefixes = [{ prefix: this.prefix, mode }];
-    const binding: DataPath = {
-      node: ipv6(`fd4d:4950:34::${this.number}`),
-      homeAddress: this.home4,
-      egress,
-      ingress: [egress],
-      reverseTunnelling: true,
-      prefixes,
-      profile: "default",
-      revision: ++this.#revision,
-    };
-    const end = { kind: "co-located", device: "eth0", address: this.careOf } as const;
-    const path: NodePath = {
-      mode: "away",
-      homeAddress: this.home4,
-      homeAgent: HA,
-      egress: end,
-      ingress: [end],
-      encapsulation: egress.encapsulation,
-      keepaliveSeconds: egress.transport === "udp" ? 110 : undefined,
-      reverseTunnelling: true,
-      prefixes,
-    };
-    const site = withPath(this.site, path);
-    await this.kernel.hold("site", planMip4NodeSite(site));
-    await Promise.all([
-      homeAgent.hold(`binding ${this.number}`, planMip4Binding(binding, SITE)),
-      this.kernel.hold("path", planMip4NodePath(path, site)),
-    ]);
-  }
+/** As `ip -details -json link show` tells it. */
+interface TunnelLink {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly linkinfo?: { readonly info_kind: string; readonly info_data?: { readonly pmtudisc?: boolean } };
 }
-
-class Scene {
-  readonly net: Topology;
-  readonly ha: Node;
-  readonly mobiles: readonly Mobile[];
-  readonly correspondents: Readonly<Record<4 | 6, Station>>;
-  wire!: Capture;
-  kernel!: Planned;
-  readonly #counters: PacketCounters;
-
-  static async start(t: TestContext): Promise<Scene> {
-    const scene = new Scene(t);
-    scene.kernel = await Planned.open(t, scene.ha);
-    await scene.kernel.hold("site", withoutTun(planHomeAgentSite(SITE)));
-    await scene.kernel.hold("mip4", planMip4Site(SITE));
-    for (const mobile of scene.mobiles) {
-      mobile.kernel = await Planned.open(t, mobile.node);
-      await mobile.kernel.hold("site", planMip4NodeSite(mobile.site));
-    }
-    scene.wire = await scene.net.capture(scene.ha, "wan");
-    return scene;
-  }
-
-  private constructor(t: TestContext) {
-    this.net = new Topology(t);
-    const { net } = this;
-    const cn = net.node("cn");
-    this.ha = net.node("ha");
-    const nat = net.node("nat", { forwarding: true });
-    const nodes = [1, 2, 3].map((number) => net.node(`m${number}`)) as [Node, Node, Node];
-    net.link(
-      cn.port("eth0", `${CN[4]}/24`, `${CN[6]}/64`),
-      this.ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"),
-    );
-    net.segment(
-      "inet",
-      this.ha.port("wan", `${HA}/24`),
-      nat.port("wan", `${NAT}/24`),
-      nodes[2].port("eth0", "203.0.113.53/24"),
-    );
-    for (const [i, node] of nodes.slice(0, 2).entries()) {
-      net.link(node.port("eth0", `10.0.${i + 1}.2/24`), nat.port(`lan${i + 1}`, `10.0.${i + 1}.1/24`));
-      node.route(`default via 10.0.${i + 1}.1`);
-    }
-    nodes[2].route("default via 203.0.113.1");
-    cn.route("default via 198.51.100.1").route("::/0 via 2001:db8:1::1");
-    net.build();
-    nat.nft(
-      'table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade fully-random; }; }',
-    );
-    this.mobiles = [
-      new Mobile(nodes[0], 1, "10.0.1.2", "10.0.1.1"),
-      new Mobile(nodes[1], 2, "10.0.2.2", "10.0.2.1"),
-      new Mobile(nodes[2], 3, "203.0.113.53", "203.0.113.1"),
-    ];
-    this.#counters = new PacketCounters(netlinkTransports(this.ha.path));
-    this.correspondents = { 4: new Station(cn, CN[4]), 6: new Station(cn, CN[6]) };
-    t.after(() => {
-      this.#counters.close();
-      for (const one of [this.correspondents, ...this.mobiles.map(({ stations }) => stations)])
-        for (const family of FAMILIES) one[family].close();
-    });
-  }
-
-  /** Packets, by the home agent's own counter of this name. */
-  async counter(name: string): Promise<number> {
-    const counter = (await this.#counters.read()).get(name) ?? assert.fail(`no counter ${name}`);
-    return Number(counter.packets);
-  }
-
-  /** One packet each way and family; of each the frame at the home agent's wide area device. */
-  async crossings(mobile: Mobile): Promise<readonly { readonly way: string; readonly frame: Frame }[]> {
-    const found: { way: string; frame: Frame }[] = [];
-    for (const family of FAMILIES)
-      for (const direction of DIRECTIONS) {
-        const ends = [this.correspondents[family], mobile.stations[family]] as const;
-        const [from, to] = direction === "down" ? ends : ([ends[1], ends[0]] as const);
-        const text = freshText(`${direction} IPv${family}`);
-        from.send(to, text, { trafficClass: CLASS, hopLimit: 50 });
-        const received = await to.waitFor(text);
-        assert.equal(received.trafficClass, CLASS, text);
-        const [frame] = await this.wire.waitFor((one) => payloadText(one) === text, { what: text });
-        if (frame !== undefined) found.push({ way: `${direction} ${family}`, frame });
-      }
-    return found;
-  }
-}
-
-/** On port 434 at both ends of the NAT: what a registration teaches the home agent. */
-async function natPort(scene: Scene, mobile: Mobile): Promise<number> {
-  const received: IpPacket[] = [];
-  const answers: IpPacket[] = [];
-  const listening = (packets: IpPacket[]) => ({
-    onPackets: (some: readonly IpPacket[]) => void packets.push(...some),
-    onError: () => {},
-  });
-  const agent = openUdpSocket({ netns: scene.ha.path, address: HA, port: PORT, family: 4 });
-  const node = openUdpSocket({ netns: mobile.node.path, address: mobile.careOf, port: PORT, family: 4 });
-  try {
-    agent.listen(listening(received));
-    node.listen(listening(answers));
-    node.send([{ data: Uint8Array.from([1, ...new Array(23).fill(7)]), destination: HA, destinationPort: PORT }]);
-    const [request] = await waitFor(() => received.length > 0 && received, { what: "a request on port 434" });
-    const { source, sourcePort } = request as IpPacket<Ipv4Address>;
-    assert.equal(source, NAT);
-    agent.send([
-      { data: Uint8Array.from([3, ...new Array(19).fill(0)]), destination: source, destinationPort: sourcePort },
-    ]);
-    await waitFor(() => answers.length > 0, { what: "the answer from port 434" });
-    return sourcePort;
-  } finally {
-    agent.close();
-    node.close();
-  }
-}
-
-/** What the wire shows: the way of each packet, outermost header first. */
-function forms(scene: Scene, mobile: Mobile, between: string, carrier: boolean): Record<string, string> {
-  const expected: Record<string, string> = {};
-  const outer = mobile.number === 3 ? mobile.careOf : NAT;
-  for (const family of FAMILIES)
-    for (const direction of DIRECTIONS) {
-      const pair = (a: IpAddress | number, b: IpAddress | number): string =>
-        direction === "down" ? `${a}>${b}` : `${b}>${a}`;
-      const home = family === 6 && carrier ? ` / ipv4 ${pair(HA, mobile.home4)}` : "";
-      const way = between
-        .replaceAll("NH", family === 6 && !carrier ? "41" : "4")
-        .replace("PORTS", pair(PORT, natPorts.get(mobile) ?? 0));
-      const inner = pair(scene.correspondents[family].address, mobile.stations[family].address);
-      expected[`${direction} ${family}`] =
-        `ipv4 ${pair(HA, outer)}${way}${home} / ipv${family} ${inner} / udp 7000>7000`;
-    }
-  return expected;
-}
-const natPorts = new Map<Mobile, number>();
 
 const GRE_PROTOCOL = 47;
 const GRE_IPV4 = [0, 0, 8, 0];
+const GRE_IPV6 = [0, 0, 0x86, 0xdd];
 /** K, and the key 7. */
 const GRE_WITH_KEY = [0x20, 0, 8, 0, 0, 0, 0, 7];
 
 test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
   const scene = await Scene.start(t);
   const [first, second, third] = scene.mobiles as [Mobile, Mobile, Mobile];
-  const check = async (mobile: Mobile, between: string, carrier: boolean): Promise<void> => {
-    const seen = await scene.crossings(mobile);
-    const shown = Object.fromEntries(seen.map(({ way, frame }) => [way, describeFrame(frame)]));
-    assert.deepEqual(shown, forms(scene, mobile, between, carrier));
-    for (const { way, frame } of seen) {
-      const layers = ipLayersOf(frame);
-      const tunnels = layers.slice(0, -1);
-      assert.deepEqual(
-        tunnels.map(({ trafficClass }: IpLayer) => trafficClass),
-        tunnels.map(() => CLASS),
-        way,
-      );
-      // RFC 2003 §3.1 for IPv4, RFC 4213 §3.2.1 for IPv6.
-      const inner = layers.at(-1);
-      const outer = layers[0];
-      assert.equal(outer?.kind === "ipv4" && outer.dontFragment, inner?.kind === "ipv4" && inner.dontFragment, way);
-      const ttl = way.startsWith("down") ? 77 : 66;
-      // A NAT is a router, too.
-      const routers = way.startsWith("up") && mobile !== third ? 1 : 0;
-      assert.deepEqual(
-        tunnels.map(({ hopLimit }, i) => hopLimit + (i === 0 ? routers : 0)),
-        tunnels.map(() => ttl),
-        way,
-      );
-    }
+  const crossings: Crossing[] = [];
+  const check = async (mobile: Mobile, form: Form): Promise<void> => {
+    crossings.push(...(await checkHeaders(scene, mobile, form)));
   };
   const PLAIN: TunnelEnd = { transport: "ip", address: third.careOf, encapsulation: "ip-in-ip" };
   const GRE: TunnelEnd = { transport: "ip", address: third.careOf, encapsulation: "gre" };
 
   await t.test(
-    "V4-4.3.2-10 V4-4.3.2-11 V4-4.6-07 IP in IP, and IPv6 in protocol 41 to the care-of address",
+    "V4-4.3.2-10 V4-4.3.2-11 V4-4.3.2-03 V4-4.5-09: IP in IP, and IPv6 in protocol 41 to the care-of address",
     async () => {
-      await third.register(scene.kernel, PLAIN, "care-of-address");
-      await check(third, "", false);
+      await third.register(scene, PLAIN, "care-of-address");
+      await check(third, { between: "", carrier: false });
     },
   );
-  await t.test("V4-4.3.2-07 V4-4.3.2-09 IP in IP, and IPv6 to the home address inside it", async () => {
-    await third.register(scene.kernel, PLAIN, "home-address");
-    await check(third, "", true);
-  });
-  await t.test("V4-4.3.2-02 V4-4.3.2-04 GRE for IPv4 and IPv6", async () => {
-    await third.register(scene.kernel, GRE, "care-of-address");
-    await check(third, " / protocol 47", false);
+  await t.test(
+    "V4-4.3.2-07 V4-4.3.2-09 V4-4.3.2-06 V4-4.5-08: IP in IP, and IPv6 to the home address inside it",
+    async () => {
+      await third.register(scene, PLAIN, "home-address");
+      await check(third, { between: "", carrier: true });
+    },
+  );
+  await t.test("V4-4.3.2-02 V4-4.3.2-04 F5944-4.1-01: GRE for IPv4 and IPv6", async () => {
+    await third.register(scene, GRE, "care-of-address");
+    await check(third, { between: " / protocol 47", carrier: false });
   });
   await t.test("IPv6 to the home address inside GRE", async () => {
-    await third.register(scene.kernel, GRE, "home-address");
-    await check(third, " / protocol 47", true);
+    await third.register(scene, GRE, "home-address");
+    await check(third, { between: " / protocol 47", carrier: true });
   });
-  await t.test("V4-4.9-02 RFC 3519's UDP, two nodes behind one NAT address, each in its way of IPv6", async () => {
-    for (const [mobile, mode] of [
-      [first, "care-of-address"],
-      [second, "home-address"],
-    ] as const) {
-      const port = await natPort(scene, mobile);
-      natPorts.set(mobile, port);
-      await mobile.register(scene.kernel, { transport: "udp", address: NAT, port, encapsulation: "ip-in-ip" }, mode);
+  await t.test(
+    "V4-4.9-02 F3519-3.3-01 F3519-4.4-02: RFC 3519's UDP, two nodes behind one NAT address, each in its way of IPv6",
+    async () => {
+      for (const [mobile, mode] of [
+        [first, "care-of-address"],
+        [second, "home-address"],
+      ] as const) {
+        const port = await natPort(scene, mobile);
+        natPorts.set(mobile, port);
+        await mobile.register(scene, { transport: "udp", address: NAT, port, encapsulation: "ip-in-ip" }, mode);
+      }
+      await check(first, { between: " / udp PORTS / protocol NH", carrier: false });
+      await check(second, { between: " / udp PORTS / protocol NH", carrier: true });
+      const headers = crossings.slice(-8).map(({ frame }) => {
+        const header = frame.layers.find((layer) => layer.kind === "other");
+        return header?.kind === "other" ? Buffer.from(header.bytes).toString("hex") : undefined;
+      });
+      const [four, six] = ["04040000", "04290000"];
+      assert.deepEqual(headers, [four, four, six, six, four, four, four, four]);
+    },
+  );
+  await t.test("V4-4.6-01 V4-4.6-04 V4-4.3.2-08 V4-4.6-07: a tunnel is one hop, and its headers are nobody's", () => {
+    assert.equal(crossings.length, 24);
+    for (const { way, direction, frame, received } of crossings) {
+      // The home agent forwards, the node is an end: sent with 50.
+      assert.equal(ipLayersOf(frame).at(-1)?.hopLimit, direction === "down" ? 49 : 50, way);
+      assert.equal(received.hopLimit, 49, way);
     }
-    await check(first, " / udp PORTS / protocol NH", false);
-    await check(second, " / udp PORTS / protocol NH", true);
+  });
+  await t.test("V4-4.6-05 V4-4.6-06 F4213-3.2-01: tunnels have an MTU of their own, and no path MTU discovery", () => {
+    for (const { node } of [{ node: scene.ha }, first, third]) {
+      const tunnels = node
+        .ipJson("-details link show")
+        .map((link) => link as unknown as TunnelLink)
+        .filter(({ ifname, linkinfo }) => ifname.startsWith("dsmip-") && linkinfo?.info_kind === "sit");
+      assert.ok(tunnels.length > 1, node.label);
+      for (const { ifname, mtu, linkinfo } of tunnels) {
+        assert.equal(linkinfo?.info_data?.pmtudisc, false, ifname);
+        assert.ok(mtu >= 1280 && (mtu <= 1480 || ifname.startsWith("dsmip-in")), `${ifname}: ${mtu}`);
+      }
+    }
   });
   await t.test("a keepalive is answered while nobody listens on port 434", () => {
     first.node.run("ping", "-c1", "-w60", "-I", first.home4, HA);
   });
   await t.test(
-    "F3519-4.3-01 V4-4.3.2-13 V4-5-01 F3024-4.3.2-01 what is forged is dropped and counted by what it is",
-    async () => {
+    "F3519-4.3-01 F3024-4.3.2-01 V4-5-01 V4-5-02: what is forged is dropped and counted by what it is",
+    async (forged) => {
       const injector = new Injector({ namespace: third.node, device: "eth0" }, { namespace: scene.ha, device: "wan" });
       t.after(() => injector.close());
       const texts: string[] = [];
@@ -338,6 +137,11 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
         const text = freshText("forged");
         texts.push(text);
         return stationPacket({ source: from.stations[family].address, destination: CN[family] }, text);
+      };
+      const unknown = (): Uint8Array => {
+        const text = freshText("forged");
+        texts.push(text);
+        return stationPacket({ source: ipv6("2001:db8:77::1"), destination: CN[6] }, text);
       };
       const toAgent = (source: Ipv4Address) => ({ source, destination: HA });
       const gre = (header: readonly number[], inner: Uint8Array): Uint8Array => Buffer.from([...header, ...inner]);
@@ -369,26 +173,53 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
         ["spoofed-udp", data(third.careOf, port, [4, 41, 0, 0], payload(first, 6))],
         ["bad-version", data(NAT, port, [4, 47, 0, 0], gre(GRE_IPV4, payload(first, 4)))],
         ["tunnel-port", data(NAT, port, [0, 4, 0, 0], payload(first, 4), 4193)],
-        // IPv6 to the home address: outside any tunnel, and in another node's name.
+        // Where IPv6 goes to the home address there is only IPv4 in UDP.
+        ["spoofed-udp", data(NAT, natPorts.get(second) ?? 0, [4, 41, 0, 0], payload(second, 6))],
+      ];
+      const FORGED_IPV6: typeof FORGED = [
+        // To the home address: outside any tunnel, in another node's name, and in nobody's.
         ["spoofed-ipv4", carrier(third, third)],
         ["spoofed-ipv4", ipPacket(toAgent(third.careOf), GRE_PROTOCOL, gre(GRE_IPV4, carrier(third, second)))],
+        [
+          "spoofed-ipv4",
+          ipPacket(toAgent(third.careOf), GRE_PROTOCOL, gre(GRE_IPV4, encapsulate(toAgent(third.home4), unknown()))),
+        ],
+        // To the care-of address, where that is another node's, and where none of its home is registered there.
+        ["spoofed-udp", data(NAT, port, [4, 41, 0, 0], payload(second, 6))],
+        ["spoofed-ipv4", encapsulate(toAgent(third.careOf), payload(third, 6))],
+        ["spoofed-gre", ipPacket(toAgent(third.careOf), GRE_PROTOCOL, gre(GRE_IPV6, payload(third, 6)))],
       ];
-      for (const [i, [counter, packet]] of FORGED.entries()) {
-        const before = await scene.counter(counter);
-        injector.send(packet);
-        await waitFor(async () => (await scene.counter(counter)) > before, {
-          what: `number ${i + 1} to be counted as ${counter}`,
-        });
-      }
+      const dropped = async (list: typeof FORGED): Promise<void> => {
+        for (const [i, [counter, packet]] of list.entries()) {
+          const before = await scene.counter(counter);
+          injector.send(packet);
+          await waitFor(async () => (await scene.counter(counter)) > before, {
+            what: `number ${i + 1} to be counted as ${counter}`,
+          });
+        }
+      };
+      await dropped(FORGED);
+      await forged.test(
+        "V4-4.3.2-13 V4-4.3.2-14 V4-4.3.2-15: so is IPv6 from who has not registered its prefix there",
+        () => dropped(FORGED_IPV6),
+      );
       const good = freshText("reserved bits");
       const addresses = { source: first.home4, destination: CN[4] };
       injector.send(data(NAT, port, [4, 4, 0xff, 0xff], stationPacket(addresses, good)));
       await scene.correspondents[4].waitFor(good);
       for (const text of texts)
         assert.equal(scene.correspondents[4].count(text) + scene.correspondents[6].count(text), 0, text);
+      await forged.test("V4-5-03: nobody is told by ICMP", () => {
+        const errors = scene.wire.frames().filter((frame) => {
+          const [outer] = ipLayersOf(frame);
+          const kind = icmpOf(frame);
+          return outer?.source === HA && (kind?.type === 3 || kind?.type === 1);
+        });
+        assert.equal(errors.length, 0);
+      });
     },
   );
-  await t.test("F5944-4.2.3-01 what is in a tunnel already goes on, but not in circles", async () => {
+  await t.test("F5944-4.2.3-01: what is in a tunnel already goes on, but not in circles", async () => {
     const injector = new Injector({ namespace: third.node, device: "eth0" }, { namespace: scene.ha, device: "wan" });
     t.after(() => injector.close());
     const tunnelled = (source: Ipv4Address, to: Mobile): string => {
@@ -426,6 +257,62 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
     for (const reply of some([3, 133, 0, 60, ...home, ...new Array(12).fill(1)], third.careOf)) agent.send([reply]);
     await waitFor(async () => (await scene.counter("metered-answers")) > 0, { what: "refusals beyond the bucket" });
   });
+  await t.test(
+    "V4-4.6-02 F4213-3.7-01 V4-4.7.1-05 V4-4.7.1-06: both ends have a link-local address, and its packets have the tunnel to the home address",
+    async () => {
+      const linkLocals = [HA, third.home4].map(linkLocalOf) as [Ipv6Address, Ipv6Address];
+      await third.register(scene, PLAIN, "care-of-address", linkLocals[1]);
+      const deviceWith = (node: typeof scene.ha, address: string): string => {
+        const found = node
+          .ipJson("-6 address show")
+          .map(
+            (one) => one as unknown as { ifname: string; addr_info: readonly { local: string; prefixlen: number }[] },
+          )
+          .find(({ addr_info }) => addr_info.some(({ local, prefixlen }) => local === address && prefixlen === 64));
+        return found?.ifname ?? assert.fail(`${address} is nobody's in ${node.label}`);
+      };
+      deviceWith(scene.ha, linkLocals[0]);
+      const device = deviceWith(third.node, linkLocals[1]);
+      third.node.run("ping", "-6", "-n", "-c1", "-w60", `${linkLocals[0]}%${device}`);
+      const seen = (type: number) => (frame: Frame) =>
+        icmpOf(frame)?.type === type && icmpOf(frame)?.kind === "icmp6" && ipLayersOf(frame).length === 3;
+      for (const [type, way] of [
+        [128, [third.careOf, HA, third.home4, HA, linkLocals[1], linkLocals[0]]],
+        [129, [HA, third.careOf, HA, third.home4, linkLocals[0], linkLocals[1]]],
+      ] as const) {
+        const [frame] = await scene.wire.waitFor(seen(type), { what: `ICMPv6 ${type} in two tunnels` });
+        const ends = ipLayersOf(frame as Frame).flatMap(({ source, destination }) => [source, destination]);
+        assert.deepEqual(ends, way);
+      }
+    },
+  );
+  await t.test(
+    "V4-4.6-03 F4213-3.8-01: the node's end answers a neighbour's question, without link-layer addresses",
+    async () => {
+      const injector = new Injector({ namespace: scene.ha, device: "wan" }, { namespace: third.node, device: "eth0" });
+      t.after(() => injector.close());
+      const [source, target] = [HA, third.home4].map(linkLocalOf) as [Ipv6Address, Ipv6Address];
+      const addresses = { source, destination: target };
+      const options = [{ kind: "source-link-layer-address", address: Uint8Array.of(2, 7, 7, 7, 7, 7) }] as const;
+      const question = encodeIcmpv6({ type: "neighbour-solicitation", target, options });
+      const payload = withIcmpv6Checksum(question, source, target);
+      const header = { ...addresses, trafficClass: 0, flowLabel: 0, nextHeader: Protocol.icmpv6, hopLimit: 255 };
+      const probe = encapsulate(
+        { source: HA, destination: third.careOf },
+        encapsulate({ source: HA, destination: third.home4 }, encodeIpv6Packet({ header, payload })),
+      );
+      injector.send(probe);
+      const [answer] = await scene.wire.waitFor((frame) => icmpOf(frame)?.type === 136, { what: "the answer" });
+      const layers = ipLayersOf(answer as Frame);
+      assert.deepEqual(
+        layers.map(({ destination }) => destination),
+        [HA, HA, source],
+      );
+      assert.equal(icmpOf(answer as Frame)?.bytes.length, 24, "no option");
+      const known = third.node.ipJson("-6 neighbour show").filter(({ lladdr }) => lladdr === "02:07:07:07:07:07");
+      assert.deepEqual(known, []);
+    },
+  );
   await t.test("all of it is in the kernels as planned, and nft lists it", async () => {
     for (const { kernel, node } of [{ kernel: scene.kernel, node: scene.ha }, ...scene.mobiles]) {
       assert.deepEqual(await kernel.differences(), [], node.label);
