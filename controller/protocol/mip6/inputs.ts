@@ -133,6 +133,12 @@ export interface ProtocolEvent {
     | "readiness.changed"
     | "home.returned"
     | "home.left"
+    | "correspondent.started"
+    | "correspondent.tested"
+    | "correspondent.bound"
+    | "correspondent.failed"
+    | "correspondent.lost"
+    | "correspondent.left"
     | "nat.changed"
     | "journal.failed"
     | "journal.recovered";
@@ -215,6 +221,12 @@ export type DropReason =
   | "rate-limited"
   | "no-outstanding-update"
   | "no-outstanding-notice"
+  /** A test message that answers none of ours (RFC 6275 §11.6.2). */
+  | "cookie-mismatch"
+  /** A Home Test past the home agent, or a Care-of Test at another address than the present one (RFC 6275 §11.6.2). */
+  | "wrong-path"
+  /** Binding Authorization Data that is not there, or not right (RFC 6275 §6.2.7). */
+  | "authentication-failed"
   | "sequence-mismatch"
   | "unexpected-type"
   | "not-home-registration"

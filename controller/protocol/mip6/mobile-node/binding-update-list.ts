@@ -52,7 +52,11 @@ export interface Registration {
  * The end of an accepted binding as the mobile node counts it, from the moment the update left: what remains of the lifetime asked
  * for, less what the home agent took off (RFC 6275 §11.7.3).
  */
-export function registrationEnd(sent: SentUpdate, granted: Seconds, now: Instant): Instant {
+export function registrationEnd(
+  sent: Pick<SentUpdate, "sentAt" | "lifetime">,
+  granted: Seconds,
+  now: Instant,
+): Instant {
   const remaining = sent.lifetime - (now - sent.sentAt) / 1000;
   return after(now, seconds(Math.max(remaining - (sent.lifetime - granted), 0)));
 }

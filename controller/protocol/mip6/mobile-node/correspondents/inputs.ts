@@ -12,13 +12,14 @@ import type { Arrival, DropEffect, NotifyEffect, SendEffect } from "../../inputs
  * updating  updates to the correspondent bear the Home Address option, with `careOf` in the source field, and packets with a type 2 routing
  *           header that the correspondent sends to `careOf` are taken; other payload goes by way of the home agent
  * bound     payload to the correspondent goes directly, too
+ * receiving packets with a type 2 routing header are taken at `careOf`, and nothing that is sent bears the option
  *
  * Home Test Inits never bear the option.
  */
 export interface DirectPath {
   readonly homeAddress: Ipv6Address;
   readonly correspondent: Ipv6Address;
-  readonly stage: "updating" | "bound";
+  readonly stage: "updating" | "bound" | "receiving";
   readonly careOf: Ipv6Address;
   /** At which packets of the correspondent with a routing header are taken for a grace time. */
   readonly former: readonly Ipv6Address[];

@@ -1,0 +1,174 @@
+/** The state of the machine for correspondents. Plain data; machine.ts is the machine. */
+import type { Ipv6Address, Prefix } from "../../../../base/ip.js";
+import { type Seq16, seq16 } from "../../../../base/seq16.js";
+import type { Instant, Seconds } from "../../../../base/time.js";
+import type { CorrespondentsEffect, DirectPath, KeygenTokens, Whereabouts } from "./inputs.js";
+
+/** Which correspondents are worth a return routability procedure, as the operator says. */
+export interface CorrespondentsSite {
+  readonly homeAddress: Ipv6Address;
+  readonly homeAgent: Ipv6Address;
+  readonly allow: readonly Prefix[];
+  /** Stronger than `allow`. */
+  readonly deny: readonly Prefix[];
+  /** Of a flow. */
+  readonly minimumAge: Seconds;
+  /** Correspondents at a time. */
+  readonly maximum: number;
+  /** Without payload, after which a direct path is given up. */
+  readonly idle: Seconds;
+  /** How long packets to a former care-of address are taken. */
+  readonly grace: Seconds;
+}
+
+/** What a test has brought. */
+export interface Proof {
+  readonly token: Uint8Array;
+  readonly nonceIndex: number;
+  readonly at: Instant;
+}
+
+/** One of the two tests (RFC 6275 §5.2.5). */
+export interface Probe {
+  /** Of the messages that may still be answered, the latest last. */
+  readonly cookies: readonly Uint8Array[];
+  /** Unanswered. */
+  readonly attempts: number;
+  readonly sentAt: Instant | undefined;
+  /** When the next message is due. */
+  readonly sendAt: Instant;
+  readonly proof: Proof | undefined;
+}
+
+/** An update that may still be answered. */
+export interface SentUpdate {
+  readonly sequence: Seq16;
+  readonly sentAt: Instant;
+  /** 0 de-registers. */
+  readonly lifetime: Seconds;
+  readonly tokens: KeygenTokens;
+  /** When the older one of them came. */
+  readonly provenAt: Instant;
+  /** The one that it registers; the home address where it de-registers. */
+  readonly careOf: Ipv6Address;
+}
+
+/** What the correspondent has accepted last. */
+export interface Binding {
+  readonly careOf: Ipv6Address;
+  readonly sequence: Seq16;
+  readonly lifetime: Seconds;
+  readonly acceptedAt: Instant;
+  readonly expiresAt: Instant;
+  readonly renewAt: Instant;
+}
+
+/**
+ * testing   both tests, or the one that is missing, are under way
+ * updating  both have passed: the kernel makes the path ready, then updates leave until one is answered
+ * bound     nothing to do before the next renewal
+ * held      the node is between networks
+ * leaving   the binding is taken back
+ * left      nothing but the grace time of the way in is left
+ */
+export type EntryPhase = "testing" | "updating" | "bound" | "held" | "leaving" | "left";
+
+export interface PathStatus {
+  readonly path: DirectPath;
+  readonly status: "pending" | "realised";
+}
+
+/** An entry of the binding update list (RFC 6275 §11.1). */
+export interface Entry {
+  readonly correspondent: Ipv6Address;
+  readonly phase: EntryPhase;
+  /** What the tests and updates are about; undefined: nothing just now. */
+  readonly careOf: Ipv6Address | undefined;
+  readonly homeTest: Probe;
+  readonly careOfTest: Probe;
+  readonly sent: readonly SentUpdate[];
+  /** Unanswered updates of this procedure. */
+  readonly attempts: number;
+  readonly sendAt: Instant;
+  readonly lastSequence: Seq16;
+  readonly binding: Binding | undefined;
+  readonly former: readonly { readonly careOf: Ipv6Address; readonly until: Instant }[];
+  readonly path: PathStatus | undefined;
+  readonly startedAt: Instant;
+  /** When the path was last seen to carry something. */
+  readonly usedAt: Instant;
+  /** Procedures that the correspondent has undone or refused, since the last binding that has held. */
+  readonly lapses: number;
+  /** When the last few messages left, by type, for the rate limit. */
+  readonly recent: Readonly<Record<MessageKind, readonly Instant[]>>;
+}
+export type MessageKind = "home-test" | "care-of-test" | "update";
+
+/** Somebody without a direct path who is not asked about again before its time. */
+export interface Pause {
+  readonly until: Instant;
+  /** Its time is over, and the kernel tells of demand again. */
+  readonly lifted: boolean;
+  /** Until then failures count. */
+  readonly forgetAt: Instant;
+  readonly failures: number;
+  readonly reason: string;
+}
+
+/** Somebody who was sent to. */
+export interface Candidate {
+  readonly since: Instant;
+  /** When it is asked whether anybody still sends; undefined: it has been. */
+  readonly askAt: Instant | undefined;
+}
+
+export interface CorrespondentsState {
+  readonly site: CorrespondentsSite;
+  readonly whereabouts: Whereabouts;
+  readonly entries: ReadonlyMap<Ipv6Address, Entry>;
+  readonly candidates: ReadonlyMap<Ipv6Address, Candidate>;
+  readonly pauses: ReadonlyMap<Ipv6Address, Pause>;
+  /** Where the numbers of new entries begin. */
+  readonly firstSequence: Seq16;
+  /** When it is next looked at what the paths carry. */
+  readonly lookAt: Instant | undefined;
+  readonly stopping: "no" | "leaving" | "stopped";
+}
+
+export function initialCorrespondents(site: CorrespondentsSite, firstSequence: Seq16 = seq16(0)): CorrespondentsState {
+  return {
+    site,
+    whereabouts: { kind: "between" },
+    entries: new Map(),
+    candidates: new Map(),
+    pauses: new Map(),
+    firstSequence,
+    lookAt: undefined,
+    stopping: "no",
+  };
+}
+
+/** One step in the making. The maps are its own copies. */
+export interface Turn {
+  readonly now: Instant;
+  /** 8 fresh random octets. */
+  readonly cookie: () => Uint8Array;
+  readonly site: CorrespondentsSite;
+  whereabouts: Whereabouts;
+  readonly entries: Map<Ipv6Address, Entry>;
+  readonly candidates: Map<Ipv6Address, Candidate>;
+  readonly pauses: Map<Ipv6Address, Pause>;
+  firstSequence: Seq16;
+  lookAt: Instant | undefined;
+  stopping: CorrespondentsState["stopping"];
+  readonly effects: CorrespondentsEffect[];
+}
+
+/** Of a home token and a care-of token. */
+export const UNPROVEN = (now: Instant): Probe => ({
+  cookies: [],
+  attempts: 0,
+  sentAt: undefined,
+  sendAt: now,
+  proof: undefined,
+});

@@ -1,0 +1,95 @@
+/** Which correspondents are worth a direct path: the operator's prefixes, the age of a flow, how many, and how it went before. */
+import { type Ipv6Address, isRoutableUnicast, prefixContains } from "../../../../base/ip.js";
+import { after, type Seconds, seconds } from "../../../../base/time.js";
+import { backOff } from "../timers.js";
+import { begin } from "./entries.js";
+import type { CorrespondentsSite, Turn } from "./model.js";
+import { CANDIDATE_MEMORY, FULL_PAUSE, REFUSED_PAUSE, REMEMBERED } from "./timers.js";
+
+/** Whether the policy lets this address be a correspondent at all. The home agent is none: what is sent to it has a way of its own. */
+export function isWorth(
+  correspondent: Ipv6Address,
+  { allow, deny, homeAgent, homeAddress }: CorrespondentsSite,
+): boolean {
+  if (!isRoutableUnicast(correspondent) || correspondent === homeAgent || correspondent === homeAddress) return false;
+  const within = (prefix: CorrespondentsSite["allow"][number]): boolean => prefixContains(prefix, correspondent);
+  return allow.some(within) && !deny.some(within);
+}
+
+/** Payload flows by way of the home agent. The first question notes it, the next one after the minimum age begins a procedure. */
+export function demanded(correspondent: Ipv6Address, turn: Turn): void {
+  const { site, now, entries, candidates, pauses } = turn;
+  const entry = entries.get(correspondent);
+  if (entry !== undefined && entry.phase !== "left") return;
+  if (turn.whereabouts.kind !== "away" || turn.stopping !== "no") return;
+  const pause = pauses.get(correspondent);
+  if (pause !== undefined && pause.until > now) return;
+  if (!isWorth(correspondent, site)) return pauseFor(correspondent, REFUSED_PAUSE, "policy", turn);
+  const candidate = candidates.get(correspondent);
+  if (site.minimumAge > 0 && (candidate === undefined || after(candidate.since, site.minimumAge) > now)) {
+    if (candidate === undefined) {
+      candidates.set(correspondent, { since: now, askAt: after(now, site.minimumAge) });
+      forgetOldest(candidates);
+    }
+    return;
+  }
+  if (entry === undefined && entries.size >= site.maximum) return pauseFor(correspondent, FULL_PAUSE, "maximum", turn);
+  candidates.delete(correspondent);
+  begin(correspondent, turn);
+}
+
+/** After a failure; each one makes the next pause twice as long. */
+export function pauseAfterFailure(
+  correspondent: Ipv6Address,
+  { first, most, reason }: { readonly first: Seconds; readonly most: Seconds; readonly reason: string },
+  turn: Turn,
+): void {
+  const failures = turn.pauses.get(correspondent)?.failures ?? 0;
+  setPause(correspondent, backOff(first, failures, most), failures + 1, reason, turn);
+}
+
+function pauseFor(correspondent: Ipv6Address, pause: Seconds, reason: string, turn: Turn): void {
+  setPause(correspondent, pause, turn.pauses.get(correspondent)?.failures ?? 0, reason, turn);
+}
+
+function setPause(correspondent: Ipv6Address, pause: Seconds, failures: number, reason: string, turn: Turn): void {
+  const { pauses, candidates, site, now } = turn;
+  candidates.delete(correspondent);
+  pauses.delete(correspondent);
+  const until = after(now, pause);
+  // How often it has failed counts for twice as long again.
+  pauses.set(correspondent, { until, lifted: false, forgetAt: after(until, seconds(2 * pause)), failures, reason });
+  turn.effects.push({ kind: "silence", homeAddress: site.homeAddress, correspondent, silent: true });
+  for (const forgotten of forgetOldest(pauses))
+    turn.effects.push({ kind: "silence", homeAddress: site.homeAddress, correspondent: forgotten, silent: false });
+}
+
+function forgetOldest(map: Map<Ipv6Address, unknown>): readonly Ipv6Address[] {
+  const oldest = [...map.keys()].slice(0, Math.max(0, map.size - REMEMBERED));
+  for (const one of oldest) map.delete(one);
+  return oldest;
+}
+
+/** Questions that are due, and pauses and candidates whose time is over. */
+export function passWaits(turn: Turn): void {
+  const { candidates, pauses, site, now } = turn;
+  const { homeAddress } = site;
+  let asks = false;
+  for (const [correspondent, candidate] of candidates) {
+    if (candidate.askAt !== undefined && candidate.askAt <= now) {
+      asks = true;
+      candidates.set(correspondent, { ...candidate, askAt: undefined });
+    } else if (forgottenAt(candidate.since, site) <= now) candidates.delete(correspondent);
+  }
+  for (const [correspondent, pause] of pauses) {
+    if (pause.forgetAt <= now) pauses.delete(correspondent);
+    if (pause.until > now || pause.lifted) continue;
+    if (pause.forgetAt > now) pauses.set(correspondent, { ...pause, lifted: true });
+    turn.effects.push({ kind: "silence", homeAddress, correspondent, silent: false });
+    asks = true;
+  }
+  if (asks) turn.effects.push({ kind: "ask-again", homeAddress });
+}
+
+export const forgottenAt = (since: Turn["now"], { minimumAge }: CorrespondentsSite): Turn["now"] =>
+  after(since, seconds(minimumAge + CANDIDATE_MEMORY));
