@@ -1,0 +1,18 @@
+/** Timers and limits of a correspondent node that return routability itself does not have. */
+import { seconds } from "../../../base/time.js";
+import type { LimitEntry, TimerEntry } from "../timers.js";
+
+export const TIMERS = {
+  /** Wait for the kernel before an update is refused with status 130: see `dataPath` of ../timers.ts. */
+  dataPath: { name: "data path timeout", default: seconds(3), unit: "seconds", source: "dsmipd" },
+} as const satisfies Readonly<Record<string, TimerEntry>>;
+
+export const LIMITS = {
+  /** Home and care-of tests that are answered, and refusals of updates that nobody vouches for; twice as many at once. */
+  testRate: { name: "test rate", default: 2000, unit: "per second", source: "RFC 6275 §15.4.5" },
+  /** Former care-of addresses of one node from which payload is still taken. */
+  formerAddresses: { name: "former care-of addresses", default: 4, unit: "entries", source: "dsmipd" },
+  /** Sequence numbers that are remembered of nodes without a binding, as a multiple of the bindings that there may be. */
+  remembered: { name: "remembered sequence numbers", default: 2, unit: "entries", source: "dsmipd" },
+  deadlinesPerStep: { name: "deadlines per step", default: 1000, unit: "entries", source: "dsmipd" },
+} as const satisfies Readonly<Record<string, LimitEntry>>;
