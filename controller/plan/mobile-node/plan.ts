@@ -13,7 +13,8 @@ import {
   prefixContains,
 } from "../../base/ip.js";
 import { mappedAddress } from "../../base/mapped.js";
-import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
+import type { HomeRoute } from "../../protocol/movement/home-routes.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
 import type { Link, Route, Rule } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";

@@ -4,6 +4,7 @@ import { IPV4_ANY, type Ipv4Address, isIpv4 } from "../../../base/ip.js";
 import { type Mip4NodePlanSite, withPath } from "../../../plan/mobile-node/mip4/given.js";
 import { planMip4NodePath } from "../../../plan/mobile-node/mip4/path.js";
 import { planMip4NodeSite } from "../../../plan/mobile-node/mip4/site.js";
+import { ipv6Routes } from "../../../protocol/movement/home-routes.js";
 import type { NetworkView } from "../../../protocol/movement/network-view.js";
 import type { NodePlan } from "./service.js";
 import { homeAgentOf } from "./site.js";
@@ -19,7 +20,12 @@ export function nodePlan(config: Mip4NodeConfig, egressDevices: readonly string[
   return {
     // Routers stand in no object of the site: its change would be one for nothing.
     site: (path) => planMip4NodeSite(withPath(given, path)),
-    path: (path, network) => planMip4NodePath(path, { ...withPath(given, path), routers: routersOf(network) }),
+    path: (path, network) =>
+      planMip4NodePath(path, {
+        ...withPath(given, path),
+        routers: routersOf(network),
+        homeRoutes: path.mode === "home" ? ipv6Routes(network, path.device) : [],
+      }),
   };
 }
 

@@ -9,6 +9,7 @@ import { checkIpv6Enabled } from "../../../kernel/route/switches.js";
 import { NetworkWatcher } from "../../../kernel/watch.js";
 import type { Logger } from "../../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../../plan/site.js";
+import { openHomeLink } from "../../home-link/sockets.js";
 import { openTransport, setTimer } from "../../kernel.js";
 import { openAgentDiscovery } from "../../mip4/agent-discovery.js";
 import { openRegistrationSocket } from "../../mip4/registration-socket.js";
@@ -90,8 +91,9 @@ async function openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: Se
     const socket = keep(
       openRegistrationSocket((error) => ground.log.debug({ event: "socket.error", reason: error.message })),
     );
+    const { link: home } = keep(openHomeLink(ground.names, { hears: false }));
     return new Mip4NodeService({
-      ...{ config, ring, ground, network, movement, discovery, socket, openAgentLink, close },
+      ...{ config, ring, ground, network, movement, discovery, socket, openAgentLink, home, close },
       plan: nodePlan(config, egressDevices(config.mobileNode)),
       openEcho: (onReply) => openEcho(randomInt(IDENTIFIERS), onReply),
       packets: sentPackets,

@@ -19,6 +19,7 @@ import { nodeNameOf } from "../../../protocol/mip4/node-name.js";
 import type { NetworkView } from "../../../protocol/movement/network-view.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import { ethernetGroup } from "../../../wire/ip/ipv4.js";
+import type { HomeLink } from "../../home-link/link.js";
 import { setTimer } from "../../kernel.js";
 import { MachineLoop, monotonicNow } from "../../machine-loop.js";
 import type { AgentDiscoverySocket, HeardDiscovery } from "../../mip4/agent-discovery.js";
@@ -55,6 +56,8 @@ export interface Mip4NodeParts {
   readonly discovery: AgentDiscoverySocket;
   readonly socket: RegistrationSocket;
   readonly openAgentLink: (onDatagram: (datagram: AgentDatagram) => void) => AgentLink;
+  /** Of whatever link is home. */
+  readonly home: Pick<HomeLink, "announce">;
   readonly openEcho: (onReply: (reply: { source: Ipv4Address; sequence: number }) => void) => Echo;
   /** Packets that have gone into the tunnels so far. */
   readonly packets: () => number;
@@ -301,6 +304,8 @@ export class Mip4NodeService implements Service {
         this.#path = effect.path;
         this.#networks.follow(usedDevices(effect.path));
         return this.#replan();
+      case "announce":
+        return this.#parts.home.announce(effect.device, [effect.address], false);
       case "answered":
         return this.#tellMovement(effect);
       case "unanswered":

@@ -1,6 +1,7 @@
 /** What the plans of a Mobile IPv4 node are given. */
 import type { Ipv4Address, Ipv6Address, Prefix } from "../../../base/ip.js";
 import type { NodePath } from "../../../protocol/mip4/mobile-node/inputs.js";
+import type { HomeRoute } from "../../../protocol/movement/home-routes.js";
 import type { TunnelProfileSpec } from "../../site.js";
 
 /** What is only known since an acceptance (`withPath`) is absent before, and the site is planned once more when it changes. */
@@ -17,6 +18,8 @@ export interface Mip4NodePlanSite {
   readonly profile: TunnelProfileSpec;
   /** The default router of each link that has one, by device. */
   readonly routers?: ReadonlyMap<string, Ipv4Address> | undefined;
+  /** IPv6 routes of the home link that the node is at. */
+  readonly homeRoutes?: readonly HomeRoute[] | undefined;
   /** By which the node may attach, and goes on listening to router advertisements when it becomes a router for its prefixes. */
   readonly egressDevices?: readonly string[] | undefined;
 }
@@ -25,9 +28,9 @@ export interface Mip4NodePlanSite {
 export function withPath(site: Mip4NodePlanSite, path: NodePath): Mip4NodePlanSite {
   switch (path.mode) {
     case "detached":
-      return site;
+      return { ...site, homeAgent: path.homeAgent ?? site.homeAgent };
     case "home":
-      return { ...site, homeAddress: path.homeAddress };
+      return { ...site, homeAgent: path.homeAgent ?? site.homeAgent, homeAddress: path.homeAddress };
     case "away": {
       const { homeAgent, homeAddress: home, prefixes } = path;
       return { ...site, homeAgent, homeAddress: home, prefixes: prefixes.map(({ prefix }) => prefix) };

@@ -92,11 +92,21 @@ function ipv6OnHomeLink(device: string, { ipv6HomeAddress, prefixes }: Mip4NodeP
   return ipv6HomeAddress !== undefined && registered ? [homeAddress(device, ipv6HomeAddress)] : [];
 }
 
-/** In our table too: the main one's would lead on over another link when this one is down. */
+/** In our table too: the main one's would lead on over another link when this one is down, or that one is preferred. */
 function homeRoutes(
   { device, homeAddress: home }: Extract<NodePath, { readonly mode: "home" }>,
-  { homePrefixes, routers }: Mip4NodePlanSite,
+  { homePrefixes, routers, prefixes, homeRoutes: ipv6 = [] }: Mip4NodePlanSite,
 ): readonly Route[] {
+  const base6 = { kind: "route", table: HOME_TABLE, metric: 1024 } as const;
+  const six = ipv6.map(
+    ({ destination, gateway }): Route => ({
+      ...base6,
+      destination,
+      device,
+      ...(gateway !== undefined && { via: gateway, onlink: true }),
+    }),
+  );
+  const nowhere6 = { ...base6, destination: IPV6_EVERYWHERE, metric: LAST_METRIC, device: DEVICE.homeAddresses };
   const base = { kind: "route", table: HOME_TABLE, metric: 0, device, preferredSource: home } as const;
   const router = routers?.get(device);
   return [
@@ -105,6 +115,7 @@ function homeRoutes(
       .map((destination) => ({ ...base, destination })),
     ...(router === undefined ? [] : [{ ...base, destination: IPV4_EVERYWHERE, via: router, onlink: true }]),
     { ...base, destination: IPV4_EVERYWHERE, metric: LAST_METRIC, device: DEVICE.homeAddresses },
+    ...(prefixes.length === 0 ? [] : [...six, nowhere6]),
   ];
 }
 

@@ -6,11 +6,11 @@ import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registrat
 import { REPLY_CODE_REGISTRY, ReplyCode, registrationAccepted } from "../../../wire/mip4/registry.js";
 import { nameOf } from "../../../wire/registry.js";
 import { earliestSend, journal, sendSoon, stop, wantedOf } from "./exchange.js";
-import { type Attachment, endOf, type NodePath, type PathEnd } from "./inputs.js";
-import type { Exchange, Lessons, MobileNodeState, Turn } from "./model.js";
-import { notify, setPath } from "./model.js";
+import { type Attachment, endOf } from "./inputs.js";
+import { type Exchange, type Lessons, type MobileNodeState, notify, type Turn } from "./model.js";
 import { corrected } from "./own-identification.js";
 import { type GrantedIpv6, grantedIpv6, keepaliveOf } from "./reply.js";
+import { followWay, keepFormer } from "./way.js";
 
 /** Of its lifetime, after which a registration is renewed. */
 const RENEWAL_FRACTION = 0.75;
@@ -43,21 +43,27 @@ function deregistered(turn: Turn, exchange: Exchange): void {
     stop(turn, true);
     return;
   }
-  if (state.attachment !== undefined)
-    notify(turn, "home.returned", {
-      device: state.attachment.device,
-      requestToReplyMs: elapsedMs(exchange, moment.now),
-    });
-  atHome(turn);
+  keepFormer(turn);
+  state.tunnel = undefined;
+  followWay(turn);
+  if (state.attachment?.kind !== "home") return;
+  notify(turn, "home.returned", {
+    device: state.attachment.device,
+    requestToReplyMs: elapsedMs(exchange, moment.now),
+  });
+  announce(turn);
 }
 
 const elapsedMs = ({ sentAt }: Exchange, now: Instant): number => elapsed(sentAt, now) * 1000;
 
-/** Nothing of the tunnel is left; the home address is on the home link. */
-export function atHome(turn: Turn): void {
-  const { attachment, homeAddress } = turn.state;
+/**
+ * Draws the home address to this link, before the home agent is asked to let go of it and when it has (RFC 5944 §4.6): a link that is just
+ * up may lose the first one.
+ */
+export function announce({ state, effects }: Turn): void {
+  const { attachment, homeAddress } = state;
   if (attachment?.kind === "home" && homeAddress !== undefined)
-    setPath(turn, { mode: "home", device: attachment.device, homeAddress });
+    effects.push({ kind: "announce", device: attachment.device, address: homeAddress });
 }
 
 function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): void {
@@ -81,10 +87,11 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
   state.registered = { attachment, grantedSeconds: granted, expiresAt };
   state.sendAt = renewalOf(state, exchange.sentAt, granted, moment.now);
   journal(turn);
-  const before = state.path;
+  const before = state.tunnel;
   keepFormer(turn, endOf(attachment));
-  const path = awayPath(state, attachment, exchange, reply, ipv6);
-  setPath(turn, path);
+  state.leaving = undefined;
+  state.tunnel = tunnelOf(state, attachment, exchange, reply, ipv6);
+  followWay(turn);
   notify(turn, "registration.completed", {
     homeAddress: reply.homeAddress,
     careOfAddress: request.careOfAddress,
@@ -94,66 +101,26 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
     prefixes: ipv6.prefixes.length,
     ...(ipv6.refused.length === 0 ? {} : { refusedPrefixes: ipv6.refused.join(" ") }),
   });
-  if (before.mode === "away" && before.keepaliveSeconds !== path.keepaliveSeconds)
-    notify(turn, "nat.changed", { udp: path.keepaliveSeconds !== undefined });
+  const { keepaliveSeconds } = state.tunnel;
+  if (before !== undefined && before.keepaliveSeconds !== keepaliveSeconds)
+    notify(turn, "nat.changed", { udp: keepaliveSeconds !== undefined });
   if (ipv6.unsupported) notify(turn, "ipv6.unsupported", { homeAgent: reply.homeAgent });
   // Bound now: the link-local address of the tunnel can be asked for.
   if (first && site.delegation) sendSoon(turn);
 }
 
-/** Packets that were sent before the home agent knew of the move are on their way to the old place. */
-function keepFormer({ state, moment }: Turn, present: PathEnd): void {
-  const { path, site } = state;
-  if (path.mode !== "away" || sameEnd(path.egress, present)) return;
-  const until = after(moment.now, seconds(site.previousCareOfGraceSeconds));
-  state.former = { end: path.egress, until };
-}
-
-const sameEnd = (a: PathEnd, b: PathEnd): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-/** The present end first, each once. */
-function ingressOf({ former }: MobileNodeState, ...ends: readonly PathEnd[]): readonly PathEnd[] {
-  const all = former === undefined ? ends : [...ends, former.end];
-  return all.filter((end, i) => all.findIndex((other) => sameEnd(other, end)) === i);
-}
-
-/** Before a place is registered packets may come there: the home agent changes over before its answer is here. */
-export function expectHere(turn: Turn): void {
-  const { path, attachment } = turn.state;
-  const ends = attachment === undefined || attachment.kind === "home" ? [] : [endOf(attachment)];
-  const ingress = ends.length === 0 ? {} : { ingress: ends };
-  const home = attachment?.kind === "home" ? { homeDevice: attachment.device } : {};
-  switch (path.mode) {
-    case "detached":
-      return setPath(turn, { mode: path.mode, ...ingress, ...home });
-    case "home":
-      return setPath(turn, { mode: path.mode, device: path.device, homeAddress: path.homeAddress, ...ingress });
-    case "away": {
-      const { homeDevice: _, ...way } = path;
-      return setPath(turn, { ...way, ingress: ingressOf(turn.state, path.egress, ...ends), ...home });
-    }
-  }
-}
-
-/** The grace time of the former place is over. */
-export function forgetFormer(turn: Turn): void {
-  turn.state.former = undefined;
-  expectHere(turn);
-}
-
-function awayPath(
+function tunnelOf(
   state: MobileNodeState,
   attachment: Exclude<Attachment, { readonly kind: "home" }>,
   { sent: { request } }: Exchange,
   reply: RegistrationReply,
   { prefixes, linkLocalAddress }: GrantedIpv6,
-): Extract<NodePath, { readonly mode: "away" }> {
+): NonNullable<MobileNodeState["tunnel"]> {
   return {
     mode: "away",
     homeAddress: reply.homeAddress,
     homeAgent: reply.homeAgent,
     egress: endOf(attachment),
-    ingress: ingressOf(state, endOf(attachment)),
     encapsulation: request.flags.gre ? "gre" : "ip-in-ip",
     keepaliveSeconds: keepaliveOf(request, reply, state.site.udpTunnelling.keepaliveSeconds),
     reverseTunnelling: request.flags.reverseTunnelling,

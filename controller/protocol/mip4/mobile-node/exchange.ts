@@ -3,24 +3,16 @@ import { after, type Instant, type Seconds, seconds } from "../../../base/time.j
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
 import { TIMERS } from "../timers.js";
 import type { MobileNodeEffect, RequestEffect } from "./inputs.js";
-import type { Exchange, MobileNodeState, Turn } from "./model.js";
-import { notify, setPath } from "./model.js";
+import { type Exchange, type MobileNodeState, notify, purposeOf, setPath, type Turn } from "./model.js";
 import { nextIdentification } from "./own-identification.js";
 import { recordOf } from "./record.js";
 import { deregistration, registration, tunnelLinkLocal, type Wanted } from "./request.js";
+import { followWay } from "./way.js";
 
 /** De-registrations of a node that ends, before it ends without an answer; requests to a home agent that was found, before it is looked for. */
 const LAST_ATTEMPTS = 3;
 /** Requests from two places. */
 const VAIN_PER_DOUBLING = 6;
-
-/** What the node wants to be at the moment; undefined: it has nothing to say to anybody. */
-export function purposeOf(state: MobileNodeState): Exchange["purpose"] | undefined {
-  const { attachment, mayBeBound, homeAddress, stopping } = state;
-  if (attachment === undefined) return undefined;
-  if (stopping || attachment.kind === "home") return mayBeBound && homeAddress !== undefined ? "deregister" : undefined;
-  return "register";
-}
 
 export function wantedOf(state: MobileNodeState): Wanted {
   const { site, lessons, homeAddress, homeAgent, registered, delegated } = state;
@@ -78,6 +70,7 @@ export function send(turn: Turn): void {
   state.lastSentAt = moment.now;
   state.sendAt = after(moment.now, wait);
   journal(turn);
+  followWay(turn);
   if (attempts === 0) notify(turn, "registration.started", { purpose, careOfAddress: sent.request.careOfAddress });
   effects.push(sent);
 }

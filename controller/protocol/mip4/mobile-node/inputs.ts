@@ -96,6 +96,8 @@ export function endOf(attachment: Exclude<Attachment, { readonly kind: "home" }>
 export type NodePath =
   | {
       readonly mode: "detached";
+      /** One that was found; absent: as configured. */
+      readonly homeAgent?: Ipv4Address | undefined;
       readonly ingress?: readonly PathEnd[] | undefined;
       readonly homeDevice?: string | undefined;
     }
@@ -103,7 +105,8 @@ export type NodePath =
       readonly mode: "home";
       readonly device: string;
       readonly homeAddress: Ipv4Address;
-      /** A place that is asked for: the home agent changes over before its answer is here. */
+      readonly homeAgent?: Ipv4Address | undefined;
+      /** A place that is asked for, for the home agent changes over before its answer is here; and for a while the one that was left. */
       readonly ingress?: readonly PathEnd[] | undefined;
     }
   | {
@@ -124,6 +127,13 @@ export type NodePath =
       readonly prefixes: readonly RegisteredPrefix[];
       readonly linkLocalAddress?: Ipv6Address | undefined;
     };
+
+/** Gratuitous ARP on the home link: the address is here (RFC 5944 §4.6). */
+export interface NodeAnnounceEffect {
+  readonly kind: "announce";
+  readonly device: string;
+  readonly address: Ipv4Address;
+}
 
 export interface NodePathEffect {
   readonly kind: "data-path";
@@ -173,6 +183,7 @@ export interface StoppedEffect {
 export type MobileNodeEffect =
   | RequestEffect
   | NodePathEffect
+  | NodeAnnounceEffect
   | NodeJournalEffect
   | NodeEventEffect
   | ReplyDropEffect

@@ -9,12 +9,13 @@
  */
 import { exhaustive } from "../../../base/result.js";
 import { earliest, type Instant } from "../../../base/time.js";
-import { answered, atHome, expectHere, forgetFormer } from "./answers.js";
-import { journal, purposeOf, send, sendSoon, stop } from "./exchange.js";
+import { announce, answered } from "./answers.js";
+import { journal, send, sendSoon, stop } from "./exchange.js";
 import type { Attachment, MobileNodeEffect, MobileNodeInput, Moment } from "./inputs.js";
-import { type MobileNodeState, notify, setPath, type Turn } from "./model.js";
+import { type MobileNodeState, notify, purposeOf, type Turn } from "./model.js";
 import { parseRecord } from "./record.js";
 import { judgeReply } from "./reply.js";
+import { followWay } from "./way.js";
 
 export { MobileNodeState } from "./model.js";
 
@@ -66,12 +67,17 @@ function attach(turn: Turn, attachment: Attachment | undefined): void {
     state.exchange = undefined;
     state.sendAt = undefined;
     state.former = undefined;
-    setPath(turn, { mode: "detached" });
+    state.tunnel = undefined;
+    state.leaving = undefined;
+    followWay(turn);
     return;
   }
-  expectHere(turn);
+  // What is asked there waits until payload takes the way that is right with it.
+  state.attempts = 0;
+  if (attachment.kind === "home") state.leaving = attachment.device;
+  followWay(turn);
+  announce(turn);
   sendSoon(turn);
-  if (purposeOf(state) === undefined) atHome(turn);
 }
 
 /** A new challenge is no new place: the next request takes it. */
@@ -97,16 +103,17 @@ function delegated(turn: Turn, prefixes: readonly (typeof turn.state.delegated)[
 
 function runDeadlines(turn: Turn): void {
   const { state, moment } = turn;
-  const { registered, attachment } = state;
+  const { registered } = state;
   if (registered?.expiresAt !== undefined && registered.expiresAt <= moment.now) {
     state.registered = undefined;
+    state.tunnel = undefined;
     notify(turn, "registration.lost", { reason: "its lifetime is over" });
-    if (attachment?.kind !== "home") {
-      setPath(turn, { mode: "detached" });
-      expectHere(turn);
-    }
+    followWay(turn);
   }
-  if (state.former !== undefined && state.former.until <= moment.now) forgetFormer(turn);
+  if (state.former !== undefined && state.former.until <= moment.now) {
+    state.former = undefined;
+    followWay(turn);
+  }
   if (state.sendAt !== undefined && state.sendAt <= moment.now) send(turn);
 }
 

@@ -60,6 +60,10 @@ export class MobileNodeState {
   /** When the latest request left. */
   lastSentAt: Instant | undefined;
   former: FormerEnd | undefined;
+  /** As the home agent has last granted it, while that lasts. */
+  tunnel: Omit<Extract<NodePath, { readonly mode: "away" }>, "ingress" | "homeDevice"> | undefined;
+  /** The home link, until something is granted elsewhere. */
+  leaving: string | undefined;
   path: NodePath = { mode: "detached" };
   stopping = false;
   stopped = false;
@@ -69,6 +73,14 @@ export class MobileNodeState {
     this.homeAddress = site.homeAddress;
     this.homeAgent = site.homeAgent;
   }
+}
+
+/** What the node wants to be at the moment; undefined: it has nothing to say to anybody. */
+export function purposeOf(state: MobileNodeState): Exchange["purpose"] | undefined {
+  const { attachment, mayBeBound, homeAddress, stopping } = state;
+  if (attachment === undefined) return undefined;
+  if (stopping || attachment.kind === "home") return mayBeBound && homeAddress !== undefined ? "deregister" : undefined;
+  return "register";
 }
 
 export interface Turn {

@@ -1,10 +1,11 @@
 /** The data path that a mobile node's state asks for (pure derivation; revisions are given by the machine). */
-import { formatPrefix, type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../../../base/ip.js";
+import { type IpAddress, type Ipv4Address, isIpv4, isIpv6, prefixContains } from "../../../base/ip.js";
 import { type CareOf, careOfPresent, isInUdp, sameCareOf, sendsMapped, wayFrom } from "../../movement/attachment.js";
+import { ipv6Routes } from "../../movement/home-routes.js";
 import { ipv4AtHome } from "../../movement/lent.js";
 import type { NetworkView } from "../../movement/network-view.js";
 import { sourceOf } from "./binding-update.js";
-import type { HomeRoute, LocalEndpoint, MobileNodeDataPath } from "./inputs.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "./inputs.js";
 import type { MobileNodeState } from "./model.js";
 
 export type DataPathContent = Omit<MobileNodeDataPath, "revision">;
@@ -72,19 +73,6 @@ function ipv4Gateway(view: NetworkView, device: string): Ipv4Address | undefined
     .sort((a, b) => a.metric - b.metric);
   for (const { via } of candidates) if (via !== undefined && isIpv4(via)) return via;
   return undefined;
-}
-
-/** In a fixed order, because the content is compared. */
-function ipv6Routes(view: NetworkView, device: string): readonly HomeRoute[] {
-  const best = new Map<string, { readonly metric: number; readonly route: HomeRoute }>();
-  for (const { ours, family, destination, device: through, via, metric } of view.routes) {
-    if (ours || family !== 6 || through !== device) continue;
-    const key = formatPrefix(destination);
-    const known = best.get(key);
-    if (known !== undefined && known.metric <= metric) continue;
-    best.set(key, { metric, route: { destination, ...(via !== undefined && { gateway: via }) } });
-  }
-  return [...best].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { route }]) => route);
 }
 
 /** On the way from home to elsewhere payload keeps using the home link while it is there. */

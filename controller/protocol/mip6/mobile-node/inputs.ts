@@ -1,7 +1,8 @@
 /** What moves the mobile node's machine and what it asks for. Plain data; `step` (machine.ts) is the only function that turns one into the other. */
-import type { Family, IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../../../base/ip.js";
+import type { Family, IpAddress, Ipv4Address, Ipv6Address } from "../../../base/ip.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-header.js";
 import type { CareOf } from "../../movement/attachment.js";
+import type { HomeRoute } from "../../movement/home-routes.js";
 import type { NetworkView } from "../../movement/network-view.js";
 import type {
   AnnounceEffect,
@@ -60,12 +61,6 @@ export type LocalEndpoint =
       readonly device: string;
       readonly gateway?: Ipv4Address;
     };
-
-/** Absent `gateway`: on the link. */
-export interface HomeRoute {
-  readonly destination: Prefix;
-  readonly gateway?: IpAddress;
-}
 
 /**
  * How payload of the home addresses travels; the plan turns it into kernel objects.

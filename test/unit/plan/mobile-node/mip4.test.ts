@@ -122,6 +122,23 @@ t.test("at home the home link's routes, and nowhere beside them; nowhere alone w
   test.strictSame(plan({ mode: "detached" }), [`${last} 0 src 198.51.100.100`]);
 });
 
+t.test("at home IPv6 takes the home link, and no other that the main table prefers", async (test) => {
+  const homeRoutes = [
+    { destination: prefix("::/0"), gateway: ipv6("fe80::1") },
+    { destination: prefix("2001:db8:1::/64") },
+  ];
+  const site = { ...SITE, prefixes: [DIRECT.prefix], homeRoutes };
+  const path = { mode: "home", device: "home", homeAddress: HOA } as const;
+  const six = planMip4NodePath(path, withPath(site, path))
+    .map(formatObject)
+    .filter((one) => one.startsWith("ip -6 route"));
+  test.strictSame(six, [
+    "ip -6 route add ::/0 via fe80::1 dev home table 4191 proto 155 metric 1024 onlink",
+    "ip -6 route add 2001:db8:1::/64 dev home table 4191 proto 155 metric 1024",
+    "ip -6 route add ::/0 dev dsmip-hoa table 4191 proto 155 metric 65535",
+  ]);
+});
+
 t.test(
   "at home or nowhere the place that is asked for is ready: its rule, its tunnels, and that to the home address",
   async (test) => {

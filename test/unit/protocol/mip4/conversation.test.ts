@@ -115,15 +115,17 @@ class Conversation {
   }
 
   /** Lets the node's deadlines come, up to `seconds` from now. */
-  run(seconds: number): void {
+  run(seconds: number): readonly MobileNodeEffect[] {
     const end = this.bench.now + 1000 * seconds;
+    const effects: MobileNodeEffect[] = [];
     for (;;) {
       const due = nextDeadline(this.node);
       if (due === undefined || due > end) break;
       this.bench.wait(Math.max(0, due - this.bench.now) / 1000);
-      this.input({ kind: "timer" });
+      effects.push(...this.input({ kind: "timer" }));
     }
     this.bench.wait(Math.max(0, end - this.bench.now) / 1000);
+    return effects;
   }
 }
 
@@ -143,7 +145,10 @@ t.test("a node registers, stays registered, and comes home", (t) => {
   t.ok(talk.requests.length >= 8 && talk.requests.length <= 10, `${talk.requests.length} requests in an hour`);
   t.equal(talk.bench.state.table.size, 1);
   talk.input({ kind: "attach", attachment: { kind: "home", device: "eth2" } });
-  t.strictSame(talk.node.path, { mode: "home", device: "eth2", homeAddress: HOA });
+  const former = { kind: "co-located", device: AT_COA.device, address: AT_COA.address };
+  t.strictSame(talk.node.path, { mode: "home", device: "eth2", homeAddress: HOA, ingress: [former] });
+  talk.run(6);
+  t.strictSame(talk.node.path, { mode: "home", device: "eth2", homeAddress: HOA }, "the grace time is over");
   t.equal(talk.bench.state.table.size, 0);
   t.equal(nextDeadline(talk.node), undefined);
   t.match(talk.requests.at(-1), { lifetimeSeconds: 0, careOfAddress: HOA });
@@ -163,10 +168,26 @@ t.test("before an answer is here the place that is asked for is ready, and the h
   t.match(path(), { mode: "away", egress: end });
   talk.cut = true;
   const home = { kind: "home", device: "eth2" } as const;
-  talk.input({ kind: "attach", attachment: home });
-  t.match(path(), { mode: "away", egress: end, homeDevice: "eth2" });
+  const asking = talk.input({ kind: "attach", attachment: home });
+  const order = asking.flatMap((effect) =>
+    ["data-path", "announce", "request"].includes(effect.kind) ? [effect] : [],
+  );
+  t.match(
+    order,
+    [{ kind: "data-path" }, { kind: "announce", device: "eth2", address: HOA }, { kind: "request" }],
+    "payload leaves the tunnel, and the link is told, before the home agent is",
+  );
+  t.strictSame(path(), { mode: "home", device: "eth2", homeAddress: HOA, ingress: [end] });
+  talk.run(1.5);
+  t.match(path(), { mode: "away", egress: end, ingress: [end], homeDevice: "eth2" }, "home does not lead far");
   talk.cut = false;
-  talk.run(3);
+  const answered = talk.run(3);
+  t.match(
+    answered.filter(({ kind }) => kind === "announce"),
+    [{ device: "eth2", address: HOA }],
+  );
+  t.match(path(), { mode: "home", device: "eth2", ingress: [end] });
+  talk.run(6);
   t.strictSame(path(), { mode: "home", device: "eth2", homeAddress: HOA });
   talk.cut = true;
   talk.input({ kind: "attach", attachment: AT_COA });
@@ -189,6 +210,38 @@ t.test("F5944-5.7-01: a clock that is a year off costs one request more, in eith
     t.equal(talk.events.filter((event) => event === "clock.corrected").length, 1, "and is right from then on");
     t.equal(talk.bench.state.table.size, 1);
   }
+  t.end();
+});
+
+t.test("on the way home, and away again before an answer: the tunnel, which nobody has taken back", (t) => {
+  const talk = new Conversation();
+  talk.input({ kind: "attach", attachment: AT_COA });
+  talk.run(10);
+  const end = { kind: "co-located", device: AT_COA.device, address: AT_COA.address };
+  const fresh = { kind: "co-located", device: "eth3", address: ipv4("198.51.100.8") } as const;
+  talk.cut = true;
+  talk.input({ kind: "attach", attachment: { kind: "home", device: "eth2" } });
+  talk.input({ kind: "attach", attachment: fresh });
+  t.match(talk.node.path, { mode: "away", egress: end, ingress: [end, fresh] });
+  talk.cut = false;
+  talk.run(2);
+  t.match(talk.node.path, { mode: "away", egress: fresh, ingress: [fresh, end] });
+  talk.input({ kind: "attach", attachment: undefined });
+  talk.run(700);
+  talk.input({ kind: "attach", attachment: fresh });
+  talk.run(2);
+  t.match(talk.node.path, { mode: "away", egress: fresh, ingress: [fresh] });
+  t.end();
+});
+
+t.test("a home agent that was found is the one whose tunnels stay, at home too", (t) => {
+  const talk = new Conversation({ homeAgent: ipv4("203.0.113.255"), findsHomeAgent: true });
+  talk.node.homeAgent = HA;
+  talk.input({ kind: "attach", attachment: AT_COA });
+  talk.run(3);
+  t.match(talk.node.path, { mode: "away", homeAgent: HA });
+  talk.input({ kind: "attach", attachment: { kind: "home", device: "eth2" } });
+  t.match(talk.node.path, { mode: "home", homeAgent: HA });
   t.end();
 });
 

@@ -83,6 +83,7 @@ class Bench {
   readonly sent: RegistrationRequest[] = [];
   readonly frames: AgentFrame[] = [];
   readonly solicited: OutgoingDiscovery[] = [];
+  readonly announced: string[] = [];
   heard: number | undefined;
   #socket: ((datagram: RegistrationDatagram) => void) | undefined;
   #agents: (datagram: AgentDatagram) => void = () => undefined;
@@ -139,6 +140,7 @@ class Bench {
           close: () => undefined,
         };
       },
+      home: { announce: (device, addresses) => void this.announced.push(`${addresses} on ${device}`) },
       openEcho: () => ({ ask: () => undefined, close: () => undefined }),
       packets: () => 0,
       close: () => undefined,
