@@ -31,6 +31,11 @@ export function fromProven(address: Ipv6Address): Ipv4Address | undefined {
   return provenAddress(embedded) === address ? embedded : undefined;
 }
 
+/** Of an end of a tunnel in IPv4: fe80::/96 and its IPv4 address (RFC 4213 §3.7). */
+export function tunnelLinkLocal(address: Ipv4Address): Ipv6Address {
+  return ipv6FromBytes(Uint8Array.of(0xfe, 0x80, ...new Uint8Array(10), ...ipToBytes(address)));
+}
+
 /** What networks behind a NAT have (RFC 1918, RFC 6598). */
 export function isPrivate(address: Ipv4Address): boolean {
   const [first = 0, second = 0] = ipToBytes(address);

@@ -15,6 +15,7 @@ import { planSubscriberSecurity } from "../../controller/plan/security/subscribe
 import type { MobileNodePlanSite, NodeSecurity } from "../../controller/plan/site.js";
 import type { HomeAgentEffect } from "../../controller/protocol/mip6/home-agent/inputs.js";
 import { dataPaths } from "../../controller/protocol/mip6/home-agent/machine.js";
+import type { DataPath } from "../../controller/protocol/mip6/inputs.js";
 import type { MobileNodeRecord } from "../../controller/protocol/mip6/mobile-node/inputs.js";
 import type { MobileNodeInput } from "../../controller/protocol/mip6/mobile-node/machine.js";
 import type { NetworkView } from "../../controller/protocol/movement/network-view.js";
@@ -54,7 +55,7 @@ class HomeAgentOverKernel extends HomeAgentRun {
   }
 
   /** As the service has it. */
-  #noneRefused(): RefusedPaths {
+  #noneRefused(): RefusedPaths<DataPath> {
     return new RefusedPaths({
       schedule: (delayMs, run) => this.planned.schedule(delayMs, run),
       pathOf: (homeAddress) => [...dataPaths(this.harness.state)].find((path) => path.homeAddress === homeAddress),

@@ -71,7 +71,7 @@ export class HomeAgentService implements Service {
   readonly #state: HomeAgentState;
   readonly #loop: MachineLoop<HomeAgentInput, HomeAgentEffect>;
   readonly #parked: ParkedNodes;
-  readonly #refused: RefusedPaths;
+  readonly #refused: RefusedPaths<DataPath>;
   #closed = false;
   readonly #prefixes: HomeAgentPrefixes;
   readonly #multicast: HomeAgentMulticast | undefined;
@@ -217,10 +217,7 @@ export class HomeAgentService implements Service {
   }
 
   #bindingResult(homeAddress: Ipv6Address, revision: number, failure: MobilityError | undefined): void {
-    const known = failure !== undefined && this.#refused.has(homeAddress, revision);
-    this.#refused.answered(homeAddress, revision, failure === undefined);
-    // Told already.
-    if (known) return;
+    if (!this.#refused.answered(homeAddress, revision, failure === undefined)) return;
     if (failure !== undefined) {
       this.#ground.log.error({ event: "object.failed", hoa: homeAddress, reason: failure.message });
       this.#parked.update(homeAddress);

@@ -4,6 +4,7 @@ import type { CommandDocument, CommandRequest } from "../../../../schemas/contro
 import type { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
+import type { SetTimer } from "../../../netlink/transport.js";
 import { planMip4Binding } from "../../../plan/home-agent/mip4/binding.js";
 import { planMip4Site } from "../../../plan/home-agent/mip4/site.js";
 import { homeAgentOwner } from "../../../plan/home-agent/owner.js";
@@ -26,11 +27,13 @@ import type { DataPath, NodeName, NotifyEffect } from "../../../protocol/mip4/in
 import type { Ownership } from "../../../protocol/ownership/ownership.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { OpenHomeLink } from "../../home-link/sockets.js";
+import { setTimer } from "../../kernel.js";
 import { MachineLoop, monotonicNow } from "../../machine-loop.js";
 import type { RegistrationSocket } from "../../mip4/registration-socket.js";
 import { type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../../service.js";
 import { ConnectedNetworks } from "../connected-networks.js";
 import type { BindingGroups, OneBinding } from "../one-binding.js";
+import { RefusedPaths } from "../refused-paths.js";
 import type { HomeAgentAssociations } from "./associations.js";
 import { Mip4Commands } from "./commands.js";
 import { bindingDocument, shownName } from "./documents.js";
@@ -53,6 +56,8 @@ export interface Mip4HomeAgentParts {
   readonly bindings: OneBinding;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
+  /** Absent: this machine's. */
+  readonly setTimer?: SetTimer | undefined;
 }
 
 /** To the loop a reply is what waits for the disk. */
@@ -84,7 +89,9 @@ export class Mip4HomeAgentService implements Service {
   readonly #ids = new RequestIds([], NO_SLOTS);
   /** The data paths that the kernel was asked for. */
   readonly #paths = new Map<NodeName, DataPath>();
+  readonly #refused: RefusedPaths<DataPath>;
   #siteKeys: ReadonlySet<string> = new Set();
+  #closed = false;
 
   constructor({
     config,
@@ -98,6 +105,7 @@ export class Mip4HomeAgentService implements Service {
     ownership,
     bindings,
     wallClock,
+    setTimer: later = setTimer,
   }: Mip4HomeAgentParts) {
     this.#config = config;
     this.addresses = alone ? [part.address] : [];
@@ -128,6 +136,14 @@ export class Mip4HomeAgentService implements Service {
       onResult: (node, revision, failure) => this.#bindingResult(node, revision, failure),
       planAgain: (node) => this.#planAgain(node),
       onTaken: (node) => this.#loop.push({ kind: "remove", node, reason: "registered by Mobile IPv6", servedOn: true }),
+    });
+    this.#refused = new RefusedPaths({
+      schedule: (delayMs, run) => void later(delayMs, () => this.#closed || run()),
+      pathOf: (node) => this.#paths.get(node),
+      ask: ({ node }) => {
+        this.#planAgain(node);
+        ground.groups.commit();
+      },
     });
     this.#registrations = new Registrations({
       ...{ port, ground, associations, state, wallClock },
@@ -189,6 +205,7 @@ export class Mip4HomeAgentService implements Service {
   }
 
   abandon(): void {
+    this.#closed = true;
     this.#loop.close();
     this.#registrations.close();
     this.#home.close();
@@ -199,6 +216,7 @@ export class Mip4HomeAgentService implements Service {
   }
 
   #bindingResult(node: NodeName, revision: number, failure: MobilityError | undefined): void {
+    if (!this.#refused.answered(node, revision, failure === undefined)) return;
     if (failure !== undefined) {
       this.#ground.log.error({ event: "object.failed", hoa: this.#shown(node), reason: failure.message });
       this.#networks.refresh();

@@ -2,6 +2,7 @@
 import type { Mip4NodeConfig } from "../../../../schemas/config.js";
 import { IPV4_ANY, type Ipv4Address, isIpv4 } from "../../../base/ip.js";
 import { type Mip4NodePlanSite, withPath } from "../../../plan/mobile-node/mip4/given.js";
+import { openingsOf } from "../../../plan/mobile-node/mip4/openings.js";
 import { planMip4NodePath } from "../../../plan/mobile-node/mip4/path.js";
 import { planMip4NodeSite } from "../../../plan/mobile-node/mip4/site.js";
 import { ipv6Routes } from "../../../protocol/movement/home-routes.js";
@@ -26,6 +27,7 @@ export function nodePlan(config: Mip4NodeConfig, egressDevices: readonly string[
         routers: routersOf(network),
         homeRoutes: path.mode === "home" ? ipv6Routes(network, path.device) : [],
       }),
+    openings: (path) => openingsOf(path, given),
   };
 }
 

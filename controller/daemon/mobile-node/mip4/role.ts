@@ -21,6 +21,7 @@ import { type Running, startServices } from "../../start.js";
 import { sentPackets } from "../activity.js";
 import { egressDevices } from "../egress-devices.js";
 import { openMovement } from "../movement-sockets.js";
+import { sendNothing, sendNothingInto } from "../opening.js";
 import { openAgentLink } from "./agent-link.js";
 import { openEcho } from "./echo.js";
 import { nodePlan } from "./plan.js";
@@ -95,6 +96,11 @@ async function openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: Se
     return new Mip4NodeService({
       ...{ config, ring, ground, network, movement, discovery, socket, openAgentLink, home, close },
       plan: nodePlan(config, egressDevices(config.mobileNode)),
+      open: (opening) => {
+        if (opening.family === 4) return sendNothing(opening.source, opening.destination);
+        const index = ground.names.identity(opening.device)?.index;
+        if (index !== undefined) sendNothingInto(index, opening.source, opening.destination);
+      },
       openEcho: (onReply) => openEcho(randomInt(IDENTIFIERS), onReply),
       packets: sentPackets,
     });

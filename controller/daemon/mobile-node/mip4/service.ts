@@ -10,6 +10,7 @@ import { IPV4_ANY, type IpAddress, type Ipv4Address, type Ipv6Address, ipv4 } fr
 import { exhaustive } from "../../../base/result.js";
 import { type Seconds, seconds } from "../../../base/time.js";
 import type { SetTimer } from "../../../netlink/transport.js";
+import type { Opening } from "../../../plan/mobile-node/mip4/openings.js";
 import { type KernelObject, objectKey } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
 import type { NodePath } from "../../../protocol/mip4/mobile-node/inputs.js";
@@ -42,6 +43,8 @@ export interface NodePlan {
   /** What it always holds, and of that what is only known since an acceptance. */
   site(path: NodePath, network: NetworkView): readonly KernelObject[];
   path(path: NodePath, network: NetworkView): readonly KernelObject[];
+  /** What shows a stateful firewall the way. */
+  openings(path: NodePath): readonly Opening[];
 }
 
 export interface Mip4NodeParts {
@@ -58,6 +61,7 @@ export interface Mip4NodeParts {
   readonly openAgentLink: (onDatagram: (datagram: AgentDatagram) => void) => AgentLink;
   /** Of whatever link is home. */
   readonly home: Pick<HomeLink, "announce">;
+  readonly open: (opening: Opening) => void;
   readonly openEcho: (onReply: (reply: { source: Ipv4Address; sequence: number }) => void) => Echo;
   /** Packets that have gone into the tunnels so far. */
   readonly packets: () => number;
@@ -111,6 +115,8 @@ export class Mip4NodeService implements Service {
   #held: Ipv4Address | undefined;
   /** A path was planned in this turn: what is sent waits until the kernel has it, for packets may come there as soon as it is known. */
   #planned = false;
+  /** An acceptance of this turn has nobody shown yet where its way leads. */
+  #opening = false;
   #stopped: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -295,6 +301,7 @@ export class Mip4NodeService implements Service {
       case "solicit":
         return this.#solicit(effect.device);
       case "notify":
+        this.#opening ||= effect.event === "registration.completed";
         return this.#note(effect.event, effect.detail);
       case "drop":
         return this.#ground.drop(effect.reason, effect.detail);
@@ -364,6 +371,13 @@ export class Mip4NodeService implements Service {
         ? { homeAddress: path.homeAddress, homeAgent: path.homeAgent, keepalive: seconds(path.keepaliveSeconds) }
         : undefined,
     );
+    if (!this.#opening) return;
+    this.#opening = false;
+    void this.#ground.groups.settled().then(() => this.#openWay());
+  }
+
+  #openWay(): void {
+    for (const opening of this.#parts.plan.openings(this.#path)) this.#parts.open(opening);
   }
 
   #look(): void {

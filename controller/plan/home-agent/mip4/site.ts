@@ -1,5 +1,6 @@
 /** What all bindings of Mobile IPv4 share in the kernel of a home agent, beside what Mobile IPv6's do (home-agent/plan.ts). */
-import { type Ipv4Address, type Ipv6Address, ipToBytes, ipv4, ipv6FromBytes } from "../../../base/ip.js";
+import { type Ipv4Address, ipv4 } from "../../../base/ip.js";
+import { tunnelLinkLocal } from "../../../base/mapped.js";
 import { GRE_DEVICE, GUE_PORT, INNER_IPV4_HEADER, LEAST_MTU, REGISTRATION_PORT } from "../../mip4/tunnel-data.js";
 import type { Link } from "../../objects/forwarding.js";
 import type { KernelObject } from "../../objects/objects.js";
@@ -41,14 +42,6 @@ export function homeAddressMtu(tunnelMtu: number): number {
   return Math.max(tunnelMtu - INNER_IPV4_HEADER, LEAST_MTU.ipv6);
 }
 
-/** The home agent's end of the tunnels to home addresses (RFC 4213 §3.7), where link-local packets of nodes come out. */
-export function homeAgentLinkLocal(address: Ipv4Address): Ipv6Address {
-  const octets = new Uint8Array(16);
-  octets.set([0xfe, 0x80]);
-  octets.set(ipToBytes(address), 12);
-  return ipv6FromBytes(octets);
-}
-
 /** Empty where Mobile IPv4 is not served. What Mobile IPv6's bindings have over IPv4, and the firewall, are the home agent's own site. */
 export function planMip4Site(site: HomeAgentPlanSite): readonly KernelObject[] {
   const service = mip4Service(site);
@@ -59,7 +52,8 @@ export function planMip4Site(site: HomeAgentPlanSite): readonly KernelObject[] {
     {
       kind: "address",
       device: DEVICE.receiveIpv4,
-      address: homeAgentLinkLocal(local),
+      // Its end of the tunnels to home addresses, where link-local packets of nodes come out.
+      address: tunnelLinkLocal(local),
       prefixLength: 64,
       home: false,
       noPrefixRoute: true,

@@ -24,7 +24,7 @@ type Away = Extract<NodePath, { readonly mode: "away" }>;
 type CoLocated = Extract<PathEnd, { readonly kind: "co-located" }>;
 
 /** Of IPv6 to the home address. */
-const HOME_TUNNEL = `${TUNNEL_PREFIX}h`;
+export const HOME_TUNNEL = `${TUNNEL_PREFIX}h`;
 /** Where IPv6 of those prefixes goes whose way is not that of the first one. */
 const SECOND_WAY_TABLE = 4196;
 /** Of a route behind all others of its table. */
@@ -213,7 +213,8 @@ function homeTunnel(local: Ipv4Address, { homeAgent, profile }: Mip4NodePlanSite
   return deviceObjects(link, INTERNAL_ADDRESS.mobileNode);
 }
 
-function egressTunnel({ egress, encapsulation, keepaliveSeconds }: Away): string | undefined {
+/** Device by which payload leaves; undefined behind a foreign agent, where there is no tunnel here. */
+export function egressTunnel({ egress, encapsulation, keepaliveSeconds }: Away): string | undefined {
   if (egress.kind !== "co-located") return undefined;
   if (keepaliveSeconds !== undefined) return mip4TunnelName(egress, "n");
   return mip4TunnelName(egress, encapsulation === "gre" ? "g" : "p");

@@ -1,4 +1,5 @@
 /** Sending: what is asked for at the moment, when it is sent, and again (RFC 5944 §3.6.3). */
+import { tunnelLinkLocal } from "../../../base/mapped.js";
 import { after, type Instant, type Seconds, seconds } from "../../../base/time.js";
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
 import { TIMERS } from "../timers.js";
@@ -6,7 +7,7 @@ import type { MobileNodeEffect, RequestEffect } from "./inputs.js";
 import { type Exchange, type MobileNodeState, notify, purposeOf, setPath, type Turn } from "./model.js";
 import { nextIdentification } from "./own-identification.js";
 import { recordOf } from "./record.js";
-import { deregistration, registration, tunnelLinkLocal, type Wanted } from "./request.js";
+import { deregistration, registration, type Wanted } from "./request.js";
 import { followWay } from "./way.js";
 
 /** De-registrations of a node that ends, before it ends without an answer; requests to a home agent that was found, before it is looked for. */

@@ -1,12 +1,5 @@
 /** The registration requests of a mobile node: fields, extensions and their order, and how each is sent (RFC 5944 §3.6.1). */
-import {
-  IPV4_ANY,
-  type Ipv4Address,
-  type Ipv6Address,
-  ipToBytes,
-  ipv6FromBytes,
-  type Prefix,
-} from "../../../base/ip.js";
+import { IPV4_ANY, type Ipv4Address, type Ipv6Address, type Prefix } from "../../../base/ip.js";
 import type { RegistrationExtension } from "../../../wire/mip4/extensions/registration.js";
 import { type Identification, requestFlags } from "../../../wire/mip4/messages/registration.js";
 import { LINK_LOCAL_PREFIX_LENGTH } from "../../../wire/mip4/registry.js";
@@ -28,11 +21,6 @@ export interface Wanted {
   readonly reverseTunnelling: boolean;
   readonly prefixes: readonly Prefix[];
   readonly linkLocalAddress: Ipv6Address | undefined;
-}
-
-/** The link-local address of the tunnel's end: fe80::/64 and the IPv4 address (RFC 4213 §3.7). */
-export function tunnelLinkLocal(address: Ipv4Address): Ipv6Address {
-  return ipv6FromBytes(Uint8Array.of(0xfe, 0x80, ...new Uint8Array(10), ...ipToBytes(address)));
 }
 
 export function registration(

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import t from "tap";
 import { ipv4, ipv6, type Prefix, parsePrefix } from "../../../../controller/base/ip.js";
 import { type Mip4NodePlanSite, withPath } from "../../../../controller/plan/mobile-node/mip4/given.js";
+import { openingsOf } from "../../../../controller/plan/mobile-node/mip4/openings.js";
 import { mip4TunnelName, planMip4NodePath } from "../../../../controller/plan/mobile-node/mip4/path.js";
 import { planMip4NodeSite } from "../../../../controller/plan/mobile-node/mip4/site.js";
 import { formatObject } from "../../../../controller/plan/objects/format.js";
@@ -120,6 +121,23 @@ t.test("at home the home link's routes, and nowhere beside them; nowhere alone w
     `${last} 65535 src 198.51.100.100`,
   ]);
   test.strictSame(plan({ mode: "detached" }), [`${last} 0 src 198.51.100.100`]);
+});
+
+t.test("a stateful firewall is shown each outer protocol that the way uses, but for UDP", async (test) => {
+  const four = { family: 4, source: HOA, destination: HA };
+  const six = { family: 6, destination: ipv6("fe80::203.0.113.1") };
+  const openings = (changes: Partial<Away>, ipv6HomeAddress?: ReturnType<typeof ipv6>) =>
+    openingsOf(away(changes), { ipv6HomeAddress });
+  test.strictSame(openings({}), [four]);
+  test.strictSame(openings({ keepaliveSeconds: 110, prefixes: [DIRECT] }), []);
+  test.strictSame(openings({ prefixes: [DIRECT, OVER_HOME], encapsulation: "gre" }, ipv6("2001:db8:9:1::7")), [
+    four,
+    { ...six, device: tunnel("g"), source: "2001:db8:9:1::7" },
+    { ...six, device: "dsmip-th", source: "2001:db8:9:2::" },
+  ]);
+  for (const changes of [{ keepaliveSeconds: 110 }, { egress: AGENT }])
+    test.match(openings({ ...changes, prefixes: [OVER_HOME] }), [{ device: "dsmip-th", family: 6 }]);
+  test.strictSame(openingsOf({ mode: "home", device: "home", homeAddress: HOA }, {}), []);
 });
 
 t.test("at home IPv6 takes the home link, and no other that the main table prefers", async (test) => {

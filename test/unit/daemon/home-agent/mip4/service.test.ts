@@ -58,7 +58,10 @@ interface Asked {
 }
 const NONE = new Uint8Array(0);
 
-async function started(records: Iterable<readonly [string, Stored]> = []) {
+async function started(
+  records: Iterable<readonly [string, Stored]> = [],
+  refuse: FakeGround["kernel"]["refuse"] = () => undefined,
+) {
   const config = homeAgentConfig.parse({
     role: "home-agent",
     homeAgent: {
@@ -76,7 +79,9 @@ async function started(records: Iterable<readonly [string, Stored]> = []) {
   if (part === undefined) throw new Error("no Mobile IPv4");
   const fake = new FakeGround(Mip4HomeAgentService.serviceName, ["home"]);
   for (const [key, stored] of records) fake.records.set(key, stored);
+  fake.kernel.refuse = refuse;
   const sent: OutgoingRegistration[] = [];
+  const timers: (() => void)[] = [];
   const disk: { stores: boolean } = { stores: true };
   let receive: (datagram: RegistrationDatagram) => void = () => undefined;
   const service = new Mip4HomeAgentService({
@@ -100,6 +105,10 @@ async function started(records: Iterable<readonly [string, Stored]> = []) {
     ownership: homeAgentOwnership(config),
     bindings: new OneBinding(),
     wallClock: () => WALL,
+    setTimer: (_, done) => {
+      timers.push(done);
+      return () => undefined;
+    },
   });
   await fake.start(service);
   t.teardown(() => service.abandon());
@@ -158,7 +167,7 @@ async function started(records: Iterable<readonly [string, Stored]> = []) {
     [...fake.kernel.objects.values()].flatMap((one) =>
       one.kind === "route" && one.destination.address === ALICE ? [one.via ?? one.device] : [],
     );
-  return { fake, service, disk, ask, hears, answers, routes };
+  return { fake, service, disk, ask, hears, answers, routes, timers };
 }
 
 t.test(
@@ -192,6 +201,25 @@ t.test(
     ]);
   },
 );
+
+t.test("what the kernel refuses of a binding of an earlier life is asked for again, and told once", async (test) => {
+  const first = await started();
+  await first.ask();
+  const second = await started(first.fake.records, ({ object }) => (object.kind === "route" ? "no" : undefined));
+  const { fake, service } = second;
+  test.match(service.views.binding(ALICE), { state: "established" });
+  test.strictSame(second.routes(), []);
+  const failures = (): number => fake.events.filter(({ event }) => event === "binding.failed").length;
+  test.equal(failures(), 1);
+  second.timers.shift()?.();
+  await fake.settled();
+  test.equal(failures(), 1);
+  fake.kernel.refuse = () => undefined;
+  second.timers.shift()?.();
+  await fake.settled();
+  test.strictSame(second.routes(), [COA]);
+  test.strictSame(second.timers, []);
+});
 
 t.test("what is not to be believed is counted by what it is, and not answered", async (test) => {
   const { fake, ask, hears } = await started();

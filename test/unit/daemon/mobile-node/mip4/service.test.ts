@@ -12,6 +12,7 @@ import { authenticateWith } from "../../../../../controller/daemon/mip4/authenti
 import type { RegistrationDatagram } from "../../../../../controller/daemon/mip4/registration-socket.js";
 import type { AgentDatagram, AgentFrame } from "../../../../../controller/daemon/mobile-node/mip4/agent-link.js";
 import { Mip4NodeService } from "../../../../../controller/daemon/mobile-node/mip4/service.js";
+import type { Opening } from "../../../../../controller/plan/mobile-node/mip4/openings.js";
 import type { KernelObject } from "../../../../../controller/plan/objects/objects.js";
 import type { NodePath } from "../../../../../controller/protocol/mip4/mobile-node/inputs.js";
 import { nodeNameOf } from "../../../../../controller/protocol/mip4/node-name.js";
@@ -71,6 +72,9 @@ function network(address?: Ipv4Address, prefixLength = 24): NetworkView {
   };
 }
 
+const openingsOf = (path: NodePath): readonly Opening[] =>
+  path.mode === "away" ? [{ family: 4, source: path.homeAddress, destination: path.homeAgent }] : [];
+
 /** What a path is made of here: one rule that tells its mode and its end. */
 function objectsOf(path: NodePath): readonly KernelObject[] {
   const table = path.mode === "away" ? (path.egress.kind === "co-located" ? 1001 : 1002) : 1003;
@@ -84,6 +88,7 @@ class Bench {
   readonly frames: AgentFrame[] = [];
   readonly solicited: OutgoingDiscovery[] = [];
   readonly announced: string[] = [];
+  readonly opened: Opening[] = [];
   heard: number | undefined;
   #socket: ((datagram: RegistrationDatagram) => void) | undefined;
   #agents: (datagram: AgentDatagram) => void = () => undefined;
@@ -107,7 +112,8 @@ class Bench {
         foreign: [{ ...FOREIGN, node: HOA, foreignAgent: FA }],
       },
       ground: { ...this.fake.ground, names: names as never },
-      plan: { site: () => [], path: objectsOf },
+      plan: { site: () => [], path: objectsOf, openings: openingsOf },
+      open: (opening) => void this.opened.push(opening),
       network: source,
       movement: source as never,
       discovery: {
@@ -230,8 +236,12 @@ t.test("away at an address of its own: asked, accepted, shown, and gone home", a
   t.strictSame(bench.tables, [1001]);
   t.equal(bench.service.views.nodeAt(HOA), nodeNameOf(HOA), "found by its IPv4 address");
   t.strictSame(bench.service.addresses, [HOA]);
+  t.strictSame(bench.opened, [{ family: 4, source: HOA, destination: HA }], "a stateful firewall has seen the tunnel");
+  t.strictSame(bench.announced, []);
   await bench.sees(network(ipv4("198.51.100.77")));
   t.equal(bench.service.views.readiness(), "returning");
+  t.strictSame(bench.tables, [1003], "payload has left the tunnel");
+  t.strictSame(bench.announced, [`${HOA} on eth0`]);
 });
 
 t.test("at a foreign agent without an address: by its link-layer address, with both authentications", async (t) => {
