@@ -73,6 +73,10 @@ export const POLICY_PRIORITY = {
   blockPrefixDiscovery: 0x300,
   /** Before payload (RFC 4877 §4.3). */
   returnRoutability: 0x400,
+  /** Payload that leaves ESP for a correspondent: its updates, what of mobility messages stays in ESP, and all else. */
+  directUpdateInClear: 0x408,
+  mobilityMessagesInEsp: 0x410,
+  directInClear: 0x420,
   /** Between the node and the home agent itself, which payload protection leaves out (RFC 5555 §5.2.2). */
   bypassErrors: 0x480,
   bypass: 0x500,
@@ -80,7 +84,15 @@ export const POLICY_PRIORITY = {
   /** Before the block of unprotected mobility messages, behind what asks for their protection. */
   unknownMessage: 0x700,
   block: 0x800,
+  /** Messages to a correspondent, with or without the headers of Mobile IPv6. Before the wildcards, which know one header each. */
+  correspondentMessages: 0x8f0,
   wildcard: 0x900,
+  /** Sub policies of what we send: updates to correspondents, then all other messages, payload of pairs, what is nobody's demand, demand. */
+  directUpdate: 0x910,
+  mobilityMessages: 0x920,
+  direct: 0x930,
+  noDemand: 0x940,
+  demand: 0x950,
   /** Behind the wildcards: ESP and Mobility Headers come from any care-of address, all else from the bound one. */
   bound: 0xa00,
 } as const;
@@ -157,6 +169,8 @@ export interface MobileNodePlanSite extends HomePlace {
   readonly profile: TunnelProfileSpec;
   /** Updates from IPv4 networks go in protocol 41, with an IPv4-mapped care-of address (draft-soliman-v4v6-mipv6-00). */
   readonly mappedSignalling?: boolean | undefined;
+  /** Payload may go directly to correspondents (RFC 6275 §11.1), out of ESP too. */
+  readonly routeOptimisation?: boolean | undefined;
   /** Security associations are negotiated. */
   readonly negotiated?: boolean | undefined;
   /** Where IKE goes is for us to say: charon's MOBIKE follows. */

@@ -46,6 +46,7 @@ export const XFRMA_ALG_AUTH_TRUNC = 20;
 export const XFRMA_MARK = 21;
 export const XFRMA_REPLAY_ESN_VAL = 23;
 export const XFRMA_SA_EXTRA_FLAGS = 24;
+export const XFRMA_PROTO = 25;
 export const XFRMA_SET_MARK = 29;
 export const XFRMA_SET_MARK_MASK = 30;
 export const XFRMA_MTIMER_THRESH = 32;

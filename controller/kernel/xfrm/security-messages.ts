@@ -9,6 +9,7 @@ import { XFRM_MSG_FLUSHSA } from "../notification-constants.js";
 import {
   AF_INET,
   AF_INET6,
+  IPPROTO_ESP,
   XFRM_MSG_ACQUIRE,
   XFRM_MSG_DELSA,
   XFRM_MSG_EXPIRE,
@@ -158,6 +159,7 @@ function decodeExpiry(body: Uint8Array): SecurityNews | undefined {
 /** The kernel names the transformation that is missing by its protocol alone; the request id stands in the policy's template for it. */
 function decodeAcquire(body: Uint8Array): SecurityNews | undefined {
   const protocol = StructView.over(body, "xfrm_user_acquire").u8(ACQUIRE.id + xfrm_id.proto);
+  if (protocol !== IPPROTO_ESP) return undefined; // no keys: demand-watch.ts
   const templates = readAttributes(body.subarray(ACQUIRE.size), ACQUIRE.size).get(XFRMA_TMPL)?.payload;
   for (let at = 0; at < (templates?.length ?? 0); at += TMPL.size) {
     const template = StructView.over(templates ?? body, "xfrm_user_tmpl", at);

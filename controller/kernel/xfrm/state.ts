@@ -6,6 +6,9 @@
  * selector; for ESP only lifetimes and an existing UDP encapsulation, so an ESP state that differs in anything else must be removed and
  * made again.
  *
+ * An entry that stands for a question (demand-watch.ts) has the key of the state that answers it, and gives way to XFRM_MSG_UPDSA, whatever
+ * its request id; XFRM_MSG_NEWSA it refuses. It is none of ours, so nobody misses or removes it.
+ *
  * Ours are those whose reqid lies in the range of OWNERSHIP. A kernel in lockdown dumps keys as zeros: such states never compare equal.
  */
 import { EncodeError } from "../../base/errors.js";
@@ -83,17 +86,29 @@ export const xfrmStateCodec: ObjectCodec<XfrmState> = {
     if (family !== AF_INET6 && family !== AF_INET) return undefined;
     const transform = decodeTransform(info, attributes);
     const selector = getSelector(info.part(INFO.sel, XFRM_STRUCTS.xfrm_selector.size));
-    if (transform === undefined || selector === undefined) return undefined;
+    if (transform === undefined) return undefined;
+    const unanswered = isQuestion(transform);
+    // It has the ports of the packet that asked.
+    if (unanswered ? ownOnly : selector === undefined) return undefined;
     return {
       kind: "xfrm-state",
       source: info.address(INFO.saddr, family),
       destination: info.address(INFO.id + xfrm_id.daddr, family),
       reqid,
-      ...(isAnySelector(selector) ? {} : { selector }),
+      ...(unanswered || selector === undefined || isAnySelector(selector) ? {} : { selector }),
       transform,
     };
   },
+
+  unfinished(message) {
+    const state = xfrmStateCodec.decode(message, NO_NAMES, false);
+    return state !== undefined && isQuestion(state.transform) && isOwnReqid(state.reqid);
+  },
 };
+
+/** What the kernel keeps in a state's place while it asks for one; no state of ours without the wildcard flag has this care-of address. */
+const isQuestion = (transform: XfrmState["transform"]): boolean =>
+  transform.type !== "esp" && !transform.wildcard && transform.careOfAddress === IPV6_ANY;
 
 /** Of a state that hands its history on to `state`; none of any other, which has the numbers of other keys. */
 const historyFor =
@@ -113,7 +128,7 @@ function isUpdatable(state: XfrmState, previous: XfrmState): boolean {
   const [now, before] = [state.transform, previous.transform];
   if (now.type === "esp" && before.type === "esp") return differsInPortsAlone(state, now, previous, before);
   if (now.type === "esp" || before.type === "esp") return false;
-  return state.reqid === previous.reqid && now.wildcard === before.wildcard;
+  return isQuestion(before) || (state.reqid === previous.reqid && now.wildcard === before.wildcard);
 }
 
 function differsInPortsAlone(state: XfrmState, now: EspState, previous: XfrmState, before: EspState): boolean {

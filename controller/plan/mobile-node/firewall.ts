@@ -31,6 +31,7 @@ import {
   dressEsp,
   markAdvertisements,
   markEspInUdp,
+  markRoutingHeaders,
   sentEsp,
   TYPED_MESSAGES_CHAIN,
   toTypedMessages,
@@ -197,6 +198,9 @@ function ourSignalling({
 const usesEsp = ({ negotiated, profile }: MobileNodePlanSite): boolean =>
   negotiated === true || profile.protection === "esp";
 
+const leavesEsp = ({ routeOptimisation, profile }: MobileNodePlanSite): boolean =>
+  routeOptimisation === true && profile.protection === "esp";
+
 /** The outer header of what is sent in ESP tunnels, and what is told apart when it comes in. */
 function espChains(site: MobileNodePlanSite): readonly NftChain[] {
   const typed = (rules: NftChain["rules"]): NftChain => ({
@@ -208,7 +212,7 @@ function espChains(site: MobileNodePlanSite): readonly NftChain[] {
   const { profile } = site;
   return [
     TYPED_MESSAGES_CHAIN,
-    typed(toTypedMessages),
+    typed([...toTypedMessages, ...(leavesEsp(site) ? [markRoutingHeaders] : [])]),
     {
       name: "output-esp",
       base: { type: "filter", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },

@@ -18,6 +18,7 @@ import type { HomeRoute } from "../../protocol/movement/home-routes.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
 import type { Link, Route, Rule } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
+import { planDirectSite } from "../route-optimisation/site.js";
 import { ikeRules } from "../security/ike-way.js";
 import { boundRoutingHeaders } from "../security/mobility-headers.js";
 import { protectedNode } from "../security/payload-protection.js";
@@ -69,6 +70,7 @@ export function planMobileNodeSite(site: MobileNodePlanSite, keys: NodeSecurity 
     ...markedSignalling(),
     ...ikeRules(site),
     ...mobileNodeSecuritySite(site, keys),
+    ...(site.routeOptimisation === true ? planDirectSite(site) : []),
     ...(isFirstHome(site) ? [mobileNodeFirewall(site)] : []),
     ...multicastSite(site),
   ];

@@ -109,6 +109,19 @@ export function icmpv6(type: number): Clause {
   };
 }
 
+/** A type 2 routing header right behind the IPv6 header, where the kernel writes it (RFC 6275 §6.4). */
+export const type2RoutingHeader: Clause = {
+  text: "meta nfproto ipv6 @nh,48,8 43 @nh,336,8 2",
+  expressions: [
+    { type: "meta", key: "nfproto", register: REGISTER },
+    equals(NFPROTO[6]),
+    load("network", 6, 1),
+    equals("2b"),
+    load("network", 42, 1),
+    equals("02"),
+  ],
+};
+
 /** What IPsec has been taken off, so that it is known who sent it. */
 export const isAuthenticated: Clause = {
   text: "meta ipsec exists",

@@ -11,12 +11,13 @@ import {
   markIs,
   mobilityHeader,
   ttlIsNot,
+  type2RoutingHeader,
   udpPort,
 } from "../objects/nft-matches.js";
 import { accept, jump, notrack } from "../objects/nft-verdicts.js";
 import { setIpv4Dscp, setIpv4Ttl, setIpv6Dscp, setIpv6HopLimit, setMarkBit } from "../objects/nft-writes.js";
 import { ESP_CLASS_BIT, ESP_UDP_PORT, espClassMark, type TunnelClass } from "../site.js";
-import { TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "./marks.js";
+import { ROUTING_HEADER_MARK_BIT, TYPED_MESSAGE_MARK_BIT, UDP_MARK_BIT } from "./marks.js";
 import { MOBILE_PREFIX_ADVERTISEMENT, MOBILE_PREFIX_SOLICITATION } from "./prefix-discovery-protection.js";
 import { HOME_TEST, HOME_TEST_INIT } from "./return-routability-protection.js";
 import { ICMPV6, MOBILITY_HEADER } from "./transport-associations.js";
@@ -64,6 +65,9 @@ const RARE_PROTOCOLS = "rare-protocols";
 const ESP = 50;
 /** ESP has the lowest number of them. */
 export const toRareProtocols: NftRule = rule(l4protoFrom(ESP), jump(RARE_PROTOCOLS));
+
+/** What may come in clear where payload is protected, if the policies know its correspondent (RFC 6275 §6.4). */
+export const markRoutingHeaders = rule(type2RoutingHeader, setMarkBit(ROUTING_HEADER_MARK_BIT));
 
 /** ESP that a sending state of ours has made. */
 export const sentEsp: Clause = markIs({ value: ESP_CLASS_BIT, mask: ESP_CLASS_BIT });

@@ -23,6 +23,10 @@ export const TYPED_MESSAGE_MARK: XfrmMark = { value: TYPED_MESSAGE_MARK_BIT, mas
 export const UNKNOWN_MESSAGE_MARK_BIT = 0x04000000;
 export const UNKNOWN_MESSAGE_MARK: XfrmMark = { value: UNKNOWN_MESSAGE_MARK_BIT, mask: UNKNOWN_MESSAGE_MARK_BIT };
 
+/** Set on what comes in with a type 2 routing header (firewall of a mobile node whose payload is protected), which may be in clear. */
+export const ROUTING_HEADER_MARK_BIT = 0x02000000;
+export const ROUTING_HEADER_MARK: XfrmMark = { value: ROUTING_HEADER_MARK_BIT, mask: ROUTING_HEADER_MARK_BIT };
+
 /** What the IKE daemon installs; no packet has this bit. */
 export const ORIGINAL_MARK: XfrmMark = { value: NOT_ORIGINAL, mask: NOT_ORIGINAL };
 /** States that send. */

@@ -17,12 +17,17 @@ export const HEADER_REQID = {
   wildcard: OWNERSHIP.reqidBase,
   homeAddressOption: OWNERSHIP.reqidBase + 1,
   bound: OWNERSHIP.reqidBase + 2,
+  /** What we write into packets to and from correspondents. */
+  direct: OWNERSHIP.reqidBase + 3,
+  /** Of the first home address; the kernel asks by it who is sent to. The following are those of the further ones. */
+  demand: OWNERSHIP.reqidBase + 4,
 } as const;
 /** In a template: any state of that type. */
-const ANY_REQID = 0;
+export const ANY_REQID = 0;
 const ANY_PROTOCOL = 0;
 
-function headerState(
+/** Without `careOf` for whatever address; with it the header is recognised from or to that one alone. */
+export function headerState(
   type: HeaderType,
   ends: Pick<XfrmState, "source" | "destination">,
   careOf?: Ipv6Address,
@@ -96,13 +101,14 @@ export function boundOption(
 
 /**
  * At the mobile node: the care-of addresses at which the home agent's own packets with a type 2 routing header are taken. During a move
- * they are two; of each pair of addresses the kernel knows one state, so the second one names no sender, which the policy does.
+ * they are two; of each pair of addresses the kernel knows one state, so the second one names no sender, which the policy does. With
+ * correspondents the one that names no sender is the first, for a correspondent that is a mobile node sends from where it is.
  */
 export function boundRoutingHeaders(
   careOfAddresses: readonly Ipv6Address[],
-  { homeAddress, homeAgent }: MobileNodePlanSite,
+  { homeAddress, homeAgent, routeOptimisation }: MobileNodePlanSite,
 ): readonly XfrmState[] {
-  const senders = [homeAgent.ipv6, IPV6_ANY];
+  const senders = routeOptimisation === true ? [IPV6_ANY, homeAgent.ipv6] : [homeAgent.ipv6, IPV6_ANY];
   return careOfAddresses
     .slice(0, senders.length)
     .map((careOf, i) =>

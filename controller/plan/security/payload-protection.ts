@@ -11,7 +11,7 @@ import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmSelector } from "../objects/security.js";
 import { type Associations, type HomeAgentPlanSite, type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
 import type { Way } from "./esp-ways.js";
-import { ESP, ICMPV6, policy } from "./transport-associations.js";
+import { ESP, ICMPV6, MOBILITY_HEADER, policy } from "./transport-associations.js";
 import {
   anyTunnelTemplate,
   homeAgentTunnel,
@@ -105,6 +105,17 @@ export function protectedNode(
       ? []
       : [
           ...[...homes, ...networks].map((inner) => outgoing(from(inner), way, reqid)),
+          // Whatever payload goes directly, of mobility messages updates alone do.
+          ...(site.routeOptimisation === true
+            ? [
+                policy(
+                  "out",
+                  { ...from(hostPrefix(homeAddress)), protocol: MOBILITY_HEADER },
+                  POLICY_PRIORITY.mobilityMessagesInEsp,
+                  { templates: [tunnelTemplate(way, reqid)] },
+                ),
+              ]
+            : []),
           policy(
             "out",
             { source: hostPrefix(homeAddress), destination: hostPrefix(site.homeAgent.ipv6), protocol: 0 },

@@ -1,0 +1,133 @@
+/**
+ * Whom a home address sends to without a direct path: the kernel asks for the state that an optional template of the demand policy names
+ * (XFRM_MSG_ACQUIRE; plan/route-optimisation/site.ts), once for each pair of addresses until net.core.xfrm_acq_expires, while the packets
+ * go on. Whoever can make the machine send (a scanner) can cause many, so only some are heard in one go, as with the reports. A question
+ * that is lost comes again from what still sends unconnected; for connected sockets the policy must be renewed, so a loss is told.
+ */
+import { type IpAddress, isIpv6 } from "../../base/ip.js";
+import { readAttributes } from "../../netlink/attribute.js";
+import { type NetlinkMessage, splitMessages } from "../../netlink/message.js";
+import type { NetlinkTransport, SetTimer } from "../../netlink/transport.js";
+import type { OpenTransport } from "../netlink-kernel.js";
+import { XFRMNLGRP_ACQUIRE } from "../notification-constants.js";
+import { AF_INET, AF_INET6, IPPROTO_DSTOPTS, XFRM_MSG_ACQUIRE, XFRMA_TMPL } from "./constants.js";
+import { StructView, XFRM_STRUCTS } from "./layout.js";
+import { isOwnReqid } from "./state.js";
+
+const { xfrm_user_acquire: ACQUIRE, xfrm_user_tmpl: TMPL, xfrm_selector: SELECTOR, xfrm_id } = XFRM_STRUCTS;
+/** Questions heard in one go, and how long nobody listens after them: as many as a node may have correspondents. */
+const BURST = 256;
+const PAUSE_MS = 500;
+
+/** Both addresses are of one family. */
+export interface Demand {
+  readonly homeAddress: IpAddress;
+  readonly correspondent: IpAddress;
+  /** Of the demand policy's template: `demandReqid`. */
+  readonly reqid: number;
+}
+
+export interface DemandWatchOptions {
+  readonly openTransport: OpenTransport;
+  readonly setTimer: SetTimer;
+  readonly onDemand: (demand: Demand) => void;
+  /** Questions were lost; they are heard again from now on. */
+  readonly onLost: () => void;
+  /** The socket could not be opened again; the next try is a pause later. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** The kernel keeps a question only where somebody listens. */
+export class DemandWatch {
+  readonly #options: DemandWatchOptions;
+  #transport: NetlinkTransport | undefined;
+  #cancelTimer: (() => void) | undefined;
+  /** Since the last pause. */
+  #heard = 0;
+  #closed = false;
+
+  /** Throws the addon's system error. */
+  constructor(options: DemandWatchOptions) {
+    this.#options = options;
+    this.#transport = this.#open();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer?.();
+    this.#transport?.close();
+  }
+
+  #open(): NetlinkTransport {
+    const transport = this.#options.openTransport("xfrm", [XFRMNLGRP_ACQUIRE]);
+    transport.onOverrun(() => this.#pause(transport));
+    transport.onDatagram((datagram) => {
+      if (transport === this.#transport) this.#hear(datagram, transport);
+    });
+    return transport;
+  }
+
+  #hear(datagram: Uint8Array, transport: NetlinkTransport): void {
+    const demands = decodeDemands(datagram);
+    if (demands.length === 0) return; // keys, which others ask for
+    // The first one of a while begins the count of a burst.
+    this.#cancelTimer ??= this.#options.setTimer(PAUSE_MS, () => this.#resume());
+    this.#heard += demands.length;
+    if (this.#heard >= BURST) this.#pause(transport);
+    for (const demand of demands) this.#options.onDemand(demand);
+  }
+
+  #pause(transport: NetlinkTransport): void {
+    if (transport !== this.#transport) return;
+    this.#transport = undefined;
+    transport.close();
+    this.#cancelTimer ??= this.#options.setTimer(PAUSE_MS, () => this.#resume());
+  }
+
+  #resume(): void {
+    this.#cancelTimer = undefined;
+    this.#heard = 0;
+    if (this.#closed || this.#transport !== undefined) return;
+    try {
+      this.#transport = this.#open();
+    } catch (error) {
+      this.#options.onError(error);
+      this.#cancelTimer = this.#options.setTimer(PAUSE_MS, () => this.#resume());
+      return;
+    }
+    this.#options.onLost();
+  }
+}
+
+/** Any octets: what can't be read is nothing. */
+function decodeDemands(datagram: Uint8Array): Demand[] {
+  try {
+    return splitMessages(datagram).flatMap((message) => decodeDemand(message) ?? []);
+  } catch {
+    return []; // ignored: whoever sends is asked about again
+  }
+}
+
+/** undefined for questions of others and for keys. Throws DecodeError. */
+export function decodeDemand({ type, body }: NetlinkMessage): Demand | undefined {
+  if (type !== XFRM_MSG_ACQUIRE) return undefined;
+  const view = StructView.over(body, "xfrm_user_acquire");
+  if (view.u8(ACQUIRE.id + xfrm_id.proto) !== IPPROTO_DSTOPTS) return undefined;
+  const family = view.u16(ACQUIRE.sel + SELECTOR.family);
+  if (family !== AF_INET6 && family !== AF_INET) return undefined;
+  const reqid = demandReqidIn(readAttributes(body.subarray(ACQUIRE.size), ACQUIRE.size).get(XFRMA_TMPL)?.payload);
+  if (reqid === undefined) return undefined;
+  const homeAddress = view.address(ACQUIRE.sel + SELECTOR.saddr, family);
+  const correspondent = view.address(ACQUIRE.sel + SELECTOR.daddr, family);
+  return isIpv6(homeAddress) === isIpv6(correspondent) ? { homeAddress, correspondent, reqid } : undefined;
+}
+
+/** Of the first template of ours for a Home Address option. */
+function demandReqidIn(templates: Uint8Array = new Uint8Array(0)): number | undefined {
+  for (let at = 0; at < templates.length; at += TMPL.size) {
+    const template = StructView.over(templates, "xfrm_user_tmpl", at);
+    const reqid = template.u32(TMPL.reqid);
+    if (template.u8(TMPL.id + xfrm_id.proto) === IPPROTO_DSTOPTS && isOwnReqid(reqid)) return reqid;
+  }
+  return undefined;
+}

@@ -1,0 +1,62 @@
+/** What plans of route optimisation are made of: templates and sub policies for Home Address options and type 2 routing headers. */
+import { hostPrefix, IPV6_ANY, type Ipv6Address, type Prefix } from "../../base/ip.js";
+import type { MobilityState, XfrmPolicy, XfrmState, XfrmTemplate } from "../objects/security.js";
+import { HEADER_REQID } from "../security/mobility-headers.js";
+import { between, MOBILITY_HEADER, policy } from "../security/transport-associations.js";
+import { POLICY_PRIORITY } from "../site.js";
+
+type HeaderType = MobilityState["type"];
+
+export const ANY_PROTOCOL = 0;
+/** Mobility Header type (RFC 6275 §6.1.7). */
+export const BINDING_UPDATE = 5;
+
+/** With `optional` the packet passes without the header too. */
+export const headerTemplate = (protocol: HeaderType, reqid: number, optional: boolean): XfrmTemplate => ({
+  protocol,
+  mode: "route-optimisation",
+  source: IPV6_ANY,
+  destination: IPV6_ANY,
+  reqid,
+  optional,
+});
+
+/** The state with which we write the header into what goes from one to the other. */
+export const writtenHeader = (
+  type: HeaderType,
+  source: Ipv6Address,
+  destination: Ipv6Address,
+  careOfAddress: Ipv6Address,
+): XfrmState => ({
+  kind: "xfrm-state",
+  source,
+  destination,
+  reqid: HEADER_REQID.direct,
+  transform: { type, careOfAddress, wildcard: false },
+});
+
+export const subPolicy = (
+  direction: XfrmPolicy["direction"],
+  selector: XfrmPolicy["selector"],
+  priority: number,
+  ...templates: readonly XfrmTemplate[]
+): XfrmPolicy => policy(direction, selector, priority, { policyType: "sub", templates });
+
+/** No sub policy behind this one is asked. */
+export const exempt = (source: Ipv6Address, destination: Prefix, protocol: number, priority: number): XfrmPolicy =>
+  subPolicy("out", { source: hostPrefix(source), destination, protocol }, priority);
+
+/**
+ * Mobility messages of this address have no header of the kernel's making: whoever sends one says what belongs into it. Binding updates
+ * to correspondents have policies of their own before this one.
+ */
+export const messagesAsTheyAre = (self: Ipv6Address): XfrmPolicy =>
+  exempt(self, { address: IPV6_ANY, length: 0 }, MOBILITY_HEADER, POLICY_PRIORITY.mobilityMessages);
+
+export const updatesTo = (homeAddress: Ipv6Address, correspondent: Ipv6Address): XfrmPolicy["selector"] => ({
+  ...between(homeAddress, correspondent),
+  mobilityHeaderType: BINDING_UPDATE,
+});
+
+export const payload = (source: Ipv6Address, destination: Ipv6Address): XfrmPolicy["selector"] =>
+  between(source, destination, ANY_PROTOCOL);

@@ -1,0 +1,150 @@
+/**
+ * What an own address and a correspondent have in the kernel to reach each other directly (RFC 6275 §6.3, §6.4, §9.3, §11.3.1): from the
+ * correspondent's side, from the mobile node's, or from both where each is the other's correspondent. The kernel takes one policy for the
+ * pair and direction, so both sides are planned together and make one group.
+ *
+ * What comes in is there before what goes out, and every policy for payload lets packets without the header pass: whichever end has it
+ * first, nothing is lost.
+ */
+import { hostPrefix, type Ipv6Address } from "../../base/ip.js";
+import type { DirectPath } from "../../protocol/mip6/mobile-node/correspondents/inputs.js";
+import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/inputs.js";
+import { defaultMetric } from "../endpoints.js";
+import { careOfTable } from "../mobile-node/addresses.js";
+import type { KernelObject } from "../objects/objects.js";
+import { ROUTING_HEADER_MARK } from "../security/marks.js";
+import { HEADER_REQID, headerState } from "../security/mobility-headers.js";
+import { policy } from "../security/transport-associations.js";
+import { type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
+import { exempt, headerTemplate, payload, subPolicy, updatesTo, writtenHeader } from "./headers.js";
+
+/** A binding of a mobile node at one of our addresses. */
+export interface BoundAtCorrespondent {
+  readonly homeAddress: Ipv6Address;
+  /** Ours. */
+  readonly self: Ipv6Address;
+  readonly careOf: Ipv6Address;
+}
+
+export interface DirectEnd {
+  readonly path: DirectPath;
+  readonly site: MobileNodePlanSite;
+  /** To which the care-of address belongs; absent: the main table finds the way. */
+  readonly uplink?: LocalEndpoint | undefined;
+}
+
+/** Of one own address and one other: one of the two at least. */
+export interface Pair {
+  readonly bound?: BoundAtCorrespondent | undefined;
+  readonly direct?: DirectEnd | undefined;
+}
+
+/** At a correspondent that is no mobile node itself. */
+export function planCorrespondentPath(bound: BoundAtCorrespondent): readonly KernelObject[] {
+  return planPair({ bound });
+}
+
+/** At a mobile node whose correspondent is none, or has no binding here. */
+export function planDirectPath(
+  path: DirectPath,
+  site: MobileNodePlanSite,
+  uplink?: LocalEndpoint,
+): readonly KernelObject[] {
+  return planPair({ direct: { path, site, uplink } });
+}
+
+/** The kernel is to ask nothing about this correspondent. */
+export function planSilence(homeAddress: Ipv6Address, correspondent: Ipv6Address): readonly KernelObject[] {
+  return [exempt(homeAddress, hostPrefix(correspondent), 0, POLICY_PRIORITY.direct)];
+}
+
+export function planPair({ bound, direct }: Pair): readonly KernelObject[] {
+  const ends = endsOf({ bound, direct });
+  if (ends === undefined) return [];
+  const { own, other } = ends;
+  const option = "home-address-option";
+  const header = "type2-routing-header";
+  const reads = [
+    ...(bound === undefined ? [] : [headerTemplate(option, HEADER_REQID.bound, true)]),
+    ...(direct === undefined ? [] : [headerTemplate(header, HEADER_REQID.bound, true)]),
+  ];
+  const toOther = bound === undefined ? [] : [headerTemplate(header, HEADER_REQID.direct, true)];
+  const writes = [
+    ...(direct?.path.stage === "bound" ? [headerTemplate(option, HEADER_REQID.direct, true)] : []),
+    ...toOther,
+  ];
+  return [
+    ...(bound === undefined ? [] : [headerState(option, { source: other, destination: own }, bound.careOf)]),
+    ...(direct === undefined ? [] : takenHeaders(direct.path, bound?.careOf)),
+    subPolicy("in", payload(other, own), POLICY_PRIORITY.bound, ...reads),
+    ...(direct === undefined ? [] : [writtenHeader(option, own, other, direct.path.careOf)]),
+    ...(bound === undefined ? [] : [writtenHeader(header, own, other, bound.careOf)]),
+    ...(direct === undefined ? [] : directWay(direct, bound?.careOf)),
+    ...(direct === undefined
+      ? []
+      : [
+          subPolicy(
+            "out",
+            updatesTo(own, other),
+            POLICY_PRIORITY.directUpdate,
+            headerTemplate(option, HEADER_REQID.direct, false),
+            ...toOther,
+          ),
+        ]),
+    subPolicy("out", payload(own, other), POLICY_PRIORITY.direct, ...writes),
+    ...(direct === undefined ? [] : outOfEsp(direct)),
+  ];
+}
+
+function endsOf({ bound, direct }: Pair): { readonly own: Ipv6Address; readonly other: Ipv6Address } | undefined {
+  if (direct !== undefined) return { own: direct.path.homeAddress, other: direct.path.correspondent };
+  return bound && { own: bound.self, other: bound.homeAddress };
+}
+
+/**
+ * At which care-of addresses routing headers are taken from this correspondent. For the one that the home agent has there is a state that
+ * names no sender (`boundRoutingHeaders`), so its own names the former address while there is one; of a correspondent that is a mobile node
+ * packets come from where it is.
+ */
+function takenHeaders(
+  { homeAddress, correspondent, careOf, former }: DirectPath,
+  from: Ipv6Address | undefined,
+): readonly KernelObject[] {
+  return [correspondent, ...(from === undefined ? [] : [from])].map((source) =>
+    headerState("type2-routing-header", { source, destination: homeAddress }, former[0] ?? careOf),
+  );
+}
+
+/** Through the link that the care-of address belongs to, whatever other uplinks there are. */
+function directWay({ path, site, uplink }: DirectEnd, from: Ipv6Address | undefined): readonly KernelObject[] {
+  if (uplink === undefined) return [];
+  const { address, device, gateway } = uplink;
+  const via = gateway === undefined ? {} : { via: gateway, onlink: true };
+  return [path.correspondent, ...(from === undefined ? [] : [from])].map((destination) => ({
+    kind: "route",
+    destination: hostPrefix(destination),
+    table: careOfTable(uplink, site),
+    metric: defaultMetric(address),
+    device,
+    ...via,
+  }));
+}
+
+/**
+ * Where payload is protected: what goes directly leaves ESP, and comes in clear only behind a type 2 routing header (marked by the
+ * firewall) that has met the pair's own state.
+ */
+function outOfEsp({ path, site }: DirectEnd): readonly KernelObject[] {
+  if (site.profile.protection !== "esp") return [];
+  const { homeAddress, correspondent, stage } = path;
+  return [
+    policy("in", payload(correspondent, homeAddress), POLICY_PRIORITY.directInClear, {
+      mark: ROUTING_HEADER_MARK,
+      templates: [headerTemplate("type2-routing-header", HEADER_REQID.bound, false)],
+    }),
+    policy("out", updatesTo(homeAddress, correspondent), POLICY_PRIORITY.directUpdateInClear, {}),
+    ...(stage === "bound"
+      ? [policy("out", payload(homeAddress, correspondent), POLICY_PRIORITY.directInClear, {})]
+      : []),
+  ];
+}
