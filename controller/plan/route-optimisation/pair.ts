@@ -7,6 +7,7 @@
  * first, nothing is lost.
  */
 import { hostPrefix, type Ipv6Address } from "../../base/ip.js";
+import type { CorrespondentPath } from "../../protocol/mip6/correspondent-node/path.js";
 import type { DirectPath } from "../../protocol/mip6/mobile-node/correspondents/inputs.js";
 import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric } from "../endpoints.js";
@@ -18,13 +19,8 @@ import { policy } from "../security/transport-associations.js";
 import { type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
 import { exempt, headerTemplate, payload, subPolicy, updatesTo, writtenHeader } from "./headers.js";
 
-/** A binding of a mobile node at one of our addresses. */
-export interface BoundAtCorrespondent {
-  readonly homeAddress: Ipv6Address;
-  /** Ours. */
-  readonly self: Ipv6Address;
-  readonly careOf: Ipv6Address;
-}
+/** What of a binding at one of our addresses the kernel needs. */
+export type BoundAtCorrespondent = Pick<CorrespondentPath, "homeAddress" | "self" | "careOf">;
 
 export interface DirectEnd {
   readonly path: DirectPath;

@@ -7,6 +7,7 @@ import type { KernelObject } from "../objects/objects.js";
 import { ANY_REQID, HEADER_REQID, recognised } from "../security/mobility-headers.js";
 import { ANYBODY, MOBILITY_HEADER } from "../security/transport-associations.js";
 import { type HomePlace, type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
+import { correspondentFirewall } from "./firewall.js";
 import { ANY_PROTOCOL, exempt, headerTemplate, messagesAsTheyAre, subPolicy } from "./headers.js";
 
 export interface CorrespondentPlanSite {
@@ -32,6 +33,8 @@ export function planCorrespondentSite({
 }: CorrespondentPlanSite): readonly KernelObject[] {
   return [
     recognised("home-address-option"),
+    // Those of a mobile node have its table already.
+    ...(homeAddresses.length === 0 ? [correspondentFirewall()] : []),
     ...addresses.flatMap((self) => [
       subPolicy(
         "in",
