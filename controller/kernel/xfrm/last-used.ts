@@ -54,8 +54,7 @@ export class DirectUseMeter {
       const now = packets.get(key) ?? 0;
       const before = this.#looks.get(key);
       // Fewer than before: the states were made anew, and nothing is known of what they would have counted.
-      const idle = before !== undefined && now <= before.packets;
-      const atSeconds = idle ? before.atSeconds : nowSeconds;
+      const atSeconds = before?.packets === now ? before.atSeconds : nowSeconds;
       looks.set(key, { packets: now, atSeconds });
       uses.push({ ...pair, idleSeconds: Math.max(0, nowSeconds - atSeconds) });
     }

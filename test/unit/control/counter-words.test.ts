@@ -8,6 +8,7 @@ import { homeAgentFirewall } from "../../../controller/plan/home-agent/firewall.
 import { mobileNodeFirewall } from "../../../controller/plan/mobile-node/firewall.js";
 import { mip4NodeFirewall } from "../../../controller/plan/mobile-node/mip4/firewall.js";
 import type { NftTable } from "../../../controller/plan/objects/firewall.js";
+import { correspondentFirewall } from "../../../controller/plan/route-optimisation/firewall.js";
 import { NO_SLOTS } from "../../../controller/plan/security/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite, TunnelProfileSpec } from "../../../controller/plan/site.js";
 
@@ -60,6 +61,7 @@ const FIREWALLS: Readonly<Record<string, NftTable>> = {
     ...{ homeAgent: HA4, homeAddress: HOA4, homePrefixes: [], profile: PLAIN, routers: new Map() },
     prefixes: [prefix("2001:db8:5::/48")],
   }),
+  correspondent: correspondentFirewall(),
   "foreign agent": foreignAgentFirewall({
     careOfAddress: ipv4("203.0.113.10"),
     links: [{ device: "visit", address: ipv4("192.0.2.1"), prefixLength: 24 }],

@@ -184,6 +184,33 @@ t.test("only the care-of address and the selector of a Mobile IPv6 state change 
   t.end();
 });
 
+t.test(
+  "the entry of a question is none of ours, but known when it stands in a state's place, and gives way in place",
+  (t) => {
+    const reply = VECTORS.find(
+      ({ name, direction }) => name === "home address option of a mobile node" && direction === "reply",
+    ) as (typeof VECTORS)[number];
+    const { type, body } = vectorMessage(reply);
+    const { size, sport_mask } = { ...XFRM_STRUCTS.xfrm_selector, size: XFRM_STRUCTS.xfrm_usersa_info.size };
+    // No care-of address, another request id of ours, and the ports of the packet that asked.
+    const question = body.slice(0, size);
+    const view = new DataView(question.buffer);
+    view.setUint16(sport_mask, 0xffff);
+    view.setUint32(XFRM_STRUCTS.xfrm_usersa_info.reqid, OWNERSHIP.reqidBase + 4, true);
+    const message = { type, flags: 0, body: question };
+    t.equal(xfrmStateCodec.decode(message, NAMES, true), undefined);
+    t.equal(xfrmStateCodec.unfinished?.(message), true);
+    const there = xfrmStateCodec.decode(message, NAMES, false);
+    t.ok(there);
+    t.strictSame([there?.source, there?.destination, there?.selector], [HAO.source, HAO.destination, undefined]);
+    t.equal(xfrmStateCodec.update(HAO, there as XfrmState, NAMES)?.[0]?.type, c.XFRM_MSG_UPDSA);
+    view.setUint32(XFRM_STRUCTS.xfrm_usersa_info.reqid, 7, true);
+    t.equal(xfrmStateCodec.unfinished?.(message), false, "a stranger's question");
+    t.equal(xfrmStateCodec.unfinished?.({ type, flags: 0, body }), false, "a state");
+    t.end();
+  },
+);
+
 t.test("a key reaches the kernel marked as secret, and no text", (t) => {
   const [request] = xfrmStateCodec.create(ESP, NAMES);
   t.equal(request?.secret, true);

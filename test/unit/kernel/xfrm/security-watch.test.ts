@@ -143,10 +143,7 @@ t.test("a packet without an association: the request id of the template that it 
   const option = { protocol: "home-address-option", mode: "route-optimisation", reqid: OURS + 5 } as const;
   listening.socket.announce(acquire(c.IPPROTO_ESP, [option, {}]), acquire(c.IPPROTO_DSTOPTS, [option, {}]));
   listening.socket.announce(acquire(c.IPPROTO_ESP, [{ reqid: REQID }]), acquire(c.IPPROTO_ESP, []));
-  t.strictSame(changes, [
-    { kind: "acquire", reqid: OURS },
-    { kind: "acquire", reqid: OURS + 5 },
-  ]);
+  t.strictSame(changes, [{ kind: "acquire", reqid: OURS }], "no keys are missing where the option is");
 });
 
 t.test("another source of ESP in UDP, of ours alone", async (t) => {

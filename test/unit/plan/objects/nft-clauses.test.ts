@@ -199,6 +199,18 @@ const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly
       "cmp eq reg 1 0x00000092",
     ],
   ],
+  [
+    nft.type2RoutingHeader,
+    "meta nfproto ipv6 @nh,48,8 43 @nh,336,8 2",
+    [
+      "meta load nfproto => reg 1",
+      "cmp eq reg 1 0x0000000a",
+      "payload load 1b @ network header + 6 => reg 1",
+      "cmp eq reg 1 0x0000002b",
+      "payload load 1b @ network header + 42 => reg 1",
+      "cmp eq reg 1 0x00000002",
+    ],
+  ],
   [nft.isAuthenticated, "meta ipsec exists", ["meta load secpath => reg 1", "cmp eq reg 1 0x00000001"]],
   [
     nft.inputDevices("dsmip-in"),
