@@ -74,7 +74,9 @@ export const tunnelProfile = z
       .min(1280)
       .max(65000)
       .optional()
-      .describe("Largest inner packet in octets. Default: what the shared devices have (homeAgent.mtu)."),
+      .describe(
+        "Largest inner packet in octets. Default: what the shared devices have (mtu of homeAgent or foreignAgent).",
+      ),
     protection: z
       .enum(["none", "esp"])
       .default("none")
@@ -798,6 +800,12 @@ export const foreignAgentConfig = z.strictObject({
       .default("optional")
       .describe(
         "Reverse tunnels to home agents (RFC 3024): required refuses requests without T (75), refused those with (74).",
+      ),
+    gre: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Tunnels in GRE for nodes that ask for them (G), advertised; false refuses them (72). The kernel has one device for that in a network namespace.",
       ),
     challenge: z
       .boolean()

@@ -11,5 +11,9 @@ export function formatLinkAddress(octets: Uint8Array): string | undefined {
 /** Of an address that `formatLinkAddress` has written, or that has been checked to have its form. */
 export const linkAddressOctets = (address: string): Uint8Array => fromHex(address.replaceAll(":", ""));
 
-/** The same octets as one number of 48 bits, the first one highest. */
-export const linkAddressNumber = (address: string): number => Number.parseInt(address.replaceAll(":", ""), 16);
+declare const etherBrand: unique symbol;
+/** A link-layer address of six octets in the form of `formatLinkAddress`: what a field of a firewall's set holds. */
+export type EtherAddress = string & { readonly [etherBrand]: true };
+
+/** Of an address that has been written by `formatLinkAddress`, or has been checked to have its form. */
+export const etherAddress = (address: string): EtherAddress => address as EtherAddress;

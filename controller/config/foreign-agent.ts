@@ -47,4 +47,6 @@ function check({ foreignAgent, tunnelProfile }: ForeignAgentConfig, complain: (m
   });
   if (tunnelProfile.protection === "esp")
     complain('tunnelProfile.protection is "esp", which a foreign agent has not; "none" is wanted');
+  if (tunnelProfile.decapsulateDscp)
+    complain("tunnelProfile.decapsulateDscp is true, which the kernel can do for ESP alone; false is wanted here");
 }

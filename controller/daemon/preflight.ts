@@ -174,7 +174,7 @@ export function explainRefusal(object: KernelObject, error: MobilityError, comma
   if (object.kind === "link" && object.link.type === "gre" && object.link.external && errno === "EEXIST")
     return new MobilityError(
       "MIP_LINK",
-      `${error.message}; the kernel has one external gre device for a network namespace: remove the other one, or set homeAgent.mip4.gre to false`,
+      `${error.message}; the kernel has one external gre device for a network namespace: remove the other one, or set homeAgent.mip4.gre to false, or foreignAgent.gre at a foreign agent`,
       { cause: error },
     );
   const unknownFamily = errno === "ENOENT" && (object.kind === "fou-port" || object.kind === "nft-table");

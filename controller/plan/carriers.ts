@@ -32,6 +32,12 @@ export const isNested = (offset: number, end: "saddr" | "daddr", homeAgent: Ipv4
 export const classOfInner = (offset: number, dscp: "copy" | number): Clause =>
   dscp === "copy" ? copyInnerClass(offset) : copyInnerEcn(offset, dscp);
 
+/** Of whatever is inside, unless that has IPv4 options: then the class is the kernel's. */
+export const asInner = (offset: number, dscp: "copy" | number): readonly NftRule[] => [
+  fragmentsAsInner(offset),
+  rule(innerOctet(offset, FIRST_OCTET), classOfInner(offset, dscp)),
+];
+
 /** DF, which the device copies, goes where the inner IPv4 header has none. */
 export const fragmentsAsInner = (offset: number, ...first: readonly Clause[]): NftRule =>
   rule(...first, innerMayFragment(offset), clearDontFragment);

@@ -217,6 +217,28 @@ export const KERNEL_PORT_CONTRACT: readonly ContractCase[] = [
     },
   },
   {
+    name: "a permanent neighbour of either family is dumped and looked up as it was made, changes in place, and goes",
+    async run(bench) {
+      const neighbour = (text: string, linkAddress: string): KernelObject => ({
+        kind: "permanent-neighbour",
+        device: DEVICE.name,
+        address: text.includes(":") ? ipv6(text) : ipv4(text),
+        linkAddress,
+      });
+      const old = neighbour("240.43.0.1", "02:00:00:00:00:01");
+      const moved = neighbour("240.43.0.1", "02:00:00:00:00:02");
+      const other = neighbour("2001:db8:5::9", "02:00:00:00:00:01");
+      await accepted(bench, create(DEVICE), create(old), create(other), create(old));
+      await holds(bench, DEVICE, old, other);
+      await accepted(bench, update(moved, old));
+      await holds(bench, DEVICE, moved, other);
+      const [found] = await bench.port.lookUp([old]);
+      assert.ok(found !== undefined && objectsEqual(found, moved));
+      await accepted(bench, remove(moved), remove(moved), remove(other));
+      await holds(bench, DEVICE);
+    },
+  },
+  {
     name: "a table that is replaced takes its elements with it, and takes new ones in the same transaction",
     async run(bench) {
       await accepted(bench, create(TABLE), create(element(1)), create(element(2)));

@@ -8,7 +8,7 @@ import type { ForeignAgentSite, MobileNodeAssociation } from "../../protocol/mip
 import type { AuthenticationKey } from "../mip4/authenticators.js";
 
 export function foreignAgentSite({ foreignAgent }: ForeignAgentConfig, ring: ForeignAgentKeyRing): ForeignAgentSite {
-  const { careOfAddress, links, registrationLifetimeSeconds, reverseTunnelling, challenge, mostVisitors } =
+  const { careOfAddress, links, registrationLifetimeSeconds, reverseTunnelling, gre, challenge, mostVisitors } =
     foreignAgent;
   return {
     careOfAddress,
@@ -22,8 +22,7 @@ export function foreignAgentSite({ foreignAgent }: ForeignAgentConfig, ring: For
       registrationRequired: link.registrationRequired,
       advertisesPrefixLength: link.advertisePrefixLength,
     })),
-    ...{ registrationLifetimeSeconds, reverseTunnelling, challenge, mostVisitors },
-    gre: false,
+    ...{ registrationLifetimeSeconds, reverseTunnelling, gre, challenge, mostVisitors },
     routesCommonTraffic: foreignAgent.routesCommonTraffic,
     strictReservedBits: true,
     mobileNodes: ring.mobileNodes,
@@ -40,6 +39,7 @@ export function foreignAgentPlanSite({ foreignAgent, tunnelProfile }: ForeignAge
       prefixLength: link.address.length,
     })),
     profile: tunnelProfile,
+    gre: foreignAgent.gre,
     mtu: foreignAgent.mtu,
   };
 }

@@ -17,6 +17,7 @@ import {
   ipv4FromBytes,
   ipv6FromBytes,
 } from "../../base/ip.js";
+import { type EtherAddress, etherAddress, formatLinkAddress, linkAddressOctets } from "../../base/link-address.js";
 import { type AttributeMap, AttributeWriter, LITTLE } from "../../netlink/attribute.js";
 import { NLM_F_CREATE } from "../../netlink/constants.js";
 import type { NftFieldType, NftSet } from "../../plan/objects/firewall.js";
@@ -25,7 +26,7 @@ import type { NetlinkRequest } from "../codec.js";
 import * as nft from "./constants.js";
 import { decodeUserdata, encodeUserdata, nftRequest, type Userdata } from "./message.js";
 
-export type NftFieldValue = Ipv4Address | Ipv6Address | number;
+export type NftFieldValue = Ipv4Address | Ipv6Address | EtherAddress | number;
 
 /** nft's datatype number; octets (integer: as the set says). */
 const FIELDS: { readonly [T in NftFieldType]: { readonly datatype: number; readonly length?: number } } = {
@@ -178,16 +179,20 @@ function fieldOf(datatype: number): NftFieldType | undefined {
 
 function putField(to: Uint8Array, set: NftSet, type: NftFieldType, value: NftFieldValue): void {
   if (typeof value === "string") {
-    const octets = ipToBytes(value as IpAddress);
+    const octets = type === "ether_addr" ? linkAddressOctets(value) : ipToBytes(value as IpAddress);
     const isAddress =
-      type === "ipv4_addr" || type === "ipv6_addr" || (type === "integer" && to.length > NUMBER_MAX_LENGTH);
+      type === "ether_addr" ||
+      type === "ipv4_addr" ||
+      type === "ipv6_addr" ||
+      (type === "integer" && to.length > NUMBER_MAX_LENGTH);
     if (!isAddress || octets.length !== to.length)
       throw new EncodeError(`set ${set.name}`, `${value} in a field of type ${type}`);
     to.set(octets);
     return;
   }
   const fits = Number.isInteger(value) && value >= 0 && to.length <= NUMBER_MAX_LENGTH && value < 2 ** (8 * to.length);
-  if (!fits || type === "ipv4_addr") throw new EncodeError(`set ${set.name}`, `${value} in a field of type ${type}`);
+  if (!fits || type === "ipv4_addr" || type === "ether_addr")
+    throw new EncodeError(`set ${set.name}`, `${value} in a field of type ${type}`);
   for (let i = 0, rest = value; i < to.length; i++, rest = Math.floor(rest / 256)) {
     to[type === "mark" && LITTLE ? i : to.length - 1 - i] = rest % 256;
   }
@@ -196,6 +201,7 @@ function putField(to: Uint8Array, set: NftSet, type: NftFieldType, value: NftFie
 /** Integers of more than 6 octets come as the IPv6 address with the same octets. */
 function getField(from: Uint8Array, type: NftFieldType): NftFieldValue {
   if (type === "ipv4_addr") return ipv4FromBytes(from);
+  if (type === "ether_addr") return etherAddress(formatLinkAddress(from) ?? "");
   if (type === "ipv6_addr" || from.length > NUMBER_MAX_LENGTH) return ipv6FromBytes(from);
   const order = type === "mark" && LITTLE ? [...from].reverse() : from;
   let value = 0;

@@ -8,6 +8,8 @@ export interface ForeignAgentPlanSite {
   readonly links: readonly { readonly device: string; readonly address: Ipv4Address; readonly prefixLength: number }[];
   /** Of tunnels to home agents. */
   readonly profile: TunnelProfileSpec;
+  /** GRE is served: its device takes whatever comes to this machine in GRE. */
+  readonly gre: boolean;
   /** Of the devices, in octets. */
   readonly mtu: number;
 }
@@ -23,7 +25,8 @@ export const FA_DEVICE = {
 export const FA_ADDRESS = {
   receive: ipv4("240.41.65.4"),
   send: ipv4("240.42.65.1"),
-  /** The next hop of the one route to home agents; the firewall writes the home agent's address over it. */
+  gre: ipv4("240.41.65.9"),
+  /** The next hop of the one route to home agents for each format; the firewall writes the home agent's address over it. */
   anyHomeAgent: ipv4("240.42.65.2"),
 } as const;
 
@@ -31,22 +34,25 @@ export const FA_ADDRESS = {
 const FIRST_VISITOR = ipv4ToNumber(ipv4("240.43.0.0"));
 export const nextHop = (number: number): Ipv4Address => ipv4FromNumber(FIRST_VISITOR + number);
 
-/** The upper four bits of a packet's mark say where it goes, the others are the number of its home agent. */
-export const FA_MARK = { mask: 0xf0000000, up: 0x20000000, down: 0x30000000 } as const;
+/** The upper four bits of a packet's mark say where it goes (`upGre`: in GRE), the others are the number of its home agent. */
+export const FA_MARK = { mask: 0xf0000000, up: 0x20000000, down: 0x30000000, upGre: 0x40000000 } as const;
 
 export const FA_TABLE = {
+  upGre: 4195,
   up: 4196,
   visitors: 4197,
   /** Visitors of one home agent whose home addresses another visitor has, too: this and the home agent's number. */
   separate: 0x42000000,
 } as const;
 
-export const FA_PRIORITY = { separate: 4180, visitors: 4181, up: 4182 } as const;
+export const FA_PRIORITY = { separate: 4180, visitors: 4181, up: 4182, upGre: 4183 } as const;
 
 export const FA_SETS = {
   /** Who may send from a home address, and how: 0 as it is, else to its home agent. */
   senders: { name: "visitors-up", key: ["ether_addr", "ipv4_addr"], value: "mark" },
   /** Which home agent may send to which home address. */
   receivers: { name: "visitors-down", key: ["ipv4_addr", "ipv4_addr"], value: "mark" },
+  /** The same for those who are reached in GRE. */
+  receiversGre: { name: "visitors-down-gre", key: ["ipv4_addr", "ipv4_addr"], value: "mark" },
   homeAgents: { name: "home-agents", key: ["mark"], value: "ipv4_addr" },
 } as const satisfies Record<string, NftSet>;

@@ -8,6 +8,7 @@ import {
   isIpv4,
   type Prefix,
 } from "../../base/ip.js";
+import type { NftElement } from "../objects/firewall.js";
 import type { Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
 import type { XfrmPolicy, XfrmState } from "../objects/security.js";
@@ -61,8 +62,9 @@ const subscriber = (homeAddress: Ipv6Address | undefined): ObjectOwner | undefin
 
 const isHost = ({ address, length }: Prefix): boolean => length === (isIpv4(address) ? 32 : 128);
 
-function addressOf(field: IpAddress | number | undefined, nodes: NodeDirectory): Ipv6Address | undefined {
-  return typeof field === "string" ? nodes.nodeAt(field) : undefined;
+/** No set of a home agent has link-layer addresses. */
+function addressOf(field: NftElement["key"][number] | undefined, nodes: NodeDirectory): Ipv6Address | undefined {
+  return typeof field === "string" ? nodes.nodeAt(field as IpAddress) : undefined;
 }
 
 /** The route to a link-local address names the home address whose tunnel leads there (RFC 5454 §3.7.1). */

@@ -1,5 +1,6 @@
 /** Kernel objects of nftables: one table of ours with its chains and sets, and the set elements that bindings bring. */
 import type { Ipv4Address, Ipv6Address } from "../../base/ip.js";
+import type { EtherAddress } from "../../base/link-address.js";
 
 export type NftBase = "link" | "network" | "transport";
 /** Registers of 16 octets are 1..4 in nft's words; registers of 4 octets are 8..23 (NFT_REG32_00 = 8). */
@@ -97,8 +98,7 @@ export type NftFieldType = "ipv4_addr" | "ipv6_addr" | "ether_addr" | "inet_serv
 export interface NftSet {
   readonly name: string;
   /**
-   * The fields of a key, concatenated, each padded to 4 octets. "integer" fields are `integerLength` octets, "ether_addr" ones 6, as a
-   * number of 48 bits (base/link-address.ts).
+   * The fields of a key, concatenated, each padded to 4 octets. "integer" fields are `integerLength` octets, "ether_addr" ones 6.
    */
   readonly key: readonly NftFieldType[];
   /** Present for a map. */
@@ -126,6 +126,6 @@ export interface NftTable {
 export interface NftElement {
   readonly kind: "nft-element";
   readonly set: string;
-  readonly key: readonly (Ipv4Address | Ipv6Address | number)[];
-  readonly value?: Ipv4Address | Ipv6Address | number;
+  readonly key: readonly (Ipv4Address | Ipv6Address | EtherAddress | number)[];
+  readonly value?: Ipv4Address | Ipv6Address | EtherAddress | number;
 }

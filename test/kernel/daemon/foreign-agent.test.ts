@@ -39,6 +39,9 @@ const COA = ipv4("203.0.113.10");
 const LINK = ipv4("192.0.2.1");
 const HOA = ipv4("10.9.0.5");
 const AGENTS = [ipv4("203.0.113.1"), ipv4("203.0.113.2")] as const;
+const PROFILE = { dscp: 46, ttl: 9, mtu: 1300 } as const;
+/** Of the two nodes the one that asks for GRE. */
+const GRE_NODE = 1;
 const KEY = { algorithm: "hmac-md5", key: new Secret(fromHex("000102030405060708090a0b0c0d0e0f")) } as const;
 const FOREIGN_HOME = "ffeeddccbbaa99887766554433221100";
 const MOBILE_HOME = { kind: "mobile-home-authentication", spi: 256, authenticator: new Uint8Array(0) } as const;
@@ -56,10 +59,12 @@ class ScriptedNode {
   readonly #socket: PacketSocket;
   readonly #index: number;
   readonly #agent: Uint8Array;
+  readonly #gre: boolean;
   #serial = 0;
 
-  constructor(node: Node, agent: Uint8Array) {
+  constructor(node: Node, agent: Uint8Array, gre: boolean) {
     this.#agent = agent;
+    this.#gre = gre;
     this.#index = (node.ipJson("link show dev eth0") as { readonly ifindex: number }[])[0]?.ifindex ?? 0;
     this.#socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_IP, netns: node.path });
     this.#socket.listen({
@@ -89,7 +94,7 @@ class ScriptedNode {
   ask(homeAgent: Ipv4Address, lifetimeSeconds = 300): void {
     const request = encode({
       type: "registration-request",
-      flags: requestFlags({ reverseTunnelling: true }),
+      flags: requestFlags({ reverseTunnelling: true, gre: this.#gre }),
       lifetimeSeconds,
       homeAddress: HOA,
       homeAgent,
@@ -134,17 +139,24 @@ function headersOf(octets: Uint8Array): string {
   return header.protocol === Protocol.ipv4 ? `${own} ${headersOf(payload)}` : own;
 }
 
-/** What comes in on the links of a machine. */
+/** What comes in on the links of a machine, and how. */
 function heardBy(node: Node) {
   const headers = new Set<string>();
+  const fields = new Set<string>();
   const socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_IP, netns: node.path });
   socket.listen({
     onFrames: (frames) => {
-      for (const { data } of frames) headers.add(headersOf(data));
+      for (const { data } of frames) {
+        headers.add(headersOf(data));
+        const packet = decodeIpv4Packet(data);
+        if (!packet.ok) continue;
+        const { source, destination, protocol, trafficClass, timeToLive, dontFragment } = packet.value.header;
+        fields.add(`${source}>${destination} ${protocol} tos ${trafficClass} ttl ${timeToLive} df ${dontFragment}`);
+      }
     },
     onError: () => undefined,
   });
-  return { headers, close: () => socket.close() };
+  return { headers, fields, close: () => socket.close() };
 }
 
 /** Accepts whatever it is asked for. */
@@ -211,13 +223,15 @@ test("a foreign agent", async (t) => {
         careOfAddress: COA,
         links: [{ interface: "visit", address: `${LINK}/24`, advertisementIntervalSeconds: 1 }],
       },
+      tunnelProfile: PROFILE,
     },
   );
   const homes = agents.map((agent, i) => scriptedHomeAgent(agent, AGENTS[i] as Ipv4Address));
-  const visitors = nodes.map((node) => new ScriptedNode(node, linkAddressOctets(agentMac)));
+  const visitors = nodes.map((node, i) => new ScriptedNode(node, linkAddressOctets(agentMac), i === GRE_NODE));
   const [atAgent, atNode] = [heardBy(fa), heardBy(nodes[0] as Node)];
+  const atHomes = agents.map(heardBy);
   t.after(() => {
-    for (const one of [...homes, ...visitors, atAgent, atNode]) one.close();
+    for (const one of [...homes, ...visitors, ...atHomes, atAgent, atNode]) one.close();
   });
   const list = async () => visitorsDocument.parse(await fetchDocument(daemon.socketPath, "/visitors")).visitors;
   const ping = (node: Node, to: string, ...more: readonly string[]): Promise<string> =>
@@ -257,7 +271,7 @@ test("a foreign agent", async (t) => {
   await t.test("V4-4.4-01, V4-2.3-02: payload in the kernel, both ways, IPv6 to the home address too", async () => {
     agents.forEach((agent, i) => {
       agent.ip(
-        `link add tofa type ipip local ${AGENTS[i]} remote ${COA}`,
+        `link add tofa type ${i === GRE_NODE ? "gre" : "ipip"} local ${AGENTS[i]} remote ${COA}`,
         "link set tofa up",
         "address add 10.9.0.1/32 dev tofa",
         `route add ${HOA}/32 dev tofa`,
@@ -277,12 +291,20 @@ test("a foreign agent", async (t) => {
     daemon.process.kill("SIGSTOP");
     try {
       for (const node of nodes) {
-        await ping(node, "10.9.0.1", "-I", HOA);
-        await ping(node, "2001:db8:9::1", "-6");
+        await ping(node, "10.9.0.1", "-I", HOA, "-Q", "2", "-M", "do");
+        await ping(node, "10.9.0.1", "-I", HOA, "-Q", "2", "-M", "dont");
+        // The flow label's first bits are where an IPv4 header would have its ECN.
+        await ping(node, "2001:db8:9::1", "-6", "-F", "20000", "-Q", "1");
       }
       for (const agent of agents) await ping(agent, HOA, "-I", "10.9.0.1");
     } finally {
       daemon.process.kill("SIGCONT");
+    }
+    for (const [i, { fields }] of atHomes.entries()) {
+      const outer = `${COA}>${AGENTS[i]} ${i === GRE_NODE ? 47 : 4}`;
+      const wanted = ["tos 186 ttl 9 df true", "tos 186 ttl 9 df false", "tos 185 ttl 9 df true"];
+      const missing = wanted.filter((one) => !fields.has(`${outer} ${one}`));
+      assert.deepEqual(missing, [], [...fields].join("; "));
     }
     const inner = `${AGENTS[0]}>${HOA} 41`;
     await waitFor(() => atAgent.headers.has(`${AGENTS[0]}>${COA} 4 ${inner}`) && atNode.headers.has(inner), {
@@ -301,12 +323,23 @@ test("a foreign agent", async (t) => {
     second?.run("bash", "-c", "ping -n -c1 -W1 -I 10.9.0.6 10.9.0.1 || true");
     agents[1]?.ip("route add 10.9.0.7/32 dev tofa");
     agents[1]?.run("bash", "-c", "ping -n -c1 -W1 10.9.0.7 || true");
+    // In a tunnel that was not agreed on, and with a key.
+    for (const [i, kind] of ["ipip", "gre key 5"].entries()) {
+      agents[1]?.ip(
+        `link add bad${i} type ${kind} local ${AGENTS[1]} remote ${COA}`,
+        `link set bad${i} up`,
+        `address add 10.9.0.1/32 dev bad${i}`,
+        `route add ${HOA}/32 dev bad${i} metric ${i + 10}`,
+      );
+      agents[1]?.run("bash", "-c", `ping -n -c1 -W1 -I bad${i} ${HOA} || true`);
+    }
+    const wanted = ["not-a-visitor", "spoofed-gre", "spoofed-ipv4", "bad-gre"] as const;
     await waitFor(
       async () => {
-        const { "not-a-visitor": up = 0, "spoofed-ipv4": down = 0 } = await daemon.kernelCounters();
-        return up > (before["not-a-visitor"] ?? 0) && down > (before["spoofed-ipv4"] ?? 0);
+        const now = await daemon.kernelCounters();
+        return wanted.every((one) => (now[one] ?? 0) > (before[one] ?? 0));
       },
-      { what: "both to be counted" },
+      { what: `all of ${wanted.join(", ")} to be counted` },
     );
   });
 

@@ -38,6 +38,12 @@ t.test("a foreign agent", (t) => {
       /links\[1\].address .* overlaps/,
     ],
     ["192.0.2.1/24 }", "192.0.2.1/24, advertisementLifetimeSeconds: 4 }", /advertisementLifetimeSeconds is 4, less/],
+    [
+      "role",
+      "tunnelProfile: { decapsulateDscp: true }\nrole",
+      /decapsulateDscp is true, which the kernel can do for ESP/,
+    ],
+    ["role", "tunnelProfile: { protection: esp }\nrole", /protection is "esp", which a foreign agent has not/],
   ] as const)
     t.throws(() => load(GOOD.replace(from, to)), { message: says, code: "MIP_CONFIG" }, to);
   t.end();

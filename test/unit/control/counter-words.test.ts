@@ -66,6 +66,7 @@ const FIREWALLS: Readonly<Record<string, NftTable>> = {
     careOfAddress: ipv4("203.0.113.10"),
     links: [{ device: "visit", address: ipv4("192.0.2.1"), prefixLength: 24 }],
     profile: PLAIN,
+    gre: true,
     mtu: 1400,
   }),
 };

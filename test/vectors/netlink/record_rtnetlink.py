@@ -54,6 +54,10 @@ def proxy(value, router=False):
     return {"kind": "proxy-neighbour", "device": "dsmipd0", "address": value, "router": router}
 
 
+def permanent(value, link_address):
+    return {"kind": "permanent-neighbour", "device": "dsmipd0", "address": value, "linkAddress": link_address}
+
+
 ENCAP = {"source": HA6, "destination": COA6, "hopLimit": 64, "trafficClass": 184}
 ENCAP_WORDS = f"encap ip6 dst {COA6} src {HA6} hoplimit 64 tc 0xb8"
 
@@ -101,6 +105,8 @@ SIMPLE = [
      rule(4, 1004, 4191, **{"from": prefix("0.0.0.0/32"), "udpDestinationPort": 67})),
     ("IPv6 proxy neighbour", "ip -6 neighbour add proxy 2001:db8:1::200 dev dsmipd0 router proto 155", "ip -6 neighbour show proxy", NEWNEIGH, proxy("2001:db8:1::200", True)),
     ("IPv4 proxy neighbour", "ip neighbour add proxy 198.51.100.200 dev dsmipd0 proto 155", "ip -4 neighbour show proxy", NEWNEIGH, proxy("198.51.100.200")),
+    ("IPv4 permanent neighbour", "ip neighbour add 240.43.0.1 lladdr 02:00:00:00:00:02 nud permanent dev dsmipd0 proto 155",
+     "ip -4 neighbour show nud permanent", NEWNEIGH, permanent("240.43.0.1", "02:00:00:00:00:02")),
     ("FOU port for GUE", "ip fou add port 4191 gue", "ip fou show", GENERIC, {"kind": "fou-port", "family": 4, "port": 4191, "encapsulation": "gue"}),
     ("FOU port for GUE over IPv6", "ip -6 fou add port 4191 gue", "ip fou show", GENERIC, {"kind": "fou-port", "family": 6, "port": 4191, "encapsulation": "gue"}),
 ]
@@ -110,6 +116,7 @@ REMOVALS = [
     ("IPv4 route", "ip route delete 198.51.101.0/24 table 254 proto 155 metric 100", DELROUTE, "IPv4 route"),
     ("IPv6 rule", "ip -6 rule delete priority 1000 fwmark 0x4191 table 4191 proto 155", DELRULE, "IPv6 rule for a mark"),
     ("IPv4 proxy neighbour", "ip neighbour delete proxy 198.51.100.200 dev dsmipd0", DELNEIGH, "IPv4 proxy neighbour"),
+    ("IPv4 permanent neighbour", "ip neighbour delete 240.43.0.1 dev dsmipd0", DELNEIGH, "IPv4 permanent neighbour"),
     ("FOU port", "ip fou del port 4191", GENERIC, "FOU port for GUE"),
 ]
 

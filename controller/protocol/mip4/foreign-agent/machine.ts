@@ -282,6 +282,7 @@ function restore(turn: Turn, stored: StoredVisitor): void {
     parsed !== undefined &&
     site.links.some(({ device }) => device === parsed.visit.path.device) &&
     (!parsed.visit.path.decapsulates || parsed.visit.careOfAddress === site.careOfAddress) &&
+    (parsed.visit.path.encapsulation !== "gre" || site.gre) &&
     list.get(parsed.key) === undefined;
   if (parsed === undefined || !isServed) {
     if (typeof key === "string") turn.effects.push({ kind: "journal", key, record: null });

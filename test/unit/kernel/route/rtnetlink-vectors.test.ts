@@ -5,7 +5,7 @@ import type { AnyCodec, KernelNames, NetlinkRequest } from "../../../../controll
 import { addressCodec } from "../../../../controller/kernel/route/address.js";
 import { fouCodec } from "../../../../controller/kernel/route/fou.js";
 import { linkCodec } from "../../../../controller/kernel/route/link.js";
-import { proxyNeighbourCodec } from "../../../../controller/kernel/route/neighbour.js";
+import { permanentNeighbourCodec, proxyNeighbourCodec } from "../../../../controller/kernel/route/neighbour.js";
 import { routeCodec } from "../../../../controller/kernel/route/route.js";
 import { ruleCodec } from "../../../../controller/kernel/route/rule.js";
 import { ENODEV } from "../../../../controller/netlink/errno.js";
@@ -33,6 +33,7 @@ const CODECS: readonly AnyCodec[] = [
   routeCodec,
   ruleCodec,
   proxyNeighbourCodec,
+  permanentNeighbourCodec,
   fouCodec([4191]),
 ];
 const VECTORS = loadCodecVectors<KernelObject>("rtnetlink.json");
@@ -42,6 +43,7 @@ const HEADERS: Readonly<Record<string, number>> = {
   route: 12,
   rule: 12,
   "proxy-neighbour": 12,
+  "permanent-neighbour": 12,
   "fou-port": 4,
 };
 /** IFLA_LINKINFO and its IFLA_INFO_DATA; RTA_METRICS and RTA_ENCAP. */
@@ -165,6 +167,7 @@ t.test("there is a vector, asked and answered, for every kind and every optional
     route: ["via", "onlink", "encapsulation", "mtu", "preferredSource", "advertisedMss"],
     rule: ["from", "mark"],
     "proxy-neighbour": ["router"],
+    "permanent-neighbour": ["linkAddress"],
     "fou-port": ["port"],
   };
   for (const [kind, list] of Object.entries(fields)) {

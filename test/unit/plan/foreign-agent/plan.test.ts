@@ -10,6 +10,7 @@ const SITE: ForeignAgentPlanSite = {
   careOfAddress: ipv4("203.0.113.10"),
   links: [{ device: "visit", address: ipv4("192.0.2.1"), prefixLength: 24 }],
   profile: { dscp: "copy", ttl: 64 },
+  gre: true,
   mtu: 1400,
 };
 const PATH: VisitorPath = {
@@ -30,7 +31,7 @@ const keys = (path: Partial<VisitorPath> = {}): readonly string[] => planVisitor
 t.test("a visitor: a route to a neighbour that nobody asks for, and who may send what", (t) => {
   t.strictSame(keys(), [
     "nft-element home-agents 536870913",
-    "nft-element visitors-up 2199023255555 . 10.9.0.5",
+    "nft-element visitors-up 02:00:00:00:00:03 . 10.9.0.5",
     "nft-element visitors-down 203.0.113.1 . 10.9.0.5",
     "permanent-neighbour visit 240.43.0.3",
     "route 4197 10.9.0.5/32 0",
@@ -50,13 +51,44 @@ t.test("of two visitors with one home address one has its home agent's table; no
   t.end();
 });
 
+t.test("in GRE: a mark of its own up, and a set of its own down", (t) => {
+  t.strictSame(keys({ encapsulation: "gre" }), [
+    "nft-element home-agents 1073741825",
+    "nft-element visitors-up 02:00:00:00:00:03 . 10.9.0.5",
+    "nft-element visitors-down-gre 203.0.113.1 . 10.9.0.5",
+    "permanent-neighbour visit 240.43.0.3",
+    "route 4197 10.9.0.5/32 0",
+  ]);
+  const up = planVisitor({ ...PATH, encapsulation: "gre" }).find(
+    (one) => one.kind === "nft-element" && one.set === FA_SETS.senders.name,
+  );
+  t.match(up, { value: 0x40000001 });
+  t.end();
+});
+
+t.test("the site's GRE: one device, one route for all home agents with the profile, or nothing of it", (t) => {
+  const profile = { dscp: 46, ttl: 9, mtu: 1300 } as const;
+  const objects = planForeignAgentSite({ ...SITE, profile });
+  t.match(
+    objects.find((one) => one.kind === "route" && one.table === 4195 && one.destination.length === 0),
+    { device: "dsmip-in-gre", mtu: 1300, encapsulation: { destination: "240.42.65.2", ttl: 9, trafficClass: 184 } },
+  );
+  t.match(
+    planForeignAgentSite(SITE).find((one) => one.kind === "route" && one.table === 4195),
+    { encapsulation: { trafficClass: "inherit", dontFragment: true } },
+  );
+  const without = planForeignAgentSite({ ...SITE, gre: false });
+  t.notMatch(JSON.stringify(without), /dsmip-in-gre|4195|bad-gre/);
+  t.end();
+});
+
 t.test("without a reverse tunnel the mark is taken away; who decapsulates itself only may send", (t) => {
   const up = planVisitor({ ...PATH, reverseTunnelling: false }).find(
     (one) => one.kind === "nft-element" && one.set === FA_SETS.senders.name,
   );
   t.match(up, { value: 0 });
   t.strictSame(keys({ decapsulates: false, reverseTunnelling: false }), [
-    "nft-element visitors-up 2199023255555 . 10.9.0.5",
+    "nft-element visitors-up 02:00:00:00:00:03 . 10.9.0.5",
   ]);
   t.end();
 });

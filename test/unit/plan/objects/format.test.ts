@@ -1,6 +1,7 @@
 /** Kernel objects as commands. test/kernel/rtnetlink.test.ts runs those of iproute2 and compares what the kernel then has. */
 import t from "tap";
 import { ipv4, ipv6, parsePrefix } from "../../../../controller/base/ip.js";
+import { etherAddress } from "../../../../controller/base/link-address.js";
 import { Secret } from "../../../../controller/base/secret.js";
 import { formatObject, formatObjectShort } from "../../../../controller/plan/objects/format.js";
 import type { Link } from "../../../../controller/plan/objects/forwarding.js";
@@ -247,6 +248,15 @@ const CASES: readonly (readonly [KernelObject, string])[] = [
     "sysctl -w net/ipv6/conf/eth0.1/proxy_ndp=1",
   ],
 
+  [
+    {
+      kind: "nft-element",
+      set: "visitors-up",
+      key: [etherAddress("00:00:5e:00:53:01"), ipv4("198.51.100.101")],
+      value: 0x20000001,
+    },
+    "nft add element inet dsmipd visitors-up { 00:00:5e:00:53:01 . 198.51.100.101 : 536870913 }",
+  ],
   [
     {
       kind: "permanent-neighbour",
