@@ -268,6 +268,29 @@ export const multicastDocument = z
   .strictObject({ groups: z.array(multicastGroupDocument) })
   .describe("Multicast groups that nodes have joined through their tunnels.");
 
+export const correspondentDocument = z
+  .strictObject({
+    end: z
+      .enum(["mobile-node", "correspondent-node"])
+      .describe("Whose end of the binding this is: of the node that moves, or of the one that it speaks to."),
+    homeAddress: z.string(),
+    correspondent: z.string(),
+    state: z.string().describe("Of a mobile node without a direct path: paused, with the reason."),
+    direct: z.boolean().describe("Payload goes directly just now; else by way of the home agent."),
+    careOfAddress: z.string().nullable(),
+    acceptedFrom: z
+      .array(z.string())
+      .describe("Care-of addresses, present and former, at which the direct way in is open."),
+    sequence: z.int().nullable(),
+    lifetimeSeconds: z.number().nullable().describe("Granted."),
+    remainingSeconds: z.number().nullable().describe("Of the binding, or of the pause."),
+    idleSeconds: z.number().nullable().describe("Since payload was last seen on the direct path."),
+    reason: z.string().nullable(),
+  })
+  .describe("A pair of addresses with route optimisation (RFC 6275 §9, §11).");
+
+export const correspondentsDocument = z.strictObject({ correspondents: z.array(correspondentDocument) });
+
 export const errorDocument = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
 
 export type Readiness = z.output<typeof readiness>;
@@ -282,5 +305,7 @@ export type VisitorDocument = z.output<typeof visitorDocument>;
 export type VisitorsDocument = z.output<typeof visitorsDocument>;
 export type MulticastGroupDocument = z.output<typeof multicastGroupDocument>;
 export type MulticastDocument = z.output<typeof multicastDocument>;
+export type CorrespondentDocument = z.output<typeof correspondentDocument>;
+export type CorrespondentsDocument = z.output<typeof correspondentsDocument>;
 export type CommandRequest = z.output<typeof commandRequest>;
 export type CommandDocument = z.output<typeof commandDocument>;

@@ -7,7 +7,9 @@ import {
   bindingDocument,
   bindingsDocument,
   type CommandDocument,
+  type CorrespondentsDocument,
   commandDocument,
+  correspondentsDocument,
   type EventDocument,
   eventDocument,
   type MulticastDocument,
@@ -130,6 +132,23 @@ function visitorTable({ visitors }: VisitorsDocument): string {
       one.linkAddress,
       one.reverseTunnelling ? "yes" : "no",
       one.remainingSeconds === null ? "no end" : `${Math.round(one.remainingSeconds)} s`,
+    ]),
+  );
+}
+
+function correspondentTable({ correspondents }: CorrespondentsDocument): string {
+  const seconds = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} s`);
+  return formatTable(
+    ["HOME ADDRESS", "CORRESPONDENT", "STATE", "DIRECT", "CARE-OF ADDRESS", "SEQ", "REMAINING", "IDLE"],
+    correspondents.map((one) => [
+      one.homeAddress,
+      one.correspondent,
+      one.reason === null ? one.state : `${one.state} (${one.reason})`,
+      one.direct ? "yes" : "no",
+      one.careOfAddress ?? "-",
+      one.sequence?.toString() ?? "-",
+      seconds(one.remainingSeconds),
+      seconds(one.idleSeconds),
     ]),
   );
 }
@@ -328,6 +347,11 @@ program
     });
     if (document.differences.length > 0) process.exitCode = 1;
   });
+
+program
+  .command("correspondents")
+  .description("pairs of addresses with route optimisation: bindings with correspondents, or of them")
+  .action(async () => show(options(), correspondentsDocument.parse(await get("/correspondents")), correspondentTable));
 
 program
   .command("visitors")

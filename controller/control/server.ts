@@ -9,6 +9,7 @@ import type {
   BindingDocument,
   CommandDocument,
   CommandRequest,
+  CorrespondentsDocument,
   EventDocument,
   MulticastDocument,
   PlanDocument,
@@ -37,6 +38,7 @@ export interface ControlSource {
   security(homeAddress?: IpAddress): Promise<SecurityDocument> | undefined;
   multicast(): MulticastDocument;
   visitors(): VisitorsDocument;
+  correspondents(): CorrespondentsDocument;
   /** Rejects with MobilityError: MIP_NO_BINDING for a node that is not bound, MIP_COMMAND for what makes no sense here. */
   command(request: CommandRequest): Promise<CommandDocument>;
   /** The last ones, oldest first; bounded. */
@@ -146,6 +148,7 @@ class Answering {
       if (collection === "security") return this.#send(response, 200, await this.#costly.run(() => source.security()));
       if (collection === "visitors") return this.#send(response, 200, source.visitors());
       if (collection === "multicast") return this.#send(response, 200, source.multicast());
+      if (collection === "correspondents") return this.#send(response, 200, source.correspondents());
       if (collection === "events") return this.#follow(response);
     } else if (collection === "events" && argument === "recent") {
       response.writeHead(200, { "content-type": "application/x-ndjson" });
@@ -157,7 +160,7 @@ class Answering {
       response,
       404,
       "MIP_NOT_FOUND",
-      "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/multicast, /v1/visitors, /v1/events and /v1/events/recent",
+      "there are /v1/status, /v1/bindings, /v1/bindings/HOA, /v1/plan/HOA, /v1/security, /v1/security/HOA, /v1/audit, /v1/multicast, /v1/visitors, /v1/correspondents, /v1/events and /v1/events/recent",
     );
   }
 

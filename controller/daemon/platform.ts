@@ -235,9 +235,9 @@ export class Platform {
   listen(site: SignallingSite, listener: SignallingListener): void {
     this.#router.add(site, {
       ...listener,
-      onMessage: (message, arrival) => {
+      onMessage: (message, arrival, octets) => {
         this.received.add(message.type);
-        listener.onMessage(message, arrival);
+        listener.onMessage(message, arrival, octets);
       },
       ...(listener.onPrefixMessage !== undefined && {
         onPrefixMessage: (message, arrival) => {
@@ -328,6 +328,7 @@ export class Platform {
       },
       command: (request) => commandOf(services, request, this.#options.role),
       visitors: () => ({ visitors: [...(views.visitors?.() ?? [])] }),
+      correspondents: () => ({ correspondents: [...(views.correspondents?.() ?? [])] }),
       multicast: () => ({ groups: [...(views.multicast?.() ?? [])] }),
       recentEvents: () => this.events.recent(),
       subscribe: (listener) => this.events.subscribe(listener),

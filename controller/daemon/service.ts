@@ -6,6 +6,7 @@ import type {
   BindingDocument,
   CommandDocument,
   CommandRequest,
+  CorrespondentDocument,
   HomePrefixDocument,
   MulticastGroupDocument,
   SecurityDocument,
@@ -56,6 +57,8 @@ export interface ServiceViews {
   multicast?(): readonly MulticastGroupDocument[];
   /** Who is registered through a foreign agent. Absent: nobody. */
   visitors?(): readonly VisitorDocument[];
+  /** With route optimisation, at either end. Absent: none. */
+  correspondents?(): readonly CorrespondentDocument[];
 }
 
 /** In the order of its life; the platform calls, and calls nothing before what stands above it. */

@@ -47,6 +47,7 @@ export function mergedViews(all: readonly ServiceViews[]): ServiceViews {
       for (const views of all) yield* views.bindings();
     },
     visitors: () => all.flatMap((views) => views.visitors?.() ?? []),
+    correspondents: () => all.flatMap((views) => views.correspondents?.() ?? []),
     multicast: () => all.flatMap((views) => views.multicast?.() ?? []),
     homePrefixes: () => {
       const known = all.flatMap((views) => views.homePrefixes?.() ?? []);

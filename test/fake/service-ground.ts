@@ -12,6 +12,7 @@ import type { Arrival, ProtocolEvent, SendEffect } from "../../controller/protoc
 import { Reconciler } from "../../controller/reconcile/reconciler.js";
 import { Counters } from "../../controller/store/events.js";
 import type { JournalRecord } from "../../controller/store/journal.js";
+import { encodeMobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
 import type { MobilityMessage } from "../../controller/wire/mip6/messages/mobility-message.js";
 import { FakeKernel } from "./fake-kernel.js";
 
@@ -111,8 +112,8 @@ export class FakeGround {
     await this.settled();
   }
 
-  async hears(arrival: Arrival, message: MobilityMessage): Promise<void> {
-    this.#listener?.onMessage(message, arrival);
+  async hears(arrival: Arrival, message: MobilityMessage, octets = encodeMobilityMessage(message)): Promise<void> {
+    this.#listener?.onMessage(message, arrival, octets);
     await this.settled();
   }
 

@@ -1,7 +1,8 @@
 /** Brings messages to whom they are for, where several services share the signalling sockets: by our address, then by who takes it. */
 import type { Ipv6Address } from "../../base/ip.js";
-import type { SignallingEffect } from "../../protocol/mip6/inputs.js";
+import type { Arrival, SignallingEffect } from "../../protocol/mip6/inputs.js";
 import { decodeIpv6Packet } from "../../wire/ip/ipv6.js";
+import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
 import {
   type MobilityHeaderIn,
   Signalling,
@@ -36,9 +37,10 @@ export class SignallingRouter implements SignallingReceiver {
     }
     const listeners = [listener];
     const signalling = new Signalling(site, this.#ports, {
-      onMessage: (message, arrival) => {
-        const taker = listeners.find((one) => one.takes?.(message) ?? true) ?? listener;
-        taker.onMessage(message, arrival);
+      onMessage: (message, arrival, octets) => {
+        const awaiting = arrival.destination === site.self ? undefined : this.#awaiting(message, arrival);
+        const taker = awaiting ?? listeners.find((one) => one.takes?.(message) ?? true) ?? listener;
+        taker.onMessage(message, arrival, octets);
       },
       onPrefixMessage: (message, arrival) =>
         listeners.find((one) => one.onPrefixMessage !== undefined)?.onPrefixMessage?.(message, arrival),
@@ -72,6 +74,14 @@ export class SignallingRouter implements SignallingReceiver {
 
   receiveMobilityHeader(packet: MobilityHeaderIn): void {
     this.#for(packet.destination)?.receiveMobilityHeader(packet);
+  }
+
+  #awaiting(message: MobilityMessage, arrival: Arrival): SignallingListener | undefined {
+    for (const { listeners } of this.#bySelf.values()) {
+      const found = listeners.find((one) => one.awaits?.(message, arrival) === true);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   #for(self: Ipv6Address | undefined): Signalling | undefined {

@@ -100,7 +100,12 @@ export interface SignallingSite {
 export interface SignallingListener {
   /** Where several listen for one address: whether this message is for it. Absent: all are. */
   takes?(message: MobilityMessage): boolean;
-  onMessage(message: MobilityMessage, arrival: Arrival): void;
+  /**
+   * Of a message to none of the addresses that are listened for (a care-of address): whether it answers one of this listener's. Absent: none.
+   */
+  awaits?(message: MobilityMessage, arrival: Arrival): boolean;
+  /** `octets`: the Mobility Header as it came, which its authenticator covers. */
+  onMessage(message: MobilityMessage, arrival: Arrival, octets: Uint8Array): void;
   /** Absent: nobody asks for mobile prefix discovery here. */
   onPrefixMessage?(message: PrefixMessage, arrival: Arrival): void;
   onDrop(reason: DropReason, detail: string): void;
@@ -272,7 +277,9 @@ export class Signalling implements SignallingReceiver {
     if (packet.protocol !== "icmpv6") {
       const short = this.#site.sendsShortOptions?.(source) === true;
       const message = decodeMobilityMessage(packet.bytes, short ? SHORT_OPTIONS : {});
-      return message.ok ? this.#listener.onMessage(message.value, arrival) : refuse(message.error.message);
+      return message.ok
+        ? this.#listener.onMessage(message.value, arrival, packet.bytes)
+        : refuse(message.error.message);
     }
     const message = decodeIcmpv6(packet.bytes);
     if (!message.ok) return refuse(message.error.message);

@@ -27,7 +27,12 @@ import {
   startControlServer,
 } from "../../../controller/control/server.js";
 import { EventLog } from "../../../controller/store/events.js";
-import type { BindingDocument, SecurityDocument, StatusDocument } from "../../../schemas/control.js";
+import type {
+  BindingDocument,
+  CorrespondentDocument,
+  SecurityDocument,
+  StatusDocument,
+} from "../../../schemas/control.js";
 import { documents } from "../../../schemas/generate.js";
 
 const BINDING: BindingDocument = {
@@ -72,6 +77,20 @@ const STATUS: StatusDocument = {
 };
 
 /** A subscriber that has not registered. */
+const CORRESPONDENT = {
+  end: "mobile-node",
+  homeAddress: "2001:db8:1::10",
+  correspondent: "2001:db8:c::2",
+  state: "bound",
+  direct: true,
+  careOfAddress: "2001:db8:f::2",
+  acceptedFrom: ["2001:db8:f::2"] as string[],
+  sequence: 7,
+  lifetimeSeconds: 420,
+  remainingSeconds: 400.2,
+  idleSeconds: 3,
+  reason: null,
+} satisfies CorrespondentDocument;
 const UNBOUND = "2001:db8:1::101";
 const SECURITY: SecurityDocument = {
   method: "ikev2",
@@ -150,6 +169,7 @@ async function bench(
       })),
     }),
     visitors: () => ({ visitors: [] }),
+    correspondents: () => ({ correspondents: [CORRESPONDENT] }),
     multicast: () => ({
       groups: [{ group: "ff3e::99", members: [{ homeAddress: "2001:db8:1::10", remainingSeconds: 200 }] }],
     }),
@@ -598,6 +618,14 @@ t.test("a connection that cannot be accepted ends nothing", async (test) => {
   test.strictSame(await fetchDocument(join(directory, "s"), "/status"), {});
   await socket.close();
   test.notOk(existsSync(join(directory, "s")));
+});
+
+t.test("dsmipctl correspondents shows the pairs, for people and for programs", async (t) => {
+  const { socket } = await bench(t);
+  const table = await dsmipctl(socket, "correspondents");
+  t.match(table.stdout, /2001:db8:1::10 +2001:db8:c::2 +bound +yes +2001:db8:f::2 +7 +400 s +3 s/);
+  const json = await dsmipctl(socket, "-o", "json", "correspondents");
+  t.strictSame(JSON.parse(json.stdout), { correspondents: [CORRESPONDENT] });
 });
 
 t.test("commands: what dsmipctl asks for, and what is no command", async (test) => {

@@ -264,11 +264,12 @@ export class BootstrapService implements Service {
 const sameAddresses = (a: HomeAddresses, b: HomeAddresses): boolean => a.ipv6 === b.ipv6 && a.ipv4 === b.ipv4;
 
 function guarded(listener: SignallingListener, lives: () => boolean): SignallingListener {
-  const { onPrefixMessage, onOptionRefused, takes } = listener;
+  const { onPrefixMessage, onOptionRefused, takes, awaits } = listener;
   return {
-    onMessage: (message, arrival) => (lives() ? listener.onMessage(message, arrival) : undefined),
+    onMessage: (message, arrival, octets) => (lives() ? listener.onMessage(message, arrival, octets) : undefined),
     onDrop: (reason, detail) => listener.onDrop(reason, detail),
     ...(takes !== undefined && { takes: (message) => lives() && takes(message) }),
+    ...(awaits !== undefined && { awaits: (message, arrival) => lives() && awaits(message, arrival) }),
     ...(onPrefixMessage !== undefined && {
       onPrefixMessage: (message, arrival) => (lives() ? onPrefixMessage(message, arrival) : undefined),
     }),

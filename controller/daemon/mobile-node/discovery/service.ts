@@ -125,8 +125,9 @@ export class FinderService implements Service {
         sendsShortOptions: (source) => this.#site?.sendsShortOptions?.(source) === true,
       },
       {
-        onMessage: (message, arrival) => this.#listener?.onMessage(message, arrival),
+        onMessage: (message, arrival, octets) => this.#listener?.onMessage(message, arrival, octets),
         onPrefixMessage: (message, arrival) => this.#listener?.onPrefixMessage?.(message, arrival),
+        awaits: (message, arrival) => this.#listener?.awaits?.(message, arrival) === true,
         onDrop: (reason, detail) => ground.drop(reason, detail),
         onOptionRefused: (packet) => this.#listener?.onOptionRefused?.(packet),
       },
