@@ -14,32 +14,20 @@ import {
   parsePrefix,
 } from "../controller/base/ip.js";
 import { homeAgentSecurity, ikeIdentity, mobileNodeSecurity, subscriberIdentity } from "./security.js";
+import { absolutePath, matching, parsed } from "./texts.js";
 
-export const ipv4Text = z
-  .string()
-  .refine((text) => parseIpv4(text) !== undefined, { error: "an IPv4 address like 192.0.2.1 is wanted" })
-  .transform((text) => parseIpv4(text) as NonNullable<ReturnType<typeof parseIpv4>>);
-export const ipv6Text = z
-  .string()
-  .refine((text) => parseIpv6(text) !== undefined, { error: "an IPv6 address like 2001:db8::1 is wanted" })
-  .transform((text) => parseIpv6(text) as NonNullable<ReturnType<typeof parseIpv6>>);
-export const ipText = z
-  .string()
-  .refine((text) => parseIp(text) !== undefined, { error: "an IPv4 or IPv6 address is wanted" })
-  .transform((text) => parseIp(text) as NonNullable<ReturnType<typeof parseIp>>);
-export const prefixText = z
-  .string()
-  .refine((text) => parsePrefix(text) !== undefined, {
-    error: "a prefix without host bits like 2001:db8::/64 is wanted",
-  })
-  .transform((text) => parsePrefix(text) as NonNullable<ReturnType<typeof parsePrefix>>);
+export const ipv4Text = parsed(parseIpv4, "an IPv4 address like 192.0.2.1 is wanted");
+export const ipv6Text = parsed(parseIpv6, "an IPv6 address like 2001:db8::1 is wanted");
+export const ipText = parsed(parseIp, "an IPv4 or IPv6 address is wanted");
+export const prefixText = parsed(parsePrefix, "a prefix without host bits like 2001:db8::/64 is wanted");
 
 /** NAI (RFC 2794, RFC 7542 §2.2): at most what its extension has room for. */
-export const naiText = z
-  .string()
+export const naiText = matching(
+  /^(?![\d.:]+$)[^\s@]*(@[^\s@]+)?$/,
+  "a network access identifier like alice@example.com is wanted",
+)
   .min(1)
-  .max(255)
-  .regex(/^(?![\d.:]+$)[^\s@]*(@[^\s@]+)?$/, { error: "a network access identifier like alice@example.com is wanted" });
+  .max(255);
 /** By what a node of Mobile IPv4 is known. */
 export const nodeOfMip4 = z.union([ipv4Text, naiText]);
 
@@ -55,9 +43,10 @@ const dynamic = z.literal(DYNAMIC);
 const MOST_PREFIXES = 64;
 const MOST_LENT = 8;
 
-export const interfaceName = z
-  .string()
-  .regex(/^[^/\s:]{1,15}$/, { error: "an interface name (1 to 15 characters, no slash, colon or blank) is wanted" });
+export const interfaceName = matching(
+  /^[^/\s:]{1,15}$/,
+  "an interface name (1 to 15 characters, no slash, colon or blank) is wanted",
+);
 
 /** How payload is treated in the tunnel; chosen per subscriber by name. */
 export const tunnelProfile = z
@@ -95,14 +84,10 @@ const log = z
   .prefault({});
 
 const common = {
-  controlSocket: z
-    .string()
-    .startsWith("/", { error: "a path that begins with / is wanted" })
+  controlSocket: absolutePath
     .default("/run/dsmipd/control.sock")
     .describe("Unix socket of the control interface; mode 0660."),
-  stateDirectory: z
-    .string()
-    .startsWith("/", { error: "a path that begins with / is wanted" })
+  stateDirectory: absolutePath
     .default("/var/lib/dsmipd")
     .describe("Journal of accepted bindings, so that a restart forgets nothing."),
   keyFile: z
@@ -457,12 +442,11 @@ export const TO_BE_FOUND = IPV6_ANY;
 export const TO_BE_TOLD = IPV6_ANY;
 const AUTO = "auto";
 
-const hostName = z
-  .string()
+const hostName = matching(
+  /^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+$/,
+  "a name like ha1.example.com is wanted",
+)
   .max(253)
-  .regex(/^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+$/, {
-    error: "a name like ha1.example.com is wanted",
-  })
   .transform((name) => name.toLowerCase().replace(/\.$/, ""));
 
 const homeAgentOfNode = z
@@ -750,14 +734,12 @@ export const mip4NodeConfig = z.strictObject({
 });
 
 /** Address and prefix length of an interface, as `ip address` has them. */
-const interfaceAddress = z.string().transform((text, context) => {
+const interfaceAddress = parsed((text) => {
   const [, left = "", right = ""] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
   const address = parseIpv4(left);
   const length = Number(right);
-  if (address !== undefined && right !== "" && length > 0 && length <= 32) return { address, length };
-  context.addIssue({ code: "custom", message: "an address with its prefix length like 192.0.2.1/24 is wanted" });
-  return z.NEVER;
-});
+  return address !== undefined && right !== "" && length > 0 && length <= 32 ? { address, length } : undefined;
+}, "an address with its prefix length like 192.0.2.1/24 is wanted");
 
 const visitedLink = z.strictObject({
   interface: interfaceName.describe("Link on which visitors are served."),

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { ipv4Text, ipv6Text, nodeOfMip4 } from "./config.js";
+import { matching } from "./texts.js";
 
 export const ESP_ALGORITHMS = ["aes-cbc-hmac-sha256", "aes-cbc-hmac-sha1", "aes-gcm"] as const;
 export type EspAlgorithm = (typeof ESP_ALGORITHMS)[number];
@@ -37,10 +38,9 @@ const KEY_FORMS: Readonly<Record<EspAlgorithm, Partial<Record<KeyField, KeyForm>
 const KEY_FIELDS = ["key", "encryptionKey", "integrityKey"] as const;
 type KeyField = (typeof KEY_FIELDS)[number];
 
-const octets = z
-  .string()
-  .regex(/^(0x)?([0-9a-fA-F]{2})+$/, { error: "hexadecimal digits are wanted, two for each octet" })
-  .transform((text) => text.replace(/^0x/, ""));
+const octets = matching(/^(0x)?([0-9a-fA-F]{2})+$/, "hexadecimal digits are wanted, two for each octet").transform(
+  (text) => text.replace(/^0x/, ""),
+);
 
 const hexadecimal = (description: string) => octets.optional().describe(description);
 

@@ -3,14 +3,15 @@
  * with `ikev2` strongSwan's charon negotiates (RFC 4877, RFC 5555 §5), driven over its VICI socket.
  */
 import { z } from "zod";
+import { absolutePath, matching } from "./texts.js";
 
 const filePath = z.string().min(1);
-const absolutePath = z.string().startsWith("/", { error: "an absolute path is wanted" });
 
 /** An IKE identity as charon reads it: a name, an address, user@domain or a distinguished name. No lists, no wildcards. */
-export const ikeIdentity = z.string().regex(/^[^\s"{}*%#](?:[^"{}*%#\n]*[^\s"{}*%#])?$/, {
-  error: 'an IKE identity like node1@example.org or "CN=node1, O=Example" is wanted (no wildcards)',
-});
+export const ikeIdentity = matching(
+  /^[^\s"{}*%#](?:[^"{}*%#\n]*[^\s"{}*%#])?$/,
+  'an IKE identity like node1@example.org or "CN=node1, O=Example" is wanted (no wildcards)',
+);
 
 export const authenticationMethod = z.enum(["psk", "certificate", "eap"]);
 
@@ -37,11 +38,7 @@ const common = {
     .optional()
     .describe("Pre-shared keys and EAP passwords (YAML, see schemas/credentials.ts); mode 0600."),
   ikeProposals: z
-    .array(
-      z
-        .string()
-        .regex(/^[a-z0-9]+(?:-[a-z0-9_]+)+$/, { error: "a proposal like aes128gcm16-prfsha256-x25519 is wanted" }),
-    )
+    .array(matching(/^[a-z0-9]+(?:-[a-z0-9_]+)+$/, "a proposal like aes128gcm16-prfsha256-x25519 is wanted"))
     .min(1)
     .default(["aes128gcm16-prfsha256-x25519", "aes256gcm16-prfsha384-ecp384"])
     .describe("For the IKE SA, in strongSwan's words, best first."),

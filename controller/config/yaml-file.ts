@@ -94,7 +94,8 @@ function describe(path: string, issue: Issue, document: Document, lines: LineCou
 
 function wanted(issue: Issue): string {
   if (issue.code === "custom" || issue.code === "invalid_format") return issue.message;
-  if (issue.code === "invalid_type") return `${article(issue.expected)} is wanted`;
+  if (issue.code === "invalid_type")
+    return tells(issue.message) ? issue.message : `${article(issue.expected)} is wanted`;
   if (issue.code === "invalid_value") return oneOf(issue.values);
   if (issue.code === "too_small") {
     if (issue.origin !== "array")
@@ -111,6 +112,9 @@ function wanted(issue: Issue): string {
   }
   return issue.message;
 }
+
+/** The schema has words of its own (schemas/texts.ts): better than the type alone. */
+const tells = (message: string): boolean => message.includes(" wanted");
 
 function oneOf(all: readonly unknown[]): string {
   const values = all.filter((value) => value !== undefined); // of a key that may be absent

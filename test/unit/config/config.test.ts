@@ -430,7 +430,7 @@ const WRONG: { name: string; config?: string; keys?: string; mode?: number; says
   {
     name: "a key that YAML reads as a number",
     keys: KEYS.replace("0102030405060708090a0b0c0d0e0f1011121314", "0102030405060708090001020304050607080900"),
-    says: /update\.key is wrong; a string is wanted; put it in quotes$/,
+    says: /update\.key is wrong; hexadecimal digits are wanted, two for each octet; put it in quotes$/,
   },
   {
     name: "reserved SPI",

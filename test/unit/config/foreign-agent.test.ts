@@ -25,6 +25,15 @@ t.test("a foreign agent", (t) => {
   });
   for (const [from, to, says] of [
     ["203.0.113.10", "224.0.0.1", /careOfAddress is 224.0.0.1; a unicast address/],
+    [
+      "  careOfAddress: 203.0.113.10\n",
+      "",
+      /foreignAgent.careOfAddress is missing; an IPv4 address like .* is wanted$/,
+    ],
+    ["203.0.113.10", "[203.0.113.10]", /foreignAgent.careOfAddress is a list; an IPv4 address like .* is wanted$/],
+    ["203.0.113.10", "10", /careOfAddress is 10; an IPv4 address like .* is wanted; put it in quotes$/],
+    ["interface: eth1, ", "", /links\[0\].interface is missing; an interface name/],
+    [", address: 192.0.2.1/24", "", /links\[0\].address is missing; an address with its prefix length/],
     ["192.0.2.1/24", "192.0.2.1", /an address with its prefix length like 192.0.2.1\/24 is wanted/],
     ["192.0.2.1/24", "192.0.2.255/24", /links\[0\].address is 192.0.2.255\/24; our own address/],
     [
