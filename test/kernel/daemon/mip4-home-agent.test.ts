@@ -6,24 +6,33 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { type Ipv4Address, ipv4 } from "../../../controller/base/ip.js";
+import { type Ipv4Address, ipToBytes, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { ETH_P_IPV6 } from "../../../controller/io/constants.js";
 import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
 import { ARP_OPERATION, decodeArp, ETHERTYPE } from "../../../controller/wire/ip/arp.js";
-import { findExtension } from "../../../controller/wire/mip4/extensions/registration.js";
+import { findExtension, findExtensions } from "../../../controller/wire/mip4/extensions/registration.js";
 import { Daemon } from "../lib/daemons.js";
-import { Mip4Peer, peerKey } from "../lib/mip4-peer.js";
+import { CO_LOCATED, type Heard, Mip4Peer, peerKey } from "../lib/mip4-peer.js";
 import { Topology } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
 
 const HA = ipv4("203.0.113.1");
-const [ALICE, BOB, CAROL] = [ipv4("198.51.100.10"), ipv4("198.51.100.11"), ipv4("198.51.100.12")];
+const [ALICE, BOB, CAROL, DAVE] = [10, 11, 12, 13].map((host) => ipv4(`198.51.100.${host}`)) as [
+  Ipv4Address,
+  Ipv4Address,
+  Ipv4Address,
+  Ipv4Address,
+];
+const DAVES_NAME = "dave@example.org";
 const ACCEPTED = 1;
 const FOREIGN_AGENT = ipv4("203.0.113.4");
 const FOREIGN_AGENT_KEY = peerKey(3);
 const PREFIX = "2001:db8:5::/48";
+const SECOND_PREFIX = "2001:db8:5501::/48";
+const CAROLS_PREFIX = "2001:db8:6::/48";
 const UNTIL = { timeout: 15_000 };
 
-test("the home agent of Mobile IPv4", async (t) => {
+test("V4-4.3-01: the home agent of Mobile IPv4", async (t) => {
   const net = new Topology(t);
   const ha = net.node("ha", { forwarding: true });
   const away = net.node("away");
@@ -35,6 +44,7 @@ test("the home agent of Mobile IPv4", async (t) => {
     { association: "mobile-home", node: ALICE, ...peerKey(1) },
     { association: "mobile-home", node: BOB, ...peerKey(2) },
     { association: "mobile-home", node: CAROL, ...peerKey(4), replay: "nonces" },
+    { association: "mobile-home", node: DAVE, ...peerKey(5) },
     { association: "foreign-home", foreignAgent: FOREIGN_AGENT, homeAgent: HA, ...FOREIGN_AGENT_KEY },
   ];
   writeFileSync(join(net.scratch, "keys.yaml"), JSON.stringify({ mip4 }), { mode: 0o600 });
@@ -49,14 +59,15 @@ test("the home agent of Mobile IPv4", async (t) => {
         previousCareOfGraceSeconds: 0,
         // A slow machine takes long to start a daemon.
         mip4: {
-          ...{ maxLifetimeSeconds: 300, replayToleranceSeconds: 600, udp: "refuse" },
+          ...{ maxLifetimeSeconds: 300, replayToleranceSeconds: 600, udp: "refuse", strictReservedBits: true },
           foreignAgents: [FOREIGN_AGENT],
         },
       },
       subscribers: [
-        { ipv4HomeAddress: ALICE, protocols: ["mip4"], prefixes: [PREFIX] },
+        { ipv4HomeAddress: ALICE, protocols: ["mip4"], prefixes: [PREFIX, SECOND_PREFIX] },
         { ipv4HomeAddress: BOB, protocols: ["mip4"], reverseTunnelling: "required" },
-        { ipv4HomeAddress: CAROL, protocols: ["mip4"] },
+        { ipv4HomeAddress: CAROL, protocols: ["mip4"], prefixes: [CAROLS_PREFIX] },
+        { ipv4HomeAddress: DAVE, nai: DAVES_NAME, protocols: ["mip4"], reverseTunnelling: "refused" },
       ],
     },
   );
@@ -76,15 +87,29 @@ test("the home agent of Mobile IPv4", async (t) => {
     },
     onError: () => undefined,
   });
-  t.after(() => listening.close());
-  const peer = (homeAddress: Ipv4Address, number: number, from: string): Mip4Peer => {
-    const one = new Mip4Peer(away, { address: ipv4(from) }, { homeAddress, homeAgent: HA, key: peerKey(number) });
+  const ipv6AtHome: Uint8Array[] = [];
+  const listening6 = PacketSocket.open({ type: "dgram", protocol: ETH_P_IPV6, netns: lan.path });
+  listening6.listen({
+    onFrames: (frames) => void ipv6AtHome.push(...frames.map(({ data }) => data.slice())),
+    onError: () => undefined,
+  });
+  t.after(() => {
+    listening.close();
+    listening6.close();
+  });
+  const peer = (homeAddress: Ipv4Address, number: number, from: string, port?: number): Mip4Peer => {
+    const one = new Mip4Peer(
+      away,
+      { address: ipv4(from), ...(port !== undefined && { port }) },
+      { homeAddress, homeAgent: HA, key: peerKey(number) },
+    );
     t.after(() => one.close());
     return one;
   };
   const alice = peer(ALICE, 1, "203.0.113.2");
   const bob = peer(BOB, 2, "203.0.113.3");
   const carol = peer(CAROL, 4, FOREIGN_AGENT);
+  const dave = peer(DAVE, 5, "203.0.113.3", 5000);
   const macOf = (node: typeof ha, device: string): string =>
     String(node.ipJson(`link show dev ${device}`)[0]?.["address"]).replaceAll(":", "");
   const routeTo = (home: string) => ha.ipJson(`route show ${home}`)[0];
@@ -113,13 +138,69 @@ test("the home agent of Mobile IPv4", async (t) => {
   });
 
   await t.test(
-    "V4-2.3-01 V4-4.3.2-01: a plain request registers the node's prefixes, to its home address",
+    "V4-2.3-01 V4-4.3.2-01 V4-4.3.1-01: a plain request registers the node's prefixes, to its home address",
     async () => {
-      const [route] = ha.ipJson(`-6 route show ${PREFIX}`);
-      assert.match(String(route?.["dev"]), /^dsmip-oh/);
-      assert.deepEqual((await daemon.bindings())[0]?.mip4?.tunnelling, { [PREFIX]: "home-address" });
+      for (const one of [PREFIX, SECOND_PREFIX]) {
+        const [route] = ha.ipJson(`-6 route show ${one}`);
+        assert.match(String(route?.["dev"]), /^dsmip-oh/);
+        assert.equal(String(route?.["protocol"]), "155", "a routing daemon knows it by the protocol");
+      }
+      assert.deepEqual((await daemon.bindings())[0]?.mip4?.tunnelling, {
+        [PREFIX]: "home-address",
+        [SECOND_PREFIX]: "home-address",
+      });
     },
   );
+
+  const asksFor = (network: string) => {
+    const [address = "", length = ""] = network.split("/");
+    return { kind: "ipv6-prefix-request", prefixLength: Number(length), prefix: ipv6(address) } as const;
+  };
+  const MODE = { kind: "ipv6-tunnelling-mode" } as const;
+  const prefixesIn = ({ reply }: Heard): readonly string[] =>
+    findExtensions(reply.extensions, "ipv6-prefix-reply").map(
+      ({ code, prefix, prefixLength }) => `${prefix}/${prefixLength} ${code}`,
+    );
+  const FOREIGN_LINK_LOCAL = "fe80::c633:640a/255";
+
+  await t.test(
+    "V4-2.3-03 V4-4.3-02 V4-4.3-03 V4-4.3-05: each prefix that is asked for has one answer, with that prefix",
+    async (one) => {
+      const networks = [PREFIX, CAROLS_PREFIX, PREFIX, "::/0", "2001:db8:4::/47", FOREIGN_LINK_LOCAL];
+      const heard = await alice.ask({ extensions: networks.map(asksFor) });
+      await one.test(
+        "V4-4.2-04 V4-3.2-07 V4-4.3-08: its code tells of that prefix alone, and another's is refused",
+        () => {
+          assert.equal(heard.reply.code, ACCEPTED);
+          assert.deepEqual(prefixesIn(heard), [
+            `${PREFIX} 0`,
+            `${CAROLS_PREFIX} 9`,
+            "::/0 8",
+            "2001:db8:4::/47 9",
+            `${FOREIGN_LINK_LOCAL} 9`,
+          ]);
+        },
+      );
+      const kinds = heard.reply.extensions.map(({ kind }) => kind);
+      assert.equal(kinds.indexOf("mobile-home-authentication"), kinds.length - 1, kinds.join(" "));
+      assert.equal(ha.ipJson(`-6 route show ${SECOND_PREFIX}`).length, 0, "what is not repeated is registered no more");
+    },
+  );
+
+  await t.test("V4-4.3-04 V4-2.3-04 V4-3.3-02: with the mode extension IPv6 goes to the care-of address", async () => {
+    const heard = await alice.ask({ extensions: [asksFor(PREFIX), MODE] });
+    assert.deepEqual(prefixesIn(heard), [`${PREFIX} 1`]);
+    assert.match(String(ha.ipJson(`-6 route show ${PREFIX}`)[0]?.["gateway"]), /203\.0\.113\.2/);
+    assert.deepEqual((await daemon.bindings())[0]?.mip4?.tunnelling, { [PREFIX]: "care-of-address" });
+  });
+
+  await t.test("V4-4.3-06 V4-4.8-01: prefixes are registered as long as the node is", async () => {
+    const { reply } = await alice.ask({ extensions: [asksFor(PREFIX)], lifetimeSeconds: 1 });
+    assert.equal(reply.lifetimeSeconds, 1);
+    await waitFor(async () => (await daemon.bindings()).length === 0, { what: "its end", ...UNTIL });
+    assert.deepEqual([ha.ipJson(`-6 route show ${PREFIX}`), routeTo(ALICE)], [[], undefined]);
+    await alice.askUntil(ACCEPTED);
+  });
 
   await t.test("F5944-3.8.2.1-01: without a right authenticator nobody is told anything", async () => {
     const { heard } = bob;
@@ -150,14 +231,29 @@ test("the home agent of Mobile IPv4", async (t) => {
   );
 
   await t.test(
-    "F3024-4.3.1-01: without the reverse tunnel that is mandatory 138, minimal encapsulation alone 139",
+    "F3024-4.3.1-01 V4-4.3.2-05: without the reverse tunnel that is mandatory 138, where there is none 137, minimal encapsulation alone 139",
     async () => {
+      assert.equal((await dave.ask()).reply.code, 137);
+      assert.equal((await dave.ask({ flags: { decapsulatesItself: true } })).reply.code, ACCEPTED);
       const { reply: without } = await bob.ask({ flags: { decapsulatesItself: true } });
       assert.equal(without.code, 138);
       const { reply: minimal } = await bob.ask({
+        extensions: [asksFor(PREFIX)],
         flags: { decapsulatesItself: true, reverseTunnelling: true, minimalEncapsulation: true },
       });
       assert.equal(minimal.code, 139);
+    },
+  );
+
+  await t.test(
+    "F5944-3.8.2.3-01: reserved bits 134 where that is wished, another's home address 129, and one binding a node",
+    async () => {
+      assert.equal((await bob.ask({ flags: { ...CO_LOCATED, reserved: true } })).reply.code, 134);
+      const name = { kind: "network-access-identifier", identifier: Buffer.from(DAVES_NAME) } as const;
+      assert.equal((await dave.ask({ extensions: [name], homeAddress: ALICE })).reply.code, 129);
+      assert.equal((await dave.ask({ flags: { decapsulatesItself: true, simultaneousBindings: true } })).reply.code, 1);
+      const leaving = await dave.ask({ flags: { decapsulatesItself: true }, lifetimeSeconds: 0, careOfAddress: DAVE });
+      assert.equal(leaving.reply.code, ACCEPTED);
     },
   );
 
@@ -177,6 +273,11 @@ test("the home agent of Mobile IPv4", async (t) => {
       assert.deepEqual([declined?.code, declined?.forced], [64, false], "R: without UDP");
       const { reply: forced } = await bob.ask({ extensions: [{ ...asked, forced: true }] });
       assert.equal(forced.code, 129, "F is refused by the configuration");
+      const behind = { extensions: [asked], careOfAddress: ipv4("10.0.0.2") };
+      const { reply: undecided } = await bob.ask({ ...behind, flags: { reverseTunnelling: true } });
+      assert.equal(undecided.code, 134, "D is not set");
+      const { reply: gre } = await bob.ask({ ...behind, extensions: [{ ...asked, encapsulation: 47 }] });
+      assert.equal(gre.code, 142, "GRE in UDP");
       const { reply } = await bob.ask({ extensions: [asked], careOfAddress: ipv4("10.0.0.2") });
       const answer = findExtension(reply.extensions, "udp-tunnel-reply");
       assert.deepEqual([reply.code, answer?.code, answer?.keepaliveSeconds], [ACCEPTED, 0, 110]);
@@ -188,7 +289,7 @@ test("the home agent of Mobile IPv4", async (t) => {
 
   await t.test(
     "F5944-3.8.3.3-01: a foreign agent with keys has to use them (132), and is answered under them",
-    async () => {
+    async (one) => {
       const through = { flags: { reverseTunnelling: true } };
       const nonce = { high: 0, low: 7 };
       assert.equal((await carol.ask({ ...through, identification: nonce })).reply.code, 133, "it has no nonce yet");
@@ -198,7 +299,8 @@ test("the home agent of Mobile IPv4", async (t) => {
       const refused = await carol.ask({ ...through, identification: told(), foreignAgentKey: wrong });
       assert.deepEqual([refused.reply.code, refused.authentic], [132, true]);
       let identification = told();
-      const right = { ...through, foreignAgentKey: FOREIGN_AGENT_KEY };
+      const extensions = [asksFor(CAROLS_PREFIX), MODE];
+      const right = { ...through, extensions, foreignAgentKey: FOREIGN_AGENT_KEY };
       const accepted = await waitFor(
         async () => {
           identification = told();
@@ -210,9 +312,12 @@ test("the home agent of Mobile IPv4", async (t) => {
       const { reply, authentic } = accepted;
       assert.deepEqual([reply.identification.low, authentic], [nonce.low, true]);
       assert.deepEqual(
-        reply.extensions.map(({ kind }) => kind).filter((kind) => kind.endsWith("-authentication")),
-        ["mobile-home-authentication", "foreign-home-authentication"],
+        reply.extensions.map(({ kind }) => kind).filter((kind) => kind !== "unknown"),
+        ["ipv6-prefix-reply", "mobile-home-authentication", "foreign-home-authentication"],
       );
+      await one.test("V4-4.3.2-12: at a foreign agent IPv6 is tunnelled to the home address, whatever is asked", () => {
+        assert.deepEqual(prefixesIn(accepted), [`${CAROLS_PREFIX} 0`]);
+      });
       assert.notEqual(reply.identification.high, identification.high, "a new nonce");
       const used = await carol.ask({ ...right, identification: { ...identification, low: 8 } });
       assert.equal(used.reply.code, 133, "none is good twice");
@@ -264,5 +369,13 @@ test("the home agent of Mobile IPv4", async (t) => {
       ...UNTIL,
     });
     assert.deepEqual((await daemon.audit()).differences, []);
+  });
+
+  await t.test("V4-4.3-07 V4-4.3-09: nobody on the home link is asked for a prefix, nor told of one", () => {
+    const prefixes = [PREFIX, SECOND_PREFIX, CAROLS_PREFIX].map((one) =>
+      ipToBytes(ipv6(one.replace(/\/.*/u, ""))).subarray(0, 6),
+    );
+    const named = ipv6AtHome.filter((data) => prefixes.some((one) => Buffer.from(data).includes(Buffer.from(one))));
+    assert.deepEqual(named, []);
   });
 });
