@@ -8,7 +8,7 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { stringify } from "yaml";
 import { fromHex } from "../../../controller/base/bytes.js";
-import { type Ipv4Address, ipv4 } from "../../../controller/base/ip.js";
+import { type Ipv4Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { seq16 } from "../../../controller/base/seq16.js";
 import { authenticateWith, verdictOn } from "../../../controller/daemon/mip4/authenticators.js";
@@ -40,6 +40,14 @@ const PREFIX = "2001:db8:5::/48";
 const KEY = "00112233445566778899aabbccddeeff";
 const ASSOCIATION = { spi: 256, algorithm: "hmac-md5", key: new Secret(fromHex(KEY)) } as const;
 const FORGED = { ...ASSOCIATION, key: new Secret(fromHex("ff".repeat(16))) };
+const MOBILE_HOME = {
+  kind: "mobile-home-authentication",
+  spi: ASSOCIATION.spi,
+  authenticator: new Uint8Array(0),
+} as const;
+/** "Accepted, to the care-of address", of the node's prefix. */
+const TO_CARE_OF = { kind: "ipv6-prefix-reply", code: 1, prefixLength: 48, prefix: ipv6("2001:db8:5::") } as const;
+const HOME_TUNNEL = "dsmip-th";
 const YEAR_MS = 366 * 24 * 3600 * 1000;
 
 interface Asked {
@@ -192,7 +200,7 @@ test("F5944-3.6.3-01 F5944-5.7-01 F5944-3.6.2.1-01 V4-4.5-04: a node that nobody
   assert.equal((await daemon.status()).readiness, "detached");
   mn.ip(`address add ${COA}/24 dev eth0`, "route add default via 203.0.114.1");
 
-  await t.test("F5944-3.3-01 F5944-3.6.1.1-01 F5944-3.6.1.3-01 V4-4.1-03: the request, octet by octet", async () => {
+  await t.test("F5944-3.3-01 F5944-3.6.1.1-01 F5944-3.6.1.3-01 V4-4.1-03: the request, octet by octet", async (one) => {
     const { request, octets, source, sourcePort } = await waitFor(() => homeAgent.asked[0], { what: "a request" });
     assert.deepEqual([source, sourcePort], [COA, MIP4_PORT]);
     const { homeAddress, careOfAddress, homeAgent: asked, flags } = request;
@@ -202,7 +210,18 @@ test("F5944-3.6.3-01 F5944-5.7-01 F5944-3.6.2.1-01 V4-4.5-04: a node that nobody
     const kinds = request.extensions.map(({ kind }) => kind);
     const wanted = ["ipv6-prefix-request", "ipv6-tunnelling-mode", "udp-tunnel-request", "mobile-home-authentication"];
     assert.deepEqual(kinds, wanted);
-    assert.equal(Buffer.from(octets.subarray(24, 44)).toString("hex"), `98120130${"20010db80005"}${"00".repeat(10)}`);
+    const hex = (from: number, to: number): string => Buffer.from(octets.subarray(from, to)).toString("hex");
+    assert.equal(hex(24, 44), `98120130${"20010db80005"}${"00".repeat(10)}`);
+    await one.test("V4-4.1-01 V4-4.1-02 V4-4.5-02 V4-4.5-11: with its prefix, and one mode of tunnelling", () => {
+      assert.equal(hex(44, 48), "98020300");
+      assert.equal(kinds.filter((kind) => kind === "ipv6-tunnelling-mode").length, 1);
+    });
+    await one.test(
+      "F3519-3.1-01 V4-4.9-01 V4-4.9-03: and with UDP, neither forced nor of another encapsulation",
+      () => {
+        assert.equal(hex(48, 56), "9006000000000000");
+      },
+    );
     const [authentication] = authenticationsOf(octets);
     assert.ok(authentication !== undefined);
     assert.equal(
@@ -260,8 +279,8 @@ test("F5944-3.6.3-01 F5944-5.7-01 F5944-3.6.2.1-01 V4-4.5-04: a node that nobody
   );
 
   await t.test(
-    "F3024-3.2-01 V4-4.5-12 F5944-4.6-02: at a foreign agent without an address of its own, and without ARP",
-    async () => {
+    "F3024-3.2-01 V4-4.5-12 F5944-4.6-02 V4-4.5-01: at a foreign agent without an address of its own, and without ARP",
+    async (one) => {
       mn.ip("address flush dev eth0");
       await waitFor(async () => (await daemon.status()).readiness === "detached", { what: "no network" });
       foreignAgent.advertise();
@@ -275,13 +294,25 @@ test("F5944-3.6.3-01 F5944-5.7-01 F5944-3.6.2.1-01 V4-4.5-04: a node that nobody
       await waitFor(
         async () => {
           const last = foreignAgent.requests.at(-1);
-          if (last !== undefined) foreignAgent.reply(replyTo(last.request), last.mac);
+          if (last !== undefined)
+            foreignAgent.reply(replyTo(last.request, { extensions: [TO_CARE_OF, MOBILE_HOME] }), last.mac);
           return (await daemon.status()).readiness === "registered";
         },
         { what: "a registration at the foreign agent", timeout: 15_000, interval: 200 },
       );
       const arp = foreignAgent.frames.filter(({ protocol }) => protocol === ETH_P_ARP);
       assert.deepEqual(arp, [], "nobody was asked by ARP, nor told");
+      await one.test("V4-4.5-10: IPv6 to the agent's care-of address would be IPv6 to the home address", async () => {
+        const [binding] = await daemon.bindings();
+        assert.deepEqual(binding?.prefixes, [PREFIX]);
+        const defaults = mn.ipJson("-6 route show table all default").map(({ dev }) => dev);
+        assert.ok(defaults.includes(HOME_TUNNEL), String(defaults));
+        const [tunnel] = mn.ipJson(`-details link show dev ${HOME_TUNNEL}`) as unknown as readonly {
+          readonly linkinfo: { readonly info_data: { readonly local: string; readonly remote: string } };
+        }[];
+        const { local, remote } = tunnel?.linkinfo.info_data ?? assert.fail("no tunnel");
+        assert.deepEqual([local, remote], [HOA, HA]);
+      });
     },
   );
 
