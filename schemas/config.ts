@@ -506,6 +506,31 @@ const furtherHome = z.strictObject({
     .describe("That subscriber's IKE identity; needed with ikev2, with a credential of its own."),
 });
 
+const routeOptimisation = z
+  .strictObject({
+    allow: z
+      .array(prefixText)
+      .default([{ address: IPV6_ANY, length: 0 }])
+      .describe("IPv6 prefixes of correspondents. Absent: all."),
+    deny: z.array(prefixText).default([]).describe("Those that are none all the same."),
+    minimumAgeSeconds: z
+      .number()
+      .min(0)
+      .max(3600)
+      .default(2)
+      .describe("How old a flow is when the correspondent is asked; 0: with its first packet."),
+    maximum: z.int().min(1).max(256).default(64).describe("Correspondents at a time, of each home address."),
+    idleSeconds: z
+      .number()
+      .min(1)
+      .max(86400)
+      .default(120)
+      .describe("Without payload, after which the direct path is given up."),
+  })
+  .describe(
+    "Route optimisation with correspondents (RFC 6275 §11): payload over IPv6 goes directly where they agree. Absent: all of it goes by way of the home agent.",
+  );
+
 export const mobileNodeConfig = z.strictObject({
   role: z.literal("mobile-node"),
   protocol: z.literal("mip6").optional().describe(protocol),
@@ -625,9 +650,19 @@ export const mobileNodeConfig = z.strictObject({
       .describe(
         "Further prefixes that stay out of the tunnel, as the main table's routes lead there; never for packets from a home address.",
       ),
+    routeOptimisation: routeOptimisation.optional(),
     previousCareOfGraceSeconds: z.number().min(0).max(60).default(3).describe(lifetimeOfPayload),
   }),
-  tunnelProfile: tunnelProfile.prefault({}),
+  tunnelProfile: tunnelProfile
+    .extend({
+      routeOptimisation: z
+        .enum(["off", "on", "clear"])
+        .optional()
+        .describe(
+          "With mobileNode.routeOptimisation: whether direct paths are taken. clear: even though protection is esp, which they leave. Absent: on, and off with protection esp.",
+        ),
+    })
+    .prefault({}),
 });
 
 const dynamicIpv4 = z
@@ -830,6 +865,15 @@ export type Mip6HomeAgentConfig = Omit<HomeAgentConfig, "homeAgent" | "subscribe
   readonly mip4Subscribers: readonly Subscriber[];
 };
 export type HomeAgentMip4 = z.output<typeof homeAgentMip4>;
+/** Whether payload of the node may leave the way of the home agent. */
+export function optimisesRoutes({
+  mobileNode,
+  tunnelProfile,
+}: Pick<MobileNodeConfig, "mobileNode" | "tunnelProfile">): boolean {
+  const { protection, routeOptimisation = protection === "esp" ? "off" : "on" } = tunnelProfile;
+  return mobileNode.routeOptimisation !== undefined && routeOptimisation !== "off";
+}
+
 export type MobileNodeConfig = z.output<typeof mobileNodeConfig>;
 export type ForeignAgentConfig = z.output<typeof foreignAgentConfig>;
 export type Mip4NodeConfig = z.output<typeof mip4NodeConfig>;

@@ -493,6 +493,10 @@ function checkProtection(config: Mip6Config, complain: Complain): void {
       complain(
         `${key}.protection is "esp" and mobileNode.multicast is true; multicast is not sent in ESP: set it to false`,
       );
+    if (protection === "esp" && config.role === "mobile-node" && config.tunnelProfile.routeOptimisation === "on")
+      complain(
+        `${key}.protection is "esp" and ${key}.routeOptimisation is "on"; direct packets leave ESP: "clear" says that they may, "off" that they may not`,
+      );
     if (protection === "esp" && config.security.method !== "ikev2")
       complain(`${key}.protection is "esp", which needs negotiated keys; set security.method to "ikev2"`);
   }

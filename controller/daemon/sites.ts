@@ -5,6 +5,7 @@ import {
   type HomeAgentConfig,
   type Mip6HomeAgentConfig,
   type MobileNodeConfig,
+  optimisesRoutes,
   ownAddress,
   ownPrefixes,
   type PrefixPoolConfig,
@@ -170,7 +171,7 @@ function prefixLengths({
 }
 
 export function mobileNodeSite({ mobileNode, security }: MobileNodeConfig): MobileNodeSite {
-  const { ipv4HomeAddress, prefixes, prefixLengths, furtherHomeAddresses, ...rest } = mobileNode;
+  const { ipv4HomeAddress, prefixes, prefixLengths, furtherHomeAddresses, routeOptimisation, ...rest } = mobileNode;
   const own = { ipv4HomeAddress: ownAddress(ipv4HomeAddress), prefixes: ownPrefixes(prefixes) };
   const wishes = wishesOf(mobileNode);
   return {
@@ -216,5 +217,6 @@ export function mobileNodePlanSite(
   const networks = { prefixes: ownPrefixes(prefixes), egressDevices };
   const mappedSignalling = mobileNode.ipv4Signalling === "soliman2004";
   const shared = { rank, furtherHomes, profile: tunnelProfile, negotiated, mobike };
-  return { ...home, ...shared, mappedSignalling, ...networks, udpOverIpv6, multicast };
+  const routeOptimisation = optimisesRoutes({ mobileNode, tunnelProfile });
+  return { ...home, ...shared, mappedSignalling, ...networks, udpOverIpv6, multicast, routeOptimisation };
 }

@@ -12,7 +12,6 @@ import type { Arrival, ProtocolEvent, SendEffect } from "../../controller/protoc
 import { Reconciler } from "../../controller/reconcile/reconciler.js";
 import { Counters } from "../../controller/store/events.js";
 import type { JournalRecord } from "../../controller/store/journal.js";
-import { encodeMobilityMessage } from "../../controller/wire/mip6/messages/mobility-header.js";
 import type { MobilityMessage } from "../../controller/wire/mip6/messages/mobility-message.js";
 import { FakeKernel } from "./fake-kernel.js";
 
@@ -112,7 +111,8 @@ export class FakeGround {
     await this.settled();
   }
 
-  async hears(arrival: Arrival, message: MobilityMessage, octets = encodeMobilityMessage(message)): Promise<void> {
+  /** `octets`: where the service looks at an authenticator. */
+  async hears(arrival: Arrival, message: MobilityMessage, octets = new Uint8Array(0)): Promise<void> {
     this.#listener?.onMessage(message, arrival, octets);
     await this.settled();
   }

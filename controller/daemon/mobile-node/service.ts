@@ -1,5 +1,5 @@
 /** The mobile node at work: its machine, its plan and the network watcher tied together. All decisions are the machine's. */
-import { type MobileNodeConfig, ownAddress } from "../../../schemas/config.js";
+import { type MobileNodeConfig, optimisesRoutes, ownAddress } from "../../../schemas/config.js";
 import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import { InvariantError } from "../../base/errors.js";
 import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";
@@ -12,6 +12,7 @@ import { planMobileNode, planMobileNodeSite } from "../../plan/mobile-node/plan.
 import { type KernelObject, objectKey } from "../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../plan/owner.js";
 import { DIRECT_MARK, type MobileNodePlanSite, TUN_DEVICE, TUN_MARK } from "../../plan/site.js";
+import { whereaboutsOf } from "../../protocol/mip6/mobile-node/correspondents/whereabouts.js";
 import {
   initialMobileNode,
   type MobileNodeDataPath,
@@ -34,6 +35,8 @@ import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
 import { Activity } from "./activity.js";
 import { nodeCommand } from "./commands.js";
+import { NodeCorrespondents } from "./correspondents/correspondents.js";
+import { type CorrespondentPorts, correspondentPorts } from "./correspondents/ports.js";
 import { egressDevices } from "./egress-devices.js";
 import { FilteredAnswers } from "./filtered-answers.js";
 import { MobileNodeKeys, NODE_SECURITY_GROUP } from "./keys.js";
@@ -57,6 +60,8 @@ export interface MobileNodeParts {
   readonly movement: Pick<OpenMovement, "close"> & { readonly movement: MovementSource };
   /** Absent: this machine's. */
   readonly setTimer?: SetTimer | undefined;
+  /** With route optimisation. Absent: this machine's. */
+  readonly correspondentPorts?: CorrespondentPorts | undefined;
   /** Called for each update that was not answered in time. */
   readonly onUnanswered?: (() => void) | undefined;
   /** Called when the home agent wants the node to take another one. Absent: there is no other. */
@@ -85,6 +90,8 @@ export class MobileNodeService implements Service {
   readonly #prefixes: NodePrefixes;
   /** Of a node that need not be reached. */
   readonly #activity: Activity | undefined;
+  /** With route optimisation. */
+  readonly #correspondents: NodeCorrespondents | undefined;
   /** As it is configured, without what is lent. */
   readonly #ownSite: MobileNodePlanSite;
   #planSite: MobileNodePlanSite;
@@ -155,6 +162,16 @@ export class MobileNodeService implements Service {
     const site = { ...mobileNodeSite(config), validFor: () => this.#prefixes.validFor() };
     this.#ownSite = mobileNodePlanSite(config, egressDevices(config.mobileNode), rank);
     this.#planSite = this.#ownSite;
+    const { routeOptimisation } = config.mobileNode;
+    if (routeOptimisation !== undefined && optimisesRoutes(config))
+      this.#correspondents = new NodeCorrespondents(
+        {
+          ...{ config, ground, ports: parts.correspondentPorts ?? correspondentPorts(ground.log) },
+          planSite: () => this.#planSite,
+          path: () => this.#path,
+        },
+        routeOptimisation,
+      );
     this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
     this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
     this.#networks = new LocalNetworksKeeper({
@@ -202,7 +219,8 @@ export class MobileNodeService implements Service {
     this.#prepared = true;
     const groups = new Map([[SITE_GROUP, this.#siteObjects]]);
     if (this.#ikeKeys !== undefined) groups.set(NODE_SECURITY_GROUP, this.#ikeKeys.plan());
-    return groups;
+    const direct = this.#correspondents?.prepare(whereaboutsOf(this.#state, this.#correspondents.said));
+    return new Map([...groups, ...(direct ?? [])]);
   }
 
   listen(): void {
@@ -218,7 +236,11 @@ export class MobileNodeService implements Service {
         sendsShortOptions: () => homeAgentSendsShort,
       },
       {
-        onMessage: (message, arrival) => this.#loop.push({ kind: "message", arrival, message }),
+        onMessage: (message, arrival, octets) => {
+          if (this.#correspondents?.hears(message, arrival, octets) === true) return;
+          this.#loop.push({ kind: "message", arrival, message });
+        },
+        awaits: (message, arrival) => this.#correspondents?.awaits(message, arrival) === true,
         onPrefixMessage: (message, arrival) => {
           if (message.type === "mobile-prefix-advertisement") this.#prefixes.hear(message, arrival);
           else this.#ground.drop("unexpected-type", `${message.type} from ${arrival.source}`);
@@ -239,10 +261,13 @@ export class MobileNodeService implements Service {
     this.#loop.push({ kind: "network", view: this.#movement.view });
     if (this.#ikeKeys?.complete === true) this.#loop.push({ kind: "security", ready: true });
     this.#ikeKeys?.management.start();
+    this.#correspondents?.begin();
   }
 
-  onGroupResult({ group, revision, failure }: GroupResult): void {
+  onGroupResult(result: GroupResult): void {
+    const { group, revision, failure } = result;
     const { log } = this.#ground;
+    if (this.#correspondents?.onGroupResult(result) === true) return;
     if (group === NODE_SECURITY_GROUP && this.#ikeKeys !== undefined) {
       if (failure !== undefined) log.error({ event: "object.failed", reason: failure.message });
       this.#loop.push({ kind: "security", ready: failure === undefined && this.#ikeKeys.complete });
@@ -306,6 +331,8 @@ export class MobileNodeService implements Service {
   }
 
   async #end(): Promise<void> {
+    if (this.#correspondents !== undefined) await this.#correspondents.stop();
+    if (this.#abandoned) return;
     await new Promise<void>((resolve) => {
       this.#stopped = resolve;
       this.#loop.push({ kind: "stop" });
@@ -361,6 +388,7 @@ export class MobileNodeService implements Service {
     this.#cancels.clear();
     this.#prefixes.close();
     this.#activity?.close();
+    this.#correspondents?.close();
     this.#status.close();
   }
 
@@ -401,7 +429,8 @@ export class MobileNodeService implements Service {
         this.#path = effect.path;
         if (effect.path.mode === "home") this.#ikeKeys?.rest();
         this.#networks.follow(effect.path);
-        return this.#plan(effect.path);
+        this.#plan(effect.path);
+        return this.#correspondents?.replan();
       case "secure":
         return this.#ikeKeys?.secure(effect.careOf);
       case "key-management":
@@ -428,6 +457,7 @@ export class MobileNodeService implements Service {
     this.#readiness.look(readinessOf(this.#state));
     this.#prefixes.see(this.#state.registration !== undefined);
     this.#activity?.follow(this.#state.registration);
+    this.#correspondents?.see(whereaboutsOf(this.#state, this.#correspondents.said));
     if (!this.#opening) return;
     this.#opening = false;
     void groups.settled().then(() => this.#openWay());
@@ -462,6 +492,7 @@ export class MobileNodeService implements Service {
       [this.#group, this.#pathObjects()],
       [NODE_SECURITY_GROUP, this.#ikeKeys?.plan() ?? []],
       [NETWORKS_GROUP, this.#networks.objects],
+      ...(this.#correspondents?.groups() ?? []),
     ]);
     return [...all].map(([group, objects]) => ({ objects, state: groups.stateOf(group) }));
   }
@@ -473,6 +504,7 @@ export class MobileNodeService implements Service {
       nodes: () => [homeAddress],
       nodeAt: (address) => (isOurs(address) ? homeAddress : undefined),
       bindings: () => [bindingDocument(this.#state)],
+      correspondents: () => this.#correspondents?.view() ?? [],
       readiness: () => readinessOf(this.#state).state,
       homePrefixes: () => this.#prefixes.view(),
       binding: (address) => (isOurs(address) ? bindingDocument(this.#state) : undefined),

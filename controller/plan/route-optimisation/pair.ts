@@ -73,10 +73,10 @@ export function planPair({ bound, direct }: Pair): readonly KernelObject[] {
     ...(bound === undefined ? [] : [headerState(option, { source: other, destination: own }, bound.careOf)]),
     ...(direct === undefined ? [] : takenHeaders(direct.path, bound?.careOf)),
     subPolicy("in", payload(other, own), POLICY_PRIORITY.bound, ...reads),
-    ...(direct === undefined ? [] : [writtenHeader(option, own, other, direct.path.careOf)]),
+    ...(direct === undefined || !sends(direct) ? [] : [writtenHeader(option, own, other, direct.path.careOf)]),
     ...(bound === undefined ? [] : [writtenHeader(header, own, other, bound.careOf)]),
     ...(direct === undefined ? [] : directWay(direct, bound?.careOf)),
-    ...(direct === undefined
+    ...(direct === undefined || !sends(direct)
       ? []
       : [
           subPolicy(
@@ -91,6 +91,9 @@ export function planPair({ bound, direct }: Pair): readonly KernelObject[] {
     ...(direct === undefined ? [] : outOfEsp(direct)),
   ];
 }
+
+/** Where nothing but what still comes in is taken, an update that takes the binding back leaves from the home address itself. */
+const sends = ({ path }: DirectEnd): boolean => path.stage !== "receiving";
 
 function endsOf({ bound, direct }: Pair): { readonly own: Ipv6Address; readonly other: Ipv6Address } | undefined {
   if (direct !== undefined) return { own: direct.path.homeAddress, other: direct.path.correspondent };
@@ -138,7 +141,9 @@ function outOfEsp({ path, site }: DirectEnd): readonly KernelObject[] {
       mark: ROUTING_HEADER_MARK,
       templates: [headerTemplate("type2-routing-header", HEADER_REQID.bound, false)],
     }),
-    policy("out", updatesTo(homeAddress, correspondent), POLICY_PRIORITY.directUpdateInClear, {}),
+    ...(stage === "receiving"
+      ? []
+      : [policy("out", updatesTo(homeAddress, correspondent), POLICY_PRIORITY.directUpdateInClear, {})]),
     ...(stage === "bound"
       ? [policy("out", payload(homeAddress, correspondent), POLICY_PRIORITY.directInClear, {})]
       : []),

@@ -39,7 +39,13 @@ type Optional =
 /** What the operator says about this mobile node. */
 export type MobileNodeSite = Omit<
   MobileNodeConfig["mobileNode"],
-  "homeAgent" | "ipv4HomeAddress" | "furtherHomeAddresses" | "prefixes" | "prefixLengths" | Optional
+  | "homeAgent"
+  | "ipv4HomeAddress"
+  | "furtherHomeAddresses"
+  | "prefixes"
+  | "prefixLengths"
+  | "routeOptimisation"
+  | Optional
 > &
   Partial<Pick<MobileNodeConfig["mobileNode"], Optional>> &
   BorrowingSite & {

@@ -9,7 +9,7 @@ import { MAX_RO_FAILURE } from "../../return-routability/timers.js";
 import { journal, leave, notify, remove, restart, settlePath, unbound, usable } from "./entries.js";
 import type { Entry, Probe, Turn } from "./model.js";
 import { sendFarewell, sendRegistration, sendTest } from "./sending.js";
-import { FAILURE_PAUSE_FIRST, FAILURE_PAUSE_MAX, FAREWELLS } from "./timers.js";
+import { FAILURE_PAUSE_FIRST, FAILURE_PAUSE_MAX, FAREWELLS, LAST_FAREWELLS } from "./timers.js";
 import { pauseAfterFailure } from "./worth.js";
 
 /** Goes on with whatever is due; undefined: the entry is no more. */
@@ -98,7 +98,7 @@ function sayFarewell(entry: Entry, turn: Turn): Entry | undefined {
   const { now } = turn;
   const due = farewellAt(entry, turn);
   if (due === undefined || due > now) return entry;
-  if (isSilent(entry)) return void remove(entry, turn);
+  if (isSilent(entry, turn)) return void remove(entry, turn);
   const home = usable(entry.homeTest, now);
   if (home === undefined) return sendTest(entry, "home-test", turn.site.homeAddress, turn);
   return sendFarewell(entry, home, turn);
@@ -107,13 +107,16 @@ function sayFarewell(entry: Entry, turn: Turn): Entry | undefined {
 type Surroundings = Pick<Turn, "now" | "whereabouts" | "stopping">;
 
 /** The correspondent says nothing to farewells, or to the home tests before them. */
-const isSilent = ({ attempts, homeTest }: Entry): boolean =>
-  attempts >= FAREWELLS || (attempts === 0 && homeTest.attempts >= MAX_RO_FAILURE);
+const isSilent = ({ attempts, homeTest }: Entry, { stopping }: Surroundings): boolean => {
+  const most = stopping === "no" ? FAREWELLS : LAST_FAREWELLS;
+  return attempts >= most || (attempts === 0 && homeTest.attempts >= most);
+};
 
-function farewellAt(entry: Entry, { now, whereabouts, stopping }: Surroundings): Instant | undefined {
+function farewellAt(entry: Entry, surroundings: Surroundings): Instant | undefined {
+  const { now, whereabouts, stopping } = surroundings;
   const next = entry.attempts === 0 ? entry.homeTest.sendAt : entry.sendAt;
   // It sends to the care-of address until its binding ends, and that is taken.
-  if (isSilent(entry)) return stopping !== "no" || entry.binding === undefined ? next : undefined;
+  if (isSilent(entry, surroundings)) return stopping !== "no" || entry.binding === undefined ? next : undefined;
   if (whereabouts.kind === "between") return undefined;
   // What leaves from the home address must find no path that puts the option on it.
   if (entry.path !== undefined && entry.path.status !== "realised") return undefined;

@@ -1,0 +1,367 @@
+/**
+ * Route optimisation of a mobile node at work (RFC 6275 §11): the machine, the kernel's questions, the groups of its pairs, and messages by
+ * the ways of signalling. A part of the node's service, for one home address.
+ */
+import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import type { CorrespondentDocument } from "../../../../schemas/control.js";
+import { MobilityError } from "../../../base/errors.js";
+import { type Ipv6Address, isIpv6 } from "../../../base/ip.js";
+import { exhaustive } from "../../../base/result.js";
+import { seq16 } from "../../../base/seq16.js";
+import { type Instant, seconds } from "../../../base/time.js";
+import { TUNNEL_PREFIX } from "../../../plan/mobile-node/addresses.js";
+import type { KernelObject } from "../../../plan/objects/objects.js";
+import { planDirectPath, planSilence } from "../../../plan/route-optimisation/pair.js";
+import { demandReqid, planDemand } from "../../../plan/route-optimisation/site.js";
+import type { MobileNodePlanSite } from "../../../plan/site.js";
+import type { Arrival } from "../../../protocol/mip6/inputs.js";
+import type {
+  CorrespondentSendEffect,
+  DirectPath,
+  Whereabouts,
+} from "../../../protocol/mip6/mobile-node/correspondents/inputs.js";
+import {
+  type CorrespondentsEffect,
+  type CorrespondentsInput,
+  type CorrespondentsState,
+  initialCorrespondents,
+  nextDeadline,
+  step,
+} from "../../../protocol/mip6/mobile-node/correspondents/machine.js";
+import { sameWhereabouts } from "../../../protocol/mip6/mobile-node/correspondents/whereabouts.js";
+import type { LocalEndpoint, MobileNodeDataPath } from "../../../protocol/mip6/mobile-node/inputs.js";
+import { bindingManagementKey } from "../../../protocol/mip6/return-routability/tokens.js";
+import type { GroupResult } from "../../../reconcile/reconciler.js";
+import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
+import { COOKIE_OCTETS } from "../../../wire/mip6/messages/types.js";
+import { MachineLoop, monotonicNow } from "../../machine-loop.js";
+import type { ServiceGround } from "../../service.js";
+import { isAuthorizedBy, withAuthenticator } from "../../signalling/binding-authorization.js";
+import type { CorrespondentPorts } from "./ports.js";
+import { correspondentDocuments } from "./view.js";
+
+export interface CorrespondentsParts {
+  readonly config: MobileNodeConfig;
+  readonly ground: ServiceGround;
+  readonly ports: CorrespondentPorts;
+  /** The present ones. */
+  readonly planSite: () => MobileNodePlanSite;
+  readonly path: () => MobileNodeDataPath | undefined;
+}
+
+const DEMAND_GROUP = "demand";
+const PAIR = "correspondent ";
+const SILENCE = "silence ";
+/** Of keys in the journal; no service's own key begins so. */
+const RECORD = "correspondent:";
+/** Of groups whose answers nobody waits for. */
+const UNASKED = 0;
+
+export class NodeCorrespondents {
+  readonly #parts: CorrespondentsParts;
+  readonly #homeAddress: Ipv6Address;
+  readonly #homeAgent: Ipv6Address;
+  readonly #loop: MachineLoop<CorrespondentsInput, CorrespondentsEffect>;
+  readonly #paths = new Map<Ipv6Address, DirectPath>();
+  readonly #silent = new Set<Ipv6Address>();
+  readonly #open: { close(): void }[] = [];
+  #use: ReturnType<CorrespondentPorts["openUse"]> | undefined;
+  #state: CorrespondentsState;
+  #said: Whereabouts = { kind: "between" };
+  #round = 0;
+  #asks = false;
+  #stopped: (() => void) | undefined;
+  #closed = false;
+
+  constructor(parts: CorrespondentsParts, wishes: NonNullable<MobileNodeConfig["mobileNode"]["routeOptimisation"]>) {
+    const { config, ground, ports } = parts;
+    const { homeAddress, homeAgent, previousCareOfGraceSeconds } = config.mobileNode;
+    this.#parts = parts;
+    this.#homeAddress = homeAddress;
+    this.#homeAgent = homeAgent.ipv6;
+    const [high = 0, low = 0] = ports.random(2);
+    this.#state = initialCorrespondents(
+      {
+        ...{ homeAddress, homeAgent: homeAgent.ipv6, allow: wishes.allow, deny: wishes.deny, maximum: wishes.maximum },
+        minimumAge: seconds(wishes.minimumAgeSeconds),
+        idle: seconds(wishes.idleSeconds),
+        grace: seconds(previousCareOfGraceSeconds),
+      },
+      seq16((high << 8) | low),
+    );
+    this.#loop = new MachineLoop<CorrespondentsInput, CorrespondentsEffect>(
+      { step: (input, now) => this.#step(input, now), nextDeadline: () => nextDeadline(this.#state, monotonicNow()) },
+      { kind: "timer" },
+      {
+        perform: (effect) => this.#perform(effect),
+        flush: () => ground.flush(),
+        turnEnded: () => ground.groups.commit(),
+      },
+    );
+  }
+
+  /** Takes up what the journal kept, so that a restart adopts the paths; told where the node is before anything else happens. */
+  prepare(whereabouts: Whereabouts): ReadonlyMap<string, readonly KernelObject[]> {
+    for (const [key, { record, ageSeconds }] of this.#parts.ground.records.entries())
+      if (key.startsWith(RECORD)) this.#prepareWith({ kind: "restore", record, ageSeconds });
+    this.#said = whereabouts;
+    this.#prepareWith({ kind: "whereabouts", whereabouts });
+    return new Map([
+      ...[...this.#paths].map(([correspondent, path]) => [PAIR + correspondent, this.#pairObjects(path)] as const),
+      [DEMAND_GROUP, this.#demandObjects()],
+    ]);
+  }
+
+  #prepareWith(input: CorrespondentsInput): void {
+    for (const effect of this.#step(input, monotonicNow())) {
+      if (effect.kind === "direct-path") this.#paths.set(effect.path.correspondent, effect.path);
+      else if (effect.kind === "no-direct-path") this.#paths.delete(effect.correspondent);
+    }
+  }
+
+  begin(): void {
+    const { ports, ground } = this.#parts;
+    const reqid = demandReqid(this.#parts.planSite());
+    const isOurs = (address: string): boolean => address === this.#homeAddress;
+    const { homeAddress } = this.#state.site;
+    // What was wanted with the first groups is there.
+    for (const { correspondent, revision } of this.#paths.values())
+      this.#loop.push({ kind: "programmed", homeAddress, correspondent, revision });
+    try {
+      this.#open.push(
+        ports.watchDemand(
+          (demand) => {
+            const { correspondent } = demand;
+            if (isOurs(demand.homeAddress) && demand.reqid === reqid && isIpv6(correspondent))
+              this.#loop.push({ kind: "demand", homeAddress, correspondent });
+          },
+          () => this.#askAgain(),
+        ),
+        ports.watchProblems(({ source, destination }) => {
+          if (source === destination) this.#loop.push({ kind: "unsupported", homeAddress, correspondent: source });
+        }),
+      );
+      this.#use = ports.openUse();
+      this.#open.push(this.#use);
+    } catch (error) {
+      ground.log.error({
+        event: "route-optimisation.off",
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+
+  /** Where the node is, as often as it may have changed. */
+  see(whereabouts: Whereabouts): void {
+    if (sameWhereabouts(whereabouts, this.#said)) return;
+    this.#said = whereabouts;
+    this.#loop.push({ kind: "whereabouts", whereabouts });
+    this.#planDemand();
+  }
+  get said(): Whereabouts {
+    return this.#said;
+  }
+
+  /** The node's own path is another one: what stands on it is planned anew. */
+  replan(): void {
+    for (const path of this.#paths.values()) this.#planPair(path);
+  }
+
+  /** Whether the message is from a correspondent. What the home agent sends is the node's own. */
+  hears(message: MobilityMessage, arrival: Arrival, octets: Uint8Array): boolean {
+    if (!isOfCorrespondents(message) || arrival.source === this.#homeAgent) return false;
+    const correspondent = arrival.source;
+    this.#loop.push({
+      kind: "message",
+      arrival,
+      message,
+      throughHomeAgent: this.#cameThroughHomeAgent(arrival),
+      isAuthorized: ({ home, careOf }, registered) =>
+        isAuthorizedBy(octets, bindingManagementKey(home, careOf), { careOf: registered, correspondent }),
+    });
+    return true;
+  }
+
+  /** Of a message to a care-of address: whether this home address has asked for it. */
+  awaits(message: MobilityMessage, { source }: Arrival): boolean {
+    if (message.type === "binding-error") return message.homeAddress === this.#homeAddress;
+    if (message.type !== "care-of-test") return false;
+    const cookies = this.#state.entries.get(source)?.careOfTest.cookies ?? [];
+    return cookies.some((cookie) => cookie.every((octet, i) => octet === message.cookie[i]));
+  }
+
+  /**
+   * Out of a tunnel device, whose other end the kernel checks. Where keys protect the procedure, or all payload, no policy lets a Home Test
+   * pass that was not in ESP.
+   */
+  #cameThroughHomeAgent({ path, destination }: Arrival): boolean {
+    if (path.type !== "native" || path.routingHeaderHomeAddress !== undefined) return false;
+    if (path.device.startsWith(TUNNEL_PREFIX)) return true;
+    const { negotiated, profile } = this.#parts.planSite();
+    return destination === this.#homeAddress && (negotiated === true || profile.protection === "esp");
+  }
+
+  /** Whether the group is one of these. */
+  onGroupResult({ group, revision, failure }: GroupResult): boolean {
+    if (failure !== undefined && isOwnGroup(group))
+      this.#parts.ground.log.error({ event: "object.failed", hoa: this.#homeAddress, reason: failure.message });
+    if (group.startsWith(PAIR)) {
+      const correspondent = group.slice(PAIR.length) as Ipv6Address;
+      const homeAddress = this.#homeAddress;
+      const refused = failure === undefined ? {} : { failure: failure.message };
+      if (revision !== UNASKED)
+        this.#loop.push({ kind: "programmed", homeAddress, correspondent, revision, ...refused });
+    }
+    return isOwnGroup(group);
+  }
+
+  /** By their names. */
+  groups(): ReadonlyMap<string, readonly KernelObject[]> {
+    return new Map([
+      ...[...this.#paths].map(([correspondent, path]) => [PAIR + correspondent, this.#pairObjects(path)] as const),
+      ...[...this.#silent].map((one) => [SILENCE + one, this.#silenceObjects(one)] as const),
+      [DEMAND_GROUP, this.#demandObjects()],
+    ]);
+  }
+
+  view(): readonly CorrespondentDocument[] {
+    return correspondentDocuments(this.#state, monotonicNow());
+  }
+
+  /** Takes all bindings back, as far as that goes in a few seconds. */
+  stop(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#stopped = resolve;
+      this.#loop.push({ kind: "stop" });
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#loop.close();
+    for (const one of this.#open.splice(0)) one.close();
+    this.#stopped?.();
+  }
+
+  #step(input: CorrespondentsInput, now: Instant): readonly CorrespondentsEffect[] {
+    const next = step(this.#state, input, now, () => this.#parts.ports.random(COOKIE_OCTETS));
+    this.#state = next.state;
+    return next.effects;
+  }
+
+  #perform(effect: CorrespondentsEffect): void {
+    const { ground } = this.#parts;
+    switch (effect.kind) {
+      case "send":
+        return this.#send(effect);
+      case "direct-path":
+        this.#paths.set(effect.path.correspondent, effect.path);
+        this.#planSilence(effect.path.correspondent);
+        return this.#planPair(effect.path);
+      case "no-direct-path":
+        this.#paths.delete(effect.correspondent);
+        ground.groups.removeGroup(PAIR + effect.correspondent, UNASKED);
+        return this.#planSilence(effect.correspondent);
+      case "silence":
+        this.#silent[effect.silent ? "add" : "delete"](effect.correspondent);
+        return this.#planSilence(effect.correspondent);
+      case "ask-again":
+        return this.#askAgain();
+      case "ask-usage":
+        return void this.#askUsage();
+      case "journal":
+        return ground.records.append(RECORD + effect.correspondent, effect.record);
+      case "notify":
+        return ground.notify(effect);
+      case "drop":
+        return ground.drop(effect.reason, effect.detail);
+      case "stopped":
+        return this.#stopped?.();
+      default:
+        return exhaustive(effect);
+    }
+  }
+
+  #send({ authorization, ...effect }: CorrespondentSendEffect): void {
+    const { message, destination, departure, source } = effect;
+    if (authorization !== undefined) {
+      const { tokens, careOf } = authorization;
+      const key = bindingManagementKey(tokens.home, tokens.careOf);
+      const authorized = withAuthenticator(message, key, { careOf, correspondent: destination });
+      return this.#parts.ground.send({ ...effect, message: authorized });
+    }
+    // A care-of test proves the link that the address belongs to, whatever the main table prefers.
+    const device = this.#uplinkOf(source)?.device;
+    const pinned = departure.type === "native-direct" && device !== undefined ? { ...departure, device } : departure;
+    this.#parts.ground.send({ ...effect, departure: pinned });
+  }
+
+  #uplinkOf(careOf: Ipv6Address): LocalEndpoint | undefined {
+    return this.#parts.path()?.ingress.find(({ address }) => address === careOf);
+  }
+
+  #pairObjects(path: DirectPath): readonly KernelObject[] {
+    return planDirectPath(path, this.#parts.planSite(), this.#uplinkOf(path.careOf));
+  }
+
+  #planPair(path: DirectPath): void {
+    this.#parts.ground.groups.setGroup(PAIR + path.correspondent, this.#pairObjects(path), path.revision);
+  }
+
+  /** A path says the same to the kernel, in its own way. */
+  #silenceObjects(correspondent: Ipv6Address): readonly KernelObject[] {
+    const isSilent = this.#silent.has(correspondent) && !this.#paths.has(correspondent);
+    return isSilent ? planSilence(this.#homeAddress, correspondent) : [];
+  }
+
+  #planSilence(correspondent: Ipv6Address): void {
+    this.#parts.ground.groups.setGroup(SILENCE + correspondent, this.#silenceObjects(correspondent), UNASKED);
+  }
+
+  /** The kernel is asked only where an answer leads to something. */
+  #demandObjects(): readonly KernelObject[] {
+    const asks = this.#said.kind === "away";
+    return asks ? planDemand(this.#homeAddress, this.#parts.planSite(), this.#round) : [];
+  }
+
+  #planDemand(): void {
+    this.#asks = false;
+    this.#parts.ground.groups.setGroup(DEMAND_GROUP, this.#demandObjects(), UNASKED);
+    this.#parts.ground.groups.commit();
+  }
+
+  /** Once for all that want it in one turn of the event loop. */
+  #askAgain(): void {
+    if (this.#asks) return;
+    this.#asks = true;
+    setImmediate(() => {
+      if (this.#closed || !this.#asks) return;
+      this.#round += 1;
+      this.#planDemand();
+    });
+  }
+
+  async #askUsage(): Promise<void> {
+    const { log } = this.#parts.ground;
+    try {
+      const uses = (await this.#use?.look(monotonicNow() / 1000)) ?? [];
+      for (const { own, other, idleSeconds } of uses)
+        if (own === this.#homeAddress)
+          this.#loop.push({ kind: "used", homeAddress: own, correspondent: other, lastUsedAgoSeconds: idleSeconds });
+    } catch (error) {
+      if (!(error instanceof MobilityError)) throw error;
+      log.warn({ event: "use.unread", reason: error.message });
+    }
+  }
+}
+
+const isOwnGroup = (group: string): boolean =>
+  group === DEMAND_GROUP || group.startsWith(PAIR) || group.startsWith(SILENCE);
+
+const isOfCorrespondents = ({ type }: MobilityMessage): boolean =>
+  type === "home-test" ||
+  type === "care-of-test" ||
+  type === "binding-acknowledgement" ||
+  type === "binding-error" ||
+  type === "binding-refresh-request";
