@@ -127,6 +127,9 @@ export const PACKET_BROADCAST = 1;
 export const PACKET_MULTICAST = 2;
 export const PACKET_OTHERHOST = 3;
 export const PACKET_OUTGOING = 4;
+// SOL_PACKET: struct tpacket_auxdata, and a flag of its first word.
+export const PACKET_AUXDATA = 8;
+export const TP_STATUS_CSUMNOTREADY = 0x08;
 
 // TUN devices.
 export const IFF_TUN_EXCL = 0x8000;

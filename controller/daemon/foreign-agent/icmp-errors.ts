@@ -1,8 +1,9 @@
-/** ICMP errors about requests that were relayed to home agents (RFC 5944 §3.7.3): what each quotes tells whose it is. */
+/** What is told of requests to home agents that do not arrive (RFC 5944 §3.7.3): by ICMP errors, whose quotation tells whose it is, or by our own routes. */
 import type { Ipv4Address } from "../../base/ip.js";
 import { ipv4FromBytes } from "../../base/ip.js";
 import { ICMP_FILTER, SOCK_RAW, SOL_RAW } from "../../io/constants.js";
 import { IpSocket } from "../../io/ip/ip-socket.js";
+import type { SyscallError } from "../../io/native.js";
 import type { UnreachableInput } from "../../protocol/mip4/foreign-agent/inputs.js";
 import { decodeIpv4Packet } from "../../wire/ip/ipv4.js";
 import { Protocol } from "../../wire/ip/registry.js";
@@ -46,6 +47,27 @@ export function readUnreachable(octets: Uint8Array, careOfAddress: Ipv4Address):
     what: CODES[code] ?? OTHER_CODES[code] ?? "other",
     ...(isQuoted && { identification: view.getUint32(IDENTIFICATION_LOW) }),
   };
+}
+
+/** By these the kernel says at once that no route leads there. */
+const NO_ROUTE: Readonly<Record<string, UnreachableInput["what"]>> = {
+  ENETUNREACH: "network",
+  EHOSTUNREACH: "host",
+  EACCES: "other",
+  EPERM: "other",
+  EINVAL: "other",
+};
+
+/** What became of a request that could not be sent; undefined: it may be sent the next time. */
+export function unreachableBy(
+  { code }: Pick<SyscallError, "code">,
+  homeAgent: Ipv4Address,
+  request: Uint8Array,
+): UnreachableInput | undefined {
+  const what = NO_ROUTE[code];
+  if (what === undefined) return undefined;
+  const view = new DataView(request.buffer, request.byteOffset, request.length);
+  return { kind: "unreachable", homeAgent, what, identification: view.getUint32(IDENTIFICATION_LOW) };
 }
 
 export interface IcmpErrorSocket {

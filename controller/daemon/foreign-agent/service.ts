@@ -44,7 +44,7 @@ import { type AuthenticationKey, authenticateWith, verdictOn } from "../mip4/aut
 import type { RegistrationDatagram, RegistrationSocket } from "../mip4/registration-socket.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { ForeignAgentCommands } from "./commands.js";
-import { type IcmpErrorSocket, readUnreachable } from "./icmp-errors.js";
+import { type IcmpErrorSocket, readUnreachable, unreachableBy } from "./icmp-errors.js";
 import type { ForeignAgentKeyRing } from "./sites.js";
 import type { VisitedLinksSocket, VisitorDatagram } from "./visited-links.js";
 
@@ -122,7 +122,12 @@ export class ForeignAgentService implements Service {
   listen(): void {
     const { links, registrations, discovery, errors } = this.#parts.sockets;
     const onMalformed = (detail: string): void => this.#ground.drop("malformed", detail);
-    links.listen({ onDatagram: (datagram) => this.#fromVisitor(datagram), onMalformed });
+    links.listen({
+      onDatagram: (datagram) => this.#fromVisitor(datagram),
+      onMalformed: ({ interfaceIndex, detail }) => {
+        if (this.#visitedLink(interfaceIndex) !== undefined) onMalformed(detail);
+      },
+    });
     registrations.listen((datagram) => this.#fromHomeAgent(datagram));
     discovery.listen({ onMessage: (heard) => this.#solicited(heard), onMalformed });
     errors.listen((octets) => {
@@ -182,9 +187,9 @@ export class ForeignAgentService implements Service {
   }
 
   #fromVisitor({ data, interfaceIndex, linkLayerAddress, ttl, ...datagram }: VisitorDatagram): void {
-    const device = this.#ground.names.interfaceName(interfaceIndex) ?? "";
+    const device = this.#visitedLink(interfaceIndex);
     // What home agents send comes by the other socket, whatever link they are on.
-    if (!this.#state.site.links.some((link) => link.device === device) || this.#isForHomeAgents(datagram)) return;
+    if (device === undefined || this.#isForHomeAgents(datagram)) return;
     const linkAddress = formatLinkAddress(linkLayerAddress);
     const received = this.#read(data, datagram.source, (extension, located) =>
       this.#parts.ring.mobileForeign(this.#nodeOf(located), extension.spi),
@@ -198,6 +203,12 @@ export class ForeignAgentService implements Service {
     this.#loop.push({ kind: "request", ...received, device, linkAddress, timeToLive: ttl, ...datagram });
   }
 
+  /** Its device; undefined: nobody is served there. */
+  #visitedLink(interfaceIndex: number): string | undefined {
+    const device = this.#ground.names.interfaceName(interfaceIndex);
+    return this.#state.site.links.find((link) => link.device === device)?.device;
+  }
+
   /** A visitor with an address of its own sends to its home agent itself. */
   #isForHomeAgents({ destination }: Pick<VisitorDatagram, "destination">): boolean {
     const isMany = Number.parseInt(destination, 10) >= 224;
@@ -209,10 +220,9 @@ export class ForeignAgentService implements Service {
   #fromHomeAgent({ data, source, interfaceIndex }: RegistrationDatagram): void {
     const received = this.#read(data, source, (extension) => this.#parts.ring.foreignHome(source, extension.spi));
     if (received === undefined) return;
-    const device = this.#ground.names.interfaceName(interfaceIndex);
     // Requests have been taken where they came in, by their link-layer address.
     if (received.located.message.type !== "registration-reply") {
-      if (!this.#state.site.links.some((link) => link.device === device))
+      if (this.#visitedLink(interfaceIndex) === undefined)
         this.#ground.drop("unexpected-type", `${received.located.message.type} from ${source}`);
       return;
     }
@@ -250,10 +260,9 @@ export class ForeignAgentService implements Service {
   }
 
   #solicited({ interfaceIndex, linkLayerAddress, source, message }: HeardDiscovery): void {
-    const device = this.#ground.names.interfaceName(interfaceIndex) ?? "";
+    const device = this.#visitedLink(interfaceIndex);
     const linkAddress = formatLinkAddress(linkLayerAddress);
-    if (message.type !== "router-solicitation" || linkAddress === undefined) return;
-    if (!this.#state.site.links.some((link) => link.device === device)) return;
+    if (message.type !== "router-solicitation" || linkAddress === undefined || device === undefined) return;
     this.#ground.count("received", message.type);
     this.#loop.push({ kind: "solicitation", device, linkAddress, source });
   }
@@ -307,7 +316,7 @@ export class ForeignAgentService implements Service {
       [...relayed.extensions, ...own],
       authenticateWith(({ spi }) => this.#parts.ring.foreignHome(homeAgent, spi)),
     );
-    this.#parts.sockets.registrations.send({
+    const { error } = this.#parts.sockets.registrations.send({
       data,
       source: this.#state.site.careOfAddress,
       destination: homeAgent,
@@ -315,6 +324,8 @@ export class ForeignAgentService implements Service {
       ttl: TTL,
     });
     this.#ground.count("sent", "registration-request");
+    const noWay = error === undefined ? undefined : unreachableBy(error, homeAgent, relayed.octets);
+    if (noWay !== undefined) this.#loop.push(noWay);
   }
 
   #sendToVisitor(message: ToVisitor): void {

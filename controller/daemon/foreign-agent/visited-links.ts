@@ -4,12 +4,14 @@
  * from 0.0.0.0 reaches no UDP socket, and nobody must ask for its address (RFC 5944 §3.7.2.3). The kernel's filter lets nothing else come in.
  */
 import type { Ipv4Address } from "../../base/ip.js";
+import { formatLinkAddress } from "../../base/link-address.js";
 import { ETH_P_IP, PACKET_OTHERHOST, PACKET_OUTGOING } from "../../io/constants.js";
 import { PacketSocket } from "../../io/ip/packet-socket.js";
-import { decodeIpv4Packet, encodeIpv4Packet, ipv4Header } from "../../wire/ip/ipv4.js";
+import { encodeIpv4Packet, ipv4Header } from "../../wire/ip/ipv4.js";
 import { Protocol } from "../../wire/ip/registry.js";
-import { decodeUdp, encodeUdp } from "../../wire/ip/udp.js";
+import { encodeUdp } from "../../wire/ip/udp.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
+import { decodeUdpFrame } from "../mip4/udp-frame.js";
 
 export interface VisitorDatagram {
   readonly data: Uint8Array;
@@ -31,7 +33,10 @@ export interface VisitorAnswer {
 }
 
 export interface VisitedLinksSocket {
-  listen(listener: { onDatagram(datagram: VisitorDatagram): void; onMalformed(detail: string): void }): void;
+  listen(listener: {
+    onDatagram(datagram: VisitorDatagram): void;
+    onMalformed(what: { readonly interfaceIndex: number; readonly detail: string }): void;
+  }): void;
   /** What the kernel refuses is lost: nodes ask again. */
   send(answer: VisitorAnswer): void;
   close(): void;
@@ -48,22 +53,28 @@ export function openVisitedLinks(): VisitedLinksSocket {
     listen: ({ onDatagram, onMalformed }) =>
       socket.listen({
         onFrames: (frames) => {
-          for (const { data, interfaceIndex, packetType, source: from, truncated } of frames) {
-            if (truncated || packetType === PACKET_OUTGOING || packetType === PACKET_OTHERHOST) continue;
-            const packet = decodeIpv4Packet(data);
-            if (!packet.ok) {
-              onMalformed(`request: ${packet.error.message}`);
+          for (const frame of frames) {
+            const { interfaceIndex, packetType, source: from } = frame;
+            if (packetType === PACKET_OUTGOING || packetType === PACKET_OTHERHOST) continue;
+            const decoded = decodeUdpFrame(frame);
+            if (!decoded.ok) {
+              onMalformed({
+                interfaceIndex,
+                detail: `request of ${formatLinkAddress(from) ?? "a node"}: ${decoded.error.message}`,
+              });
               continue;
             }
-            const { source, destination, timeToLive: ttl, moreFragments } = packet.value.header;
-            const udp = moreFragments ? undefined : decodeUdp(packet.value.payload);
-            if (udp === undefined || !udp.ok) {
-              onMalformed(`request from ${source}: ${udp?.error.message ?? "a fragment"}`);
-              continue;
-            }
-            const { payload, sourcePort } = udp.value;
+            const { header, datagram } = decoded.value;
+            const { source, destination, timeToLive: ttl } = header;
             const at = { interfaceIndex, linkLayerAddress: from.slice() };
-            onDatagram({ ...at, data: payload.slice(), source, sourcePort, destination, ttl });
+            onDatagram({
+              ...at,
+              data: datagram.payload.slice(),
+              source,
+              sourcePort: datagram.sourcePort,
+              destination,
+              ttl,
+            });
           }
         },
         onError: () => undefined, // ignored: nodes ask again

@@ -4,7 +4,8 @@ import * as c from "../constants.js";
 import type { SyscallError } from "../native.js";
 import type { ChannelOptions, SendReport } from "../socket.js";
 import { Socket } from "../socket.js";
-import type { PacketAddress } from "./address.js";
+import { LITTLE, type PacketAddress } from "./address.js";
+import type { ControlMessage } from "./ancillary.js";
 import { type PacketFilter, packetFilter } from "./packet-filter.js";
 
 export interface PacketSocketOptions extends ChannelOptions {
@@ -27,6 +28,8 @@ export interface Frame {
   readonly source: Uint8Array;
   /** The frame was longer than 64 KiB. */
   readonly truncated: boolean;
+  /** Of its payload; the frame is from this machine and has yet to get it: hardware makes it where a frame leaves by a wire. */
+  readonly checksumPending: boolean;
 }
 
 export interface OutgoingFrame {
@@ -59,6 +62,7 @@ export class PacketSocket {
     try {
       if (options.filter !== undefined)
         socket.setOption(c.SOL_SOCKET, c.SO_ATTACH_FILTER, packetFilter(options.filter));
+      if (protocol !== 0) socket.setOption(c.SOL_PACKET, c.PACKET_AUXDATA, 1);
       if (protocol !== 0 || interfaceIndex !== 0) {
         socket.bind({ family: "packet", protocol, interfaceIndex, address: new Uint8Array(0) });
       }
@@ -77,8 +81,9 @@ export class PacketSocket {
     this.#socket.listen({
       onMessages: (messages) => {
         const frames: Frame[] = [];
-        for (const { data, source, truncated } of messages) {
-          if (source?.family === "packet") frames.push(frame(data, source, truncated));
+        for (const { data, source, truncated, control } of messages) {
+          if (source?.family === "packet")
+            frames.push(frame(data, source, { truncated, checksumPending: isPending(control) }));
         }
         if (frames.length > 0) listener.onFrames(frames);
       },
@@ -104,7 +109,14 @@ export class PacketSocket {
   }
 }
 
-function frame(data: Uint8Array, source: PacketAddress, truncated: boolean): Frame {
+function isPending(control: readonly ControlMessage[]): boolean {
+  const found = control.find(({ level, type }) => level === c.SOL_PACKET && type === c.PACKET_AUXDATA);
+  if (found === undefined || found.data.length < 4) return false;
+  const { buffer, byteOffset, byteLength } = found.data;
+  return (new DataView(buffer, byteOffset, byteLength).getUint32(0, LITTLE) & c.TP_STATUS_CSUMNOTREADY) !== 0;
+}
+
+function frame(data: Uint8Array, source: PacketAddress, facts: Pick<Frame, "truncated" | "checksumPending">): Frame {
   const { interfaceIndex, protocol, packetType = c.PACKET_HOST, address } = source;
-  return { data, interfaceIndex, protocol, packetType, source: address, truncated };
+  return { data, interfaceIndex, protocol, packetType, source: address, ...facts };
 }

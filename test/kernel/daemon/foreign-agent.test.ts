@@ -32,6 +32,7 @@ import { requestFlags } from "../../../controller/wire/mip4/messages/registratio
 import { MIP4_PORT } from "../../../controller/wire/mip4/registry.js";
 import { commandDocument, visitorsDocument } from "../../../schemas/control.js";
 import { Daemon } from "../lib/daemons.js";
+import { MOBILE_HOME, NOWHERE, ScriptedVisitors, type VisitorRequest } from "../lib/mip4-visitors.js";
 import { bridge, type Node, Topology } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
 
@@ -44,7 +45,10 @@ const PROFILE = { dscp: 46, ttl: 9, mtu: 1300 } as const;
 const GRE_NODE = 1;
 const KEY = { algorithm: "hmac-md5", key: new Secret(fromHex("000102030405060708090a0b0c0d0e0f")) } as const;
 const FOREIGN_HOME = "ffeeddccbbaa99887766554433221100";
-const MOBILE_HOME = { kind: "mobile-home-authentication", spi: 256, authenticator: new Uint8Array(0) } as const;
+/** Of nodes for whose sake a home agent does not do as it ought to. */
+const MISTREATED = { wrongKey: ipv4("10.9.0.68"), bare: ipv4("10.9.0.71") } as const;
+/** Somebody who is there and no home agent. */
+const NO_AGENT = ipv4("203.0.113.50");
 
 const encode = (message: RegistrationMessage): Uint8Array =>
   encodeAuthenticated(
@@ -172,10 +176,12 @@ function scriptedHomeAgent(node: Node, address: Ipv4Address) {
         const { lifetimeSeconds, homeAddress, identification, homeAgent } = message.value;
         const fields = { lifetimeSeconds, homeAddress, identification, homeAgent };
         const foreign = { ...MOBILE_HOME, kind: "foreign-home-authentication", spi: 300 } as const;
-        const extensions = address === AGENTS[0] && lifetimeSeconds > 0 ? [MOBILE_HOME, foreign] : [MOBILE_HOME];
+        const own = homeAddress === MISTREATED.bare ? [] : [MOBILE_HOME];
+        const extensions = address === AGENTS[0] && lifetimeSeconds > 0 ? [...own, foreign] : own;
+        const foreignHome = homeAddress === MISTREATED.wrongKey ? KEY.key : new Secret(fromHex(FOREIGN_HOME));
         const data = encodeAuthenticated(
           { type: "registration-reply", code: 0, ...fields, extensions },
-          authenticateWith(({ spi }) => (spi === 300 ? { ...KEY, key: new Secret(fromHex(FOREIGN_HOME)) } : KEY)),
+          authenticateWith(({ spi }) => (spi === 300 ? { ...KEY, key: foreignHome } : KEY)),
         );
         socket.send([{ data, source: address, destination: packet.source, destinationPort: packet.sourcePort }]);
       }
@@ -202,7 +208,13 @@ test("a foreign agent", async (t) => {
   net.link(fa.port("wan", `${COA}/24`), inet.port("fa"));
   net.link(fa.port("visit", `${LINK}/24`), sw.port("fa"));
   for (const [i, node] of nodes.entries()) net.link(node.port("eth0"), sw.port(`v${i}`));
-  inet.also(...bridge("br0"), ...["ha0", "ha1", "fa"].map((port) => `link set ${port} master br0`));
+  inet.also(
+    ...bridge("br0"),
+    ...["ha0", "ha1", "fa"].map((port) => `link set ${port} master br0`),
+    `address add ${NO_AGENT}/24 dev br0`,
+    "route add unreachable 198.18.1.0/24",
+    "route add prohibit 198.18.2.0/24",
+  );
   sw.also(...bridge("br0"), ...["v0", "v1", "fa"].map((port) => `link set ${port} master br0`));
   net.build();
 
@@ -211,7 +223,12 @@ test("a foreign agent", async (t) => {
   const keyFile = join(net.scratch, "fa-keys.yaml");
   writeFileSync(
     keyFile,
-    `mip4:\n  - { association: foreign-home, foreignAgent: ${COA}, homeAgent: ${AGENTS[0]}, spi: 300, algorithm: hmac-md5, key: ${FOREIGN_HOME} }\n`,
+    [
+      "mip4:",
+      `  - { association: foreign-home, foreignAgent: ${COA}, homeAgent: ${AGENTS[0]}, spi: 300, algorithm: hmac-md5, key: ${FOREIGN_HOME} }`,
+      `  - { association: mobile-foreign, node: 10.9.0.9, foreignAgent: ${LINK}, spi: 301, algorithm: hmac-md5, key: ${FOREIGN_HOME} }`,
+      "",
+    ].join("\n"),
     { mode: 0o600 },
   );
   const daemon = new Daemon(
@@ -221,17 +238,27 @@ test("a foreign agent", async (t) => {
       role: "foreign-agent",
       foreignAgent: {
         careOfAddress: COA,
-        links: [{ interface: "visit", address: `${LINK}/24`, advertisementIntervalSeconds: 1 }],
+        links: [
+          { interface: "visit", address: `${LINK}/24`, advertisementIntervalSeconds: 1, registrationRequired: true },
+        ],
+        mostVisitors: 2,
       },
       tunnelProfile: PROFILE,
     },
   );
   const homes = agents.map((agent, i) => scriptedHomeAgent(agent, AGENTS[i] as Ipv4Address));
   const visitors = nodes.map((node, i) => new ScriptedNode(node, linkAddressOctets(agentMac), i === GRE_NODE));
+  const crowd = new ScriptedVisitors({
+    node: nodes[0] as Node,
+    device: "eth0",
+    agent: { address: LINK, linkAddress: agentMac, careOfAddress: COA },
+    defaults: { homeAddress: ipv4("10.9.0.20"), homeAgent: AGENTS[0] },
+    keyOf: () => KEY,
+  });
   const [atAgent, atNode] = [heardBy(fa), heardBy(nodes[0] as Node)];
   const atHomes = agents.map(heardBy);
   t.after(() => {
-    for (const one of [...homes, ...visitors, ...atHomes, atAgent, atNode]) one.close();
+    for (const one of [...homes, ...visitors, ...atHomes, crowd, atAgent, atNode]) one.close();
   });
   const list = async () => visitorsDocument.parse(await fetchDocument(daemon.socketPath, "/visitors")).visitors;
   const ping = (node: Node, to: string, ...more: readonly string[]): Promise<string> =>
@@ -250,7 +277,60 @@ test("a foreign agent", async (t) => {
     assert.ok(agent?.kind === "mobility-agent-advertisement");
     assert.deepEqual(agent.careOfAddresses, [COA]);
     assert.ok(agent.sequence < 256);
+    const { registrationRequired, busy, foreignAgent, gre } = agent.flags;
+    assert.deepEqual([registrationRequired, busy, foreignAgent, gre], [true, false, true, true]);
   });
+
+  const unanswered = crowd.newcomer();
+  await t.test("what it refuses, and with which code", async () => {
+    fa.ip("neigh add 203.0.113.51 lladdr 02:00:00:00:00:51 nud permanent dev wan");
+    crowd.send(unanswered, { homeAgent: ipv4("203.0.113.51") });
+    const codes = async (...cases: readonly (readonly [code: number, request: VisitorRequest])[]): Promise<void> => {
+      const found = await Promise.all(cases.map(([, request]) => crowd.ask(request)));
+      assert.deepEqual(
+        found.map(({ code }) => code),
+        cases.map(([code]) => code),
+      );
+    };
+    await codes(
+      [65, { homeAddress: LINK, source: ipv4("10.9.0.20") }],
+      [67, { homeAddress: ipv4("10.9.0.9") }],
+      [68, { homeAddress: MISTREATED.wrongKey }],
+      [69, { lifetimeSeconds: 65535 }],
+      [70, { flags: { reserved: true } }],
+      [70, { extensions: [] }],
+      [71, { homeAddress: MISTREATED.bare, homeAgent: AGENTS[1] }],
+      [72, { flags: { minimalEncapsulation: true } }],
+      [76, { timeToLive: 254 }],
+      [77, { careOfAddress: ipv4("203.0.113.11") }],
+      [79, { extensions: [MOBILE_HOME, { kind: "encapsulating-delivery" }] }],
+      [80, { homeAgent: ipv4("198.18.0.1") }],
+      [82, { homeAgent: NO_AGENT }],
+      [97, { homeAddress: NOWHERE }],
+      [194, { homeAgent: COA }],
+    );
+    fa.ip(`route add default via ${NO_AGENT}`);
+    inet.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+    await codes(
+      [80, { homeAgent: ipv4("198.18.3.1") }],
+      [81, { homeAgent: ipv4("198.18.1.1") }],
+      [88, { homeAgent: ipv4("198.18.2.1") }],
+    );
+    assert.deepEqual(await list(), []);
+  });
+
+  await t.test(
+    "a request with a wrong UDP checksum is counted and nothing else; one without a checksum would do",
+    async () => {
+      const { malformed = 0 } = (await daemon.status()).counters.dropped;
+      const node = crowd.newcomer();
+      crowd.send(node, { checksumError: 1, flags: { reserved: true } });
+      await waitFor(async () => ((await daemon.status()).counters.dropped["malformed"] ?? 0) > malformed, {
+        what: "a malformed request to be counted",
+      });
+      assert.deepEqual(crowd.repliesTo(node), []);
+    },
+  );
 
   await t.test("two nodes with one home address register, each with its home agent", async () => {
     for (const [i, homeAgent] of AGENTS.entries()) await visitors[i]?.register(homeAgent);
@@ -316,6 +396,22 @@ test("a foreign agent", async (t) => {
     assert.match(fa.run("nft", "list", "table", "inet", "dsmipd"), /@home-agents/, "people can list the table");
   });
 
+  await t.test("two are as many as it takes: B in its advertisements, code 66, and no harm done to those", async () => {
+    assert.equal((await crowd.ask({})).code, 66);
+    await waitFor(
+      () =>
+        visitors[0]?.advertisements
+          .at(-1)
+          ?.extensions.some((one) => one.kind === "mobility-agent-advertisement" && one.flags.busy),
+      { what: "an advertisement with B" },
+    );
+    assert.equal(
+      (await crowd.ask({ homeAddress: HOA, homeAgent: AGENTS[0], low: 1, flags: { reserved: true } })).code,
+      70,
+    );
+    await ping(nodes[0] as Node, "10.9.0.1", "-I", HOA);
+  });
+
   await t.test("what another home agent sends to a visitor, and another node in its name, is dropped", async () => {
     const before = await daemon.kernelCounters();
     const [, second] = nodes;
@@ -341,6 +437,14 @@ test("a foreign agent", async (t) => {
       },
       { what: `all of ${wanted.join(", ")} to be counted` },
     );
+  });
+
+  await t.test("who waits in vain for a home agent is told so: code 78", async () => {
+    const [answer] = await waitFor(() => crowd.repliesTo(unanswered).length > 0 && crowd.repliesTo(unanswered), {
+      what: "the answer in the home agent's place",
+      timeout: 10_000,
+    });
+    assert.equal(answer?.code, 78);
   });
 
   await t.test("killed and started again it has its visitors; who de-registers is none", async () => {

@@ -5,10 +5,11 @@
 import type { Ipv4Address } from "../../../base/ip.js";
 import { ETH_P_IP, PACKET_HOST } from "../../../io/constants.js";
 import { PacketSocket } from "../../../io/ip/packet-socket.js";
-import { decodeIpv4Packet, encodeIpv4Packet, ipv4Header } from "../../../wire/ip/ipv4.js";
+import { encodeIpv4Packet, ipv4Header } from "../../../wire/ip/ipv4.js";
 import { Protocol } from "../../../wire/ip/registry.js";
-import { decodeUdp, encodeUdp } from "../../../wire/ip/udp.js";
+import { encodeUdp } from "../../../wire/ip/udp.js";
 import { MIP4_PORT } from "../../../wire/mip4/registry.js";
+import { decodeUdpFrame } from "../../mip4/udp-frame.js";
 
 export interface AgentDatagram {
   readonly data: Uint8Array;
@@ -36,7 +37,10 @@ export interface AgentLink {
 const DESTINATION_PORT_OFFSET = 2;
 
 /** Throws SyscallError: EPERM without CAP_NET_RAW. */
-export function openAgentLink(onDatagram: (datagram: AgentDatagram) => void): AgentLink {
+export function openAgentLink(
+  onDatagram: (datagram: AgentDatagram) => void,
+  onMalformed: (detail: string) => void,
+): AgentLink {
   const frames = PacketSocket.open({ type: "dgram" });
   const filter = { protocol: Protocol.udp, offset: DESTINATION_PORT_OFFSET, size: 2, values: [MIP4_PORT] } as const;
   let heard: { readonly index: number; readonly socket: PacketSocket } | undefined;
@@ -61,13 +65,13 @@ export function openAgentLink(onDatagram: (datagram: AgentDatagram) => void): Ag
       heard = { index, socket };
       socket.listen({
         onFrames: (received) => {
-          for (const { data, packetType } of received) {
-            if (packetType !== PACKET_HOST) continue;
-            const packet = decodeIpv4Packet(data);
-            // Between two ends of one machine the checksum of UDP is not made: the authenticator judges.
-            const udp = packet.ok ? decodeUdp(packet.value.payload) : undefined;
-            if (packet.ok && udp?.ok === true)
-              onDatagram({ data: udp.value.payload, source: packet.value.header.source, interfaceIndex: index });
+          for (const frame of received) {
+            if (frame.packetType !== PACKET_HOST) continue;
+            const decoded = decodeUdpFrame(frame);
+            if (decoded.ok) {
+              const { header, datagram } = decoded.value;
+              onDatagram({ data: datagram.payload, source: header.source, interfaceIndex: index });
+            } else onMalformed(`reply on the visited link: ${decoded.error.message}`);
           }
         },
         onError: () => undefined, // ignored: what is not answered is asked again

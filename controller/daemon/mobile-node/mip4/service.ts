@@ -58,7 +58,10 @@ export interface Mip4NodeParts {
   readonly movement: MovementSource;
   readonly discovery: AgentDiscoverySocket;
   readonly socket: RegistrationSocket;
-  readonly openAgentLink: (onDatagram: (datagram: AgentDatagram) => void) => AgentLink;
+  readonly openAgentLink: (
+    onDatagram: (datagram: AgentDatagram) => void,
+    onMalformed: (detail: string) => void,
+  ) => AgentLink;
   /** Of whatever link is home. */
   readonly home: Pick<HomeLink, "announce">;
   readonly open: (opening: Opening) => void;
@@ -129,7 +132,10 @@ export class Mip4NodeService implements Service {
     this.#group = `binding ${this.#title}`;
     this.#held = config.mobileNode.homeAddress;
     this.#node = new MobileNode(mobileNodeSite(config, ring), whereaboutsSite(config));
-    this.#agents = parts.openAgentLink((datagram) => this.#messages.receive(datagram, true));
+    this.#agents = parts.openAgentLink(
+      (datagram) => this.#messages.receive(datagram, true),
+      (detail) => this.#ground.drop("malformed", detail),
+    );
     this.#messages = new NodeMessages(ring, {
       names: ground.names,
       socket: parts.socket,

@@ -1,8 +1,10 @@
 import t from "tap";
 import { fromHex, toHex } from "../../../../controller/base/bytes.js";
+import { ipv4 } from "../../../../controller/base/ip.js";
 import * as c from "../../../../controller/io/constants.js";
 import type { PacketFilter } from "../../../../controller/io/ip/packet-filter.js";
 import { type Frame, PacketSocket } from "../../../../controller/io/ip/packet-socket.js";
+import { openUdpSocket } from "../../../../controller/io/ip/udp-socket.js";
 import { makeNamespace, type Namespace, needsRoot } from "../support.js";
 
 /** IPv4 from 198.51.100.1 to 224.0.0.1 with the protocol, the fragment field, IPv4 options of so many octets, and what follows. */
@@ -114,5 +116,44 @@ t.test(
       ["09000002", "0a000003"],
       ["000101b2", "ffff01b2"],
     ]);
+  },
+);
+
+t.test(
+  "a frame tells whether its checksum is still to be made: of UDP from this machine it is, of UDP made by hand it is not",
+  { skip: needsRoot },
+  async (t) => {
+    const pair = makePair(t);
+    pair.ip("address", "add", "198.51.100.1/24", "dev", "va");
+    pair.ip("neighbour", "add", "198.51.100.2", "lladdr", "02:00:00:00:00:09", "dev", "va");
+    const filter: PacketFilter = { protocol: 17, offset: 2, size: 2, values: [434] };
+    const receiver = PacketSocket.open({
+      type: "dgram",
+      protocol: c.ETH_P_IP,
+      interfaceIndex: pair.b,
+      filter,
+      netns: pair.path,
+    });
+    const crafted = PacketSocket.open({ type: "dgram", netns: pair.path });
+    const udp = openUdpSocket({ family: 4, netns: pair.path });
+    t.teardown(() => [receiver, crafted, udp].forEach((socket) => void socket.close()));
+    const frames: Frame[] = [];
+    const arrived = new Promise<void>((resolve, reject) => {
+      receiver.listen({
+        onFrames: (list) => {
+          for (const one of list) frames.push(one);
+          if (frames.length >= 2) resolve();
+        },
+        onError: reject,
+      });
+    });
+    udp.send([{ data: Uint8Array.of(1), destination: ipv4("198.51.100.2"), destinationPort: 434 }]);
+    const data = ipv4Packet(17, 0, 0, "01b201b200090000ff");
+    crafted.send([{ data, interfaceIndex: pair.a, protocol: c.ETH_P_IP, destination: BROADCAST }]);
+    await arrived;
+    t.strictSame(
+      frames.map(({ checksumPending }) => checksumPending),
+      [true, false],
+    );
   },
 );
