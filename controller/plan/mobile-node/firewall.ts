@@ -21,10 +21,11 @@ import {
   ipField,
   isUnauthenticated,
   l4proto,
+  mobilityHeader,
   toInternalAddresses,
   udpPort,
 } from "../objects/nft-matches.js";
-import { accept, count, drop, jump } from "../objects/nft-verdicts.js";
+import { accept, count, drop, jump, within } from "../objects/nft-verdicts.js";
 import { clearUdpChecksum, correctUdpPort, setIpv4Ttl, setUdpPort } from "../objects/nft-writes.js";
 import { OWNERSHIP } from "../objects/objects.js";
 import {
@@ -73,6 +74,7 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
       ...espChains(site),
       ...udpOverIpv6Chains(site),
       ...multicastChains(site),
+      ...correspondentChains(site),
       input(site),
       ...ipv6Chains(site),
     ],
@@ -225,6 +227,41 @@ function espChains(site: MobileNodePlanSite): readonly NftChain[] {
 
 const betweenPorts = [udpPort("dport", DSMIP_PORT), udpPort("sport", DSMIP_PORT)];
 
+/**
+ * Mobility messages that come out of the tunnel. What the home agent itself says comes otherwise, except for the answers of the 2004
+ * profile, under ESP. Correspondents answer to the home address: home tests, and what an update from there brings (RFC 6275 §11.6).
+ */
+function tunnelledSignalling(site: MobileNodePlanSite): readonly NftRule[] {
+  const refused = [count("tunnelled-signalling"), drop];
+  const isOurs = [inputDevices(TUNNEL_PREFIX), l4proto(PROTOCOL.mobility)];
+  if (site.routeOptimisation === true) return [rule(...isOurs, jump(CORRESPONDENTS_CHAIN))];
+  return [rule(...isOurs, ...(site.mappedSignalling === true ? [isUnauthenticated] : []), ...refused)];
+}
+
+function correspondentChains(site: MobileNodePlanSite): readonly NftChain[] {
+  if (site.routeOptimisation !== true) return [];
+  const { homeAgent, mappedSignalling } = site;
+  const refused = [count("tunnelled-signalling"), drop];
+  const fromHomeAgent = ipField("saddr", homeAgent.ipv6);
+  return [
+    {
+      name: CORRESPONDENTS_CHAIN,
+      rules: [
+        ...(mappedSignalling === true
+          ? [rule(fromHomeAgent, isUnauthenticated, ...refused), rule(fromHomeAgent, accept)]
+          : [rule(fromHomeAgent, ...refused)]),
+        ...CORRESPONDENTS_SAY.map((type) => rule(mobilityHeader(type), within(CORRESPONDENTS_RATE), accept)),
+        rule(...refused),
+      ],
+    },
+  ];
+}
+const CORRESPONDENTS_CHAIN = "in-correspondents";
+/** Binding Refresh Request, Home Test, Binding Acknowledgement, Binding Error (RFC 6275 §6.1). */
+const CORRESPONDENTS_SAY = [0, 3, 6, 7];
+/** Of each type; far more than as many correspondents as a node may have ever say. */
+const CORRESPONDENTS_RATE = { perSecond: 1000, burst: 2000 };
+
 /** Only the home agent sends us payload (RFC 6275 §11.3.3), and only for our home addresses and networks. */
 function input(site: MobileNodePlanSite): NftChain {
   const { ipv4, ipv6 } = site.homeAgent;
@@ -232,14 +269,7 @@ function input(site: MobileNodePlanSite): NftChain {
     name: "input",
     base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
     rules: [
-      rule(
-        inputDevices(TUNNEL_PREFIX),
-        l4proto(PROTOCOL.mobility),
-        // In the 2004 profile the answers come that way, under ESP.
-        ...(site.mappedSignalling === true ? [isUnauthenticated] : []),
-        count("tunnelled-signalling"),
-        drop,
-      ),
+      ...tunnelledSignalling(site),
       ...(site.udpOverIpv6 === true ? [rule(ipField("saddr", ipv6), ...betweenPorts, jump("in-udp-ipv6"))] : []),
       ...(ipv4 === undefined ? [] : [rule(ipField("saddr", ipv4), ...betweenPorts, jump("in-udp"))]),
       ...(outerFamilies(site).length === 0
