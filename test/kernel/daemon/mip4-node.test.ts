@@ -8,27 +8,28 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { stringify } from "yaml";
 import { fromHex } from "../../../controller/base/bytes.js";
-import { type Ipv4Address, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { seq16 } from "../../../controller/base/seq16.js";
-import { authenticateWith, verdictOn } from "../../../controller/daemon/mip4/authenticators.js";
+import { verdictOn } from "../../../controller/daemon/mip4/authenticators.js";
 import { timeOfDay } from "../../../controller/daemon/mip4/time-of-day.js";
 import { ETH_P_ALL, ETH_P_ARP, ETH_P_IP, PACKET_OUTGOING } from "../../../controller/io/constants.js";
-import type { IpSocket } from "../../../controller/io/ip/ip-socket.js";
 import { type Frame, PacketSocket } from "../../../controller/io/ip/packet-socket.js";
-import { openUdpSocket } from "../../../controller/io/ip/udp-socket.js";
 import { decodeIpv4Packet, encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ip/ipv4.js";
 import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { decodeUdp, encodeUdp } from "../../../controller/wire/ip/udp.js";
 import { encodeAgentDiscovery } from "../../../controller/wire/mip4/messages/agent-discovery.js";
-import { authenticationsOf, encodeAuthenticated } from "../../../controller/wire/mip4/messages/authenticated-octets.js";
-import {
-  decodeControlMessage,
-  type RegistrationReply,
-  type RegistrationRequest,
-} from "../../../controller/wire/mip4/messages/control-message.js";
+import { authenticationsOf } from "../../../controller/wire/mip4/messages/authenticated-octets.js";
 import { AgentFlag, MIP4_PORT, ReplyCode } from "../../../controller/wire/mip4/registry.js";
 import { Daemon } from "../lib/daemons.js";
+import {
+  ASSOCIATION,
+  KEY,
+  MOBILE_HOME,
+  readRequest,
+  replyTo,
+  ScriptedHomeAgent,
+} from "../lib/scripted-mip4-home-agent.js";
 import { type Node, Topology } from "../lib/topology.js";
 import { waitFor } from "../lib/wait.js";
 
@@ -37,75 +38,11 @@ const HOA = ipv4("198.51.100.10");
 const COA = ipv4("203.0.114.7");
 const FA = ipv4("192.0.2.1");
 const PREFIX = "2001:db8:5::/48";
-const KEY = "00112233445566778899aabbccddeeff";
-const ASSOCIATION = { spi: 256, algorithm: "hmac-md5", key: new Secret(fromHex(KEY)) } as const;
 const FORGED = { ...ASSOCIATION, key: new Secret(fromHex("ff".repeat(16))) };
-const MOBILE_HOME = {
-  kind: "mobile-home-authentication",
-  spi: ASSOCIATION.spi,
-  authenticator: new Uint8Array(0),
-} as const;
 /** "Accepted, to the care-of address", of the node's prefix. */
 const TO_CARE_OF = { kind: "ipv6-prefix-reply", code: 1, prefixLength: 48, prefix: ipv6("2001:db8:5::") } as const;
 const HOME_TUNNEL = "dsmip-th";
 const YEAR_MS = 366 * 24 * 3600 * 1000;
-
-interface Asked {
-  readonly request: RegistrationRequest;
-  readonly octets: Uint8Array;
-  readonly source: Ipv4Address;
-  readonly sourcePort: number;
-  readonly atMs: number;
-}
-
-function read(octets: Uint8Array, source: Ipv4Address, sourcePort: number): Asked {
-  const decoded = decodeControlMessage(octets);
-  assert.ok(decoded.ok && decoded.value.type === "registration-request");
-  return { request: decoded.value, octets, source, sourcePort, atMs: performance.now() };
-}
-
-function replyTo(request: RegistrationRequest, part: Partial<RegistrationReply> = {}, key = ASSOCIATION): Uint8Array {
-  const { lifetimeSeconds, homeAddress, homeAgent, identification } = request;
-  const extensions = [{ kind: "mobile-home-authentication", spi: key.spi, authenticator: new Uint8Array(0) } as const];
-  const whole = { code: 0, lifetimeSeconds, homeAddress, homeAgent, identification, extensions, ...part };
-  return encodeAuthenticated(
-    { type: "registration-reply", ...whole },
-    authenticateWith(() => key),
-  );
-}
-
-/** Whatever comes is kept; what is answered the test says. */
-class HomeAgent {
-  readonly asked: Asked[] = [];
-  readonly #socket: IpSocket<Ipv4Address>;
-  answer: ((asked: Asked) => Uint8Array | undefined) | undefined;
-
-  constructor(t: TestContext, node: Node) {
-    this.#socket = openUdpSocket({ family: 4, address: HA, port: MIP4_PORT, netns: node.path });
-    t.after(() => this.#socket.close());
-    this.#socket.listen({
-      onPackets: (packets) => {
-        for (const { data, source, sourcePort } of packets) {
-          const asked = read(data.slice(), source, sourcePort);
-          this.asked.push(asked);
-          const reply = this.answer?.(asked);
-          if (reply !== undefined) this.send(asked, reply);
-        }
-      },
-      onError: () => undefined,
-    });
-  }
-
-  send({ source, sourcePort }: Asked, data: Uint8Array): void {
-    this.#socket.send([{ data, source: HA, destination: source, destinationPort: sourcePort }]);
-  }
-
-  get latest(): Asked {
-    const last = this.asked.at(-1);
-    assert.ok(last !== undefined, "nothing was asked");
-    return last;
-  }
-}
 
 /** A router of the visited link that takes visitors, and everything that the node sends there. */
 class ForeignAgent {
@@ -159,7 +96,7 @@ class ForeignAgent {
       const udp = packet.value.header.protocol === Protocol.udp ? decodeUdp(packet.value.payload) : undefined;
       if (udp?.ok !== true || udp.value.destinationPort !== MIP4_PORT) return [];
       const { header } = packet.value;
-      return [{ ...read(udp.value.payload, header.source, udp.value.sourcePort), ttl: header.timeToLive, mac }];
+      return [{ ...readRequest(udp.value.payload, header.source, udp.value.sourcePort), ttl: header.timeToLive, mac }];
     });
   }
 
@@ -179,7 +116,7 @@ test("F5944-3.6.3-01 F5944-5.7-01 F5944-3.6.2.1-01 V4-4.5-04: a node that nobody
   net.link(mn.port("eth1"), fa.port("visit", "192.0.2.1/24"));
   ha.route("default via 203.0.113.2");
   net.build();
-  const homeAgent = new HomeAgent(t, ha);
+  const homeAgent = new ScriptedHomeAgent(t, ha, HA);
   const foreignAgent = new ForeignAgent(t, fa, "visit");
   const keyFile = join(net.scratch, "keys.yaml");
   writeFileSync(
