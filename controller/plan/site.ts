@@ -91,6 +91,7 @@ export const POLICY_PRIORITY = {
   directUpdate: 0x910,
   mobilityMessages: 0x920,
   direct: 0x930,
+  silence: 0x938,
   noDemand: 0x940,
   demand: 0x950,
   /** Behind the wildcards: ESP and Mobility Headers come from any care-of address, all else from the bound one. */

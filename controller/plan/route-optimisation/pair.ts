@@ -13,11 +13,11 @@ import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric } from "../endpoints.js";
 import { careOfTable } from "../mobile-node/addresses.js";
 import type { KernelObject } from "../objects/objects.js";
-import { ROUTING_HEADER_MARK } from "../security/marks.js";
+import { ROUTING_HEADER_MARK, SENDING_MARK } from "../security/marks.js";
 import { HEADER_REQID, headerState } from "../security/mobility-headers.js";
 import { policy } from "../security/transport-associations.js";
 import { type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
-import { exempt, headerTemplate, payload, subPolicy, updatesTo, writtenHeader } from "./headers.js";
+import { ANY_PROTOCOL, exempt, headerTemplate, payload, subPolicy, updatesTo, writtenHeader } from "./headers.js";
 
 /** What of a binding at one of our addresses the kernel needs. */
 export type BoundAtCorrespondent = Pick<CorrespondentPath, "homeAddress" | "self" | "careOf">;
@@ -49,9 +49,13 @@ export function planDirectPath(
   return planPair({ direct: { path, site, uplink } });
 }
 
-/** The kernel is to ask nothing about this correspondent. */
+/**
+ * The kernel is to ask nothing about this correspondent. Beside a path it is without effect, and by the mark, which every packet has, no
+ * other policy for the pair: the two come and go on their own.
+ */
 export function planSilence(homeAddress: Ipv6Address, correspondent: Ipv6Address): readonly KernelObject[] {
-  return [exempt(homeAddress, hostPrefix(correspondent), 0, POLICY_PRIORITY.direct)];
+  const silence = exempt(homeAddress, hostPrefix(correspondent), ANY_PROTOCOL, POLICY_PRIORITY.silence);
+  return [{ ...silence, mark: SENDING_MARK }];
 }
 
 export function planPair({ bound, direct }: Pair): readonly KernelObject[] {

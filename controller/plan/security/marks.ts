@@ -29,7 +29,7 @@ export const ROUTING_HEADER_MARK: XfrmMark = { value: ROUTING_HEADER_MARK_BIT, m
 
 /** What the IKE daemon installs; no packet has this bit. */
 export const ORIGINAL_MARK: XfrmMark = { value: NOT_ORIGINAL, mask: NOT_ORIGINAL };
-/** States that send. */
+/** States that send; what every packet has. */
 export const SENDING_MARK: XfrmMark = { value: 0, mask: NOT_ORIGINAL };
 /** States that receive ESP as it is, and ESP in UDP. */
 export const RECEIVING_PLAIN_MARK: XfrmMark = { value: 0, mask: NOT_ORIGINAL | UDP_MARK_BIT };

@@ -13,7 +13,12 @@ import { DirectUseMeter } from "../../../controller/kernel/xfrm/last-used.js";
 import { NetlinkSession } from "../../../controller/netlink/session.js";
 import { planMobileNode, planMobileNodeSite } from "../../../controller/plan/mobile-node/plan.js";
 import type { KernelObject } from "../../../controller/plan/objects/objects.js";
-import { planCorrespondentPath, planDirectPath, planPair } from "../../../controller/plan/route-optimisation/pair.js";
+import {
+  planCorrespondentPath,
+  planDirectPath,
+  planPair,
+  planSilence,
+} from "../../../controller/plan/route-optimisation/pair.js";
 import { demandReqid, planCorrespondentSite, planDemand } from "../../../controller/plan/route-optimisation/site.js";
 import { type Associations, type MobileNodePlanSite, TUN_DEVICE } from "../../../controller/plan/site.js";
 import type { DirectPath } from "../../../controller/protocol/mip6/mobile-node/correspondents/inputs.js";
@@ -356,10 +361,23 @@ test("payload goes directly, and back through the home agent, under running flow
       directObjects(mobile, direct(mobile, CN, { stage: "updating", careOf: mobile.careOf[1] })),
     );
     await correspondent.hold("pair", []);
+    await mobile.planned.hold("silence", planSilence(mobile.home, CN));
     await mobile.planned.hold("pair", []);
     await echoes.more(10);
     await tcp.more(10);
     assert.deepEqual([...looks()], ["tunnel"]);
+  });
+  await t.test("about one that is not worth it the kernel asks nothing, until it is", async () => {
+    const before = demands.length;
+    await mobile.planned.hold("demand", planDemand(mobile.home, mobile.site, 1));
+    await echoes.more();
+    await tcp.more();
+    assert.equal(demands.length, before);
+    await mobile.planned.hold("silence", []);
+    // A connected socket keeps the way it has found; of a new policy it is told.
+    await mobile.planned.hold("demand", planDemand(mobile.home, mobile.site, 2));
+    await waitFor(() => demands.length > before, { what: "a question again" });
+    assert.deepEqual(await mobile.planned.differences(), []);
   });
   assert.equal(await echoes.lost(), 0);
   assert.deepEqual([repeated(mobile.node), repeated(net.cn)], [0, 0], "segments sent again");

@@ -85,7 +85,13 @@ t.test("a node that updates a correspondent: updates alone bear the option; boun
     ...updating.slice(0, 4),
     "policy src HOA/128 dst CN/128 dir out priority 0x930 tmpl hao reqid 3 level use",
   ]);
-  test.strictSame(lines(planSilence(HOA, CN)), [updating[4]]);
+  const silence = planSilence(HOA, CN);
+  test.strictSame(lines(silence), ["policy src HOA/128 dst CN/128 dir out mark 0x0 mask 0x40000000 priority 0x938"]);
+  const keys = planDirectPath(path(), site()).map(objectKey);
+  test.notOk(
+    silence.some((one) => keys.includes(objectKey(one))),
+    "it may stand beside the path in any form",
+  );
 });
 
 t.test("for a grace time what comes to the former care-of address is taken", async (test) => {
