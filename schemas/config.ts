@@ -845,9 +845,48 @@ export const foreignAgentConfig = z.strictObject({
   tunnelProfile: tunnelProfile.prefault({}).describe("Of reverse tunnels."),
 });
 
+const homeAddressPrefix = prefixText.refine(({ address }) => isIpv6(address), {
+  error: "an IPv6 prefix like 2001:db8:1::/64 is wanted",
+});
+
+const correspondentNode = z.strictObject({
+  addresses: z
+    .array(ipv6Text)
+    .min(1)
+    .describe("IPv6 addresses of this machine that mobile nodes may optimise their routes to."),
+  allow: z
+    .array(homeAddressPrefix)
+    .default([])
+    .describe("Prefixes of home addresses that may do so; ::/0 for all. None: nobody may."),
+  deny: z
+    .array(homeAddressPrefix)
+    .default([])
+    .describe("Prefixes of home addresses that may not, whatever allow says."),
+  maximumBindings: z.int().min(1).max(1_000_000).default(10_000).describe("Bindings at a time."),
+  whenFull: z
+    .enum(["refuse", "oldest"])
+    .default("refuse")
+    .describe("A further one is refused (status 130), or takes the place of the one that was refreshed longest ago."),
+  maximumLifetimeSeconds: z
+    .int()
+    .min(4)
+    .max(420)
+    .default(420)
+    .describe("Longest lifetime granted; 420 is MAX_RR_BINDING_LIFETIME (RFC 6275 §12)."),
+});
+
+export const correspondentNodeConfig = z.strictObject({
+  role: z.literal("correspondent-node"),
+  controlSocket: common.controlSocket,
+  stateDirectory: common.stateDirectory,
+  log,
+  correspondentNode,
+});
+
 export const configFile = z.discriminatedUnion("role", [
   homeAgentConfig,
   foreignAgentConfig,
+  correspondentNodeConfig,
   z.discriminatedUnion("protocol", [mobileNodeConfig, mip4NodeConfig]),
 ]);
 
@@ -876,6 +915,7 @@ export function optimisesRoutes({
 
 export type MobileNodeConfig = z.output<typeof mobileNodeConfig>;
 export type ForeignAgentConfig = z.output<typeof foreignAgentConfig>;
+export type CorrespondentNodeConfig = z.output<typeof correspondentNodeConfig>;
 export type Mip4NodeConfig = z.output<typeof mip4NodeConfig>;
 export type Config = z.output<typeof configFile>;
 export type Subscriber = z.output<typeof subscriber>;

@@ -67,16 +67,18 @@ export const homePrefixDocument = z.strictObject({
 
 export const statusDocument = z.strictObject({
   version: z.string(),
-  role: z.enum(["home-agent", "mobile-node", "foreign-agent"]),
+  role: z.enum(["home-agent", "mobile-node", "foreign-agent", "correspondent-node"]),
   pid: z.int(),
   uptimeSeconds: z.number(),
   addresses: z
     .array(z.string())
-    .describe("The home agent's, the mobile node's home addresses, or the foreign agent's."),
+    .describe(
+      "The home agent's, the mobile node's home addresses, the foreign agent's, or those that mobile nodes optimise their routes to.",
+    ),
   bindings: z.int(),
   visitors: z.int().describe("Mobile nodes that are registered through this foreign agent; 0 in other roles."),
   homePrefixes: z.array(homePrefixDocument).describe("IPv6 prefixes of the home link, and how long they last."),
-  readiness: readiness.nullable().describe("null at a home agent and at a foreign agent."),
+  readiness: readiness.nullable().describe("null but at a mobile node."),
   pendingOperations: z.int().describe("Kernel operations not answered yet."),
   failedObjects: z.int(),
   counters: z.strictObject({

@@ -6,7 +6,7 @@ import { z } from "zod";
 
 export const JOURNAL_VERSION = 2;
 
-const role = z.enum(["home-agent", "mobile-node", "foreign-agent"]);
+const role = z.enum(["home-agent", "mobile-node", "foreign-agent", "correspondent-node"]);
 /** Octets, six bits a character. */
 const seal = (pattern: RegExp, description: string): z.ZodString => z.string().regex(pattern).describe(description);
 

@@ -6,6 +6,7 @@ import { dirname, resolve } from "node:path";
 import {
   areLent,
   type Config,
+  type CorrespondentNodeConfig,
   configFile,
   type ForeignAgentConfig,
   type HomeAgentConfig,
@@ -38,6 +39,7 @@ import {
   prefixesOverlap,
 } from "../base/ip.js";
 import { findOverlap } from "../base/prefix-table.js";
+import { loadCorrespondentNode } from "./correspondent-node.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
 import { loadForeignAgent } from "./foreign-agent.js";
 import { checkFurtherHomes } from "./further-homes.js";
@@ -63,6 +65,7 @@ export function loadConfig(path: string): LoadedConfig {
   const complain = (message: string): never => {
     throw new ConfigError(`${path}: ${message}`);
   };
+  if (config.role === "correspondent-node") return loadCorrespondentNode(path, config);
   if (config.role === "foreign-agent") return loadForeignAgent(path, config);
   if (config.role === "mobile-node" && config.protocol === "mip4") return loadMip4Node(path, config);
   const { keyFile: keyFilePath, security } = config;
@@ -100,7 +103,7 @@ export function loadConfig(path: string): LoadedConfig {
 }
 
 /** Roles with static ESP keys or IKEv2. */
-type Mip6Config = Exclude<Config, Mip4NodeConfig | ForeignAgentConfig>;
+type Mip6Config = Exclude<Config, Mip4NodeConfig | ForeignAgentConfig | CorrespondentNodeConfig>;
 
 /** Whether keys of Mobile IPv4 are needed. */
 const speaksMip4 = (config: Mip6Config): boolean => config.role === "home-agent" && config.homeAgent.mip4 !== undefined;

@@ -2,6 +2,7 @@
 import type { LoadedConfig } from "../config/config.js";
 import type { NodeKeys } from "../config/keys.js";
 import type { Logger } from "../log.js";
+import { startCorrespondentNode } from "./correspondent-node/role.js";
 import { startForeignAgent } from "./foreign-agent/role.js";
 import { startHomeAgent } from "./home-agent/role.js";
 import { startMip4Node } from "./mobile-node/mip4/role.js";
@@ -32,6 +33,7 @@ export async function startDaemon(loaded: LoadedConfig, log: Logger): Promise<Da
 
 function startRole({ config, keys, mip4, credentials }: LoadedConfig, log: Logger): Promise<Running> {
   if (config.role === "home-agent") return startHomeAgent(config, { keys, mip4, credentials }, log);
+  if (config.role === "correspondent-node") return startCorrespondentNode(config, log);
   if (config.role === "foreign-agent") return startForeignAgent(config, mip4, log);
   if (config.protocol === "mip4") return startMip4Node(config, mip4, log);
   return startMobileNode(config, { keys, mip4, credentials }, log);

@@ -70,6 +70,7 @@ export function checkIpv6Address(
   address: Ipv6Address,
   addresses = procNet("if_inet6"),
   without = linksWithoutIpv6(),
+  key = "homeAgent.addresses.ipv6",
 ): void {
   const digits = toHex(ipToBytes(address));
   if (addresses.split("\n").some((line) => line.startsWith(digits))) return;
@@ -80,7 +81,7 @@ export function checkIpv6Address(
       : ` (IPv6 is switched off on ${without.join(", ")}, which takes its addresses away: sysctl -w ${off.join(" ")}, then add them again)`;
   throw new MobilityError(
     "MIP_ADDRESS",
-    `${address} is not an address of this machine; add it (ip -6 address add ${address} dev …) or correct homeAgent.addresses.ipv6${perhaps}`,
+    `${address} is not an address of this machine; add it (ip -6 address add ${address} dev …) or correct ${key}${perhaps}`,
   );
 }
 

@@ -154,7 +154,7 @@ const WRONG: { name: string; config?: string; keys?: string; mode?: number; says
   {
     name: "unknown role",
     config: HOME_AGENT.replace("home-agent", "router"),
-    says: /:1: role is "router"; one of "home-agent", "foreign-agent", "mobile-node" is wanted/,
+    says: /:1: role is "router"; one of "home-agent", "foreign-agent", "correspondent-node", "mobile-node" is wanted/,
   },
   {
     name: "overlapping prefixes",

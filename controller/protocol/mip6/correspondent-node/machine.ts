@@ -5,6 +5,7 @@
  * Nothing is kept of a node before its update has proved that it is reachable at both addresses. An update that changes where packets go is
  * acknowledged when the kernel has the new path; the one before stays as long as it has not.
  */
+import type { Ipv6Address } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
@@ -94,9 +95,16 @@ export function* correspondentPaths({ cache }: CorrespondentNodeState): Generato
   }
 }
 
-export function correspondentPath({ cache }: CorrespondentNodeState, pair: Pair): CorrespondentPath | undefined {
-  const entry = cache.get(pair);
-  return entry && pathOfEntry(entry);
+/** At each of our addresses. */
+export function* correspondentPathsOf(
+  { cache, site }: CorrespondentNodeState,
+  homeAddress: Ipv6Address,
+): Generator<CorrespondentPath, void> {
+  for (const self of site.addresses) {
+    const entry = cache.get({ homeAddress, self });
+    const path = entry && pathOfEntry(entry);
+    if (path !== undefined) yield path;
+  }
 }
 
 function pathOfEntry(entry: CorrespondentEntry): CorrespondentPath | undefined {
@@ -111,6 +119,19 @@ export function* correspondentViews(
 ): Generator<CorrespondentView, void> {
   for (const entry of cache.entries()) {
     const view = viewOf(entry, now);
+    if (view !== undefined) yield view;
+  }
+}
+
+/** At each of our addresses. */
+export function* correspondentViewsOf(
+  { cache, site }: CorrespondentNodeState,
+  homeAddress: Ipv6Address,
+  now: Instant,
+): Generator<CorrespondentView, void> {
+  for (const self of site.addresses) {
+    const entry = cache.get({ homeAddress, self });
+    const view = entry && viewOf(entry, now);
     if (view !== undefined) yield view;
   }
 }

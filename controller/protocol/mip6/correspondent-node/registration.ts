@@ -4,6 +4,7 @@ import type { Secret } from "../../../base/secret.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import { after, earliest, elapsed, type Instant, type Seconds, seconds } from "../../../base/time.js";
 import { bindingAcknowledgementFlags, LIFETIME_UNIT_SECONDS } from "../../../wire/mip6/messages/registration.js";
+import { AUTHENTICATOR_OCTETS } from "../../../wire/mip6/options/base.js";
 import { BindingStatus } from "../../../wire/mip6/registry.js";
 import type { ProtocolEvent } from "../inputs.js";
 import { RETURN_ROUTABILITY_TIMERS } from "../return-routability/timers.js";
@@ -24,6 +25,9 @@ const ALWAYS_TOLD: ReadonlySet<number> = new Set([
 
 /** A node is asked to refresh a binding in use when so much of its time is left, and at most this often. */
 const REFRESH = { fraction: 0.2, atMost: seconds(60), requests: 3, least: seconds(2) } as const;
+
+/** It is made when the message is encoded. */
+const NOT_MADE = new Uint8Array(AUTHENTICATOR_OCTETS);
 
 export function takeUpdate(turn: Turn, input: UpdateInput): void {
   const update = readUpdate(input);
@@ -71,9 +75,11 @@ function acknowledgement(
 ): AuthorizedSendEffect {
   const lifetimeUnits = Math.floor(lifetime / LIFETIME_UNIT_SECONDS);
   const flags = bindingAcknowledgementFlags();
+  const authenticator = { kind: "binding-authorization-data", authenticator: NOT_MADE } as const;
+  const options = key === undefined ? [] : [authenticator];
   return {
     kind: "send",
-    message: { type: "binding-acknowledgement", status, flags, sequence, lifetimeUnits, options: [] },
+    message: { type: "binding-acknowledgement", status, flags, sequence, lifetimeUnits, options },
     source: self,
     destination: homeAddress,
     departure: throughOption ? { type: "native-routed", careOf: wireSource } : { type: "native-direct" },

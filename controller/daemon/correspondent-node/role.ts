@@ -1,0 +1,96 @@
+/** What a correspondent node is started with: checks of this machine, the platform it needs, and its one service. */
+import { randomBytes } from "node:crypto";
+import type { CorrespondentNodeConfig } from "../../../schemas/config.js";
+import { Secret } from "../../base/secret.js";
+import { seconds } from "../../base/time.js";
+import { checkIpv6Enabled } from "../../kernel/route/switches.js";
+import type { Logger } from "../../log.js";
+import { correspondentOwner } from "../../plan/route-optimisation/owner.js";
+import { planCorrespondentPath } from "../../plan/route-optimisation/pair.js";
+import { planCorrespondentSite } from "../../plan/route-optimisation/site.js";
+import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
+import type { Beginning } from "../../protocol/mip6/correspondent-node/machine.js";
+import type { CorrespondentNodeSite } from "../../protocol/mip6/correspondent-node/site.js";
+import { KCN_OCTETS } from "../../protocol/mip6/return-routability/tokens.js";
+import { type OpenOptions, openPlatform } from "../open-platform.js";
+import type { Platform } from "../platform.js";
+import { checkIpv6Address } from "../preflight.js";
+import { type Running, startServices } from "../start.js";
+import { CorrespondentNodeService, type CorrespondentPlans } from "./service.js";
+
+/** What of the machine the role touches; a fake of each will do. */
+export interface CorrespondentNodeMachine {
+  /** Throws MobilityError with the sentence for the operator. */
+  check(config: CorrespondentNodeConfig): void;
+  openPlatform(options: OpenOptions, log: Logger): Promise<Platform>;
+}
+
+const THIS_MACHINE: CorrespondentNodeMachine = { check: checkMachine, openPlatform };
+
+/** How long payload is still taken from a former care-of address. */
+const FORMER_GRACE = seconds(3);
+
+/** Resolves when it answers. Throws MobilityError; then nothing is open. */
+export async function startCorrespondentNode(
+  config: CorrespondentNodeConfig,
+  log: Logger,
+  machine = THIS_MACHINE,
+): Promise<Running> {
+  machine.check(config);
+  const site = correspondentNodeSite(config.correspondentNode);
+  const platform = await machine.openPlatform(
+    {
+      role: config.role,
+      controlSocket: config.controlSocket,
+      stateDirectory: config.stateDirectory,
+      addresses: site.addresses,
+      signallingPort: SIGNALLING_PORT,
+      // Nothing goes through it; there is one for a network namespace, which so has one daemon with this firewall.
+      tunDevice: TUN_DEVICE,
+      bindsToTun: false,
+    },
+    log,
+  );
+  const { serviceName: name, recordPrefix } = CorrespondentNodeService;
+  const plans = correspondentPlans(site);
+  return startServices(platform, [
+    {
+      name,
+      recordPrefix,
+      open: async (ground) => new CorrespondentNodeService({ site, plans, ground, beginning: randomBeginning() }),
+    },
+  ]);
+}
+
+export function correspondentNodeSite({
+  addresses,
+  allow,
+  deny,
+  maximumBindings,
+  whenFull,
+  maximumLifetimeSeconds,
+}: CorrespondentNodeConfig["correspondentNode"]): CorrespondentNodeSite {
+  const maximumLifetime = seconds(maximumLifetimeSeconds);
+  return { addresses, allow, deny, maximumBindings, whenFull, maximumLifetime, formerGrace: FORMER_GRACE };
+}
+
+/** Of this run alone (RFC 6275 §5.2.1). */
+export function randomBeginning(): Beginning {
+  return { kcn: new Secret(randomBytes(KCN_OCTETS)), firstIndex: randomBytes(2).readUInt16BE() };
+}
+
+export function correspondentPlans({ addresses }: CorrespondentNodeSite): CorrespondentPlans {
+  return {
+    site: () => planCorrespondentSite({ addresses }),
+    path: planCorrespondentPath,
+    ownerOf: (object) => correspondentOwner(object, addresses),
+  };
+}
+
+/** Throws MobilityError. */
+function checkMachine({ correspondentNode: { addresses } }: CorrespondentNodeConfig): void {
+  checkIpv6Enabled();
+  addresses.forEach((address, i) => {
+    checkIpv6Address(address, undefined, undefined, `correspondentNode.addresses[${i}]`);
+  });
+}

@@ -1,0 +1,266 @@
+/**
+ * The correspondent node as a service on the platform: its machine with the Mobility Header socket and its plan. Payload never comes here.
+ * Its bindings are in the journal, so that a restart interrupts no flow; keys and nonces are not (protocol/mip6/correspondent-node/record.ts).
+ * A disk that refuses is no reason to turn anybody away: what it forgets costs a node one procedure.
+ */
+import { randomBytes } from "node:crypto";
+import type { BindingDocument, CorrespondentDocument } from "../../../schemas/control.js";
+import { type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
+import type { KernelObject } from "../../plan/objects/objects.js";
+import { objectKey } from "../../plan/objects/objects.js";
+import type { ObjectOwner } from "../../plan/owner.js";
+import { DIRECT_MARK, TUN_DEVICE } from "../../plan/site.js";
+import type { CorrespondentView } from "../../protocol/mip6/correspondent-node/binding-cache.js";
+import type {
+  AuthorizedSendEffect,
+  CorrespondentNodeEffect,
+  CorrespondentNodeInput,
+  Pair,
+} from "../../protocol/mip6/correspondent-node/inputs.js";
+import {
+  type Beginning,
+  CorrespondentNodeState,
+  correspondentPaths,
+  correspondentPathsOf,
+  correspondentViews,
+  correspondentViewsOf,
+  nextDeadline,
+  step,
+} from "../../protocol/mip6/correspondent-node/machine.js";
+import type { CorrespondentPath } from "../../protocol/mip6/correspondent-node/path.js";
+import type { CorrespondentNodeSite } from "../../protocol/mip6/correspondent-node/site.js";
+import { careOfAddressOf } from "../../protocol/mip6/correspondent-node/update.js";
+import type { Arrival } from "../../protocol/mip6/inputs.js";
+import { NONCE_OCTETS } from "../../protocol/mip6/return-routability/tokens.js";
+import type { GroupResult } from "../../reconcile/reconciler.js";
+import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
+import { MachineLoop, monotonicNow } from "../machine-loop.js";
+import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
+import { coveredOctets, withAuthenticator } from "../signalling/binding-authorization.js";
+
+/** What of the kernel it wants. */
+export interface CorrespondentPlans {
+  site(): readonly KernelObject[];
+  path(path: CorrespondentPath): readonly KernelObject[];
+  ownerOf(object: KernelObject): ObjectOwner | undefined;
+  /** Seconds since the kernel has last sent something along this path; undefined: it does not say. */
+  lastUsed?(pair: Pair): Promise<number | undefined>;
+}
+
+export interface CorrespondentNodeParts {
+  readonly site: CorrespondentNodeSite;
+  readonly beginning: Beginning;
+  readonly plans: CorrespondentPlans;
+  readonly ground: ServiceGround;
+}
+
+const PAIR = "correspondent ";
+const groupOf = ({ homeAddress, self }: Pair): string => `${PAIR}${homeAddress} ${self}`;
+
+function pairOf(group: string): Pair | undefined {
+  if (!group.startsWith(PAIR)) return undefined;
+  const [homeAddress, self] = group.slice(PAIR.length).split(" ") as Ipv6Address[];
+  return homeAddress === undefined || self === undefined ? undefined : { homeAddress, self };
+}
+
+export class CorrespondentNodeService implements Service {
+  static readonly serviceName = "correspondent-node";
+  /** Of the keys of its journal records. */
+  static readonly recordPrefix = "correspondent ";
+  readonly name = CorrespondentNodeService.serviceName;
+  readonly addresses: readonly IpAddress[];
+  readonly views: ServiceViews;
+  readonly #plans: CorrespondentPlans;
+  readonly #ground: ServiceGround;
+  readonly #state: CorrespondentNodeState;
+  readonly #loop: MachineLoop<CorrespondentNodeInput, CorrespondentNodeEffect>;
+  #siteObjects: readonly KernelObject[] = [];
+  #siteKeys: ReadonlySet<string> = new Set();
+
+  constructor({ site, beginning, plans, ground }: CorrespondentNodeParts) {
+    this.#plans = plans;
+    this.#ground = ground;
+    this.addresses = site.addresses;
+    this.#state = new CorrespondentNodeState(site, beginning);
+    this.#loop = new MachineLoop<CorrespondentNodeInput, CorrespondentNodeEffect>(
+      {
+        step: (input, now) => step(this.#state, input, { now, entropy: randomBytes(NONCE_OCTETS) }),
+        nextDeadline: () => nextDeadline(this.#state),
+      },
+      { kind: "timer" },
+      {
+        perform: (effect) => this.#perform(effect),
+        flush: () => ground.flush(),
+        turnEnded: () => ground.groups.commit(),
+      },
+    );
+    this.views = this.#viewsOf();
+  }
+
+  prepare(): ReadonlyMap<string, readonly KernelObject[]> {
+    this.#siteObjects = this.#plans.site();
+    this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
+    // Bindings of before a restart are wanted together with the site, so that their objects are adopted and not made anew.
+    const records = [...this.#ground.records.entries()].map(([, stored]) => stored);
+    const moment = { now: monotonicNow(), entropy: randomBytes(NONCE_OCTETS) };
+    for (const effect of step(this.#state, { kind: "restore", records }, moment)) this.#perform(effect);
+    return new Map([[SITE_GROUP, this.#siteObjects]]);
+  }
+
+  listen(): void {
+    for (const self of this.#state.site.addresses)
+      this.#ground.listen(
+        { self, isProtected: () => false, tunDevice: TUN_DEVICE, directMark: DIRECT_MARK },
+        {
+          onMessage: (message, arrival, octets) => this.#loop.push(inputOf(message, arrival, octets)),
+          onPrefixMessage: (message, { source }) =>
+            this.#ground.drop("unexpected-type", `${message.type} from ${source}`),
+          onDrop: (reason, detail) => this.#ground.drop(reason, detail),
+          onOptionRefused: (packet) => this.#loop.push({ kind: "option-refused", ...packet }),
+        },
+      );
+  }
+
+  begin(): void {
+    this.#loop.push({ kind: "timer" });
+    const { allow } = this.#state.site;
+    if (allow.length === 0)
+      this.#ground.log.warn(
+        { event: "correspondent.closed" },
+        "correspondentNode.allow names no prefix, so nobody's route is optimised; ::/0 allows all",
+      );
+    this.#ground.log.info({ event: "bindings.restored", count: [...correspondentPaths(this.#state)].length });
+  }
+
+  onGroupResult({ group, revision, failure }: GroupResult): void {
+    if (failure !== undefined) this.#ground.log.error({ event: "object.failed", group, reason: failure.message });
+    const pair = pairOf(group);
+    if (pair === undefined) return;
+    const why = failure === undefined ? {} : { failure: failure.message };
+    this.#loop.push({ kind: "programmed", ...pair, revision, ...why });
+  }
+
+  onLoss(): void {
+    // Nothing of a binding's has a history: what is gone is made again.
+  }
+
+  objectsOf(homeAddress: Ipv6Address): readonly KernelObject[] {
+    return [...correspondentPathsOf(this.#state, homeAddress)].flatMap((path) => [...this.#plans.path(path)]);
+  }
+
+  ownerOf(object: KernelObject): ObjectOwner | undefined {
+    return this.#siteKeys.has(objectKey(object)) ? { kind: "site" } : this.#plans.ownerOf(object);
+  }
+
+  abandon(): void {
+    this.#loop.close();
+  }
+
+  /** Nodes find out by the next packet: it is answered with a Binding Error, or with an ICMPv6 error. */
+  async close(): Promise<void> {
+    this.abandon();
+  }
+
+  #perform(effect: CorrespondentNodeEffect): void {
+    const { groups, records } = this.#ground;
+    switch (effect.kind) {
+      case "send":
+        this.#send(effect);
+        return;
+      case "data-path":
+        groups.setGroup(groupOf(effect.path), this.#plans.path(effect.path), effect.path.revision);
+        return;
+      case "data-path-removed":
+        groups.removeGroup(groupOf(effect), effect.revision);
+        return;
+      case "journal":
+        records.append(effect.key, effect.record);
+        return;
+      case "ask-use":
+        void this.#askUse(effect);
+        return;
+      case "notify":
+        this.#ground.notify(effect);
+        return;
+      case "drop":
+        this.#ground.drop(effect.reason, effect.detail);
+    }
+  }
+
+  #send({ authorization, ...effect }: AuthorizedSendEffect): void {
+    const { message, source: correspondent } = effect;
+    if (authorization === undefined) return this.#ground.send(effect);
+    const { key, careOf } = authorization;
+    this.#ground.send({ ...effect, message: withAuthenticator(message, key, { careOf, correspondent }) });
+  }
+
+  /** Does not reject. */
+  async #askUse({ homeAddress, self }: Pair): Promise<void> {
+    try {
+      const agoSeconds = await this.#plans.lastUsed?.({ homeAddress, self });
+      if (agoSeconds !== undefined) this.#loop.push({ kind: "used", homeAddress, self, agoSeconds });
+    } catch (error) {
+      // Then the node refreshes by its own clock, as it has to anyway.
+      this.#ground.log.debug({ event: "use.unread", reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #viewsOf(): ServiceViews {
+    const ofAll = (): Iterable<CorrespondentView> => correspondentViews(this.#state, monotonicNow());
+    const ofOne = (address: IpAddress): readonly CorrespondentView[] =>
+      isIpv6(address) ? [...correspondentViewsOf(this.#state, address, monotonicNow())] : [];
+    const state = this.#state;
+    return {
+      *bindings() {
+        for (const view of ofAll()) yield bindingDocumentOf(view);
+      },
+      binding: (address) => ofOne(address).map(bindingDocumentOf)[0],
+      correspondents: () => [...ofAll()].map(correspondentDocumentOf),
+      plan: (homeAddress) => this.#plan(homeAddress),
+      *nodes() {
+        yield* new Set([...correspondentPaths(state)].map(({ homeAddress }) => homeAddress));
+      },
+      nodeAt: (address) => (isIpv6(address) && ofOne(address).length > 0 ? address : undefined),
+      security: async () => ({ method: "static-keys", ikeDaemon: null, nodes: [] }),
+      readiness: () => null,
+    };
+  }
+
+  #plan(homeAddress: Ipv6Address): readonly PlannedGroup[] {
+    return [...correspondentPathsOf(this.#state, homeAddress)].map((path) => ({
+      objects: this.#plans.path(path),
+      state: this.#ground.groups.stateOf(groupOf(path)),
+    }));
+  }
+}
+
+function inputOf(message: MobilityMessage, arrival: Arrival, octets: Uint8Array): CorrespondentNodeInput {
+  if (message.type === "home-test-init" || message.type === "care-of-test-init")
+    return { kind: "test-init", message, arrival };
+  if (message.type !== "binding-update") return { kind: "message", message, arrival };
+  const ends = { careOf: careOfAddressOf(message, arrival), correspondent: arrival.destination };
+  const covered = coveredOctets(octets, ends);
+  return { kind: "update", message, arrival, ...(covered !== undefined && { covered }) };
+}
+
+const PROFILE = "route-optimisation";
+
+function bindingDocumentOf(view: CorrespondentView): BindingDocument {
+  const { homeAddress, careOf, former, state, sequence, lifetimeSeconds, remainingSeconds, revision } = view;
+  return {
+    ...{ protocol: "mip6", homeAddress, ipv4HomeAddress: null, mobileRouter: false, prefixes: [], state },
+    endpoint: { format: "ipv6", address: careOf },
+    acceptedFrom: [careOf, ...former].map((address) => ({ format: "ipv6", address })),
+    ...{ sequence, lifetimeSeconds, remainingSeconds, profile: PROFILE, revision, mip4: null },
+  };
+}
+
+function correspondentDocumentOf(view: CorrespondentView): CorrespondentDocument {
+  const { homeAddress, self, careOf, former, state, sequence, lifetimeSeconds, remainingSeconds } = view;
+  const direct = state === "established" || state === "updating";
+  return {
+    ...{ end: "correspondent-node", homeAddress, correspondent: self, state, direct, careOfAddress: careOf },
+    ...{ acceptedFrom: [careOf, ...former], sequence, lifetimeSeconds, remainingSeconds },
+    ...{ idleSeconds: null, reason: null },
+  };
+}

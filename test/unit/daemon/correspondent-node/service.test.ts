@@ -1,0 +1,123 @@
+/** The correspondent node at work, with fakes: in octets, with its kernel objects, its journal and what it shows. */
+import t from "tap";
+import { Secret } from "../../../../controller/base/secret.js";
+import { seq16 } from "../../../../controller/base/seq16.js";
+import { CorrespondentNodeService } from "../../../../controller/daemon/correspondent-node/service.js";
+import type { KernelObject } from "../../../../controller/plan/objects/objects.js";
+import type { CorrespondentPath } from "../../../../controller/protocol/mip6/correspondent-node/path.js";
+import {
+  bindingAuthenticator,
+  bindingManagementKey,
+} from "../../../../controller/protocol/mip6/return-routability/tokens.js";
+import { bindingAuthorizationInput } from "../../../../controller/wire/mip6/messages/authenticated-octets.js";
+import {
+  decodeMobilityMessage,
+  encodeMobilityMessage,
+} from "../../../../controller/wire/mip6/messages/mobility-header.js";
+import type { BindingUpdate } from "../../../../controller/wire/mip6/messages/mobility-message.js";
+import { bindingUpdateFlags } from "../../../../controller/wire/mip6/messages/registration.js";
+import { findOption } from "../../../../controller/wire/mip6/options/mobility.js";
+import { FakeGround } from "../../../fake/service-ground.js";
+import { arrivalFrom, COA, HOA, SELF, SITE } from "../../../lib/correspondent-node.js";
+
+const stateOf = ({ homeAddress, self, careOf }: CorrespondentPath): readonly KernelObject[] => [
+  {
+    ...{ kind: "xfrm-state", source: homeAddress, destination: self, reqid: 0x44000002 },
+    transform: { type: "home-address-option", careOfAddress: careOf, wildcard: false },
+  },
+];
+
+async function started(records: ReadonlyMap<string, Parameters<FakeGround["records"]["set"]>[1]> = new Map()) {
+  const ground = new FakeGround(CorrespondentNodeService.serviceName, []);
+  for (const [key, stored] of records) ground.records.set(key, stored);
+  const service = new CorrespondentNodeService({
+    ...{ site: SITE, ground: ground.ground },
+    beginning: { kcn: new Secret(new Uint8Array(20).fill(3)), firstIndex: 6 },
+    plans: { site: () => [], path: stateOf, ownerOf: () => undefined },
+  });
+  await ground.start(service);
+  t.teardown(() => service.abandon());
+  return { ground, service };
+}
+
+type Started = Awaited<ReturnType<typeof started>>;
+
+async function tokenOf({ ground }: Started, type: "home-test-init" | "care-of-test-init") {
+  const source = type === "home-test-init" ? HOA : COA;
+  await ground.hears(arrivalFrom(source), { type, cookie: new Uint8Array(8), options: [] });
+  const message = ground.sent.at(-1)?.message;
+  if (message?.type !== "home-test" && message?.type !== "care-of-test") throw new Error("no answer");
+  return message;
+}
+
+async function bind(world: Started): Promise<Secret> {
+  const home = await tokenOf(world, "home-test-init");
+  const careOf = await tokenOf(world, "care-of-test-init");
+  const key = bindingManagementKey(home.keygenToken, careOf.keygenToken);
+  const indices = { homeNonceIndex: home.nonceIndex, careOfNonceIndex: careOf.nonceIndex };
+  const message: BindingUpdate = {
+    type: "binding-update",
+    sequence: seq16(9),
+    flags: bindingUpdateFlags({ acknowledge: true }),
+    lifetimeUnits: 105,
+    options: [
+      { kind: "nonce-indices", ...indices },
+      { kind: "binding-authorization-data", authenticator: new Uint8Array(12) },
+    ],
+  };
+  const octets = encodeMobilityMessage(message);
+  const covered = bindingAuthorizationInput(octets, COA, SELF);
+  if (!covered.ok || covered.value === undefined) throw new Error("nothing covered");
+  octets.set(bindingAuthenticator(key, covered.value), octets.length - 12);
+  const signed = decodeMobilityMessage(octets);
+  if (!signed.ok) throw signed.error;
+  await world.ground.hears(arrivalFrom(HOA, COA), signed.value);
+  return key;
+}
+
+t.test(
+  "F6275-6.2.7-01: a procedure ends with an acknowledgement whose authenticator the node's key makes",
+  async (t) => {
+    const world = await started();
+    const { ground, service } = world;
+    const key = await bind(world);
+    const sent = ground.sent.at(-1);
+    const { message } = sent ?? {};
+    if (message?.type !== "binding-acknowledgement") throw new Error("no acknowledgement");
+    t.match(sent, { source: SELF, destination: HOA, departure: { type: "native-routed", careOf: COA } });
+    t.match(message, { status: 0, sequence: 9, lifetimeUnits: 105 });
+    const covered = bindingAuthorizationInput(encodeMobilityMessage(message), COA, SELF);
+    if (!covered.ok || covered.value === undefined) throw new Error("no authenticator");
+    const { authenticator } = findOption(message.options, "binding-authorization-data") ?? {};
+    t.strictSame(authenticator, bindingAuthenticator(key, covered.value));
+    t.equal([...ground.kernel.objects.values()].filter(({ kind }) => kind === "xfrm-state").length, 1);
+    t.match(
+      [...(service.views.correspondents?.() ?? [])],
+      [
+        {
+          end: "correspondent-node",
+          direct: true,
+          homeAddress: HOA,
+          correspondent: SELF,
+          state: "established",
+          careOfAddress: COA,
+        },
+      ],
+    );
+    t.match(
+      [...service.views.bindings()],
+      [{ homeAddress: HOA, endpoint: { format: "ipv6", address: COA }, sequence: 9 }],
+    );
+    t.match(service.views.plan(HOA), [{ state: "realised" }]);
+    t.notMatch(JSON.stringify([...ground.records.values(), ground.events]), /authorization|kcn|token/);
+  },
+);
+
+t.test("a restart goes on with the bindings of the journal", async (t) => {
+  const before = await started();
+  await bind(before);
+  t.strictSame([...before.ground.records.keys()], [`${HOA} ${SELF}`]);
+  const { ground, service } = await started(before.ground.records);
+  t.equal([...ground.kernel.objects.values()].filter(({ kind }) => kind === "xfrm-state").length, 1);
+  t.match([...(service.views.correspondents?.() ?? [])], [{ homeAddress: HOA, state: "established", sequence: 9 }]);
+});
