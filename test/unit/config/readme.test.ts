@@ -61,3 +61,8 @@ t.test(
     test.strictSame(agent.config.homeAgent.mip4?.foreignAgents, [foreign.config.foreignAgent.careOfAddress]);
   },
 );
+
+t.test("a correspondent node", async (test) => {
+  const { config } = load(test, block(test, "role: correspondent-node"), {});
+  test.equal(config.role, "correspondent-node");
+});
