@@ -71,7 +71,7 @@ async function bind(world: Started): Promise<Secret> {
   octets.set(bindingAuthenticator(key, covered.value), octets.length - 12);
   const signed = decodeMobilityMessage(octets);
   if (!signed.ok) throw signed.error;
-  await world.ground.hears(arrivalFrom(HOA, COA), signed.value);
+  await world.ground.hears(arrivalFrom(HOA, COA), signed.value, octets.slice());
   return key;
 }
 
@@ -82,7 +82,7 @@ t.test(
     const { ground, service } = world;
     const key = await bind(world);
     const sent = ground.sent.at(-1);
-    const { message } = sent ?? {};
+  const { message } = sent ?? {};
     if (message?.type !== "binding-acknowledgement") throw new Error("no acknowledgement");
     t.match(sent, { source: SELF, destination: HOA, departure: { type: "native-routed", careOf: COA } });
     t.match(message, { status: 0, sequence: 9, lifetimeUnits: 105 });
