@@ -82,7 +82,7 @@ t.test(
     const { ground, service } = world;
     const key = await bind(world);
     const sent = ground.sent.at(-1);
-  const { message } = sent ?? {};
+    const { message } = sent ?? {};
     if (message?.type !== "binding-acknowledgement") throw new Error("no acknowledgement");
     t.match(sent, { source: SELF, destination: HOA, departure: { type: "native-routed", careOf: COA } });
     t.match(message, { status: 0, sequence: 9, lifetimeUnits: 105 });
