@@ -355,6 +355,21 @@ t.test("IPv4 networks of a router without an IPv4 home address have a way throug
   test.end();
 });
 
+t.test(
+  "with route optimisation correspondents are let in through the tunnel, the home agent's own address is not",
+  (t) => {
+    const chains = mobileNodeFirewall({ ...SITE, routeOptimisation: true }).chains;
+    const rulesOf = (chain: string) => chains.find(({ name }) => name === chain)?.rules.map(({ text }) => text) ?? [];
+    t.equal(rulesOf("input")[0], 'iifname "dsmip-t*" meta l4proto 135 jump in-correspondents');
+    const [first, ...others] = rulesOf("in-correspondents");
+    t.equal(first, `ip6 saddr ${SITE.homeAgent.ipv6} counter name tunnelled-signalling drop`);
+    const types = others.slice(0, -1).map((text) => /@th,16,8 (\d+) .*limit rate 1000.*accept/.exec(text)?.[1]);
+    t.strictSame(types, ["0", "3", "6", "7"]);
+    t.equal(others.at(-1), "counter name tunnelled-signalling drop");
+    t.end();
+  },
+);
+
 t.test("a further home address has a table and rules of its own, and what all share is the first one's", (test) => {
   const second = { homeAddress: ipv6("2001:db8:1::1a1"), ipv4HomeAddress: ipv4("198.51.100.161") };
   const further: MobileNodePlanSite = { ...SITE, ...second, rank: 1 };
