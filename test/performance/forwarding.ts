@@ -18,7 +18,10 @@ import {
   HOME_AGENT,
   INNER_FAMILIES,
   type InnerFamily,
+  innerHeader,
   type Kind,
+  MIP4_ACCESSES,
+  type Mip4Access,
   mobileNode,
   networksOf,
 } from "./places.js";
@@ -30,7 +33,7 @@ export interface ForwardingOptions extends SliceOptions {
 }
 
 export interface InstallReport {
-  readonly access: Access;
+  readonly access: Access | Mip4Access;
   readonly bindings: number;
   readonly objects: number;
   readonly milliseconds: number;
@@ -39,7 +42,7 @@ export interface InstallReport {
 
 export interface ForwardingReport {
   readonly direction: Direction;
-  readonly access: Access;
+  readonly access: Access | Mip4Access;
   readonly inner: InnerFamily;
   /** Packets per second, the generator's own work included; medians of all slices. */
   readonly one: number;
@@ -78,7 +81,7 @@ export const SOMEBODY_ELSE = "02:00:00:00:00:98";
 export function measureForwarding(options: ForwardingOptions, note: (text: string) => void): ForwardingResults {
   const forwarding: ForwardingReport[] = [];
   const installs: InstallReport[] = [];
-  for (const access of ACCESSES) {
+  for (const access of [...ACCESSES, ...(options.kind === "hosts" ? MIP4_ACCESSES : [])]) {
     using load = new Load();
     using one = homeAgentMachine(load.machine, "one", { answer: false });
     using many = homeAgentMachine(load.machine, "many", { answer: false });
@@ -100,7 +103,7 @@ export function measureForwarding(options: ForwardingOptions, note: (text: strin
 /** Our objects for so many bindings, by install.ts. */
 export function install(
   { machine }: HomeAgentMachine,
-  access: Access,
+  access: Access | Mip4Access,
   count: number,
   kind: Kind,
   ...words: readonly ("esp" | "mixed")[]
@@ -112,17 +115,24 @@ export function install(
 }
 
 /** What a person would type for one mobile node: a point-to-point device, two routes, and one for each network behind it. */
-function makeByHand(machine: Machine, access: Access, kind: Kind): void {
+function makeByHand(machine: Machine, access: Access | Mip4Access, kind: Kind): void {
   const endpoint = endpointOf(0, access);
   const { homeAddress, ipv4HomeAddress } = mobileNode(0);
   const ends = (local: string): string => `local ${local} remote ${endpoint.address}`;
+  const sit = `link add name t0 type sit mode any ${ends(HOME_AGENT.ipv4)} tos inherit ttl 64`;
+  const port = "port" in endpoint ? endpoint.port : 0;
   const device = {
     ipv6: `link add name t0 type ip6tnl mode any ${ends(HOME_AGENT.ipv6)} tos inherit ttl 64`,
-    ipv4: `link add name t0 type sit mode any ${ends(HOME_AGENT.ipv4)} tos inherit ttl 64`,
-    udp: `link add name t0 type sit mode any ${ends(HOME_AGENT.ipv4)} tos inherit ttl 64 encap fou encap-sport 4191 encap-dport ${"port" in endpoint ? endpoint.port : 0}`,
+    ipv4: sit,
+    "ip-in-ip": sit,
+    udp: `${sit} encap fou encap-sport 4191 encap-dport ${port}`,
+    gre: `link add name t0 type gre ${ends(HOME_AGENT.ipv4)} tos inherit ttl 64`,
+    // GUE's header is as long as that of RFC 3519, which the kernel does not know.
+    "tunnel-data": `${sit} encap gue encap-sport 434 encap-dport ${port}`,
   }[access];
   machine.ip(
     ...(access === "udp" ? ["fou add port 4191 gue"] : []),
+    ...(access === "tunnel-data" ? ["fou add port 434 gue"] : []),
     device,
     "link set t0 up mtu 1400",
     `route add ${homeAddress}/128 dev t0`,
@@ -137,7 +147,7 @@ interface Measurement {
   readonly load: Load;
   readonly agents: Readonly<Record<"one" | "many" | "handMade", HomeAgentMachine>>;
   readonly direction: Direction;
-  readonly access: Access;
+  readonly access: Access | Mip4Access;
   readonly inner: InnerFamily;
 }
 
@@ -152,17 +162,24 @@ function measure(
     { wan, lan, wanMac, lanMac }: HomeAgentMachine,
     nodes: number,
     mac = inwards ? wanMac : lanMac,
+    header = innerHeader(access, inner),
   ): Source => ({
     device: inwards ? wan : lan,
-    frames: ring(nodes, (number) => frame(direction, number, endpointOf(number, access), inner, mac, options.kind)),
+    frames: ring(nodes, (number) =>
+      frame(direction, number, endpointOf(number, access), inner, mac, options.kind, header),
+    ),
   });
+  const byHand = (): Source => {
+    const [, ...rest] = innerHeader(access, inner);
+    return source(agents.handMade, 1, undefined, access === "tunnel-data" ? [0, ...rest] : undefined);
+  };
   const before = received();
   const measured = load.send(
     {
       one: source(agents.one, 1),
       manyFocused: source(agents.many, 1),
       many: source(agents.many, options.bindings),
-      handMade: source(agents.handMade, 1),
+      handMade: byHand(),
       generator: source(agents.one, 1, SOMEBODY_ELSE),
     },
     options,

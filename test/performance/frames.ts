@@ -14,8 +14,10 @@ export type Direction = "decapsulation" | "encapsulation";
 /** Octets of payload in each inner UDP datagram: small packets, because the cost is per packet. */
 const PAYLOAD_OCTETS = 32;
 const ETHERNET_OCTETS = 14;
+const GRE = 47;
+const REGISTRATION_PORT = 434;
 
-/** The frame in which the node's payload reaches the home agent, from the tunnel or from the correspondent. */
+/** The frame in which the node's payload reaches the home agent, from the tunnel (of Mobile IPv4: with this header) or from the correspondent. */
 export function frame(
   direction: Direction,
   number: number,
@@ -23,19 +25,24 @@ export function frame(
   inner: InnerFamily,
   mac: string,
   kind: Kind = "hosts",
+  header: readonly number[] = [],
 ): Uint8Array {
   const home = payloadAddress(number, inner, kind);
   const correspondent = inner === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
   if (direction === "encapsulation") return ethernet(mac, inner, payload(correspondent, home));
-  const packet = payloadOf(number, inner, kind);
-  const protocol = inner === 6 ? 41 : 4;
+  const isMip4 = header.length > 0;
+  const packet = Buffer.concat([Uint8Array.from(header), payloadOf(number, inner, kind)]);
+  const protocol = isMip4 ? GRE : inner === 6 ? 41 : 4;
   switch (endpoint.format) {
     case "ipv6":
       return ethernet(mac, 6, ip(endpoint.address, HOME_AGENT.ipv6, protocol, packet));
     case "ipv4":
       return ethernet(mac, 4, ip(endpoint.address, HOME_AGENT.ipv4, protocol, packet));
     case "udp": {
-      const datagram = encodeUdp({ sourcePort: endpoint.port, destinationPort: DSMIP6_PORT, payload: packet });
+      const datagram = encodeUdp({
+        ...{ sourcePort: endpoint.port, destinationPort: isMip4 ? REGISTRATION_PORT : DSMIP6_PORT },
+        payload: packet,
+      });
       return ethernet(mac, 4, ip(endpoint.address, HOME_AGENT.ipv4, Protocol.udp, datagram));
     }
   }

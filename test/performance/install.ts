@@ -8,6 +8,8 @@
 import { parsePrefix } from "../../controller/base/ip.js";
 import { openKernel } from "../../controller/daemon/kernel.js";
 import { enterNamespace } from "../../controller/io/native.js";
+import { planMip4Binding } from "../../controller/plan/home-agent/mip4/binding.js";
+import { planMip4Site } from "../../controller/plan/home-agent/mip4/site.js";
 import { planBinding, planHomeAgentSite } from "../../controller/plan/home-agent/plan.js";
 import type { KernelObject } from "../../controller/plan/objects/objects.js";
 import { assignSlots } from "../../controller/plan/security/request-ids.js";
@@ -24,8 +26,12 @@ import {
   endpointOf,
   HOME_AGENT,
   HOME_PREFIXES,
+  isMip4,
   KINDS,
   type Kind,
+  MIP4_ACCESSES,
+  type Mip4Access,
+  mip4DataPathOf,
   mobileNode,
   NETWORK_LENGTHS,
 } from "./places.js";
@@ -84,21 +90,26 @@ async function make(kernel: KernelPort, objects: readonly KernelObject[]): Promi
 }
 
 async function install(
-  access: Access,
+  access: Access | Mip4Access,
   count: number,
   kind: Kind,
   protection: Protection,
 ): Promise<Record<string, number>> {
   const kernel = await openKernel();
-  const site = siteWith(protection, count, kind);
+  const plain = siteWith(protection, count, kind);
+  const site = isMip4(access) ? { ...plain, mip4: { prefixLengths: [128], gre: access === "gre" } } : plain;
   await make(
     kernel,
-    planHomeAgentSite(site).filter((object) => !ofSignalling(object)),
+    [...planHomeAgentSite(site), ...(isMip4(access) ? planMip4Site(site) : [])].filter(
+      (object) => !ofSignalling(object),
+    ),
   );
   // As at a home agent that runs: with the first policy for what leaves, the kernel asks all of them for each packet.
   if (protection === "none")
     await make(kernel, Array.from({ length: count }, (_, one) => subscriber(one, site)).flat());
-  const objects = Array.from({ length: count }, (_, number) => planNode(number, access, site, kind)).flat();
+  const objects = Array.from({ length: count }, (_, number) =>
+    isMip4(access) ? planMip4Binding(mip4DataPathOf(number, access), site) : planNode(number, access, site, kind),
+  ).flat();
   const before = kernel.counters().transactions;
   const begin = performance.now();
   await make(kernel, objects);
@@ -113,7 +124,7 @@ async function install(
 }
 
 const [path = "", name = "", count = "", which = "", word = "none"] = process.argv.slice(2);
-const access = ACCESSES.find((one) => one === name);
+const access = [...ACCESSES, ...MIP4_ACCESSES].find((one) => one === name);
 const kind = KINDS.find((one) => one === which);
 const protection = PROTECTIONS.find((one) => one === word);
 if (access === undefined || !(Number(count) > 0) || kind === undefined || protection === undefined)

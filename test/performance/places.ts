@@ -7,6 +7,7 @@ import {
   ipv6,
   type Prefix,
 } from "../../controller/base/ip.js";
+import type { DataPath as Mip4DataPath, TunnelEnd } from "../../controller/protocol/mip4/inputs.js";
 import type { DataPath, Endpoint } from "../../controller/protocol/mip6/inputs.js";
 
 export const HOME_AGENT = { ipv4: ipv4("203.0.113.1"), ipv6: ipv6("2001:db8:f::1") } as const;
@@ -17,6 +18,11 @@ export const HOME_PREFIXES = ["2001:db8:1::/64", "172.16.0.0/12"] as const;
 
 export const ACCESSES = ["ipv6", "ipv4", "udp"] as const;
 export type Access = (typeof ACCESSES)[number];
+/** What is around the packets of Mobile IPv4's nodes, over IPv4. */
+export const MIP4_ACCESSES = ["ip-in-ip", "gre", "tunnel-data"] as const;
+export type Mip4Access = (typeof MIP4_ACCESSES)[number];
+export const isMip4 = (access: Access | Mip4Access): access is Mip4Access =>
+  MIP4_ACCESSES.some((one) => one === access);
 export const INNER_FAMILIES = [6, 4] as const;
 export type InnerFamily = (typeof INNER_FAMILIES)[number];
 
@@ -45,10 +51,18 @@ export function mobileNode(number: number): MobileNode {
 }
 
 /** Where a node is reached. Nodes behind NATs differ in address and port. */
-export function endpointOf(number: number, access: Access): Endpoint {
+export function endpointOf(number: number, access: Access | Mip4Access): Endpoint {
   if (access === "ipv6") return { format: "ipv6", address: beneath("2001:db8:a::", FIRST + number) };
   const address = within(100, 64, FIRST + number);
-  return access === "ipv4" ? { format: "ipv4", address } : { format: "udp", address, port: 1024 + (number % 60000) };
+  return access === "udp" || access === "tunnel-data"
+    ? { format: "udp", address, port: 1024 + (number % 60000) }
+    : { format: "ipv4", address };
+}
+
+/** Between the outer header (RFC 3519: and that of UDP) and the inner packet. */
+export function innerHeader(access: Access | Mip4Access, inner: InnerFamily): readonly number[] {
+  if (access === "gre") return inner === 4 ? [0, 0, 0x08, 0x00] : [0, 0, 0x86, 0xdd];
+  return access === "tunnel-data" ? [4, inner === 4 ? 4 : 41, 0, 0] : [];
 }
 
 export const KINDS = ["hosts", "routers"] as const;
@@ -92,4 +106,20 @@ export function dataPathOf(number: number, access: Access, kind: Kind = "hosts")
   if (kind === "hosts") return path;
   const { 4: four, 6: six } = networksOf(number);
   return { ...path, prefixes: [...six, ...four] };
+}
+
+/** The same of Mobile IPv4: the IPv6 address is a network of a single one, and tunnelled as IPv4 is. */
+export function mip4DataPathOf(number: number, access: Mip4Access): Mip4DataPath {
+  const { homeAddress: address, ipv4HomeAddress } = mobileNode(number);
+  const endpoint = endpointOf(number, access);
+  const careOf = endpoint.address as Ipv4Address;
+  const end: TunnelEnd =
+    endpoint.format === "udp"
+      ? { transport: "udp", address: careOf, port: endpoint.port, encapsulation: "ip-in-ip" }
+      : { transport: "ip", address: careOf, encapsulation: access === "gre" ? "gre" : "ip-in-ip" };
+  return {
+    ...{ node: address, homeAddress: ipv4HomeAddress, egress: end, ingress: [end], reverseTunnelling: true },
+    prefixes: [{ prefix: { address, length: 128 }, mode: "care-of-address" }],
+    ...{ profile: "default", revision: 1 },
+  };
 }

@@ -16,7 +16,10 @@ export function table(head: readonly string[], rows: readonly Row[]): string {
 export const whole = (value: number): string => Math.round(value).toLocaleString("en");
 export const aimed = (value: number, reached: boolean): string => `${value}${reached ? " " : "<"}`;
 
-export const OUTER = { ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" } as const;
+export const OUTER = {
+  ...{ ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" },
+  ...{ "ip-in-ip": "IPv4, Mobile IPv4", gre: "GRE, Mobile IPv4", "tunnel-data": "UDP, Mobile IPv4" },
+} as const;
 
 /** What it took to install all objects at once; `whose`: the heading of how many had them. */
 export const installsTable = (whose: string, installs: readonly InstallReport[]): string =>
