@@ -4,7 +4,6 @@
  */
 import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
 import { fromHex } from "../../controller/base/bytes.js";
-import type { Ipv4Address } from "../../controller/base/ip.js";
 import { seq16 } from "../../controller/base/seq16.js";
 import { decodeIpv6Packet, encodeIpv6Packet } from "../../controller/wire/ip/ipv6.js";
 import { Protocol } from "../../controller/wire/ip/registry.js";
@@ -16,7 +15,9 @@ import {
   withChecksum,
 } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { bindingUpdateFlags } from "../../controller/wire/mip6/messages/registration.js";
-import { HOME_AGENT, type Kind, type MobileNode } from "./places.js";
+import { BindingStatus, DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
+import type { Answer, LoadNode } from "./generator.js";
+import { HOME_AGENT, type Kind, type MobileNode, mobileNode, PRIVATE_ADDRESS } from "./places.js";
 
 const KEY_OCTETS = 16;
 const SALT_OCTETS = 4;
@@ -47,16 +48,19 @@ export function associationsOf({ number }: Pick<MobileNode, "number">): NodeAsso
   return { update: one(0x1000 + 2 * number), acknowledgement: one(0x1001 + 2 * number) };
 }
 
-export class EspNode {
+export class EspNode implements LoadNode {
+  static readonly port = DSMIP6_PORT;
   readonly node: MobileNode;
+  readonly #kind: Kind;
   readonly #associations: NodeAssociations;
   /** ESP's own sequence number; 0 is never sent (RFC 4303 §3.3.3). */
   #espSequence = 0;
   #sequence = 0;
 
-  constructor(node: MobileNode) {
-    this.node = node;
-    this.#associations = associationsOf(node);
+  constructor(number: number, kind: Kind) {
+    this.node = mobileNode(number);
+    this.#kind = kind;
+    this.#associations = associationsOf(this.node);
   }
 
   /** The sequence number of the last update. */
@@ -65,18 +69,18 @@ export class EspNode {
   }
 
   /**
-   * The next binding update, as the inner packet that goes into UDP (RFC 5555 §4.1). `careOf` is what the node thinks its address is. Routers leave
-   * it to the home agent which networks are theirs (RFC 3963, implicit mode).
+   * The next binding update, as the inner packet that goes into UDP (RFC 5555 §4.1). Routers leave it to the home agent which networks are
+   * theirs (RFC 3963, implicit mode).
    */
-  bindingUpdate(careOf: Ipv4Address, lifetimeSeconds: number, kind: Kind): Uint8Array {
+  request(lifetimeSeconds: number): Uint8Array {
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const message = encodeMobilityMessage({
       type: "binding-update",
       sequence: seq16(this.#sequence),
-      flags: bindingUpdateFlags({ acknowledge: true, homeRegistration: true, mobileRouter: kind === "routers" }),
+      flags: bindingUpdateFlags({ acknowledge: true, homeRegistration: true, mobileRouter: this.#kind === "routers" }),
       lifetimeUnits: lifetimeSeconds / 4,
       options: [
-        { kind: "ipv4-care-of-address", address: careOf },
+        { kind: "ipv4-care-of-address", address: PRIVATE_ADDRESS },
         { kind: "ipv4-home-address", prefixLength: 32, mobileNetworkPrefix: false, address: this.node.ipv4HomeAddress },
       ],
     });
@@ -89,8 +93,15 @@ export class EspNode {
     });
   }
 
+  answer(packet: Uint8Array): Answer {
+    const { status } = this.#acknowledgement(packet);
+    if (status === BindingStatus.insufficientResources) return "refused";
+    if (status !== BindingStatus.accepted) throw new Error(`the answer was status ${status}`);
+    return "accepted";
+  }
+
   /** The acknowledgement in an inner packet. Throws if it is not one under this node's ESP with a right checksum. */
-  acknowledgement(packet: Uint8Array): BindingAcknowledgement {
+  #acknowledgement(packet: Uint8Array): BindingAcknowledgement {
     const inner = decodeIpv6Packet(packet);
     if (!inner.ok) throw inner.error;
     const { source, destination, nextHeader } = inner.value.header;

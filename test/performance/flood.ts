@@ -11,7 +11,7 @@ import { Protocol } from "../../controller/wire/ip/registry.js";
 import { encodeUdp } from "../../controller/wire/ip/udp.js";
 import { encodeMobilityMessage, withChecksum } from "../../controller/wire/mip6/messages/mobility-header.js";
 import { homeAddressHeader } from "../../controller/wire/mip6/options/destination.js";
-import { associationsOf } from "./esp-node.js";
+import { associationsOf, EspNode } from "./esp-node.js";
 import { ethernet, ip, RING_FRAMES, ring } from "./frames.js";
 import { Generator } from "./generator.js";
 import { HomeAgent } from "./home-agent.js";
@@ -134,7 +134,11 @@ export async function measureFlood(options: FloodOptions, note: (text: string) =
   load.machine.run("sysctl", "-qw", `net.ipv6.conf.${home.wan}.disable_ipv6=0`);
   load.machine.ip(`address add ${GATEWAY.ipv6}/64 dev ${home.wan} nodad`);
   const agent = await HomeAgent.start(home.machine, options.nodes);
-  const generator = new Generator(load.machine.path, options.nodes, "hosts");
+  const generator = new Generator(
+    load.machine.path,
+    EspNode.port,
+    Array.from({ length: options.nodes }, (_, number) => new EspNode(number, "hosts")),
+  );
   try {
     const world: World = { load, device: home.wan, mac: home.wanMac, options, rings: new Map() };
     let place = 0;

@@ -7,18 +7,21 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatPrefix } from "../../controller/base/ip.js";
 import { run } from "../kernel/lib/command.js";
-import { type Direction, frame, ring } from "./frames.js";
+import { type Direction, frame, mip4Frame, ring } from "./frames.js";
 import { Load, type SliceOptions, type Source } from "./load.js";
 import { type HomeAgentMachine, homeAgentMachine, type Machine } from "./machines.js";
 import {
   ACCESSES,
   type Access,
+  type Carrier,
+  carrierOf,
   endpointOf,
   GATEWAY,
   HOME_AGENT,
   INNER_FAMILIES,
   type InnerFamily,
-  innerHeader,
+  isMip4,
+  isOverHome,
   type Kind,
   MIP4_ACCESSES,
   type Mip4Access,
@@ -28,7 +31,8 @@ import {
 import { rounded } from "./statistics.js";
 
 export interface ForwardingOptions extends SliceOptions {
-  readonly kind: Kind;
+  /** mip4: hosts, by Mobile IPv4. */
+  readonly kind: Kind | "mip4";
   readonly bindings: number;
 }
 
@@ -81,16 +85,19 @@ export const SOMEBODY_ELSE = "02:00:00:00:00:98";
 export function measureForwarding(options: ForwardingOptions, note: (text: string) => void): ForwardingResults {
   const forwarding: ForwardingReport[] = [];
   const installs: InstallReport[] = [];
-  for (const access of [...ACCESSES, ...(options.kind === "hosts" ? MIP4_ACCESSES : [])]) {
+  const kind = options.kind === "mip4" ? "hosts" : options.kind;
+  for (const access of options.kind === "mip4" ? MIP4_ACCESSES : ACCESSES) {
     using load = new Load();
     using one = homeAgentMachine(load.machine, "one", { answer: false });
     using many = homeAgentMachine(load.machine, "many", { answer: false });
     using handMade = homeAgentMachine(load.machine, "hand", { answer: false });
     note(`${options.bindings} bindings of ${options.kind}, care-of address: ${access}`);
-    install(one, access, 1, options.kind);
-    installs.push(install(many, access, options.bindings, options.kind));
-    makeByHand(handMade.machine, access, options.kind);
+    install(one, access, 1, kind);
+    installs.push(install(many, access, options.bindings, kind));
+    makeByHand(handMade.machine, access, kind);
     for (const inner of INNER_FAMILIES) {
+      if (inner === 4 && isOverHome(access)) continue; // as without
+
       for (const direction of ["decapsulation", "encapsulation"] as const) {
         note(`${options.kind}, ${direction}, IPv${inner}, care-of address: ${access}`);
         forwarding.push(measure({ load, agents: { one, many, handMade }, direction, access, inner }, options));
@@ -118,24 +125,25 @@ export function install(
 function makeByHand(machine: Machine, access: Access | Mip4Access, kind: Kind): void {
   const endpoint = endpointOf(0, access);
   const { homeAddress, ipv4HomeAddress } = mobileNode(0);
-  const ends = (local: string): string => `local ${local} remote ${endpoint.address}`;
-  const sit = `link add name t0 type sit mode any ${ends(HOME_AGENT.ipv4)} tos inherit ttl 64`;
+  const to = (remote: string): string => `local ${HOME_AGENT.ipv4} remote ${remote} tos inherit ttl 64`;
+  const sit = `link add name t0 type sit mode any ${to(endpoint.address)}`;
   const port = "port" in endpoint ? endpoint.port : 0;
-  const device = {
-    ipv6: `link add name t0 type ip6tnl mode any ${ends(HOME_AGENT.ipv6)} tos inherit ttl 64`,
-    ipv4: sit,
-    "ip-in-ip": sit,
-    udp: `${sit} encap fou encap-sport 4191 encap-dport ${port}`,
-    gre: `link add name t0 type gre ${ends(HOME_AGENT.ipv4)} tos inherit ttl 64`,
-    // GUE's header is as long as that of RFC 3519, which the kernel does not know.
-    "tunnel-data": `${sit} encap gue encap-sport 434 encap-dport ${port}`,
-  }[access];
+  const devices: Readonly<Record<Access | Carrier, readonly string[]>> = {
+    ipv6: [
+      `link add name t0 type ip6tnl mode any local ${HOME_AGENT.ipv6} remote ${endpoint.address} tos inherit ttl 64`,
+    ],
+    ipv4: [sit],
+    "ip-in-ip": [sit],
+    udp: ["fou add port 4191 gue", `${sit} encap fou encap-sport 4191 encap-dport ${port}`],
+    gre: [`link add name t0 type gre ${to(endpoint.address)}`],
+    "tunnel-data": ["fou add port 434 gue", `${sit} encap gue encap-sport 434 encap-dport ${port}`],
+  };
+  const overHome = isOverHome(access);
   machine.ip(
-    ...(access === "udp" ? ["fou add port 4191 gue"] : []),
-    ...(access === "tunnel-data" ? ["fou add port 434 gue"] : []),
-    device,
+    ...devices[isMip4(access) ? carrierOf(access) : access],
     "link set t0 up mtu 1400",
-    `route add ${homeAddress}/128 dev t0`,
+    ...(overHome ? [`link add name t1 type sit ${to(ipv4HomeAddress)}`, "link set t1 up mtu 1380"] : []),
+    `route add ${homeAddress}/128 dev ${overHome ? "t1" : "t0"}`,
     `route add ${ipv4HomeAddress}/32 dev t0`,
     ...(kind === "hosts" ? [] : Object.values(networksOf(0)).flat()).map(
       (one) => `route add ${formatPrefix(one)} dev t0`,
@@ -156,30 +164,29 @@ function measure(
   options: ForwardingOptions,
 ): ForwardingReport {
   const inwards = direction === "decapsulation";
+  const kind = options.kind === "mip4" ? "hosts" : options.kind;
   const received = (): number =>
     Object.values(agents).reduce((sum, { wan, lan }) => sum + load.machine.received(inwards ? lan : wan), 0);
   const source = (
     { wan, lan, wanMac, lanMac }: HomeAgentMachine,
     nodes: number,
     mac = inwards ? wanMac : lanMac,
-    header = innerHeader(access, inner),
+    header: "gue" | "rfc-3519" = "rfc-3519",
   ): Source => ({
     device: inwards ? wan : lan,
     frames: ring(nodes, (number) =>
-      frame(direction, number, endpointOf(number, access), inner, mac, options.kind, header),
+      inwards && isMip4(access)
+        ? mip4Frame(number, access, inner, mac, header)
+        : frame(direction, number, endpointOf(number, access), inner, mac, kind),
     ),
   });
-  const byHand = (): Source => {
-    const [, ...rest] = innerHeader(access, inner);
-    return source(agents.handMade, 1, undefined, access === "tunnel-data" ? [0, ...rest] : undefined);
-  };
   const before = received();
   const measured = load.send(
     {
       one: source(agents.one, 1),
       manyFocused: source(agents.many, 1),
       many: source(agents.many, options.bindings),
-      handMade: byHand(),
+      handMade: source(agents.handMade, 1, undefined, "gue"),
       generator: source(agents.one, 1, SOMEBODY_ELSE),
     },
     options,

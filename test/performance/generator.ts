@@ -1,23 +1,28 @@
-/** Mobile nodes behind NATs, as many as wanted, all in one socket of the load's namespace: sends their updates and notes when each answer came. */
-import { type Ipv4Address, ipv4 } from "../../controller/base/ip.js";
+/** Mobile nodes behind NATs, as many as wanted, all in one socket of the load's namespace: sends their requests and notes when each answer came. */
+import type { Ipv4Address } from "../../controller/base/ip.js";
 import { SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET } from "../../controller/io/constants.js";
 import type { IpSocket, OutgoingPacket } from "../../controller/io/ip/ip-socket.js";
 import { openUdpSocket } from "../../controller/io/ip/udp-socket.js";
-import { BindingStatus, DSMIP6_PORT } from "../../controller/wire/mip6/registry.js";
-import { EspNode } from "./esp-node.js";
-import { endpointOf, HOME_AGENT, type Kind, mobileNode } from "./places.js";
+import { endpointOf, HOME_AGENT } from "./places.js";
 
 const SOCKET_BUFFER_OCTETS = 32 * 2 ** 20;
 const LIFETIME_SECONDS = 3600;
 /** INITIAL_BINDACK_TIMEOUT, doubled after each silence (RFC 6275 §11.8, §12). */
 const FIRST_TIMEOUT_MS = 1000;
 const TRIES = 6;
-/** What the node thinks its address is; the NAT in front of it has another. */
-const PRIVATE_ADDRESS = ipv4("192.168.1.2");
+/** refused: for want of resources, which includes a kernel that took too long. */
+export type Answer = "accepted" | "refused";
+
+/** One of them: an update of Mobile IPv6 or a registration request of Mobile IPv4, each time a new one. */
+export interface LoadNode {
+  request(lifetimeSeconds: number): Uint8Array;
+  /** Throws for whatever else it is. */
+  answer(data: Uint8Array): Answer;
+}
 
 export interface Exchange {
   readonly milliseconds: number;
-  /** From the first update of a node to the acknowledgement, in order of arrival. */
+  /** From the first request of a node to the answer, in order of arrival. */
   readonly perNode: readonly number[];
   readonly retransmissions: number;
   readonly refusals: number;
@@ -30,18 +35,18 @@ interface Waiting {
 
 export class Generator {
   readonly #socket: IpSocket<Ipv4Address>;
-  readonly #nodes: readonly EspNode[];
+  readonly #nodes: readonly LoadNode[];
+  readonly #port: number;
   readonly #byAddress = new Map<Ipv4Address, number>();
   #waiting = new Map<number, Waiting>();
-  readonly #kind: Kind;
   #outstanding = 0;
   #wake: () => void = () => undefined;
 
-  /** The nodes 0 to `count` - 1; `netns` has a local route for all their addresses. */
-  constructor(netns: string, count: number, kind: Kind) {
-    this.#kind = kind;
-    this.#nodes = Array.from({ length: count }, (_, number) => new EspNode(mobileNode(number)));
-    this.#socket = openUdpSocket({ family: 4, port: DSMIP6_PORT, netns, maxQueued: 2 * count });
+  /** `netns` has a local route for all their addresses; the home agent listens on `port`, and so do they. */
+  constructor(netns: string, port: number, nodes: readonly LoadNode[]) {
+    this.#port = port;
+    this.#nodes = nodes;
+    this.#socket = openUdpSocket({ family: 4, port, netns, maxQueued: 2 * nodes.length });
     for (const option of [SO_RCVBUFFORCE, SO_SNDBUFFORCE]) {
       this.#socket.socket.setOption(SOL_SOCKET, option, SOCKET_BUFFER_OCTETS);
     }
@@ -56,17 +61,17 @@ export class Generator {
   }
 
   /**
-   * Updates of the given nodes, all at once, each from the outer address that `place` (any number) stands for; resolves when all have been
-   * accepted. The updates are made beforehand and the answers judged when all are there; who was refused for want of resources tries again.
-   * Throws for any other status.
+   * Requests of the given nodes, all at once, each from the outer address that `place` (any number) stands for; resolves when all have been
+   * accepted. The requests are made beforehand and the answers judged when all are there; who was refused for want of resources tries again.
+   * Throws for any other answer.
    */
   async register(numbers: readonly number[], place: (number: number) => number): Promise<Exchange> {
     const sources = new Map(numbers.map((number) => [number, this.#outerAddress(number, place(number))]));
     const times = new Map<number, number>();
     const counts = { retransmissions: 0, refusals: 0 };
-    let packets = numbers.map((number) => this.#update(number, sources));
+    let packets = numbers.map((number) => this.#request(number, sources));
     const begin = performance.now();
-    for (let open = numbers; open.length > 0; packets = open.map((number) => this.#update(number, sources))) {
+    for (let open = numbers; open.length > 0; packets = open.map((number) => this.#request(number, sources))) {
       counts.retransmissions += await this.#exchange(open, packets, sources);
       for (const number of open) times.set(number, (this.#waiting.get(number)?.answered ?? Number.NaN) - begin);
       open = open.filter((number) => !this.#isAccepted(number));
@@ -86,11 +91,11 @@ export class Generator {
     return address;
   }
 
-  #update(number: number, sources: ReadonlyMap<number, Ipv4Address>): OutgoingPacket<Ipv4Address> {
-    const data = this.#nodes[number]?.bindingUpdate(PRIVATE_ADDRESS, LIFETIME_SECONDS, this.#kind);
+  #request(number: number, sources: ReadonlyMap<number, Ipv4Address>): OutgoingPacket<Ipv4Address> {
+    const data = this.#nodes[number]?.request(LIFETIME_SECONDS);
     const source = sources.get(number);
     if (data === undefined || source === undefined) throw new Error(`there is no node ${number}`);
-    return { data, source, destination: HOME_AGENT.ipv4, destinationPort: DSMIP6_PORT };
+    return { data, source, destination: HOME_AGENT.ipv4, destinationPort: this.#port };
   }
 
   /** Sends until each has an answer, whatever it says; returns how many were sent again. */
@@ -104,10 +109,10 @@ export class Generator {
     this.#socket.send(packets);
     let again = 0;
     for (let tries = 1; !(await this.#allAnswered(FIRST_TIMEOUT_MS * 2 ** (tries - 1))); tries++) {
-      if (tries === TRIES) throw new Error(`${this.#outstanding} of ${numbers.length} updates were never acknowledged`);
+      if (tries === TRIES) throw new Error(`${this.#outstanding} of ${numbers.length} requests were never answered`);
       const silent = numbers.filter((number) => this.#waiting.get(number)?.answered === undefined);
       again += silent.length;
-      this.#socket.send(silent.map((number) => this.#update(number, sources)));
+      this.#socket.send(silent.map((number) => this.#request(number, sources)));
     }
     return again;
   }
@@ -132,13 +137,13 @@ export class Generator {
     });
   }
 
-  /** False: refused for want of resources, which includes a kernel that took too long. */
   #isAccepted(number: number): boolean {
     const answer = this.#waiting.get(number)?.answer;
-    const status = answer && this.#nodes[number]?.acknowledgement(answer).status;
-    if (status !== BindingStatus.accepted && status !== BindingStatus.insufficientResources) {
-      throw new Error(`node ${number} got ${status === undefined ? "no answer" : `status ${status}`}`);
+    if (answer === undefined) throw new Error(`node ${number} got no answer`);
+    try {
+      return this.#nodes[number]?.answer(answer) === "accepted";
+    } catch (cause) {
+      throw new Error(`node ${number}: ${(cause as Error).message}`, { cause });
     }
-    return status === BindingStatus.accepted;
   }
 }

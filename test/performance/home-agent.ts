@@ -9,6 +9,7 @@ import { type StatusDocument, statusDocument } from "../../schemas/control.js";
 import { Background } from "../kernel/lib/process.js";
 import { associationsOf } from "./esp-node.js";
 import type { Machine } from "./machines.js";
+import { mip4KeyOf } from "./mip4-node.js";
 import { HOME_AGENT, HOME_PREFIXES, type Kind, mobileNode, networksOf } from "./places.js";
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "controller", "main.js");
@@ -20,10 +21,10 @@ export class HomeAgent {
   readonly #process: Background;
 
   /** Writes configuration and keys for the subscribers 0 to `count` - 1 and starts it; resolves when it answers. */
-  static async start(machine: Machine, count: number, kind: Kind = "hosts"): Promise<HomeAgent> {
+  static async start(machine: Machine, count: number, kind: Kind | "mip4" = "hosts"): Promise<HomeAgent> {
     const directory = mkdtempSync(join(tmpdir(), "dsmipd-bench-"));
     writeFileSync(join(directory, "ha.yaml"), configuration(directory, count, kind));
-    writeFileSync(join(directory, "keys.yaml"), keys(count), { mode: 0o600 });
+    writeFileSync(join(directory, "keys.yaml"), keys(count, kind), { mode: 0o600 });
     const begin = performance.now();
     // With our own options: `node --cpu-prof` profiles the daemon too.
     const command = [
@@ -85,11 +86,12 @@ export class HomeAgent {
   }
 }
 
-function configuration(directory: string, count: number, kind: Kind): string {
+function configuration(directory: string, count: number, kind: Kind | "mip4"): string {
   const subscribers = Array.from({ length: count }, (_, number) => {
     const { homeAddress, ipv4HomeAddress } = mobileNode(number);
-    const networks = kind === "hosts" ? [] : Object.values(networksOf(number)).flat().map(formatPrefix);
-    const more = networks.length === 0 ? "" : `, prefixes: ${JSON.stringify(networks)}`;
+    const networks = kind !== "routers" ? [] : Object.values(networksOf(number)).flat().map(formatPrefix);
+    const prefixes = networks.length === 0 ? "" : `, prefixes: ${JSON.stringify(networks)}`;
+    const more = `${prefixes}${kind === "mip4" ? ", protocols: [mip4]" : ""}`;
     return `  - { homeAddress: "${homeAddress}", ipv4HomeAddress: ${ipv4HomeAddress}${more} }`;
   });
   return [
@@ -100,6 +102,7 @@ function configuration(directory: string, count: number, kind: Kind): string {
     "log: { level: info }",
     "homeAgent:",
     `  addresses: { ipv6: "${HOME_AGENT.ipv6}", ipv4: ${HOME_AGENT.ipv4} }`,
+    ...(kind === "mip4" ? ["  mip4: {}"] : []),
     `  homeLink: { prefixes: ${JSON.stringify(HOME_PREFIXES)} }`,
     "subscribers:",
     ...subscribers,
@@ -107,10 +110,13 @@ function configuration(directory: string, count: number, kind: Kind): string {
   ].join("\n");
 }
 
-function keys(count: number): string {
-  const entries = Array.from({ length: count }, (_, number) => {
-    const node = mobileNode(number);
-    return JSON.stringify({ homeAddress: node.homeAddress, ...associationsOf(node) });
-  });
-  return `keys:\n${entries.map((entry) => `  - ${entry}\n`).join("")}`;
+function keys(count: number, kind: Kind | "mip4"): string {
+  const nodes = Array.from({ length: count }, (_, number) => mobileNode(number));
+  const entries = nodes.map((node) =>
+    kind === "mip4"
+      ? { association: "mobile-home", node: node.ipv4HomeAddress, ...mip4KeyOf(node) }
+      : { homeAddress: node.homeAddress, ...associationsOf(node) },
+  );
+  const lines = entries.map((entry) => `  - ${JSON.stringify(entry)}\n`);
+  return `${kind === "mip4" ? "mip4" : "keys"}:\n${lines.join("")}`;
 }

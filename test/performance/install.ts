@@ -22,6 +22,7 @@ import { homeAgentAssociations } from "./esp-frames.js";
 import {
   ACCESSES,
   type Access,
+  carrierOf,
   dataPathOf,
   endpointOf,
   HOME_AGENT,
@@ -97,7 +98,7 @@ async function install(
 ): Promise<Record<string, number>> {
   const kernel = await openKernel();
   const plain = siteWith(protection, count, kind);
-  const site = isMip4(access) ? { ...plain, mip4: { prefixLengths: [128], gre: access === "gre" } } : plain;
+  const site = isMip4(access) ? { ...plain, mip4: { prefixLengths: [128], gre: carrierOf(access) === "gre" } } : plain;
   await make(
     kernel,
     [...planHomeAgentSite(site), ...(isMip4(access) ? planMip4Site(site) : [])].filter(

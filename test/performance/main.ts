@@ -8,8 +8,7 @@ import { measureFlood, writeFlood } from "./flood.js";
 import { measureForwarding } from "./forwarding.js";
 import { measureHandovers } from "./handover.js";
 import { measureIkeRate } from "./ike-rate.js";
-import type { Kind } from "./places.js";
-import { measureRegistration, type RegistrationReport } from "./registration.js";
+import { measureRegistration, type RegistrationOptions, type RegistrationReport } from "./registration.js";
 import { type BenchmarkDocument, formatDocument } from "./report.js";
 import { measureScale } from "./scale.js";
 import { measureSecurityForwarding } from "./security-forwarding.js";
@@ -20,6 +19,8 @@ const SECTIONS = [
   "security-forwarding",
   "router-security-forwarding",
   "registration",
+  "mip4-forwarding",
+  "mip4-registration",
   "handover",
   "flood",
   "ike-rate",
@@ -30,14 +31,15 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
 
   --json           one JSON document instead of tables
   --only SECTION   ${SECTIONS.join(", ")}; may be repeated
-  --bindings N     bindings of the forwarding measurement (10000, at most)
+                   mip4-registration measures that of Mobile IPv6's hosts too, to be compared with
+  --bindings N     bindings of the forwarding measurements of both protocols (10000, at most)
   --rounds N       slices of each kind in the forwarding measurement (25)
   --slice MS       length of a slice (20)
   --protected N    subscribers whose payload is in ESP (1000)
   --frames N       length of a slice there, in frames, and --esp-rounds N slices of each kind (1600, 10)
   --routers N      mobile routers with four prefixes each in the forwarding measurement (10000, at most)
   --protected-routers N  those whose payload is in ESP (2500)
-  --nodes N        nodes that register at once, hosts and then routers (1000)
+  --nodes N        nodes that register at once: hosts, routers, and hosts by Mobile IPv4 (1000)
   --repetitions N  how often they all move (3)
   --handovers N    single handovers (200)
   --moves N        of one node, with static keys and with IKEv2 each (50)
@@ -94,6 +96,9 @@ async function measure(): Promise<BenchmarkDocument> {
   const routerForwarding = wanted("router-forwarding")
     ? measureForwarding({ kind: "routers", bindings: routers, ...slices }, note)
     : null;
+  const mip4Forwarding = wanted("mip4-forwarding")
+    ? measureForwarding({ kind: "mip4", bindings, ...slices }, note)
+    : null;
   const espSlices = { rounds: Number(values["esp-rounds"]), frames: Number(values.frames) };
   const securityForwarding = wanted("security-forwarding")
     ? measureSecurityForwarding({ kind: "hosts", subscribers: Number(values.protected), ...espSlices }, note)
@@ -104,13 +109,17 @@ async function measure(): Promise<BenchmarkDocument> {
     : null;
   const nodes = Number(values.nodes);
   const repetitions = Number(values.repetitions);
-  const register = async (kind: Kind): Promise<RegistrationReport | null> => {
-    if (!wanted("registration")) return null;
-    note(`${nodes} ${kind} register`);
+  const register = async (
+    kind: RegistrationOptions["kind"],
+    ...sections: readonly (typeof SECTIONS)[number][]
+  ): Promise<RegistrationReport | null> => {
+    if (!sections.some(wanted)) return null;
+    note(`${nodes} ${kind === "mip4" ? "hosts by Mobile IPv4" : kind} register`);
     return measureRegistration({ kind, nodes, repetitions, handovers: Number(values.handovers) });
   };
-  const registration = await register("hosts");
-  const routerRegistration = await register("routers");
+  const registration = await register("hosts", "registration", "mip4-registration");
+  const mip4Registration = await register("mip4", "mip4-registration");
+  const routerRegistration = await register("routers", "registration");
   const handovers = wanted("handover") ? await measureHandovers(Number(values.moves), note) : [];
   const flood = wanted("flood")
     ? await measureFlood(
@@ -132,6 +141,7 @@ async function measure(): Promise<BenchmarkDocument> {
   const machine = { kernel: release(), bench, processors: availableParallelism() };
   return {
     ...{ machine, bindings, ...forwarding, securityForwarding, registration, handovers, flood, ikeRate, scale },
+    ...{ mip4Forwarding, mip4Registration },
     ...{ routers, routerForwarding, routerSecurityForwarding, routerRegistration },
   };
 }

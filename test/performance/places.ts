@@ -18,11 +18,16 @@ export const HOME_PREFIXES = ["2001:db8:1::/64", "172.16.0.0/12"] as const;
 
 export const ACCESSES = ["ipv6", "ipv4", "udp"] as const;
 export type Access = (typeof ACCESSES)[number];
-/** What is around the packets of Mobile IPv4's nodes, over IPv4. */
-export const MIP4_ACCESSES = ["ip-in-ip", "gre", "tunnel-data"] as const;
+/** How packets of Mobile IPv4's nodes travel over IPv4. */
+export const CARRIERS = ["ip-in-ip", "gre", "tunnel-data"] as const;
+export type Carrier = (typeof CARRIERS)[number];
+/** "+home": IPv6 in protocol 41 to the IPv4 home address, inside what that travels in. */
+export const MIP4_ACCESSES = [...CARRIERS, ...CARRIERS.map((one) => `${one}+home` as const)] as const;
 export type Mip4Access = (typeof MIP4_ACCESSES)[number];
 export const isMip4 = (access: Access | Mip4Access): access is Mip4Access =>
   MIP4_ACCESSES.some((one) => one === access);
+export const isOverHome = (access: Access | Mip4Access): boolean => access.endsWith("+home");
+export const carrierOf = (access: Mip4Access): Carrier => access.replace("+home", "") as Carrier;
 export const INNER_FAMILIES = [6, 4] as const;
 export type InnerFamily = (typeof INNER_FAMILIES)[number];
 
@@ -54,16 +59,13 @@ export function mobileNode(number: number): MobileNode {
 export function endpointOf(number: number, access: Access | Mip4Access): Endpoint {
   if (access === "ipv6") return { format: "ipv6", address: beneath("2001:db8:a::", FIRST + number) };
   const address = within(100, 64, FIRST + number);
-  return access === "udp" || access === "tunnel-data"
+  return access === "udp" || access.startsWith("tunnel-data")
     ? { format: "udp", address, port: 1024 + (number % 60000) }
     : { format: "ipv4", address };
 }
 
-/** Between the outer header (RFC 3519: and that of UDP) and the inner packet. */
-export function innerHeader(access: Access | Mip4Access, inner: InnerFamily): readonly number[] {
-  if (access === "gre") return inner === 4 ? [0, 0, 0x08, 0x00] : [0, 0, 0x86, 0xdd];
-  return access === "tunnel-data" ? [4, inner === 4 ? 4 : 41, 0, 0] : [];
-}
+/** What a node behind a NAT thinks its address is. */
+export const PRIVATE_ADDRESS = ipv4("192.168.1.2");
 
 export const KINDS = ["hosts", "routers"] as const;
 /** What the nodes are. */
@@ -108,7 +110,7 @@ export function dataPathOf(number: number, access: Access, kind: Kind = "hosts")
   return { ...path, prefixes: [...six, ...four] };
 }
 
-/** The same of Mobile IPv4: the IPv6 address is a network of a single one, and tunnelled as IPv4 is. */
+/** The same of Mobile IPv4: the IPv6 address is a network of a single one. */
 export function mip4DataPathOf(number: number, access: Mip4Access): Mip4DataPath {
   const { homeAddress: address, ipv4HomeAddress } = mobileNode(number);
   const endpoint = endpointOf(number, access);
@@ -116,10 +118,11 @@ export function mip4DataPathOf(number: number, access: Mip4Access): Mip4DataPath
   const end: TunnelEnd =
     endpoint.format === "udp"
       ? { transport: "udp", address: careOf, port: endpoint.port, encapsulation: "ip-in-ip" }
-      : { transport: "ip", address: careOf, encapsulation: access === "gre" ? "gre" : "ip-in-ip" };
+      : { transport: "ip", address: careOf, encapsulation: carrierOf(access) === "gre" ? "gre" : "ip-in-ip" };
+  const mode = isOverHome(access) ? "home-address" : "care-of-address";
   return {
     ...{ node: address, homeAddress: ipv4HomeAddress, egress: end, ingress: [end], reverseTunnelling: true },
-    prefixes: [{ prefix: { address, length: 128 }, mode: "care-of-address" }],
+    prefixes: [{ prefix: { address, length: 128 }, mode }],
     ...{ profile: "default", revision: 1 },
   };
 }

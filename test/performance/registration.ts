@@ -1,20 +1,23 @@
 /**
- * Registrations end to end: binding updates under ESP and UDP in, kernel programmed, acknowledgements out; many at once, and single
+ * Registrations end to end: binding updates under ESP and UDP, or registration requests, in, kernel programmed, answers out; many at once, and single
  * handovers one after the other. Beside them, `ip -batch` adding the same routes on the same kind of device.
  */
 
+import { planMip4Binding } from "../../controller/plan/home-agent/mip4/binding.js";
 import { planBinding } from "../../controller/plan/home-agent/plan.js";
 import { formatObject } from "../../controller/plan/objects/format.js";
-import type { DataPath } from "../../controller/protocol/mip6/inputs.js";
 import { run } from "../kernel/lib/command.js";
+import { EspNode } from "./esp-node.js";
 import { Generator } from "./generator.js";
 import { HomeAgent } from "./home-agent.js";
 import { homeAgentMachine, Machine } from "./machines.js";
-import { dataPathOf, GATEWAY, HOME_AGENT, type Kind } from "./places.js";
+import { Mip4Node } from "./mip4-node.js";
+import { dataPathOf, GATEWAY, HOME_AGENT, type Kind, mip4DataPathOf } from "./places.js";
 import { median, quantile, rounded } from "./statistics.js";
 
 export interface RegistrationOptions {
-  readonly kind: Kind;
+  /** mip4: hosts, by Mobile IPv4. */
+  readonly kind: Kind | "mip4";
   readonly nodes: number;
   readonly repetitions: number;
   readonly handovers: number;
@@ -57,8 +60,12 @@ export async function measureRegistration(options: RegistrationOptions): Promise
   let agent: HomeAgent | undefined;
   let generator: Generator | undefined;
   try {
-    agent = await HomeAgent.start(home.machine, options.nodes, options.kind);
-    generator = new Generator(load.path, options.nodes, options.kind);
+    const { nodes, kind } = options;
+    agent = await HomeAgent.start(home.machine, nodes, kind);
+    const made = Array.from({ length: nodes }, (_, one) =>
+      kind === "mip4" ? new Mip4Node(one) : new EspNode(one, kind),
+    );
+    generator = new Generator(load.path, (kind === "mip4" ? Mip4Node : EspNode).port, made);
     return await measure(agent, generator, home.machine, options);
   } catch (cause) {
     const said = agent?.logged("binding.failed");
@@ -124,10 +131,15 @@ async function measure(
 
 /** The routes of nodes that are not bound, on the home agent's own devices, added by iproute2 and taken away again. */
 function ipBatchPerSecond(machine: Machine, { nodes: count, kind }: RegistrationOptions): number {
-  const paths: DataPath[] = Array.from({ length: count }, (_, i) => dataPathOf(count + i, "udp", kind));
   const site = { addresses: HOME_AGENT, homePrefixes: [], mtu: 1400, profiles: new Map() };
   const lines: Record<"-4" | "-6", string[]> = { "-4": [], "-6": [] };
-  for (const object of paths.flatMap((path) => planBinding(path, site))) {
+  const numbers = Array.from({ length: count }, (_, i) => count + i);
+  const objects = numbers.flatMap((number) =>
+    kind === "mip4"
+      ? planMip4Binding(mip4DataPathOf(number, "tunnel-data"), site)
+      : planBinding(dataPathOf(number, "udp", kind), site),
+  );
+  for (const object of objects) {
     if (object.kind !== "route") continue;
     const family = object.destination.address.includes(":") ? "-6" : "-4";
     // Not with our mark: the daemon would take them for its own.

@@ -18,7 +18,10 @@ export const aimed = (value: number, reached: boolean): string => `${value}${rea
 
 export const OUTER = {
   ...{ ipv6: "IPv6", ipv4: "IPv4", udp: "UDP in IPv4" },
-  ...{ "ip-in-ip": "IPv4, Mobile IPv4", gre: "GRE, Mobile IPv4", "tunnel-data": "UDP, Mobile IPv4" },
+  ...{ "ip-in-ip": "IPv4", gre: "GRE", "tunnel-data": "UDP of RFC 3519" },
+  "ip-in-ip+home": "IPv4 to the home address, in IPv4",
+  "gre+home": "IPv4 to the home address, in GRE",
+  "tunnel-data+home": "IPv4 to the home address, in UDP",
 } as const;
 
 /** What it took to install all objects at once; `whose`: the heading of how many had them. */
