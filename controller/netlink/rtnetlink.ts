@@ -44,6 +44,9 @@ export const RTNLGRP_NEXTHOP = 32;
 
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
+export const RTN_BLACKHOLE = 6;
+export const RTN_UNREACHABLE = 7;
+export const RTN_PROHIBIT = 8;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_SITE = 200;
 export const RT_SCOPE_LINK = 253;

@@ -10,7 +10,7 @@ const LIFETIME_SECONDS = 3600;
 /** INITIAL_BINDACK_TIMEOUT, doubled after each silence (RFC 6275 §11.8, §12). */
 const FIRST_TIMEOUT_MS = 1000;
 const TRIES = 6;
-/** refused: for want of resources, which includes a kernel that took too long. */
+/** refused: for want of resources, which includes a kernel that took too long, or because it has become too old meanwhile. */
 export type Answer = "accepted" | "refused";
 
 /** One of them: an update of Mobile IPv6 or a registration request of Mobile IPv4, each time a new one. */

@@ -65,7 +65,9 @@ export class Mip4Node implements LoadNode {
     if (message.type !== "registration-reply") throw new Error(`a ${message.type} as answer`);
     const verdicts = authenticationsOf(data).map((one) => verdictOn(one, () => this.#association));
     if (!verdicts.includes("valid")) throw new Error(`a reply without a valid authenticator, code ${message.code}`);
-    if (message.code === ReplyCode.insufficientResources) return "refused";
+    // 133: the home agent has got round to it after its tolerance for timestamps; a node asks again.
+    const { insufficientResources, identificationMismatch } = ReplyCode;
+    if (message.code === insufficientResources || message.code === identificationMismatch) return "refused";
     if (!registrationAccepted(message.code)) throw new Error(`the answer was code ${message.code}`);
     const codes = message.extensions.flatMap((one) => (one.kind === "ipv6-prefix-reply" ? [one.code] : []));
     if (codes.length !== 1 || codes[0] !== PrefixCode.acceptedCareOfAddress)

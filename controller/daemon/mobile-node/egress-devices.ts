@@ -18,13 +18,14 @@ interface Machine {
 }
 const MACHINE: Machine = { devices: () => readdirSync(DIRECTORY), addresses: networkInterfaces };
 
-/** Those that are there now, of the configured ones; without any configured all but those that lead to the networks behind us. */
+/** `isDelegated`: networks come by DHCPv6. Those that are there now, of the configured ones; without any configured all but those that lead to the networks behind us. */
 export function egressDevices(
   { prefixes, interfaces }: Pick<MobileNodeConfig["mobileNode"], "prefixes" | "interfaces">,
+  isDelegated = false,
   machine: Machine = MACHINE,
 ): readonly string[] {
   const own = ownPrefixes(prefixes);
-  if (own.length === 0 && !areLent(prefixes)) return [];
+  if (own.length === 0 && !areLent(prefixes) && !isDelegated) return [];
   const addresses = machine.addresses();
   const leadsBehind = (device: string): boolean =>
     (addresses[device] ?? []).some(({ address: text }) => {

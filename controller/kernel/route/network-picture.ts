@@ -8,7 +8,13 @@ import { NLM_F_REPLACE } from "../../netlink/constants.js";
 import type { NetlinkMessage } from "../../netlink/message.js";
 import * as rt from "../../netlink/rtnetlink.js";
 import { OWNERSHIP } from "../../plan/objects/objects.js";
-import type { NetworkAddress, NetworkLink, NetworkRoute, NetworkView } from "../../protocol/movement/network-view.js";
+import type {
+  DiscardedNetwork,
+  NetworkAddress,
+  NetworkLink,
+  NetworkRoute,
+  NetworkView,
+} from "../../protocol/movement/network-view.js";
 import {
   ADDRESS_HEADER_LENGTH,
   decodeAddressHeader,
@@ -28,6 +34,8 @@ export type Doubt = "routes" | undefined;
 
 type Indexed<T> = Omit<T, "device"> & { readonly index: number };
 
+const DISCARDING: ReadonlySet<number> = new Set([rt.RTN_BLACKHOLE, rt.RTN_UNREACHABLE, rt.RTN_PROHIBIT]);
+
 const SCOPES: ReadonlyMap<number, NetworkAddress["scope"]> = new Map([
   [rt.RT_SCOPE_UNIVERSE, "global"],
   [rt.RT_SCOPE_SITE, "site"],
@@ -39,6 +47,7 @@ export class NetworkPicture {
   readonly #links = new Map<number, NetworkLink>();
   readonly #addresses = new Map<string, Indexed<NetworkAddress>>();
   readonly #routes = new Map<string, Indexed<NetworkRoute>>();
+  readonly #discarded = new Map<string, DiscardedNetwork>();
   readonly #nextHopObjects = new NextHopObjects();
 
   clear(): void {
@@ -50,6 +59,7 @@ export class NetworkPicture {
   /** And next hop objects, which are read before them. */
   clearRoutes(): void {
     this.#routes.clear();
+    this.#discarded.clear();
     this.#nextHopObjects.clear();
   }
 
@@ -83,6 +93,7 @@ export class NetworkPicture {
       links: [...this.#links.values()],
       addresses: [...this.#addresses.values()].flatMap(named),
       routes: [...this.#routes.values()].flatMap(named),
+      ...(this.#discarded.size > 0 && { discarded: [...this.#discarded.values()] }),
     };
   }
 
@@ -156,13 +167,18 @@ export class NetworkPicture {
   #applyRoute(message: NetlinkMessage): Doubt {
     const header = decodeRouteHeader(message.body);
     const family = familyOfNumber(header.family);
-    if (family === undefined || header.type !== rt.RTN_UNICAST || (header.flags & rt.RTM_F_CLONED) !== 0)
-      return undefined;
+    const discards = family === 6 && DISCARDING.has(header.type);
+    if (family === undefined || (header.type !== rt.RTN_UNICAST && !discards)) return undefined;
+    if ((header.flags & rt.RTM_F_CLONED) !== 0) return undefined;
     const attributes = readAttributes(message.body.subarray(ROUTE_HEADER_LENGTH), ROUTE_HEADER_LENGTH);
     const table = attributes.get(rt.RTA_TABLE)?.u32() ?? header.table;
     if (table !== rt.RT_TABLE_MAIN) return undefined;
     // Which of several routes to the same destination was replaced, and whether all next hops are in one message, is not said.
     if ((message.flags & NLM_F_REPLACE) !== 0) return "routes";
+    if (discards) {
+      this.#applyDiscarded(message.type === rt.RTM_DELROUTE, header, attributes);
+      return undefined;
+    }
     const routes = nextHops(header, attributes, this.#nextHopObjects).map((hop) =>
       decodeRoute(family, table, header, attributes, hop),
     );
@@ -172,6 +188,19 @@ export class NetworkPicture {
       else this.#routes.set(key, route);
     }
     return undefined;
+  }
+
+  #applyDiscarded(
+    isGone: boolean,
+    { destinationLength: length, protocol }: RouteHeader,
+    attributes: AttributeMap,
+  ): void {
+    if (protocol === OWNERSHIP.protocol) return;
+    const address = attributes.get(rt.RTA_DST)?.address() ?? IPV6_ANY;
+    const metric = attributes.get(rt.RTA_PRIORITY)?.u32() ?? 0;
+    const key = `${address}/${length} ${metric}`;
+    if (isGone) this.#discarded.delete(key);
+    else this.#discarded.set(key, { destination: { address, length }, metric, protocol });
   }
 }
 

@@ -59,6 +59,9 @@ export interface NetworkRoute {
   readonly ours: boolean;
 }
 
+/** A network to which packets go nowhere unless a longer prefix leads them on: of one that was delegated, what is not in use. */
+export type DiscardedNetwork = Pick<NetworkRoute, "destination" | "metric" | "protocol">;
+
 /** A next hop by which the kernel would send from an address to the home agent over the address's link, by its rules and tables of others. */
 export interface NetworkWay {
   readonly device: string;
@@ -74,6 +77,8 @@ export interface NetworkView {
   readonly links: readonly NetworkLink[];
   readonly addresses: readonly NetworkAddress[];
   readonly routes: readonly NetworkRoute[];
+  /** Of IPv6, others' alone, in the main table; absent: there are none. */
+  readonly discarded?: readonly DiscardedNetwork[];
   /** The kernel's preference first; absent: nobody has asked it, and the routes have to do. */
   readonly ways?: readonly NetworkWay[];
 }

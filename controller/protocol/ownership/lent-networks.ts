@@ -125,13 +125,19 @@ export class LentNetworks {
     return this.#former.get(node) ?? [];
   }
 
-  /** Takes up what the journal kept, or the node had before; false: it is not to be had any more. */
+  /**
+   * Takes up what the journal kept, the node had before, or a DHCPv6 server has delegated to it, which knows nothing of what rests under
+   * another's name; false: it is not to be had any more.
+   */
   restore(node: Ipv6Address, prefix: Prefix): boolean {
     if (this.leasesOf(node).some((one) => samePrefix(one, prefix))) return true;
     if (this.lendAgain(node, prefix, [])) return true;
-    const { pool, lengths } = this.#families[familyOf(prefix.address)];
+    const { pool, lengths, resting } = this.#families[familyOf(prefix.address)];
     const isLent = lengths.includes(prefix.length) && pool.has(prefix) && this.leasesOf(node).length < this.#most;
-    if (!isLent || !pool.takeThis(prefix)) return false;
+    if (!isLent) return false;
+    const rests = resting.get(formatPrefix(prefix));
+    if (rests !== undefined) this.#forget(rests.node, rests.prefix);
+    if (!pool.takeThis(prefix)) return false;
     this.#add(node, prefix);
     return true;
   }

@@ -95,7 +95,7 @@ async function openService(config: Mip4NodeConfig, ring: NodeKeyRing, ground: Se
     const { link: home } = keep(openHomeLink(ground.names, { hears: false }));
     return new Mip4NodeService({
       ...{ config, ring, ground, network, movement, discovery, socket, openAgentLink, home, close },
-      plan: nodePlan(config, egressDevices(config.mobileNode)),
+      plan: nodePlan(config, egressDevices(config.mobileNode, config.mobileNode.prefixDelegation)),
       open: (opening) => {
         if (opening.family === 4) return sendNothing(opening.source, opening.destination);
         const index = ground.names.identity(opening.device)?.index;

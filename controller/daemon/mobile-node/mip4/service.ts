@@ -13,6 +13,7 @@ import type { SetTimer } from "../../../netlink/transport.js";
 import type { Opening } from "../../../plan/mobile-node/mip4/openings.js";
 import { type KernelObject, objectKey } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
+import { delegatedPrefixes } from "../../../protocol/mip4/mobile-node/delegation.js";
 import type { NodePath } from "../../../protocol/mip4/mobile-node/inputs.js";
 import { MobileNode, type NodeEffect, type NodeInput } from "../../../protocol/mip4/mobile-node/node.js";
 import { readinessOf } from "../../../protocol/mip4/mobile-node/readiness.js";
@@ -210,6 +211,7 @@ export class Mip4NodeService implements Service {
     socket.listen((datagram: RegistrationDatagram) => this.#messages.receive(datagram, false));
     network.onView((view) => {
       this.#networks.see(view);
+      this.#seeDelegated(view);
       this.#replan();
       this.#ground.groups.commit();
     });
@@ -218,6 +220,7 @@ export class Mip4NodeService implements Service {
 
   begin(): void {
     this.#networks.see(this.#parts.network.view);
+    this.#seeDelegated(this.#parts.network.view);
     this.#loop.push({ kind: "network", view: this.#parts.movement.view });
   }
 
@@ -289,6 +292,13 @@ export class Mip4NodeService implements Service {
 
   #step(input: NodeInput): readonly NodeEffect[] {
     return this.#node.step(input, { now: monotonicNow(), timeOfDay: timeOfDay(), random: randomInt(RANDOM_RANGE) });
+  }
+
+  /** DHCPv6 clients are many; what they leave in the kernel tells. */
+  #seeDelegated(view: NetworkView): void {
+    const { prefixDelegation, prefixes, interfaces } = this.#parts.config.mobileNode;
+    if (!prefixDelegation) return;
+    this.#loop.push({ kind: "delegated", prefixes: delegatedPrefixes(view, { prefixes, interfaces }) });
   }
 
   #hear({ interfaceIndex, source, message, linkLayerAddress }: HeardDiscovery): void {

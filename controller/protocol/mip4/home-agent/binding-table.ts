@@ -81,6 +81,8 @@ export class BindingTable {
   readonly #onWhereabouts: (node: NodeName, careOf: readonly Ipv4Address[]) => void;
   readonly #entries = new Map<NodeName, BindingEntry>();
   readonly #deadlines = new DeadlineQueue<NodeName>();
+  readonly #linkLocalHolders = new Map<Ipv6Address, NodeName>();
+  readonly #linkLocals = new Map<NodeName, readonly Ipv6Address[]>();
   #revision = 0;
 
   /** `onWhereabouts`: the node is reached at these addresses now. */
@@ -130,10 +132,11 @@ export class BindingTable {
     if (entry.state !== "absent") return;
     this.#entries.delete(entry.node);
     this.#deadlines.set(entry.node, undefined);
+    this.#holdLinkLocals(entry.node, []);
     this.#onWhereabouts(entry.node, []);
   }
 
-  /** To be called whenever something of the entry changed that its deadline or the node's whereabouts depend on. */
+  /** To be called whenever something of the entry changed that its deadline, the node's whereabouts or its link-local address depend on. */
   schedule(entry: BindingEntry): void {
     if (entry.state === "absent") return;
     this.#deadlines.set(entry.node, deadlineOf(entry));
@@ -142,6 +145,24 @@ export class BindingTable {
       end === undefined ? [] : [end.address],
     );
     this.#onWhereabouts(entry.node, [...new Set(addresses)]);
+    const registrations = [entry.established?.registration, entry.pending?.registration];
+    this.#holdLinkLocals(
+      entry.node,
+      registrations.flatMap((one) => (one?.linkLocalAddress === undefined ? [] : [one.linkLocalAddress])),
+    );
+  }
+
+  /** Whose end of a tunnel has this address; all nodes' tunnels are one link here. */
+  linkLocalHolder(address: Ipv6Address): NodeName | undefined {
+    return this.#linkLocalHolders.get(address);
+  }
+
+  #holdLinkLocals(node: NodeName, addresses: readonly Ipv6Address[]): void {
+    for (const one of this.#linkLocals.get(node) ?? [])
+      if (this.#linkLocalHolders.get(one) === node) this.#linkLocalHolders.delete(one);
+    for (const one of addresses) if (!this.#linkLocalHolders.has(one)) this.#linkLocalHolders.set(one, node);
+    if (addresses.length === 0) this.#linkLocals.delete(node);
+    else this.#linkLocals.set(node, addresses);
   }
 
   /** An entry whose deadline has come; it has none until it is scheduled again. */

@@ -19,7 +19,7 @@ import {
 } from "../../../wire/mip4/extensions/registration.js";
 import { LINK_LOCAL_PREFIX_LENGTH, PrefixCode } from "../../../wire/mip4/registry.js";
 import type { LentNetworks } from "../../ownership/lent-networks.js";
-import type { PrefixMode, RegisteredPrefix } from "../inputs.js";
+import type { NodeName, PrefixMode, RegisteredPrefix } from "../inputs.js";
 import { LIMITS } from "../timers.js";
 import type { HomeAgentSite, HomeSubscriber } from "./site.js";
 
@@ -32,13 +32,19 @@ export interface PrefixDecision {
   readonly replies: readonly RegistrationExtension[];
 }
 
-/** `covered`: the extensions that the node's authentication covers. What is granted out of the pool is lent in `lent` from now on. */
+/** What is whose at the moment. */
+export interface Holders {
+  readonly lent: LentNetworks;
+  linkLocalHolder(address: Ipv6Address): NodeName | undefined;
+}
+
+/** `covered`: the extensions that the node's authentication covers. What is granted out of the pool is lent from now on. */
 export function decidePrefixes(
   covered: readonly RegistrationExtension[],
   coLocated: boolean,
   subscriber: HomeSubscriber,
   site: HomeAgentSite,
-  lent: LentNetworks,
+  { lent, linkLocalHolder }: Holders,
 ): PrefixDecision {
   const requests = distinct(findExtensions(covered, "ipv6-prefix-request").slice(0, LIMITS.prefixRequests));
   const own = (subscriber.prefixes ?? []).filter(({ address }) => isIpv6(address));
@@ -57,7 +63,9 @@ export function decidePrefixes(
     const { prefixLength, prefix: address } = request;
     let code: number;
     if (prefixLength === LINK_LOCAL_PREFIX_LENGTH) {
-      code = judgeLinkLocal(address, subscriber, linkLocalAddress);
+      const free = linkLocalAddress === undefined && !isOfHomeAgent(address, site);
+      const isHeld = ![undefined, subscriber.node].includes(linkLocalHolder(address));
+      code = judgeLinkLocal(address, subscriber, free && !isHeld);
       if (code === PrefixCode.acceptedHomeAddress) linkLocalAddress = address;
     } else {
       const prefix = { address, length: prefixLength };
@@ -77,13 +85,19 @@ function distinct(requests: readonly PrefixRequest[]): readonly PrefixRequest[] 
   return [...seen.values()];
 }
 
-/** Always tunnelled to the home address (V4-4.7.1-06). One node has one. */
-function judgeLinkLocal(address: Ipv6Address, subscriber: HomeSubscriber, had: Ipv6Address | undefined): number {
+/** Always tunnelled to the home address (V4-4.7.1-06). One node has one, and it is nobody else's. */
+function judgeLinkLocal(address: Ipv6Address, subscriber: HomeSubscriber, isFree: boolean): number {
   const [first = 0, second = 0] = ipToBytes(address);
   if (first !== 0xfe || (second & 0xc0) !== 0x80) return PrefixCode.unspecified;
-  return subscriber.linkLocal === true && had === undefined
-    ? PrefixCode.acceptedHomeAddress
-    : PrefixCode.administrativelyProhibited;
+  return subscriber.linkLocal === true && isFree ? PrefixCode.acceptedHomeAddress : PrefixCode.administrativelyProhibited;
+}
+
+/** Our end of the tunnels has an interface identifier of 0 and our IPv4 address (RFC 4213 §3.7). */
+function isOfHomeAgent(linkLocal: Ipv6Address, { address, localAddress = address }: HomeAgentSite): boolean {
+  const [, , ...identifier] = ipToBytes(linkLocal);
+  const isPadded = identifier.slice(0, -4).every((octet) => octet === 0);
+  const text = identifier.slice(-4).join(".");
+  return isPadded && (text === address || text === localAddress);
 }
 
 /** A whole prefix of its own, or one of the pool that nobody else has: two nodes' never overlap (V4-4.3-08). */

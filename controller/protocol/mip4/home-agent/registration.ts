@@ -11,7 +11,7 @@ import { type DataPath, formatEnd, type NotifyEffect, sameEnd, type TunnelEnd } 
 import { LIMITS, TIMERS } from "../timers.js";
 import type { BindingEntry, Established, FormerEnd, Pending, Registration, Replaced } from "./binding-table.js";
 import type { ProgrammedInput } from "./inputs.js";
-import { decidePrefixes } from "./prefixes.js";
+import { decidePrefixes, type Holders } from "./prefixes.js";
 import type { Answer } from "./reply.js";
 import type { ReadRequest, Sender } from "./request.js";
 import { decideTunnel } from "./tunnel.js";
@@ -34,7 +34,7 @@ export function register(turn: Turn, read: ReadRequest, { subscriber }: Sender, 
   if (homeAddress === undefined) return; // the checks have seen to it
   ownership.ipv4.lease(subscriber.node, homeAddress);
   const coLocated = request.flags.decapsulatesItself;
-  const ipv6 = decidePrefixes(read.covered, coLocated, subscriber, site, ownership.lent);
+  const ipv6 = decidePrefixes(read.covered, coLocated, subscriber, site, holdersOf(turn));
   const registration: Registration = {
     homeAddress,
     careOfAddress: request.careOfAddress,
@@ -59,6 +59,11 @@ function lifetimeFor({ state: { site, ownership } }: Turn, wanted: number, node:
   const longest = Math.min(site.maxLifetimeSeconds, isLent ? (site.ipv4LeaseSeconds ?? Infinity) : Infinity);
   return Math.min(wanted, Math.max(1, Math.floor(longest)));
 }
+
+const holdersOf = ({ state: { ownership, table } }: Turn): Holders => ({
+  lent: ownership.lent,
+  linkLocalHolder: (address) => table.linkLocalHolder(address),
+});
 
 function takeIn(turn: Turn, entry: BindingEntry, registration: Registration, to: Answer): void {
   const { table } = turn.state;
@@ -261,7 +266,7 @@ export function repeatAnswer(turn: Turn, read: ReadRequest, sender: Sender, to: 
   const { registration, expiresAt } = established;
   const { site } = turn.state;
   const tunnel = decideTunnel(read.input, read.covered, site, sender.subscriber);
-  const ipv6 = decidePrefixes(read.covered, registration.coLocated, sender.subscriber, site, turn.state.ownership.lent);
+  const ipv6 = decidePrefixes(read.covered, registration.coLocated, sender.subscriber, site, holdersOf(turn));
   const left = expiresAt === undefined ? INFINITE_LIFETIME_SECONDS : Math.floor(elapsed(turn.now, expiresAt));
   answer(turn, to, {
     code: ACCEPTED,

@@ -48,7 +48,7 @@ function restoreBinding(turn: Turn, { node }: NodeRecord, binding: NonNullable<N
 
 /** What the node may have of it again, lent to it anew; undefined: its home address is somebody else's by now, or its tunnel would end here. */
 function entitled(
-  { state: { ownership, site } }: Turn,
+  { state: { ownership, site, table } }: Turn,
   subscriber: HomeSubscriber,
   had: Registration,
 ): Registration | undefined {
@@ -63,7 +63,9 @@ function entitled(
       own.some((one) => one.address === prefix.address && one.length === prefix.length) ||
       (subscriber.borrowsPrefixes === true && ownership.lent.restore(node, prefix)),
   );
-  const linkLocalAddress = subscriber.linkLocal === true ? had.linkLocalAddress : undefined;
+  const holder = had.linkLocalAddress === undefined ? undefined : table.linkLocalHolder(had.linkLocalAddress);
+  const isFree = holder === undefined || holder === node;
+  const linkLocalAddress = subscriber.linkLocal === true && isFree ? had.linkLocalAddress : undefined;
   return { ...had, prefixes, linkLocalAddress };
 }
 
