@@ -719,7 +719,7 @@ export const mip4NodeConfig = z.strictObject({
       .boolean()
       .default(false)
       .describe(
-        "Register a link-local address too, so that a DHCPv6 client can ask for prefixes through the tunnel (RFC 5454 §3.7.1).",
+        "Register a link-local address too, so that a DHCPv6 client on dsmip-th can ask for prefixes through the tunnel, and what it was delegated, as the kernel shows it (RFC 5454 §3.7.1).",
       ),
     encapsulation: z
       .enum(["ip-in-ip", "gre"])

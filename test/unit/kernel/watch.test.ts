@@ -8,6 +8,7 @@ import { NLM_F_DUMP_INTR, NLM_F_REPLACE } from "../../../controller/netlink/cons
 import { EINVAL, ENOENT, EOPNOTSUPP, EPERM } from "../../../controller/netlink/errno.js";
 import type { ReceivedMessage } from "../../../controller/netlink/message.js";
 import * as rt from "../../../controller/netlink/rtnetlink.js";
+import { OWNERSHIP } from "../../../controller/plan/objects/objects.js";
 import { EMPTY_NETWORK, type NetworkView } from "../../../controller/protocol/movement/network-view.js";
 import { type Answer, FakeNetlink, FakeTimers } from "../../lib/netlink-fake.js";
 
@@ -506,4 +507,32 @@ t.test("a dump that failed is tried again without another announcement", async (
   timers.tick();
   await settle();
   t.equal(watcher.view.links.length, 2);
+});
+
+t.test("networks whose packets go nowhere: of IPv6, others', in the main table, until they are gone", async (test) => {
+  const [DHCP, OURS] = [16, OWNERSHIP.protocol];
+  const [LAN, OTHER, OWN] = [
+    "20010db8d0000010 0000000000000000",
+    "20010db8d1000000 0000000000000000",
+    "fd000000000000000000000000000000",
+  ];
+  const gone = (kind: number, type?: number) =>
+    route(1, LAN, { kind, protocol: DHCP, metric: 1024, ...(type !== undefined && { type }) });
+  const { watcher, announce } = await setup([LO, WLAN, ADDRESS, DEFAULT, gone(rt.RTN_UNREACHABLE)]);
+  const texts = (): readonly string[] =>
+    (watcher.view.discarded ?? []).map(({ destination, protocol }) => `${destination.address} ${protocol}`);
+  test.strictSame(texts(), ["2001:db8:d000:10:: 16"]);
+  test.equal(watcher.view.routes.length, 1, "none of them leads anywhere");
+  await announce(
+    route(1, OTHER, { kind: rt.RTN_BLACKHOLE }),
+    route(1, OWN, { kind: rt.RTN_UNREACHABLE, protocol: OURS }),
+    route(1, OWN, { kind: rt.RTN_PROHIBIT, table: 77 }),
+    route(1, "0a000000", { kind: rt.RTN_UNREACHABLE }),
+  );
+  test.strictSame(texts(), ["2001:db8:d000:10:: 16", "2001:db8:d100:: 4"]);
+  await announce(
+    gone(rt.RTN_UNREACHABLE, rt.RTM_DELROUTE),
+    route(1, OTHER, { kind: rt.RTN_BLACKHOLE, type: rt.RTM_DELROUTE }),
+  );
+  test.equal(watcher.view.discarded, undefined);
 });

@@ -89,7 +89,9 @@ function distinct(requests: readonly PrefixRequest[]): readonly PrefixRequest[] 
 function judgeLinkLocal(address: Ipv6Address, subscriber: HomeSubscriber, isFree: boolean): number {
   const [first = 0, second = 0] = ipToBytes(address);
   if (first !== 0xfe || (second & 0xc0) !== 0x80) return PrefixCode.unspecified;
-  return subscriber.linkLocal === true && isFree ? PrefixCode.acceptedHomeAddress : PrefixCode.administrativelyProhibited;
+  return subscriber.linkLocal === true && isFree
+    ? PrefixCode.acceptedHomeAddress
+    : PrefixCode.administrativelyProhibited;
 }
 
 /** Our end of the tunnels has an interface identifier of 0 and our IPv4 address (RFC 4213 §3.7). */

@@ -177,3 +177,14 @@ t.test(
     test.equal(changes, 65_536, "nothing is passed from one to another");
   },
 );
+
+t.test("what rests under a node's name is had by another one that it was delegated to", async (test) => {
+  const lent = new LentNetworks(POOL, SILENT);
+  const found = lent.select(node(1), []).any(6, 64);
+  if (typeof found === "string") throw new Error(found);
+  test.equal(lent.restore(node(2), found), false, "not while it is in use");
+  lent.release(node(1), found);
+  test.equal(lent.restore(node(2), found), true);
+  test.strictSame(lent.formerOf(node(1)), []);
+  test.equal(lent.restore(node(1), found), false);
+});

@@ -8,6 +8,7 @@ import {
   HomeAgentBench,
   NAT,
   NODE_SUBSCRIBER,
+  OTHER,
   OTHER_HOA,
   OWN,
   ofKind,
@@ -170,5 +171,22 @@ t.test("delegated prefixes come out of the pool, one node's never overlap anothe
   );
   bench.register({ homeAddress: IPV4_ANY, extensions: [name], lifetimeSeconds: 0 });
   t.equal(bench.state.ownership.routerTo(ipv6("2001:db8:f000:100::1")), undefined);
+  t.end();
+});
+
+t.test("a link-local address is one node's alone, and never the home agent's: their tunnels are one link here", (t) => {
+  const subscribers = [
+    { ...NODE_SUBSCRIBER, linkLocal: true },
+    { ...NODE_SUBSCRIBER, node: OTHER, ipv4HomeAddress: OTHER_HOA, prefixes: [], linkLocal: true },
+  ];
+  const bench = new HomeAgentBench({ subscribers });
+  const other = { homeAddress: OTHER_HOA, extensions: [LINK_LOCAL] } as const;
+  t.strictSame(repliesIn(bench.register({ extensions: [LINK_LOCAL] })), [[0, "fe80::c000:20a/255"]]);
+  t.strictSame(repliesIn(bench.register({ extensions: [LINK_LOCAL] })), [[0, "fe80::c000:20a/255"]], "its own again");
+  t.strictSame(repliesIn(bench.register(other)), [[9, "fe80::c000:20a/255"]]);
+  bench.register({ lifetimeSeconds: 0 });
+  t.strictSame(repliesIn(bench.register(other)), [[0, "fe80::c000:20a/255"]], "free again");
+  const homeAgent = want("fe80::cb00:7101", 255);
+  t.strictSame(repliesIn(bench.register({ extensions: [homeAgent] })).at(0)?.[0], 9);
   t.end();
 });
