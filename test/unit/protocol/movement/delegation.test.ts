@@ -1,13 +1,13 @@
 /** Which prefixes a DHCPv6 client was delegated, by what several of them leave in the kernel. */
 import t from "tap";
-import { formatPrefix, type IpAddress, ipv4, ipv6, parsePrefix } from "../../../../../controller/base/ip.js";
-import { delegatedPrefixes, MOST_DELEGATED } from "../../../../../controller/protocol/mip4/mobile-node/delegation.js";
+import { formatPrefix, type IpAddress, ipv4, ipv6, parsePrefix } from "../../../../controller/base/ip.js";
+import { delegatedPrefixes, MOST_DELEGATED } from "../../../../controller/protocol/movement/delegation.js";
 import {
   EMPTY_NETWORK,
   type NetworkAddress,
   type NetworkRoute,
   type NetworkView,
-} from "../../../../../controller/protocol/movement/network-view.js";
+} from "../../../../controller/protocol/movement/network-view.js";
 
 const prefix = (text: string) => {
   const found = parsePrefix(text);

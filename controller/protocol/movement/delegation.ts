@@ -11,8 +11,8 @@ import {
   type Prefix,
   prefixContains,
   prefixesOverlap,
-} from "../../../base/ip.js";
-import type { NetworkAddress, NetworkView } from "../../movement/network-view.js";
+} from "../../base/ip.js";
+import type { NetworkAddress, NetworkView } from "./network-view.js";
 
 export interface DelegationSite {
   /** Prefixes that are registered anyway. */
