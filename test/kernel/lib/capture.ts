@@ -40,6 +40,11 @@ export class Capture {
 
   /** All frames so far. */
   frames(): Frame[] {
+    this.#read();
+    return [...this.#known];
+  }
+
+  #read(): void {
     const file = openSync(this.file, "r");
     try {
       const fresh = Buffer.alloc(Math.max(0, fstatSync(file).size - this.#consumed));
@@ -48,7 +53,6 @@ export class Capture {
     } finally {
       closeSync(file);
     }
-    return [...this.#known];
   }
 
   #take(fresh: Buffer): void {
@@ -66,8 +70,14 @@ export class Capture {
     options: { what: string; count?: number; timeout?: number },
   ): Promise<Frame[]> {
     const { what, count = 1, timeout } = options;
+    const found: Frame[] = [];
+    let judged = 0;
     const find = (): Frame[] | undefined => {
-      const found = this.frames().filter(matches);
+      this.#read();
+      for (; judged < this.#known.length; judged++) {
+        const frame = this.#known[judged] as Frame;
+        if (matches(frame)) found.push(frame);
+      }
       return found.length >= count ? found : undefined;
     };
     return waitFor(find, { what: `${what} on ${this.#where}`, ...(timeout === undefined ? {} : { timeout }) }).catch(

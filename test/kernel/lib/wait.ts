@@ -8,7 +8,7 @@ export interface WaitOptions {
   readonly what: string;
   /** Milliseconds on hardware; scaled on slower machines. Default 5000. */
   readonly timeout?: number;
-  /** Milliseconds between two looks. Default 20. */
+  /** Milliseconds between two looks, or as long as a look takes if that is more: who is waited for needs the processor. Default 20. */
   readonly interval?: number;
 }
 
@@ -27,6 +27,7 @@ export async function waitFor<T>(predicate: () => T | Promise<T>, options: WaitO
   let slow: number | undefined;
   for (;;) {
     let cause: unknown;
+    const looked = performance.now();
     try {
       const value = await predicate();
       if (value) return value as Exclude<T, Falsy>;
@@ -46,6 +47,6 @@ export async function waitFor<T>(predicate: () => T | Promise<T>, options: WaitO
         throw new Error(`timed out after ${Math.round(limit)} ms waiting for ${what}${reason}${machine}`, { cause });
       }
     }
-    await delay(interval);
+    await delay(Math.max(interval, performance.now() - looked));
   }
 }
