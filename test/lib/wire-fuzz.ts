@@ -9,6 +9,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fromHex, toHex } from "../../controller/base/bytes.js";
 import { DecodeError, EncodeError } from "../../controller/base/errors.js";
 import { RO_PROFILE, SOLIMAN_2004_PROFILE } from "../../controller/wire/mip6/profile.js";
+import { takeAsCorrespondent } from "./correspondent-node.js";
 import { repositoryPath } from "./repository.js";
 import { plain, type Surroundings, WIRE_FORMATS, type WireFormat } from "./wire-vectors.js";
 
@@ -18,8 +19,23 @@ export interface FuzzTarget {
   readonly around: Surroundings;
 }
 
+/** As octets of the Mobility Header, which a correspondent's machine has taken first: that throws if an entry comes of them. */
+const CORRESPONDENT: WireFormat = {
+  ...mobilityHeader(),
+  decode(octets, around) {
+    takeAsCorrespondent(octets);
+    return mobilityHeader().decode(octets, around);
+  },
+};
+
+function mobilityHeader(): WireFormat {
+  const format = WIRE_FORMATS["mobility-header"];
+  if (format === undefined) throw new Error("no such format");
+  return format;
+}
+
 function target(name: string, context: Surroundings["context"] = {}): FuzzTarget {
-  const format = WIRE_FORMATS[name.split("@")[0] ?? ""];
+  const format = name === "correspondent-node" ? CORRESPONDENT : WIRE_FORMATS[name.split("@")[0] ?? ""];
   if (format === undefined) throw new Error(`no such format: ${name}`);
   return { name, format, around: { context } };
 }
@@ -41,6 +57,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   target("dhcpv6-home-information"),
   target("mip4-control"),
   target("mip4-discovery"),
+  target("correspondent-node"),
 ];
 
 /** What an input shows: the features of its value, or its error. Throws if the invariant does not hold. */

@@ -2,6 +2,7 @@
 import t from "tap";
 import { type Ipv6Address, ipv6 } from "../../../../../controller/base/ip.js";
 import { seq16 } from "../../../../../controller/base/seq16.js";
+import { seconds } from "../../../../../controller/base/time.js";
 import { correspondentPaths } from "../../../../../controller/protocol/mip6/correspondent-node/machine.js";
 import { bindingUpdateFlags } from "../../../../../controller/wire/mip6/messages/registration.js";
 import {
@@ -59,7 +60,9 @@ t.test("F6275-5.2.6-01 F6275-9.5.2-01: never more than 420 s, nor than was asked
     { kind: "notify", event: { event: "binding.expired" } },
   ]);
   t.strictSame(paths(world), []);
-  const strict = new CorrespondentWorld({ maximumLifetime: 40 as never });
+  const generous = new CorrespondentWorld({ maximumLifetime: seconds(4000) });
+  t.strictSame(answers(generous.bind(1, HOA, COA, 4000)), ["0/1/420+"]);
+  const strict = new CorrespondentWorld({ maximumLifetime: seconds(40) });
   t.strictSame(answers(strict.bind(1)), ["0/1/40+"]);
   t.end();
 });
@@ -227,6 +230,19 @@ t.test("F6275-9.5.1-03: home registrations are refused here, and bindings of a h
   t.strictSame(answers(home(HOA)), ["139/9/0"]);
   t.strictSame(paths(world), [[HOA, COA, []]], "unchanged");
   t.strictSame(answers(world.bind(1, ipv6("2001:db8:1::77"))), ["139/1/0+"]);
+  t.end();
+});
+
+t.test("who is not allowed any more is told so (129), and its binding may end", (t) => {
+  const world = new CorrespondentWorld();
+  const denying = new CorrespondentWorld({ allow: [] });
+  // The same key and nonce in both.
+  const careOfToken = denying.test("care-of-test-init", COA);
+  world.test("care-of-test-init", COA);
+  const home = world.test("home-test-init", HOA);
+  t.strictSame(answers(denying.update({ home, careOfToken, sequence: 1 })), ["129/1/0+"]);
+  t.strictSame(answers(denying.update({ home, careOfToken, sequence: 2, seconds: 0 })), ["0/2/0+"]);
+  t.strictSame(paths(denying), []);
   t.end();
 });
 
