@@ -156,6 +156,7 @@ export class Platform {
       records: this.#records(recordPrefix),
       hold: (address) => this.#hold(address),
       messageCounts: () => this.#messageCounts(),
+      readStates: (states) => this.kernel.stateCounters(states),
       announceMove: (moves) => this.kernel.announceMove(moves),
       listen: (site, listener) => this.listen(site, listener),
       send: (effect) => this.send(effect),

@@ -17,8 +17,10 @@ import type { IpAddress, Ipv6Address } from "../base/ip.js";
 import type { KernelNames } from "../kernel/codec.js";
 import type { InterfaceNames } from "../kernel/names.js";
 import type { MoveAnnouncement } from "../kernel/xfrm/migrate.js";
+import type { StateCounters } from "../kernel/xfrm/security-messages.js";
 import type { Logger } from "../log.js";
 import type { KernelObject } from "../plan/objects/objects.js";
+import type { XfrmState } from "../plan/objects/security.js";
 import type { ObjectOwner } from "../plan/owner.js";
 import type { NotifyEffect, SignallingEffect } from "../protocol/mip6/inputs.js";
 import type { GroupResult } from "../reconcile/reconciler.js";
@@ -117,6 +119,8 @@ export interface ServiceGround {
   hold(address: IpAddress): () => void;
   /** How many packets each counter of our firewall has seen, and how many messages have been read, or dropped after that. */
   messageCounts(): Promise<{ readonly firewall: Readonly<Record<string, number>>; readonly read: number }>;
+  /** What the kernel has counted for these states of ours, of those that are there. Rejects with KernelError. */
+  readStates(states: readonly XfrmState[]): Promise<readonly StateCounters[]>;
   /** Tells the IKE daemon where SAs lie now. Rejects with KernelError. */
   announceMove(moves: readonly MoveAnnouncement[]): Promise<void>;
   /** Messages to `site.self` come to the listener, unless an earlier one takes them. */

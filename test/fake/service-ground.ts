@@ -7,6 +7,7 @@ import { HomeLink } from "../../controller/daemon/home-link/link.js";
 import type { OpenHomeLink } from "../../controller/daemon/home-link/sockets.js";
 import type { Service, ServiceGround } from "../../controller/daemon/service.js";
 import type { SignallingListener, SignallingSite } from "../../controller/daemon/signalling/signalling.js";
+import type { StateCounters } from "../../controller/kernel/xfrm/security-messages.js";
 import type { Logger } from "../../controller/log.js";
 import type { Arrival, ProtocolEvent, SendEffect } from "../../controller/protocol/mip6/inputs.js";
 import { Reconciler } from "../../controller/reconcile/reconciler.js";
@@ -45,6 +46,8 @@ export class FakeGround {
   readonly records = new Map<string, Stored>();
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
+  /** What the kernel has counted. */
+  stateCounters: readonly StateCounters[] = [];
   /** With which the service listens. */
   site: SignallingSite | undefined;
   readonly #reconciler: Reconciler;
@@ -85,6 +88,7 @@ export class FakeGround {
         return () => void this.held.splice(this.held.indexOf(address), 1);
       },
       messageCounts: async () => ({ firewall: {}, read: 0 }),
+      readStates: async () => this.stateCounters,
       announceMove: async () => undefined,
       listen: (site, listener) => {
         this.site = site;

@@ -20,6 +20,7 @@ import type {
 import {
   type Beginning,
   CorrespondentNodeState,
+  correspondentPath,
   correspondentPaths,
   correspondentPathsOf,
   correspondentViews,
@@ -43,8 +44,6 @@ export interface CorrespondentPlans {
   site(): readonly KernelObject[];
   path(path: CorrespondentPath): readonly KernelObject[];
   ownerOf(object: KernelObject): ObjectOwner | undefined;
-  /** Seconds since the kernel has last sent something along this path; undefined: it does not say. */
-  lastUsed?(pair: Pair): Promise<number | undefined>;
 }
 
 export interface CorrespondentNodeParts {
@@ -194,11 +193,18 @@ export class CorrespondentNodeService implements Service {
     this.#ground.send({ ...effect, message: withAuthenticator(message, key, { careOf, correspondent }) });
   }
 
-  /** Does not reject. */
-  async #askUse({ homeAddress, self }: Pair): Promise<void> {
+  /** By what the kernel says of packets sent with the routing header; one question for one binding. Does not reject. */
+  async #askUse(pair: Pair): Promise<void> {
+    const { homeAddress, self } = pair;
     try {
-      const agoSeconds = await this.#plans.lastUsed?.({ homeAddress, self });
-      if (agoSeconds !== undefined) this.#loop.push({ kind: "used", homeAddress, self, agoSeconds });
+      const path = correspondentPath(this.#state, pair);
+      const states = path === undefined ? [] : this.#plans.path(path).filter((one) => one.kind === "xfrm-state");
+      const counted = await this.#ground.readStates(states.filter(({ source }) => source === self));
+      // The kernel tells it by the time of day; if that was set meanwhile, a request is missing or is one too many.
+      const lastUsedAt = counted.find((one) => one.lastUsedAt !== undefined)?.lastUsedAt;
+      if (lastUsedAt === undefined) return;
+      const agoSeconds = Math.max(0, Date.now() / 1000 - lastUsedAt);
+      this.#loop.push({ kind: "used", homeAddress, self, agoSeconds });
     } catch (error) {
       // Then the node refreshes by its own clock, as it has to anyway.
       this.#ground.log.debug({ event: "use.unread", reason: error instanceof Error ? error.message : String(error) });

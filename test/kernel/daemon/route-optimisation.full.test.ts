@@ -300,17 +300,29 @@ test("route optimisation at a correspondent node", async (t) => {
     );
   });
 
+  await t.test("F6275-9.5.5-01: a node whose binding is in use and about to end is asked to refresh it", async () => {
+    tokens = await procedure(NEW_COA);
+    const choices = { ...tokens, address: NEW_COA, seconds: 20 };
+    const { message } = await scene.acknowledgement(update({ ...choices, sequence: 9 }));
+    assert.deepEqual([message.status, message.lifetimeUnits], [0, 5]);
+    assert.deepEqual(await scene.way("in use"), [NEW_COA, HOA]);
+    const asked = await waitFor(() => scene.heard().find((heard) => heard.message.type === "binding-refresh-request"), {
+      what: "a binding refresh request",
+    });
+    assert.deepEqual([asked.destination, asked.routedTo], [NEW_COA, HOA]);
+  });
+
   await t.test(
     "F6275-5.2.8-01: a deletion ends the direct way, and what is played back after it is refused",
     async () => {
       tokens = await procedure(COA);
-      const moved = update({ ...tokens, sequence: 9 });
+      const moved = update({ ...tokens, sequence: 10 });
       assert.equal((await scene.acknowledgement(moved)).message.status, 0);
-      const { message } = await scene.acknowledgement(update({ ...tokens, sequence: 10, seconds: 0 }));
+      const { message } = await scene.acknowledgement(update({ ...tokens, sequence: 11, seconds: 0 }));
       assert.deepEqual([message.status, message.lifetimeUnits], [0, 0]);
       assert.deepEqual(await scene.way("after"), [HOA, undefined]);
       const { message: old } = await scene.acknowledgement(moved);
-      assert.deepEqual([old.status, old.sequence], [135, 10]);
+      assert.deepEqual([old.status, old.sequence], [135, 11]);
       assert.deepEqual(await scene.pairs(), []);
     },
   );

@@ -95,6 +95,11 @@ export function* correspondentPaths({ cache }: CorrespondentNodeState): Generato
   }
 }
 
+export function correspondentPath({ cache }: CorrespondentNodeState, pair: Pair): CorrespondentPath | undefined {
+  const entry = cache.get(pair);
+  return entry && pathOfEntry(entry);
+}
+
 /** At each of our addresses. */
 export function* correspondentPathsOf(
   { cache, site }: CorrespondentNodeState,
