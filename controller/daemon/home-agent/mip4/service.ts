@@ -4,8 +4,9 @@ import type { CommandDocument, CommandRequest } from "../../../../schemas/contro
 import type { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
+import { seconds } from "../../../base/time.js";
 import type { SetTimer } from "../../../netlink/transport.js";
-import { planMip4Binding } from "../../../plan/home-agent/mip4/binding.js";
+import { planMip4Binding, planMip4FormerWays } from "../../../plan/home-agent/mip4/binding.js";
 import { planMip4Site } from "../../../plan/home-agent/mip4/site.js";
 import { homeAgentOwner } from "../../../plan/home-agent/owner.js";
 import { planHomeAgentSite } from "../../../plan/home-agent/plan.js";
@@ -32,6 +33,7 @@ import { MachineLoop, monotonicNow } from "../../machine-loop.js";
 import type { RegistrationSocket } from "../../mip4/registration-socket.js";
 import { type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../../service.js";
 import { ConnectedNetworks } from "../connected-networks.js";
+import { FormerWays } from "../former-ways.js";
 import type { BindingGroups, OneBinding } from "../one-binding.js";
 import { RefusedPaths } from "../refused-paths.js";
 import type { HomeAgentAssociations } from "./associations.js";
@@ -90,6 +92,7 @@ export class Mip4HomeAgentService implements Service {
   /** The data paths that the kernel was asked for. */
   readonly #paths = new Map<NodeName, DataPath>();
   readonly #refused: RefusedPaths<DataPath>;
+  readonly #former: FormerWays;
   #siteKeys: ReadonlySet<string> = new Set();
   #closed = false;
 
@@ -145,6 +148,11 @@ export class Mip4HomeAgentService implements Service {
         ground.groups.commit();
       },
     });
+    this.#former = new FormerWays({
+      groups: ground.groups,
+      setTimer: later,
+      grace: seconds(config.homeAgent.previousCareOfGraceSeconds),
+    });
     this.#registrations = new Registrations({
       ...{ port, ground, associations, state, wallClock },
       homeDevice: config.homeAgent.homeLink.interface,
@@ -187,7 +195,7 @@ export class Mip4HomeAgentService implements Service {
 
   objectsOf(node: Ipv6Address): readonly KernelObject[] {
     const path = this.#paths.get(node);
-    return path === undefined ? [] : planMip4Binding(path, this.#planSite);
+    return [...(path === undefined ? [] : planMip4Binding(path, this.#planSite)), ...this.#former.objectsOf(node)];
   }
 
   ownerOf(object: KernelObject): ObjectOwner | undefined {
@@ -206,6 +214,7 @@ export class Mip4HomeAgentService implements Service {
 
   abandon(): void {
     this.#closed = true;
+    this.#former.close();
     this.#loop.close();
     this.#registrations.close();
     this.#home.close();
@@ -262,6 +271,8 @@ export class Mip4HomeAgentService implements Service {
         return;
       case "data-path-removed":
         this.#paths.delete(effect.node);
+        if (effect.former !== undefined)
+          this.#former.keep(effect.node, planMip4FormerWays(effect.former, this.#planSite));
         return this.#bindings.remove(effect.node, effect.revision);
       default:
         return exhaustive(effect);

@@ -193,9 +193,9 @@ export class Mip4NodeService implements Service {
   }
 
   prepare(): ReadonlyMap<string, readonly KernelObject[]> {
-    for (const [key, { record }] of this.#ground.records.entries()) {
+    for (const [key, { record, ageSeconds }] of this.#ground.records.entries()) {
       if (key !== this.#title) continue;
-      for (const effect of this.#step({ kind: "restore", record })) this.#perform(effect);
+      for (const effect of this.#step({ kind: "restore", record, ageSeconds })) this.#perform(effect);
     }
     this.#replan();
     this.#prepared = true;

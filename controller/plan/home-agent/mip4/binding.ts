@@ -34,10 +34,7 @@ export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readon
   const direct = path.prefixes.filter(({ mode }) => mode === "care-of-address").map(({ prefix }) => prefix);
   const overHome = path.prefixes.filter(({ mode }) => mode === "home-address").map(({ prefix }) => prefix);
   return [
-    ...path.ingress.flatMap((end) => [
-      ...(path.reverseTunnelling ? [ingressElement(home, end)] : carrier(path, end)),
-      ...direct.map((prefix) => ingressElement(prefix, end)),
-    ]),
+    ...ingressElements(path),
     ...[home, ...direct].flatMap((inner) => egressElements(inner, path.egress)),
     element(MIP4_SETS.loops, [path.egress.address, path.homeAddress], home),
     ...(isGre(path.egress) && profile.dscp !== "copy" ? [element(SETS.fixed4, [], home)] : []),
@@ -53,6 +50,24 @@ export function planMip4Binding(path: DataPath, site: HomeAgentPlanSite): readon
     ...defended(path.homeAddress, false, site),
     ...addressesOnHomeLink(path, site).flatMap((one) => defended(one, false, site)),
   ];
+}
+
+/** What takes payload of the path, and sends nothing: of a node that has taken its binding back. */
+export function planMip4FormerWays(path: DataPath, site: HomeAgentPlanSite): readonly KernelObject[] {
+  if (profileOf(site, path.profile).protection === "esp") return [];
+  return [
+    ...ingressElements(path),
+    ...path.prefixes.flatMap(({ prefix, mode }) => (mode === "home-address" ? homeElements(prefix, path) : [])),
+  ];
+}
+
+function ingressElements(path: DataPath): readonly NftElement[] {
+  const home = hostPrefix(path.homeAddress);
+  const direct = path.prefixes.filter(({ mode }) => mode === "care-of-address").map(({ prefix }) => prefix);
+  return path.ingress.flatMap((end) => [
+    ...(path.reverseTunnelling ? [ingressElement(home, end)] : carrier(path, end)),
+    ...direct.map((prefix) => ingressElement(prefix, end)),
+  ]);
 }
 
 /** An IPv6 home address that is registered as a prefix of its own: neighbours on the home link look for it there. */

@@ -98,6 +98,8 @@ export interface DataPathRemovedEffect {
   readonly kind: "data-path-removed";
   readonly node: NodeName;
   readonly revision: number;
+  /** By which payload of a node that is at home may still be on its way: taken for the grace time of former ends, with no way back. */
+  readonly former?: DataPath;
 }
 
 /** Gratuitous ARP on the home link: the address is ours from now on, or the node's own again (RFC 5944 §4.6). */

@@ -254,9 +254,10 @@ export function narrow(turn: Turn, entry: BindingEntry, established: Established
 }
 
 /** Tells the kernel that the node has no data path any more. */
-export function dropPath(turn: Turn, entry: BindingEntry): void {
+export function dropPath(turn: Turn, entry: BindingEntry, former?: DataPath): void {
   entry.revision = turn.state.table.nextRevision();
-  turn.effects.push({ kind: "data-path-removed", node: entry.node, revision: entry.revision });
+  const { node, revision } = entry;
+  turn.effects.push({ kind: "data-path-removed", node, revision, ...(former !== undefined && { former }) });
 }
 
 /** The answer to a request that is accepted already: what is left of the lifetime, and not more (RFC 5944 §3.8.2.2). */

@@ -29,7 +29,7 @@ export function deregister(turn: Turn, read: ReadRequest, { subscriber }: Sender
   }
   if (entry.pending !== undefined) refuse(turn, entry.pending.answer, ReplyCode.unspecified, "de-registered meanwhile");
   entry.pending = undefined;
-  if (entry.state !== "removing") dropPath(turn, entry);
+  if (entry.state !== "removing") dropPath(turn, entry, entry.established?.path);
   table.transition(entry, "deregister");
   entry.removal = { answer: to, deadline: after(turn.now, TIMERS.dataPath) };
   table.schedule(entry);

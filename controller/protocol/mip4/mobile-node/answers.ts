@@ -7,7 +7,7 @@ import { REPLY_CODE_REGISTRY, ReplyCode, registrationAccepted } from "../../../w
 import { nameOf } from "../../../wire/registry.js";
 import { earliestSend, journal, sendSoon, stop, wantedOf } from "./exchange.js";
 import { type Attachment, endOf } from "./inputs.js";
-import { type Exchange, type Lessons, type MobileNodeState, notify, type Turn } from "./model.js";
+import { type Exchange, type Lessons, type MobileNodeState, notify, type Tunnel, type Turn } from "./model.js";
 import { corrected } from "./own-identification.js";
 import { type GrantedIpv6, grantedIpv6, keepaliveOf } from "./reply.js";
 import { followWay, keepFormer } from "./way.js";
@@ -38,13 +38,13 @@ function deregistered(turn: Turn, exchange: Exchange): void {
   state.attempts = 0;
   state.vain = 0;
   state.sendAt = undefined;
+  keepFormer(turn);
+  state.tunnel = undefined;
   journal(turn);
   if (state.stopping) {
     stop(turn, true);
     return;
   }
-  keepFormer(turn);
-  state.tunnel = undefined;
   followWay(turn);
   if (state.attachment?.kind !== "home") return;
   notify(turn, "home.returned", {
@@ -86,11 +86,11 @@ function registered(turn: Turn, exchange: Exchange, reply: RegistrationReply): v
   const expiresAt = expiryOf(exchange.sentAt, granted);
   state.registered = { attachment, grantedSeconds: granted, expiresAt };
   state.sendAt = renewalOf(state, exchange.sentAt, granted, moment.now);
-  journal(turn);
   const before = state.tunnel;
   keepFormer(turn, endOf(attachment));
   state.leaving = undefined;
   state.tunnel = tunnelOf(state, attachment, exchange, reply, ipv6);
+  journal(turn);
   followWay(turn);
   notify(turn, "registration.completed", {
     homeAddress: reply.homeAddress,
@@ -115,7 +115,7 @@ function tunnelOf(
   { sent: { request } }: Exchange,
   reply: RegistrationReply,
   { prefixes, linkLocalAddress }: GrantedIpv6,
-): NonNullable<MobileNodeState["tunnel"]> {
+): Tunnel {
   return {
     mode: "away",
     homeAddress: reply.homeAddress,

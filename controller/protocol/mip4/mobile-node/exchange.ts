@@ -3,7 +3,7 @@ import { tunnelLinkLocal } from "../../../base/mapped.js";
 import { after, type Instant, type Seconds, seconds } from "../../../base/time.js";
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
 import { TIMERS } from "../timers.js";
-import type { MobileNodeEffect, RequestEffect } from "./inputs.js";
+import type { RequestEffect } from "./inputs.js";
 import { type Exchange, type MobileNodeState, notify, purposeOf, setPath, type Turn } from "./model.js";
 import { nextIdentification } from "./own-identification.js";
 import { recordOf } from "./record.js";
@@ -95,12 +95,8 @@ function waitAfter(attempts: number, lifetimeSeconds: number): Seconds {
   return seconds(Math.max(TIMERS.requestSpacing, Math.min(most, TIMERS.requestSpacing * 2 ** Math.min(attempts, 16))));
 }
 
-export function journal({ state, effects }: Turn): void {
-  const { identification, mayBeBound, homeAddress, homeAgent, site } = state;
-  const found = site.findsHomeAgent === true && homeAgent !== site.homeAgent ? homeAgent : undefined;
-  const record = recordOf({ identification, mayBeBound, homeAddress, homeAgent: found });
-  const effect: MobileNodeEffect = { kind: "journal", record };
-  effects.push(effect);
+export function journal({ state, moment, effects }: Turn): void {
+  effects.push({ kind: "journal", record: recordOf(state, moment.now) });
 }
 
 export function stop(turn: Turn, deregistered: boolean): void {

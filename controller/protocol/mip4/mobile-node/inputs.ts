@@ -60,7 +60,12 @@ export type MobileNodeInput =
   | { readonly kind: "refresh" }
   | { readonly kind: "timer" }
   /** Before the first attachment. */
-  | { readonly kind: "restore"; readonly record: Readonly<Record<string, unknown>> }
+  | {
+      readonly kind: "restore";
+      readonly record: Readonly<Record<string, unknown>>;
+      /** Since it was written. */
+      readonly ageSeconds: number;
+    }
   /** De-register and end. */
   | { readonly kind: "stop" };
 

@@ -12,7 +12,7 @@ import { earliest, type Instant } from "../../../base/time.js";
 import { announce, answered } from "./answers.js";
 import { journal, send, sendSoon, stop } from "./exchange.js";
 import type { Attachment, MobileNodeEffect, MobileNodeInput, Moment } from "./inputs.js";
-import { type MobileNodeState, notify, purposeOf, type Turn } from "./model.js";
+import { type MobileNodeState, notify, purposeOf, setPath, type Turn } from "./model.js";
 import { parseRecord } from "./record.js";
 import { judgeReply } from "./reply.js";
 import { followWay } from "./way.js";
@@ -40,7 +40,7 @@ export function step(state: MobileNodeState, input: MobileNodeInput, moment: Mom
       runDeadlines(turn);
       break;
     case "restore":
-      restore(turn, input.record);
+      restore(turn, input);
       break;
     case "stop":
       beginStop(turn);
@@ -60,16 +60,16 @@ function attach(turn: Turn, attachment: Attachment | undefined): void {
   const { state } = turn;
   const before = state.attachment;
   state.attachment = attachment;
-  if (sameAttachment(before, attachment)) return;
+  if (sameAttachment(before, attachment)) {
+    if (attachment === undefined) beNowhere(turn);
+    return;
+  }
   state.lessons = {};
   state.refusal = undefined;
   if (attachment === undefined) {
     state.exchange = undefined;
     state.sendAt = undefined;
-    state.former = undefined;
-    state.tunnel = undefined;
-    state.leaving = undefined;
-    followWay(turn);
+    beNowhere(turn);
     return;
   }
   // What is asked there waits until payload takes the way that is right with it.
@@ -78,6 +78,14 @@ function attach(turn: Turn, attachment: Attachment | undefined): void {
   followWay(turn);
   announce(turn);
   sendSoon(turn);
+}
+
+function beNowhere(turn: Turn): void {
+  const { state } = turn;
+  state.former = undefined;
+  state.tunnel = undefined;
+  state.leaving = undefined;
+  followWay(turn);
 }
 
 /** A new challenge is no new place: the next request takes it. */
@@ -117,9 +125,10 @@ function runDeadlines(turn: Turn): void {
   if (state.sendAt !== undefined && state.sendAt <= moment.now) send(turn);
 }
 
-function restore(turn: Turn, record: Readonly<Record<string, unknown>>): void {
-  const { state } = turn;
-  const kept = parseRecord(record);
+/** The tunnel is taken up as it was, until the first place is known. */
+function restore(turn: Turn, { record, ageSeconds }: Extract<MobileNodeInput, { readonly kind: "restore" }>): void {
+  const { state, moment } = turn;
+  const kept = parseRecord(record, ageSeconds, moment.now);
   if (kept === undefined) {
     turn.effects.push({ kind: "drop", reason: "malformed", detail: "journal record" });
     return;
@@ -128,6 +137,11 @@ function restore(turn: Turn, record: Readonly<Record<string, unknown>>): void {
   state.mayBeBound = kept.mayBeBound;
   state.homeAddress ??= kept.homeAddress;
   if (state.site.findsHomeAgent === true) state.homeAgent = kept.homeAgent ?? state.homeAgent;
+  const { binding } = kept;
+  if (binding?.tunnel.homeAgent !== state.homeAgent || binding.tunnel.homeAddress !== state.homeAddress) return;
+  state.registered = binding.registered;
+  state.tunnel = binding.tunnel;
+  setPath(turn, { ...binding.tunnel, ingress: [binding.tunnel.egress] });
 }
 
 function beginStop(turn: Turn): void {

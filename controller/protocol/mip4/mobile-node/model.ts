@@ -23,6 +23,9 @@ export interface Registered {
   readonly expiresAt: Instant | undefined;
 }
 
+/** A way that the home agent has granted, wherever the node is about to go. */
+export type Tunnel = Omit<Extract<NodePath, { readonly mode: "away" }>, "ingress" | "homeDevice">;
+
 /** A place that the node has left, and until when packets may still come there. */
 export interface FormerEnd {
   readonly end: PathEnd;
@@ -61,7 +64,7 @@ export class MobileNodeState {
   lastSentAt: Instant | undefined;
   former: FormerEnd | undefined;
   /** As the home agent has last granted it, while that lasts. */
-  tunnel: Omit<Extract<NodePath, { readonly mode: "away" }>, "ingress" | "homeDevice"> | undefined;
+  tunnel: Tunnel | undefined;
   /** The home link, until something is granted elsewhere. */
   leaving: string | undefined;
   path: NodePath = { mode: "detached" };

@@ -80,6 +80,10 @@ export class MobileNode {
         if (before !== undefined && registration.exchange === undefined) this.#heard(moment.now, effects);
         break;
       }
+      case "restore":
+        // Where the node is nobody has told yet.
+        take(input);
+        return effects;
       default:
         take(input);
     }

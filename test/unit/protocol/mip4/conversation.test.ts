@@ -454,7 +454,7 @@ t.test(
     };
     const next = new MobileNodeState(NODE_SITE);
     const moment = { now: talk.bench.now, timeOfDay: talk.bench.timestamp(100), random: 1 };
-    step(next, { kind: "restore", record: kept as Readonly<Record<string, unknown>> }, moment);
+    step(next, { kind: "restore", record: kept as Readonly<Record<string, unknown>>, ageSeconds: 1 }, moment);
     const request = step(next, { kind: "attach", attachment: { kind: "home", device: "eth2" } }, moment).find(
       ({ kind }) => kind === "request",
     );
@@ -464,9 +464,56 @@ t.test(
       careOfAddress: HOA,
       identification: { high: talk.bench.timestamp().high },
     });
-    t.match(step(new MobileNodeState(NODE_SITE), { kind: "restore", record: { kind: "mip6" } }, moment), [
-      { kind: "drop" },
-    ]);
+    t.match(
+      step(new MobileNodeState(NODE_SITE), { kind: "restore", record: { kind: "mip6" }, ageSeconds: 0 }, moment),
+      [{ kind: "drop" }],
+    );
     t.end();
   },
 );
+
+t.test("a process that starts again goes on in the tunnel that it had, until it knows better", (t) => {
+  const talk = new Conversation({ prefixes: [OWN], tunnelToCareOf: true });
+  const effects = talk.input({ kind: "attach", attachment: AT_COA });
+  const before = talk.node.path;
+  const kept = [...effects].reverse().find(({ kind }) => kind === "journal");
+  if (kept?.kind !== "journal") throw new Error("nothing is kept");
+  const record = JSON.parse(JSON.stringify(kept.record)) as Record<string, unknown>;
+  const started = (change: Record<string, unknown> = {}, ageSeconds = 10, site: Partial<MobileNodeSite> = {}) => {
+    const node = new MobileNodeState({ ...NODE_SITE, prefixes: [OWN], ...site });
+    const moment = { now: talk.bench.now, timeOfDay: talk.bench.timestamp(), random: 1 };
+    const said = step(node, { kind: "restore", record: { ...record, ...change }, ageSeconds }, moment);
+    return {
+      node,
+      said,
+      attach: (attachment: Attachment | undefined) => step(node, { kind: "attach", attachment }, moment),
+    };
+  };
+  const { node, said, attach } = started();
+  t.match(said, [{ kind: "data-path", path: before }]);
+  t.match(
+    attach(AT_COA),
+    [{ kind: "journal" }, { kind: "notify" }, { kind: "request" }],
+    "asked anew, with no other path",
+  );
+  t.strictSame(node.path, before);
+  t.equal(nextDeadline(node) !== undefined, true);
+  const elsewhere = started();
+  elsewhere.attach(undefined);
+  t.strictSame(elsewhere.node.path, { mode: "detached" });
+  for (const [why, other] of [
+    ["its time is over", started({}, 601)],
+    ["another home agent", started({}, 1, { homeAgent: NAT })],
+    ["another home address", started({}, 1, { homeAddress: OTHER_HOA })],
+    ["no binding", started({ binding: null })],
+  ] as const) {
+    t.strictSame(other.said, [], why);
+    t.ok(other.node.identification.latest, "what protects against replays is kept");
+  }
+  for (const key of Object.keys(record["binding"] as object)) {
+    const broken = started({ binding: { ...(record["binding"] as object), [key]: Symbol } });
+    t.strictSame(broken.said, [], key);
+  }
+  t.ok(started({ correctionSeconds: "?" }).node.identification.latest);
+  t.end();
+});

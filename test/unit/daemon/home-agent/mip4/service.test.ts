@@ -61,13 +61,14 @@ const NONE = new Uint8Array(0);
 async function started(
   records: Iterable<readonly [string, Stored]> = [],
   refuse: FakeGround["kernel"]["refuse"] = () => undefined,
+  previousCareOfGraceSeconds = 0,
 ) {
   const config = homeAgentConfig.parse({
     role: "home-agent",
     homeAgent: {
       addresses: { ipv4: HA },
       homeLink: { interface: "home", prefixes: ["198.51.100.0/24"] },
-      previousCareOfGraceSeconds: 0,
+      previousCareOfGraceSeconds,
       mip4: { foreignAgents: [FOREIGN_AGENT] },
     },
     subscribers: [
@@ -219,6 +220,34 @@ t.test("what the kernel refuses of a binding of an earlier life is asked for aga
   await fake.settled();
   test.strictSame(second.routes(), [COA]);
   test.strictSame(second.timers, []);
+});
+
+t.test("what is on its way through the tunnel when a node is home already is taken for a grace time", async (test) => {
+  const { ask, fake, service, timers } = await started([], undefined, 5);
+  const elements = (): number => [...fake.kernel.objects.values()].filter(({ kind }) => kind === "nft-element").length;
+  const home = { lifetimeSeconds: 0, careOfAddress: ALICE, source: ALICE };
+  await ask();
+  const bound = elements();
+  const [answer] = await ask(home);
+  test.match(answer?.reply, { code: 1, lifetimeSeconds: 0 });
+  test.equal(elements(), 1, "from its care-of address, and nothing back");
+  const node = service.views.nodeAt(ALICE);
+  test.match(node && service.objectsOf(node), [{ kind: "nft-element" }]);
+  test.equal(service.views.binding(ALICE), undefined);
+  await ask();
+  test.equal(elements(), bound);
+  const [end, ...others] = timers.splice(0);
+  test.equal(others.length, 0);
+  end?.();
+  await fake.settled();
+  test.equal(elements(), bound, "bound again, it keeps what it has");
+  await ask(home);
+  for (const done of timers.splice(0)) done();
+  await fake.settled();
+  test.equal(elements(), 0);
+  await ask({ careOfAddress: COA });
+  await ask({ ...home, careOfAddress: COA, source: COA });
+  test.equal(elements(), 1);
 });
 
 t.test("what is not to be believed is counted by what it is, and not answered", async (test) => {

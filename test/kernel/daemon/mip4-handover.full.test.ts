@@ -1,0 +1,197 @@
+/**
+ * A node of Mobile IPv4 and its home agent, both dsmipd, with flows of both families in both directions: behind a firewall that knows what it
+ * has begun itself alone, home while the other network is still up and far away, and through a crash of its process.
+ *
+ *     mn ──four── core ──wan── ha ──home── cn, mn      203.0.114.0/24; 203.0.113.0/24; 198.51.100.0/24, 2001:db8:1::/64
+ */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { stringify } from "yaml";
+import { ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { Daemon } from "../lib/daemons.js";
+import { freshText } from "../lib/exchange.js";
+import { Flow } from "../lib/flow.js";
+import { Station } from "../lib/station.js";
+import { type Node, Topology } from "../lib/topology.js";
+import { waitFor } from "../lib/wait.js";
+
+const HOME = { 4: ipv4("198.51.100.10"), 6: ipv6("2001:db8:1::10") } as const;
+const CN = { 4: ipv4("198.51.100.2"), 6: ipv6("2001:db8:1::2") } as const;
+const FAMILIES = [4, 6] as const;
+
+/** Nothing is open: what the node begins is answered. */
+const STATEFUL = `table inet operator { chain in {
+  type filter hook input priority 0; policy drop;
+  iif lo accept
+  ct state established,related accept
+  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+  udp dport 7000 accept
+  counter
+}; }`;
+
+class Scene {
+  readonly net: Topology;
+  readonly mn: Node;
+  readonly agent: Daemon;
+  readonly node: Daemon;
+  readonly stations: readonly { readonly cn: Station; readonly mn: Station }[];
+
+  constructor(t: TestContext, mobileNode: Readonly<Record<string, unknown>> = {}) {
+    const net = new Topology(t);
+    this.net = net;
+    const core = net.node("core", { forwarding: true });
+    const ha = net.node("ha", { forwarding: true });
+    const cn = net.node("cn");
+    const mn = net.node("mn");
+    this.mn = mn;
+    net.link(ha.port("wan", "203.0.113.1/24"), core.port("ha", "203.0.113.2/24"));
+    net.link(mn.port("eth0"), core.port("four", "203.0.114.1/24"));
+    net.segment(
+      "segment",
+      ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"),
+      cn.port("eth0", `${CN[4]}/24`, `${CN[6]}/64`),
+      mn.port("home"),
+    );
+    ha.route("default via 203.0.113.2");
+    net.build();
+    const keyFile = join(net.scratch, "keys.yaml");
+    const key = "00112233445566778899aabbccddeeff";
+    writeFileSync(keyFile, stringify({ mip4: [{ association: "mobile-home", node: HOME[4], spi: 256, key }] }), {
+      mode: 0o600,
+    });
+    const files = { directory: net.scratch, keyFile };
+    this.agent = new Daemon(ha, files, {
+      role: "home-agent",
+      homeAgent: {
+        addresses: { ipv4: "203.0.113.1", ipv6: "2001:db8:1::1" },
+        homeLink: { interface: "home", prefixes: ["198.51.100.0/24", "2001:db8:1::/64"] },
+        mip4: { tunnellingMode: "requested" },
+      },
+      subscribers: [{ homeAddress: HOME[6], ipv4HomeAddress: HOME[4], protocols: ["mip4"] }],
+    });
+    this.node = new Daemon(mn, files, {
+      ...{ role: "mobile-node", protocol: "mip4" },
+      mobileNode: {
+        ...{ homeAddress: HOME[4], homeAgent: "203.0.113.1", homeSubnet: "198.51.100.0/24" },
+        ...{ prefixes: [`${HOME[6]}/128`], ipv6HomeAddress: HOME[6], ...mobileNode },
+      },
+    });
+    this.stations = FAMILIES.map((family) => ({
+      cn: new Station(cn, CN[family]),
+      mn: new Station(mn, HOME[family]),
+    }));
+    t.after(() => {
+      for (const { cn: here, mn: there } of this.stations) for (const one of [here, there]) one.close();
+    });
+  }
+
+  visit(): void {
+    this.mn.ip("address add 203.0.114.7/24 dev eth0", "route add default via 203.0.114.1 metric 200");
+  }
+
+  goHome(): void {
+    this.mn.ip(
+      "address add 2001:db8:1::77/64 dev home nodad",
+      "address add 198.51.100.77/24 dev home",
+      "route add default via 198.51.100.1 metric 100",
+    );
+  }
+
+  leaveHome(): void {
+    this.mn.ip("route del default via 198.51.100.1 metric 100", "address del 198.51.100.77/24 dev home");
+  }
+
+  is(state: string): Promise<unknown> {
+    return this.node.waitForBinding(state, (binding) => binding.state === state);
+  }
+
+  /** One packet each way, the one to the node first. */
+  async cross(): Promise<void> {
+    for (const { cn, mn } of this.stations)
+      for (const [from, to] of [
+        [cn, mn],
+        [mn, cn],
+      ] as const) {
+        const text = freshText("one");
+        from.send(to, text);
+        await to.waitFor(text);
+      }
+  }
+
+  flows(): Flow[] {
+    const flows = this.stations.flatMap(({ cn, mn }, i) => [
+      new Flow(`down ${FAMILIES[i]}`, cn, mn),
+      new Flow(`up ${FAMILIES[i]}`, mn, cn),
+    ]);
+    for (const flow of flows) flow.start();
+    return flows;
+  }
+}
+
+async function whole(flows: readonly Flow[]): Promise<void> {
+  for (const flow of flows) flow.stop();
+  const missing = (): string[] => flows.flatMap((flow) => flow.missing().map((number) => `${flow.label} #${number}`));
+  await waitFor(() => missing().length === 0, { what: "the last packets" }).catch(() => undefined);
+  assert.deepEqual(missing(), []);
+}
+
+const more = (flows: readonly Flow[]): Promise<unknown> => {
+  const before = flows.map((flow) => flow.sent);
+  return waitFor(() => flows.every((flow, i) => flow.sent > (before[i] ?? 0) + 15), { what: "more packets" });
+};
+
+for (const [words, mobileNode] of [
+  ["IP in IP, IPv6 to the care-of address", { ipv6Tunnelling: "care-of-address" }],
+  ["IP in IP, IPv6 to the home address", { ipv6Tunnelling: "home-address" }],
+  ["GRE", { encapsulation: "gre", ipv6Tunnelling: "care-of-address" }],
+  ["UDP, IPv6 to the home address", { forceUdp: true, ipv6Tunnelling: "home-address" }],
+] as const)
+  test(`a stateful firewall on the node: ${words}`, async (t) => {
+    const scene = new Scene(t, mobileNode);
+    await scene.agent.start();
+    scene.mn.nft(STATEFUL);
+    scene.visit();
+    await scene.node.start();
+    await scene.is("registered");
+    await scene.cross();
+  });
+
+test("V4-4.5-13: home while the other network is up, and far away: nothing is lost", async (t) => {
+  const scene = new Scene(t, { ipv6Tunnelling: "care-of-address" });
+  await scene.agent.start();
+  scene.visit();
+  scene.mn.run("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "60ms");
+  await scene.node.start();
+  await scene.is("registered");
+  await scene.cross();
+  const flows = scene.flows();
+  await more(flows);
+  scene.goHome();
+  await scene.is("home");
+  await more(flows);
+  await t.test("and away again", async () => {
+    scene.leaveHome();
+    await scene.is("registered");
+    await more(flows);
+    await whole(flows);
+  });
+});
+
+test("a node whose process is killed: the tunnel stays, over its next start too", async (t) => {
+  const scene = new Scene(t, { ipv6Tunnelling: "care-of-address" });
+  await scene.agent.start();
+  scene.visit();
+  await scene.node.start();
+  await scene.is("registered");
+  await scene.cross();
+  const flows = scene.flows();
+  await more(flows);
+  await scene.node.kill();
+  await more(flows);
+  await scene.node.start();
+  await scene.is("registered");
+  await more(flows);
+  await whole(flows);
+});
