@@ -158,7 +158,7 @@ for (const [words, mobileNode] of [
     await scene.cross();
   });
 
-test("V4-4.5-13: home while the other network is up, and far away: nothing is lost", async (t) => {
+test("home while the other network is up, and far away: nothing is lost", async (t) => {
   const scene = new Scene(t, { ipv6Tunnelling: "care-of-address" });
   await scene.agent.start();
   scene.visit();
