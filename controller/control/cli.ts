@@ -173,7 +173,7 @@ function statusText(status: StatusDocument): string {
   for (const [group, counters] of Object.entries(status.counters)) {
     // The kernel has some thirty of these, and mostly nothing to say.
     const shown = Object.entries(counters).filter(([, count]) => group !== "xfrm" || count > 0);
-    const parts = shown.map(([name, count]) => counterText(name, count));
+    const parts = shown.map(([name, count]) => counterText(name, count, group));
     lines.push(`${group}: ${parts.join(", ") || "none"}`);
   }
   return lines.join("\n");

@@ -65,8 +65,47 @@ export const FIREWALL_WORDS: Readonly<Record<string, string>> = {
   "no-home-agent": "for the tunnel to a home agent that no visitor has any more",
 };
 
-/** "NAME COUNT (words)"; without words while there is nothing to be told. */
-export function counterText(name: string, count: number): string {
-  const words = XFRM_WORDS[name] ?? FIREWALL_WORDS[name];
+/** Why the process has dropped a message, as the machines of all roles and both protocols call it. */
+export const DROP_WORDS: Readonly<Record<string, string>> = {
+  malformed: "octets that are no such message, or a record of the journal that is none",
+  "unexpected-type": "messages that are for another role",
+  "not-a-subscriber": "from nobody who is configured here",
+  unprotected: "without the ESP that they must have",
+  unauthenticated: "without the one authentication that they must have, or under an unknown SPI",
+  "authentication-failed": "under another key: forged, or the keys differ",
+  "authorization-missing": "without Binding Authorization Data",
+  "stale-nonces": "under nonces of a home or care-of test that is too long ago",
+  "not-permitted": "of nodes that are served no shorter ways here",
+  "foreign-agent-unknown": "signed by a foreign agent that is not configured",
+  "wrong-destination": "to an address that is none of ours for this",
+  "wrong-source": "from an address that can't be, or from another than was asked",
+  "wrong-path": "test messages by another way than theirs",
+  "care-of-not-unicast": "with a care-of address that can't be one",
+  "mapped-source": "with an IPv4-mapped care-of address that is not to be believed",
+  "home-address-mismatch": "about another home address",
+  "home-address-option-missing": "without the option that says whose they are",
+  "routing-header-missing": "without the routing header that says whose they are",
+  "not-home-registration": "updates that ask for no home registration",
+  "unknown-binding": "about a binding that is not there",
+  "no-outstanding-request": "answers to nothing that was asked",
+  "no-outstanding-update": "answers to nothing that was asked",
+  "no-outstanding-notice": "answers to nothing that was said",
+  "cookie-mismatch": "answers to another test",
+  "identifier-mismatch": "answers to another question",
+  "identification-mismatch": "answers to another, perhaps an earlier, request",
+  "sequence-mismatch": "answers to another, perhaps an earlier, update",
+  duplicate: "repetitions of what is being worked on",
+  "rate-limited": "more than is answered",
+  "queue-full": "more than was waited for",
+  "refused-by-kernel": "to be sent, and the kernel did not take them",
+  "journal-unwritable": "not promised, for the disk does not take the journal",
+  "multicast-scope": "groups that are not sent to nodes that are away",
+  "multicast-limit": "more groups, or members of one, than are allowed",
+  "multicast-unserved": "groups for nodes whose payload none is copied into",
+};
+
+/** "NAME COUNT (words)"; without words while there is nothing to be told. `group`: of the counters of `dsmipctl status`. */
+export function counterText(name: string, count: number, group = "kernel"): string {
+  const words = group === "dropped" ? DROP_WORDS[name] : (XFRM_WORDS[name] ?? FIREWALL_WORDS[name]);
   return words === undefined || count === 0 ? `${name} ${count}` : `${name} ${count} (${words})`;
 }

@@ -6,7 +6,7 @@
 import { MissingError, MobilityError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import { NFNL_SUBSYS_NFTABLES } from "../netlink/constants.js";
-import { EBADMSG, ECANCELED, ENOENT, EOPNOTSUPP } from "../netlink/errno.js";
+import { EBADMSG, ECANCELED, ENOENT } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import type { NetlinkFamily, NetlinkMessage, NetlinkRequest } from "../netlink/message.js";
 import { NetlinkSession, type RequestOutcome, type SessionCounters } from "../netlink/session.js";
@@ -291,19 +291,16 @@ export class NetlinkKernel implements KernelPort {
   async #replies(codec: AnyCodec, ownOnly: boolean): Promise<readonly NetlinkMessage[]> {
     const session = this.#session(codec.family);
     const messages: NetlinkMessage[] = [];
-    try {
-      for (const request of codec.dump(ownOnly)) {
-        if (codec.single === true) append(messages, await this.#answer(session, request));
-        else append(messages, await session.dump(request));
+    const ask = async (request: NetlinkRequest): Promise<void> => {
+      try {
+        append(messages, await (codec.single === true ? this.#answer(session, request) : session.dump(request)));
+      } catch (error) {
+        const absent = error instanceof MissingError || (error instanceof KernelError && error.isUnknownThere);
+        if (!absent) throw error;
       }
-      const more = codec.dumpMore?.(messages) ?? [];
-      for (const request of more) append(messages, await session.dump(request));
-    } catch (error) {
-      const absent =
-        error instanceof MissingError ||
-        (error instanceof KernelError && (error.errno === ENOENT || error.errno === EOPNOTSUPP));
-      if (!absent) throw error;
-    }
+    };
+    for (const request of codec.dump(ownOnly)) await ask(request);
+    for (const request of codec.dumpMore?.(messages) ?? []) await ask(request);
     return messages;
   }
 

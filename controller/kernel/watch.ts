@@ -4,7 +4,7 @@
  * before each snapshot how it would send there (ways.ts), and whenever somebody else changes a rule, a table or a next hop object.
  */
 import { readAttributes } from "../netlink/attribute.js";
-import { EINVAL, ENOENT, EOPNOTSUPP } from "../netlink/errno.js";
+import { EINVAL } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
 import { type NetlinkMessage, splitMessages } from "../netlink/message.js";
 import {
@@ -170,7 +170,7 @@ export class NetworkWatcher {
     try {
       return await this.#session.dump(dumpNextHopObjects());
     } catch (error) {
-      if (error instanceof KernelError && (error.errno === EOPNOTSUPP || error.errno === EINVAL)) return []; // it has none
+      if (error instanceof KernelError && (error.isUnknownThere || error.errno === EINVAL)) return []; // it has none
       throw error;
     }
   }
@@ -180,7 +180,7 @@ export class NetworkWatcher {
       return await this.#session.dump(dumpRoutes(family, { table: RT_TABLE_MAIN }));
     } catch (error) {
       // A table without routes may not exist, and a kernel without IPv6 knows no such family.
-      if (error instanceof KernelError && (error.errno === ENOENT || error.errno === EINVAL)) return [];
+      if (error instanceof KernelError && (error.isUnknownThere || error.errno === EINVAL)) return [];
       throw error;
     }
   }

@@ -15,6 +15,7 @@ import {
 } from "./constants.js";
 import {
   EADDRNOTAVAIL,
+  EAFNOSUPPORT,
   EAGAIN,
   EBUSY,
   EEXIST,
@@ -24,6 +25,7 @@ import {
   ENOENT,
   ENOMEM,
   ENXIO,
+  EOPNOTSUPP,
   ESRCH,
   ETIMEDOUT,
   errnoName,
@@ -50,6 +52,7 @@ export interface KernelErrorDetails extends ExtendedAcknowledgement {
   readonly outcomeUnknown?: boolean;
 }
 
+const UNKNOWN_THERE: ReadonlySet<number> = new Set([ENOENT, EOPNOTSUPP, EAFNOSUPPORT]);
 const NOT_FOUND = new Set([ENOENT, ESRCH, ENXIO, ENODEV, EADDRNOTAVAIL]);
 const RETRYABLE = new Set([EINTR, EAGAIN, ENOMEM, EBUSY, ENOBUFS, ETIMEDOUT]);
 
@@ -77,6 +80,11 @@ export class KernelError extends MobilityError {
   /** The object, or something that it stands on (a device, a table), is not there. */
   get isNotFound(): boolean {
     return NOT_FOUND.has(this.errno);
+  }
+
+  /** The kernel has no such family or kind of thing at all: a module is missing, or it was started with ipv6.disable=1. */
+  get isUnknownThere(): boolean {
+    return UNKNOWN_THERE.has(this.errno);
   }
 
   /** The same request may succeed later without anything else being changed. */

@@ -1,6 +1,7 @@
 /** The real sockets behind movement.ts. No payload comes in here: neighbour discovery, and ARP of links on which somebody is being asked. */
 import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
 import { PacketSocket } from "../../io/ip/packet-socket.js";
+import { isSyscallError } from "../../io/native.js";
 import { NeighbourWatch } from "../../kernel/route/neighbour-watch.js";
 import type { NetworkWatcher } from "../../kernel/watch.js";
 import type { HomeAgentAddresses } from "../../protocol/movement/detection/model.js";
@@ -36,8 +37,8 @@ export async function openMovement(
     opened.push(neighbours);
     const frames = openFrames();
     opened.push(frames);
-    const icmp = openIcmpv6Socket({ types: [Icmpv6Type.routerAdvertisement, Icmpv6Type.neighbourAdvertisement] });
-    opened.push(icmp);
+    const icmp = openNeighbourDiscovery();
+    if (icmp !== undefined) opened.push(icmp);
     const arp = new Map<number, PacketSocket>();
     opened.push({ close: () => hearArp(new Set()) });
     const hearArp = (indices: ReadonlySet<number>): void => {
@@ -82,7 +83,7 @@ export async function openMovement(
       homeAgent,
       watcher.view,
     );
-    icmp.listen({
+    icmp?.listen({
       onPackets: (packets) => {
         for (const { data, source, hopLimit = 0, interfaceIndex: index = 0 } of packets)
           movement.receiveIcmpv6(data, { source, hopLimit, index });
@@ -95,6 +96,16 @@ export async function openMovement(
     return { movement, close: closeAll };
   } catch (error) {
     closeAll();
+    throw error;
+  }
+}
+
+/** Undefined where the kernel runs without IPv6: then there is nothing to be heard. Throws SyscallError. */
+function openNeighbourDiscovery(): ReturnType<typeof openIcmpv6Socket> | undefined {
+  try {
+    return openIcmpv6Socket({ types: [Icmpv6Type.routerAdvertisement, Icmpv6Type.neighbourAdvertisement] });
+  } catch (error) {
+    if (isSyscallError(error) && error.code === "EAFNOSUPPORT") return undefined;
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import t from "tap";
 import { ipv4, ipv6, type Prefix, parsePrefix } from "../../../controller/base/ip.js";
-import { counterText, FIREWALL_WORDS } from "../../../controller/control/counter-words.js";
+import { counterText, DROP_WORDS, FIREWALL_WORDS } from "../../../controller/control/counter-words.js";
 import { foreignAgentFirewall } from "../../../controller/plan/foreign-agent/firewall.js";
 import { homeAgentFirewall } from "../../../controller/plan/home-agent/firewall.js";
 import { mobileNodeFirewall } from "../../../controller/plan/mobile-node/firewall.js";
@@ -11,6 +11,11 @@ import type { NftTable } from "../../../controller/plan/objects/firewall.js";
 import { correspondentFirewall } from "../../../controller/plan/route-optimisation/firewall.js";
 import { NO_SLOTS } from "../../../controller/plan/security/request-ids.js";
 import type { HomeAgentPlanSite, MobileNodePlanSite, TunnelProfileSpec } from "../../../controller/plan/site.js";
+import type { ForeignAgentDropReason } from "../../../controller/protocol/mip4/foreign-agent/inputs.js";
+import type { DropReason as Mip4DropReason } from "../../../controller/protocol/mip4/inputs.js";
+import type { ReplyDropReason } from "../../../controller/protocol/mip4/mobile-node/inputs.js";
+import type { CorrespondentDropReason } from "../../../controller/protocol/mip6/correspondent-node/inputs.js";
+import type { DropReason as Mip6DropReason } from "../../../controller/protocol/mip6/inputs.js";
 
 const prefix = (text: string): Prefix => parsePrefix(text) ?? assert.fail(text);
 const ESP: TunnelProfileSpec = { dscp: "copy", ttl: 64, protection: "esp" };
@@ -92,4 +97,59 @@ t.test("no words are left of counters that are not there any more", async (test)
 t.test("a counter that is zero, or that nobody knows, is its number alone", async (test) => {
   test.equal(counterText("metered", 0), "metered 0");
   test.equal(counterText("unheard-of", 3), "unheard-of 3");
+});
+
+type Reason =
+  | Mip6DropReason
+  | CorrespondentDropReason
+  | Mip4DropReason
+  | ReplyDropReason
+  | ForeignAgentDropReason;
+/** The compiler sees to it that none is missing. */
+const REASONS: Readonly<Record<Reason, true>> = {
+  malformed: true,
+  "unexpected-type": true,
+  "not-a-subscriber": true,
+  unprotected: true,
+  unauthenticated: true,
+  "authentication-failed": true,
+  "authorization-missing": true,
+  "stale-nonces": true,
+  "not-permitted": true,
+  "foreign-agent-unknown": true,
+  "wrong-destination": true,
+  "wrong-source": true,
+  "wrong-path": true,
+  "care-of-not-unicast": true,
+  "mapped-source": true,
+  "home-address-mismatch": true,
+  "home-address-option-missing": true,
+  "routing-header-missing": true,
+  "not-home-registration": true,
+  "unknown-binding": true,
+  "no-outstanding-request": true,
+  "no-outstanding-update": true,
+  "no-outstanding-notice": true,
+  "cookie-mismatch": true,
+  "identifier-mismatch": true,
+  "identification-mismatch": true,
+  "sequence-mismatch": true,
+  duplicate: true,
+  "rate-limited": true,
+  "queue-full": true,
+  "refused-by-kernel": true,
+  "journal-unwritable": true,
+  "multicast-scope": true,
+  "multicast-limit": true,
+  "multicast-unserved": true,
+};
+
+t.test("every reason for which a message is dropped has words, and nothing else has", async (test) => {
+  test.strictSame(sorted(Object.keys(DROP_WORDS)), sorted(Object.keys(REASONS)));
+  for (const name of Object.keys(REASONS)) test.match(counterText(name, 2, "dropped"), /^[a-z-]+ 2 \(.+\)$/, name);
+  test.not(
+    counterText("mapped-source", 1, "dropped"),
+    counterText("mapped-source", 1),
+    "a counter of the firewall too",
+  );
 });

@@ -255,11 +255,12 @@ function checkCareOf(
   { subscriber }: Sender,
   { site, ownership }: HomeAgentState,
 ): Verdict | undefined {
-  const { careOfAddress } = input.request;
+  const { careOfAddress, homeAddress } = input.request;
   if (!isRoutableUnicast(careOfAddress))
     return reject(ReplyCode.poorlyFormedRequest, `care-of address ${careOfAddress}`);
   for (const address of [careOfAddress, input.arrival.source]) {
-    if (isOurs(site, address) || ownership.nodeAt(address) !== undefined)
+    // A home address that was lent before is nobody's until it is lent again.
+    if (isOurs(site, address) || address === homeAddress || ownership.nodeAt(address) !== undefined)
       return reject(ReplyCode.administrativelyProhibited, `${address} is served here`);
     if (ownership.routerTo(address) === subscriber.node)
       return reject(ReplyCode.administrativelyProhibited, `${address} is behind the node itself`);

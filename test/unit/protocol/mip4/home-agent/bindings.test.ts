@@ -194,6 +194,8 @@ t.test("a home address is lent for 0.0.0.0 with a name, and given back", (t) => 
   bench.register({ homeAddress, lifetimeSeconds: 0, careOfAddress: homeAddress });
   t.equal(bench.state.ownership.ipv4.ownerOf(homeAddress), undefined);
   t.equal(dropIn(bench.ask({ homeAddress })), "not-a-subscriber", "without a binding the address says nothing");
+  const circle = { homeAddress, careOfAddress: homeAddress, extensions: [name] };
+  t.equal(codeIn(bench.ask(circle)), 129, "nor does it lead to itself, though it is nobody's just now");
   t.equal(
     replyIn(bench.register({ homeAddress: IPV4_ANY, extensions: [name] })).reply.homeAddress,
     homeAddress,
