@@ -99,12 +99,7 @@ t.test("a counter that is zero, or that nobody knows, is its number alone", asyn
   test.equal(counterText("unheard-of", 3), "unheard-of 3");
 });
 
-type Reason =
-  | Mip6DropReason
-  | CorrespondentDropReason
-  | Mip4DropReason
-  | ReplyDropReason
-  | ForeignAgentDropReason;
+type Reason = Mip6DropReason | CorrespondentDropReason | Mip4DropReason | ReplyDropReason | ForeignAgentDropReason;
 /** The compiler sees to it that none is missing. */
 const REASONS: Readonly<Record<Reason, true>> = {
   malformed: true,

@@ -65,10 +65,9 @@ export function parseRecord({ record, ageSeconds }: StoredBinding): BindingRecor
   if (homeAddress === undefined || sequence === undefined || remaining === undefined) return undefined;
   const shared = { homeAddress, sequence: seq16(sequence), remainingSeconds: remaining - Math.max(0, ageSeconds) };
   if (!(shared.remainingSeconds > 0)) return undefined;
-  const { kind } = record;
-  if (kind === "invalidated") return { kind, ...shared };
-  const registration = kind === "bound" ? registrationOf(record) : undefined;
-  return registration === undefined ? undefined : { kind: "bound", ...shared, registration };
+  // What can't be read of a binding costs the sequence number nothing.
+  const registration = record["kind"] === "bound" ? registrationOf(record) : undefined;
+  return registration === undefined ? { kind: "invalidated", ...shared } : { kind: "bound", ...shared, registration };
 }
 
 type JsonObject = Readonly<Record<string, unknown>>;

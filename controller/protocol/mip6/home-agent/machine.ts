@@ -271,28 +271,30 @@ function restoreAll(turn: Turn, bindings: readonly StoredBinding[]): void {
 
 /**
  * Takes up one binding of an earlier life if the node is still a subscriber, its care-of address is nobody's home address and its format still offered, with its IPv4 home address if that is still its own. Else
- * it is forgotten, and whatever the kernel still has of it is not planned for any more.
+ * its sequence number alone is remembered, and whatever the kernel still has of it is not planned for any more.
  */
 function restore(turn: Turn, stored: StoredBinding): BindingEntry | undefined {
   const { cache, site } = turn.state;
   const record = parseRecord(stored);
   const subscriber = record === undefined ? undefined : site.subscribers.get(record.homeAddress);
-  const useless =
-    record?.kind === "bound" &&
-    subscriber !== undefined &&
-    (isServedHere(record.registration.endpoint, turn.state) || !isOffered(record.registration, subscriber, site));
-  if (record === undefined || subscriber === undefined || useless) {
+  if (record === undefined || subscriber === undefined) {
     forgetRecord(turn, stored);
     return undefined;
   }
   if (cache.get(record.homeAddress) !== undefined) return undefined;
   const entry = cache.open(subscriber, record.sequence);
   const until = after(turn.now, seconds(record.remainingSeconds));
-  if (record.kind === "bound") {
+  if (
+    record.kind === "bound" &&
+    !isServedHere(record.registration.endpoint, turn.state) &&
+    isOffered(record.registration, subscriber, site)
+  ) {
     restoreBinding(turn, entry, record.registration, until);
   } else {
+    // Its number stays known: an update of that time must not bind the node again.
     cache.transition(entry, "restore-invalidated");
     entry.rememberedUntil = until;
+    if (stored.record["kind"] !== "invalidated") journal(turn, entry);
   }
   cache.schedule(entry);
   return entry;

@@ -130,6 +130,26 @@ t.test("subscribers that are gone are forgotten; addresses that changed hands ar
   test.strictSame([...after.journal.keys()], [HOA]);
 });
 
+t.test(
+  "of a binding that is of no use any more the sequence number is known, over one more restart too",
+  async (test) => {
+    const before = new HomeAgentHarness();
+    before.update(native(COA), { sequence: 7 });
+    const record = { ...before.journal.get(HOA)?.record, endpoint: { format: "ipv6", address: HOA_C } };
+    const after = new HomeAgentHarness();
+    after.step({ kind: "restore", bindings: [{ record, ageSeconds: 1 }] });
+    test.strictSame(after.effects("data-path"), []);
+    const again = after.restart(1);
+    for (const harness of [after, again]) {
+      test.match(harness.update(native(COA), { sequence: 7 }), {
+        status: BindingStatus.sequenceOutOfWindow,
+        sequence: 7,
+      });
+      test.match(harness.update(native(COA), { sequence: 8 }), { status: 0 });
+    }
+  },
+);
+
 t.test("R5555-4.5-07: a lent address is lent to the same node after a restart, and to nobody else", async (test) => {
   const changes = { ipv4Pool: { prefixes: [prefix("192.0.2.128/30")], leaseSeconds: 3600 } };
   const before = new HomeAgentHarness(changes);
@@ -164,9 +184,8 @@ t.test("a journal that somebody wrote into: records that are none are forgotten,
   for (const key of Object.keys(record)) {
     if (key === "homeAddress") continue;
     for (const value of [undefined, "x", -1, 1.5, 1e9, {}, [], true]) {
-      if (parseRecord({ record: { ...record, [key]: value }, ageSeconds: 0 }) === undefined) {
-        broken.push({ ...record, [key]: value });
-      }
+      const damaged = { ...record, [key]: value };
+      if (parseRecord({ record: damaged, ageSeconds: 0 })?.kind !== "bound") broken.push(damaged);
     }
   }
   test.ok(broken.length > 60, `${broken.length} kinds of damage`);
@@ -175,7 +194,9 @@ t.test("a journal that somebody wrote into: records that are none are forgotten,
     harness.step({ kind: "restore", bindings: [{ record: one, ageSeconds: 0 }] });
     const effects = harness.take();
     test.equal(effects.length, 1, JSON.stringify(one));
-    test.match(effects[0], one["homeAddress"] === HOA ? { kind: "journal", record: null } : { kind: "drop" });
+    const { sequence } = record as { readonly sequence?: number };
+    const kept = parseRecord({ record: one, ageSeconds: 0 }) === undefined ? null : { kind: "invalidated", sequence };
+    test.match(effects[0], one["homeAddress"] === HOA ? { kind: "journal", record: kept } : { kind: "drop" });
   }
   for (const ageSeconds of [Number.NaN, Number.POSITIVE_INFINITY]) {
     test.equal(parseRecord({ record, ageSeconds }), undefined);
@@ -246,5 +267,5 @@ t.test("what came in a way that is switched off since, has no way back and is fo
   const lastResort = new HomeAgentHarness({ udpOverIpv6: true });
   lastResort.update(udp(COA, NAT_PORT), { sequence: 1 });
   test.match(lastResort.restart(1, { udpOverIpv6: true }).view(), { endpoint: { format: "udp", address: COA } });
-  test.equal(lastResort.restart(1).view(), undefined);
+  test.match(lastResort.restart(1).view(), { state: "invalidated", endpoint: null });
 });
