@@ -70,6 +70,7 @@ import type { GreLink, Ip6TunnelLink, Link, SitLink } from "../../plan/objects/f
 import { OWNERSHIP } from "../../plan/objects/objects.js";
 import type { KernelNames, NetlinkRequest, ObjectCodec } from "../codec.js";
 import { decodeLinkHeader, encodeLinkHeader, LINK_HEADER_LENGTH } from "./headers.js";
+import { runsIpv6 } from "./switches.js";
 
 /** Low bit of a TOS octet: the kernel copies the inner one. */
 const TOS_INHERIT = 1;
@@ -94,7 +95,7 @@ export const linkCodec: ObjectCodec<Link> = {
     };
     return [
       create,
-      ...(endsAtPeer(link) ? [withoutLinkLocal(link.name)] : []),
+      ...(endsAtPeer(link) && runsIpv6() ? [withoutLinkLocal(link.name)] : []),
       ...(isRewritten(link) ? [withoutChecksumOffload(link.name)] : []),
       setLink(link),
     ];

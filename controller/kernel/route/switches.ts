@@ -70,9 +70,13 @@ function pathNow({ path }: Sysctl, { read }: SwitchFiles): string | undefined {
 /** With dots, as people write it; with slashes where a device's name holds dots. */
 const named = (path: string): string => (path.includes(".") ? path : path.replaceAll("/", "."));
 
+/** False with ipv6.disable=1 on the kernel's command line, or without the module: then it takes nothing that is about IPv6. */
+export const runsIpv6 = (files: SwitchFiles = procSwitchFiles): boolean =>
+  files.read("net/ipv6/conf/all/disable_ipv6") !== undefined;
+
 /** Throws MissingError if devices that are made here would have no IPv6, or the loopback has none. */
 export function checkIpv6Enabled(files: SwitchFiles = procSwitchFiles): void {
-  if (files.read("net/ipv6/conf/all/disable_ipv6") === undefined)
+  if (!runsIpv6(files))
     throw new MissingError(
       "this kernel runs without IPv6; take ipv6.disable=1 off its command line, or run: modprobe ipv6",
     );

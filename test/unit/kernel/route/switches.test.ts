@@ -1,6 +1,11 @@
 /** What is told when switches cannot be turned: all of them, once, and only those. */
 import t from "tap";
-import { checkIpv6Enabled, checkSwitches, type SwitchFiles } from "../../../../controller/kernel/route/switches.js";
+import {
+  checkIpv6Enabled,
+  checkSwitches,
+  runsIpv6,
+  type SwitchFiles,
+} from "../../../../controller/kernel/route/switches.js";
 import { sysctl } from "../../../../controller/plan/shared-objects.js";
 
 const files = (values: Readonly<Record<string, string>>, refusal?: string): SwitchFiles => ({
@@ -53,6 +58,8 @@ t.test("IPv6 that is switched off is told as that", (t) => {
   t.throws(() => checkIpv6Enabled(six("1", "1")), {
     message: /default.disable_ipv6 is 1 and .*run: sysctl -w net.ipv6.conf.all.disable_ipv6=0/,
   });
+  t.ok(runsIpv6(six("1", "1")));
+  t.notOk(runsIpv6(files({})));
   t.throws(() => checkIpv6Enabled(files({})), { message: /runs without IPv6; take ipv6.disable=1 off/ });
   t.end();
 });
