@@ -1,10 +1,10 @@
 /** What a home agent is started with: checks of this machine, the platform it needs, and its services. */
-import { type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../../schemas/config.js";
+import { areLent, type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../../schemas/config.js";
 import { MobilityError } from "../../base/errors.js";
 import { formatPrefix, IPV4_ANY } from "../../base/ip.js";
 import { NO_KEYS } from "../../config/keys.js";
 import { isSyscallError } from "../../io/native.js";
-import { checkIpv6Enabled } from "../../kernel/route/switches.js";
+import { checkIpv6Enabled, runsIpv6 } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
 import { DEVICE, SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
@@ -20,7 +20,7 @@ import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { type DiscoveryPorts, DiscoveryService } from "./discovery/service.js";
 import { openDiscovery } from "./discovery/sockets.js";
 import { type Mip4HomeAgentParts, Mip4HomeAgentService } from "./mip4/service.js";
-import { mip4Associations, mip4Of } from "./mip4/site.js";
+import { ipv6PrefixesOf, mip4Associations, mip4Of } from "./mip4/site.js";
 import { type MulticastPorts, openMulticast } from "./multicast/sockets.js";
 import { OneBinding } from "./one-binding.js";
 import { HomeAgentService } from "./service.js";
@@ -107,8 +107,14 @@ export async function startHomeAgent(
   ]);
 }
 
+/** Of Mobile IPv4, to which IPv6 is prefixes of its nodes. */
+const servesIpv6 = ({ subscribers }: HomeAgentConfig): boolean =>
+  subscribers.some((one) => one.linkLocal === true || areLent(one.prefixes) || ipv6PrefixesOf(one).length > 0);
+
 /** For a home agent of Mobile IPv4 alone, which has nothing of IPv6. Throws MobilityError. */
-function checkIpv4Machine({ homeAgent: { homeLink } }: HomeAgentConfig): void {
+function checkIpv4Machine(config: HomeAgentConfig): void {
+  const { homeLink } = config.homeAgent;
+  if (servesIpv6(config)) checkIpv6Enabled();
   if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface, undefined, []);
 }
 
@@ -167,7 +173,7 @@ function mip4Services(
       const port = openRegistrations(ground);
       const associations = mip4Associations(part, keys);
       return new Mip4HomeAgentService({
-        ...{ config, part, associations, ground, home, port, wallClock: Date.now },
+        ...{ config, part, associations, ground, home, port, wallClock: Date.now, ipv6: runsIpv6() },
         ...kernel,
         ...shared,
       });

@@ -10,6 +10,7 @@ import { planMip4Binding, planMip4FormerWays } from "../../../plan/home-agent/mi
 import { planMip4Site } from "../../../plan/home-agent/mip4/site.js";
 import { homeAgentOwner } from "../../../plan/home-agent/owner.js";
 import { planHomeAgentSite } from "../../../plan/home-agent/plan.js";
+import { isOfIpv6 } from "../../../plan/objects/family.js";
 import { type KernelObject, objectKey } from "../../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../../plan/owner.js";
 import { NO_SLOTS, RequestIds } from "../../../plan/security/request-ids.js";
@@ -50,6 +51,8 @@ export interface Mip4HomeAgentParts {
   readonly planSite: HomeAgentPlanSite;
   /** No service of Mobile IPv6 is beside this one: what both share in the kernel is this one's to make. */
   readonly alone: boolean;
+  /** Whether the kernel runs IPv6. Absent: it does. */
+  readonly ipv6?: boolean | undefined;
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
   readonly port: RegistrationSocket;
@@ -80,6 +83,7 @@ export class Mip4HomeAgentService implements Service {
   readonly #part: Mip4Part;
   readonly #planSite: HomeAgentPlanSite;
   readonly #alone: boolean;
+  readonly #ipv6: boolean;
   readonly #ground: ServiceGround;
   readonly #home: OpenHomeLink;
   readonly #state: HomeAgentState;
@@ -102,6 +106,7 @@ export class Mip4HomeAgentService implements Service {
     associations,
     planSite,
     alone,
+    ipv6 = true,
     ground,
     home,
     port,
@@ -115,6 +120,7 @@ export class Mip4HomeAgentService implements Service {
     this.#part = part;
     this.#planSite = planSite;
     this.#alone = alone;
+    this.#ipv6 = ipv6;
     this.#ground = ground;
     this.#home = home;
     const site = {
@@ -168,7 +174,9 @@ export class Mip4HomeAgentService implements Service {
 
   prepare(): ReadonlyMap<string, readonly KernelObject[]> {
     const shared = this.#alone ? planHomeAgentSite(this.#planSite) : [];
-    const objects = [...shared, ...planMip4Site(this.#planSite)];
+    const all = [...shared, ...planMip4Site(this.#planSite)];
+    // Where the kernel has no IPv6 nobody is served with it (role.ts).
+    const objects = this.#ipv6 ? all : all.filter((object) => !isOfIpv6(object));
     this.#siteKeys = new Set(objects.map(objectKey));
     const nodes = [...this.#ground.records.entries()].map(([, stored]) => stored);
     for (const effect of step(this.#state, { kind: "restore", nodes }, monotonicNow())) this.#perform(asSend(effect));

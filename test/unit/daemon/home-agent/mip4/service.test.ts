@@ -14,6 +14,7 @@ import type {
 } from "../../../../../controller/daemon/mip4/registration-socket.js";
 import { timeOfDay } from "../../../../../controller/daemon/mip4/time-of-day.js";
 import { homeAgentOwnership, ipv4PlanSite } from "../../../../../controller/daemon/sites.js";
+import { isOfIpv6 } from "../../../../../controller/plan/objects/family.js";
 import { objectKey } from "../../../../../controller/plan/objects/objects.js";
 import type { RegistrationExtension } from "../../../../../controller/wire/mip4/extensions/registration.js";
 import {
@@ -62,6 +63,7 @@ async function started(
   records: Iterable<readonly [string, Stored]> = [],
   refuse: FakeGround["kernel"]["refuse"] = () => undefined,
   previousCareOfGraceSeconds = 0,
+  ipv6 = true,
 ) {
   const config = homeAgentConfig.parse({
     role: "home-agent",
@@ -90,7 +92,7 @@ async function started(
     part,
     associations: mip4Associations(part, KEYS),
     planSite: ipv4PlanSite(config),
-    alone: true,
+    ...{ alone: true, ipv6 },
     ground: { ...fake.ground, flush: () => Promise.resolve(disk.stores) },
     home: fake.home,
     port: {
@@ -220,6 +222,13 @@ t.test("what the kernel refuses of a binding of an earlier life is asked for aga
   await fake.settled();
   test.strictSame(second.routes(), [COA]);
   test.strictSame(second.timers, []);
+});
+
+t.test("a kernel without IPv6 is asked for nothing of it, and serves IPv4", async (test) => {
+  const { fake, ask } = await started([], ({ object }) => (isOfIpv6(object) ? "no" : undefined), 0, false);
+  test.match((await ask())[0]?.reply, { code: 1 });
+  test.equal([...fake.kernel.objects.values()].filter(isOfIpv6).length, 0);
+  test.ok([...(await started()).fake.kernel.objects.values()].some(isOfIpv6));
 });
 
 t.test("what is on its way through the tunnel when a node is home already is taken for a grace time", async (test) => {
