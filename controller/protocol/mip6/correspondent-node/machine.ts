@@ -155,6 +155,10 @@ function otherMessage(turn: Turn, { arrival, message }: OtherMessageInput): void
 function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
   if (!turn.state.site.addresses.includes(packet.destination)) return;
   const detail = `Home Address option ${packet.homeAddress} from ${packet.source}`;
+  // What was on its way when the node moved. It has a binding, which an error would make it give up.
+  const binding = turn.state.cache.get({ homeAddress: packet.homeAddress, self: packet.destination })?.binding;
+  if (binding?.former.some(({ address, until }) => address === packet.source && until > turn.now) === true)
+    return drop(turn, "unknown-binding", detail);
   const error = unknownBindingError(packet);
   const answered = answerWithBindingError(
     error,

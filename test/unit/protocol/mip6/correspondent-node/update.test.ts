@@ -204,6 +204,19 @@ t.test("a movement leaves the former care-of address valid for a while", (t) => 
   t.end();
 });
 
+t.test("what a node sent before it moved brings no binding error while its former address is known", (t) => {
+  const world = new CorrespondentWorld();
+  world.bind(1);
+  world.bind(2, HOA, OTHER_COA);
+  const late = () =>
+    world.give({ kind: "option-refused", source: COA, destination: SELF, homeAddress: HOA, protocol: 17 });
+  const held = late();
+  t.same([sends(held).length, drops(held)], [0, ["unknown-binding"]]);
+  world.pass(4);
+  t.equal(sends(late()).length, 1, "then it is nobody's any more");
+  t.end();
+});
+
 t.test("a refresh changes nothing in the kernel", (t) => {
   const world = new CorrespondentWorld();
   world.bind(1);
