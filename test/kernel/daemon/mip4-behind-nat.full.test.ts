@@ -23,6 +23,7 @@ const COA = ipv4("10.0.1.2");
 const CN = { 4: ipv4("192.0.2.99"), 6: ipv6("2001:db8:99::1") } as const;
 const NODE6 = ipv6("2001:db8:5::1");
 const [INTERVAL, OWN_INTERVAL] = [2, 10];
+const MOBILITY_HEADER = 135;
 const LONG = { timeout: 30_000 };
 
 test("a node of Mobile IPv4 behind a NAT", async (t) => {
@@ -141,4 +142,19 @@ test("a node of Mobile IPv4 behind a NAT", async (t) => {
     const silence = (echo?.at ?? 0) - since;
     assert.ok(silence > OWN_INTERVAL * 0.8, `${silence} s`);
   });
+
+  await t.test(
+    "V4-2-01 V4-2-02: registrations on port 434, payload of both families over IPv4, and nothing of Mobile IPv6",
+    () => {
+      const sent = wire.frames().filter((frame) => ipLayersOf(frame)[0]?.source === NAT);
+      for (const frame of sent)
+        assert.match(describeFrame(frame), /^ipv4 203\.0\.113\.77>203\.0\.113\.1 \/ (udp \d+>434|ipv4|ipv6)\b/u);
+      assert.ok(
+        sent.some(({ layers }) => layers.at(-1)?.kind === "udp") &&
+          sent.some((frame) => icmpOf(frame)?.kind === "icmp6"),
+      );
+      const headers = sent.flatMap(ipLayersOf).filter(({ protocol }) => protocol === MOBILITY_HEADER);
+      assert.deepEqual(headers, []);
+    },
+  );
 });

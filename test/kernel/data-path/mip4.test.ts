@@ -287,7 +287,7 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
     },
   );
   await t.test(
-    "V4-4.6-03 F4213-3.8-01: the node's end answers a neighbour's question, without link-layer addresses",
+    "V4-4.6-03 F4213-3.8-01 V4-4.7.1-03: the node's end answers a question for its link-local address, without link-layer addresses",
     async () => {
       const injector = new Injector({ namespace: scene.ha, device: "wan" }, { namespace: third.node, device: "eth0" });
       t.after(() => injector.close());

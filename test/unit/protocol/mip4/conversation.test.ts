@@ -381,7 +381,7 @@ t.test(
 );
 
 t.test(
-  "for DHCPv6 the link-local address is asked for once the home address is bound, then what was delegated",
+  "V4-4.7.1-02 V4-4.7.1-04 V4-4.7.1-07: for DHCPv6 the link-local address is asked for once the home address is bound, then what was delegated",
   (t) => {
     const talk = new Conversation({
       homeAddress: undefined,
@@ -403,6 +403,10 @@ t.test(
     });
     talk.input({ kind: "delegated", prefixes: [lent] });
     t.equal(talk.requests.length, 3);
+    const asked = talk.requests.map(({ extensions }) =>
+      extensions.flatMap((one) => (one.kind === "ipv6-prefix-request" ? [`${one.prefix}/${one.prefixLength}`] : [])),
+    );
+    t.strictSame(asked, [[], ["fe80::c000:281/255"], ["2001:db8:f000:3400::/56", "fe80::c000:281/255"]]);
     t.end();
   },
 );
