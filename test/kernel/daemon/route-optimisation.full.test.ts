@@ -308,6 +308,7 @@ test("route optimisation at a correspondent node", async (t) => {
     assert.deepEqual(await scene.way("in use"), [NEW_COA, HOA]);
     const asked = await waitFor(() => scene.heard().find((heard) => heard.message.type === "binding-refresh-request"), {
       what: "a binding refresh request",
+      timeout: 20_000,
     });
     assert.deepEqual([asked.destination, asked.routedTo], [NEW_COA, HOA]);
   });
