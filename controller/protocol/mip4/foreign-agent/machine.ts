@@ -23,7 +23,7 @@ import type {
   VisitorRequestInput,
 } from "./inputs.js";
 import { AGENT_KEY, agentRecord, parseRecord } from "./record.js";
-import { endVisit, establish, pendingKey, receiveReply } from "./replies.js";
+import { endVisit, establish, letGo, pendingKey, receiveReply } from "./replies.js";
 import { judgeRequest, type ReadRequest, readRequest } from "./request.js";
 import { LIMITS, TIMERS } from "./timers.js";
 import { deny, drop, type ForeignAgentState, notify, send, type Turn } from "./turn.js";
@@ -179,6 +179,7 @@ function unreachable(turn: Turn, { homeAgent, what, identification }: Unreachabl
 }
 
 function programmed(turn: Turn, { visitor, revision, failure }: ProgrammedInput): void {
+  letGo(turn, visitor, revision);
   const entry = turn.state.list.get(visitor);
   if (entry?.next === undefined || entry.revision !== revision) return;
   if (failure === undefined) enterNext(turn, entry, entry.next);

@@ -1,6 +1,6 @@
 /** What a home agent's reply does (RFC 5944 §3.7.3): which request it answers, whether it is believed, and what becomes of the visitor. */
 import { toHex } from "../../../base/bytes.js";
-import { IPV4_ANY, isRoutableUnicast } from "../../../base/ip.js";
+import { IPV4_ANY, type Ipv4Address, isRoutableUnicast } from "../../../base/ip.js";
 import { after, seconds } from "../../../base/time.js";
 import { findExtension } from "../../../wire/mip4/extensions/registration.js";
 import type { RegistrationReply } from "../../../wire/mip4/messages/control-message.js";
@@ -128,6 +128,7 @@ function accepted(turn: Turn, pending: PendingRequest, reply: RegistrationReply,
     deny(turn, pending, ReplyCode.agentPoorlyFormedReply, `home address ${homeAddress} in the reply`);
     return;
   }
+  supersede(turn, pending, key, homeAddress);
   const entry = turn.state.list.open(key);
   const visit = visitOf(turn, entry, pending, reply);
   const { visit: present } = entry;
@@ -141,7 +142,36 @@ function accepted(turn: Turn, pending: PendingRequest, reply: RegistrationReply,
   entry.revision = revision;
   entry.next = { visit, answer, denial: failed, deadline: after(turn.now, TIMERS.dataPath) };
   turn.state.list.schedule(entry);
-  turn.effects.push({ kind: "data-path", path: visit.path, revision });
+  const { leaving } = turn.state.list;
+  if (leaving.isInTheWay(homeAddress, key)) leaving.hold(homeAddress, entry);
+  else turn.effects.push({ kind: "data-path", path: visit.path, revision });
+}
+
+/** A node has one home agent for a home address: what it had registered with another one is over. */
+function supersede(
+  turn: Turn,
+  { homeAgent, returnAddress: { linkAddress } }: PendingRequest,
+  key: string,
+  homeAddress: Ipv4Address,
+): void {
+  for (const other of turn.state.list.at(homeAddress)) {
+    const path = other.next?.visit.path ?? other.visit?.path;
+    if (other.key !== key && path?.linkAddress === linkAddress)
+      endVisit(turn, other, "visitor.removed", `it has registered with home agent ${homeAgent}`);
+  }
+}
+
+/** The kernel has answered for a visitor: what had ended before is out of the way, and who has waited for that is made. */
+export function letGo({ state: { list }, effects }: Turn, key: string, revision: number): void {
+  for (const { homeAddress, homeAgent } of list.leaving.gone(key, revision)) {
+    list.numbers.give(key);
+    list.homeAgents.give(homeAgent);
+    for (const entry of list.leaving.released(homeAddress)) {
+      if (entry.next === undefined || list.get(entry.key) !== entry) continue;
+      if (list.leaving.isInTheWay(homeAddress, entry.key)) list.leaving.hold(homeAddress, entry);
+      else effects.push({ kind: "data-path", path: entry.next.visit.path, revision: entry.revision });
+    }
+  }
 }
 
 /** Numbers and table are those that it has, or the next free ones. */
@@ -201,10 +231,11 @@ export function endVisit(
   const { path } = entry.visit ?? entry.next?.visit ?? {};
   list.close(entry.key);
   if (path === undefined) return;
-  list.numbers.give(entry.key);
-  list.homeAgents.give(path.homeAgent);
-  list.left(path.homeAddress, entry.key);
+  const { homeAddress, homeAgent } = path;
+  const revision = list.nextRevision();
+  list.leaving.add({ key: entry.key, homeAddress, homeAgent, revision });
+  list.left(homeAddress, entry.key);
   journal(turn, entry, undefined);
-  turn.effects.push({ kind: "data-path-removed", visitor: entry.key, revision: list.nextRevision() });
-  notify(turn, event, path.homeAddress, { homeAgent: path.homeAgent, reason });
+  turn.effects.push({ kind: "data-path-removed", visitor: entry.key, revision });
+  notify(turn, event, homeAddress, { homeAgent, reason });
 }

@@ -7,6 +7,7 @@ import type { Ipv4Address } from "../../../base/ip.js";
 import { earliest, elapsed, type Instant } from "../../../base/time.js";
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
 import type { LinkAddress, ToVisitor, VisitorPath } from "./inputs.js";
+import { LeavingVisits } from "./leaving.js";
 
 /** Where an answer to a node goes. */
 export type ReturnAddress = Pick<ToVisitor, "device" | "linkAddress" | "source" | "destinationPort">;
@@ -93,6 +94,7 @@ export class VisitorList {
   readonly #pendingOfOne = new Map<LinkAddress, number>();
   /** Names of visitors by home address; the first has the common table. */
   readonly #byHome = new Map<Ipv4Address, Map<string, boolean>>();
+  readonly leaving = new LeavingVisits<VisitorEntry>();
   readonly numbers = new Numbers();
   readonly homeAgents = new Numbers();
   #revision = 0;
@@ -156,6 +158,11 @@ export class VisitorList {
     const separate = commonIsTaken || wanted === true;
     this.#byHome.set(homeAddress, names.set(key, separate));
     return separate;
+  }
+
+  /** All with this home address. */
+  at(homeAddress: Ipv4Address): readonly VisitorEntry[] {
+    return [...(this.#byHome.get(homeAddress)?.keys() ?? [])].flatMap((key) => this.get(key) ?? []);
   }
 
   left(homeAddress: Ipv4Address, key: string): void {
