@@ -69,7 +69,7 @@ test("groups that are joined on the device of the home addresses", async (t) => 
     return document.groups.filter(({ members }) => members.length > 0).map(({ group }) => group);
   };
   for (const access of ["four", "nat", "six"] as const) {
-    await t.test(`F6275-11.3.4: away on ${access}`, async () => {
+    await t.test(`away on ${access} (RFC 6275 §11.3.4)`, async () => {
       if (access !== "four") await scene.move(mobile, access);
       await waitFor(async () => [...(await joined())].sort().join() === [GROUP4, GROUP].sort().join(), {
         what: "both groups at the home agent",
