@@ -1,7 +1,8 @@
 /**
  * The links on which visitors are: requests to UDP port 434 as they come, with the link-layer address they come from, and answers by that
  * address. Below the kernel's IP, because a node may have no address on the link: a reverse-path filter takes it for a forger, a request
- * from 0.0.0.0 reaches no UDP socket, and nobody must ask for its address (RFC 5944 §3.7.2.3). The kernel's filter lets nothing else come in.
+ * from 0.0.0.0 reaches no UDP socket, and nobody must ask for its address (RFC 5944 §3.7.2.3). The kernel's filter lets nothing else come in,
+ * payload in RFC 3519 tunnels least of all.
  */
 import type { Ipv4Address } from "../../base/ip.js";
 import { formatLinkAddress } from "../../base/link-address.js";
@@ -11,7 +12,7 @@ import { encodeIpv4Packet, ipv4Header } from "../../wire/ip/ipv4.js";
 import { Protocol } from "../../wire/ip/registry.js";
 import { encodeUdp } from "../../wire/ip/udp.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
-import { decodeUdpFrame } from "../mip4/udp-frame.js";
+import { decodeUdpFrame, REGISTRATION_FRAMES } from "../mip4/udp-frame.js";
 
 export interface VisitorDatagram {
   readonly data: Uint8Array;
@@ -42,13 +43,9 @@ export interface VisitedLinksSocket {
   close(): void;
 }
 
-/** Where the destination port stands in the UDP header. */
-const DESTINATION_PORT = 2;
-
 /** Throws SyscallError: EPERM without CAP_NET_RAW. */
 export function openVisitedLinks(): VisitedLinksSocket {
-  const filter = { protocol: Protocol.udp, offset: DESTINATION_PORT, size: 2, values: [MIP4_PORT] } as const;
-  const socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_IP, filter });
+  const socket = PacketSocket.open({ type: "dgram", protocol: ETH_P_IP, filter: REGISTRATION_FRAMES });
   return {
     listen: ({ onDatagram, onMalformed }) =>
       socket.listen({

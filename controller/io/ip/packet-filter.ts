@@ -21,6 +21,8 @@ export interface PacketFilter {
   readonly size: 1 | 2;
   /** That the field may have; one at least. */
   readonly values: readonly number[];
+  /** An octet behind the IPv4 header, and the value with which the packet is not wanted all the same. Who is too short to have it isn't either. */
+  readonly unless?: { readonly offset: number; readonly value: number };
 }
 
 const INSTRUCTION_OCTETS = 8;
@@ -30,7 +32,7 @@ const FRAGMENT_MASK = 0x1fff;
 const WHOLE_PACKET = 0xffff;
 
 /** The octets of a program for SO_ATTACH_FILTER: first fragments of the protocol whose field has one of the values. */
-export function packetFilter({ protocol, offset, size, values }: PacketFilter): Uint8Array {
+export function packetFilter({ protocol, offset, size, values, unless }: PacketFilter): Uint8Array {
   const field = values.map((value, i) => ({
     code: c.BPF_JMP | c.BPF_JEQ,
     value,
@@ -45,6 +47,13 @@ export function packetFilter({ protocol, offset, size, values }: PacketFilter): 
     { code: c.BPF_LD | (size === 1 ? c.BPF_B : c.BPF_H) | c.BPF_IND, value: offset },
     ...field,
     { code: c.BPF_RET, value: 0 },
+    ...(unless === undefined
+      ? []
+      : [
+          { code: c.BPF_LD | c.BPF_B | c.BPF_IND, value: unless.offset },
+          { code: c.BPF_JMP | c.BPF_JEQ, value: unless.value, ifFalse: 1 },
+          { code: c.BPF_RET, value: 0 },
+        ]),
     { code: c.BPF_RET, value: WHOLE_PACKET },
   ]);
 }

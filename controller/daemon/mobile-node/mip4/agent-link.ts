@@ -9,7 +9,7 @@ import { encodeIpv4Packet, ipv4Header } from "../../../wire/ip/ipv4.js";
 import { Protocol } from "../../../wire/ip/registry.js";
 import { encodeUdp } from "../../../wire/ip/udp.js";
 import { MIP4_PORT } from "../../../wire/mip4/registry.js";
-import { decodeUdpFrame } from "../../mip4/udp-frame.js";
+import { decodeUdpFrame, REGISTRATION_FRAMES } from "../../mip4/udp-frame.js";
 
 export interface AgentDatagram {
   readonly data: Uint8Array;
@@ -33,16 +33,13 @@ export interface AgentLink {
   close(): void;
 }
 
-/** Of the port in the UDP header. */
-const DESTINATION_PORT_OFFSET = 2;
-
 /** Throws SyscallError: EPERM without CAP_NET_RAW. */
 export function openAgentLink(
   onDatagram: (datagram: AgentDatagram) => void,
   onMalformed: (detail: string) => void,
 ): AgentLink {
   const frames = PacketSocket.open({ type: "dgram" });
-  const filter = { protocol: Protocol.udp, offset: DESTINATION_PORT_OFFSET, size: 2, values: [MIP4_PORT] } as const;
+  const filter = REGISTRATION_FRAMES;
   let heard: { readonly index: number; readonly socket: PacketSocket } | undefined;
   const forget = (): void => {
     heard?.socket.close();

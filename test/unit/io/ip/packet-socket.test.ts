@@ -88,7 +88,8 @@ t.test(
       PacketSocket.open({ type: "dgram", protocol: c.ETH_P_IP, interfaceIndex: pair.b, netns: pair.path, filter });
     const icmp = open({ protocol: 1, offset: 0, size: 1, values: [9, 10] });
     const udp = open({ protocol: 17, offset: 2, size: 2, values: [434] });
-    t.teardown(() => [sender, icmp, udp].forEach((socket) => void socket.close()));
+    const messages = open({ protocol: 17, offset: 2, size: 2, values: [434], unless: { offset: 8, value: 4 } });
+    t.teardown(() => [sender, icmp, udp, messages].forEach((socket) => void socket.close()));
     const packets = [
       ipv4Packet(1, 0, 0, "0800 0001"),
       ipv4Packet(17, 0, 0, "0900 01b3"),
@@ -97,24 +98,29 @@ t.test(
       ipv4Packet(1, 1, 0, "0900 0004"),
       ipv4Packet(17, 0, 4, "0001 01b2"),
       ipv4Packet(17, 0x4000, 0, "ffff 01b2"),
+      ipv4Packet(17, 0, 0, "0005 01b2 00000000 0401 0001"),
+      ipv4Packet(17, 0, 4, "0006 01b2 00000000 0101 0002"),
+      ipv4Packet(17, 0, 0, "0007 01b3 00000000 0101 0003"),
+      ipv4Packet(17, 0, 0, "0008 01b2 00000000 0301 0004"),
     ];
-    const collect = (socket: PacketSocket): Promise<string[]> =>
+    const collect = (socket: PacketSocket, count = 2): Promise<string[]> =>
       new Promise((resolve, reject) => {
         const found: string[] = [];
         socket.listen({
           onFrames: (frames) => {
             for (const { data } of frames) found.push(toHex(data.subarray(-4)));
-            if (found.length >= 2) resolve(found);
+            if (found.length >= count) resolve(found);
           },
           onError: reject,
         });
       });
-    const arrivals = Promise.all([collect(icmp), collect(udp)]);
+    const arrivals = Promise.all([collect(icmp), collect(udp, 5), collect(messages)]);
     const frame = { interfaceIndex: pair.a, protocol: c.ETH_P_IP, destination: BROADCAST };
     t.match(sender.send(packets.map((data) => ({ ...frame, data }))), { sent: packets.length });
     t.strictSame(await arrivals, [
       ["09000002", "0a000003"],
-      ["000101b2", "ffff01b2"],
+      ["000101b2", "ffff01b2", "04010001", "01010002", "03010004"],
+      ["01010002", "03010004"],
     ]);
   },
 );
