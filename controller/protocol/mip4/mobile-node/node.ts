@@ -44,6 +44,8 @@ export class MobileNode {
   readonly registration: MobileNodeState;
   /** Of the exchange for which it was last said that nobody answers. */
   #told = 0;
+  /** Before that it is nowhere for all that is known, and a tunnel of before a restart would be given up. */
+  #hasSeenNetwork = false;
 
   constructor(site: MobileNodeSite, whereabouts: WhereaboutsSite) {
     this.registration = new MobileNodeState(site);
@@ -66,6 +68,7 @@ export class MobileNode {
     let isRestarted = false;
     switch (input.kind) {
       case "network":
+        this.#hasSeenNetwork = true;
         where.see(input.view, moment.now);
         break;
       case "advertisement": {
@@ -80,15 +83,11 @@ export class MobileNode {
         if (before !== undefined && registration.exchange === undefined) this.#heard(moment.now, effects);
         break;
       }
-      case "restore":
-        // Where the node is nobody has told yet.
-        take(input);
-        return effects;
       default:
         take(input);
     }
     this.#judge(moment.now, effects);
-    if (!registration.stopping) {
+    if (!registration.stopping && this.#hasSeenNetwork) {
       where.know(registration.homeAddress, registration.homeAgent);
       take({ kind: "attach", attachment: where.place(moment.now) });
       // It has lost its visitors.

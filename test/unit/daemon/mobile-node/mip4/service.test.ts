@@ -276,6 +276,15 @@ t.test("a daemon that starts again asks with a later timestamp, and one that end
   void end;
 });
 
+t.test("a daemon that starts again keeps its tunnel, whatever it hears before it knows the network", async (t) => {
+  const config = { mobileNode: { ...CONFIG.mobileNode, prefixDelegation: true } } as Mip4NodeConfig;
+  const first = await new Bench(network(COA), { config }).start(t);
+  await first.answers();
+  const second = await new Bench(network(COA), { config, records: first.fake.records }).start(t);
+  t.match(second.sent, [{ careOfAddress: COA }]);
+  t.strictSame(second.tables, [1001], "the tunnel is there before the request is answered");
+});
+
 t.test("octets that are no reply are counted, and a command that is not a node's is refused", async (t) => {
   const bench = await new Bench(network(COA)).start(t);
   const { service } = bench;
