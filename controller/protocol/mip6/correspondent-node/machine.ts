@@ -155,10 +155,8 @@ function otherMessage(turn: Turn, { arrival, message }: OtherMessageInput): void
 function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
   if (!turn.state.site.addresses.includes(packet.destination)) return;
   const detail = `Home Address option ${packet.homeAddress} from ${packet.source}`;
-  // What was on its way when the node moved. It has a binding, which an error would make it give up.
-  const binding = turn.state.cache.get({ homeAddress: packet.homeAddress, self: packet.destination })?.binding;
-  if (binding?.former.some(({ address, until }) => address === packet.source && until > turn.now) === true)
-    return drop(turn, "unknown-binding", detail);
+  const entry = turn.state.cache.get({ homeAddress: packet.homeAddress, self: packet.destination });
+  if (entry !== undefined && isExcused(entry, packet.source, turn.now)) return drop(turn, "unknown-binding", detail);
   const error = unknownBindingError(packet);
   const answered = answerWithBindingError(
     error,
@@ -168,6 +166,16 @@ function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
   );
   turn.state.bindingErrors = answered.limit;
   for (const effect of answered.effects) turn.effects.push(effect);
+}
+
+/**
+ * Whether the kernel has refused what was on its way when the node moved, or what comes before the kernel has the path. The node has a
+ * binding, which an error would make it give up.
+ */
+function isExcused({ binding, waiting }: CorrespondentEntry, source: Ipv6Address, now: Instant): boolean {
+  if (waiting?.binding?.careOf === source) return true;
+  const former = [...(binding?.former ?? []), ...(waiting?.binding?.former ?? [])];
+  return former.some(({ address, until }) => address === source && until > now);
 }
 
 function programmed(turn: Turn, input: ProgrammedInput): void {

@@ -100,6 +100,9 @@ function register(turn: Turn, update: ReadUpdate, key: Secret): void {
     ),
   );
   const entry = accepted(turn, update);
+  // The node has ended its binding and begins anew: that one is over, and does not come back if the kernel refuses this one.
+  const { waiting } = entry;
+  if (waiting !== undefined && waiting.binding === undefined) removed(turn, entry, waiting);
   if (cache.bound >= site.maximumBindings && isUnbound(entry)) {
     const oldest = cache.oldestBut(entry.key);
     if (oldest !== undefined) endBinding(turn, oldest, "binding.removed", "gave way to a younger one");

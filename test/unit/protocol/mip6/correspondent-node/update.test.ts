@@ -217,6 +217,43 @@ t.test("what a node sent before it moved brings no binding error while its forme
   t.end();
 });
 
+t.test(
+  "while the kernel is being asked, neither the former nor the coming care-of address brings a binding error",
+  (t) => {
+    const world = new CorrespondentWorld();
+    const refused = (source: Ipv6Address) =>
+      sends(world.give({ kind: "option-refused", source, destination: SELF, homeAddress: HOA, protocol: 17 })).length;
+    world.kernel = "is silent";
+    world.bind(1);
+    t.equal(refused(COA), 0, "of a node that did not wait for an acknowledgement");
+    t.equal(refused(OTHER_COA), 1, "somebody else's");
+    const revision = [...correspondentPaths(world.state)][0]?.revision ?? 0;
+    world.give({ kind: "programmed", homeAddress: HOA, self: SELF, revision });
+    world.bind(2, HOA, OTHER_COA);
+    t.strictSame([refused(COA), refused(OTHER_COA)], [0, 0]);
+    world.pass(3);
+    world.give({ kind: "timer" });
+    t.equal(refused(OTHER_COA), 1, "the kernel did not take it");
+    t.end();
+  },
+);
+
+t.test("a binding that its node has ended does not come back when the kernel refuses the next one", (t) => {
+  const world = new CorrespondentWorld();
+  world.bind(1);
+  world.kernel = "is silent";
+  const tokens = world.tokens(HOA, OTHER_COA);
+  world.update({ home: tokens.home, sequence: 2, seconds: 0 });
+  const again = world.update({ ...tokens, careOf: OTHER_COA, sequence: 3 });
+  t.strictSame([answers(again), events(again)], [["0/2/0+"], ["binding.removed"]]);
+  t.strictSame(paths(world), [[HOA, OTHER_COA, []]]);
+  world.pass(3);
+  t.strictSame(answers(world.give({ kind: "timer" })), ["130/3/0+"]);
+  t.strictSame(paths(world), []);
+  t.equal([...world.effects].reverse().find((effect) => effect.kind === "journal")?.record, null);
+  t.end();
+});
+
 t.test("a refresh changes nothing in the kernel", (t) => {
   const world = new CorrespondentWorld();
   world.bind(1);
