@@ -27,7 +27,7 @@ export interface CorrespondentNodeMachine {
 
 const THIS_MACHINE: CorrespondentNodeMachine = { check: checkMachine, openPlatform };
 
-/** How long payload is still taken from a former care-of address. */
+/** How long what was on its way from a former care-of address brings no Binding Error. */
 const FORMER_GRACE = seconds(3);
 
 /** Resolves when it answers. Throws MobilityError; then nothing is open. */

@@ -155,7 +155,10 @@ export class CorrespondentNodeService implements Service {
     this.#loop.close();
   }
 
-  /** Nodes find out by the next packet: it is answered with a Binding Error, or with an ICMPv6 error. */
+  /**
+   * Nothing tells the nodes: from here on the kernel drops their Home Address options without a word (XfrmInNoStates), until a restart takes
+   * the bindings up again or they end.
+   */
   async close(): Promise<void> {
     this.abandon();
   }
@@ -251,22 +254,26 @@ function inputOf(message: MobilityMessage, arrival: Arrival, octets: Uint8Array)
 
 const PROFILE = "route-optimisation";
 
+/** Not from former ones: the kernel has one state for a pair. */
+const acceptedFrom = ({ state, careOf }: CorrespondentView): Ipv6Address[] =>
+  state === "awaiting-data-path" ? [] : [careOf];
+
 function bindingDocumentOf(view: CorrespondentView): BindingDocument {
-  const { homeAddress, careOf, former, state, sequence, lifetimeSeconds, remainingSeconds, revision } = view;
+  const { homeAddress, careOf, state, sequence, lifetimeSeconds, remainingSeconds, revision } = view;
   return {
     ...{ protocol: "mip6", homeAddress, ipv4HomeAddress: null, mobileRouter: false, prefixes: [], state },
     endpoint: { format: "ipv6", address: careOf },
-    acceptedFrom: [careOf, ...former].map((address) => ({ format: "ipv6", address })),
+    acceptedFrom: acceptedFrom(view).map((address) => ({ format: "ipv6", address })),
     ...{ sequence, lifetimeSeconds, remainingSeconds, profile: PROFILE, revision, mip4: null },
   };
 }
 
 function correspondentDocumentOf(view: CorrespondentView): CorrespondentDocument {
-  const { homeAddress, self, careOf, former, state, sequence, lifetimeSeconds, remainingSeconds } = view;
+  const { homeAddress, self, careOf, state, sequence, lifetimeSeconds, remainingSeconds } = view;
   const direct = state === "established" || state === "updating";
   return {
     ...{ end: "correspondent-node", homeAddress, correspondent: self, state, direct, careOfAddress: careOf },
-    ...{ acceptedFrom: [careOf, ...former], sequence, lifetimeSeconds, remainingSeconds },
+    ...{ acceptedFrom: acceptedFrom(view), sequence, lifetimeSeconds, remainingSeconds },
     ...{ idleSeconds: null, reason: null },
   };
 }

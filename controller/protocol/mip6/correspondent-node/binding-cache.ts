@@ -8,7 +8,7 @@ import type { Seq16 } from "../../../base/seq16.js";
 import { earliest, type Instant, type Seconds } from "../../../base/time.js";
 import type { AuthorizedSendEffect, Pair } from "./inputs.js";
 
-/** A former care-of address. */
+/** A former care-of address, from which something may still be on its way. */
 export interface Former {
   readonly address: Ipv6Address;
   readonly until: Instant;
@@ -51,10 +51,9 @@ export interface CorrespondentEntry extends Pair {
 export const pairKey = ({ homeAddress, self }: Pair): string => `${homeAddress} ${self}`;
 
 export class CorrespondentCache {
-  /** The one that was refreshed longest ago first. */
   readonly #entries = new Map<string, CorrespondentEntry>();
   readonly #deadlines = new DeadlineQueue<string>();
-  /** Keys of entries that have a binding or are about to have one, in the same order. */
+  /** Keys of entries that have a binding or are about to have one, the one that was refreshed longest ago first. */
   readonly #bound = new Set<string>();
   #revision = 0;
 
@@ -135,7 +134,6 @@ export class CorrespondentCache {
 /** What people see of a binding. */
 export interface CorrespondentView extends Pair {
   readonly careOf: Ipv6Address;
-  readonly former: readonly Ipv6Address[];
   readonly state: "established" | "awaiting-data-path" | "updating" | "removing";
   readonly sequence: Seq16;
   readonly lifetimeSeconds: number;
@@ -158,7 +156,6 @@ export function viewOf(entry: CorrespondentEntry, now: Instant): CorrespondentVi
           : "updating";
   return {
     ...{ homeAddress, self, state, revision, careOf: binding.careOf },
-    former: binding.former.map(({ address }) => address),
     sequence: entry.sequence,
     lifetimeSeconds: binding.lifetime,
     remainingSeconds: Math.max(0, (binding.expiresAt - now) / 1000),

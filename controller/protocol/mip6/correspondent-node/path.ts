@@ -8,7 +8,7 @@ export interface CorrespondentPath {
   readonly self: Ipv6Address;
   /** Where packets for the home address go, behind a type 2 routing header. */
   readonly careOf: Ipv6Address;
-  /** From these, too, packets with the Home Address option are taken for a while after a movement. */
+  /** Where it was until a while ago. The kernel takes nothing from there: it has one state for a pair. */
   readonly former: readonly Ipv6Address[];
   readonly revision: number;
 }

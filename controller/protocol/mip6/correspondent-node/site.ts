@@ -14,7 +14,7 @@ export interface CorrespondentNodeSite {
   readonly whenFull: "refuse" | "oldest";
   /** Granted at most, and never more than MAX_RR_BINDING_LIFETIME. */
   readonly maximumLifetime: Seconds;
-  /** How long payload is still taken from a former care-of address. */
+  /** How long what was on its way from a former care-of address brings no Binding Error. */
   readonly formerGrace: Seconds;
   /** Whether the home agent on this machine has registered it: bindings by return routability never touch that. Absent: there is none. */
   readonly isHomeRegistration?: (homeAddress: Ipv6Address) => boolean;

@@ -10,9 +10,9 @@ export const TIMERS = {
 export const LIMITS = {
   /** Home and care-of tests that are answered, and refusals of updates that nobody vouches for; twice as many at once. */
   testRate: { name: "test rate", default: 2000, unit: "per second", source: "RFC 6275 §15.4.5" },
-  /** Former care-of addresses of one node from which payload is still taken. */
+  /** Former care-of addresses of one node that are remembered. */
   formerAddresses: { name: "former care-of addresses", default: 4, unit: "entries", source: "dsmipd" },
-  /** Sequence numbers that are remembered of nodes without a binding, as a multiple of the bindings that there may be. */
+  /** Nodes whose sequence number is known, with a binding and without, as a multiple of the bindings that there may be. */
   remembered: { name: "remembered sequence numbers", default: 2, unit: "entries", source: "dsmipd" },
   deadlinesPerStep: { name: "deadlines per step", default: 1000, unit: "entries", source: "dsmipd" },
 } as const satisfies Readonly<Record<string, LimitEntry>>;

@@ -18,7 +18,7 @@ import type { BindingUpdate } from "../../../../controller/wire/mip6/messages/mo
 import { bindingUpdateFlags } from "../../../../controller/wire/mip6/messages/registration.js";
 import { findOption } from "../../../../controller/wire/mip6/options/mobility.js";
 import { FakeGround } from "../../../fake/service-ground.js";
-import { arrivalFrom, COA, HOA, SELF, SITE } from "../../../lib/correspondent-node.js";
+import { arrivalFrom, COA, HOA, OTHER_COA, SELF, SITE } from "../../../lib/correspondent-node.js";
 
 const stateOf = ({ homeAddress, self, careOf }: CorrespondentPath): readonly KernelObject[] => [
   {
@@ -42,22 +42,22 @@ async function started(records: ReadonlyMap<string, Parameters<FakeGround["recor
 
 type Started = Awaited<ReturnType<typeof started>>;
 
-async function tokenOf({ ground }: Started, type: "home-test-init" | "care-of-test-init") {
-  const source = type === "home-test-init" ? HOA : COA;
+async function tokenOf({ ground }: Started, type: "home-test-init" | "care-of-test-init", at = COA) {
+  const source = type === "home-test-init" ? HOA : at;
   await ground.hears(arrivalFrom(source), { type, cookie: new Uint8Array(8), options: [] });
   const message = ground.sent.at(-1)?.message;
   if (message?.type !== "home-test" && message?.type !== "care-of-test") throw new Error("no answer");
   return message;
 }
 
-async function bind(world: Started): Promise<Secret> {
+async function bind(world: Started, sequence = 9, at = COA): Promise<Secret> {
   const home = await tokenOf(world, "home-test-init");
-  const careOf = await tokenOf(world, "care-of-test-init");
+  const careOf = await tokenOf(world, "care-of-test-init", at);
   const key = bindingManagementKey(home.keygenToken, careOf.keygenToken);
   const indices = { homeNonceIndex: home.nonceIndex, careOfNonceIndex: careOf.nonceIndex };
   const message: BindingUpdate = {
     type: "binding-update",
-    sequence: seq16(9),
+    sequence: seq16(sequence),
     flags: bindingUpdateFlags({ acknowledge: true }),
     lifetimeUnits: 105,
     options: [
@@ -66,12 +66,12 @@ async function bind(world: Started): Promise<Secret> {
     ],
   };
   const octets = encodeMobilityMessage(message);
-  const covered = bindingAuthorizationInput(octets, COA, SELF);
+  const covered = bindingAuthorizationInput(octets, at, SELF);
   if (!covered.ok || covered.value === undefined) throw new Error("nothing covered");
   octets.set(bindingAuthenticator(key, covered.value), octets.length - 12);
   const signed = decodeMobilityMessage(octets);
   if (!signed.ok) throw signed.error;
-  await world.ground.hears(arrivalFrom(HOA, COA), signed.value, octets.slice());
+  await world.ground.hears(arrivalFrom(HOA, at), signed.value, octets.slice());
   return key;
 }
 
@@ -112,6 +112,25 @@ t.test(
     t.notMatch(JSON.stringify([...ground.records.values(), ground.events]), /authorization|kcn|token/);
   },
 );
+
+t.test("after a movement the way in is open at the new care-of address alone, as in the kernel", async (t) => {
+  const world = await started();
+  await bind(world);
+  await bind(world, 10, OTHER_COA);
+  t.match(
+    [...world.ground.kernel.objects.values()].filter(({ kind }) => kind === "xfrm-state"),
+    [{ transform: { careOfAddress: OTHER_COA } }],
+  );
+  const { correspondents, bindings } = world.service.views;
+  t.strictSame(
+    [...(correspondents?.() ?? [])].map(({ acceptedFrom }) => acceptedFrom),
+    [[OTHER_COA]],
+  );
+  t.strictSame(
+    [...bindings()].map(({ acceptedFrom }) => acceptedFrom),
+    [[{ format: "ipv6", address: OTHER_COA }]],
+  );
+});
 
 t.test("a restart goes on with the bindings of the journal", async (t) => {
   const before = await started();

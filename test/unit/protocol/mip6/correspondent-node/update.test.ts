@@ -193,7 +193,7 @@ t.test("a deletion is acknowledged when the kernel has let go", (t) => {
   t.end();
 });
 
-t.test("a movement leaves the former care-of address valid for a while", (t) => {
+t.test("a movement leaves the former care-of address known for a while", (t) => {
   const world = new CorrespondentWorld();
   world.bind(1);
   t.strictSame(events(world.bind(2, HOA, OTHER_COA)), ["binding.moved"]);
