@@ -87,8 +87,9 @@ function describe(path: string, issue: Issue, document: Document, lines: LineCou
   const found = document.getIn(issue.path);
   if (issue.path.length === 0 && document.contents === null) return `${path}: is empty; ${wanted(issue)}`;
   if (found === undefined) return `${where}: ${key} is missing; ${wanted(issue)}`;
-  // Digits alone, or digits about an e, are a number to YAML.
-  const misread = issue.code === "invalid_type" && issue.expected === "string" && !isMap(found) && !isSeq(found);
+  // Digits alone, or digits about an e, are a number to YAML; a key without a value has nothing that quotes would help.
+  const isScalarValue = found !== null && !isMap(found) && !isSeq(found);
+  const misread = issue.code === "invalid_type" && issue.expected === "string" && isScalarValue;
   return `${where}: ${key} is ${secret ? "wrong" : show(found)}; ${wanted(issue)}${misread ? "; put it in quotes" : ""}`;
 }
 

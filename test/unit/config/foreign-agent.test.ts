@@ -32,6 +32,7 @@ t.test("a foreign agent", (t) => {
     ],
     ["203.0.113.10", "[203.0.113.10]", /foreignAgent.careOfAddress is a list; an IPv4 address like .* is wanted$/],
     ["203.0.113.10", "10", /careOfAddress is 10; an IPv4 address like .* is wanted; put it in quotes$/],
+    ["203.0.113.10", "", /careOfAddress is null; an IPv4 address like .* is wanted$/],
     ["interface: eth1, ", "", /links\[0\].interface is missing; an interface name/],
     [", address: 192.0.2.1/24", "", /links\[0\].address is missing; an address with its prefix length/],
     ["192.0.2.1/24", "192.0.2.1", /an address with its prefix length like 192.0.2.1\/24 is wanted/],
