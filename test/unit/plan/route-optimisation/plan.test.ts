@@ -4,6 +4,7 @@ import { type Ipv6Address, ipv6 } from "../../../../controller/base/ip.js";
 import { planMobileNode, planMobileNodeSite } from "../../../../controller/plan/mobile-node/plan.js";
 import { formatObjectShort } from "../../../../controller/plan/objects/format.js";
 import { type KernelObject, objectKey } from "../../../../controller/plan/objects/objects.js";
+import { correspondentFirewall } from "../../../../controller/plan/route-optimisation/firewall.js";
 import { correspondentOwner } from "../../../../controller/plan/route-optimisation/owner.js";
 import {
   planCorrespondentPath,
@@ -197,6 +198,32 @@ t.test("a correspondent's site: options are recognised, and taken before mobilit
   const node = planCorrespondentSite({ addresses: [HOA], homeAddresses: [HOA] });
   test.equal(node.filter(({ kind }) => kind === "nft-table").length, 0, "the node's table stands already");
   test.match(lines(node)[1], "tmpl hao any level use tmpl route2 any level use");
+});
+
+t.test("a correspondent's firewall: a bucket for each test and for all else, and payload meets none", async (test) => {
+  const { chains } = correspondentFirewall();
+  const bucket = (of: string): string[] => [
+    `${of}limit rate 1000/second burst 2000 packets accept`,
+    `${of}counter name metered drop`,
+  ];
+  test.strictSame(
+    chains.map(({ name, base, rules }) => [name, base?.policy, rules.map(({ text }) => text)]),
+    [
+      [
+        "in-mobility",
+        undefined,
+        [...bucket("@th,16,8 1 meta l4proto 135 "), ...bucket("@th,16,8 2 meta l4proto 135 "), ...bucket("")],
+      ],
+      [
+        "input",
+        "accept",
+        [
+          "meta nfproto ipv6 @nh,144,16 0xffff @nh,64,96 0x00000000000000000000ffff counter name mapped-source drop",
+          "meta l4proto 135 jump in-mobility",
+        ],
+      ],
+    ],
+  );
 });
 
 t.test("whose an object of a correspondent is shows in the object", async (test) => {
