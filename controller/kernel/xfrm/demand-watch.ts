@@ -1,23 +1,44 @@
 /**
  * Whom a home address sends to without a direct path: the kernel asks for the state that an optional template of the demand policy names
- * (XFRM_MSG_ACQUIRE; plan/route-optimisation/site.ts), once for each pair of addresses until net.core.xfrm_acq_expires, while the packets
- * go on. Whoever can make the machine send (a scanner) can cause many, so only some are heard in one go, as with the reports. A question
+ * (XFRM_MSG_ACQUIRE; plan/route-optimisation/site.ts), while the packets go on. It asks once for each pair of addresses until
+ * net.core.xfrm_acq_expires (30 s, 165 s beside charon), whatever becomes of the policy, unless it is made to forget that it has asked.
+ * Whoever can make the machine send (a scanner) can cause many questions, so only some are heard in one go, as with the reports. A question
  * that is lost comes again from what still sends unconnected; for connected sockets the policy must be renewed, so a loss is told.
  */
-import { type IpAddress, isIpv6 } from "../../base/ip.js";
+import { IPV6_ANY, type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
 import { readAttributes } from "../../netlink/attribute.js";
 import { type NetlinkMessage, splitMessages } from "../../netlink/message.js";
+import type { NetlinkSession } from "../../netlink/session.js";
 import type { NetlinkTransport, SetTimer } from "../../netlink/transport.js";
+import type { KernelNames } from "../codec.js";
 import type { OpenTransport } from "../netlink-kernel.js";
 import { XFRMNLGRP_ACQUIRE } from "../notification-constants.js";
 import { AF_INET, AF_INET6, IPPROTO_DSTOPTS, XFRM_MSG_ACQUIRE, XFRMA_TMPL } from "./constants.js";
 import { StructView, XFRM_STRUCTS } from "./layout.js";
-import { isOwnReqid } from "./state.js";
+import { isOwnReqid, xfrmStateCodec } from "./state.js";
 
 const { xfrm_user_acquire: ACQUIRE, xfrm_user_tmpl: TMPL, xfrm_selector: SELECTOR, xfrm_id } = XFRM_STRUCTS;
 /** Questions heard in one go, and how long nobody listens after them: as many as a node may have correspondents. */
 const BURST = 256;
 const PAUSE_MS = 500;
+
+const NO_NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => undefined };
+
+/**
+ * Takes out what stands for the kernel's question about each of these, so that whoever still sends when the policy is next renewed makes it
+ * ask again. Not for correspondents with a path: its state has the same key. Never rejects: most questions are gone by themselves.
+ */
+export async function forgetQuestions(
+  session: Pick<NetlinkSession, "execute">,
+  homeAddress: Ipv6Address,
+  correspondents: readonly Ipv6Address[],
+): Promise<void> {
+  const transform = { type: "home-address-option", careOfAddress: IPV6_ANY, wildcard: false } as const;
+  const ends = correspondents.map((destination) => ({ source: homeAddress, destination }));
+  await session.execute(
+    ends.flatMap((pair) => xfrmStateCodec.remove({ kind: "xfrm-state", ...pair, reqid: 0, transform }, NO_NAMES)),
+  );
+}
 
 /** Both addresses are of one family. */
 export interface Demand {

@@ -1,7 +1,7 @@
 /**
  * How long direct paths have carried nothing. Two dumps, of Home Address options and of type 2 routing headers, however many paths there
- * are; a path is in use when a packet was counted since the last look, in either direction. The kernel's own time of last use is a wall
- * clock's, and 6.1 writes it on what leaves alone.
+ * are; a path is in use when a packet was counted since the last look, in either direction, that was no mobility message: a binding that is
+ * renewed is not in use for that. The kernel's own time of last use is a wall clock's, and 6.1 writes it on what leaves alone.
  */
 import type { Ipv6Address } from "../../base/ip.js";
 import { isIpv4 } from "../../base/ip.js";
@@ -31,6 +31,8 @@ export interface DirectUse extends DirectPair {
 
 interface Look {
   readonly packets: number;
+  /** The most packets beyond messages so far. An answer may be counted elsewhere, or by the next look. */
+  readonly payload: number;
   readonly atSeconds: number;
 }
 
@@ -42,8 +44,11 @@ export class DirectUseMeter {
     this.#session = session;
   }
 
-  /** Of all pairs that have a state of ours for what they send. `nowSeconds` by a clock that is never set. Rejects with KernelError. */
-  async look(nowSeconds: number): Promise<readonly DirectUse[]> {
+  /**
+   * Of all pairs that have a state of ours for what they send. `nowSeconds` by a clock that is never set; `messagesOf`: mobility messages with
+   * these headers so far. Rejects with KernelError.
+   */
+  async look(nowSeconds: number, messagesOf: (pair: DirectPair) => number = () => 0): Promise<readonly DirectUse[]> {
     const messages: NetlinkMessage[] = [];
     for (const protocol of [IPPROTO_DSTOPTS, IPPROTO_ROUTING])
       for (const message of await this.#session.dump(dumpOf(protocol))) messages.push(message);
@@ -52,10 +57,12 @@ export class DirectUseMeter {
     const uses: DirectUse[] = [];
     for (const [key, pair] of outward) {
       const now = packets.get(key) ?? 0;
+      const payload = now - messagesOf(pair);
       const before = this.#looks.get(key);
       // Fewer than before: the states were made anew, and nothing is known of what they would have counted.
-      const atSeconds = before?.packets === now ? before.atSeconds : nowSeconds;
-      looks.set(key, { packets: now, atSeconds });
+      const known = before !== undefined && now >= before.packets ? before : undefined;
+      const atSeconds = known !== undefined && payload <= known.payload ? known.atSeconds : nowSeconds;
+      looks.set(key, { packets: now, payload: Math.max(payload, known?.payload ?? payload), atSeconds });
       uses.push({ ...pair, idleSeconds: Math.max(0, nowSeconds - atSeconds) });
     }
     this.#looks = looks;

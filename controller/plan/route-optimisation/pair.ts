@@ -110,11 +110,13 @@ function endsOf({ bound, direct }: Pair): { readonly own: Ipv6Address; readonly 
  * packets come from where it is.
  */
 function takenHeaders(
-  { homeAddress, correspondent, careOf, former }: DirectPath,
+  { homeAddress, correspondent, stage, careOf, former }: DirectPath,
   from: Ipv6Address | undefined,
 ): readonly KernelObject[] {
+  // Where nothing else is told the correspondent sends to where it was told last, and the home agent may have another one by now.
+  const [latest = careOf] = stage === "receiving" ? [careOf] : former;
   return [correspondent, ...(from === undefined ? [] : [from])].map((source) =>
-    headerState("type2-routing-header", { source, destination: homeAddress }, former[0] ?? careOf),
+    headerState("type2-routing-header", { source, destination: homeAddress }, latest),
   );
 }
 

@@ -9,6 +9,7 @@ import { type Ipv6Address, isIpv6 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { seq16 } from "../../../base/seq16.js";
 import { type Instant, seconds } from "../../../base/time.js";
+import type { DirectPair } from "../../../kernel/xfrm/last-used.js";
 import { TUNNEL_PREFIX } from "../../../plan/mobile-node/addresses.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
 import { planDirectPath, planSilence } from "../../../plan/route-optimisation/pair.js";
@@ -37,7 +38,7 @@ import { COOKIE_OCTETS } from "../../../wire/mip6/messages/types.js";
 import { MachineLoop, monotonicNow } from "../../machine-loop.js";
 import type { ServiceGround } from "../../service.js";
 import { isAuthorizedBy, withAuthenticator } from "../../signalling/binding-authorization.js";
-import type { CorrespondentPorts } from "./ports.js";
+import type { CorrespondentPorts, DirectStates } from "./ports.js";
 import { correspondentDocuments } from "./view.js";
 
 export interface CorrespondentsParts {
@@ -65,11 +66,13 @@ export class NodeCorrespondents {
   readonly #paths = new Map<Ipv6Address, DirectPath>();
   readonly #silent = new Set<Ipv6Address>();
   readonly #open: { close(): void }[] = [];
-  #use: ReturnType<CorrespondentPorts["openUse"]> | undefined;
+  #states: DirectStates | undefined;
   #state: CorrespondentsState;
   #said: Whereabouts = { kind: "between" };
   #round = 0;
   #asks = false;
+  /** Correspondents whose questions are in the way of the next one. */
+  readonly #unanswered = new Set<Ipv6Address>();
   #stopped: (() => void) | undefined;
   #closed = false;
 
@@ -129,6 +132,14 @@ export class NodeCorrespondents {
       this.#loop.push({ kind: "programmed", homeAddress, correspondent, revision });
     try {
       this.#open.push(
+        ports.watchProblems(({ source, destination }) => {
+          if (source === destination) this.#loop.push({ kind: "unsupported", homeAddress, correspondent: source });
+        }),
+      );
+      this.#states = ports.openStates();
+      this.#open.push(this.#states);
+      // The last one, for without it nothing begins.
+      this.#open.push(
         ports.watchDemand(
           (demand) => {
             const { correspondent } = demand;
@@ -137,12 +148,7 @@ export class NodeCorrespondents {
           },
           () => this.#askAgain(),
         ),
-        ports.watchProblems(({ source, destination }) => {
-          if (source === destination) this.#loop.push({ kind: "unsupported", homeAddress, correspondent: source });
-        }),
       );
-      this.#use = ports.openUse();
-      this.#open.push(this.#use);
     } catch (error) {
       ground.log.error({
         event: "route-optimisation.off",
@@ -267,7 +273,7 @@ export class NodeCorrespondents {
         this.#silent[effect.silent ? "add" : "delete"](effect.correspondent);
         return this.#planSilence(effect.correspondent);
       case "ask-again":
-        return this.#askAgain();
+        return this.#askAgain(effect.unanswered);
       case "ask-usage":
         return void this.#askUsage();
       case "journal":
@@ -326,26 +332,35 @@ export class NodeCorrespondents {
   }
 
   #planDemand(): void {
-    this.#asks = false;
     this.#parts.ground.groups.setGroup(DEMAND_GROUP, this.#demandObjects(), UNASKED);
     this.#parts.ground.groups.commit();
   }
 
   /** Once for all that want it in one turn of the event loop. */
-  #askAgain(): void {
+  #askAgain(unanswered: readonly Ipv6Address[] = []): void {
+    for (const one of unanswered) this.#unanswered.add(one);
     if (this.#asks) return;
     this.#asks = true;
-    setImmediate(() => {
-      if (this.#closed || !this.#asks) return;
-      this.#round += 1;
-      this.#planDemand();
-    });
+    setImmediate(() => void this.#ask());
+  }
+
+  async #ask(): Promise<void> {
+    while (this.#unanswered.size > 0 && this.#states !== undefined) {
+      const questions = [...this.#unanswered].filter((one) => !this.#paths.has(one));
+      this.#unanswered.clear();
+      await this.#states.forgetQuestions(this.#homeAddress, questions);
+    }
+    this.#asks = false;
+    if (this.#closed) return;
+    this.#round += 1;
+    this.#planDemand();
   }
 
   async #askUsage(): Promise<void> {
     const { log } = this.#parts.ground;
     try {
-      const uses = (await this.#use?.look(monotonicNow() / 1000)) ?? [];
+      const messagesOf = ({ other }: DirectPair): number => this.#state.entries.get(other)?.messages ?? 0;
+      const uses = (await this.#states?.look(monotonicNow() / 1000, messagesOf)) ?? [];
       for (const { own, other, idleSeconds } of uses)
         if (own === this.#homeAddress)
           this.#loop.push({ kind: "used", homeAddress: own, correspondent: other, lastUsedAgoSeconds: idleSeconds });

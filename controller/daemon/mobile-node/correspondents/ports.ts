@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import type { Ipv6Address } from "../../../base/ip.js";
 import { openIcmpv6Socket } from "../../../io/ip/icmpv6-socket.js";
-import { type Demand, DemandWatch } from "../../../kernel/xfrm/demand-watch.js";
-import { type DirectUse, DirectUseMeter } from "../../../kernel/xfrm/last-used.js";
+import { type Demand, DemandWatch, forgetQuestions } from "../../../kernel/xfrm/demand-watch.js";
+import { type DirectPair, type DirectUse, DirectUseMeter } from "../../../kernel/xfrm/last-used.js";
 import type { Logger } from "../../../log.js";
 import { NetlinkSession } from "../../../netlink/session.js";
 import { Icmpv6Type } from "../../../wire/ip/registry.js";
@@ -15,8 +15,17 @@ export interface CorrespondentPorts {
   watchDemand(onDemand: (demand: Demand) => void, onLost: () => void): { close(): void };
   /** Parameter Problems about mobility messages of this machine. */
   watchProblems(onProblem: (problem: ErroneousMessage & { readonly source: Ipv6Address }) => void): { close(): void };
-  openUse(): { look(nowSeconds: number): Promise<readonly DirectUse[]>; close(): void };
+  openStates(): DirectStates;
   random(octets: number): Uint8Array;
+}
+
+/** What the kernel has in its states. */
+export interface DirectStates {
+  /** How long direct paths have carried nothing. Rejects with KernelError. */
+  look(nowSeconds: number, messagesOf: (pair: DirectPair) => number): Promise<readonly DirectUse[]>;
+  /** See `forgetQuestions`. Never rejects. */
+  forgetQuestions(homeAddress: Ipv6Address, correspondents: readonly Ipv6Address[]): Promise<void>;
+  close(): void;
 }
 
 export function correspondentPorts(log: Logger): CorrespondentPorts {
@@ -39,10 +48,14 @@ export function correspondentPorts(log: Logger): CorrespondentPorts {
       });
       return socket;
     },
-    openUse: () => {
+    openStates: () => {
       const session = new NetlinkSession(openTransport("xfrm", []), { setTimer });
       const meter = new DirectUseMeter(session);
-      return { look: (nowSeconds) => meter.look(nowSeconds), close: () => session.close() };
+      return {
+        look: (nowSeconds, messagesOf) => meter.look(nowSeconds, messagesOf),
+        forgetQuestions: (homeAddress, correspondents) => forgetQuestions(session, homeAddress, correspondents),
+        close: () => session.close(),
+      };
     },
     random: (octets) => new Uint8Array(randomBytes(octets)),
   };

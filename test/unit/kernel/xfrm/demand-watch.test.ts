@@ -8,10 +8,12 @@ import {
   IPPROTO_DSTOPTS,
   IPPROTO_ESP,
   XFRM_MSG_ACQUIRE,
+  XFRM_MSG_DELSA,
   XFRMA_TMPL,
 } from "../../../../controller/kernel/xfrm/constants.js";
-import { type Demand, DemandWatch } from "../../../../controller/kernel/xfrm/demand-watch.js";
+import { type Demand, DemandWatch, forgetQuestions } from "../../../../controller/kernel/xfrm/demand-watch.js";
 import { XFRM_STRUCTS } from "../../../../controller/kernel/xfrm/layout.js";
+import type { NetlinkRequest } from "../../../../controller/netlink/message.js";
 import { OWNERSHIP } from "../../../../controller/plan/objects/objects.js";
 
 const [HOME, CORRESPONDENT] = [ipv6("2001:db8:1::100"), ipv6("2001:db8:c::2")];
@@ -146,4 +148,24 @@ t.test("keys that others ask for begin no burst; after a quiet while nothing was
   test.equal(state.lost, 0);
   test.equal(opened.length, 1);
   test.end();
+});
+
+t.test("the kernel forgets a question by its pair of addresses, and that it was none is no error", async (test) => {
+  const sent: NetlinkRequest[] = [];
+  const session = {
+    execute: async (requests: readonly NetlinkRequest[]) => {
+      for (const request of requests) sent.push(request);
+      return [];
+    },
+  };
+  await forgetQuestions(session, HOME, [CORRESPONDENT, ipv6("2001:db8:c::3")]);
+  test.equal(sent.length, 2);
+  const [{ family, type, body } = { family: "", type: 0, body: new Uint8Array(0) }] = sent;
+  test.strictSame([family, type], ["xfrm", XFRM_MSG_DELSA]);
+  // struct xfrm_usersa_id, then XFRMA_SRCADDR.
+  test.strictSame([...body.subarray(0, 16)], [...ipToBytes(CORRESPONDENT)]);
+  test.strictSame([...body.subarray(16, 20)], [0, 0, 0, 0], "no SPI");
+  test.equal(Buffer.from(body).readUInt16LE(20), AF_INET6);
+  test.equal(body[22], IPPROTO_DSTOPTS);
+  test.strictSame([...body.subarray(-16)], [...ipToBytes(HOME)]);
 });

@@ -77,3 +77,24 @@ t.test("a path is idle since the last look that found a packet counted, out or i
   packets.sent = 0;
   test.strictSame((await idle(170))[0], [OTHER, 0], "states that were made anew have counted nothing yet");
 });
+
+t.test("mobility messages with the headers of payload are no use", async (test) => {
+  const sent = state("home-address-option", OWN, OTHER, HEADER_REQID.direct);
+  const counts = { packets: 9, messages: 2 };
+  const meter = new DirectUseMeter({
+    dump: async ({ body }) => (body[4] === 60 ? [counted(sent, counts.packets)] : []),
+  });
+  const idle = async (now: number): Promise<number | undefined> =>
+    (await meter.look(now, ({ own, other }) => (own === OWN && other === OTHER ? counts.messages : 0)))[0]?.idleSeconds;
+  test.equal(await idle(100), 0);
+  counts.messages += 2;
+  test.equal(await idle(130), 30, "an update is known before the kernel has counted it");
+  counts.packets += 2;
+  test.equal(await idle(160), 60, "update and answer");
+  counts.packets += 3;
+  counts.messages += 2;
+  test.equal(await idle(190), 0, "and a packet");
+  counts.packets = 1;
+  test.equal(await idle(200), 0, "made anew");
+  test.equal(await idle(210), 10);
+});

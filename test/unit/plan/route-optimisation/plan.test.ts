@@ -99,6 +99,8 @@ t.test("for a grace time what comes to the former care-of address is taken", asy
   const objects = lines(planDirectPath(path({ former: [FORMER] }), site()));
   test.equal(objects[0], "state src CN dst HOA proto route2 reqid 2 coa FORMER");
   test.match(objects[2], "proto hao reqid 3 coa COA");
+  const held = lines(planDirectPath(path({ stage: "receiving", former: [FORMER] }), site()));
+  test.equal(held[0], "state src CN dst HOA proto route2 reqid 2 coa COA", "where it was told last");
   const away = { homeAddress: HOA, mode: "away", ingress: [], revision: 1 } as const;
   const egress = { format: "ipv6", address: COA, device: "eth0" } as const;
   const node = lines(planMobileNode({ ...away, egress, ingress: [egress] }, site()));

@@ -181,11 +181,14 @@ function erred(
     return drop(entry, turn, "unexpected-type", `binding error ${status} for ${homeAddress}`);
   notify(entry, turn, "correspondent.lost", { reason: "the correspondent has no binding" });
   const lapses = entry.lapses + 1;
-  const next: Entry = { ...entry, lapses, binding: undefined, sent: [] };
+  const { careOf, expiresAt } = entry.binding;
+  // Where it has not said so itself, it goes on sending there.
+  const former = withFormer(entry, careOf, expiresAt);
+  const next: Entry = { ...entry, lapses, binding: undefined, sent: [], former };
   journal(next, turn);
-  if (entry.phase === "leaving") return unbound(entry, turn);
+  if (entry.phase === "leaving") return unbound(next, turn);
   if (lapses >= MAX_RO_FAILURE) return fail(next, "binding errors", turn);
-  return entry.careOf === undefined ? next : restart(next, entry.careOf, now, "fresh");
+  return entry.careOf === undefined || entry.phase === "held" ? next : restart(next, entry.careOf, now, "fresh");
 }
 
 /** It answers mobility messages with errors: it is left alone for long (RFC 6275 §11.3.5). One that has accepted a binding knows them. */

@@ -1,12 +1,12 @@
 /** Entries of the binding update list for correspondents: how they begin, what the kernel needs for them, how they end. */
 import type { Ipv6Address } from "../../../../base/ip.js";
 import { isAfter } from "../../../../base/seq16.js";
-import { after, elapsed, type Instant } from "../../../../base/time.js";
+import { after, elapsed, type Instant, seconds } from "../../../../base/time.js";
 import type { ProtocolEvent } from "../../inputs.js";
 import type { DirectPath } from "./inputs.js";
 import { type Entry, type Probe, type Proof, type Turn, UNPROVEN } from "./model.js";
 import { recordOf } from "./record.js";
-import { TOKEN_USABLE } from "./timers.js";
+import { LAST_GRACE, TOKEN_USABLE } from "./timers.js";
 
 export function notify(
   entry: Pick<Entry, "correspondent">,
@@ -40,6 +40,7 @@ export function begin(correspondent: Ipv6Address, turn: Turn): void {
     binding: undefined,
     former: before?.former ?? [],
     path: before?.path,
+    messages: before?.messages ?? 0,
     startedAt: now,
     usedAt: now,
     lapses: 0,
@@ -72,10 +73,11 @@ export function restart(entry: Entry, careOf: Ipv6Address, now: Instant, tokens:
   };
 }
 
-/** Takes a binding back, or ends where there is none. Payload goes by way of the home agent from here on. */
+/** Takes a binding back, or ends where there is none to be known of. Payload goes by way of the home agent from here on. */
 export function leave(entry: Entry, reason: string, turn: Turn): Entry | undefined {
   const { now } = turn;
   if (entry.binding === undefined && entry.sent.every(({ lifetime }) => lifetime === 0)) {
+    if (entry.former.length > 0) return { ...entry, phase: "left", sent: [] };
     remove(entry, turn);
     return undefined;
   }
@@ -92,8 +94,9 @@ export function leave(entry: Entry, reason: string, turn: Turn): Entry | undefin
 
 /** The correspondent has no binding any more: what it sent before still comes in for the grace time. */
 export function unbound(entry: Entry, turn: Turn): Entry {
-  const { now, site } = turn;
-  const former = withFormer(entry, entry.binding?.careOf, after(now, site.grace));
+  const { now, site, stopping } = turn;
+  const grace = stopping === "no" ? site.grace : seconds(Math.min(site.grace, LAST_GRACE));
+  const former = withFormer(entry, entry.binding?.careOf, after(now, grace));
   return { ...entry, phase: "left", binding: undefined, sent: [], former };
 }
 
@@ -104,11 +107,15 @@ export function withFormer(entry: Entry, careOf: Ipv6Address | undefined, until:
 
 export function remove(entry: Entry, turn: Turn): void {
   const { correspondent, path, lastSequence } = entry;
+  const { homeAddress } = turn.site;
   turn.entries.delete(correspondent);
   if (isAfter(lastSequence, turn.firstSequence)) turn.firstSequence = lastSequence;
-  if (path !== undefined)
-    turn.effects.push({ kind: "no-direct-path", homeAddress: turn.site.homeAddress, correspondent });
   turn.effects.push({ kind: "journal", correspondent, record: null });
+  if (path === undefined) return;
+  turn.effects.push({ kind: "no-direct-path", homeAddress, correspondent });
+  // A connected socket that was silent for long, or has begun meanwhile, is not told that the path is gone.
+  if (turn.whereabouts.kind === "away" && turn.stopping === "no")
+    turn.effects.push({ kind: "ask-again", homeAddress, unanswered: [] });
 }
 
 /** Asks for the path that the entry needs now, if it is another one. */
@@ -134,12 +141,12 @@ type Content = Omit<DirectPath, "homeAddress" | "correspondent" | "revision">;
  */
 function wantedPath(entry: Entry, { whereabouts, now }: Turn): Content | undefined {
   const { binding, phase, careOf } = entry;
-  const former = entry.former.filter(({ until }) => until > now).map((one) => one.careOf);
+  const former = entry.former.flatMap((one) => (one.until > now ? [one.careOf] : [])).reverse();
   const present = whereabouts.kind === "away" || whereabouts.kind === "between" ? whereabouts.careOf : undefined;
   const about = (stage: Content["stage"], at: Ipv6Address, others: readonly Ipv6Address[]): Content => ({
     stage,
     careOf: at,
-    former: [...new Set(others)].filter((one) => one !== at).sort(),
+    former: [...new Set(others)].filter((one) => one !== at),
   });
   const bound = binding === undefined ? [] : [binding.careOf];
   if (phase !== "leaving" && phase !== "left") {

@@ -21,7 +21,7 @@ export interface DirectPath {
   readonly correspondent: Ipv6Address;
   readonly stage: "updating" | "bound" | "receiving";
   readonly careOf: Ipv6Address;
-  /** At which packets of the correspondent with a routing header are taken for a grace time. */
+  /** At which packets of the correspondent with a routing header are taken for a while: where it sends to just now first, then the latest. */
   readonly former: readonly Ipv6Address[];
   /** Changes with the content. */
   readonly revision: number;
@@ -56,7 +56,7 @@ export type CorrespondentsInput =
   | { readonly kind: "whereabouts"; readonly whereabouts: Whereabouts }
   /** Payload flows from the home address to somebody for whom there is no direct path. */
   | ({ readonly kind: "demand" } & Pair)
-  /** How long the direct path to the correspondent has carried nothing, either way. */
+  /** How long the direct path to the correspondent has carried no payload, either way. */
   | ({ readonly kind: "used"; readonly lastUsedAgoSeconds: number } & Pair)
   | {
       readonly kind: "message";
@@ -102,10 +102,15 @@ export interface SilenceEffect extends Pair {
   readonly silent: boolean;
 }
 
-/** Who still sends shall be told of again: a connected socket asks once only. */
+/**
+ * Who still sends shall be told of again: a connected socket asks once only, and about the same correspondent nobody asks while the kernel
+ * waits for an answer.
+ */
 export interface AskAgainEffect {
   readonly kind: "ask-again";
   readonly homeAddress: Ipv6Address;
+  /** About whom it has asked without getting one: it shall wait no more. */
+  readonly unanswered: readonly Ipv6Address[];
 }
 
 /** How long each of these direct paths has carried nothing is wanted; answered by `used`. */

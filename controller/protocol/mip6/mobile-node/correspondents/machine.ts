@@ -20,8 +20,8 @@ import type { CorrespondentsEffect, CorrespondentsInput, Whereabouts } from "./i
 import type { CorrespondentsState, Entry, Turn } from "./model.js";
 import { advance, deadline, fail } from "./procedure.js";
 import { restoredEntry } from "./record.js";
-import { USAGE_LOOK } from "./timers.js";
-import { demanded, forgottenAt, passWaits } from "./worth.js";
+import { LAST_GRACE, USAGE_LOOK } from "./timers.js";
+import { demanded, forgottenAt, isWorth, passWaits } from "./worth.js";
 
 export type { CorrespondentsEffect, CorrespondentsInput, DirectPath } from "./inputs.js";
 export { type CorrespondentsSite, type CorrespondentsState, initialCorrespondents } from "./model.js";
@@ -79,9 +79,12 @@ function apply(input: CorrespondentsInput, turn: Turn): void {
     case "used":
       return isOurs(input, turn) ? used(input.correspondent, input.lastUsedAgoSeconds, turn) : undefined;
     case "message": {
-      const { source } = input.arrival;
+      const { source, path } = input.arrival;
       const entry = turn.entries.get(source);
-      if (entry !== undefined) return put(source, heard(entry, input, turn), turn);
+      if (entry !== undefined) {
+        const isCounted = path.type === "native" && path.routingHeaderHomeAddress !== undefined;
+        return put(source, heard(isCounted ? { ...entry, messages: entry.messages + 1 } : entry, input, turn), turn);
+      }
       const reason = input.message.type === "binding-acknowledgement" ? "no-outstanding-update" : "unexpected-type";
       turn.effects.push({ kind: "drop", reason, detail: `${input.message.type} from ${source}` });
       return;
@@ -96,7 +99,9 @@ function apply(input: CorrespondentsInput, turn: Turn): void {
       return;
     case "restore": {
       const entry = restoredEntry(input.record, input.ageSeconds, turn.now);
-      if (entry !== undefined) turn.entries.set(entry.correspondent, entry);
+      if (entry === undefined) return;
+      // The policy may be another one by now.
+      put(entry.correspondent, isWorth(entry.correspondent, turn.site) ? entry : leave(entry, "policy", turn), turn);
       return;
     }
     case "forget":
@@ -107,7 +112,11 @@ function apply(input: CorrespondentsInput, turn: Turn): void {
     case "stop":
       turn.stopping = "leaving";
       turn.candidates.clear();
-      for (const [correspondent, entry] of turn.entries) put(correspondent, leave(entry, "stop", turn), turn);
+      for (const [correspondent, entry] of turn.entries) {
+        const last = after(turn.now, LAST_GRACE);
+        const former = entry.former.map((one) => ({ ...one, until: earliest(one.until, last) ?? last }));
+        put(correspondent, leave({ ...entry, former }, "stop", turn), turn);
+      }
       return;
     default:
       return exhaustive(input);
@@ -124,7 +133,10 @@ function relocated(whereabouts: Whereabouts, turn: Turn): void {
   for (const [correspondent, entry] of turn.entries) put(correspondent, carried(entry, whereabouts, turn), turn);
   // Who began to send elsewhere asks once only.
   if (whereabouts.kind === "away" && before.kind !== "away")
-    turn.effects.push({ kind: "ask-again", homeAddress: turn.site.homeAddress });
+    turn.effects.push({
+      ...{ kind: "ask-again", homeAddress: turn.site.homeAddress },
+      unanswered: [...turn.candidates.keys()],
+    });
 }
 
 /** The entry where the node is now. */

@@ -95,7 +95,9 @@ export interface Entry {
   readonly former: readonly { readonly careOf: Ipv6Address; readonly until: Instant }[];
   readonly path: PathStatus | undefined;
   readonly startedAt: Instant;
-  /** When the path was last seen to carry something. */
+  /** Mobility messages, out and in, that had the headers of payload: the kernel counts them with it. */
+  readonly messages: number;
+  /** When the path was last seen to carry payload. */
   readonly usedAt: Instant;
   /** Procedures that the correspondent has undone or refused, since the last binding that has held. */
   readonly lapses: number;

@@ -98,7 +98,7 @@ function sayFarewell(entry: Entry, turn: Turn): Entry | undefined {
   const { now } = turn;
   const due = farewellAt(entry, turn);
   if (due === undefined || due > now) return entry;
-  if (isSilent(entry, turn)) return void remove(entry, turn);
+  if (isMute(turn) || isSilent(entry, turn)) return void remove(entry, turn);
   const home = usable(entry.homeTest, now);
   if (home === undefined) return sendTest(entry, "home-test", turn.site.homeAddress, turn);
   return sendFarewell(entry, home, turn);
@@ -106,15 +106,20 @@ function sayFarewell(entry: Entry, turn: Turn): Entry | undefined {
 
 type Surroundings = Pick<Turn, "now" | "whereabouts" | "stopping">;
 
+/** The node ends where it can say nothing to anybody. */
+const isMute = ({ stopping, whereabouts }: Surroundings): boolean =>
+  stopping !== "no" && whereabouts.kind === "between";
+
 /** The correspondent says nothing to farewells, or to the home tests before them. */
 const isSilent = ({ attempts, homeTest }: Entry, { stopping }: Surroundings): boolean => {
   const most = stopping === "no" ? FAREWELLS : LAST_FAREWELLS;
-  return attempts >= most || (attempts === 0 && homeTest.attempts >= most);
+  return attempts >= most || homeTest.attempts >= most;
 };
 
 function farewellAt(entry: Entry, surroundings: Surroundings): Instant | undefined {
   const { now, whereabouts, stopping } = surroundings;
-  const next = entry.attempts === 0 ? entry.homeTest.sendAt : entry.sendAt;
+  if (isMute(surroundings)) return now;
+  const next = entry.homeTest.attempts > 0 ? entry.homeTest.sendAt : entry.sendAt;
   // It sends to the care-of address until its binding ends, and that is taken.
   if (isSilent(entry, surroundings)) return stopping !== "no" || entry.binding === undefined ? next : undefined;
   if (whereabouts.kind === "between") return undefined;

@@ -41,7 +41,13 @@ export function restoredEntry(record: CorrespondentRecord, ageSeconds: number, n
   return {
     ...{ correspondent, phase: "held", careOf: undefined, homeTest: UNPROVEN(now), careOfTest: UNPROVEN(now) },
     ...{ sent: [], attempts: 0, sendAt: now, lastSequence, binding, former: [], path: undefined },
-    ...{ startedAt: now, usedAt: now, lapses: 0, recent: { "home-test": [], "care-of-test": [], update: [] } },
+    ...{
+      messages: 0,
+      startedAt: now,
+      usedAt: now,
+      lapses: 0,
+      recent: { "home-test": [], "care-of-test": [], update: [] },
+    },
   };
 }
 

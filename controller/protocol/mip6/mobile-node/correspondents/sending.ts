@@ -127,6 +127,7 @@ function sendUpdate(entry: Entry, facts: Facts, turn: Turn): Entry {
   return {
     ...entry,
     lastSequence: sequence,
+    messages: entry.messages + (departure.type === "native-home-address-option" ? 1 : 0),
     attempts,
     sendAt: after(now, waitAfter(attempts)),
     sent: [...entry.sent, { sequence, sentAt: now, lifetime, tokens, provenAt, careOf }].slice(-OUTSTANDING),

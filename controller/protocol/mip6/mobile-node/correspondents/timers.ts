@@ -34,6 +34,8 @@ export const CURED = seconds(60);
 export const FAREWELLS = 3;
 /** The same of a node that ends, which has its home agent to take leave of, too: 1 + 2 s. */
 export const LAST_FAREWELLS = 2;
+/** The longest grace time of its ways in. */
+export const LAST_GRACE = seconds(3);
 /** How long a first question is remembered, beyond the minimum age. */
 export const CANDIDATE_MEMORY = seconds(60);
 /** Between two looks at what direct paths carry: a quarter of the idle time, between these. */

@@ -74,10 +74,10 @@ function forgetOldest(map: Map<Ipv6Address, unknown>): readonly Ipv6Address[] {
 export function passWaits(turn: Turn): void {
   const { candidates, pauses, site, now } = turn;
   const { homeAddress } = site;
-  let asks = false;
+  const unanswered: Ipv6Address[] = [];
   for (const [correspondent, candidate] of candidates) {
     if (candidate.askAt !== undefined && candidate.askAt <= now) {
-      asks = true;
+      unanswered.push(correspondent);
       candidates.set(correspondent, { ...candidate, askAt: undefined });
     } else if (forgottenAt(candidate.since, site) <= now) candidates.delete(correspondent);
   }
@@ -86,9 +86,9 @@ export function passWaits(turn: Turn): void {
     if (pause.until > now || pause.lifted) continue;
     if (pause.forgetAt > now) pauses.set(correspondent, { ...pause, lifted: true });
     turn.effects.push({ kind: "silence", homeAddress, correspondent, silent: false });
-    asks = true;
+    unanswered.push(correspondent);
   }
-  if (asks) turn.effects.push({ kind: "ask-again", homeAddress });
+  if (unanswered.length > 0) turn.effects.push({ kind: "ask-again", homeAddress, unanswered });
 }
 
 export const forgottenAt = (since: Turn["now"], { minimumAge }: CorrespondentsSite): Turn["now"] =>

@@ -1,6 +1,8 @@
 /** Return routability at the mobile node: tests, update, renewal, movement, return, failure (RFC 6275 §5.2, §11.6, §11.7). */
 import t from "tap";
+import { ipv6 } from "../../../../../../controller/base/ip.js";
 import { seq16 } from "../../../../../../controller/base/seq16.js";
+import { seconds } from "../../../../../../controller/base/time.js";
 import { findOption } from "../../../../../../controller/wire/mip6/options/mobility.js";
 import { BindingErrorStatus, BindingStatus } from "../../../../../../controller/wire/mip6/registry.js";
 import { CN, COA, COA2, HA, HOA, Node } from "./node.js";
@@ -369,7 +371,47 @@ t.test("F6275-11.3.6-01: who sends binding errors again and again is left to the
     if (i < 2) node.wait(1).passTests().acknowledge(node.update());
   }
   t.equal(node.events.at(-1), "correspondent.failed");
-  t.equal(node.path, undefined);
+  t.match(
+    node.path,
+    { stage: "receiving", careOf: COA },
+    "nobody has proved that it has forgotten: what it sends still comes in",
+  );
+  t.equal(node.record, null);
+  node.wait(421);
+  t.equal(node.path, undefined, "as long as its binding may last");
+  t.end();
+});
+
+t.test("a binding error closes no way in: who forges one makes payload take the longer way, and no more", (t) => {
+  const node = new Node().bind();
+  node.hears(bindingError(BindingErrorStatus.unknownBinding), { destination: COA });
+  t.match(node.path, { stage: "updating", careOf: COA });
+  const leaving = new Node().bind().give({ kind: "forget", correspondent: CN });
+  leaving.hears(bindingError(BindingErrorStatus.unknownBinding), { destination: COA }).wait(60);
+  t.match(leaving.path, { stage: "receiving", careOf: COA });
+  const held = new Node().bind().at({ kind: "between" });
+  held.took();
+  held.hears(bindingError(BindingErrorStatus.unknownBinding), { destination: COA }).wait(10);
+  t.strictSame(held.types(), [], "nothing leaves from an address that is gone");
+  t.end();
+});
+
+t.test("two moves within the grace time: the way in that stays is the one that the correspondent sends to", (t) => {
+  // In the order of time, not of numbers.
+  const third = ipv6("2001:db8:d::2");
+  const node = new Node({ grace: seconds(60) }).bind();
+  node.wait(1).at({ kind: "away", careOf: COA2 }).passTests();
+  node.acknowledge(node.update()).at({ kind: "between" });
+  t.match(node.path, { stage: "receiving", careOf: COA2, former: [COA] });
+  node.at({ kind: "away", careOf: third });
+  t.match(node.path, { stage: "updating", careOf: third, former: [COA2, COA] });
+  node.passTests();
+  node.acknowledge(node.update());
+  t.match(node.path, { stage: "bound", careOf: third, former: [COA2, COA] });
+  const other = new Node({ grace: seconds(60) }).at({ kind: "away", careOf: COA2 }).demand().passTests();
+  other.acknowledge(other.update()).wait(1).at({ kind: "away", careOf: COA }).passTests();
+  other.acknowledge(other.update()).at({ kind: "away", careOf: third });
+  t.match(other.path, { stage: "updating", careOf: third, former: [COA, COA2] });
   t.end();
 });
 

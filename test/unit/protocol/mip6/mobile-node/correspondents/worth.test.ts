@@ -25,7 +25,8 @@ t.test("a flow of the minimum age: a second question begins, the first one alone
   t.strictSame(node.wait(2).demand().types(), [], "too early");
   kinds(node);
   node.wait(3);
-  t.strictSame(kinds(node), ["ask-again"]);
+  t.match(node.effects, [{ kind: "ask-again", homeAddress: HOA, unanswered: [CN] }]);
+  node.effects.splice(0);
   t.strictSame(node.types(), []);
   t.strictSame(node.demand().types(), TESTS);
   const short = new Node({ minimumAge: seconds(5) }).at(AWAY).demand().wait(70);
@@ -41,6 +42,7 @@ t.test("no more than the maximum, and who comes later is asked about again", (t)
   t.ok(node.silent.has(other));
   node.wait(31);
   t.notOk(node.silent.has(other));
+  t.match(node.effects.at(-1), { kind: "ask-again", unanswered: [other] });
   t.end();
 });
 
@@ -65,7 +67,23 @@ t.test("a direct path that carries nothing is given up after the idle time", (t)
   t.match(node.path, { stage: "bound" });
   node.wait(20).used(125);
   t.match(node.path, { stage: "receiving" });
-  t.equal(node.update().lifetimeUnits, 0);
+  const farewell = node.update();
+  t.equal(farewell.lifetimeUnits, 0);
+  node.acknowledge(farewell).wait(4);
+  t.equal(node.path, undefined);
+  t.equal(node.effects.at(-1)?.kind, "ask-again", "a connected socket is not told that the path is gone");
+  t.end();
+});
+
+t.test("updates out and their answers in are counted, for the kernel counts them with payload", (t) => {
+  const node = new Node().bind();
+  const messages = (): number | undefined => node.state.entries.get(CN)?.messages;
+  t.equal(messages(), 2);
+  node.took();
+  node.wait(180).passTests();
+  t.equal(messages(), 3);
+  node.give({ kind: "forget", correspondent: CN });
+  t.equal(messages(), 3, "what takes a binding back has no header");
   t.end();
 });
 
@@ -92,6 +110,9 @@ t.test("a journal's record goes on with the path; the addresses are proved anew,
   ])
     t.equal(new Node().give({ kind: "restore", record: bad, ageSeconds: 0 }).state.entries.size, 0);
   t.equal(new Node().give({ kind: "restore", record, ageSeconds: 421 }).state.entries.size, 0);
+  const unwanted = new Node({ allow: [] }).give({ kind: "restore", record, ageSeconds: 20 }).at(AWAY);
+  t.match(unwanted.path, { stage: "receiving" }, "of one that the policy does not allow any more it is taken back");
+  t.strictSame(unwanted.types(), ["home-test-init"]);
   t.end();
 });
 
@@ -104,6 +125,12 @@ t.test("the end: all bindings are taken back, and an answer or three updates lat
   t.equal(kinds(node).at(-1), "stopped");
   const silent = new Node().bind().give({ kind: "stop" }).wait(8);
   t.equal(kinds(silent).at(-1), "stopped");
+  const nowhere = new Node().bind().at({ kind: "between", careOf: COA }).give({ kind: "stop" });
+  t.equal(kinds(nowhere).at(-1), "stopped", "between networks there is nobody to say it to");
+  const patient = new Node({ grace: seconds(60) }).bind();
+  patient.took();
+  patient.give({ kind: "stop" }).acknowledge(patient.update()).wait(4);
+  t.equal(kinds(patient).at(-1), "stopped", "whatever the grace time");
   const empty = new Node().give({ kind: "stop" });
   t.strictSame(kinds(empty), ["stopped"]);
   t.strictSame(empty.demand(CN).types(), []);
