@@ -211,6 +211,15 @@ t.test("any order of requests, replies, ICMP errors, answers of the kernel and t
     if (run.bench.state.list.pendingSize > 0) throw new Error("requests wait for ever");
     for (const entry of run.bench.state.list.entries())
       if (entry.expiresAt !== undefined || entry.next !== undefined) throw new Error(`${entry.key} stays`);
+    // Nobody who is gone has kept a number, and nobody is in anybody's way.
+    const { list } = run.bench.state;
+    const fresh = Array.from({ length: 10 }, (_, i) => list.numbers.take(`another one ${i}`));
+    if (Math.max(...fresh) > list.size + 10) throw new Error(`${fresh} with ${list.size} visitors`);
+    const agents = Array.from({ length: 10 }, (_, i) => list.homeAgents.take(`another one ${i}`));
+    if (Math.max(...agents) > 2 + 10) throw new Error(`${agents} for home agents`);
+    if (list.size === 0 && Math.max(...agents) > 10) throw new Error(`${agents} for home agents of nobody`);
+    for (const home of [HOA, OTHER_HOA, COA])
+      if (list.leaving.isInTheWay(home, "")) throw new Error(`somebody is in the way of ${home}`);
   });
   fc.assert(property, randomRuns(400));
   t.pass("no step has thrown");
