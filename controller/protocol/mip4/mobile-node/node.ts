@@ -53,8 +53,12 @@ export class MobileNode {
   }
 
   get nextDeadline(): Instant | undefined {
-    if (this.registration.stopped) return undefined;
-    return earliest(nextDeadline(this.registration), this.where.nextDeadline);
+    const { stopped, stopping } = this.registration;
+    if (stopped) return undefined;
+    // Whoever ends goes nowhere else: what is due there would stay so.
+    return stopping
+      ? nextDeadline(this.registration)
+      : earliest(nextDeadline(this.registration), this.where.nextDeadline);
   }
 
   /** The effects of one input, in the order in which they are to be performed. */
