@@ -243,7 +243,15 @@ export class NodeCorrespondents {
     });
   }
 
+  /** The kernel keeps what the journal gives to who comes after it, with another home agent perhaps; of the rest nobody would know. */
   close(): void {
+    const { groups } = this.#parts.ground;
+    for (const one of this.#silent) groups.removeGroup(SILENCE + one, UNASKED);
+    this.#silent.clear();
+    for (const one of [...this.#paths.keys()].filter((one) => this.#state.entries.get(one)?.binding === undefined)) {
+      groups.removeGroup(PAIR + one, UNASKED);
+      this.#paths.delete(one);
+    }
     this.#closed = true;
     this.#loop.close();
     for (const one of this.#open.splice(0)) one.close();
