@@ -105,8 +105,12 @@ export class NodeCorrespondents {
 
   /** Takes up what the journal kept, so that a restart adopts the paths; told where the node is before anything else happens. */
   prepare(whereabouts: Whereabouts): ReadonlyMap<string, readonly KernelObject[]> {
-    for (const [key, { record, ageSeconds }] of this.#parts.ground.records.entries())
-      if (key.startsWith(RECORD)) this.#prepareWith({ kind: "restore", record, ageSeconds });
+    const { records } = this.#parts.ground;
+    for (const [key, { record, ageSeconds }] of [...records.entries()].filter(([key]) => key.startsWith(RECORD))) {
+      this.#prepareWith({ kind: "restore", record, ageSeconds });
+      // What has ended meanwhile nobody else forgets.
+      if (!this.#state.entries.has(key.slice(RECORD.length) as Ipv6Address)) records.append(key, null);
+    }
     this.#said = whereabouts;
     this.#prepareWith({ kind: "whereabouts", whereabouts });
     return new Map([

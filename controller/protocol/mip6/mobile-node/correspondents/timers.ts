@@ -38,6 +38,11 @@ export const LAST_FAREWELLS = 2;
 export const LAST_GRACE = seconds(3);
 /** How long a first question is remembered, beyond the minimum age. */
 export const CANDIDATE_MEMORY = seconds(60);
+/**
+ * Who comes of age within so long is asked about together: each time the policy is renewed all sockets look for their way anew, and a scanner
+ * can make the machine send to many.
+ */
+export const ASKED_TOGETHER = seconds(0.25);
 /** Between two looks at what direct paths carry: a quarter of the idle time, between these. */
 export const USAGE_LOOK = { least: seconds(1), most: seconds(30) } as const;
 

@@ -1,10 +1,10 @@
 /** Which correspondents are worth a direct path: the operator's prefixes, the age of a flow, how many, and how it went before. */
 import { type Ipv6Address, isRoutableUnicast, prefixContains } from "../../../../base/ip.js";
-import { after, type Seconds, seconds } from "../../../../base/time.js";
+import { after, type Instant, instant, type Seconds, seconds } from "../../../../base/time.js";
 import { backOff } from "../timers.js";
 import { begin } from "./entries.js";
 import type { CorrespondentsSite, Turn } from "./model.js";
-import { CANDIDATE_MEMORY, FULL_PAUSE, REFUSED_PAUSE, REMEMBERED } from "./timers.js";
+import { ASKED_TOGETHER, CANDIDATE_MEMORY, FULL_PAUSE, REFUSED_PAUSE, REMEMBERED } from "./timers.js";
 
 /** Whether the policy lets this address be a correspondent at all. The home agent is none: what is sent to it has a way of its own. */
 export function isWorth(
@@ -28,7 +28,7 @@ export function demanded(correspondent: Ipv6Address, turn: Turn): void {
   const candidate = candidates.get(correspondent);
   if (site.minimumAge > 0 && (candidate === undefined || after(candidate.since, site.minimumAge) > now)) {
     if (candidate === undefined) {
-      candidates.set(correspondent, { since: now, askAt: after(now, site.minimumAge) });
+      candidates.set(correspondent, { since: now, askAt: togetherWith(after(now, site.minimumAge)) });
       forgetOldest(candidates);
     }
     return;
@@ -36,6 +36,12 @@ export function demanded(correspondent: Ipv6Address, turn: Turn): void {
   if (entry === undefined && entries.size >= site.maximum) return pauseFor(correspondent, FULL_PAUSE, "maximum", turn);
   candidates.delete(correspondent);
   begin(correspondent, turn);
+}
+
+/** The end of the time in which this is, of those that are asked about together. */
+function togetherWith(due: Instant): Instant {
+  const together = ASKED_TOGETHER * 1000;
+  return instant(Math.ceil(due / together) * together);
 }
 
 /** After a failure; each one makes the next pause twice as long. */

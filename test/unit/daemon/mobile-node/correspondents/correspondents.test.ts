@@ -9,7 +9,7 @@ import { OWNERSHIP } from "../../../../../controller/plan/objects/objects.js";
 import { demandReqid } from "../../../../../controller/plan/route-optimisation/site.js";
 import { POLICY_PRIORITY } from "../../../../../controller/plan/site.js";
 import { mobileNodeConfig } from "../../../../../schemas/config.js";
-import { FakeGround } from "../../../../fake/service-ground.js";
+import { FakeGround, type Stored } from "../../../../fake/service-ground.js";
 
 const [HOA, CN, COA] = ["2001:db8:1::10", "2001:db8:c::2", "2001:db8:f::2"].map(ipv6) as [
   Ipv6Address,
@@ -18,7 +18,7 @@ const [HOA, CN, COA] = ["2001:db8:1::10", "2001:db8:c::2", "2001:db8:f::2"].map(
 ];
 const AWAY = { kind: "away", careOf: COA } as const;
 
-async function started(routeOptimisation: object) {
+async function started(routeOptimisation: object, records: Iterable<readonly [string, Stored]> = []) {
   const config = mobileNodeConfig.parse({
     role: "mobile-node",
     protocol: "mip6",
@@ -28,6 +28,7 @@ async function started(routeOptimisation: object) {
   const wishes = config.mobileNode.routeOptimisation;
   if (wishes === undefined) throw new Error("no wishes");
   const world = new FakeGround("mobile-node", []);
+  for (const [key, stored] of records) world.records.set(key, stored);
   const planSite = mobileNodePlanSite(config, []);
   const policyAt = (priority: number): number =>
     [...world.kernel.objects.values()].filter(
@@ -96,4 +97,16 @@ t.test("whom a node has silenced who comes after it may hear of: nothing is left
   world.ground.groups.commit();
   await world.settled();
   t.equal(policyAt(POLICY_PRIORITY.silence), 0);
+});
+
+t.test("a record whose binding has ended, or that is none, is forgotten at the start", async (t) => {
+  const record = { correspondent: CN, careOf: COA, sequence: 7, lifetimeSeconds: 420, remainingSeconds: 400 };
+  const other = "2001:db8:c::3";
+  const { world } = await started({}, [
+    [`correspondent:${CN}`, { record, ageSeconds: 20 }],
+    [`correspondent:${other}`, { record: { ...record, correspondent: other }, ageSeconds: 401 }],
+    ["correspondent:x", { record: { role: "x" }, ageSeconds: 0 }],
+    [HOA, { record: {}, ageSeconds: 0 }],
+  ]);
+  t.strictSame([...world.records.keys()], [`correspondent:${CN}`, HOA]);
 });

@@ -54,6 +54,10 @@ t.test("what is remembered of correspondents without a path is bounded", (t) => 
   const flood = new Node({ minimumAge: seconds(1) }).at(AWAY);
   for (let i = 0; i < 400; i++) flood.demand(ipv6(`2001:db8:c:1::${i.toString(16)}`));
   t.equal(flood.state.candidates.size, 256);
+  flood.effects.splice(0);
+  for (let i = 0; i < 100; i++) flood.wait(0.003).demand(ipv6(`2001:db8:c:2::${i.toString(16)}`));
+  const asked = flood.wait(2).effects.filter(({ kind }) => kind === "ask-again");
+  t.ok(asked.length <= 4, `asked about together, ${asked.length} times`);
   t.end();
 });
 
