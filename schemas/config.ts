@@ -20,6 +20,9 @@ export const ipv4Text = parsed(parseIpv4, "an IPv4 address like 192.0.2.1 is wan
 export const ipv6Text = parsed(parseIpv6, "an IPv6 address like 2001:db8::1 is wanted");
 export const ipText = parsed(parseIp, "an IPv4 or IPv6 address is wanted");
 export const prefixText = parsed(parsePrefix, "a prefix without host bits like 2001:db8::/64 is wanted");
+const ipv6Prefix = prefixText.refine(({ address }) => isIpv6(address), {
+  error: "an IPv6 prefix like 2001:db8:1::/64 is wanted",
+});
 
 /** NAI (RFC 2794, RFC 7542 §2.2): at most what its extension has room for. */
 export const naiText = matching(
@@ -509,10 +512,10 @@ const furtherHome = z.strictObject({
 const routeOptimisation = z
   .strictObject({
     allow: z
-      .array(prefixText)
+      .array(ipv6Prefix)
       .default([{ address: IPV6_ANY, length: 0 }])
       .describe("IPv6 prefixes of correspondents. Absent: all."),
-    deny: z.array(prefixText).default([]).describe("Those that are none all the same."),
+    deny: z.array(ipv6Prefix).default([]).describe("Those that are none all the same."),
     minimumAgeSeconds: z
       .number()
       .min(0)
@@ -845,23 +848,16 @@ export const foreignAgentConfig = z.strictObject({
   tunnelProfile: tunnelProfile.prefault({}).describe("Of reverse tunnels."),
 });
 
-const homeAddressPrefix = prefixText.refine(({ address }) => isIpv6(address), {
-  error: "an IPv6 prefix like 2001:db8:1::/64 is wanted",
-});
-
 const correspondentNode = z.strictObject({
   addresses: z
     .array(ipv6Text)
     .min(1)
     .describe("IPv6 addresses of this machine that mobile nodes may optimise their routes to."),
   allow: z
-    .array(homeAddressPrefix)
+    .array(ipv6Prefix)
     .default([])
     .describe("Prefixes of home addresses that may do so; ::/0 for all. None: nobody may."),
-  deny: z
-    .array(homeAddressPrefix)
-    .default([])
-    .describe("Prefixes of home addresses that may not, whatever allow says."),
+  deny: z.array(ipv6Prefix).default([]).describe("Prefixes of home addresses that may not, whatever allow says."),
   maximumBindings: z.int().min(1).max(1_000_000).default(10_000).describe("Bindings at a time."),
   whenFull: z
     .enum(["refuse", "oldest"])

@@ -577,3 +577,19 @@ t.test("S04-2-02 S04-2.1-01 S04-2.1-05 S04-3.3-03: all addresses of the 2004 pro
   test.match(loadConfig(directory(test, HOME_AGENT)).config, { subscribers: [{ ipv4Signalling: "rfc5555" }] });
   test.end();
 });
+
+t.test(
+  "correspondents of a mobile node have IPv6 prefixes, and are all that there are unless some are named",
+  (test) => {
+    const withWishes = (text: string) =>
+      loadConfig(directory(test, `${MOBILE_NODE}  routeOptimisation: ${text}\n`)).config;
+    test.match(withWishes("{}"), {
+      mobileNode: { routeOptimisation: { allow: [{ address: "::", length: 0 }], deny: [] } },
+    });
+    for (const key of ["allow", "deny"])
+      test.throws(() => withWishes(`{ ${key}: [192.0.2.0/24] }`), {
+        message: new RegExp(`mobileNode.routeOptimisation.${key}\\[0\\].*192.0.2.0/24.*an IPv6 prefix like`),
+      });
+    test.end();
+  },
+);
