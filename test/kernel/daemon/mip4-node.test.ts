@@ -176,8 +176,6 @@ test("F5944-3.6.3-01 F5944-5.7-01 F5944-3.6.2.1-01 V4-4.5-04: a node that nobody
       const [first, second, third] = stamps.map(({ high, low }) => high + low / 2 ** 32) as [number, number, number];
       assert.ok(second - first >= 0.99, `${second - first} s`);
       assert.ok(third - second >= 1.9, `${third - second} s`);
-      const [one, , last] = homeAgent.asked.map(({ atMs }) => atMs) as [number, number, number];
-      assert.ok(last - one >= 1000, `${last - one} ms`); // a second of it may be lost in reading the first one late
     },
   );
 

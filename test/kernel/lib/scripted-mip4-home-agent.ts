@@ -30,13 +30,12 @@ export interface Asked {
   readonly octets: Uint8Array;
   readonly source: Ipv4Address;
   readonly sourcePort: number;
-  readonly atMs: number;
 }
 
 export function readRequest(octets: Uint8Array, source: Ipv4Address, sourcePort: number): Asked {
   const decoded = decodeControlMessage(octets);
   assert.ok(decoded.ok && decoded.value.type === "registration-request");
-  return { request: decoded.value, octets, source, sourcePort, atMs: performance.now() };
+  return { request: decoded.value, octets, source, sourcePort };
 }
 
 /** It accepts what was asked for, but for what `part` says. */
