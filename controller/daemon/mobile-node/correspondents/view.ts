@@ -12,15 +12,19 @@ export function correspondentDocuments(
   const known = [...entries.values()].map((entry): CorrespondentDocument => {
     const { correspondent, phase, path, careOf, binding } = entry;
     const direct = path?.path.stage === "bound" && path.status === "realised";
+    const pause = pauses.get(correspondent);
+    // Of one that has failed nothing but a way in may be left.
+    const paused = phase === "left" && pause?.lifted === false ? pause : undefined;
+    const until = binding?.expiresAt ?? paused?.until;
     return {
-      ...{ end: "mobile-node", homeAddress, correspondent, state: phase, direct },
+      ...{ end: "mobile-node", homeAddress, correspondent, state: paused === undefined ? phase : "paused", direct },
       careOfAddress: binding?.careOf ?? careOf ?? null,
       acceptedFrom: path === undefined ? [] : [path.path.careOf, ...path.path.former],
       sequence: binding?.sequence ?? null,
       lifetimeSeconds: binding?.lifetime ?? null,
-      remainingSeconds: binding === undefined ? null : left(binding.expiresAt),
+      remainingSeconds: until === undefined ? null : left(until),
       idleSeconds: binding === undefined ? null : Math.max(0, elapsed(entry.usedAt, now)),
-      reason: null,
+      reason: paused?.reason ?? null,
     };
   });
   const paused = [...pauses].flatMap(([correspondent, { until, lifted, reason }]): CorrespondentDocument[] =>
