@@ -1,6 +1,6 @@
 /** The documents of the control interface (HTTP on a unix socket, paths under /v1) and of `dsmipctl -o json`. */
 import { z } from "zod";
-import { interfaceName, ipText, ipv4Text, ipv6Text, PROTOCOLS } from "./config.js";
+import { interfaceName, ipText, ipv4Text, ipv6Text, PROTOCOLS } from "./config/common.js";
 
 const counters = z.record(z.string(), z.int().min(0)).describe("Name to count since start.");
 

@@ -4,7 +4,7 @@
  * takes keys that never repeat a number, so it is there on request only, and for files of before, which name no algorithm.
  */
 import { z } from "zod";
-import { ipv4Text, ipv6Text, nodeOfMip4 } from "./config.js";
+import { ipv4Text, ipv6Text, nodeOfMip4 } from "./config/common.js";
 import { matching } from "./texts.js";
 
 export const ESP_ALGORITHMS = ["aes-cbc-hmac-sha256", "aes-cbc-hmac-sha1", "aes-gcm"] as const;

@@ -3,23 +3,13 @@
  * Throws ConfigError with one sentence; nothing is guessed.
  */
 import { dirname, resolve } from "node:path";
-import {
-  areLent,
-  type Config,
-  type CorrespondentNodeConfig,
-  configFile,
-  type ForeignAgentConfig,
-  type HomeAgentConfig,
-  type Mip4NodeConfig,
-  type MobileNodeConfig,
-  mayUse,
-  mip6Of,
-  ownAddress,
-  ownPrefixes,
-  type PrefixPoolConfig,
-  TO_BE_FOUND,
-  TO_BE_TOLD,
-} from "../../schemas/config.js";
+import { areLent, ownPrefixes } from "../../schemas/config/common.js";
+import type { CorrespondentNodeConfig } from "../../schemas/config/correspondent-node.js";
+import type { ForeignAgentConfig } from "../../schemas/config/foreign-agent.js";
+import { type HomeAgentConfig, mayUse, mip6Of, type PrefixPoolConfig } from "../../schemas/config/home-agent.js";
+import type { Mip4NodeConfig } from "../../schemas/config/mip4-node.js";
+import { type MobileNodeConfig, ownAddress, TO_BE_FOUND, TO_BE_TOLD } from "../../schemas/config/mobile-node.js";
+import { type Config, configFile } from "../../schemas/config.js";
 import { homeAgentsAnycast } from "../base/anycast.js";
 import { ConfigError } from "../base/errors.js";
 import {

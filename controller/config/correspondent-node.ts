@@ -1,5 +1,5 @@
 /** A correspondent node: its configuration checked against itself. Throws ConfigError with one sentence. */
-import type { CorrespondentNodeConfig } from "../../schemas/config.js";
+import type { CorrespondentNodeConfig } from "../../schemas/config/correspondent-node.js";
 import { ConfigError } from "../base/errors.js";
 import { formatPrefix, isRoutableUnicast, type Prefix, samePrefix } from "../base/ip.js";
 import { NO_KEYS } from "./keys.js";

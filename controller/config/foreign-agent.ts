@@ -1,6 +1,6 @@
 /** A foreign agent: its configuration checked against itself, and its keys. Throws ConfigError with one sentence. */
 import { dirname, resolve } from "node:path";
-import type { ForeignAgentConfig } from "../../schemas/config.js";
+import type { ForeignAgentConfig } from "../../schemas/config/foreign-agent.js";
 import { ConfigError } from "../base/errors.js";
 import { formatPrefix, isEdgeOf, isRoutableUnicast, maskAddress, prefixesOverlap } from "../base/ip.js";
 import { loadKeys, type Mip4Keys, NO_KEYS } from "./keys.js";

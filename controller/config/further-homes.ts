@@ -1,5 +1,5 @@
 /** Further home addresses of a mobile node, against what else its configuration says. */
-import { type MobileNodeConfig, TO_BE_FOUND, TO_BE_TOLD } from "../../schemas/config.js";
+import { type MobileNodeConfig, TO_BE_FOUND, TO_BE_TOLD } from "../../schemas/config/mobile-node.js";
 import { formatPrefix, type IpAddress, prefixContains } from "../base/ip.js";
 
 const KEY = "mobileNode.furtherHomeAddresses";

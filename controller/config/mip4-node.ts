@@ -1,6 +1,6 @@
 /** A mobile node of Mobile IPv4: its configuration checked against itself and its keys. Throws ConfigError with one sentence. */
 import { dirname, resolve } from "node:path";
-import type { Mip4NodeConfig } from "../../schemas/config.js";
+import type { Mip4NodeConfig } from "../../schemas/config/mip4-node.js";
 import { ConfigError } from "../base/errors.js";
 import { formatPrefix, isEdgeOf, isRoutableUnicast, prefixContains, prefixesOverlap } from "../base/ip.js";
 import { loadKeys, type Mip4Keys, type MobileHomeKey, NO_KEYS } from "./keys.js";

@@ -1,12 +1,11 @@
 /** Mobile IPv4 of a home agent's configuration: its keys against each other and against those of the key file. Throws by `complain`. */
+import { areLent, ownPrefixes } from "../../schemas/config/common.js";
 import {
-  areLent,
   type HomeAgentConfig,
   LEAST_MTU_OF_PREFIXES,
   mayUse,
-  ownPrefixes,
   type Subscriber,
-} from "../../schemas/config.js";
+} from "../../schemas/config/home-agent.js";
 import { ConfigError } from "../base/errors.js";
 import { formatPrefix, isIpv6, isRoutableUnicast } from "../base/ip.js";
 import type { Mip4Keys } from "./keys.js";

@@ -1,5 +1,6 @@
 /** Router advertisements of the home link, as Debian's radvd is told to send them (RFC 6275 §7, RFC 3963 §7): a text made of the configuration. */
-import { areLent, type HomeAgentConfig, mayUse, type Subscriber } from "../../schemas/config.js";
+import { areLent } from "../../schemas/config/common.js";
+import { type HomeAgentConfig, mayUse, type Subscriber } from "../../schemas/config/home-agent.js";
 import { ConfigError } from "../base/errors.js";
 import { type IpAddress, type Ipv6Address, isIpv6, type Prefix, prefixContains } from "../base/ip.js";
 

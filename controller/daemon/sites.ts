@@ -1,17 +1,13 @@
 /** From the configuration to what the machines and the plans need to know. Pure. */
 
-import {
-  areLent,
-  type HomeAgentConfig,
-  type Mip6HomeAgentConfig,
-  type MobileNodeConfig,
-  optimisesRoutes,
-  ownAddress,
-  ownPrefixes,
-  type PrefixPoolConfig,
-  type Subscriber,
-  tunnelProfile,
-} from "../../schemas/config.js";
+import { areLent, ownPrefixes, tunnelProfile } from "../../schemas/config/common.js";
+import type {
+  HomeAgentConfig,
+  Mip6HomeAgentConfig,
+  PrefixPoolConfig,
+  Subscriber,
+} from "../../schemas/config/home-agent.js";
+import { type MobileNodeConfig, optimisesRoutes, ownAddress } from "../../schemas/config/mobile-node.js";
 import { familyOf, type Ipv4Address } from "../base/ip.js";
 import { servesMobileRouters } from "../config/radvd.js";
 import { anycastAddresses } from "../plan/home-agent/discovery.js";

@@ -1,5 +1,5 @@
 /** A home agent of Mobile IPv6 as its configuration says it. */
-import { homeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../schemas/config.js";
+import { homeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../schemas/config/home-agent.js";
 
 export function mip6ConfigOf(file: unknown): Mip6HomeAgentConfig {
   const config = mip6Of(homeAgentConfig.parse(file));

@@ -142,7 +142,9 @@ function importFaults(
 
 function permits(allowed: readonly string[], target: string, targetLayer: string): boolean {
   const bare = target.replace(/^controller\//, "").replace(/\.ts$/, "");
-  return allowed.some((entry) => entry === "*" || entry === targetLayer || entry === bare);
+  return allowed.some(
+    (entry) => entry === "*" || entry === targetLayer || entry === bare || bare.startsWith(`${entry}/`),
+  );
 }
 
 /** The ambient thing that this node uses, if it does: a global's name in an expression, or Math.random. */

@@ -1,6 +1,6 @@
 /** What a correspondent node is started with: checks of this machine, the platform it needs, and its one service. */
 import { randomBytes } from "node:crypto";
-import type { CorrespondentNodeConfig } from "../../../schemas/config.js";
+import type { CorrespondentNodeConfig } from "../../../schemas/config/correspondent-node.js";
 import { Secret } from "../../base/secret.js";
 import { seconds } from "../../base/time.js";
 import { checkIpv6Enabled } from "../../kernel/route/switches.js";

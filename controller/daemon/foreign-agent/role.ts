@@ -1,5 +1,5 @@
 /** What a foreign agent is started with: checks of this machine, the platform it needs, and its one service. */
-import type { ForeignAgentConfig } from "../../../schemas/config.js";
+import type { ForeignAgentConfig } from "../../../schemas/config/foreign-agent.js";
 import { MobilityError } from "../../base/errors.js";
 import { type Ipv4Address, ipv4 } from "../../base/ip.js";
 import type { Mip4Keys } from "../../config/keys.js";

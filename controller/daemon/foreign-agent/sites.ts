@@ -1,5 +1,5 @@
 /** From the configuration to what the foreign agent's machine and plan need to know, and its keys. Pure. */
-import type { ForeignAgentConfig } from "../../../schemas/config.js";
+import type { ForeignAgentConfig } from "../../../schemas/config/foreign-agent.js";
 import { toHex } from "../../base/bytes.js";
 import { parseIpv4 } from "../../base/ip.js";
 import type { Mip4Keys } from "../../config/keys.js";

@@ -1,5 +1,6 @@
 /** Key management of the home agent: subscribers' policies and associations in the kernel, their connections in the IKE daemon. */
-import { areLent, type Mip6HomeAgentConfig, type Mip6Subscriber, ownPrefixes } from "../../../schemas/config.js";
+import { areLent, ownPrefixes } from "../../../schemas/config/common.js";
+import type { Mip6HomeAgentConfig, Mip6Subscriber } from "../../../schemas/config/home-agent.js";
 import type { HomeAgentIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
 import type { IpAddress, Ipv6Address, Prefix } from "../../base/ip.js";

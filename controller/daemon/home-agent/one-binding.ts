@@ -2,7 +2,7 @@
  * One binding for each node, whoever of two protocols has it: both plan it into the same group of kernel objects, so that a registration by
  * the other one is a move to the reconciler, make before break. When the kernel has what one of them wants, the other's binding is over.
  */
-import type { MobilityProtocol } from "../../../schemas/config.js";
+import type { MobilityProtocol } from "../../../schemas/config/common.js";
 import type { MobilityError } from "../../base/errors.js";
 import type { Ipv6Address } from "../../base/ip.js";
 import type { KernelObject } from "../../plan/objects/objects.js";

@@ -1,5 +1,5 @@
 /** Mobile prefix discovery at work: what the home link's routers say and nodes ask goes into the machine, and its advertisements to the nodes. */
-import type { Mip6HomeAgentConfig } from "../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../schemas/config/home-agent.js";
 import type { HomePrefixDocument } from "../../../schemas/control.js";
 import { formatPrefix, type Ipv6Address } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";

@@ -1,5 +1,6 @@
 /** What a home agent is started with: checks of this machine, the platform it needs, and its services. */
-import { areLent, type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../../schemas/config.js";
+import { areLent } from "../../../schemas/config/common.js";
+import { type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../../schemas/config/home-agent.js";
 import { MobilityError } from "../../base/errors.js";
 import { formatPrefix, IPV4_ANY } from "../../base/ip.js";
 import { NO_KEYS } from "../../config/keys.js";

@@ -1,5 +1,5 @@
 /** The home agent at work: its machine, its plan and its home link tied together. All decisions are the machine's. */
-import type { Mip6HomeAgentConfig } from "../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../schemas/config/home-agent.js";
 import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import type { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";

@@ -4,7 +4,8 @@
  */
 import { readdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { areLent, type MobileNodeConfig, ownPrefixes } from "../../../schemas/config.js";
+import { areLent, ownPrefixes } from "../../../schemas/config/common.js";
+import type { MobileNodeConfig } from "../../../schemas/config/mobile-node.js";
 import { parseIp, prefixContains } from "../../base/ip.js";
 import { OWNERSHIP } from "../../plan/objects/objects.js";
 

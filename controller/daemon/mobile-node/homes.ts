@@ -2,7 +2,7 @@
  * Several home addresses of one node: each has a machine of its own, a service, for each is a binding of its own (RFC 6275 §5.5, §11.1): update,
  * sequence number, keys, data path. They share one view of the network, so that all of them move at once.
  */
-import type { MobileNodeConfig } from "../../../schemas/config.js";
+import type { MobileNodeConfig } from "../../../schemas/config/mobile-node.js";
 import type { NetworkView } from "../../protocol/movement/network-view.js";
 import type { MobileNodeParts } from "./service.js";
 

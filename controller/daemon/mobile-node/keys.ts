@@ -1,5 +1,6 @@
 /** Key management of the mobile node: one home agent, one IKE SA that follows the care-of address. */
-import { areLent, type MobileNodeConfig, ownAddress, ownPrefixes } from "../../../schemas/config.js";
+import { areLent, ownPrefixes } from "../../../schemas/config/common.js";
+import { type MobileNodeConfig, ownAddress } from "../../../schemas/config/mobile-node.js";
 import type { MobileNodeIke } from "../../../schemas/security.js";
 import { InvariantError } from "../../base/errors.js";
 import { IPV4_ANY, IPV6_ANY, type IpAddress, isIpv6, type Prefix } from "../../base/ip.js";

@@ -1,5 +1,5 @@
 /** Mobile prefix discovery at work: the machine, which asks by the way that the node's payload takes. */
-import type { MobileNodeConfig } from "../../../schemas/config.js";
+import type { MobileNodeConfig } from "../../../schemas/config/mobile-node.js";
 import type { HomePrefixDocument } from "../../../schemas/control.js";
 import { formatPrefix, isIpv6 } from "../../base/ip.js";
 import { exhaustive } from "../../base/result.js";

@@ -1,5 +1,5 @@
 /** What a mobile node is started with: the platform it needs, and its services. */
-import { type MobileNodeConfig, TO_BE_FOUND, TO_BE_TOLD } from "../../../schemas/config.js";
+import { type MobileNodeConfig, TO_BE_FOUND, TO_BE_TOLD } from "../../../schemas/config/mobile-node.js";
 import { InvariantError } from "../../base/errors.js";
 import { IPV4_ANY, IPV6_ANY, type IpAddress } from "../../base/ip.js";
 import { connectUnixStream } from "../../io/unix/stream.js";

@@ -1,5 +1,5 @@
 /** The mobile node at work: its machine, its plan and the network watcher tied together. All decisions are the machine's. */
-import { type MobileNodeConfig, optimisesRoutes, ownAddress } from "../../../schemas/config.js";
+import { type MobileNodeConfig, optimisesRoutes, ownAddress } from "../../../schemas/config/mobile-node.js";
 import type { BindingDocument, CommandDocument, CommandRequest } from "../../../schemas/control.js";
 import { InvariantError } from "../../base/errors.js";
 import { formatPrefix, type IpAddress, type Ipv6Address } from "../../base/ip.js";

@@ -6,7 +6,7 @@
  *
  * Must not know: bindings, messages, time.
  */
-import type { MobileNodeConfig } from "../../../schemas/config.js";
+import type { MobileNodeConfig } from "../../../schemas/config/mobile-node.js";
 import {
   type Family,
   familyOf,

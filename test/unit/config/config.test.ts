@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { loadConfig } from "../../../controller/config/config.js";
-import { TO_BE_FOUND } from "../../../schemas/config.js";
+import { TO_BE_FOUND } from "../../../schemas/config/mobile-node.js";
 
 const KEYS = `keys:
   - homeAddress: 2001:db8:1::100

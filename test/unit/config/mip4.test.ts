@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { loadConfig } from "../../../controller/config/config.js";
-import { mip6Of } from "../../../schemas/config.js";
+import { mip6Of } from "../../../schemas/config/home-agent.js";
 
 const KEY = "00112233445566778899aabbccddeeff";
 const KEYS = `keys:

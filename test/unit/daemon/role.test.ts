@@ -15,7 +15,8 @@ import {
   encodeMobilityMessage,
 } from "../../../controller/wire/mip6/messages/mobility-header.js";
 import { homeAddressHeader } from "../../../controller/wire/mip6/options/destination.js";
-import { type HomeAgentConfig, homeAgentConfig, mobileNodeConfig } from "../../../schemas/config.js";
+import { type HomeAgentConfig, homeAgentConfig } from "../../../schemas/config/home-agent.js";
+import { mobileNodeConfig } from "../../../schemas/config/mobile-node.js";
 import { FakeMachine } from "../../fake/platform-parts.js";
 import { bindingUpdate, COA, HA, HA4, HOA, HOA_B } from "../../sim/home-agent-harness.js";
 import { HOME_ADDRESS, HOME_AGENT, network } from "../protocol/mip6/mobile-node/chart.js";

@@ -2,7 +2,7 @@
  * Home agent address discovery at work, beside the home agent itself: what the home link's routers and what nodes say goes into the
  * machine (protocol/mip6/home-agent/discovery), and its answers go out.
  */
-import type { Mip6HomeAgentConfig } from "../../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../../schemas/config/home-agent.js";
 import { type IpAddress, type Ipv6Address, isLinkLocal } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { anycastRoutes } from "../../../plan/home-agent/discovery.js";

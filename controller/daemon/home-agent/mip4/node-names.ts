@@ -1,6 +1,6 @@
 /** Names of nodes without an IPv6 home address: all stores know a node by one, so they have one made up, which people never see. */
 import { createHash } from "node:crypto";
-import type { Subscriber } from "../../../../schemas/config.js";
+import type { Subscriber } from "../../../../schemas/config/home-agent.js";
 import { toHex } from "../../../base/bytes.js";
 import { InvariantError } from "../../../base/errors.js";
 import { type Ipv6Address, ipv6 } from "../../../base/ip.js";

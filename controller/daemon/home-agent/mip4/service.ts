@@ -1,5 +1,5 @@
 /** The home agent of Mobile IPv4 at work: its machine, its plan, port 434 and the home link tied together. All decisions are the machine's. */
-import type { HomeAgentConfig } from "../../../../schemas/config.js";
+import type { HomeAgentConfig } from "../../../../schemas/config/home-agent.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import type { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4 } from "../../../base/ip.js";

@@ -1,12 +1,11 @@
 /** From the configuration to what the machine of Mobile IPv4 needs to know. Pure. */
+import { areLent, ownPrefixes } from "../../../../schemas/config/common.js";
 import {
-  areLent,
   type HomeAgentConfig,
   type HomeAgentMip4,
   mayUse,
-  ownPrefixes,
   type Subscriber,
-} from "../../../../schemas/config.js";
+} from "../../../../schemas/config/home-agent.js";
 import { hostPrefix, type Ipv4Address, isIpv4, isIpv6, type Prefix } from "../../../base/ip.js";
 import type { Mip4Keys } from "../../../config/keys.js";
 import { namesOf } from "../../../config/mip4.js";

@@ -1,5 +1,5 @@
 /** Multicast to nodes that are away, at work: their reports go into the machine, and its groups into the kernel and onto the home link. */
-import type { Mip6HomeAgentConfig } from "../../../../schemas/config.js";
+import type { Mip6HomeAgentConfig } from "../../../../schemas/config/home-agent.js";
 import type { MulticastGroupDocument } from "../../../../schemas/control.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6, isLinkLocal } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";

@@ -1,5 +1,5 @@
 /** Asks home agents for the node's home addresses, through the IKE daemon, until one has told them; at once again in another network. */
-import { type MobileNodeConfig, TO_BE_FOUND } from "../../../../schemas/config.js";
+import { type MobileNodeConfig, TO_BE_FOUND } from "../../../../schemas/config/mobile-node.js";
 import type { MobileNodeIke } from "../../../../schemas/security.js";
 import { type Family, familyOf, type IpAddress } from "../../../base/ip.js";
 import { mobileNodeBootstrap } from "../../../ike/bootstrapping.js";

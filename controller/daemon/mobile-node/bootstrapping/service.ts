@@ -3,7 +3,7 @@
  * home addresses (RFC 5026 §5.3). They are kept over restarts, and asked for again when the home agent does not serve the node under them
  * any more: the node then begins anew under the others.
  */
-import { type MobileNodeConfig, TO_BE_FOUND } from "../../../../schemas/config.js";
+import { type MobileNodeConfig, TO_BE_FOUND } from "../../../../schemas/config/mobile-node.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIpv4, parseIpv6 } from "../../../base/ip.js";

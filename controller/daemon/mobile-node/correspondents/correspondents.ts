@@ -2,7 +2,7 @@
  * Route optimisation of a mobile node at work (RFC 6275 §11): the machine, the kernel's questions, the groups of its pairs, and messages by
  * the ways of signalling. A part of the node's service, for one home address.
  */
-import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import type { MobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
 import type { CorrespondentDocument } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
 import { type Ipv6Address, isIpv6 } from "../../../base/ip.js";

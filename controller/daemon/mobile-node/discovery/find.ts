@@ -1,6 +1,7 @@
 /** Looks for home agents in the ways that the configuration allows, through the network that the node visits. */
 import { randomInt } from "node:crypto";
-import { areLent, type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
+import { areLent } from "../../../../schemas/config/common.js";
+import { type MobileNodeConfig, ownAddress } from "../../../../schemas/config/mobile-node.js";
 import { type Family, familyOf, type IpAddress, type Ipv6Address, isIpv6 } from "../../../base/ip.js";
 import { openIcmpSocket } from "../../../io/ip/icmp-socket.js";
 import { openIcmpv6Socket } from "../../../io/ip/icmpv6-socket.js";

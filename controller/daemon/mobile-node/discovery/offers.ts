@@ -4,7 +4,7 @@
  * (RFC 5555 §2.1). It is kept in memory only. Nobody has to be believed: who is no home agent of ours has no keys and gives no answer.
  */
 import { networkInterfaces } from "node:os";
-import type { MobileNodeConfig } from "../../../../schemas/config.js";
+import type { MobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import { fromHex } from "../../../base/bytes.js";
 import { MobilityError } from "../../../base/errors.js";

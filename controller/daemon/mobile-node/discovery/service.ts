@@ -3,7 +3,7 @@
  * opens anew with the next one when that falls silent. The groups of the reconciler have the same names in each life, so what the kernel
  * holds changes from one to the next, and payload never finds a way outside the tunnel in between.
  */
-import { type MobileNodeConfig, ownAddress } from "../../../../schemas/config.js";
+import { type MobileNodeConfig, ownAddress } from "../../../../schemas/config/mobile-node.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv6Address, parseIpv4, parseIpv6 } from "../../../base/ip.js";

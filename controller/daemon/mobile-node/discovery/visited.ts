@@ -1,6 +1,7 @@
 /** From which addresses a node asks for its home agent, and where it may be visiting. */
 import { networkInterfaces } from "node:os";
-import { type MobileNodeConfig, ownPrefixes } from "../../../../schemas/config.js";
+import { ownPrefixes } from "../../../../schemas/config/common.js";
+import type { MobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
 import { type Family, familyOf, type IpAddress, isRoutableUnicast, parseIp, prefixContains } from "../../../base/ip.js";
 import { OWNERSHIP } from "../../../plan/objects/objects.js";
 

@@ -1,5 +1,5 @@
 /** The kernel objects of a node, of its configuration and of the network as it is. */
-import type { Mip4NodeConfig } from "../../../../schemas/config.js";
+import type { Mip4NodeConfig } from "../../../../schemas/config/mip4-node.js";
 import { IPV4_ANY, type Ipv4Address, isIpv4 } from "../../../base/ip.js";
 import { type Mip4NodePlanSite, withPath } from "../../../plan/mobile-node/mip4/given.js";
 import { openingsOf } from "../../../plan/mobile-node/mip4/openings.js";

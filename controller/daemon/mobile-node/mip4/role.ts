@@ -1,6 +1,6 @@
 /** What a mobile node of Mobile IPv4 is started with: the platform it needs, and its one service. */
 import { randomInt } from "node:crypto";
-import type { Mip4NodeConfig } from "../../../../schemas/config.js";
+import type { Mip4NodeConfig } from "../../../../schemas/config/mip4-node.js";
 import { InvariantError, MobilityError } from "../../../base/errors.js";
 import type { Mip4Keys } from "../../../config/keys.js";
 import { mobileHomeKey, namesOf } from "../../../config/mip4-node.js";

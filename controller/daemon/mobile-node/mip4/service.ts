@@ -3,7 +3,7 @@
  * together. All decisions are the machine's (protocol/mip4/mobile-node/node.ts).
  */
 import { randomInt } from "node:crypto";
-import type { Mip4NodeConfig } from "../../../../schemas/config.js";
+import type { Mip4NodeConfig } from "../../../../schemas/config/mip4-node.js";
 import type { CommandDocument, CommandRequest } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
 import { IPV4_ANY, type IpAddress, type Ipv4Address, type Ipv6Address, ipv4 } from "../../../base/ip.js";

@@ -1,5 +1,5 @@
 /** What the machine of Mobile IPv4 and its choice of a place are told of the configuration and the keys. */
-import type { Mip4NodeConfig } from "../../../../schemas/config.js";
+import type { Mip4NodeConfig } from "../../../../schemas/config/mip4-node.js";
 import { edgesOf, IPV4_ANY, type Ipv4Address } from "../../../base/ip.js";
 import type { MobileForeignKey, MobileHomeKey } from "../../../config/keys.js";
 import { namesOf } from "../../../config/mip4-node.js";

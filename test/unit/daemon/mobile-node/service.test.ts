@@ -10,7 +10,7 @@ import { decodeArp } from "../../../../controller/wire/ip/arp.js";
 import { decodeIpv6Packet } from "../../../../controller/wire/ip/ipv6.js";
 import type { BindingUpdate } from "../../../../controller/wire/mip6/messages/mobility-message.js";
 import { bindingAcknowledgementFlags } from "../../../../controller/wire/mip6/messages/registration.js";
-import { mobileNodeConfig } from "../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
 import { FakeGround, type Stored } from "../../../fake/service-ground.js";
 import {
   accepted4,

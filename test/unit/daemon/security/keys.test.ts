@@ -13,7 +13,7 @@ import type { MoveAnnouncement } from "../../../../controller/kernel/xfrm/migrat
 import type { KernelObject } from "../../../../controller/plan/objects/objects.js";
 import type { XfrmState } from "../../../../controller/plan/objects/security.js";
 import { negotiatedReqid, type Purpose, reqidOf } from "../../../../controller/plan/security/request-ids.js";
-import { mobileNodeConfig } from "../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
 import type { HomeAgentIke, MobileNodeIke } from "../../../../schemas/security.js";
 import { ScriptedCharon } from "../../../fake/scripted-charon.js";
 import { FakeGround } from "../../../fake/service-ground.js";

@@ -23,7 +23,7 @@ import {
 } from "../../../../../controller/wire/mip4/messages/authenticated-octets.js";
 import { decodeControlMessage } from "../../../../../controller/wire/mip4/messages/control-message.js";
 import { type Identification, requestFlags } from "../../../../../controller/wire/mip4/messages/registration.js";
-import { homeAgentConfig } from "../../../../../schemas/config.js";
+import { homeAgentConfig } from "../../../../../schemas/config/home-agent.js";
 import { FakeGround, type Stored } from "../../../../fake/service-ground.js";
 
 const HA = ipv4("203.0.113.1");

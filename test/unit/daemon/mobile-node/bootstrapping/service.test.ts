@@ -4,7 +4,7 @@ import { ipv4, ipv6 } from "../../../../../controller/base/ip.js";
 import { BootstrapService } from "../../../../../controller/daemon/mobile-node/bootstrapping/service.js";
 import type { Service, ServiceGround } from "../../../../../controller/daemon/service.js";
 import type { HomeAddresses } from "../../../../../controller/ike/home-addresses.js";
-import { mobileNodeConfig } from "../../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../../schemas/config/mobile-node.js";
 import { FakeGround, type Stored } from "../../../../fake/service-ground.js";
 
 const told = (n: number): HomeAddresses => ({ ipv6: ipv6(`2001:db8:1::${n}`), ipv4: ipv4(`198.51.100.${n}`) });

@@ -8,7 +8,7 @@ import type { Demand } from "../../../../../controller/kernel/xfrm/demand-watch.
 import { OWNERSHIP } from "../../../../../controller/plan/objects/objects.js";
 import { demandReqid } from "../../../../../controller/plan/route-optimisation/site.js";
 import { POLICY_PRIORITY } from "../../../../../controller/plan/site.js";
-import { mobileNodeConfig } from "../../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../../schemas/config/mobile-node.js";
 import { FakeGround, type Stored } from "../../../../fake/service-ground.js";
 
 const [HOA, CN, COA] = ["2001:db8:1::10", "2001:db8:c::2", "2001:db8:f::2"].map(ipv6) as [

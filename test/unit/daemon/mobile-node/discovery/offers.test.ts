@@ -5,7 +5,7 @@ import { type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.
 import { HomeAgentOffers, homeAgentsOffered } from "../../../../../controller/daemon/mobile-node/discovery/offers.js";
 import { encodeHomeInformation, type HomeInformation } from "../../../../../controller/wire/dhcpv6/home-information.js";
 import { DNS_TYPE, type DnsQuestion } from "../../../../../controller/wire/dns/message.js";
-import { mobileNodeConfig } from "../../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../../schemas/config/mobile-node.js";
 
 const HOA = ipv6("2001:db8:1::100");
 const HA = ipv6("2001:db8:1::1");

@@ -3,7 +3,7 @@ import t from "tap";
 import { type IpAddress, type Ipv6Address, ipv4, ipv6 } from "../../../../../controller/base/ip.js";
 import { FinderService, type Node } from "../../../../../controller/daemon/mobile-node/discovery/service.js";
 import type { HomeAgentCandidate } from "../../../../../controller/protocol/mip6/mobile-node/discovery/candidates.js";
-import { mobileNodeConfig } from "../../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../../schemas/config/mobile-node.js";
 import { FakeGround, type Stored } from "../../../../fake/service-ground.js";
 
 const HOA = ipv6("2001:db8:1::100");

@@ -1,7 +1,7 @@
 /** From which addresses a node asks for its home agent. */
 import t from "tap";
 import { visitedAddresses } from "../../../../../controller/daemon/mobile-node/discovery/visited.js";
-import { mobileNodeConfig } from "../../../../../schemas/config.js";
+import { mobileNodeConfig } from "../../../../../schemas/config/mobile-node.js";
 
 const addresses = () =>
   ({

@@ -4,7 +4,7 @@ import { ipv4 } from "../../../../../controller/base/ip.js";
 import { nodePlan } from "../../../../../controller/daemon/mobile-node/mip4/plan.js";
 import { formatObject } from "../../../../../controller/plan/objects/format.js";
 import type { NodePath } from "../../../../../controller/protocol/mip4/mobile-node/inputs.js";
-import type { Mip4NodeConfig } from "../../../../../schemas/config.js";
+import type { Mip4NodeConfig } from "../../../../../schemas/config/mip4-node.js";
 
 const HA = ipv4("203.0.113.1");
 const HOA = ipv4("198.51.100.10");

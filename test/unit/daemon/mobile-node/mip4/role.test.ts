@@ -13,7 +13,7 @@ import { type Mip4NodeMachine, startMip4Node } from "../../../../../controller/d
 import type { OpenOptions } from "../../../../../controller/daemon/open-platform.js";
 import type { Logger } from "../../../../../controller/log.js";
 import { nodeNameOf } from "../../../../../controller/protocol/mip4/node-name.js";
-import { mip4NodeConfig } from "../../../../../schemas/config.js";
+import { mip4NodeConfig } from "../../../../../schemas/config/mip4-node.js";
 
 const HOA = ipv4("198.51.100.10");
 

@@ -24,7 +24,7 @@ import {
   type RegistrationRequest,
 } from "../../../../../controller/wire/mip4/messages/control-message.js";
 import { AgentFlag } from "../../../../../controller/wire/mip4/registry.js";
-import type { Mip4NodeConfig } from "../../../../../schemas/config.js";
+import type { Mip4NodeConfig } from "../../../../../schemas/config/mip4-node.js";
 import { FakeGround } from "../../../../fake/service-ground.js";
 
 const HA = ipv4("203.0.113.1");

@@ -1,0 +1,118 @@
+/** What several roles have in their configuration: addresses and prefixes as people write them, tunnel profiles, files and sockets. */
+import { z } from "zod";
+import { isIpv6, parseIp, parseIpv4, parseIpv6, parsePrefix } from "../../controller/base/ip.js";
+import { absolutePath, matching, parsed } from "../texts.js";
+
+export const ipv4Text = parsed(parseIpv4, "an IPv4 address like 192.0.2.1 is wanted");
+export const ipv6Text = parsed(parseIpv6, "an IPv6 address like 2001:db8::1 is wanted");
+export const ipText = parsed(parseIp, "an IPv4 or IPv6 address is wanted");
+export const prefixText = parsed(parsePrefix, "a prefix without host bits like 2001:db8::/64 is wanted");
+export const ipv6Prefix = prefixText.refine(({ address }) => isIpv6(address), {
+  error: "an IPv6 prefix like 2001:db8:1::/64 is wanted",
+});
+
+/** NAI (RFC 2794, RFC 7542 §2.2): at most what its extension has room for. */
+export const naiText = matching(
+  /^(?![\d.:]+$)[^\s@]*(@[^\s@]+)?$/,
+  "a network access identifier like alice@example.com is wanted",
+)
+  .min(1)
+  .max(255);
+/** By what a node of Mobile IPv4 is known. */
+export const nodeOfMip4 = z.union([ipv4Text, naiText]);
+
+/** Of the networks behind a mobile router. */
+export const networkText = prefixText.refine(({ length }) => length > 0, {
+  error: "a prefix of at least one bit like 2001:db8:100::/56 is wanted",
+});
+/** In the place of a list: from the home agent's pool. */
+export const DYNAMIC = "dynamic";
+export const dynamic = z.literal(DYNAMIC);
+
+/** Of one node: an update that names them all has room in a Mobility Header. */
+export const MOST_PREFIXES = 64;
+export const MOST_LENT = 8;
+
+export const interfaceName = matching(
+  /^[^/\s:]{1,15}$/,
+  "an interface name (1 to 15 characters, no slash, colon or blank) is wanted",
+);
+
+/** How payload is treated in the tunnel; chosen per subscriber by name. */
+export const tunnelProfile = z
+  .strictObject({
+    dscp: z
+      .union([z.literal("copy"), z.int().min(0).max(63)])
+      .default("copy")
+      .describe(
+        "Outer DSCP: 'copy' takes the inner one, a number is fixed (RFC 2983 uniform or pipe model). ECN is always full functionality (RFC 6040).",
+      ),
+    ttl: z.int().min(1).max(255).default(64).describe("Outer TTL or hop limit."),
+    mtu: z
+      .int()
+      .min(1280)
+      .max(65000)
+      .optional()
+      .describe(
+        "Largest inner packet in octets. Default: what the shared devices have (mtu of homeAgent or foreignAgent).",
+      ),
+    protection: z
+      .enum(["none", "esp"])
+      .default("none")
+      .describe("Payload between node and home agent: as it is, or in ESP tunnel mode (RFC 5555 §5.2.2). Needs ikev2."),
+    decapsulateDscp: z
+      .boolean()
+      .default(false)
+      .describe("What comes out of the tunnel gets the outer DSCP (RFC 2983 §4.2). Needs protection esp."),
+  })
+  .describe("Tunnel profile");
+
+/** How much is written to the log. */
+export const log = z
+  .strictObject({
+    level: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]).default("info"),
+  })
+  .prefault({});
+
+/** Files and sockets, of each role that has keys. */
+export const common = {
+  controlSocket: absolutePath
+    .default("/run/dsmipd/control.sock")
+    .describe("Unix socket of the control interface; mode 0660."),
+  stateDirectory: absolutePath
+    .default("/var/lib/dsmipd")
+    .describe("Journal of accepted bindings, so that a restart forgets nothing."),
+  keyFile: z
+    .string()
+    .optional()
+    .describe(
+      "Static ESP keys and the keys of Mobile IPv4 (YAML, see schemas/keys.ts); mode 0600. Relative paths start at the configuration file. Needed for Mobile IPv4, and unless security.method is ikev2.",
+    ),
+  log,
+};
+
+/** What a home agent answers to the F flag (RFC 5555 §3.1.3). */
+export const forceUdp = z.enum(["grant", "refuse", "always"]);
+export const ipv4Signalling = z
+  .enum(["rfc5555", "soliman2004"])
+  .default("rfc5555")
+  .describe(
+    "How binding updates travel in IPv4 networks: in UDP, through any NAT (RFC 5555), or in protocol 41 with an IPv4-mapped care-of address and the short options of draft-soliman-v4v6-mipv6-00, from public addresses alone. The home agent must say the same of its subscriber.",
+  );
+
+/** By which a node may register. */
+export const PROTOCOLS = ["mip6", "mip4"] as const;
+export type MobilityProtocol = (typeof PROTOCOLS)[number];
+
+/** What an agent of Mobile IPv4 says of the T flag (RFC 3024 §4). */
+export const reverseTunnelling = z.enum(["optional", "required", "refused"]);
+
+export type TunnelProfile = z.output<typeof tunnelProfile>;
+
+/** As a subscriber or a mobile router has them. */
+export const networks = z.union([z.array(networkText).max(MOST_PREFIXES), dynamic]).default([]);
+type Networks = z.output<typeof networks>;
+/** Those that are known for ever: none of lent ones. */
+export const ownPrefixes = (networks: Networks): Exclude<Networks, typeof DYNAMIC> =>
+  networks === DYNAMIC ? [] : networks;
+export const areLent = (networks: Networks): boolean => networks === DYNAMIC;
