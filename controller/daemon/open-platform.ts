@@ -4,7 +4,7 @@ import type { IpAddress } from "../base/ip.js";
 import { clearSocketPath } from "../control/socket-path.js";
 import { holdDirectory } from "../io/directory-lock.js";
 import { checkIpv6Enabled } from "../kernel/route/switches.js";
-import { type RefusedOption, ReportWatch } from "../kernel/xfrm/report-watch.js";
+import { type RefusedOption, watchReports } from "../kernel/xfrm/report-watch.js";
 import type { Logger } from "../log.js";
 import type { ProtocolEvent } from "../protocol/mip6/inputs.js";
 import { openKernel, openTransport, PacketCounters, setTimer } from "./kernel.js";
@@ -100,11 +100,9 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
     undo.push(() => sockets.close());
     const packetCounters = new PacketCounters();
     undo.push(() => packetCounters.close());
-    const watchReports = (onRefused: (packet: RefusedOption) => void): ReportWatch =>
-      new ReportWatch({
-        openTransport,
-        setTimer,
-        onRefused,
+    const watch = (onHeard: (packet: RefusedOption) => void): ReturnType<typeof watchReports> =>
+      watchReports({
+        ...{ openTransport, setTimer, onHeard },
         onError: (error) => log.warn({ event: "reports.unread", reason: String(error) }),
       });
     const release = (): void => {
@@ -113,7 +111,7 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
     };
     const platform = new Platform({
       ...{ options, log, storage, kernel, sockets, packetCounters, release },
-      ...(options.ipv4Only !== true && { watchReports }),
+      ...(options.ipv4Only !== true && { watchReports: watch }),
       hold: holdLater,
     });
     note = (event) => platform.note(event);

@@ -9,7 +9,7 @@ import { type Ipv4Address, type Ipv6Address, parseIp } from "../base/ip.js";
 import { type ControlServer, startControlServer } from "../control/server.js";
 import type { NetlinkKernel } from "../kernel/netlink-kernel.js";
 import { checkSwitches, type SwitchFiles } from "../kernel/route/switches.js";
-import type { RefusedOption, ReportWatch } from "../kernel/xfrm/report-watch.js";
+import type { RefusedOption } from "../kernel/xfrm/report-watch.js";
 import type { Logger } from "../log.js";
 import { ENODEV } from "../netlink/errno.js";
 import { KernelError } from "../netlink/errors.js";
@@ -62,7 +62,7 @@ export interface PlatformParts {
   readonly sockets: SignallingPorts & Pick<SignallingSockets, "listen" | "renewTun" | "close">;
   readonly packetCounters: Pick<PacketCounters, "read" | "close">;
   /** Hears of refused Home Address options; absent: of none. */
-  readonly watchReports?: (onRefused: (packet: RefusedOption) => void) => Pick<ReportWatch, "close">;
+  readonly watchReports?: (onRefused: (packet: RefusedOption) => void) => { close(): void };
   /** Absent: those of this machine. */
   readonly switches?: SwitchFiles;
   /** See `ServiceGround.hold`. */
@@ -104,7 +104,7 @@ export class Platform {
   readonly #router: SignallingRouter;
   readonly #watchReports: PlatformParts["watchReports"];
   readonly #switches: SwitchFiles | undefined;
-  #reports: Pick<ReportWatch, "close"> | undefined;
+  #reports: { close(): void } | undefined;
   #listening = false;
   #control: ControlServer | undefined;
   readonly #limit: LogLimit;

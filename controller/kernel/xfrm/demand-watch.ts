@@ -2,25 +2,23 @@
  * Whom a home address sends to without a direct path: the kernel asks for the state that an optional template of the demand policy names
  * (XFRM_MSG_ACQUIRE; plan/route-optimisation/site.ts), while the packets go on. It asks once for each pair of addresses until
  * net.core.xfrm_acq_expires (30 s, 165 s beside charon), whatever becomes of the policy, unless it is made to forget that it has asked.
- * Whoever can make the machine send (a scanner) can cause many questions, so only some are heard in one go, as with the reports. A question
- * that is lost comes again from what still sends unconnected; for connected sockets the policy must be renewed, so a loss is told.
+ * Whoever can make the machine send (a scanner) can cause many questions. One that is lost comes again from what still sends unconnected;
+ * for connected sockets the policy must be renewed, so a loss is told.
  */
 import { IPV6_ANY, type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
 import { readAttributes } from "../../netlink/attribute.js";
-import { type NetlinkMessage, splitMessages } from "../../netlink/message.js";
+import type { NetlinkMessage } from "../../netlink/message.js";
 import type { NetlinkSession } from "../../netlink/session.js";
-import type { NetlinkTransport, SetTimer } from "../../netlink/transport.js";
 import type { KernelNames } from "../codec.js";
-import type { OpenTransport } from "../netlink-kernel.js";
 import { XFRMNLGRP_ACQUIRE } from "../notification-constants.js";
+import { BurstWatch, type BurstWatchOptions } from "./burst-watch.js";
 import { AF_INET, AF_INET6, IPPROTO_DSTOPTS, XFRM_MSG_ACQUIRE, XFRMA_TMPL } from "./constants.js";
 import { StructView, XFRM_STRUCTS } from "./layout.js";
 import { isOwnReqid, xfrmStateCodec } from "./state.js";
 
 const { xfrm_user_acquire: ACQUIRE, xfrm_user_tmpl: TMPL, xfrm_selector: SELECTOR, xfrm_id } = XFRM_STRUCTS;
-/** Questions heard in one go, and how long nobody listens after them: as many as a node may have correspondents. */
+/** As many as a node may have correspondents. */
 const BURST = 256;
-const PAUSE_MS = 500;
 
 const NO_NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => undefined };
 
@@ -48,86 +46,9 @@ export interface Demand {
   readonly reqid: number;
 }
 
-export interface DemandWatchOptions {
-  readonly openTransport: OpenTransport;
-  readonly setTimer: SetTimer;
-  readonly onDemand: (demand: Demand) => void;
-  /** Questions were lost; they are heard again from now on. */
-  readonly onLost: () => void;
-  /** The socket could not be opened again; the next try is a pause later. */
-  readonly onError: (error: unknown) => void;
-}
-
-/** The kernel keeps a question only where somebody listens. */
-export class DemandWatch {
-  readonly #options: DemandWatchOptions;
-  #transport: NetlinkTransport | undefined;
-  #cancelTimer: (() => void) | undefined;
-  /** Since the last pause. */
-  #heard = 0;
-  #closed = false;
-
-  /** Throws the addon's system error. */
-  constructor(options: DemandWatchOptions) {
-    this.#options = options;
-    this.#transport = this.#open();
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#cancelTimer?.();
-    this.#transport?.close();
-  }
-
-  #open(): NetlinkTransport {
-    const transport = this.#options.openTransport("xfrm", [XFRMNLGRP_ACQUIRE]);
-    transport.onOverrun(() => this.#pause(transport));
-    transport.onDatagram((datagram) => {
-      if (transport === this.#transport) this.#hear(datagram, transport);
-    });
-    return transport;
-  }
-
-  #hear(datagram: Uint8Array, transport: NetlinkTransport): void {
-    const demands = decodeDemands(datagram);
-    if (demands.length === 0) return; // keys, which others ask for
-    // The first one of a while begins the count of a burst.
-    this.#cancelTimer ??= this.#options.setTimer(PAUSE_MS, () => this.#resume());
-    this.#heard += demands.length;
-    if (this.#heard >= BURST) this.#pause(transport);
-    for (const demand of demands) this.#options.onDemand(demand);
-  }
-
-  #pause(transport: NetlinkTransport): void {
-    if (transport !== this.#transport) return;
-    this.#transport = undefined;
-    transport.close();
-    this.#cancelTimer ??= this.#options.setTimer(PAUSE_MS, () => this.#resume());
-  }
-
-  #resume(): void {
-    this.#cancelTimer = undefined;
-    this.#heard = 0;
-    if (this.#closed || this.#transport !== undefined) return;
-    try {
-      this.#transport = this.#open();
-    } catch (error) {
-      this.#options.onError(error);
-      this.#cancelTimer = this.#options.setTimer(PAUSE_MS, () => this.#resume());
-      return;
-    }
-    this.#options.onLost();
-  }
-}
-
-/** Any octets: what can't be read is nothing. */
-function decodeDemands(datagram: Uint8Array): Demand[] {
-  try {
-    return splitMessages(datagram).flatMap((message) => decodeDemand(message) ?? []);
-  } catch {
-    return []; // ignored: whoever sends is asked about again
-  }
-}
+/** The kernel keeps a question only where somebody listens. Throws the addon's system error. */
+export const watchDemand = (options: BurstWatchOptions<Demand>): BurstWatch<Demand> =>
+  new BurstWatch({ group: XFRMNLGRP_ACQUIRE, burst: BURST, decode: decodeDemand }, options);
 
 /** undefined for questions of others and for keys. Throws DecodeError. */
 export function decodeDemand({ type, body }: NetlinkMessage): Demand | undefined {

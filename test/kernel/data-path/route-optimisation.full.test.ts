@@ -8,7 +8,7 @@ import { fromHex } from "../../../controller/base/bytes.js";
 import { type Ipv6Address, ipv6 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { netlinkTransports } from "../../../controller/io/netlink/transport.js";
-import { type Demand, DemandWatch } from "../../../controller/kernel/xfrm/demand-watch.js";
+import { type Demand, watchDemand } from "../../../controller/kernel/xfrm/demand-watch.js";
 import { DirectUseMeter } from "../../../controller/kernel/xfrm/last-used.js";
 import { NetlinkSession } from "../../../controller/netlink/session.js";
 import { planMobileNode, planMobileNodeSite } from "../../../controller/plan/mobile-node/plan.js";
@@ -240,12 +240,12 @@ const refusedIn = (node: Node): number =>
       0,
     );
 
-function watchDemand(t: TestContext, mobile: MobileEnd) {
+function demandsOf(t: TestContext, mobile: MobileEnd) {
   const demands: Demand[] = [];
-  const watch = new DemandWatch({
+  const watch = watchDemand({
     openTransport: netlinkTransports(mobile.node.path),
     setTimer,
-    onDemand: (demand) => demands.push(demand),
+    onHeard: (demand) => demands.push(demand),
     onLost: () => assert.fail("lost"),
     onError: (error) => assert.fail(String(error)),
   });
@@ -258,7 +258,7 @@ test("payload goes directly, and back through the home agent, under running flow
   const mobile = await net.away(t, 0);
   const correspondent = await Planned.open(t, net.cn);
   await correspondent.hold("site", planCorrespondentSite({ addresses: [CN] }));
-  const demands = watchDemand(t, mobile);
+  const demands = demandsOf(t, mobile);
   await mobile.planned.hold("demand", planDemand(mobile.home, mobile.site, 0));
   const wire = await net.topology.capture(net.nodes[0], "eth0", "ip6 and not ip6 multicast");
   const echoes = new Echoes(mobile.node, mobile.home, CN);

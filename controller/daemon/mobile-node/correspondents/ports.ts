@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Ipv6Address } from "../../../base/ip.js";
 import { openIcmpv6Socket } from "../../../io/ip/icmpv6-socket.js";
-import { type Demand, DemandWatch, forgetQuestions } from "../../../kernel/xfrm/demand-watch.js";
+import { type Demand, forgetQuestions, watchDemand } from "../../../kernel/xfrm/demand-watch.js";
 import { type DirectPair, type DirectUse, DirectUseMeter } from "../../../kernel/xfrm/last-used.js";
 import type { Logger } from "../../../log.js";
 import { NetlinkSession } from "../../../netlink/session.js";
@@ -31,8 +31,8 @@ export interface DirectStates {
 export function correspondentPorts(log: Logger): CorrespondentPorts {
   return {
     watchDemand: (onDemand, onLost) =>
-      new DemandWatch({
-        ...{ openTransport, setTimer, onDemand, onLost },
+      watchDemand({
+        ...{ openTransport, setTimer, onHeard: onDemand, onLost },
         onError: (error) => log.warn({ event: "demand.unread", reason: String(error) }),
       }),
     watchProblems: (onProblem) => {

@@ -11,7 +11,7 @@ import {
   XFRM_MSG_DELSA,
   XFRMA_TMPL,
 } from "../../../../controller/kernel/xfrm/constants.js";
-import { type Demand, DemandWatch, forgetQuestions } from "../../../../controller/kernel/xfrm/demand-watch.js";
+import { type Demand, forgetQuestions, watchDemand } from "../../../../controller/kernel/xfrm/demand-watch.js";
 import { XFRM_STRUCTS } from "../../../../controller/kernel/xfrm/layout.js";
 import type { NetlinkRequest } from "../../../../controller/netlink/message.js";
 import { OWNERSHIP } from "../../../../controller/plan/objects/objects.js";
@@ -62,7 +62,7 @@ function bench() {
   const timers: (() => void)[] = [];
   const failures: unknown[] = [];
   const state = { lost: 0, refusing: false };
-  const watch = new DemandWatch({
+  const watch = watchDemand({
     openTransport: (_family, groups) => {
       if (state.refusing) throw new Error("EMFILE");
       const one = { closed: false, hear: (_: Uint8Array): void => undefined, overrun: (): void => undefined, groups };
@@ -84,7 +84,7 @@ function bench() {
       timers.push(callback);
       return () => undefined;
     },
-    onDemand: (demand) => demands.push(demand),
+    onHeard: (demand) => demands.push(demand),
     onLost: () => {
       state.lost += 1;
     },

@@ -4,7 +4,7 @@ import { type Ipv6Address, ipToBytes, ipv6 } from "../../../../controller/base/i
 import { XFRMNLGRP_REPORT } from "../../../../controller/kernel/notification-constants.js";
 import { XFRM_MSG_REPORT, XFRMA_COADDR } from "../../../../controller/kernel/xfrm/constants.js";
 import { XFRM_STRUCTS } from "../../../../controller/kernel/xfrm/layout.js";
-import { type RefusedOption, ReportWatch } from "../../../../controller/kernel/xfrm/report-watch.js";
+import { type RefusedOption, watchReports } from "../../../../controller/kernel/xfrm/report-watch.js";
 
 const [CARE_OF, HOME_AGENT, HOME] = ["2001:db8:a::2", "2001:db8:1::1", "2001:db8:1::100"].map(ipv6) as [
   Ipv6Address,
@@ -34,7 +34,7 @@ function bench() {
   const timers: (() => void)[] = [];
   const failures: unknown[] = [];
   let refusing = false;
-  const watch = new ReportWatch({
+  const watch = watchReports({
     openTransport: (_family, groups) => {
       if (refusing) throw new Error("EMFILE");
       const one = { closed: false, hear: (_: Uint8Array): void => undefined, groups };
@@ -54,7 +54,7 @@ function bench() {
       timers.push(callback);
       return () => undefined;
     },
-    onRefused: (packet) => refused.push(packet),
+    onHeard: (packet) => refused.push(packet),
     onError: (error) => failures.push(error),
   });
   const refuse = (value: boolean): void => {
