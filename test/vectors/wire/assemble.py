@@ -318,6 +318,44 @@ def auth_option_vectors():
     ]
 
 
+def ro_messages(ro):
+    """The messages of draft-oulai-mext-dsmip-ro-00 §7, with the mode in option 18."""
+    draft = "draft-oulai-mext-dsmip-ro-00 "
+    mode = [{"kind": "ipv4-ro-mode", "mode": n} for n in range(5)]
+    home_cookie, care_cookie, token = "a0a1a2a3a4a5a6a7", "b0b1b2b3b4b5b6b7", "98a67513cec18470"
+    home, care = "1d06 8000 c000020a", "2006 0000 0a000005"
+    update = [hoa4(), mode[4], {"kind": "nonce-indices", "homeNonceIndex": 1, "careOfNonceIndex": 2},
+              {"kind": "nonce-indices", "homeNonceIndex": 3, "careOfNonceIndex": 2},
+              {"kind": "binding-authorization-data", "authenticator": "0x" + "a1" * 12},
+              {"kind": "binding-authorization-data", "authenticator": "0x" + "b2" * 12}]
+
+    def one(name, section, hexa, value):
+        return vector(name, draft + section, hexa, value, **{**ADDRESSES, **ro})
+
+    return [
+        one("RO HoTI for an IPv4 home address", "§7.1.1.1", mh(1, "0000" + home_cookie, home),
+            {"type": "home-test-init", "cookie": "0x" + home_cookie, "options": [hoa4()]}),
+        one("RO HoT for an IPv4 home address", "§7.1.1.1", mh(3, "0007" + home_cookie + token, home),
+            {"type": "home-test", "nonceIndex": 7, "cookie": "0x" + home_cookie, "keygenToken": "0x" + token, "options": [hoa4()]}),
+        one("RO CoTI, case A", "§7.1.1.2", mh(2, "0000" + care_cookie, home + "120101" + "0103000000"),
+            {"type": "care-of-test-init", "cookie": "0x" + care_cookie, "options": [hoa4(), mode[1]]}),
+        one("RO CoT, case A", "§7.1.1.2", mh(4, "0008" + care_cookie + token, "120101" + "0103000000"),
+            {"type": "care-of-test", "nonceIndex": 8, "cookie": "0x" + care_cookie, "keygenToken": "0x" + token, "options": [mode[1]]}),
+        one("RO CoTI, case B", "§7.2.1.2", mh(2, "0000" + care_cookie, care + "120103" + "0103000000"),
+            {"type": "care-of-test-init", "cookie": "0x" + care_cookie, "options": [coa4(), mode[3]]}),
+        one("RO CoT behind a NAT", "§7.2.1.2, §7.2.4, C-47",
+            mh(4, "0008" + care_cookie + token, care + "120104" + "00" + "1f06 0000 0000006e" + "01020000"),
+            {"type": "care-of-test", "nonceIndex": 8, "cookie": "0x" + care_cookie, "keygenToken": "0x" + token,
+             "options": [coa4(), mode[4], nat()]}),
+        one("RO BU for both home addresses", "§7.1.2, C-45",
+            mh(5, "0001 8000 0096", home + "120104" + "00" + "040400010002" + "040400030002" + "010400000000"
+               + "050c" + "a1" * 12 + "0100" + "050c" + "b2" * 12),
+            bu_value(1, ("acknowledge",), options=update)),
+        one("RO BA behind a NAT", "§7.1.2, §7.2.4, C-47", mh(6, BA, "120104" + "00" + "1f06 0000 0000006e"),
+            ba_value(options=[mode[4], nat()])),
+    ]
+
+
 def profile_vectors():
     ro, old = {"profile": "ro"}, {"profile": "soliman2004"}
     nonces = [{"kind": "nonce-indices", "homeNonceIndex": 1, "careOfNonceIndex": 2},
@@ -333,6 +371,7 @@ def profile_vectors():
         bu_option("RO mode without a mode", "C-42", "1200" + "0100", {"kind": "unknown", "optionType": 18, "data": "0x"}, **ro),
         bu_option("two authenticators", "C-45, each at 8n+2",
                   "040400010002" + "040400030004" + "0100" + "050c" + "a1" * 12 + "0100" + "050c" + "b2" * 12, nonces + both, **ro),
+        *ro_messages(ro),
         bu_option("2004 home address", "draft-soliman-v4v6-mipv6-00 §3.1.1, C-52, 4n+2", "0100 1d04c000020a" + PAD4,
                   {"kind": "ipv4-home-address-2004", "address": "192.0.2.10"}, **old),
         bu_option("2004 home address, Length 1", "C-52", "0100 1d01c000020a" + PAD4,

@@ -1,8 +1,9 @@
 /** Authenticators of return routability on messages as they travel, by the vectors that Python made (test/vectors/return-routability). */
+import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { fromHex, toHex } from "../../../../controller/base/bytes.js";
-import { ipv6 } from "../../../../controller/base/ip.js";
+import { ipToBytes, ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import { Secret } from "../../../../controller/base/secret.js";
 import {
   coveredOctets,
@@ -14,7 +15,9 @@ import {
   encodeMobilityMessage,
 } from "../../../../controller/wire/mip6/messages/mobility-header.js";
 import type { KnownMessage } from "../../../../controller/wire/mip6/messages/mobility-message.js";
+import { RO_PROFILE } from "../../../../controller/wire/mip6/profile.js";
 import { repositoryPath } from "../../../lib/repository.js";
+import { loadVectors } from "../../../lib/wire-vectors.js";
 
 const VECTORS = JSON.parse(
   readFileSync(repositoryPath("test", "vectors", "return-routability", "vectors.json"), "utf8"),
@@ -43,6 +46,44 @@ t.test("what Python authenticated is right, made again, and nobody else's", (t) 
   }
   t.end();
 });
+
+t.test(
+  "RO-7.1.2-03 RO-7.1.2-06 C-45: an update for both home addresses has the authenticators of two keys, in their order",
+  (t) => {
+    const vector = loadVectors("mobility-header-profiles").find(({ name }) => name === "RO BU for both home addresses");
+    const context = { profile: RO_PROFILE };
+    const read = decodeMobilityMessage(fromHex(vector?.hex ?? ""), context);
+    if (!read.ok) throw read.error;
+    const [first, second] = [new Secret(new Uint8Array(20).fill(1)), new Secret(new Uint8Array(20).fill(2))] as const;
+    // Over IPv4 the Mobility Data begin with four octets.
+    for (const careOf of [ipv6("2001:db8:2::20"), ipv4("10.0.0.5")]) {
+      const ends = { careOf, correspondent: ipv6("2001:db8:9::9") };
+      const signed = withAuthenticator(read.value, [first, second], ends, context);
+      const octets = encodeMobilityMessage(signed, context);
+      const mac = (key: Secret): string => {
+        const blank = octets.slice().fill(0, 4, 6);
+        const covered = [
+          ipToBytes(careOf),
+          ipToBytes(ends.correspondent),
+          blank.subarray(0, 44),
+          blank.subarray(56, 60),
+        ];
+        const hash = createHmac("sha1", key.reveal());
+        for (const part of covered) hash.update(part);
+        return hash.digest("hex").slice(0, 24);
+      };
+      t.equal(toHex(octets.subarray(44, 56)), mac(first), "without both authenticators, and without the checksum");
+      t.equal(toHex(octets.subarray(60)), mac(second));
+      t.ok(isAuthorizedBy(octets, [first, second], ends, context));
+      t.notOk(isAuthorizedBy(octets, [second, first], ends, context), "in the other order");
+      t.notOk(isAuthorizedBy(octets, [first, first], ends, context), "one key for both");
+      t.notOk(isAuthorizedBy(octets, [first], ends, context), "with an authenticator that nobody looked at");
+      t.notOk(isAuthorizedBy(octets, [], ends, context));
+      t.notOk(isAuthorizedBy(octets, [first, second], ends), "without the profile");
+    }
+    t.end();
+  },
+);
 
 t.test("any octets, and messages without the option, have no authenticator", (t) => {
   const key = new Secret(new Uint8Array(20));
