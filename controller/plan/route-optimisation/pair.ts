@@ -6,7 +6,7 @@
  * What comes in is there before what goes out, and every policy for payload lets packets without the header pass: whichever end has it
  * first, nothing is lost.
  */
-import { hostPrefix, type Ipv6Address } from "../../base/ip.js";
+import { hostPrefix, type Ipv6Address, isIpv4 } from "../../base/ip.js";
 import type { CorrespondentPath } from "../../protocol/mip6/correspondent-node/path.js";
 import type { DirectPath } from "../../protocol/mip6/mobile-node/correspondents/inputs.js";
 import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/inputs.js";
@@ -28,6 +28,12 @@ export interface DirectEnd {
   /** To which the care-of address belongs; absent: the main table finds the way. */
   readonly uplink?: LocalEndpoint | undefined;
 }
+
+/** One whose care-of address is an IPv6 one. */
+interface Ipv6End extends DirectEnd {
+  readonly path: DirectPath & { readonly careOf: Ipv6Address };
+}
+const isIpv6End = (end: DirectEnd): end is Ipv6End => !isIpv4(end.path.careOf);
 
 /** Of one own address and one other: one of the two at least. */
 export interface Pair {
@@ -58,7 +64,8 @@ export function planSilence(homeAddress: Ipv6Address, correspondent: Ipv6Address
   return [{ ...silence, mark: SENDING_MARK }];
 }
 
-export function planPair({ bound, direct }: Pair): readonly KernelObject[] {
+export function planPair({ bound, direct: wanted }: Pair): readonly KernelObject[] {
+  const direct = wanted !== undefined && isIpv6End(wanted) ? wanted : undefined;
   const ends = endsOf({ bound, direct });
   if (ends === undefined) return [];
   const { own, other } = ends;
@@ -110,7 +117,7 @@ function endsOf({ bound, direct }: Pair): { readonly own: Ipv6Address; readonly 
  * packets come from where it is.
  */
 function takenHeaders(
-  { homeAddress, correspondent, stage, careOf, former }: DirectPath,
+  { homeAddress, correspondent, stage, careOf, former }: Ipv6End["path"],
   from: Ipv6Address | undefined,
 ): readonly KernelObject[] {
   // Where nothing else is told the correspondent sends to where it was told last, and the home agent may have another one by now.

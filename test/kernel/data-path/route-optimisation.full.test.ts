@@ -154,12 +154,13 @@ const direct = (mobile: MobileEnd, correspondent: Ipv6Address, changes: Partial<
   correspondent,
   stage: "bound",
   careOf: mobile.careOf[0],
+  ipv6: true,
   former: [],
   revision: 1,
   ...changes,
 });
 const directObjects = (mobile: MobileEnd, path: DirectPath): readonly KernelObject[] =>
-  planDirectPath(path, mobile.site, mobile.uplink(path.careOf));
+  planDirectPath(path, mobile.site, mobile.uplink(path.careOf as Ipv6Address));
 
 /** Echo requests that are answered one by one, until it is stopped; ends with what was sent and received. */
 class Echoes {

@@ -5,7 +5,7 @@
 import type { MobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
 import type { CorrespondentDocument } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
-import { type Ipv6Address, isIpv6 } from "../../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isIpv6 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { seq16 } from "../../../base/seq16.js";
 import { type Instant, seconds } from "../../../base/time.js";
@@ -315,7 +315,7 @@ export class NodeCorrespondents {
     this.#parts.ground.send({ ...effect, departure: pinned });
   }
 
-  #uplinkOf(careOf: Ipv6Address): LocalEndpoint | undefined {
+  #uplinkOf(careOf: IpAddress): LocalEndpoint | undefined {
     return this.#parts.path()?.ingress.find(({ address }) => address === careOf);
   }
 

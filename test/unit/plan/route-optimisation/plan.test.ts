@@ -41,6 +41,7 @@ const path = (rest: Partial<DirectPath> = {}): DirectPath => ({
   correspondent: CN,
   stage: "bound",
   careOf: COA,
+  ipv6: true,
   former: [],
   revision: 1,
   ...rest,

@@ -146,6 +146,7 @@ function wantedPath(entry: Entry, { whereabouts, now }: Turn): Content | undefin
   const about = (stage: Content["stage"], at: Ipv6Address, others: readonly Ipv6Address[]): Content => ({
     stage,
     careOf: at,
+    ipv6: true,
     former: [...new Set(others)].filter((one) => one !== at),
   });
   const bound = binding === undefined ? [] : [binding.careOf];

@@ -2,9 +2,10 @@
  * What moves the machine that a mobile node has for its correspondents (RFC 6275 §11.1, §11.6, §11.7.2), and what it asks for. Plain data;
  * `step` (machine.ts) is the only function that turns one into the other. One machine for each home address.
  */
-import type { Ipv6Address } from "../../../../base/ip.js";
+import type { Ipv4Address, Ipv6Address } from "../../../../base/ip.js";
 import type { MobilityMessage } from "../../../../wire/mip6/messages/mobility-header.js";
 import type { Arrival, DropEffect, NotifyEffect, SendEffect } from "../../inputs.js";
+import type { Ipv4Mode } from "../../return-routability/modes.js";
 
 /**
  * What the kernel needs for the payload of a home address to and from one correspondent; the plan turns it into kernel objects.
@@ -20,7 +21,21 @@ export interface DirectPath {
   readonly homeAddress: Ipv6Address;
   readonly correspondent: Ipv6Address;
   readonly stage: "updating" | "bound" | "receiving";
-  readonly careOf: Ipv6Address;
+  /** As the node has it on its link. */
+  readonly careOf: Ipv6Address | Ipv4Address;
+  /** Payload over IPv6 takes the path, too. */
+  readonly ipv6: boolean;
+  /** IPv4 payload between these two takes it in this mode. Absent: it goes by way of the home agent. */
+  readonly ipv4?: {
+    readonly homeAddress: Ipv4Address;
+    readonly correspondent: Ipv4Address;
+    readonly mode: Ipv4Mode;
+  };
+  /**
+   * With an IPv4 care-of address alone: the correspondent's IPv4 address, and whether UDP carries payload and updates (mode 4) or
+   * protocols 41 and 4 do.
+   */
+  readonly outer?: { readonly correspondent: Ipv4Address; readonly udp: boolean };
   /** At which packets of the correspondent with a routing header are taken for a while: where it sends to just now first, then the latest. */
   readonly former: readonly Ipv6Address[];
   /** Changes with the content. */
