@@ -20,7 +20,9 @@ import { type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
 import { ANY_PROTOCOL, exempt, headerTemplate, payload, subPolicy, updatesTo, writtenHeader } from "./headers.js";
 
 /** What of a binding at one of our addresses the kernel needs. */
-export type BoundAtCorrespondent = Pick<CorrespondentPath, "homeAddress" | "self" | "careOf">;
+export interface BoundAtCorrespondent extends Pick<CorrespondentPath, "homeAddress" | "self"> {
+  readonly careOf: Ipv6Address;
+}
 
 export interface DirectEnd {
   readonly path: DirectPath;
@@ -42,8 +44,12 @@ export interface Pair {
 }
 
 /** At a correspondent that is no mobile node itself. */
-export function planCorrespondentPath(bound: BoundAtCorrespondent): readonly KernelObject[] {
-  return planPair({ bound });
+export function planCorrespondentPath({
+  homeAddress,
+  self,
+  ipv6,
+}: Pick<CorrespondentPath, "homeAddress" | "self" | "ipv6">): readonly KernelObject[] {
+  return ipv6?.via === "headers" ? planPair({ bound: { homeAddress, self, careOf: ipv6.careOf } }) : [];
 }
 
 /** At a mobile node whose correspondent is none, or has no binding here. */

@@ -62,6 +62,9 @@ interface MobileEnd {
   uplink(careOf: Ipv6Address): LocalEndpoint;
 }
 
+const boundAt = (homeAddress: Ipv6Address, careOf: Ipv6Address) =>
+  ({ homeAddress, self: CN, ipv6: { via: "headers", careOf } }) as const;
+
 class Net {
   readonly topology: Topology;
   readonly core: Node;
@@ -278,7 +281,7 @@ test("payload goes directly, and back through the home agent, under running flow
     },
   );
 
-  const pair = planCorrespondentPath({ homeAddress: mobile.home, self: CN, careOf: mobile.careOf[0] });
+  const pair = planCorrespondentPath(boundAt(mobile.home, mobile.careOf[0]));
   await t.test(
     "F6275-9.3.2-01: both ways directly, made over the entry of the question, with nothing lost",
     async () => {
@@ -341,7 +344,7 @@ test("payload goes directly, and back through the home agent, under running flow
     const updating = direct(mobile, CN, { stage: "updating", careOf: now, former: [before] });
     await mobile.planned.hold("pair", directObjects(mobile, updating));
     await echoes.more();
-    await correspondent.hold("pair", planCorrespondentPath({ homeAddress: mobile.home, self: CN, careOf: now }));
+    await correspondent.hold("pair", planCorrespondentPath(boundAt(mobile.home, now)));
     await mobile.planned.hold("pair", directObjects(mobile, { ...updating, stage: "bound" }));
     await echoes.more();
     const to = wire
@@ -390,7 +393,7 @@ test("from and to another care-of address than the bound one nothing is taken", 
   const mobile = await net.away(t, 0);
   const correspondent = await Planned.open(t, net.cn);
   await correspondent.hold("site", planCorrespondentSite({ addresses: [CN, OTHER_CN] }));
-  const bound = { homeAddress: mobile.home, self: CN, careOf: mobile.careOf[0] };
+  const bound = boundAt(mobile.home, mobile.careOf[0]);
   await correspondent.hold("pair", planCorrespondentPath(bound));
   await mobile.planned.hold("pair", directObjects(mobile, direct(mobile, CN)));
   assert.equal(await answered(mobile.node, mobile.home, CN), true);
@@ -403,7 +406,7 @@ test("from and to another care-of address than the bound one nothing is taken", 
 
   await mobile.planned.hold("other", []);
   await mobile.planned.hold("pair", directObjects(mobile, direct(mobile, CN)));
-  await correspondent.hold("pair", planCorrespondentPath({ ...bound, careOf: mobile.careOf[1] }));
+  await correspondent.hold("pair", planCorrespondentPath(boundAt(mobile.home, mobile.careOf[1])));
   const before = refusedIn(mobile.node);
   await answered(net.cn, CN, mobile.home);
   assert.ok(refusedIn(mobile.node) > before, "a routing header to where the node does not say it is");
@@ -463,7 +466,7 @@ test("with payload in ESP: who is bound leaves it, who is not stays, and what co
   const mobile = await net.away(t, 0, { payload });
   const correspondent = await Planned.open(t, net.cn);
   await correspondent.hold("site", planCorrespondentSite({ addresses: [CN, OTHER_CN] }));
-  const bound = planCorrespondentPath({ homeAddress: mobile.home, self: CN, careOf: mobile.careOf[0] });
+  const bound = planCorrespondentPath(boundAt(mobile.home, mobile.careOf[0]));
   const wire = await net.topology.capture(mobile.node, "eth0", "ip6 and not ip6 multicast");
   const flows = (): Look[] =>
     wire

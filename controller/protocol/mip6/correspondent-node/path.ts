@@ -1,14 +1,19 @@
-/** What the kernel of a correspondent needs to know of one binding; the plan turns it into objects. */
-import type { Ipv6Address } from "../../../base/ip.js";
+/** What the kernel of a correspondent needs to know of what is bound to a pair of addresses; the plan turns it into objects. */
+import type { Ipv4Address, Ipv6Address } from "../../../base/ip.js";
+import type { Reach } from "../return-routability/modes.js";
 
-/** One for each pair of home address and address of ours. A change of `revision` means that the content has changed. */
+/** Of one pair, whatever entries of the binding cache stand behind it. A change of `revision` means that the content has changed. */
 export interface CorrespondentPath {
   readonly homeAddress: Ipv6Address;
   /** The address of ours that the mobile node speaks to. */
   readonly self: Ipv6Address;
-  /** Where packets for the home address go, behind a type 2 routing header. */
-  readonly careOf: Ipv6Address;
-  /** Where it was until a while ago. The kernel takes nothing from there: it has one state for a pair. */
+  /** IPv6 payload of the pair; absent: it goes by way of the home agent. Where `ipv4` is there too, both have the same reach. */
+  readonly ipv6?: Reach;
+  /** IPv4 payload between these two; absent: by way of the home agent. */
+  readonly ipv4?: { readonly homeAddress: Ipv4Address; readonly self: Ipv4Address; readonly reach: Reach };
+  /** Our IPv4 address that belongs to `self`: where reaches in IPv4 end. Absent: there are none. */
+  readonly ipv4Self?: Ipv4Address;
+  /** Where the node was until a while ago. The kernel takes nothing from there: it has one state for a pair. */
   readonly former: readonly Ipv6Address[];
   readonly revision: number;
 }

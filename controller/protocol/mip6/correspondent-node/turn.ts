@@ -75,7 +75,8 @@ export function journal(turn: Turn, entry: CorrespondentEntry): void {
 /** What the kernel is to have of a binding. */
 export function pathOf({ homeAddress, self, revision }: CorrespondentEntry, binding: Binding): CorrespondentPath {
   const { careOf, former } = binding;
-  return { homeAddress, self, careOf, former: former.map(({ address }) => address), revision };
+  const ipv6 = { via: "headers", careOf } as const;
+  return { homeAddress, self, ipv6, former: former.map(({ address }) => address), revision };
 }
 
 export function program(turn: Turn, entry: CorrespondentEntry, binding: Binding): void {

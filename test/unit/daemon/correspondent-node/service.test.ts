@@ -20,12 +20,15 @@ import { findOption } from "../../../../controller/wire/mip6/options/mobility.js
 import { FakeGround } from "../../../fake/service-ground.js";
 import { arrivalFrom, COA, HOA, OTHER_COA, SELF, SITE } from "../../../lib/correspondent-node.js";
 
-const stateOf = ({ homeAddress, self, careOf }: CorrespondentPath): readonly KernelObject[] => [
-  {
-    ...{ kind: "xfrm-state", source: homeAddress, destination: self, reqid: 0x44000002 },
-    transform: { type: "home-address-option", careOfAddress: careOf, wildcard: false },
-  },
-];
+const stateOf = ({ homeAddress, self, ipv6 }: CorrespondentPath): readonly KernelObject[] =>
+  ipv6?.via !== "headers"
+    ? []
+    : [
+        {
+          ...{ kind: "xfrm-state", source: homeAddress, destination: self, reqid: 0x44000002 },
+          transform: { type: "home-address-option", careOfAddress: ipv6.careOf, wildcard: false },
+        },
+      ];
 
 async function started(records: ReadonlyMap<string, Parameters<FakeGround["records"]["set"]>[1]> = new Map()) {
   const ground = new FakeGround(CorrespondentNodeService.serviceName, []);

@@ -46,7 +46,7 @@ const path = (rest: Partial<DirectPath> = {}): DirectPath => ({
   revision: 1,
   ...rest,
 });
-const BOUND = { homeAddress: HOA, self: CN, careOf: COA };
+const BOUND = { homeAddress: HOA, self: CN, ipv6: { via: "headers", careOf: COA } } as const;
 
 /** Without the words that are the same everywhere. */
 const lines = (objects: readonly KernelObject[]): string[] =>

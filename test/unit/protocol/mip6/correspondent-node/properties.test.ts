@@ -149,8 +149,8 @@ class Run {
 
   #check(): void {
     const { state, now } = this.world;
-    for (const { homeAddress, careOf, former } of correspondentPaths(state))
-      for (const address of [careOf, ...former])
+    for (const { homeAddress, ipv6, former } of correspondentPaths(state))
+      for (const address of [ipv6?.careOf, ...former])
         if (!this.#proved.has(`${homeAddress} ${address}`))
           throw new Error(`${homeAddress} at ${address} is not proved`);
     for (const view of correspondentViews(state, now)) {

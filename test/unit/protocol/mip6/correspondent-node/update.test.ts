@@ -20,7 +20,7 @@ import {
 } from "../../../../lib/correspondent-node.js";
 
 const paths = (world: CorrespondentWorld) =>
-  [...correspondentPaths(world.state)].map(({ homeAddress, careOf, former }) => [homeAddress, careOf, [...former]]);
+  [...correspondentPaths(world.state)].map(({ homeAddress, ipv6, former }) => [homeAddress, ipv6?.careOf, [...former]]);
 
 t.test("a proved update is acknowledged when the kernel has the path", (t) => {
   const world = new CorrespondentWorld();
@@ -370,7 +370,10 @@ t.test("what the journal has kept goes on, as far as it is allowed still", (t) =
   const record = [...world.effects].reverse().find((effect) => effect.kind === "journal")?.record ?? {};
   const later = new CorrespondentWorld();
   const effects = later.give({ kind: "restore", records: [{ record, ageSeconds: 20 }] });
-  t.match(effects, [{ kind: "data-path", path: { homeAddress: HOA, self: SELF, careOf: COA } }, { kind: "notify" }]);
+  t.match(effects, [
+    { kind: "data-path", path: { homeAddress: HOA, self: SELF, ipv6: { careOf: COA } } },
+    { kind: "notify" },
+  ]);
   t.equal(later.state.cache.get({ homeAddress: HOA, self: SELF })?.sequence, 4);
   t.strictSame(answers(later.bind(5)), ["0/5/420+"]);
   const denied = new CorrespondentWorld({ allow: [] });
