@@ -297,7 +297,7 @@ export class SimulatedNode {
 
   #send(send: SendEffect): void {
     const { departure } = send;
-    if (departure.type === "native-routed") return;
+    if (departure.type === "native-routed" || departure.type === "over-ipv4") return;
     // The kernel writes the care-of address that its state has, whatever the sender means.
     if (departure.type === "native-home-address-option" && this.path?.updateFrom !== departure.careOf) return;
     const [plug] = [...this.plugs].flatMap(([device, one]) => {

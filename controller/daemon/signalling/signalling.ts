@@ -5,10 +5,11 @@
  * Over IPv6 a message comes from and goes to the Mobility Header socket, and the kernel does the rest (ESP, Home Address option, type 2
  * routing header). In UDP (over IPv4, and over IPv6 as the last resort) it comes in on the signalling port, goes into a TUN device with a flow label of ours, is checked
  * and decrypted by the kernel and arrives at the Mobility Header socket with that label; and the other way round on the way out.
- * Nothing leaves unprotected: what reaches the TUN device without ESP is dropped.
+ * Nothing leaves unprotected: what reaches the TUN device without ESP is dropped. Between a mobile node and a correspondent over IPv4 there
+ * is no ESP: such messages take no device, and no kernel has looked at them.
  */
 import { MobilityError } from "../../base/errors.js";
-import { type IpAddress, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
 import { fromMapped, fromProven, mappedAddress, provenAddress } from "../../base/mapped.js";
 import type {
   Arrival,
@@ -19,12 +20,24 @@ import type {
   SignallingEffect,
 } from "../../protocol/mip6/inputs.js";
 import { decodeIcmpv6, encodeIcmpv6 } from "../../wire/icmpv6.js";
-import { decodeIpv6Packet, flowLabelOf, isUnderEsp, setFlowLabel } from "../../wire/ip/ipv6.js";
+import {
+  decodeIpv6Packet,
+  encodeIpv6Packet,
+  flowLabelOf,
+  type Ipv6Packet,
+  isUnderEsp,
+  setFlowLabel,
+} from "../../wire/ip/ipv6.js";
 import { Protocol } from "../../wire/ip/registry.js";
-import { decodeMobilityMessage, encodeMobilityMessage } from "../../wire/mip6/messages/mobility-header.js";
+import {
+  decodeMobilityMessage,
+  encodeMobilityMessage,
+  verifyChecksum,
+  withChecksum,
+} from "../../wire/mip6/messages/mobility-header.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
 import { decodeDestinationOptions, homeAddressOf } from "../../wire/mip6/options/destination.js";
-import { SOLIMAN_2004_PROFILE } from "../../wire/mip6/profile.js";
+import { type CodecContext, SOLIMAN_2004_PROFILE } from "../../wire/mip6/profile.js";
 import { encodeType2RoutingHeader } from "../../wire/mip6/routing-header.js";
 import { Correlation } from "./correlation.js";
 
@@ -66,10 +79,20 @@ export interface UdpPacket {
   readonly remotePort: number;
 }
 
+/** An IPv6 packet in IPv4, protocol 41. */
+export interface EncapsulatedPacket {
+  readonly bytes: Uint8Array;
+  readonly localAddress: Ipv4Address;
+  readonly remoteAddress: Ipv4Address;
+  readonly mark: number;
+}
+
 /** The sockets. Each throws MobilityError or a system call's error when the kernel refuses. */
 export interface SignallingPorts {
   sendMobilityHeader(packet: MobilityHeaderOut): void;
   sendUdp(packet: UdpPacket): void;
+  /** Absent: nothing here sends so. */
+  sendEncapsulated?(packet: EncapsulatedPacket): void;
   injectIntoTun(packet: Uint8Array): void;
 }
 
@@ -95,6 +118,10 @@ export interface SignallingSite {
   readonly mappedDevice?: string;
   /** Whether messages from there may have the short options of the 2004 profile. Absent: nobody's may. */
   sendsShortOptions?(source: Ipv6Address): boolean;
+  /** Whether messages from there may come in UDP without ESP, for the machine to judge. Absent: nobody's may. */
+  speaksInClear?(source: Ipv6Address): boolean;
+  /** The option type of the IPv4 route optimisation mode (C-41). Absent: there is no such option. */
+  readonly roModeType?: number;
 }
 
 export interface SignallingListener {
@@ -132,8 +159,7 @@ const isOwnNoise = ({ source }: { readonly source: Ipv6Address }): boolean => !i
 
 type UdpDeparture = Extract<Departure, { type: "udp" }>;
 
-/** Told apart from those of RFC 5555 by their Length. */
-const SHORT_OPTIONS = { profile: SOLIMAN_2004_PROFILE } as const;
+const HOP_LIMIT = 64;
 
 const LARGEST_SIGNALLING_PACKET = 1500;
 
@@ -149,9 +175,17 @@ export class Signalling implements SignallingReceiver {
   readonly #listener: SignallingListener;
   readonly #incoming = new Correlation<OuterHeader>(LABELS.incoming);
   readonly #outgoing = new Correlation<UdpDeparture>(LABELS.outgoing);
+  /** What is read from everybody. */
+  readonly #plain: CodecContext;
+  /** The 2004 options besides, told apart from those of RFC 5555 by their Length. */
+  readonly #withShort: CodecContext;
   #payloadOctets = 0;
 
   constructor(site: SignallingSite, ports: SignallingPorts, listener: SignallingListener) {
+    const { roModeType } = site;
+    const draft = roModeType === undefined ? {} : { roModeType };
+    this.#plain = { profile: draft };
+    this.#withShort = { profile: { ...SOLIMAN_2004_PROFILE, ...draft } };
     this.#site = site;
     this.#ports = ports;
     this.#listener = listener;
@@ -164,7 +198,7 @@ export class Signalling implements SignallingReceiver {
 
   /** Sends a machine's message the way its departure says. Throws what the socket throws. */
   send({ message, source, destination, departure }: SignallingEffect): void {
-    const packet = { ...encoded(message), source, destination };
+    const packet = { ...encoded(message, this.#withShort), source, destination };
     switch (departure.type) {
       case "native-routed": {
         const mapped = fromMapped(departure.careOf);
@@ -193,6 +227,15 @@ export class Signalling implements SignallingReceiver {
           ...(this.#site.tunMark !== undefined && { mark: this.#site.tunMark }),
           flowLabel: this.#outgoing.remember(departure),
         });
+      case "over-ipv4": {
+        const { localAddress, remoteAddress, remotePort, hopLimit = HOP_LIMIT } = departure;
+        const header = { trafficClass: 0, flowLabel: 0, nextHeader: Protocol.mobility, hopLimit, source, destination };
+        const bytes = encodeIpv6Packet({ header, payload: withChecksum(packet.bytes, source, destination) });
+        const outer = { bytes, localAddress, remoteAddress };
+        return remotePort === undefined
+          ? this.#ports.sendEncapsulated?.({ ...outer, mark: this.#site.directMark })
+          : this.#ports.sendUdp({ ...outer, remotePort });
+      }
     }
   }
 
@@ -210,6 +253,12 @@ export class Signalling implements SignallingReceiver {
     const { source, destination, nextHeader } = inner.value.header;
     if (destination !== this.#site.self)
       return this.#listener.onDrop("wrong-destination", `UDP from ${from}: inner destination ${destination}`);
+    if (nextHeader === Protocol.mobility && this.#site.speaksInClear?.(source) === true)
+      return this.#receiveInClear(inner.value, {
+        outerSource: remoteAddress,
+        outerPort: remotePort,
+        outerDestination: localAddress,
+      });
     if (!this.#site.isProtected(source))
       return this.#listener.onDrop("not-a-subscriber", `UDP from ${from}: inner source ${source}`);
     if (!isUnderEsp(inner.value))
@@ -223,6 +272,19 @@ export class Signalling implements SignallingReceiver {
       this.#incoming.remember({ outerSource: remoteAddress, outerPort: remotePort, outerDestination: localAddress }),
     );
     this.#attempt(`UDP from ${from}`, () => this.#ports.injectIntoTun(packet));
+  }
+
+  /** What the kernel has not looked at. */
+  #receiveInClear({ header, payload }: Ipv6Packet, outer: OuterHeader): void {
+    const { source, destination } = header;
+    const from = `UDP from ${outer.outerSource}:${outer.outerPort}`;
+    if (!isRoutableUnicast(source)) return this.#listener.onDrop("malformed", `${from}: inner source ${source}`);
+    if (!verifyChecksum(payload, source, destination))
+      return this.#listener.onDrop("malformed", `${from}: checksum of the Mobility Header`);
+    const message = decodeMobilityMessage(payload, this.#plain);
+    if (!message.ok) return this.#listener.onDrop("malformed", `${from}: ${message.error.message}`);
+    const arrival: Arrival = { path: { type: "udp", ...outer }, source, destination, protection: "none" };
+    this.#listener.onMessage(message.value, arrival, payload);
   }
 
   /** A packet that the kernel sent into the TUN device: a message of ours, now under ESP, on its way to UDP. */
@@ -276,7 +338,7 @@ export class Signalling implements SignallingReceiver {
     const refuse = (why: string): void => this.#listener.onDrop("malformed", `message from ${source}: ${why}`);
     if (packet.protocol !== "icmpv6") {
       const short = this.#site.sendsShortOptions?.(source) === true;
-      const message = decodeMobilityMessage(packet.bytes, short ? SHORT_OPTIONS : {});
+      const message = decodeMobilityMessage(packet.bytes, short ? this.#withShort : this.#plain);
       return message.ok
         ? this.#listener.onMessage(message.value, arrival, packet.bytes)
         : refuse(message.error.message);
@@ -313,10 +375,13 @@ const routingHeaderOf = ({ routingHeader, destination }: MobilityHeaderIn) =>
 const isPrefixMessage = (message: { readonly type: string }): message is PrefixMessage =>
   message.type === "mobile-prefix-solicitation" || message.type === "mobile-prefix-advertisement";
 
-function encoded(message: SignallingEffect["message"]): Pick<MobilityHeaderOut, "bytes" | "protocol"> {
+function encoded(
+  message: SignallingEffect["message"],
+  context: CodecContext,
+): Pick<MobilityHeaderOut, "bytes" | "protocol"> {
   return isPrefixMessage(message)
     ? { bytes: encodeIcmpv6(message), protocol: "icmpv6" }
-    : { bytes: encodeMobilityMessage(message, SHORT_OPTIONS) };
+    : { bytes: encodeMobilityMessage(message, context) };
 }
 
 /** The kernel has exchanged the addresses of source field and Home Address option: what stands in the option is the care-of address. */

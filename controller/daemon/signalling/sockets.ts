@@ -1,17 +1,20 @@
 /** The real sockets behind signalling.ts: Mobility Header, signalling UDP port and TUN device, with their receive paths tied to it. */
 import { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
+import { IPPROTO_RAW, SOCK_RAW } from "../../io/constants.js";
 import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
-import type { IpPacket, IpSocket } from "../../io/ip/ip-socket.js";
+import { type IpPacket, IpSocket } from "../../io/ip/ip-socket.js";
 import { openMobilityHeaderSocket } from "../../io/ip/mobility-header-socket.js";
 import { TunDevice } from "../../io/ip/tun-device.js";
 import { openUdpSocket } from "../../io/ip/udp-socket.js";
 import { isSyscallError, type SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import type { KernelNames } from "../../kernel/codec.js";
-import { Icmpv6Type } from "../../wire/ip/registry.js";
+import { encodeIpv4Packet, ipv4Header } from "../../wire/ip/ipv4.js";
+import { Icmpv6Type, Protocol } from "../../wire/ip/registry.js";
 import { tunDeviceRefusal, udpPortInUse } from "../preflight.js";
 import type {
+  EncapsulatedPacket,
   MobilityHeaderOut,
   SignallingPorts,
   SignallingProtocol,
@@ -56,6 +59,8 @@ export class SignallingSockets implements SignallingPorts {
   readonly #boundToTun: { readonly [P in SignallingProtocol]: IpSocket<Ipv6Address> } | undefined;
   /** Send only. Opened with the first message, for the device is one of the plan's. */
   readonly #boundToMapped: { [P in SignallingProtocol]?: IpSocket<Ipv6Address> | undefined } = {};
+  /** Sends only. Opened with the first packet: few have a peer that takes them. */
+  #encapsulated: IpSocket<Ipv4Address> | undefined;
 
   /** Opens all of them, or none. Throws MobilityError with a sentence that says what to do. */
   constructor(options: SignallingSocketOptions) {
@@ -239,6 +244,13 @@ export class SignallingSockets implements SignallingPorts {
     if (report !== undefined) throwIfDropped(report);
   }
 
+  sendEncapsulated({ bytes, localAddress, remoteAddress, mark }: EncapsulatedPacket): void {
+    this.#encapsulated ??= IpSocket.open({ family: 4, type: SOCK_RAW, protocol: IPPROTO_RAW });
+    const header = ipv4Header({ source: localAddress, destination: remoteAddress, protocol: Protocol.ipv6 });
+    const data = encodeIpv4Packet({ header, payload: bytes });
+    throwIfDropped(this.#encapsulated.send([{ data, destination: remoteAddress, mark }]));
+  }
+
   injectIntoTun(packet: Uint8Array): void {
     throwIfDropped(this.#tun.write([packet]));
   }
@@ -264,6 +276,7 @@ export class SignallingSockets implements SignallingPorts {
     this.#boundToTun?.icmpv6.close();
     this.#boundToMapped.mobility?.close();
     this.#boundToMapped.icmpv6?.close();
+    this.#encapsulated?.close();
     this.#tun.close();
   }
 }

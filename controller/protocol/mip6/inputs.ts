@@ -81,6 +81,18 @@ export type Departure =
       readonly localAddress: IpAddress;
       readonly remoteAddress: IpAddress;
       readonly remotePort: number;
+    }
+  /**
+   * In IPv4 and without ESP, between a mobile node and a correspondent (draft-oulai-mext-dsmip-ro-00 §7.1.1.1, §7.2): in UDP to
+   * `remotePort`, as protocol 41 without one.
+   */
+  | {
+      readonly type: "over-ipv4";
+      readonly localAddress: Ipv4Address;
+      readonly remoteAddress: Ipv4Address;
+      readonly remotePort?: number;
+      /** Of the inner header; absent: 64. */
+      readonly hopLimit?: number;
     };
 
 export type MobilePrefixSolicitation = Icmpv6OfType<"mobile-prefix-solicitation">;

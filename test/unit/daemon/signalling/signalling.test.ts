@@ -3,13 +3,14 @@ import { ipv4, ipv6 } from "../../../../controller/base/ip.js";
 import { seq16 } from "../../../../controller/base/seq16.js";
 import { Correlation } from "../../../../controller/daemon/signalling/correlation.js";
 import {
+  type EncapsulatedPacket,
   type MobilityHeaderOut,
   Signalling,
   type SignallingSite,
   type UdpPacket,
 } from "../../../../controller/daemon/signalling/signalling.js";
 import type { Arrival, SendEffect } from "../../../../controller/protocol/mip6/inputs.js";
-import { encodeIpv6Packet, flowLabelOf } from "../../../../controller/wire/ip/ipv6.js";
+import { decodeIpv6Packet, encodeIpv6Packet, flowLabelOf } from "../../../../controller/wire/ip/ipv6.js";
 import { encodeMobilityMessage } from "../../../../controller/wire/mip6/messages/mobility-header.js";
 import type { BindingUpdate, MobilityMessage } from "../../../../controller/wire/mip6/messages/mobility-message.js";
 import { bindingUpdateFlags } from "../../../../controller/wire/mip6/messages/registration.js";
@@ -40,6 +41,7 @@ function bench(site = SITE) {
   const log = {
     sent: [] as MobilityHeaderOut[],
     udp: [] as UdpPacket[],
+    encapsulated: [] as EncapsulatedPacket[],
     tun: [] as Uint8Array[],
     messages: [] as { message: MobilityMessage; arrival: Arrival }[],
     drops: [] as string[],
@@ -49,6 +51,7 @@ function bench(site = SITE) {
     {
       sendMobilityHeader: (packet) => log.sent.push(packet),
       sendUdp: (packet) => log.udp.push(packet),
+      sendEncapsulated: (packet) => log.encapsulated.push(packet),
       injectIntoTun: (packet) => log.tun.push(packet),
     },
     {
@@ -326,3 +329,44 @@ t.test("what the kernel refuses to take on is dropped and counted, not thrown at
   for (const drop of drops) test.match(drop, /^refused-by-kernel .*ENETUNREACH/);
   test.end();
 });
+
+t.test(
+  "RO-7.2.1.2-02 RO-6.2-01: without ESP, in UDP or protocol 41, whole and with the mode, from whom it is expected",
+  (test) => {
+    const site = { ...SITE, isProtected: () => false, speaksInClear: () => true, roModeType: 18 };
+    const { signalling, log } = bench(site);
+    const message: MobilityMessage = {
+      type: "care-of-test",
+      nonceIndex: 3,
+      cookie: new Uint8Array(8).fill(1),
+      keygenToken: new Uint8Array(8).fill(2),
+      options: [{ kind: "ipv4-ro-mode", mode: 4 }],
+    };
+    const ways = { localAddress: HOME_AGENT_4, remoteAddress: NAT, hopLimit: 1 } as const;
+    const send = (remotePort?: number): void => {
+      const departure = { type: "over-ipv4", ...ways, ...(remotePort !== undefined && { remotePort }) } as const;
+      signalling.send({ kind: "send", message, source: HOME_AGENT, destination: HOME_ADDRESS, departure });
+    };
+    send(40000);
+    send();
+    test.match(log.udp, [{ localAddress: HOME_AGENT_4, remoteAddress: NAT, remotePort: 40000 }]);
+    test.match(log.encapsulated, [{ localAddress: HOME_AGENT_4, remoteAddress: NAT, mark: SITE.directMark }]);
+    const bytes = log.udp[0]?.bytes ?? new Uint8Array();
+    test.strictSame(log.encapsulated[0]?.bytes, bytes);
+    const packet = decodeIpv6Packet(bytes);
+    test.match(packet.ok && packet.value.header, { hopLimit: 1, nextHeader: 135, source: HOME_AGENT });
+
+    const peer = bench({ ...site, self: HOME_ADDRESS });
+    peer.signalling.receiveUdp(datagram(bytes));
+    const path = { type: "udp", outerSource: NAT, outerPort: 40000, outerDestination: HOME_AGENT_4 };
+    test.match(peer.log.messages, [{ message, arrival: { path, source: HOME_AGENT, protection: "none" } }]);
+    const damaged = bytes.slice();
+    damaged[60] = (damaged[60] ?? 0) ^ 1;
+    peer.signalling.receiveUdp(datagram(damaged));
+    const strict = bench({ ...site, self: HOME_ADDRESS, speaksInClear: () => false });
+    strict.signalling.receiveUdp(datagram(bytes));
+    test.strictSame([peer.log.drops, strict.log.drops], [["malformed"], ["not-a-subscriber"]]);
+    test.equal(strict.log.messages.length, 0);
+    test.end();
+  },
+);
