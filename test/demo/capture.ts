@@ -168,13 +168,13 @@ export class Capture {
   }
 }
 
-interface Device {
+export interface Device {
   readonly netns: string;
   readonly name: string;
   readonly interfaceIndex: number;
 }
 
-async function devicesOf(topology: Topology, machine: MachineName, names: readonly string[]): Promise<Device[]> {
+export async function devicesOf(topology: Topology, machine: MachineName, names: readonly string[]): Promise<Device[]> {
   const links = JSON.parse(await runAsync(["ip", "-n", topology.name(machine), "-j", "link", "show"])) as {
     ifindex: number;
     ifname: string;

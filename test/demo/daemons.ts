@@ -21,6 +21,7 @@ import type { SignallingSpis } from "./capture.js";
 import { viciPath } from "./charon.js";
 import type { Profile, Protocol } from "./profile.js";
 import {
+  CORRESPONDENT,
   FOREIGN_AGENT,
   HOME_AGENT,
   HOME_PREFIXES,
@@ -77,7 +78,7 @@ export class Daemon {
     const common = {
       controlSocket: this.socketPath,
       stateDirectory: join(directory, machine),
-      ...(!("security" in role) && { keyFile: keyPath(directory) }),
+      ...(!("security" in role) && role["role"] !== "correspondent-node" && { keyFile: keyPath(directory) }),
     };
     writeFileSync(this.configPath, stringify({ ...common, ...role }));
     const log = openSync(this.logPath, "a");
@@ -193,6 +194,8 @@ export interface Choices {
   readonly ikev2: boolean;
   readonly profile: Profile;
   readonly protocol: Protocol;
+  /** With these wishes of `mobileNode.routeOptimisation`. */
+  readonly routeOptimisation?: object;
 }
 
 export function startHomeAgent(topology: Topology, directory: string, { ikev2, profile, protocol }: Choices): Daemon {
@@ -227,7 +230,7 @@ export function startMobileNode(
   topology: Topology,
   directory: string,
   node: MobileNode,
-  { ikev2, profile, protocol }: Choices,
+  { ikev2, profile, protocol, routeOptimisation }: Choices,
 ): Daemon {
   const { homeAddress, ipv4HomeAddress } = node;
   if (protocol === "mip4")
@@ -250,6 +253,7 @@ export function startMobileNode(
       homePrefixes: HOME_PREFIXES,
       homeAgent: HOME_AGENT,
       ipv4Signalling: profile,
+      ...(routeOptimisation !== undefined && { routeOptimisation }),
     },
     ...(ikev2 && {
       security: {
@@ -262,6 +266,14 @@ export function startMobileNode(
       },
       tunnelProfile: { protection: "esp" },
     }),
+  });
+}
+
+/** Of both addresses of the scene its node uses one alone. */
+export function startCorrespondent(topology: Topology, directory: string): Daemon {
+  return new Daemon(topology, "cn", directory, {
+    role: "correspondent-node",
+    correspondentNode: { addresses: [CORRESPONDENT.ipv6], allow: [HOME_PREFIXES[0]] },
   });
 }
 

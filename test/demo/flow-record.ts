@@ -45,6 +45,8 @@ export function decodeFlowPacket(bytes: Uint8Array): FlowPacket | undefined {
 export class FlowRecord {
   readonly #sentAt: number[] = [];
   readonly #arrivals: number[] = [];
+  /** Of the first copy. */
+  readonly #arrivedAt: number[] = [];
 
   /** The sequence number of a packet that is being sent now. */
   send(now: number): number {
@@ -53,9 +55,11 @@ export class FlowRecord {
   }
 
   /** A send that the kernel refused is no packet on any wire, but it is one that the application wanted to send: it counts as lost. */
-  receive(sequence: number): void {
+  receive(sequence: number, now: number): void {
     const before = this.#arrivals[sequence];
-    if (before !== undefined) this.#arrivals[sequence] = before + 1;
+    if (before === undefined) return;
+    this.#arrivals[sequence] = before + 1;
+    if (before === 0) this.#arrivedAt[sequence] = now;
   }
 
   get sent(): number {
@@ -65,6 +69,14 @@ export class FlowRecord {
   /** How many of the packets sent from sequence number `from` on have arrived. */
   arrivedSince(from: number): number {
     return this.#arrivals.slice(from).filter((count) => count > 0).length;
+  }
+
+  /** How long the packets with sequence numbers in [from, to) that have arrived were on their way. */
+  delays(from: number, to: number): readonly number[] {
+    return this.#sentAt.slice(from, to).flatMap((sentAt, i) => {
+      const arrivedAt = this.#arrivedAt[from + i];
+      return arrivedAt === undefined ? [] : [arrivedAt - sentAt];
+    });
   }
 
   /** When the packets with sequence numbers in [from, to) that did not arrive were sent. */

@@ -1,10 +1,11 @@
 /**
- * The applications: for each mobile node a UDP flow in each family and each direction between it and the correspondent. One process
+ * The applications: for each mobile node a UDP flow in each family and each direction between it and the correspondent, or what else
+ * a scene wants. One process
  * holds all ends, in sockets opened in the machines' namespaces, so there is one clock. The mobile nodes' sockets are not bound to
  * the home addresses: the kernel has to choose them by itself, and what comes from another address does not count as arrived.
  */
 import { performance } from "node:perf_hooks";
-import type { Family, IpAddress } from "../../controller/base/ip.js";
+import { type Family, type IpAddress, isIpv4 } from "../../controller/base/ip.js";
 import type { IpPacket, IpSocket, OutgoingPacket } from "../../controller/io/ip/ip-socket.js";
 import { openUdpSocket } from "../../controller/io/ip/udp-socket.js";
 import {
@@ -26,12 +27,20 @@ export interface Flow {
   readonly family: Family;
   /** "up" is from the mobile node to the correspondent. */
   readonly direction: Direction;
+  /** The other end. */
+  readonly correspondent: IpAddress;
 }
 
-/** All flows, by number. */
-export const FLOWS: readonly Flow[] = NODES.flatMap((node) =>
-  ([6, 4] as const).flatMap((family) => (["up", "down"] as const).map((direction) => ({ node, family, direction }))),
-).map((flow, number) => ({ number, ...flow }));
+/** Both directions between each of the pairs, numbered from 0. */
+export const flowsBetween = (pairs: readonly Pick<Flow, "node" | "correspondent">[]): readonly Flow[] =>
+  pairs
+    .flatMap((pair) => (["up", "down"] as const).map((direction) => ({ ...pair, direction })))
+    .map((flow, number) => ({ number, family: isIpv4(flow.correspondent) ? 4 : 6, ...flow }));
+
+/** All flows of the tours. */
+export const FLOWS: readonly Flow[] = flowsBetween(
+  NODES.flatMap((node) => [CORRESPONDENT.ipv6, CORRESPONDENT.ipv4].map((correspondent) => ({ node, correspondent }))),
+);
 
 export function flowsOf(node: MobileNode): readonly Flow[] {
   return FLOWS.filter((flow) => flow.node === node);
@@ -51,7 +60,8 @@ interface Sender {
 }
 
 export class Flows {
-  readonly #records = FLOWS.map(() => new FlowRecord());
+  readonly #flows: readonly Flow[];
+  readonly #records: readonly FlowRecord[];
   readonly #senders: Sender[] = [];
   readonly #strayed = new Map<string, number>();
   readonly #periodMs: number;
@@ -59,11 +69,13 @@ export class Flows {
   #nextAt = 0;
 
   /** `rate`: packets a second of each flow. */
-  constructor(topology: Topology, rate: number) {
+  constructor(topology: Topology, rate: number, flows: readonly Flow[] = FLOWS) {
     this.#periodMs = MS / rate;
+    this.#flows = flows;
+    this.#records = flows.map(() => new FlowRecord());
     for (const family of [6, 4] as const) {
       this.#open(topology.path("cn"), family, (flow) => flow.direction === "down");
-      for (const node of NODES) {
+      for (const node of new Set(flows.map((flow) => flow.node))) {
         this.#open(topology.path(node.name), family, (flow) => flow.direction === "up" && flow.node === node);
       }
     }
@@ -84,9 +96,15 @@ export class Flows {
     return this.#records.map((record) => record.sent);
   }
 
-  /** Of the packets that each flow of the node has sent since the mark, how many have arrived; the flow with the fewest counts. */
-  arrivedSince(node: MobileNode, mark: Mark): number {
-    return Math.min(...flowsOf(node).map(({ number }) => this.#record(number).arrivedSince(mark[number] ?? 0)));
+  /** Of the packets that each of the flows has sent since the mark, how many have arrived; the flow with the fewest counts. */
+  arrivedSince(flows: readonly Flow[], mark: Mark): number {
+    return Math.min(...flows.map(({ number }) => this.#record(number).arrivedSince(mark[number] ?? 0)));
+  }
+
+  /** From sender to receiver, the median of what was sent between two marks; undefined if nothing of it arrived. */
+  delayMs({ number }: Flow, from: Mark, to: Mark): number | undefined {
+    const delays = [...this.#record(number).delays(from[number] ?? 0, to[number] ?? 0)].sort((a, b) => a - b);
+    return delays[Math.floor(delays.length / 2)];
   }
 
   /** The packets that the flows sent between two marks. */
@@ -120,7 +138,7 @@ export class Flows {
     const options = { netns, port: PORT, maxQueued: 0 };
     const socket: IpSocket =
       family === 6 ? openUdpSocket({ ...options, family: 6 }) : openUdpSocket({ ...options, family: 4 });
-    const flows = FLOWS.filter((flow) => flow.family === family && sends(flow));
+    const flows = this.#flows.filter((flow) => flow.family === family && sends(flow));
     const direction = flows[0]?.direction;
     socket.listen({
       // What this end receives belongs to flows of the other direction.
@@ -143,20 +161,21 @@ export class Flows {
     }
   }
 
-  #packet({ number, node, family, direction }: Flow, now: number): OutgoingPacket {
+  #packet({ number, node, family, direction, correspondent }: Flow, now: number): OutgoingPacket {
     const sequence = this.#record(number).send(now);
     const data = encodeFlowPacket({ flow: number, sequence });
-    const destination = direction === "up" ? correspondentAddress(family) : homeAddressOf(node, family);
-    return { data, destination, destinationPort: PORT };
+    if (direction === "up") return { data, destination: correspondent, destinationPort: PORT };
+    return { data, source: correspondent, destination: homeAddressOf(node, family), destinationPort: PORT };
   }
 
   #receive(packets: readonly IpPacket[], direction: Direction): void {
+    const now = performance.now();
     for (const { data, source } of packets) {
       const packet = decodeFlowPacket(data);
-      const flow = packet === undefined ? undefined : FLOWS[packet.flow];
+      const flow = packet === undefined ? undefined : this.#flows[packet.flow];
       if (packet === undefined || flow === undefined || flow.direction !== direction) continue;
-      const expected = direction === "up" ? homeAddressOf(flow.node, flow.family) : correspondentAddress(flow.family);
-      if (source === expected) this.#record(flow.number).receive(packet.sequence);
+      const expected = direction === "up" ? homeAddressOf(flow.node, flow.family) : flow.correspondent;
+      if (source === expected) this.#record(flow.number).receive(packet.sequence, now);
       else this.#strayed.set(source, (this.#strayed.get(source) ?? 0) + 1);
     }
   }
@@ -164,8 +183,4 @@ export class Flows {
 
 export function homeAddressOf(node: MobileNode, family: Family): IpAddress {
   return family === 6 ? node.homeAddress : node.ipv4HomeAddress;
-}
-
-export function correspondentAddress(family: Family): IpAddress {
-  return family === 6 ? CORRESPONDENT.ipv6 : CORRESPONDENT.ipv4;
 }

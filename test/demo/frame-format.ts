@@ -3,12 +3,14 @@
  * Pure; read with the wire codecs, from the octets alone.
  */
 import { ByteReader } from "../../controller/base/bytes.js";
-import type { Family, IpAddress, Ipv4Address } from "../../controller/base/ip.js";
+import type { Family, IpAddress, Ipv4Address, Ipv6Address } from "../../controller/base/ip.js";
 import { decodeIpv4Packet } from "../../controller/wire/ip/ipv4.js";
 import { decodeIpv6Packet, ipVersionOf } from "../../controller/wire/ip/ipv6.js";
 import { Protocol } from "../../controller/wire/ip/registry.js";
 import { decodeUdp } from "../../controller/wire/ip/udp.js";
 import { decodeControlMessage } from "../../controller/wire/mip4/messages/control-message.js";
+import { decodeDestinationOptions, homeAddressOf } from "../../controller/wire/mip6/options/destination.js";
+import { decodeType2RoutingHeader } from "../../controller/wire/mip6/routing-header.js";
 import { decodeFlowPacket, type FlowPacket } from "./flow-record.js";
 
 /** direct: no tunnel. ipv6 and ipv4: the inner packet directly in that header. udp: in UDP in IPv4. */
@@ -156,6 +158,22 @@ export function undoGuePull(octets: Uint8Array): Uint8Array {
   const restored = Uint8Array.from(octets);
   new DataView(restored.buffer).setUint16(2, octets.length);
   return restored;
+}
+
+/**
+ * The home address in what route optimisation puts behind the outermost IPv6 header: a Home Address option, or a type 2 routing header
+ * (RFC 6275 §6.3, §6.4). Undefined without either.
+ */
+export function directHomeAddress(octets: Uint8Array): Ipv6Address | undefined {
+  const packet = ipVersionOf(octets) === 6 ? decodeIpv6Packet(octets) : undefined;
+  if (packet?.ok !== true) return undefined;
+  const { header, payload } = packet.value;
+  if (header.nextHeader === Protocol.destinationOptions) {
+    const options = decodeDestinationOptions(payload);
+    return options.ok ? homeAddressOf(options.value) : undefined;
+  }
+  const routing = header.nextHeader === Protocol.routing ? decodeType2RoutingHeader(payload) : undefined;
+  return routing?.ok === true ? routing.value.homeAddress : undefined;
 }
 
 const EXTENSIONS: readonly number[] = [Protocol.hopByHop, Protocol.destinationOptions, Protocol.routing];

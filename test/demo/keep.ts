@@ -1,7 +1,7 @@
 /** `--keep`: after the tour everything is started again and stays, for people to look around. */
 import { spawn } from "node:child_process";
 import { type Daemon, DSMIPCTL } from "./daemons.js";
-import { type MachineName, NODES, type Topology } from "./topology.js";
+import type { MachineName, Topology } from "./topology.js";
 import { until } from "./until.js";
 
 export interface Kept {
@@ -10,6 +10,8 @@ export interface Kept {
   /** The home agent first. */
   readonly daemons: readonly Daemon[];
   startDaemons(): Promise<void>;
+  /** How many of the nodes are away. */
+  readonly nodes: number;
   /** Where the nodes are. */
   readonly outInWords: string;
 }
@@ -20,13 +22,13 @@ export function keepObstacle(): string | undefined {
   return "--keep: in this cell of the bench everything ends with the command; run `make demo ARGS=--keep`";
 }
 
-/** Starts again what has ended, waits until both nodes are registered, and says in lines for people how to enter it all. */
+/** Starts again what has ended, waits until the nodes are registered, and says in lines for people how to enter it all. */
 export async function keepUp(kept: Kept): Promise<readonly string[]> {
   if (kept.daemons.every(({ ended }) => ended !== undefined)) {
     await kept.startDaemons();
-    await until("registration of both nodes", { seconds: 40 }, async () => {
+    await until("registration of the nodes", { seconds: 40 }, async () => {
       const bindings = (await kept.daemons[0]?.bindings()) ?? [];
-      return bindings.filter(({ endpoint }) => endpoint !== null).length === NODES.length;
+      return bindings.filter(({ endpoint }) => endpoint !== null).length === kept.nodes;
     });
   }
   return [...howToEnter(kept), ...(process.stdin.isTTY ? [SHELL] : howToRemove(kept))];
@@ -34,13 +36,13 @@ export async function keepUp(kept: Kept): Promise<readonly string[]> {
 
 const SHELL = "\nHere is a shell. When it ends, everything is removed.";
 
-function howToEnter({ topology, daemons, outInWords }: Kept): readonly string[] {
+function howToEnter({ topology, daemons, nodes, outInWords }: Kept): readonly string[] {
   const enter = (machine: MachineName, command: string): string =>
     `  ip netns exec ${topology.name(machine)} ${command}`;
   return [
     `\nEverything is up, with dsmipd running in ${daemons.map(({ machine }) => machine).join(", ")} (${outInWords}). For example:`,
     enter("mn1", "ping -c 3 2001:db8:c::2"),
-    enter("mn2", "ping -c 3 192.0.2.2"),
+    enter(nodes > 1 ? "mn2" : "mn1", "ping -c 3 192.0.2.2"),
     enter("ha", "tcpdump -n -i wan"),
     enter("core", "bash"),
     ...daemons.map(({ socketPath }) => `  ${process.execPath} ${DSMIPCTL} --socket ${socketPath} bindings`),

@@ -7,7 +7,7 @@ import { ipv4, ipv6 } from "../../controller/base/ip.js";
 import { ipBatch } from "./commands.js";
 import type { MachineName, MobileNode, Topology } from "./topology.js";
 
-export type NetworkName = "home" | "ipv6" | "ipv4" | "nat" | "agent";
+export type NetworkName = "home" | "ipv6" | "ipv4" | "nat" | "agent" | "ipv6-2";
 
 interface Network {
   readonly title: string;
@@ -64,6 +64,13 @@ export const NETWORKS: Readonly<Record<NetworkName, Network>> = {
     bridge: "visited",
     rank: 3,
     subnets: [], // nobody is given an address there
+  },
+  "ipv6-2": {
+    title: "another IPv6 network",
+    machine: "core",
+    bridge: "six2",
+    rank: 1,
+    subnets: [{ address: ({ number }) => ipv6(`2001:db8:b::10${number}`), length: 64, gateway: "2001:db8:b::1" }],
   },
 };
 

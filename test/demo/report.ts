@@ -3,8 +3,8 @@ import { z } from "zod";
 import type { Format } from "./frame-format.js";
 import { NETWORKS, type NetworkName } from "./network.js";
 
-const count = z.int().min(0);
-const networkName = z.enum(["home", "ipv6", "ipv4", "nat", "agent"]);
+export const count = z.int().min(0);
+export const networkName = z.enum(["home", "ipv6", "ipv4", "nat", "agent", "ipv6-2"]);
 
 export const stepReport = z.strictObject({
   node: z.string(),
@@ -150,7 +150,7 @@ const inWords = (format: string): string =>
     .map((one) => ON_THE_WIRE[one as Format] ?? one)
     .join(" + ");
 
-const ms = (value: number | null): string => {
+export const ms = (value: number | null): string => {
   if (value === null) return "-";
   return value >= 100 || value === 0 ? `${value.toFixed(0)} ms` : `${value.toFixed(1)} ms`;
 };
@@ -201,6 +201,11 @@ export function verdictText(report: DemoReport): string {
     const clear = report.clearText === null ? "" : ` Payload packets in clear away from home: ${report.clearText}.`;
     return `Everything as expected: ${sent} packets, ${lost} lost, all of them while a node could not be reached.${clear}`;
   }
-  const where = report.diagnostics === null ? [] : [`What there was to see is in ${report.diagnostics}`];
-  return ["NOT as expected:", ...report.failures.map((failure) => `  - ${failure}`), ...where].join("\n");
+  return failuresText(report);
+}
+
+/** What was not as expected, and where to look. */
+export function failuresText({ failures, diagnostics }: Pick<DemoReport, "failures" | "diagnostics">): string {
+  const where = diagnostics === null ? [] : [`What there was to see is in ${diagnostics}`];
+  return ["NOT as expected:", ...failures.map((failure) => `  - ${failure}`), ...where].join("\n");
 }

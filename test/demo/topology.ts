@@ -3,6 +3,7 @@
  *
  *     cn ── core ──wan── ha ──home── switch      home network 2001:db8:1::/64, 198.51.100.0/24
  *            ├── bridge "six"                    IPv6-only access 2001:db8:a::/64
+ *            ├── bridge "six2"                   another one, 2001:db8:b::/64
  *            ├── bridge "four"                   public IPv4 access 192.0.2.64/26
  *            ├──wan── nat ── bridge "lan"        private IPv4 access 10.0.0.0/24 behind 192.0.2.130
  *            └──wan── agent ── bridge "visited"  with Mobile IPv4: the link of a foreign agent, care-of address 192.0.2.194
@@ -16,6 +17,8 @@ import { inNamespace, ipBatch, namespacePath } from "./commands.js";
 export const HOME_AGENT = { ipv6: ipv6("2001:db8:1::1"), ipv4: ipv4("203.0.113.1") } as const;
 export const HOME_PREFIXES = ["2001:db8:1::/64", "198.51.100.0/24"] as const;
 export const CORRESPONDENT = { ipv6: ipv6("2001:db8:c::2"), ipv4: ipv4("192.0.2.2") } as const;
+/** Of the same machine in the scene of route optimisation: to this address nobody's route is optimised. */
+export const CORRESPONDENT_BESIDE = ipv6("2001:db8:c::3");
 /** The public side of the NAT, which every node behind it has as its address. */
 export const NAT_ADDRESS = ipv4("192.0.2.130");
 /** Where tunnels to nodes at the foreign agent end, and its address on their link. */
@@ -31,15 +34,26 @@ const MACHINES = ["core", "cn", "ha", "switch", "nat", "agent", "mn1", "mn2"] as
 export type MachineName = (typeof MACHINES)[number];
 const ROUTERS: readonly MachineName[] = ["core", "ha", "nat", "agent"];
 
+export interface TopologyOptions {
+  readonly foreignAgent?: boolean;
+  readonly singleNode?: boolean;
+  readonly beside?: boolean;
+}
+
 /** Namespaces of one run: their names carry the process id, so that several topologies can stand side by side. */
 export class Topology {
   readonly #prefix: string;
 
   readonly machines: readonly MachineName[];
 
-  /** `foreignAgent`: with a machine and a link for one. */
-  constructor({ foreignAgent }: { readonly foreignAgent: boolean }, id: number = process.pid) {
-    this.machines = MACHINES.filter((machine) => machine !== "agent" || foreignAgent);
+  readonly #beside: boolean;
+
+  /** `foreignAgent`: with a machine and a link for one. `singleNode`: mn1 alone. `beside`: with CORRESPONDENT_BESIDE. */
+  constructor({ foreignAgent = false, singleNode = false, beside = false }: TopologyOptions, id: number = process.pid) {
+    this.machines = MACHINES.filter(
+      (machine) => (machine !== "agent" || foreignAgent) && (machine !== "mn2" || !singleNode),
+    );
+    this.#beside = beside;
     this.#prefix = `demo${id}-`;
   }
 
@@ -70,6 +84,7 @@ export class Topology {
     ]);
     await Promise.all(machines.map((machine) => ipBatch(this.name(machine), setUp(machine))));
     if (machines.includes("agent")) await ipBatch(this.name("core"), TO_AGENT);
+    if (this.#beside) await ipBatch(this.name("cn"), address("eth0", `${CORRESPONDENT_BESIDE}/64`));
     await inNamespace(this.name("nat"), ["nft", "-f", "-"], MASQUERADE);
   }
 
@@ -131,11 +146,13 @@ function setUp(machine: MachineName): readonly string[] {
     core: [
       ...up("cn", "ha", "nat"),
       ...bridge("six"),
+      ...bridge("six2"),
       ...bridge("four"),
       ...address("cn", "192.0.2.1/26", "2001:db8:c::1/64"),
       ...address("ha", "203.0.113.254/24", "2001:db8:f::fe/64"),
       ...address("nat", "192.0.2.129/26"),
       ...address("six", "2001:db8:a::1/64"),
+      ...address("six2", "2001:db8:b::1/64"),
       ...address("four", "192.0.2.65/26"),
       "route add 2001:db8:1::/64 via 2001:db8:f::1",
       "route add 198.51.100.0/24 via 203.0.113.1",

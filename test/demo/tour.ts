@@ -57,6 +57,7 @@ const EXPECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
   ipv4: "ipv4",
   nat: "udp",
   agent: "ipv4",
+  "ipv6-2": "ipv6",
 };
 const PROTECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
   home: "direct",
@@ -64,6 +65,7 @@ const PROTECTED_FORMAT: Readonly<Record<NetworkName, Format>> = {
   ipv4: "esp-ipv4",
   nat: "esp-udp",
   agent: "ipv4",
+  "ipv6-2": "esp-ipv6",
 };
 
 function expectedFormat(network: NetworkName, protectedPayload: boolean): Format {
@@ -239,7 +241,7 @@ async function steady({ flows, daemons }: Stage, node: MobileNode, when: string)
   const mark = flows.mark();
   await until(`payload in all four flows of ${node.name} ${when}`, PAYLOAD, () => {
     for (const daemon of daemons.values()) alive(daemon);
-    return flows.arrivedSince(node, mark) >= STEADY_PACKETS;
+    return flows.arrivedSince(flowsOf(node), mark) >= STEADY_PACKETS;
   });
 }
 
@@ -272,7 +274,7 @@ function peerOf({ capture }: Stage, node: MobileNode): string | undefined {
   return peers.size === 1 ? [...peers][0] : undefined;
 }
 
-function says({ document }: TimedEvent, { network, device, addresses }: Attached): boolean {
+export function says({ document }: TimedEvent, { network, device, addresses }: Attached): boolean {
   if (network === "home") return document.event === "home.returned" && document.detail["device"] === device;
   if (document.event !== "registration.completed") return false;
   const { careOf, careOfAddress, device: from } = document.detail;
@@ -293,6 +295,6 @@ function daemonOf({ daemons }: Stage, node: MobileNode): Daemon {
   return daemon;
 }
 
-function alive({ machine, ended, logPath }: Daemon): void {
+export function alive({ machine, ended, logPath }: Daemon): void {
   if (ended !== undefined) throw new Error(`dsmipd in ${machine} has ended (${ended}); its log: ${logPath}`);
 }

@@ -5,7 +5,7 @@ function flow(arrivals: readonly number[], period = 20): FlowRecord {
   const record = new FlowRecord();
   arrivals.forEach((count, i) => {
     const sequence = record.send(i * period);
-    for (let n = 0; n < count; n++) record.receive(sequence);
+    for (let n = 0; n < count; n++) record.receive(sequence, i * period + 7 + n);
   });
   return record;
 }
@@ -16,6 +16,7 @@ t.test("losses, duplicates and the longest outage", (test) => {
   test.strictSame(record.summary(0, 3), { sent: 3, lost: 1, duplicated: 0, outageMs: 20, excused: 0 });
   test.equal(record.summary(0, 9, [{ from: 80, to: 120 }]).excused, 3);
   test.equal(record.arrivedSince(4), 2);
+  test.strictSame(record.delays(2, 9), [7, 7, 7], "of the first copy of what has arrived");
   test.end();
 });
 

@@ -93,6 +93,17 @@ t.test("one of each kind", (test) => {
   test.end();
 });
 
+t.test("what the kernel notes down of a question is nothing of dsmipd's, a state of a direct path is", (test) => {
+  const ends = "src 2001:db8:1::101 dst 2001:db8:c::2";
+  const note = `${ends}\n\tproto hao reqid 1 mode ro\n\treplay-window 0\n`;
+  const state = `${ends}\n\tproto hao reqid 1 mode ro\n\treplay-window 0 \n\tcoa 2001:db8:a::101\n`;
+  test.strictSame(findLeftovers("mn1", outputs({ "ip xfrm state": note })), []);
+  test.strictSame(findLeftovers("mn1", outputs({ "ip xfrm state": note + state })), [
+    { machine: "mn1", kind: "xfrm state", object: ends },
+  ]);
+  test.end();
+});
+
 t.test("an answer that is none is an error, not a clean bill", (test) => {
   test.throws(() => findLeftovers("ha", outputs({ "ip -j link show": "Cannot open netlink socket" })), SyntaxError);
   test.throws(() => findLeftovers("ha", outputs().slice(1)));
