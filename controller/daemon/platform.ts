@@ -123,7 +123,7 @@ export class Platform {
     this.#packetCounters = parts.packetCounters;
     this.#watchReports = parts.watchReports;
     this.#switches = parts.switches;
-    this.#router = new SignallingRouter(parts.sockets);
+    this.#router = new SignallingRouter(parts.sockets, (what) => this.drop("unheard", what));
     parts.kernel.onChange((change) => {
       if (change !== "resync" && change.verb === "removed" && change.object.kind === "link")
         if (change.object.name === this.#options.tunDevice) this.#onDeviceLost();
@@ -232,9 +232,9 @@ export class Platform {
     throw object === undefined ? first.failure : explainRefusal(object, first.failure, formatObjectShort(object));
   }
 
-  /** From here on messages come in. */
-  listen(site: SignallingSite, listener: SignallingListener): void {
-    this.#router.add(site, {
+  /** From here on messages come in, to this listener until the returned function is called. */
+  listen(site: SignallingSite, listener: SignallingListener): () => void {
+    const remove = this.#router.add(site, {
       ...listener,
       onMessage: (message, arrival, octets) => {
         this.received.add(message.type);
@@ -247,11 +247,12 @@ export class Platform {
         },
       }),
     });
-    if (this.#listening) return;
-    this.#listening = true;
-    this.sockets.listen(this.#router);
-    // The first service answers for the machine, as it does for messages that are for none.
-    this.#reports = this.#watchReports?.((packet) => listener.onOptionRefused?.(packet));
+    if (!this.#listening) {
+      this.#listening = true;
+      this.sockets.listen(this.#router);
+      this.#reports = this.#watchReports?.((packet) => this.#router.optionRefused(packet));
+    }
+    return remove;
   }
 
   send(effect: SignallingEffect): void {

@@ -123,8 +123,8 @@ export interface ServiceGround {
   readStates(states: readonly XfrmState[]): Promise<readonly StateCounters[]>;
   /** Tells the IKE daemon where SAs lie now. Rejects with KernelError. */
   announceMove(moves: readonly MoveAnnouncement[]): Promise<void>;
-  /** Messages to `site.self` come to the listener, unless an earlier one takes them. */
-  listen(site: SignallingSite, listener: SignallingListener): void;
+  /** Messages to `site.self` come to the listener, unless an earlier one takes them, until the returned function is called. */
+  listen(site: SignallingSite, listener: SignallingListener): () => void;
   send(effect: SignallingEffect): void;
   notify(effect: NotifyEffect): void;
   note(event: NotedEvent): void;

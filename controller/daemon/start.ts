@@ -1,4 +1,4 @@
-/** Starts services on a platform, each step for all of them, and ends them in the reverse order. */
+/** Starts services on a platform, each step for all of them, and ends them together, and then what they stand on. */
 import type { Platform } from "./platform.js";
 import type { Service, ServiceGround } from "./service.js";
 
@@ -39,11 +39,11 @@ export async function startServices(platform: Platform, openers: readonly Servic
   }
   return {
     stop: async () => {
-      const ends = [...services.reverse().map((service) => () => service.close()), () => platform.close()];
-      const failures: unknown[] = [];
+      // A farewell may be a wait for an answer; each has its own peers and groups, and nobody waits for another's.
+      const ends = await Promise.allSettled(services.reverse().map(async (service) => service.close()));
       // What the kernel and the disk are to be told at the end they are told, whoever has failed before.
-      for (const end of ends) await end().catch((error: unknown) => failures.push(error));
-      if (failures.length > 0) throw failures[0];
+      const [last] = await Promise.allSettled([platform.close()]);
+      for (const end of [...ends, last]) if (end.status === "rejected") throw end.reason;
     },
   };
 }

@@ -53,7 +53,8 @@ export class FakeGround {
   readonly #reconciler: Reconciler;
   readonly #groups: ServiceGroups;
   #service: Service | undefined;
-  #listener: SignallingListener | undefined;
+  /** The first one hears. */
+  readonly listeners: SignallingListener[] = [];
 
   /** `devices`: of the home link, by index from 1. */
   constructor(name: string, devices: readonly string[]) {
@@ -92,7 +93,8 @@ export class FakeGround {
       announceMove: async () => undefined,
       listen: (site, listener) => {
         this.site = site;
-        this.#listener = listener;
+        this.listeners.push(listener);
+        return () => void this.listeners.splice(this.listeners.indexOf(listener), 1);
       },
       send: (effect) => void this.sent.push(effect as SendEffect),
       notify: ({ event }) => void this.events.push(event),
@@ -117,7 +119,7 @@ export class FakeGround {
 
   /** `octets`: where the service looks at an authenticator. */
   async hears(arrival: Arrival, message: MobilityMessage, octets = new Uint8Array(0)): Promise<void> {
-    this.#listener?.onMessage(message, arrival, octets);
+    this.listeners[0]?.onMessage(message, arrival, octets);
     await this.settled();
   }
 

@@ -15,44 +15,70 @@ import {
 
 interface Addressee {
   readonly signalling: Signalling;
+  /** Never empty. */
   readonly listeners: SignallingListener[];
 }
 
 export class SignallingRouter implements SignallingReceiver {
   readonly #ports: SignallingPorts;
   readonly #bySelf = new Map<Ipv6Address, Addressee>();
-  /** Counts what is for none of them. */
-  #first: Signalling | undefined;
 
-  constructor(ports: SignallingPorts) {
+  #formerPayloadOctets = 0;
+  readonly #onUnheard: (detail: string) => void;
+
+  /** `onUnheard`: something came in while nobody listens any more. */
+  constructor(ports: SignallingPorts, onUnheard: (detail: string) => void) {
     this.#ports = ports;
+    this.#onUnheard = onUnheard;
   }
 
-  /** Of several listeners of one address the first one that takes the message gets it, and the first of all what nobody takes. */
-  add(site: SignallingSite, listener: SignallingListener): void {
-    const present = this.#bySelf.get(site.self);
-    if (present !== undefined) {
-      present.listeners.push(listener);
-      return;
-    }
-    const listeners = [listener];
+  /**
+   * Of several listeners of one address the first one that takes the message gets it, and the first of all what nobody takes. The returned
+   * function takes the listener out.
+   */
+  add(site: SignallingSite, listener: SignallingListener): () => void {
+    const { self } = site;
+    const present = this.#bySelf.get(self) ?? this.#addressee(site, listener);
+    const { listeners } = present;
+    if (!listeners.includes(listener)) listeners.push(listener);
+    this.#bySelf.set(self, present);
+    return () => {
+      if (!listeners.includes(listener)) return;
+      listeners.splice(listeners.indexOf(listener), 1);
+      if (listeners.length > 0) return;
+      this.#bySelf.delete(self);
+      this.#formerPayloadOctets += present.signalling.payloadOctets;
+    };
+  }
+
+  #addressee(site: SignallingSite, first: SignallingListener): Addressee {
+    const listeners = [first];
     const signalling = new Signalling(site, this.#ports, {
       onMessage: (message, arrival, octets) => {
         const awaiting = arrival.destination === site.self ? undefined : this.#awaiting(message, arrival);
-        const taker = awaiting ?? listeners.find((one) => one.takes?.(message) ?? true) ?? listener;
-        taker.onMessage(message, arrival, octets);
+        const taker = awaiting ?? listeners.find((one) => one.takes?.(message) ?? true) ?? listeners[0];
+        taker?.onMessage(message, arrival, octets);
       },
       onPrefixMessage: (message, arrival) =>
         listeners.find((one) => one.onPrefixMessage !== undefined)?.onPrefixMessage?.(message, arrival),
-      onDrop: (reason, detail) => listener.onDrop(reason, detail),
+      onDrop: (reason, detail) => listeners[0]?.onDrop(reason, detail),
     });
-    this.#bySelf.set(site.self, { signalling, listeners });
-    this.#first ??= signalling;
+    return { signalling, listeners };
+  }
+
+  /** The first one answers for the machine, as it does for messages that are for none. */
+  optionRefused(packet: Parameters<NonNullable<SignallingListener["onOptionRefused"]>>[0]): void {
+    this.#first?.listeners[0]?.onOptionRefused?.(packet);
+  }
+
+  get #first(): Addressee | undefined {
+    const [first] = this.#bySelf.values();
+    return first;
   }
 
   /** That came in where only signalling should. */
   get payloadOctets(): number {
-    let octets = 0;
+    let octets = this.#formerPayloadOctets;
     for (const { signalling } of this.#bySelf.values()) octets += signalling.payloadOctets;
     return octets;
   }
@@ -64,16 +90,16 @@ export class SignallingRouter implements SignallingReceiver {
 
   receiveUdp(packet: UdpPacket): void {
     const inner = this.#bySelf.size > 1 ? decodeIpv6Packet(packet.bytes) : undefined;
-    this.#for(inner?.ok === true ? inner.value.header.destination : undefined)?.receiveUdp(packet);
+    this.#receiver(inner?.ok === true ? inner.value.header.destination : undefined, "UDP")?.receiveUdp(packet);
   }
 
   receiveTun(packet: Uint8Array): void {
     const inner = this.#bySelf.size > 1 ? decodeIpv6Packet(packet) : undefined;
-    this.#for(inner?.ok === true ? inner.value.header.source : undefined)?.receiveTun(packet);
+    this.#receiver(inner?.ok === true ? inner.value.header.source : undefined, "TUN")?.receiveTun(packet);
   }
 
   receiveMobilityHeader(packet: MobilityHeaderIn): void {
-    this.#for(packet.destination)?.receiveMobilityHeader(packet);
+    this.#receiver(packet.destination, "Mobility Header")?.receiveMobilityHeader(packet);
   }
 
   #awaiting(message: MobilityMessage, arrival: Arrival): SignallingListener | undefined {
@@ -84,7 +110,13 @@ export class SignallingRouter implements SignallingReceiver {
     return undefined;
   }
 
+  #receiver(self: Ipv6Address | undefined, what: string): Signalling | undefined {
+    const found = this.#for(self);
+    if (found === undefined) this.#onUnheard(what);
+    return found;
+  }
+
   #for(self: Ipv6Address | undefined): Signalling | undefined {
-    return (self === undefined ? undefined : this.#bySelf.get(self)?.signalling) ?? this.#first;
+    return ((self === undefined ? undefined : this.#bySelf.get(self)) ?? this.#first)?.signalling;
   }
 }

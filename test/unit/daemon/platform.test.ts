@@ -75,6 +75,7 @@ class Played implements Service {
   readonly objects: readonly KernelObject[];
   failsAt: string | undefined;
   takes: SignallingListener["takes"];
+  unlisten = (): void => undefined;
   readonly results: GroupResult[] = [];
 
   constructor(
@@ -104,7 +105,7 @@ class Played implements Service {
     this.#say("listen");
     const [self = A] = this.addresses;
     const site = { self, isProtected: () => true, tunDevice: "dsmip-fake", directMark: 2 };
-    this.ground.listen(site, {
+    this.unlisten = this.ground.listen(site, {
       ...(this.takes !== undefined && { takes: this.takes }),
       onMessage: (message) => this.#say(message.type),
       onDrop: (reason, detail) => this.ground.drop(reason, detail),
@@ -310,6 +311,26 @@ t.test("two services of one address share its messages by what they take", async
   receiver?.receiveMobilityHeader(arriving(A, REFRESH));
   receiver?.receiveMobilityHeader(arriving(A));
   test.strictSame(heard, ["correspondent binding-refresh-request", "anchor binding-update"]);
+});
+
+t.test("who listens no more hears nothing, and the next one of the same address everything", async (test) => {
+  const machine = new FakeMachine(test);
+  const { platform, heard, services } = await started(machine, [{ name: "first", self: A }]);
+  const [former] = services as [Played];
+  const [receiver] = machine.sockets.receivers;
+  heard.splice(0);
+  former.unlisten();
+  former.unlisten();
+  receiver?.receiveMobilityHeader(arriving(A));
+  machine.refuseOption?.({ source: B, destination: A, homeAddress: NODE, protocol: 58 });
+  test.strictSame(heard, []);
+  test.strictSame(platform.drops.toJSON(), { unheard: 1 }, "counted");
+  const next = new Played(former.ground, "next", A, [], heard);
+  next.listen();
+  receiver?.receiveMobilityHeader(arriving(A));
+  machine.refuseOption?.({ source: B, destination: A, homeAddress: NODE, protocol: 58 });
+  test.strictSame(heard.slice(1), ["next binding-update", `next refused ${NODE}`]);
+  test.equal(machine.sockets.receivers.length, 1, "the sockets have one listener all the same");
 });
 
 t.test("what is sent is counted by type, and what the kernel refuses is told a few times and counted", async (test) => {

@@ -4,10 +4,17 @@ import type { Platform } from "../../../controller/daemon/platform.js";
 import type { Service, ServiceGround } from "../../../controller/daemon/service.js";
 import { startServices } from "../../../controller/daemon/start.js";
 
-function played(failing: { readonly [step: string]: string }) {
+function played(
+  failing: { readonly [step: string]: string },
+  waiting: { readonly [step: string]: Promise<void> } = {},
+) {
   const steps: string[] = [];
   const step = async (name: string): Promise<void> => {
     steps.push(name);
+    if (waiting[name] !== undefined) {
+      await waiting[name];
+      steps.push(`${name}: done`);
+    }
     if (failing[name] !== undefined) throw new Error(failing[name]);
   };
   const errors: string[] = [];
@@ -56,3 +63,21 @@ t.test("a service that fails at its end keeps nobody else from theirs", async (t
   await test.rejects(running.stop(), { message: "the cause" });
   test.strictSame(steps.slice(-3), ["close b", "close a", "close platform"]);
 });
+
+t.test(
+  "services take their leave together: who waits for an answer keeps the platform, and nobody else",
+  async (test) => {
+    let answer = (): void => undefined;
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const { steps, start } = played({}, { "close b": answered });
+    const running = await start();
+    const stopped = running.stop();
+    await new Promise(setImmediate);
+    test.strictSame(steps.slice(-2), ["close b", "close a"]);
+    answer();
+    await stopped;
+    test.strictSame(steps.slice(-2), ["close b: done", "close platform"]);
+  },
+);

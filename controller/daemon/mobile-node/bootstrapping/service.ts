@@ -14,7 +14,6 @@ import type { ObjectOwner } from "../../../plan/owner.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { NotedEvent } from "../../../store/events.js";
 import type { Service, ServiceGround, ServiceViews } from "../../service.js";
-import type { SignallingListener } from "../../signalling/signalling.js";
 import type { HomeAgentOffers } from "../discovery/offers.js";
 
 /** A question that is asked until it is answered. */
@@ -50,6 +49,7 @@ export class BootstrapService implements Service {
   readonly #parts: BootstrapParts;
   #node: Service | undefined;
   #told: HomeAddresses | undefined;
+  /** Gives back what a node has of the platform: its address, and who hears for it. */
   #letGo = (): void => undefined;
   #question: Question | undefined;
   #cancelDoubt: (() => void) | undefined;
@@ -180,14 +180,12 @@ export class BootstrapService implements Service {
 
   async #openNode(told: HomeAddresses, config: MobileNodeConfig): Promise<Service> {
     const { ground, openNode } = this.#parts;
-    const letGo = ground.hold(told.ipv6);
+    const held = [ground.hold(told.ipv6)];
+    const letGo = (): void => {
+      for (const give of held.splice(0)) give();
+    };
     try {
-      const life: { node?: Service } = {};
-      const node = await openNode(
-        config,
-        this.#groundOf(ground, () => this.#node === life.node),
-      );
-      life.node = node;
+      const node = await openNode(config, this.#groundOf(ground, held));
       this.#node = node;
       this.#told = told;
       this.#letGo = letGo;
@@ -208,15 +206,19 @@ export class BootstrapService implements Service {
     }
   }
 
-  /** Of a former node nothing is heard. */
-  #groundOf(ground: ServiceGround, lives: () => boolean): ServiceGround {
+  /** `held`: what ends with the node. Nothing is heard for a former one. */
+  #groundOf(ground: ServiceGround, held: (() => void)[]): ServiceGround {
     const see = ({ event }: NotedEvent): void => {
       if (DOUBTFUL.has(event)) this.#doubt();
       if (event === "registration.completed") this.#trust();
     };
     return {
       ...ground,
-      listen: (site, listener) => ground.listen(site, guarded(listener, lives)),
+      listen: (site, listener) => {
+        const remove = ground.listen(site, listener);
+        held.push(remove);
+        return remove;
+      },
       notify: (effect) => {
         see(effect.event);
         ground.notify(effect);
@@ -262,22 +264,6 @@ export class BootstrapService implements Service {
 }
 
 const sameAddresses = (a: HomeAddresses, b: HomeAddresses): boolean => a.ipv6 === b.ipv6 && a.ipv4 === b.ipv4;
-
-function guarded(listener: SignallingListener, lives: () => boolean): SignallingListener {
-  const { onPrefixMessage, onOptionRefused, takes, awaits } = listener;
-  return {
-    onMessage: (message, arrival, octets) => (lives() ? listener.onMessage(message, arrival, octets) : undefined),
-    onDrop: (reason, detail) => listener.onDrop(reason, detail),
-    ...(takes !== undefined && { takes: (message) => lives() && takes(message) }),
-    ...(awaits !== undefined && { awaits: (message, arrival) => lives() && awaits(message, arrival) }),
-    ...(onPrefixMessage !== undefined && {
-      onPrefixMessage: (message, arrival) => (lives() ? onPrefixMessage(message, arrival) : undefined),
-    }),
-    ...(onOptionRefused !== undefined && {
-      onOptionRefused: (packet) => (lives() ? onOptionRefused(packet) : undefined),
-    }),
-  };
-}
 
 /** Of the journal; undefined for what is no home address. */
 function toldBy(record: object): HomeAddresses | undefined {

@@ -386,6 +386,9 @@ export class FinderService implements Service {
       listen: (site, listener) => {
         this.#site = site;
         this.#listener = listener;
+        return () => {
+          if (this.#listener === listener) this.#listener = undefined;
+        };
       },
       notify: (effect) => {
         see(effect.event);

@@ -171,6 +171,7 @@ t.test("a node that is refused for a minute asks again, and begins anew under ot
     "begin 2001:db8:1::101 198.51.100.101 64,32",
   ]);
   test.strictSame(world.fake.held, ["2001:db8:1::101"]);
+  test.equal(world.fake.listeners.length, 1, "nothing is heard for the former one, nor kept of it");
   test.match(world.fake.records.get("home-address"), { record: { ipv6: "2001:db8:1::101" } });
 });
 
