@@ -7,7 +7,7 @@ import {
   type Subscriber,
 } from "../../schemas/config/home-agent.js";
 import { ConfigError } from "../base/errors.js";
-import { formatPrefix, isIpv6, isRoutableUnicast } from "../base/ip.js";
+import { formatPrefix, isIpv6, isRoutableUnicast, type Prefix, prefixContains } from "../base/ip.js";
 import type { Mip4Keys } from "./keys.js";
 
 export type Complain = (message: string) => never;
@@ -16,6 +16,29 @@ export type Complain = (message: string) => never;
 export const namesOf = ({ ipv4HomeAddress, nai }: Pick<Subscriber, "ipv4HomeAddress" | "nai">): readonly string[] =>
   [ipv4HomeAddress, nai].filter((name) => name !== undefined);
 
+/** Ours on the home link, with its prefix length, where the configuration tells it; undefined: it does not. */
+export function addressOnHomeLink({ addresses, homeLink, mip4 }: HomeAgentConfig["homeAgent"]) {
+  const address = addresses.ipv4Local ?? addresses.ipv4;
+  const within = (prefix: Prefix): boolean => address !== undefined && prefixContains(prefix, address);
+  const found = homeLink.prefixes.find(within);
+  const own = address !== undefined && found !== undefined ? { address, length: found.length } : undefined;
+  return mip4?.advertisements?.address ?? own;
+}
+
+function checkAdvertisements({ homeAgent }: HomeAgentConfig, complain: Complain): void {
+  const { mip4, homeLink, addresses } = homeAgent;
+  const key = "homeAgent.mip4.advertisements";
+  if (mip4?.advertisements === undefined) return;
+  if (homeLink.interface === undefined)
+    complain(
+      `${key} is there, and homeAgent.homeLink.interface is missing; the link is wanted that they are sent on, or no ${key}`,
+    );
+  if (addressOnHomeLink(homeAgent) === undefined)
+    complain(
+      `${key}.address is missing, and ${addresses.ipv4Local ?? addresses.ipv4} is in no home prefix; the address of this machine on ${homeLink.interface} is wanted, with its prefix length`,
+    );
+}
+
 /** Which protocols are served, and to whom. */
 export function checkProtocols(config: HomeAgentConfig, complain: Complain): void {
   const { addresses, mip4 } = config.homeAgent;
@@ -23,6 +46,7 @@ export function checkProtocols(config: HomeAgentConfig, complain: Complain): voi
     complain(
       "homeAgent.mip4 is there, and homeAgent.addresses.ipv4 is missing; the address is wanted that nodes register at",
     );
+  checkAdvertisements(config, complain);
   const needsIpv6 = config.subscribers.findIndex((one) => mayUse(one, "mip6"));
   if (addresses.ipv6 === undefined && (needsIpv6 !== -1 || mip4 === undefined))
     complain(

@@ -4,6 +4,7 @@ import { fromHex, toHex } from "../base/bytes.js";
 import { MissingError, MobilityError } from "../base/errors.js";
 import {
   IPV4_ANY,
+  type Ipv4Address,
   type Ipv6Address,
   ipToBytes,
   ipv6FromBytes,
@@ -11,7 +12,8 @@ import {
   type Prefix,
   prefixContains,
 } from "../base/ip.js";
-import type { SyscallError } from "../io/native.js";
+import { openUdpSocket } from "../io/ip/udp-socket.js";
+import { isSyscallError, type SyscallError } from "../io/native.js";
 import { KernelError } from "../netlink/errors.js";
 import type { KernelObject } from "../plan/objects/objects.js";
 import { MIP4_PORT } from "../wire/mip4/registry.js";
@@ -83,6 +85,20 @@ export function checkIpv6Address(
     "MIP_ADDRESS",
     `${address} is not an address of this machine; add it (ip -6 address add ${address} dev …) or correct ${key}${perhaps}`,
   );
+}
+
+/** Throws MobilityError if this machine does not have the address. `key`: where the configuration has it. */
+export function checkIpv4Address(key: string, address: Ipv4Address): void {
+  try {
+    openUdpSocket({ family: 4, address }).close();
+  } catch (error) {
+    if (!isSyscallError(error) || error.code !== "EADDRNOTAVAIL") throw error;
+    throw new MobilityError(
+      "MIP_ADDRESS",
+      `${key} is ${address}, which is not an address of this machine; add it (ip address add ${address}/… dev …) or correct it`,
+      { cause: error },
+    );
+  }
 }
 
 /** Throws MobilityError if there is no such network device, or if it is without IPv6. */

@@ -38,6 +38,38 @@ export const interfaceName = matching(
   "an interface name (1 to 15 characters, no slash, colon or blank) is wanted",
 );
 
+/** Address and prefix length of an interface, as `ip address` has them. */
+export const interfaceAddress = parsed((text) => {
+  const [, left = "", right = ""] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
+  const address = parseIpv4(left);
+  const length = Number(right);
+  return address !== undefined && right !== "" && length > 0 && length <= 32 ? { address, length } : undefined;
+}, "an address with its prefix length like 192.0.2.1/24 is wanted");
+
+/** How an agent of Mobile IPv4 advertises itself on one link. */
+export const advertising = {
+  advertisementIntervalSeconds: z
+    .int()
+    .min(0)
+    .max(1800)
+    .default(10)
+    .describe("Between two agent advertisements to all, on average (RFC 5944 §2.3). 0: only when a node asks."),
+  advertisementLifetimeSeconds: z
+    .int()
+    .min(1)
+    .max(9000)
+    .optional()
+    .describe("How long an advertisement holds (RFC 1256 §3). Absent: three intervals."),
+  advertisePrefixLength: z
+    .boolean()
+    .default(false)
+    .describe("Prefix-Lengths extension; all agents of a link have it, or none (RFC 5944 §2.3)."),
+};
+export const routesCommonTraffic = z
+  .boolean()
+  .default(false)
+  .describe("Advertise this machine as a router for others than visitors, too (RFC 5944 §2.1, code 0).");
+
 /** How payload is treated in the tunnel; chosen per subscriber by name. */
 export const tunnelProfile = z
   .strictObject({

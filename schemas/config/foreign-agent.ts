@@ -1,40 +1,24 @@
 /** Configuration of a foreign agent. */
 import { z } from "zod";
-import { parseIpv4 } from "../../controller/base/ip.js";
-import { parsed } from "../texts.js";
-import { common, interfaceName, ipv4Text, reverseTunnelling, tunnelProfile } from "./common.js";
-
-/** Address and prefix length of an interface, as `ip address` has them. */
-const interfaceAddress = parsed((text) => {
-  const [, left = "", right = ""] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
-  const address = parseIpv4(left);
-  const length = Number(right);
-  return address !== undefined && right !== "" && length > 0 && length <= 32 ? { address, length } : undefined;
-}, "an address with its prefix length like 192.0.2.1/24 is wanted");
+import {
+  advertising,
+  common,
+  interfaceAddress,
+  interfaceName,
+  ipv4Text,
+  reverseTunnelling,
+  routesCommonTraffic,
+  tunnelProfile,
+} from "./common.js";
 
 const visitedLink = z.strictObject({
   interface: interfaceName.describe("Link on which visitors are served."),
   address: interfaceAddress.describe("IPv4 address of this machine there, with the link's prefix length."),
-  advertisementIntervalSeconds: z
-    .int()
-    .min(0)
-    .max(1800)
-    .default(10)
-    .describe("Between two agent advertisements to all, on average (RFC 5944 §2.3). 0: only when a node asks."),
-  advertisementLifetimeSeconds: z
-    .int()
-    .min(1)
-    .max(9000)
-    .optional()
-    .describe("How long an advertisement holds (RFC 1256 §3). Absent: three intervals."),
+  ...advertising,
   registrationRequired: z
     .boolean()
     .default(false)
     .describe("R: nodes with an address of their own here have to register through us, too (RFC 5944 §2.1.1)."),
-  advertisePrefixLength: z
-    .boolean()
-    .default(false)
-    .describe("Prefix-Lengths extension; all agents of a link have it, or none (RFC 5944 §2.3)."),
 });
 
 export const foreignAgentConfig = z.strictObject({
@@ -66,10 +50,7 @@ export const foreignAgentConfig = z.strictObject({
       .describe(
         "Advertise a challenge (RFC 4721). Requests have to answer it, and to prove who does by Mobile-AAA authentication or by Mobile-Foreign authentication under a key of keyFile; nodes with a key there may leave the challenge out.",
       ),
-    routesCommonTraffic: z
-      .boolean()
-      .default(false)
-      .describe("Advertise this machine as a router for others than visitors, too (RFC 5944 §2.1, code 0)."),
+    routesCommonTraffic,
     mostVisitors: z
       .int()
       .min(1)

@@ -2,8 +2,10 @@
 import { z } from "zod";
 import { homeAgentSecurity, subscriberIdentity } from "../security.js";
 import {
+  advertising,
   common,
   forceUdp,
+  interfaceAddress,
   interfaceName,
   ipv4Signalling,
   ipv4Text,
@@ -16,6 +18,7 @@ import {
   PROTOCOLS,
   prefixText,
   reverseTunnelling,
+  routesCommonTraffic,
   tunnelProfile,
 } from "./common.js";
 
@@ -121,6 +124,20 @@ const homeAgentMip4 = z
       .default([])
       .describe(
         "Addresses of foreign agents that prove themselves: requests from there need Foreign-Home authentication, with a foreign-home association in the key file (RFC 5944 §3.8.2.1).",
+      ),
+    advertisements: z
+      .strictObject({
+        address: interfaceAddress
+          .optional()
+          .describe(
+            "IPv4 address of this machine on the home link, with the link's prefix length. Default: homeAgent.addresses with the home prefix that it lies in.",
+          ),
+        ...advertising,
+        routesCommonTraffic,
+      })
+      .optional()
+      .describe(
+        "Agent advertisements on homeLink.interface, by which nodes know that they are at home (RFC 5944 §2.3). Absent: none.",
       ),
   })
   .describe("Mobile IPv4 beside Mobile IPv6, or alone. Absent: none.");

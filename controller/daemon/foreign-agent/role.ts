@@ -1,18 +1,15 @@
 /** What a foreign agent is started with: checks of this machine, the platform it needs, and its one service. */
 import type { ForeignAgentConfig } from "../../../schemas/config/foreign-agent.js";
 import { MobilityError } from "../../base/errors.js";
-import { type Ipv4Address, ipv4 } from "../../base/ip.js";
 import type { Mip4Keys } from "../../config/keys.js";
-import { GroupMemberships } from "../../io/ip/group-memberships.js";
-import { openUdpSocket } from "../../io/ip/udp-socket.js";
 import { isSyscallError } from "../../io/native.js";
 import type { Logger } from "../../log.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
-import { openAgentDiscovery } from "../mip4/agent-discovery.js";
+import { joinAgentGroups, openAgentDiscovery } from "../mip4/agent-discovery.js";
 import { openRegistrationSocket } from "../mip4/registration-socket.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
 import type { Platform } from "../platform.js";
-import { deviceExists, mip4SocketRefusal } from "../preflight.js";
+import { checkIpv4Address, deviceExists, mip4SocketRefusal } from "../preflight.js";
 import type { ServiceGround } from "../service.js";
 import { type Running, startServices } from "../start.js";
 import { openIcmpErrors } from "./icmp-errors.js";
@@ -31,9 +28,6 @@ export interface ForeignAgentMachine {
 
 const THIS_MACHINE: ForeignAgentMachine = { check: checkMachine, openPlatform, openSockets };
 const RECORD_PREFIX = "visitor ";
-
-/** Solicitations and requests of nodes that know no address of ours go there (RFC 5944 §2.3, RFC 1256 §3). */
-const GROUPS = [ipv4("224.0.0.11"), ipv4("224.0.0.2")] as const;
 
 /** Resolves when it advertises itself. Throws MobilityError; then nothing is open. */
 export async function startForeignAgent(
@@ -75,7 +69,7 @@ export async function startForeignAgent(
 
 /** Throws MobilityError. */
 function checkMachine({ foreignAgent: { careOfAddress, links } }: ForeignAgentConfig): void {
-  checkAddress("foreignAgent.careOfAddress", careOfAddress);
+  checkIpv4Address("foreignAgent.careOfAddress", careOfAddress);
   links.forEach((link, i) => {
     const key = `foreignAgent.links[${i}]`;
     if (!deviceExists(link.interface))
@@ -83,21 +77,8 @@ function checkMachine({ foreignAgent: { careOfAddress, links } }: ForeignAgentCo
         "MIP_LINK",
         `${key}.interface is ${link.interface}, and there is no such network device; make it first or correct the name`,
       );
-    checkAddress(`${key}.address`, link.address.address);
+    checkIpv4Address(`${key}.address`, link.address.address);
   });
-}
-
-function checkAddress(key: string, address: Ipv4Address): void {
-  try {
-    openUdpSocket({ family: 4, address }).close();
-  } catch (error) {
-    if (!isSyscallError(error) || error.code !== "EADDRNOTAVAIL") throw error;
-    throw new MobilityError(
-      "MIP_ADDRESS",
-      `${key} is ${address}, which is not an address of this machine; add it (ip address add ${address}/… dev …) or correct it`,
-      { cause: error },
-    );
-  }
 }
 
 function openSockets({ foreignAgent }: ForeignAgentConfig, ground: ServiceGround): ForeignAgentSockets {
@@ -110,10 +91,7 @@ function openSockets({ foreignAgent }: ForeignAgentConfig, ground: ServiceGround
     for (const one of opened.splice(0).reverse()) one.close();
   };
   try {
-    for (const link of foreignAgent.links) {
-      const memberships = keep(new GroupMemberships());
-      for (const group of GROUPS) memberships.join(group, ground.names.interfaceIndex(link.interface));
-    }
+    for (const link of foreignAgent.links) keep(joinAgentGroups(ground.names.interfaceIndex(link.interface)));
     const onError = (error: Error): void => ground.log.debug({ event: "socket.error", reason: error.message });
     return {
       discovery: keep(openAgentDiscovery("solicitations")),

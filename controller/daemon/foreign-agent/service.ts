@@ -4,18 +4,18 @@
  */
 import { randomBytes } from "node:crypto";
 import type { CommandDocument, CommandRequest, VisitorDocument } from "../../../schemas/control.js";
-import { type IpAddress, type Ipv6Address, ipv4, ipv6, isIpv4 } from "../../base/ip.js";
+import { type IpAddress, type Ipv6Address, ipv6, isIpv4 } from "../../base/ip.js";
 import { formatLinkAddress, linkAddressOctets } from "../../base/link-address.js";
 import { planForeignAgentSite, planVisitor } from "../../plan/foreign-agent/plan.js";
 import type { ForeignAgentPlanSite } from "../../plan/foreign-agent/site.js";
 import { type KernelObject, objectKey } from "../../plan/objects/objects.js";
 import type { ObjectOwner } from "../../plan/owner.js";
+import type { ToLink } from "../../protocol/mip4/advertisements.js";
 import type {
   ForeignAgentEffect,
   ForeignAgentInput,
   SendEffect,
   ToHomeAgent,
-  ToLink,
   ToVisitor,
 } from "../../protocol/mip4/foreign-agent/inputs.js";
 import {
@@ -39,7 +39,12 @@ import {
 import { locateControlMessage } from "../../wire/mip4/messages/control-message.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
-import type { AgentDiscoverySocket, HeardDiscovery } from "../mip4/agent-discovery.js";
+import {
+  type AgentDiscoverySocket,
+  type HeardDiscovery,
+  outgoingAdvertisement,
+  solicitorOf,
+} from "../mip4/agent-discovery.js";
 import { type AuthenticationKey, authenticateWith, verdictOn } from "../mip4/authenticators.js";
 import type { RegistrationDatagram, RegistrationSocket } from "../mip4/registration-socket.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
@@ -67,8 +72,6 @@ export interface ForeignAgentParts {
 const VISITOR = "visitor ";
 const ENTROPY_OCTETS = 20;
 const TTL = 64;
-const ALL_SYSTEMS = ipv4("224.0.0.1");
-const ALL_SYSTEMS_LINK_ADDRESS = linkAddressOctets("01:00:5e:00:00:01");
 const NOT_MADE = new Uint8Array(0);
 
 /** A name in the form of an IPv6 address for who has a home address of IPv4 alone; nobody is shown it. */
@@ -259,12 +262,12 @@ export class ForeignAgentService implements Service {
     return mobileNodes.find(({ node }) => names.includes(node))?.node;
   }
 
-  #solicited({ interfaceIndex, linkLayerAddress, source, message }: HeardDiscovery): void {
-    const device = this.#visitedLink(interfaceIndex);
-    const linkAddress = formatLinkAddress(linkLayerAddress);
-    if (message.type !== "router-solicitation" || linkAddress === undefined || device === undefined) return;
-    this.#ground.count("received", message.type);
-    this.#loop.push({ kind: "solicitation", device, linkAddress, source });
+  #solicited(heard: HeardDiscovery): void {
+    const device = this.#visitedLink(heard.interfaceIndex);
+    const solicitor = solicitorOf(heard);
+    if (solicitor === undefined || device === undefined) return;
+    this.#ground.count("received", heard.message.type);
+    this.#loop.push({ kind: "solicitation", device, ...solicitor });
   }
 
   #perform(effect: ForeignAgentEffect): void {
@@ -352,15 +355,11 @@ export class ForeignAgentService implements Service {
     this.#ground.count("sent", "registration-reply");
   }
 
-  #advertise({ device, source, advertisement, receiver }: ToLink): void {
-    this.#parts.sockets.discovery.send({
-      interfaceIndex: this.#ground.names.interfaceIndex(device),
-      source,
-      destination: receiver?.address ?? ALL_SYSTEMS,
-      linkLayerDestination: receiver === undefined ? ALL_SYSTEMS_LINK_ADDRESS : linkAddressOctets(receiver.linkAddress),
-      message: advertisement,
-    });
-    this.#ground.count("sent", advertisement.type);
+  #advertise(message: ToLink): void {
+    this.#parts.sockets.discovery.send(
+      outgoingAdvertisement(message, this.#ground.names.interfaceIndex(message.device)),
+    );
+    this.#ground.count("sent", message.advertisement.type);
   }
 
   #viewsOf(): ServiceViews {

@@ -5,6 +5,7 @@ import { parseIpv4 } from "../../base/ip.js";
 import type { Mip4Keys } from "../../config/keys.js";
 import type { ForeignAgentPlanSite } from "../../plan/foreign-agent/site.js";
 import type { ForeignAgentSite, MobileNodeAssociation } from "../../protocol/mip4/foreign-agent/site.js";
+import { advertisedLink } from "../mip4/advertised-link.js";
 import type { AuthenticationKey } from "../mip4/authenticators.js";
 
 export function foreignAgentSite({ foreignAgent }: ForeignAgentConfig, ring: ForeignAgentKeyRing): ForeignAgentSite {
@@ -13,14 +14,8 @@ export function foreignAgentSite({ foreignAgent }: ForeignAgentConfig, ring: For
   return {
     careOfAddress,
     links: links.map((link) => ({
-      device: link.interface,
-      address: link.address.address,
-      prefixLength: link.address.length,
-      advertisementIntervalSeconds: link.advertisementIntervalSeconds,
-      advertisementLifetimeSeconds:
-        link.advertisementLifetimeSeconds ?? Math.max(3, 3 * link.advertisementIntervalSeconds),
+      ...advertisedLink(link.interface, link.address, link),
       registrationRequired: link.registrationRequired,
-      advertisesPrefixLength: link.advertisePrefixLength,
     })),
     ...{ registrationLifetimeSeconds, reverseTunnelling, gre, challenge, mostVisitors },
     routesCommonTraffic: foreignAgent.routesCommonTraffic,

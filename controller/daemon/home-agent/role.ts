@@ -4,24 +4,33 @@ import { type HomeAgentConfig, type Mip6HomeAgentConfig, mip6Of } from "../../..
 import { MobilityError } from "../../base/errors.js";
 import { formatPrefix, IPV4_ANY } from "../../base/ip.js";
 import { NO_KEYS } from "../../config/keys.js";
+import { addressOnHomeLink } from "../../config/mip4.js";
 import { isSyscallError } from "../../io/native.js";
 import { checkIpv6Enabled, runsIpv6 } from "../../kernel/route/switches.js";
 import type { Logger } from "../../log.js";
 import { DEVICE, SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import { MIP4_PORT } from "../../wire/mip4/registry.js";
 import { type OpenHomeLink, openHomeLink } from "../home-link/sockets.js";
+import { type AgentDiscoverySocket, joinAgentGroups, openAgentDiscovery } from "../mip4/agent-discovery.js";
 import { openRegistrationSocket, type RegistrationSocket } from "../mip4/registration-socket.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
 import type { Platform } from "../platform.js";
-import { checkHomeLink, checkIpv6Address, mip4SocketRefusal, shorterHomeRoute } from "../preflight.js";
+import {
+  checkHomeLink,
+  checkIpv4Address,
+  checkIpv6Address,
+  mip4SocketRefusal,
+  shorterHomeRoute,
+} from "../preflight.js";
 import type { RoleKeys } from "../role-keys.js";
 import type { ServiceGround } from "../service.js";
 import { homeAgentOwnership, homeAgentPlanSite, ipv4PlanSite, localIpv4 } from "../sites.js";
 import { type Running, type ServiceOpener, startServices } from "../start.js";
 import { type DiscoveryPorts, DiscoveryService } from "./discovery/service.js";
 import { openDiscovery } from "./discovery/sockets.js";
+import { Advertising } from "./mip4/advertising.js";
 import { type Mip4HomeAgentParts, Mip4HomeAgentService } from "./mip4/service.js";
-import { ipv6PrefixesOf, mip4Associations, mip4Of } from "./mip4/site.js";
+import { advertisedHome, ipv6PrefixesOf, mip4Associations, mip4Of } from "./mip4/site.js";
 import { type MulticastPorts, openMulticast } from "./multicast/sockets.js";
 import { OneBinding } from "./one-binding.js";
 import { HomeAgentService } from "./service.js";
@@ -36,6 +45,8 @@ export interface HomeAgentMachine {
   openMulticast(): MulticastPorts;
   /** Throws MobilityError. */
   openRegistrations(ground: Pick<ServiceGround, "log">): RegistrationSocket;
+  /** Hears who solicits agents on this link, and answers. Throws MobilityError. */
+  openSolicitations(names: Pick<ServiceGround["names"], "interfaceIndex">, device: string): AgentDiscoverySocket;
 }
 
 const THIS_MACHINE: HomeAgentMachine = {
@@ -45,6 +56,7 @@ const THIS_MACHINE: HomeAgentMachine = {
   openDiscovery,
   openMulticast,
   openRegistrations,
+  openSolicitations,
 };
 
 /** Room for some thousand requests that arrive together. */
@@ -57,6 +69,26 @@ function openRegistrations({ log }: Pick<ServiceGround, "log">): RegistrationSoc
   try {
     return openRegistrationSocket(onError, IPV4_ANY, { receiveBufferBytes, onReopened });
   } catch (cause) {
+    if (!isSyscallError(cause)) throw cause;
+    throw new MobilityError("MIP_SOCKET", mip4SocketRefusal(cause), { cause });
+  }
+}
+
+function openSolicitations(
+  names: Pick<ServiceGround["names"], "interfaceIndex">,
+  device: string,
+): AgentDiscoverySocket {
+  let memberships: ReturnType<typeof joinAgentGroups> | undefined;
+  try {
+    memberships = joinAgentGroups(names.interfaceIndex(device));
+    const socket = openAgentDiscovery("solicitations");
+    const close = (): void => {
+      socket.close();
+      memberships?.close();
+    };
+    return { ...socket, close };
+  } catch (cause) {
+    memberships?.close();
     if (!isSyscallError(cause)) throw cause;
     throw new MobilityError("MIP_SOCKET", mip4SocketRefusal(cause), { cause });
   }
@@ -117,12 +149,22 @@ function checkIpv4Machine(config: HomeAgentConfig): void {
   const { homeLink } = config.homeAgent;
   if (servesIpv6(config)) checkIpv6Enabled();
   if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface, undefined, []);
+  checkAdvertisedAddress(config);
 }
 
-function checkMachine({ homeAgent: { addresses, homeLink } }: Mip6HomeAgentConfig, log: Logger): void {
+/** Whoever hears an advertisement sends to its source. Throws MobilityError. */
+function checkAdvertisedAddress({ homeAgent }: Pick<HomeAgentConfig, "homeAgent">): void {
+  const own = addressOnHomeLink(homeAgent);
+  if (homeAgent.mip4?.advertisements !== undefined && own !== undefined)
+    checkIpv4Address("homeAgent.mip4.advertisements.address", own.address);
+}
+
+function checkMachine(config: Mip6HomeAgentConfig, log: Logger): void {
+  const { addresses, homeLink } = config.homeAgent;
   checkIpv6Enabled();
   if (homeLink.interface !== undefined) checkHomeLink(homeLink.interface);
   checkIpv6Address(addresses.ipv6);
+  checkAdvertisedAddress(config);
   if (homeLink.interface === undefined) return;
   for (const prefix of homeLink.prefixes) {
     const route = shorterHomeRoute(prefix, homeLink.interface);
@@ -162,24 +204,33 @@ function mip4Services(
   config: HomeAgentConfig,
   kernel: Pick<Mip4HomeAgentParts, "planSite" | "alone">,
   { mip4: keys = NO_KEYS.mip4 }: RoleKeys,
-  { openHomeLink, openRegistrations }: HomeAgentMachine,
+  { openHomeLink, openRegistrations, openSolicitations }: HomeAgentMachine,
   shared: SharedStores,
 ): readonly ServiceOpener[] {
   const part = mip4Of(config);
   if (part === undefined) return [];
   const { serviceName: name, recordPrefix } = Mip4HomeAgentService;
+  const advertised = advertisedHome(config, part);
   const open = async (ground: ServiceGround): Promise<Mip4HomeAgentService> => {
     const home = openHomeLink(ground.names, { hears: false });
+    let port: RegistrationSocket | undefined;
     try {
-      const port = openRegistrations(ground);
+      port = openRegistrations(ground);
+      const advertising =
+        advertised &&
+        new Advertising({
+          ...{ ground, home: advertised, random: Math.random },
+          socket: openSolicitations(ground.names, advertised.link.device),
+        });
       const associations = mip4Associations(part, keys);
       return new Mip4HomeAgentService({
-        ...{ config, part, associations, ground, home, port, wallClock: Date.now, ipv6: runsIpv6() },
+        ...{ config, part, associations, ground, home, port, advertising, wallClock: Date.now, ipv6: runsIpv6() },
         ...kernel,
         ...shared,
       });
     } catch (error) {
       home.close();
+      port?.close();
       throw error;
     }
   };

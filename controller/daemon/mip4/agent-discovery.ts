@@ -3,9 +3,12 @@
  * kernel's IP, because a node may have no address on the link and a reverse-path filter takes an agent it has no route to for a forger. The
  * kernel's filter lets nothing else come in.
  */
-import type { Ipv4Address } from "../../base/ip.js";
+import { type Ipv4Address, ipv4 } from "../../base/ip.js";
+import { formatLinkAddress, linkAddressOctets } from "../../base/link-address.js";
 import { ETH_P_IP, PACKET_OTHERHOST, PACKET_OUTGOING } from "../../io/constants.js";
+import { GroupMemberships } from "../../io/ip/group-memberships.js";
 import { PacketSocket } from "../../io/ip/packet-socket.js";
+import type { Solicitor, ToLink } from "../../protocol/mip4/advertisements.js";
 import { decodeIpv4Packet, encodeIpv4Packet, ipv4Header } from "../../wire/ip/ipv4.js";
 import { Protocol } from "../../wire/ip/registry.js";
 import {
@@ -74,6 +77,40 @@ export function openAgentDiscovery(hears: "advertisements" | "solicitations"): A
     },
     close: () => socket.close(),
   };
+}
+
+const ALL_SYSTEMS = ipv4("224.0.0.1");
+const ALL_SYSTEMS_LINK_ADDRESS = linkAddressOctets("01:00:5e:00:00:01");
+
+/** To all systems of the link, or by the link-layer address of who has asked (RFC 5944 §2.1). */
+export function outgoingAdvertisement({ source, advertisement, receiver }: ToLink, interfaceIndex: number) {
+  return {
+    ...{ interfaceIndex, source },
+    destination: receiver?.address ?? ALL_SYSTEMS,
+    linkLayerDestination: receiver === undefined ? ALL_SYSTEMS_LINK_ADDRESS : linkAddressOctets(receiver.linkAddress),
+    message: advertisement,
+  } satisfies OutgoingDiscovery;
+}
+
+/** Who solicits; undefined: it is no solicitation, or from no address that an answer could go to. */
+export function solicitorOf({ message, linkLayerAddress, source }: HeardDiscovery): Solicitor | undefined {
+  const linkAddress = formatLinkAddress(linkLayerAddress);
+  return message.type === "router-solicitation" && linkAddress !== undefined ? { linkAddress, source } : undefined;
+}
+
+/** Solicitations, and requests of nodes that know no address of an agent, go there (RFC 5944 §2.3, RFC 1256 §3). */
+const AGENT_GROUPS = [ipv4("224.0.0.11"), ipv4("224.0.0.2")] as const;
+
+/** Until it is closed the link takes in what goes to all agents. Throws SyscallError. */
+export function joinAgentGroups(interfaceIndex: number): { close(): void } {
+  const memberships = new GroupMemberships();
+  try {
+    for (const group of AGENT_GROUPS) memberships.join(group, interfaceIndex);
+  } catch (error) {
+    memberships.close();
+    throw error;
+  }
+  return memberships;
 }
 
 /** One packet from its IPv4 header on. */

@@ -13,6 +13,10 @@ export const TIMERS = {
   /** Mobile node: between its first agent solicitations, and at most (RFC 5944 §2.4: at least a minute). */
   initialSolicitation: seconds(1),
   maxSolicitation: seconds(64),
+  /** Agents: between two advertisements to all on one link (RFC 5944 §2.3). */
+  advertisementSpacing: seconds(1),
+  /** Agents: to whoever solicits and has an address, on one link, so many answers at most (`LIMITS.solicitedPerSecond`) in such a time. */
+  solicitedWindow: seconds(1),
   /** Home agent: wait for the kernel before a request is refused with code 130; longer than a node's first two waits (dsmipd). */
   dataPath: seconds(3),
   /** Home agent: by then the disk has taken a registration or refused it, and what it replaced need not be known any more (dsmipd). */
@@ -26,9 +30,12 @@ export const LIMITS = {
   formerEnds: 8,
   /** Registrations of one node that gave way to later ones, of which the disk has not spoken yet (dsmipd). */
   replacedRegistrations: 8,
-  /** Mobile node: agents of all links that are remembered, and care-of addresses of each (dsmipd). */
+  /** Mobile node: agents of all links that are remembered, and care-of and router addresses of each (dsmipd). */
   heardAgents: 32,
   careOfAddressesOfAgent: 8,
+  routersOfAgent: 8,
+  /** Agents: answers to those who solicit by an address of their own (dsmipd). */
+  solicitedPerSecond: 10,
   /** Bindings that one timer input ends, so that a mass expiry does not hold up the event loop (dsmipd). */
   deadlinesPerStep: 1000,
 } as const;

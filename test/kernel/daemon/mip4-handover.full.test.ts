@@ -38,7 +38,7 @@ class Scene {
   readonly node: Daemon;
   readonly stations: readonly { readonly cn: Station; readonly mn: Station }[];
 
-  constructor(t: TestContext, mobileNode: Readonly<Record<string, unknown>> = {}) {
+  constructor(t: TestContext, mobileNode: Readonly<Record<string, unknown>> = {}, mip4: object = {}) {
     const net = new Topology(t);
     this.net = net;
     const core = net.node("core", { forwarding: true });
@@ -67,15 +67,15 @@ class Scene {
       homeAgent: {
         addresses: { ipv4: "203.0.113.1", ipv6: "2001:db8:1::1" },
         homeLink: { interface: "home", prefixes: ["198.51.100.0/24", "2001:db8:1::/64"] },
-        mip4: { tunnellingMode: "requested" },
+        mip4: { tunnellingMode: "requested", ...mip4 },
       },
       subscribers: [{ homeAddress: HOME[6], ipv4HomeAddress: HOME[4], protocols: ["mip4"] }],
     });
     this.node = new Daemon(mn, files, {
       ...{ role: "mobile-node", protocol: "mip4" },
       mobileNode: {
-        ...{ homeAddress: HOME[4], homeAgent: "203.0.113.1", homeSubnet: "198.51.100.0/24" },
-        ...{ prefixes: [`${HOME[6]}/128`], ipv6HomeAddress: HOME[6], ...mobileNode },
+        ...{ homeAddress: HOME[4], homeAgent: "203.0.113.1" },
+        ...{ homeSubnet: "198.51.100.0/24", prefixes: [`${HOME[6]}/128`], ipv6HomeAddress: HOME[6], ...mobileNode },
       },
     });
     this.stations = FAMILIES.map((family) => ({
@@ -177,6 +177,25 @@ test("home while the other network is up, and far away: nothing is lost", async 
     await more(flows);
     await whole(flows);
   });
+});
+
+test("RFC 5944 §2.4.3: home by what the home agent says there, which nothing else tells: nothing is lost", async (t) => {
+  const advertisements = { address: "198.51.100.1/24", advertisementIntervalSeconds: 1 };
+  const scene = new Scene(t, { homeSubnet: undefined }, { advertisements });
+  await scene.agent.start();
+  scene.mn.ip("link set home down");
+  scene.visit();
+  await scene.node.start();
+  await scene.is("registered");
+  await scene.cross();
+  const flows = scene.flows();
+  await more(flows);
+  scene.mn.ip("link set home up");
+  scene.goHome();
+  await scene.is("home");
+  await more(flows);
+  assert.deepEqual(await scene.agent.bindings(), []);
+  await whole(flows);
 });
 
 test("a node whose process is killed: the tunnel stays, over its next start too", async (t) => {

@@ -11,6 +11,7 @@ import { ETH_P_IPV6 } from "../../../controller/io/constants.js";
 import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
 import { ARP_OPERATION, decodeArp, ETHERTYPE } from "../../../controller/wire/ip/arp.js";
 import { findExtension, findExtensions } from "../../../controller/wire/mip4/extensions/registration.js";
+import { AgentSolicitor } from "../lib/agent-solicitor.js";
 import { Daemon } from "../lib/daemons.js";
 import { CO_LOCATED, type Heard, Mip4Peer, peerKey } from "../lib/mip4-peer.js";
 import { Topology } from "../lib/topology.js";
@@ -61,6 +62,7 @@ test("V4-4.3-01: the home agent of Mobile IPv4", async (t) => {
         mip4: {
           ...{ maxLifetimeSeconds: 300, replayToleranceSeconds: 600, udp: "refuse", strictReservedBits: true },
           foreignAgents: [FOREIGN_AGENT],
+          advertisements: { address: "198.51.100.1/24", advertisementIntervalSeconds: 0, advertisePrefixLength: true },
         },
       },
       subscribers: [
@@ -354,6 +356,41 @@ test("V4-4.3-01: the home agent of Mobile IPv4", async (t) => {
       [ALICE],
     );
     assert.equal(routeTo(BOB), undefined);
+  });
+
+  await t.test("RFC 5944 §2.1, §2.3: who asks on the home link hears that the home agent is there", async () => {
+    const host = new AgentSolicitor(t, lan, "eth0");
+    const hears = async (source: Ipv4Address) => {
+      const before = host.heard.length;
+      host.solicit(source);
+      return waitFor(() => host.heard[before], { what: `an advertisement for ${source}`, ...UNTIL });
+    };
+    // A neighbour's address or not; no ARP is needed for the answer.
+    const { header, message, checksum, toItself } = await hears(ipv4("10.1.2.3"));
+    assert.deepEqual(
+      [header.source, header.destination, header.timeToLive, checksum, toItself],
+      ["198.51.100.1", "10.1.2.3", 1, true, true],
+    );
+    assert.deepEqual([message.code, message.lifetimeSeconds], [16, 1800]);
+    assert.deepEqual(
+      message.routers.map(({ address }) => address),
+      ["198.51.100.1", HA],
+    );
+    const [agent, lengths] = message.extensions;
+    assert.ok(agent?.kind === "mobility-agent-advertisement" && lengths?.kind === "prefix-lengths");
+    assert.deepEqual([Number(agent.sequence), agent.registrationLifetimeSeconds, agent.careOfAddresses], [0, 300, []]);
+    const set = Object.entries(agent.flags).flatMap(([name, isSet]) => (isSet ? [name] : []));
+    assert.deepEqual(
+      [set, lengths.prefixLengths],
+      [
+        ["homeAgent", "gre"],
+        [24, 32],
+      ],
+    );
+    const second = await hears(ipv4("0.0.0.0"));
+    assert.deepEqual([second.header.destination, second.toItself], ["224.0.0.1", false]);
+    const counters = (await daemon.status()).counters;
+    assert.equal(counters.received["router-solicitation"], 2, JSON.stringify(counters.received));
   });
 
   await t.test("F5944-4.6-01: at home the node is let go, and its own link-layer address told", async () => {

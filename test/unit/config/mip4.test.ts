@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { loadConfig } from "../../../controller/config/config.js";
+import { advertisedHome, mip4Of } from "../../../controller/daemon/home-agent/mip4/site.js";
 import { mip6Of } from "../../../schemas/config/home-agent.js";
 
 const KEY = "00112233445566778899aabbccddeeff";
@@ -71,11 +72,46 @@ t.test("Mobile IPv4 alone needs nothing of IPv6", (test) => {
   test.end();
 });
 
+const AT_HOME = ALONE.replace("203.0.113.1", "198.51.100.1")
+  .replace("homeLink: {", "homeLink: { interface: eth1,")
+  .replace("mip4: {}", "mip4: { advertisements: {} }");
+const ELSEWHERE = AT_HOME.replace("198.51.100.1", "203.0.113.1");
+
+t.test("what the home link is told of the home agent, and when", (test) => {
+  const told = (text: string) => {
+    const { config } = load(test, text);
+    const part = config.role === "home-agent" ? mip4Of(config) : undefined;
+    return config.role === "home-agent" && part !== undefined ? advertisedHome(config, part) : undefined;
+  };
+  test.equal(told(ALONE), undefined, "nothing, if nobody asks for it");
+  const link = {
+    ...{ device: "eth1", address: "198.51.100.1", prefixLength: 24 },
+    ...{ advertisementIntervalSeconds: 10, advertisementLifetimeSeconds: 30, advertisesPrefixLength: false },
+  };
+  const rest = { registrationLifetimeSeconds: 1800, gre: true, routesCommonTraffic: false };
+  test.same(told(AT_HOME), { link, homeAgent: "198.51.100.1", ...rest });
+  const given = ELSEWHERE.replace("advertisements: {}", "advertisements: { address: 198.51.100.9/25 }");
+  test.match(told(given), { link: { address: "198.51.100.9", prefixLength: 25 }, homeAgent: "203.0.113.1" });
+  const asked = AT_HOME.replace("advertisements: {}", "advertisements: { advertisementIntervalSeconds: 0 }");
+  test.equal(told(asked)?.link.advertisementLifetimeSeconds, 1800, "no other follows soon");
+  test.end();
+});
+
 const without = (text: string, part: string): string => {
   if (!text.includes(part)) throw new Error(`no ${part}`);
   return text.replace(part, "");
 };
 const WRONG = [
+  {
+    name: "advertisements without a link",
+    config: AT_HOME.replace("interface: eth1,", ""),
+    says: /homeAgent\.mip4\.advertisements is there, and homeAgent\.homeLink\.interface is missing; the link is wanted/,
+  },
+  {
+    name: "advertisements from no address of the link",
+    config: ELSEWHERE,
+    says: /homeAgent\.mip4\.advertisements\.address is missing, and 203\.0\.113\.1 is in no home prefix; .* on eth1 is wanted/,
+  },
   {
     name: "no section mip4",
     config: without(BOTH, "  mip4: { foreignAgents: [192.0.2.1] }\n"),

@@ -59,6 +59,12 @@ class Around {
     ...this.opened("port 434"),
   });
 
+  readonly openSolicitations = () => ({
+    listen: () => undefined,
+    send: () => undefined,
+    ...this.opened("solicitations"),
+  });
+
   readonly openMulticast = () => ({
     listen: () => undefined,
     send: () => undefined,
@@ -170,6 +176,30 @@ t.test("a home agent listens on its home link if it has one and detects duplicat
     await running.stop();
   }
 });
+
+t.test(
+  "a home agent that advertises itself opens its eyes for that, and closes everything when it cannot",
+  async (test) => {
+    const machine = new FakeMachine(test);
+    const around = new Around(machine);
+    const home = { prefixes: ["198.51.100.0/24", "2001:db8:1::/64"], interface: "home" };
+    const advertisements = { address: "198.51.100.1/24" };
+    const config = homeAgent(machine, { homeLink: home, mip4: { advertisements } } as never);
+    const on = { check: () => undefined, ...around };
+    const running = await startHomeAgent(config, { keys: new Map() }, machine.logger, on);
+    test.ok(around.open.includes("solicitations"), around.open.join());
+    await running.stop();
+    test.strictSame(around.open, []);
+    const deaf = {
+      ...on,
+      openSolicitations: () => {
+        throw new Error("deaf");
+      },
+    };
+    await test.rejects(startHomeAgent(config, { keys: new Map() }, machine.logger, deaf), { message: "deaf" });
+    test.strictSame([around.open, machine.leftovers], [[], []]);
+  },
+);
 
 t.test("a home agent on an unfit machine opens nothing, and one that cannot start closes everything", async (test) => {
   const machine = new FakeMachine(test);

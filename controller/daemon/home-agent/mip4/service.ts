@@ -37,6 +37,7 @@ import { ConnectedNetworks } from "../connected-networks.js";
 import { FormerWays } from "../former-ways.js";
 import type { BindingGroups, OneBinding } from "../one-binding.js";
 import { RefusedPaths } from "../refused-paths.js";
+import type { Advertising } from "./advertising.js";
 import type { HomeAgentAssociations } from "./associations.js";
 import { Mip4Commands } from "./commands.js";
 import { bindingDocument, shownName } from "./documents.js";
@@ -56,6 +57,8 @@ export interface Mip4HomeAgentParts {
   readonly ground: ServiceGround;
   readonly home: OpenHomeLink;
   readonly port: RegistrationSocket;
+  /** Absent: the home link is told nothing. */
+  readonly advertising?: Advertising | undefined;
   /** Shared with the other services of this home agent. */
   readonly ownership: Ownership;
   readonly bindings: OneBinding;
@@ -86,6 +89,7 @@ export class Mip4HomeAgentService implements Service {
   readonly #ipv6: boolean;
   readonly #ground: ServiceGround;
   readonly #home: OpenHomeLink;
+  readonly #advertising: Advertising | undefined;
   readonly #state: HomeAgentState;
   readonly #loop: MachineLoop<HomeAgentInput, Effect>;
   readonly #bindings: BindingGroups;
@@ -110,6 +114,7 @@ export class Mip4HomeAgentService implements Service {
     ground,
     home,
     port,
+    advertising,
     ownership,
     bindings,
     wallClock,
@@ -123,6 +128,7 @@ export class Mip4HomeAgentService implements Service {
     this.#ipv6 = ipv6;
     this.#ground = ground;
     this.#home = home;
+    this.#advertising = advertising;
     const site = {
       ...mip4HomeAgentSite(config, part, associations),
       isNetworkEdge: (address: Ipv4Address) => this.#networks.isEdge(address),
@@ -186,10 +192,12 @@ export class Mip4HomeAgentService implements Service {
   listen(): void {
     this.#ground.records.onWritable((writable) => this.#loop.push({ kind: "storage", writable }));
     this.#registrations.listen((input) => this.#loop.push(input));
+    this.#advertising?.listen();
   }
 
   begin(): void {
     this.#loop.push({ kind: "timer" });
+    this.#advertising?.begin();
     this.#ground.log.info({ event: "bindings.restored", protocol: "mip4", count: [...dataPaths(this.#state)].length });
   }
 
@@ -225,6 +233,7 @@ export class Mip4HomeAgentService implements Service {
     this.#former.close();
     this.#loop.close();
     this.#registrations.close();
+    this.#advertising?.close();
     this.#home.close();
   }
 

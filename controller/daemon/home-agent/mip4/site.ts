@@ -8,8 +8,10 @@ import {
 } from "../../../../schemas/config/home-agent.js";
 import { hostPrefix, type Ipv4Address, isIpv4, isIpv6, type Prefix } from "../../../base/ip.js";
 import type { Mip4Keys } from "../../../config/keys.js";
-import { namesOf } from "../../../config/mip4.js";
+import { addressOnHomeLink, namesOf } from "../../../config/mip4.js";
+import type { AdvertisedHome } from "../../../protocol/mip4/home-agent/advertiser.js";
 import type { HomeAgentSite, HomeSubscriber } from "../../../protocol/mip4/home-agent/site.js";
+import { advertisedLink } from "../../mip4/advertised-link.js";
 import { HomeAgentAssociations } from "./associations.js";
 import { nodeNameOf } from "./node-names.js";
 
@@ -83,6 +85,24 @@ function homeSubscriber(
     borrowsPrefixes: registers && areLent(prefixes),
     linkLocal,
     prefixRegistration: mobileRouter === "no" ? "either" : mobileRouter,
+  };
+}
+
+/** What the home link is told; undefined: nothing. */
+export function advertisedHome(
+  { homeAgent }: HomeAgentConfig,
+  { settings, address }: Mip4Part,
+): AdvertisedHome | undefined {
+  const { advertisements, maxLifetimeSeconds, gre } = settings;
+  const { interface: device } = homeAgent.homeLink;
+  const own = addressOnHomeLink(homeAgent);
+  if (advertisements === undefined || device === undefined || own === undefined) return undefined;
+  return {
+    link: advertisedLink(device, own, advertisements),
+    homeAgent: address,
+    registrationLifetimeSeconds: maxLifetimeSeconds,
+    gre,
+    routesCommonTraffic: advertisements.routesCommonTraffic,
   };
 }
 

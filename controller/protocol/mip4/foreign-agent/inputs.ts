@@ -2,8 +2,8 @@
 import type { Ipv4Address } from "../../../base/ip.js";
 import type { Instant } from "../../../base/time.js";
 import type { RegistrationExtension } from "../../../wire/mip4/extensions/registration.js";
-import type { RouterAdvertisement } from "../../../wire/mip4/messages/agent-discovery.js";
 import type { LocatedControlMessage, RegistrationReply } from "../../../wire/mip4/messages/control-message.js";
+import type { ToLink } from "../advertisements.js";
 import type { AuthenticationVerdict, Encapsulation } from "../inputs.js";
 
 /** A link-layer address, lower-case hexadecimal with colons. */
@@ -123,15 +123,6 @@ export interface ToVisitor {
     | { readonly kind: "denial"; readonly reply: RegistrationReply };
   /** Whose key signs it, as its association names it; undefined: nobody's. */
   readonly node: string | undefined;
-}
-
-export interface ToLink {
-  readonly to: "link";
-  readonly device: string;
-  readonly source: Ipv4Address;
-  readonly advertisement: RouterAdvertisement;
-  /** Absent: to all systems of the link. */
-  readonly receiver?: { readonly linkAddress: LinkAddress; readonly address: Ipv4Address } | undefined;
 }
 
 /** Leaves after all that was journalled in the same turn is on the disk. */

@@ -5,11 +5,12 @@
  * (RFC 5454 §4.4).
  */
 import { toHex } from "../../../base/bytes.js";
-import { IPV4_ANY, ipv4 } from "../../../base/ip.js";
+import { ipv4 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, earliest, type Instant, seconds } from "../../../base/time.js";
 import { ReplyCode } from "../../../wire/mip4/registry.js";
-import { type AdvertisementClock, advertisementOf, nextSequence } from "./advertisements.js";
+import { type AdvertisementClock, nextSequence, type ToLink } from "../advertisements.js";
+import { advertisementOf } from "./advertisements.js";
 import type {
   ForeignAgentEffect,
   ForeignAgentInput,
@@ -17,7 +18,6 @@ import type {
   ProgrammedInput,
   SolicitationInput,
   StoredVisitor,
-  ToLink,
   UnreachableInput,
   VisitorPath,
   VisitorRequestInput,
@@ -25,6 +25,7 @@ import type {
 import { AGENT_KEY, agentRecord, parseRecord } from "./record.js";
 import { endVisit, establish, letGo, pendingKey, receiveReply } from "./replies.js";
 import { judgeRequest, type ReadRequest, readRequest } from "./request.js";
+import type { VisitedLink } from "./site.js";
 import { LIMITS, TIMERS } from "./timers.js";
 import { deny, drop, type ForeignAgentState, notify, send, type Turn } from "./turn.js";
 import { type PendingRequest, type VisitorEntry, type VisitorView, viewOf } from "./visitors.js";
@@ -221,28 +222,24 @@ function runDeadlines(turn: Turn): void {
       endVisit(turn, entry, "visitor.expired", "its lifetime is over");
     else list.schedule(entry);
   }
-  for (const clock of clocks) if (clock.due !== undefined && clock.due <= turn.now) advertise(turn, clock, {});
+  for (const clock of clocks) if (clock.isDue(turn.now)) advertise(turn, clock, {});
 }
 
-/** RFC 5944 §2.3: whatever the source, and by its link-layer address. */
 function solicited(turn: Turn, { device, linkAddress, source }: SolicitationInput): void {
   const clock = turn.state.clocks.find(({ link }) => link.device === device);
   if (clock === undefined) {
     drop(turn, "wrong-destination", `solicitation on ${device}`);
     return;
   }
-  if (source === IPV4_ANY) {
-    if (clock.allowsToAll(turn.now)) advertise(turn, clock, {});
-    else clock.soon(turn.now);
-    return;
-  }
-  if (clock.allowsSolicited(turn.now)) advertise(turn, clock, { receiver: { linkAddress, address: source } });
-  else drop(turn, "rate-limited", `solicitation of ${linkAddress}`);
+  const answer = clock.solicited({ linkAddress, source }, turn.now);
+  if (answer === "none") drop(turn, "rate-limited", `solicitation of ${linkAddress}`);
+  else if (answer === "all") advertise(turn, clock, {});
+  else if (answer !== "later") advertise(turn, clock, { receiver: answer });
 }
 
 function advertise(
   turn: Turn,
-  clock: AdvertisementClock,
+  clock: AdvertisementClock<VisitedLink>,
   { receiver, leaving }: { readonly receiver?: ToLink["receiver"]; readonly leaving?: boolean },
 ): void {
   const { state, entropy } = turn;

@@ -1,21 +1,11 @@
 /** What the operator decided about a foreign agent: which links it serves and how. Plain data, the same for its whole life. */
 import type { Ipv4Address } from "../../../base/ip.js";
+import type { AdvertisedLink } from "../advertisements.js";
 
-/** A link on which visitors are served. */
-export interface VisitedLink {
-  readonly device: string;
-  /** Ours on that link: the source of advertisements, and where requests go. */
-  readonly address: Ipv4Address;
-  /** Bits. */
-  readonly prefixLength: number;
-  /** Between two advertisements to all, on average. 0: none but in answer to a solicitation. */
-  readonly advertisementIntervalSeconds: number;
-  /** How long an advertisement holds (RFC 1256 §3). */
-  readonly advertisementLifetimeSeconds: number;
+/** A link on which visitors are served; requests go to our address there. */
+export interface VisitedLink extends AdvertisedLink {
   /** R: who has an address of its own here has to register through us, too. */
   readonly registrationRequired: boolean;
-  /** A Prefix-Lengths extension tells the length of the link's prefix: all agents of a link do that, or none (RFC 5944 §2.3). */
-  readonly advertisesPrefixLength: boolean;
 }
 
 /** required: without T a request is refused (75); refused: with T (74) (RFC 3024 §4.2.1). */

@@ -6,11 +6,8 @@ export const TIMERS = {
   pendingRequest: seconds(7),
   /** Wait for the kernel before a visitor is refused with code 66 (dsmipd). */
   dataPath: seconds(3),
-  /** Between two denials to one node (RFC 5944 §3.7.2, RFC 3024 §4.2.1), and between two advertisements to all on one link. */
+  /** Between two denials to one node (RFC 5944 §3.7.2, RFC 3024 §4.2.1). */
   denialSpacing: seconds(1),
-  advertisementSpacing: seconds(1),
-  /** To whoever solicits and has an address: on one link, in one second, so many answers at most (`LIMITS.solicitedPerSecond`). */
-  solicitedWindow: seconds(1),
 } as const;
 
 export const LIMITS = {
@@ -19,7 +16,6 @@ export const LIMITS = {
   pendingOfOne: 5,
   /** Link-layer addresses of which the last denial is remembered (dsmipd). */
   denied: 4096,
-  solicitedPerSecond: 10,
   /** Challenges that are accepted after they were advertised (RFC 4721 §9). */
   challengeWindow: 2,
   challengeOctets: 16,

@@ -4,7 +4,7 @@ import { elapsed, type Instant } from "../../../base/time.js";
 import type { RegistrationExtension } from "../../../wire/mip4/extensions/registration.js";
 import type { RegistrationReply } from "../../../wire/mip4/messages/control-message.js";
 import { ReplyCode } from "../../../wire/mip4/registry.js";
-import { AdvertisementClock } from "./advertisements.js";
+import { AdvertisementClock } from "../advertisements.js";
 import { Challenges } from "./challenges.js";
 import type {
   ForeignAgentDropReason,
@@ -16,7 +16,7 @@ import type {
 } from "./inputs.js";
 import { recordOf } from "./record.js";
 import { associationWithNode } from "./request.js";
-import type { ForeignAgentSite } from "./site.js";
+import type { ForeignAgentSite, VisitedLink } from "./site.js";
 import { LIMITS, TIMERS } from "./timers.js";
 import { type PendingRequest, type Visit, type VisitorEntry, VisitorList } from "./visitors.js";
 
@@ -27,7 +27,7 @@ export class ForeignAgentState {
   readonly site: ForeignAgentSite;
   readonly list = new VisitorList();
   readonly challenges = new Challenges();
-  readonly clocks: readonly AdvertisementClock[];
+  readonly clocks: readonly AdvertisementClock<VisitedLink>[];
   /** Of the next advertisement. */
   sequence = 0;
   /** Up to here the journal knows of numbers that may have been used. */

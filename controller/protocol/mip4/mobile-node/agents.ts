@@ -20,6 +20,8 @@ export interface HeardAgent {
   readonly flags: MobilityAgentAdvertisement["flags"];
   readonly registrationLifetimeSeconds: number;
   readonly careOfAddresses: readonly Ipv4Address[];
+  /** What it says are addresses of its own; none has to be of this link. */
+  readonly routers: readonly Ipv4Address[];
   readonly challenge?: Uint8Array | undefined;
 }
 
@@ -76,6 +78,7 @@ export class AgentList {
     this.#agents.set(key, {
       ...{ address: source, device, sequence, expiresAt, flags, registrationLifetimeSeconds },
       careOfAddresses: careOfAddresses.slice(0, LIMITS.careOfAddressesOfAgent),
+      routers: message.routers.slice(0, LIMITS.routersOfAgent).map(({ address: router }) => router),
       ...{ challenge, linkLayerAddress },
     });
     if (before === undefined) return "new";
@@ -115,8 +118,9 @@ const asForeignAgent = (agent: HeardAgent): ForeignAgent => ({
 });
 
 /**
- * What being at this agent's link is for a node: at home, if it is the node's home agent (RFC 5944 §2.4.3); at its foreign agent; undefined
- * if it is none, or takes nobody new. `own`: a care-of address of the node's own on that link, which it keeps, through the agent where
+ * What being at this agent's link is for a node: at home, if it is the node's home agent (RFC 5944 §2.4.3), which may have the address that
+ * the node registers at on another link, and then has it among its router addresses; at its foreign agent; undefined if it is none, or takes
+ * nobody new. `own`: a care-of address of the node's own on that link, which it keeps, through the agent where
  * that demands it.
  */
 export function placeAt(
@@ -125,7 +129,8 @@ export function placeAt(
   { own, registered }: { readonly own?: Ipv4Address | undefined; readonly registered: boolean },
 ): Attachment | undefined {
   const { device, flags } = agent;
-  if (flags.homeAgent && agent.address === homeAgent) return { kind: "home", device };
+  const isOurs = agent.address === homeAgent || agent.routers.includes(homeAgent);
+  if (flags.homeAgent && isOurs) return { kind: "home", device };
   if (own !== undefined && !flags.registrationRequired) return { kind: "co-located", device, address: own };
   const isOpen = flags.foreignAgent && agent.registrationLifetimeSeconds > 0 && (registered || !flags.busy);
   if (!isOpen) return undefined;

@@ -1,8 +1,8 @@
 /** What a foreign agent says of itself, how often, and what it keeps over a restart. */
 import t from "tap";
 import { IPV4_ANY, type Ipv4Address, ipv4 } from "../../../../../controller/base/ip.js";
-import { nextSequence } from "../../../../../controller/protocol/mip4/foreign-agent/advertisements.js";
-import type { ForeignAgentEffect, ToLink } from "../../../../../controller/protocol/mip4/foreign-agent/inputs.js";
+import { nextSequence, type ToLink } from "../../../../../controller/protocol/mip4/advertisements.js";
+import type { ForeignAgentEffect } from "../../../../../controller/protocol/mip4/foreign-agent/inputs.js";
 import { beginsAnew } from "../../../../../controller/protocol/mip4/foreign-agent/machine.js";
 import {
   decodeAgentDiscovery,

@@ -28,6 +28,7 @@ interface Said {
   readonly registrationLifetimeSeconds?: number;
   readonly careOfAddresses?: readonly ReturnType<typeof ipv4>[];
   readonly besides?: readonly DiscoveryExtension[];
+  readonly routers?: readonly ReturnType<typeof ipv4>[];
 }
 
 function advertisement(said: Said = {}): RouterAdvertisement {
@@ -41,7 +42,8 @@ function advertisement(said: Said = {}): RouterAdvertisement {
     careOfAddresses: said.careOfAddresses ?? [COA],
   };
   const extensions = [agent, ...(said.besides ?? [])];
-  return { type: "router-advertisement", code: 0, lifetimeSeconds: said.lifetimeSeconds ?? 9, routers: [], extensions };
+  const routers = (said.routers ?? []).map((address) => ({ address, preference: 0 }));
+  return { type: "router-advertisement", code: 0, lifetimeSeconds: said.lifetimeSeconds ?? 9, routers, extensions };
 }
 
 t.test("an agent is known from its first advertisement until its lifetime is over", (t) => {
@@ -155,6 +157,11 @@ t.test("what a place at an agent is", (t) => {
   const other = heard({ flags: ["homeAgent"], careOfAddresses: [] }, ipv4("198.51.100.9"));
   t.equal(placeAt(other, HA, visitor), undefined, "somebody else's home agent");
   t.equal(placeAt(heard({}, HA), HA, visitor)?.kind, "foreign-agent", "without H it is no home");
+  const besideIt = { flags: ["homeAgent"], careOfAddresses: [] } as const;
+  const known = heard({ ...besideIt, routers: [ipv4("198.51.100.9"), HA] }, ipv4("198.51.100.9"));
+  t.strictSame(placeAt(known, HA, visitor), { kind: "home", device: "eth0" }, "ours, which has two addresses");
+  const many = Array.from({ length: 60 }, (_, i) => ipv4FromNumber(0xc6336500 + i));
+  t.equal(heard({ ...besideIt, routers: many }, ipv4("198.51.100.9")).routers.length, 8, "and not any number");
   t.end();
 });
 
