@@ -33,7 +33,7 @@ import {
   type Authentication,
   type AuthenticationExtension,
   appendAuthenticated,
-  authenticationsOf,
+  authenticationsAt,
   encodeAuthenticated,
 } from "../../wire/mip4/messages/authenticated-octets.js";
 import { locateControlMessage } from "../../wire/mip4/messages/control-message.js";
@@ -243,7 +243,7 @@ export class ForeignAgentService implements Service {
   ) {
     try {
       const located = locateControlMessage(octets);
-      const verdicts = authenticationsOf(octets).map((one: Authentication) =>
+      const verdicts = authenticationsAt(located.spans, octets).map((one: Authentication) =>
         verdictOn(one, (extension) => keyOf(extension, located)),
       );
       return { located, octets, verdicts };

@@ -9,10 +9,11 @@ import type {
   AuthenticationExtension,
 } from "../../wire/mip4/messages/authenticated-octets.js";
 
-const DIGESTS: Readonly<Record<Mip4Algorithm, string>> = {
-  "hmac-md5": "md5",
-  "hmac-sha1": "sha1",
-  "hmac-sha256": "sha256",
+/** The hash function, and the octets that it gives. */
+const DIGESTS: Readonly<Record<Mip4Algorithm, { readonly name: string; readonly length: number }>> = {
+  "hmac-md5": { name: "md5", length: 16 },
+  "hmac-sha1": { name: "sha1", length: 20 },
+  "hmac-sha256": { name: "sha256", length: 32 },
 };
 
 /** What an SPI stands for between two parties. */
@@ -23,23 +24,22 @@ export type KeyOf = (extension: AuthenticationExtension) => AuthenticationKey | 
 
 /** The whole output of the algorithm: RFC 5944 truncates nothing. */
 export function authenticatorOf({ algorithm, key }: AuthenticationKey, covered: Uint8Array): Uint8Array {
-  return createHmac(DIGESTS[algorithm], key.reveal()).update(covered).digest();
+  return createHmac(DIGESTS[algorithm].name, key.reveal()).update(covered).digest();
 }
 
 /** In a time that does not tell how much of the authenticator is right. */
 export function verdictOn({ extension, covered }: Authentication, keyOf: KeyOf): AuthenticationVerdict {
   const key = keyOf(extension);
   if (key === undefined) return "no-association";
-  const wanted = authenticatorOf(key, covered);
-  if (wanted.length !== extension.authenticator.length) return "invalid";
-  return timingSafeEqual(wanted, extension.authenticator) ? "valid" : "invalid";
+  if (extension.authenticator.length !== DIGESTS[key.algorithm].length) return "invalid";
+  return timingSafeEqual(authenticatorOf(key, covered), extension.authenticator) ? "valid" : "invalid";
 }
 
 /** Makes the authenticators of a message of ours. Throws TypeError if there is no key for one: the machine asked for what is not there. */
 export function authenticateWith(keyOf: KeyOf): Authenticate {
-  return (extension, covered) => {
+  return (extension) => {
     const key = keyOf(extension);
     if (key === undefined) throw new TypeError(`no key for ${extension.kind}, SPI ${extension.spi}`);
-    return authenticatorOf(key, covered);
+    return { length: DIGESTS[key.algorithm].length, over: (covered) => authenticatorOf(key, covered) };
   };
 }

@@ -1,11 +1,12 @@
 /** Between port 434 and the machine: datagrams become requests with a verdict on each authenticator, replies get theirs. */
 
-import { randomBytes } from "node:crypto";
+import { randomInt } from "node:crypto";
 import type { ReplyEffect, RequestInput } from "../../../protocol/mip4/home-agent/inputs.js";
 import type { HomeAgentState } from "../../../protocol/mip4/home-agent/machine.js";
 import { identifierOf } from "../../../protocol/mip4/home-agent/request.js";
-import { authenticationsOf, encodeAuthenticated } from "../../../wire/mip4/messages/authenticated-octets.js";
-import { decodeControlMessage } from "../../../wire/mip4/messages/control-message.js";
+import { decoding } from "../../../wire/codec.js";
+import { authenticationsAt, encodeAuthenticated } from "../../../wire/mip4/messages/authenticated-octets.js";
+import { locateControlMessage } from "../../../wire/mip4/messages/control-message.js";
 import { authenticateWith, verdictOn } from "../../mip4/authenticators.js";
 import type { RegistrationDatagram, RegistrationSocket } from "../../mip4/registration-socket.js";
 import { timeOfDay } from "../../mip4/time-of-day.js";
@@ -25,6 +26,8 @@ export interface RegistrationsParts {
 
 /** Of replies (RFC 1700). */
 const TTL = 64;
+/** 32 bits (RFC 5944 §5.7.2). */
+const NONCES = 2 ** 32;
 
 export class Registrations {
   readonly #parts: RegistrationsParts;
@@ -48,12 +51,12 @@ export class Registrations {
     interfaceIndex,
   }: RegistrationDatagram): RequestInput | undefined {
     const { ground, associations, state, wallClock } = this.#parts;
-    const decoded = decodeControlMessage(bytes);
-    if (!decoded.ok) {
-      ground.drop("malformed", `from ${source}: ${decoded.error.message}`);
+    const located = decoding(() => locateControlMessage(bytes));
+    if (!located.ok) {
+      ground.drop("malformed", `from ${source}: ${located.error.message}`);
       return undefined;
     }
-    const message = decoded.value;
+    const { message, spans } = located.value;
     if (message.type !== "registration-request") {
       ground.drop("unexpected-type", `${message.type} from ${source} at port 434`);
       return undefined;
@@ -70,9 +73,10 @@ export class Registrations {
         device: ground.names.interfaceName(interfaceIndex) ?? `index ${interfaceIndex}`,
       },
       request: message,
-      verdicts: authenticationsOf(bytes).map((one) => verdictOn(one, keyOf)),
+      verdicts: authenticationsAt(spans, bytes).map((one) => verdictOn(one, keyOf)),
       timeOfDay: timeOfDay(wallClock()),
-      nonce: randomBytes(4).readUInt32BE(),
+      // Node.js draws these in advance, thousands at once.
+      nonce: randomInt(NONCES),
     };
   }
 

@@ -4,8 +4,9 @@ import type { KernelNames } from "../../../kernel/codec.js";
 import type { InterfaceNames } from "../../../kernel/names.js";
 import type { Attachment, RequestEffect } from "../../../protocol/mip4/mobile-node/inputs.js";
 import type { NodeInput } from "../../../protocol/mip4/mobile-node/node.js";
-import { authenticationsOf, encodeAuthenticated } from "../../../wire/mip4/messages/authenticated-octets.js";
-import { decodeControlMessage } from "../../../wire/mip4/messages/control-message.js";
+import { decoding } from "../../../wire/codec.js";
+import { authenticationsAt, encodeAuthenticated } from "../../../wire/mip4/messages/authenticated-octets.js";
+import { locateControlMessage } from "../../../wire/mip4/messages/control-message.js";
 import { MIP4_PORT } from "../../../wire/mip4/registry.js";
 import { authenticateWith, type KeyOf, verdictOn } from "../../mip4/authenticators.js";
 import type { RegistrationSocket } from "../../mip4/registration-socket.js";
@@ -65,12 +66,12 @@ export class NodeMessages {
   ): void {
     const { drop, count, onReply } = this.#ports;
     if (!isDirect && interfaceIndex === this.#agentIndex) return;
-    const decoded = decodeControlMessage(data);
-    if (!decoded.ok) return drop("malformed", `port ${MIP4_PORT}, from ${source}: ${decoded.error.message}`);
-    const message = decoded.value;
+    const located = decoding(() => locateControlMessage(data));
+    if (!located.ok) return drop("malformed", `port ${MIP4_PORT}, from ${source}: ${located.error.message}`);
+    const { message, spans } = located.value;
     if (message.type !== "registration-reply") return drop("unexpected-type", `${message.type} from ${source}`);
     count("received", message.type);
-    const verdicts = authenticationsOf(data).map((one) => verdictOn(one, this.#keyOf));
+    const verdicts = authenticationsAt(spans, data).map((one) => verdictOn(one, this.#keyOf));
     onReply({ kind: "reply", source, reply: message, verdicts });
   }
 

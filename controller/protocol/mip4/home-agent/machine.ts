@@ -119,8 +119,10 @@ function receive(turn: Turn, input: RequestInput): void {
   if (duplicate === undefined) remember(turn, read, sender, true);
   const to = answerTo(turn, read, sender, true);
   const verdict = judgeRequest(read, sender, state);
-  if (verdict.kind === "drop") drop(turn, verdict.reason, verdict.detail);
-  else if (verdict.kind === "reject") refuse(turn, to, verdict.code, verdict.reason);
+  if (verdict.kind === "drop") {
+    if (state.unwritten.has(node)) journal(turn, node);
+    drop(turn, verdict.reason, verdict.detail);
+  } else if (verdict.kind === "reject") refuse(turn, to, verdict.code, verdict.reason);
   else if (duplicate === "accepted" && entry !== undefined) repeatAnswer(turn, read, sender, to, entry);
   else if (read.deregistration) deregister(turn, read, sender, to);
   else if (!state.writable) refuseUnstored(turn, to);
@@ -132,12 +134,12 @@ function receive(turn: Turn, input: RequestInput): void {
  * whoever plays back an old request could take it away from the node.
  */
 function remember(turn: Turn, { input }: ReadRequest, { subscriber, association }: Sender, fresh: boolean): void {
-  const { replay } = turn.state;
+  const { replay, unwritten } = turn.state;
   const before = replay.get(subscriber.node);
   const next = nextReplay(before ?? {}, input, association.replayProtection.kind === "nonces", fresh);
   if (next === undefined) return;
   replay.set(subscriber.node, next);
-  journal(turn, subscriber.node);
+  unwritten.add(subscriber.node);
 }
 
 function nextReplay(

@@ -33,6 +33,8 @@ export class HomeAgentState implements OwnershipUser {
   readonly table: BindingTable;
   /** By node, whether it is bound or not. */
   readonly replay = new Map<NodeName, ReplayState>();
+  /** Whose replay protection has changed since it was written: nothing is answered before. A request that waits for the kernel is written once. */
+  readonly unwritten = new Set<NodeName>();
   /** The journal can be written. */
   writable = true;
   readonly #byNode: ReadonlyMap<NodeName, HomeSubscriber>;
@@ -93,12 +95,14 @@ export function notify(
 
 /** Has what is known of the node written as it is now; a node of which nothing is known is forgotten. */
 export function journal(turn: Turn, node: NodeName): void {
-  const { table, replay } = turn.state;
+  const { table, replay, unwritten } = turn.state;
+  unwritten.delete(node);
   const record = recordOf(node, table.get(node)?.established, replay.get(node), turn.now);
   turn.effects.push({ kind: "journal", key: node, record: record ?? null });
 }
 
 export function answer(turn: Turn, to: Answer, outcome: Outcome): void {
+  if (turn.state.unwritten.has(to.node)) journal(turn, to.node);
   turn.effects.push(replyTo(turn.state.site, to, outcome));
 }
 

@@ -5,7 +5,12 @@
  */
 import { ByteWriter } from "../../../base/bytes.js";
 import { REGISTRATION_EXTENSIONS, type RegistrationExtension } from "../extensions/registration.js";
-import { encodeControlMessage, locateControlMessage, type RegistrationMessage } from "./control-message.js";
+import {
+  encodeControlMessage,
+  type LocatedControlMessage,
+  locateControlMessage,
+  type RegistrationMessage,
+} from "./control-message.js";
 
 export type AuthenticationKind =
   | "mobile-home-authentication"
@@ -32,30 +37,33 @@ export interface Authentication {
 }
 
 /** The authentications of an encoded message in their order; none of one that is no registration message. Throws DecodeError. */
-export function authenticationsOf(message: Uint8Array): readonly Authentication[] {
-  return locateControlMessage(message).spans.flatMap(({ extension, end }) =>
+export const authenticationsOf = (message: Uint8Array): readonly Authentication[] =>
+  authenticationsAt(locateControlMessage(message).spans, message);
+
+/** The same of a message that is read already. */
+export function authenticationsAt(
+  spans: LocatedControlMessage["spans"],
+  message: Uint8Array,
+): readonly Authentication[] {
+  return spans.flatMap(({ extension, end }) =>
     isAuthentication(extension)
       ? [{ extension, covered: message.subarray(0, end - extension.authenticator.length) }]
       : [],
   );
 }
 
-/** The authenticator of an extension over the octets that it covers; its length does not depend on them. */
-export type Authenticate = (extension: AuthenticationExtension, covered: Uint8Array) => Uint8Array;
+/** What makes the authenticator of one extension. */
+export interface Authenticator {
+  /** In octets, whatever is covered. */
+  readonly length: number;
+  over(covered: Uint8Array): Uint8Array;
+}
+
+export type Authenticate = (extension: AuthenticationExtension) => Authenticator;
 
 /** The octets of a message with all its authenticators made, the first one first, as each covers those in front of it. */
 export function encodeAuthenticated(message: RegistrationMessage, authenticate: Authenticate): Uint8Array {
-  // Their lengths have to stand before the first is made, as its own Length octet is covered.
-  const sized = message.extensions.map((extension) =>
-    isAuthentication(extension)
-      ? { ...extension, authenticator: new Uint8Array(authenticate(extension, new Uint8Array(0)).length) }
-      : extension,
-  );
-  const octets = encodeControlMessage({ ...message, extensions: sized });
-  for (const { extension, covered } of authenticationsOf(octets)) {
-    octets.set(authenticate(extension, covered), covered.length);
-  }
-  return octets;
+  return appendAuthenticated(encodeControlMessage({ ...message, extensions: [] }), message.extensions, authenticate);
 }
 
 /**
@@ -67,16 +75,20 @@ export function appendAuthenticated(
   extensions: readonly RegistrationExtension[],
   authenticate: Authenticate,
 ): Uint8Array {
-  let message = octets;
+  const writer = new ByteWriter(octets.length + 128).bytes(octets);
+  const places: { readonly authenticator: Authenticator; readonly covered: number }[] = [];
   for (const extension of extensions) {
-    const made = isAuthentication(extension) ? authenticate(extension, new Uint8Array(0)).length : 0;
-    const sized = isAuthentication(extension) ? { ...extension, authenticator: new Uint8Array(made) } : extension;
-    const writer = new ByteWriter(message.length + 64).bytes(message);
-    REGISTRATION_EXTENSIONS.encode(writer, [sized]);
-    message = writer.finish();
-    if (!isAuthentication(extension)) continue;
-    const covered = message.length - made;
-    message.set(authenticate(extension, message.subarray(0, covered)), covered);
+    if (!isAuthentication(extension)) {
+      REGISTRATION_EXTENSIONS.encode(writer, [extension]);
+      continue;
+    }
+    // Room first: the Length octet is covered.
+    const authenticator = authenticate(extension);
+    REGISTRATION_EXTENSIONS.encode(writer, [{ ...extension, authenticator: new Uint8Array(authenticator.length) }]);
+    places.push({ authenticator, covered: writer.length - authenticator.length });
   }
+  const message = writer.finish();
+  for (const { authenticator, covered } of places)
+    message.set(authenticator.over(message.subarray(0, covered)), covered);
   return message;
 }

@@ -67,7 +67,7 @@ t.test("what was told before is taken up again only while it lasts; a request on
   const moved = bench.register({ ...from(ELSEWHERE), lifetimeSeconds: 600 });
   bench.wait(11);
   const waiting = bench.ask(from(COA));
-  t.strictSame(kinds(waiting), ["journal", "data-path"]);
+  t.strictSame(kinds(waiting), ["data-path"]);
   const effects = unstored(bench, moved);
   t.equal(codeIn(effects), 130);
   t.equal(lookup(bench.state, HOA), undefined);
@@ -78,7 +78,7 @@ t.test("of a de-registration nothing is taken back: the node is at home", (t) =>
   const bench = new HomeAgentBench();
   const accepted = bench.register(from());
   const leaving = bench.ask({ ...from(HOA), lifetimeSeconds: 0 });
-  t.match(kinds(leaving), ["journal", "data-path-removed"]);
+  t.match(kinds(leaving), ["data-path-removed"]);
   const { node, reply } = replyIn(accepted);
   t.strictSame(bench.step({ kind: "unstored", node, identification: reply.identification }), []);
   t.equal(codeIn(bench.settle(leaving).slice(leaving.length)), 1);
