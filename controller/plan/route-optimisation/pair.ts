@@ -41,6 +41,8 @@ const isIpv6End = (end: DirectEnd): end is Ipv6End => !isIpv4(end.path.careOf);
 export interface Pair {
   readonly bound?: BoundAtCorrespondent | undefined;
   readonly direct?: DirectEnd | undefined;
+  /** Of a mobile node's demand: the kernel asks whom it sends to where the other is bound alone, too. Absent: it does not. */
+  readonly demandReqid?: number | undefined;
 }
 
 /** At a correspondent that is no mobile node itself. */
@@ -70,7 +72,7 @@ export function planSilence(homeAddress: Ipv6Address, correspondent: Ipv6Address
   return [{ ...silence, mark: SENDING_MARK }];
 }
 
-export function planPair({ bound, direct: wanted }: Pair): readonly KernelObject[] {
+export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly KernelObject[] {
   const direct = wanted !== undefined && isIpv6End(wanted) ? wanted : undefined;
   const ends = endsOf({ bound, direct });
   if (ends === undefined) return [];
@@ -82,7 +84,11 @@ export function planPair({ bound, direct: wanted }: Pair): readonly KernelObject
     ...(direct === undefined ? [] : [headerTemplate(header, HEADER_REQID.bound, true)]),
   ];
   const toOther = bound === undefined ? [] : [headerTemplate(header, HEADER_REQID.direct, true)];
+  // The policy of the pair goes before that of demand, whose question it has to ask then.
+  const asks =
+    wanted === undefined && demandReqid !== undefined ? [headerTemplate(option, demandReqid, true)] : [];
   const writes = [
+    ...asks,
     ...(direct?.path.stage === "bound" ? [headerTemplate(option, HEADER_REQID.direct, true)] : []),
     ...toOther,
   ];

@@ -12,7 +12,7 @@ import { type Instant, seconds } from "../../../base/time.js";
 import type { DirectPair } from "../../../kernel/xfrm/last-used.js";
 import { TUNNEL_PREFIX } from "../../../plan/mobile-node/addresses.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
-import { planDirectPath, planSilence } from "../../../plan/route-optimisation/pair.js";
+import { planPair, planSilence } from "../../../plan/route-optimisation/pair.js";
 import { demandReqid, planDemand } from "../../../plan/route-optimisation/site.js";
 import type { MobileNodePlanSite } from "../../../plan/site.js";
 import type { Arrival } from "../../../protocol/mip6/inputs.js";
@@ -36,6 +36,7 @@ import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
 import { COOKIE_OCTETS } from "../../../wire/mip6/messages/types.js";
 import { MachineLoop, monotonicNow } from "../../machine-loop.js";
+import { type PairEnds, PairGroups } from "../../route-optimisation/pair-groups.js";
 import type { ServiceGround } from "../../service.js";
 import { isAuthorizedBy, withAuthenticator } from "../../signalling/binding-authorization.js";
 import type { CorrespondentPorts, DirectStates } from "./ports.js";
@@ -51,7 +52,6 @@ export interface CorrespondentsParts {
 }
 
 const DEMAND_GROUP = "demand";
-const PAIR = "correspondent ";
 const SILENCE = "silence ";
 /** Of keys in the journal; no service's own key begins so. */
 const RECORD = "correspondent:";
@@ -63,7 +63,8 @@ export class NodeCorrespondents {
   readonly #homeAddress: Ipv6Address;
   readonly #homeAgent: Ipv6Address;
   readonly #loop: MachineLoop<CorrespondentsInput, CorrespondentsEffect>;
-  readonly #paths = new Map<Ipv6Address, DirectPath>();
+  /** What the node wants of the kernel for each pair, and what it wants there as the other's correspondent. */
+  readonly pairs: PairGroups;
   readonly #silent = new Set<Ipv6Address>();
   readonly #open: { close(): void }[] = [];
   #states: DirectStates | undefined;
@@ -82,6 +83,11 @@ export class NodeCorrespondents {
     this.#parts = parts;
     this.#homeAddress = homeAddress;
     this.#homeAgent = homeAgent.ipv6;
+    this.pairs = new PairGroups({ groups: ground.groups, plan: (other, ends) => this.#pairObjects(other, ends) });
+    this.pairs.onAnswered("direct", (correspondent, revision, failure) => {
+      const refused = failure === undefined ? {} : { failure: failure.message };
+      this.#loop.push({ kind: "programmed", homeAddress, correspondent, revision, ...refused });
+    });
     const [high = 0, low = 0] = ports.random(2);
     this.#state = initialCorrespondents(
       {
@@ -113,16 +119,13 @@ export class NodeCorrespondents {
     }
     this.#said = whereabouts;
     this.#prepareWith({ kind: "whereabouts", whereabouts });
-    return new Map([
-      ...[...this.#paths].map(([correspondent, path]) => [PAIR + correspondent, this.#pairObjects(path)] as const),
-      [DEMAND_GROUP, this.#demandObjects()],
-    ]);
+    return new Map([...this.pairs.prepare(), [DEMAND_GROUP, this.#demandObjects()]]);
   }
 
   #prepareWith(input: CorrespondentsInput): void {
     for (const effect of this.#step(input, monotonicNow())) {
-      if (effect.kind === "direct-path") this.#paths.set(effect.path.correspondent, effect.path);
-      else if (effect.kind === "no-direct-path") this.#paths.delete(effect.correspondent);
+      if (effect.kind === "direct-path") this.#setPath(effect.path);
+      else if (effect.kind === "no-direct-path") this.pairs.set("direct", effect.correspondent, undefined);
     }
   }
 
@@ -131,9 +134,7 @@ export class NodeCorrespondents {
     const reqid = demandReqid(this.#parts.planSite());
     const isOurs = (address: string): boolean => address === this.#homeAddress;
     const { homeAddress } = this.#state.site;
-    // What was wanted with the first groups is there.
-    for (const { correspondent, revision } of this.#paths.values())
-      this.#loop.push({ kind: "programmed", homeAddress, correspondent, revision });
+    this.pairs.begin();
     try {
       this.#open.push(
         ports.watchProblems(({ source, destination }) => {
@@ -166,6 +167,7 @@ export class NodeCorrespondents {
     if (sameWhereabouts(whereabouts, this.#said)) return;
     this.#said = whereabouts;
     this.#loop.push({ kind: "whereabouts", whereabouts });
+    for (const other of this.pairs.others("bound")) this.pairs.replan(other);
     this.#planDemand();
   }
   get said(): Whereabouts {
@@ -174,7 +176,8 @@ export class NodeCorrespondents {
 
   /** The node's own path is another one: what stands on it is planned anew. */
   replan(): void {
-    for (const path of this.#paths.values()) this.#planPair(path);
+    for (const { direct } of [...this.pairs.others("direct")].map((other) => this.pairs.get(other)))
+      if (direct !== undefined) this.#setPath(direct);
   }
 
   /** Whether the message is from a correspondent. What the home agent sends is the node's own. */
@@ -212,23 +215,18 @@ export class NodeCorrespondents {
   }
 
   /** Whether the group is one of these. */
-  onGroupResult({ group, revision, failure }: GroupResult): boolean {
-    if (failure !== undefined && isOwnGroup(group))
+  onGroupResult(result: GroupResult): boolean {
+    const { group, failure } = result;
+    const isOurs = this.pairs.onGroupResult(result) || group === DEMAND_GROUP || group.startsWith(SILENCE);
+    if (failure !== undefined && isOurs)
       this.#parts.ground.log.error({ event: "object.failed", hoa: this.#homeAddress, reason: failure.message });
-    if (group.startsWith(PAIR)) {
-      const correspondent = group.slice(PAIR.length) as Ipv6Address;
-      const homeAddress = this.#homeAddress;
-      const refused = failure === undefined ? {} : { failure: failure.message };
-      if (revision !== UNASKED)
-        this.#loop.push({ kind: "programmed", homeAddress, correspondent, revision, ...refused });
-    }
-    return isOwnGroup(group);
+    return isOurs;
   }
 
   /** By their names. */
   groups(): ReadonlyMap<string, readonly KernelObject[]> {
     return new Map([
-      ...[...this.#paths].map(([correspondent, path]) => [PAIR + correspondent, this.#pairObjects(path)] as const),
+      ...this.pairs.groups(),
       ...[...this.#silent].map((one) => [SILENCE + one, this.#silenceObjects(one)] as const),
       [DEMAND_GROUP, this.#demandObjects()],
     ]);
@@ -252,10 +250,8 @@ export class NodeCorrespondents {
     const { groups } = this.#parts.ground;
     for (const one of this.#silent) groups.removeGroup(SILENCE + one, UNASKED);
     this.#silent.clear();
-    for (const one of [...this.#paths.keys()].filter((one) => this.#state.entries.get(one)?.binding === undefined)) {
-      groups.removeGroup(PAIR + one, UNASKED);
-      this.#paths.delete(one);
-    }
+    for (const one of [...this.pairs.others("direct")])
+      if (this.#state.entries.get(one)?.binding === undefined) this.pairs.set("direct", one, undefined);
     this.#closed = true;
     this.#loop.close();
     for (const one of this.#open.splice(0)) one.close();
@@ -274,12 +270,10 @@ export class NodeCorrespondents {
       case "send":
         return this.#send(effect);
       case "direct-path":
-        this.#paths.set(effect.path.correspondent, effect.path);
-        this.#planSilence(effect.path.correspondent);
-        return this.#planPair(effect.path);
+        this.#setPath(effect.path);
+        return this.#planSilence(effect.path.correspondent);
       case "no-direct-path":
-        this.#paths.delete(effect.correspondent);
-        ground.groups.removeGroup(PAIR + effect.correspondent, UNASKED);
+        this.pairs.set("direct", effect.correspondent, undefined);
         return this.#planSilence(effect.correspondent);
       case "silence":
         this.#silent[effect.silent ? "add" : "delete"](effect.correspondent);
@@ -319,28 +313,36 @@ export class NodeCorrespondents {
     return this.#parts.path()?.ingress.find(({ address }) => address === careOf);
   }
 
-  #pairObjects(path: DirectPath): readonly KernelObject[] {
-    return planDirectPath(path, this.#parts.planSite(), this.#uplinkOf(path.careOf));
+  #pairObjects(other: Ipv6Address, { direct: path, bound }: PairEnds): readonly KernelObject[] {
+    const site = this.#parts.planSite();
+    const direct = path && { path, site, uplink: this.#uplinkOf(path.careOf) };
+    const asks = this.#asksDemand && !this.#silent.has(other);
+    return planPair({ bound, direct, ...(asks && { demandReqid: demandReqid(site) }) });
   }
 
-  #planPair(path: DirectPath): void {
-    this.#parts.ground.groups.setGroup(PAIR + path.correspondent, this.#pairObjects(path), path.revision);
+  #setPath(path: DirectPath): void {
+    this.pairs.set("direct", path.correspondent, path, path.revision);
   }
 
   /** A path says the same to the kernel, in its own way. */
   #silenceObjects(correspondent: Ipv6Address): readonly KernelObject[] {
-    const isSilent = this.#silent.has(correspondent) && !this.#paths.has(correspondent);
+    const isSilent = this.#silent.has(correspondent) && this.pairs.get(correspondent).direct === undefined;
     return isSilent ? planSilence(this.#homeAddress, correspondent) : [];
   }
 
   #planSilence(correspondent: Ipv6Address): void {
     this.#parts.ground.groups.setGroup(SILENCE + correspondent, this.#silenceObjects(correspondent), UNASKED);
+    const { direct, bound } = this.pairs.get(correspondent);
+    if (direct === undefined && bound !== undefined) this.pairs.replan(correspondent);
   }
 
   /** The kernel is asked only where an answer leads to something. */
   #demandObjects(): readonly KernelObject[] {
-    const asks = this.#said.kind === "away";
-    return asks ? planDemand(this.#homeAddress, this.#parts.planSite(), this.#round) : [];
+    return this.#asksDemand ? planDemand(this.#homeAddress, this.#parts.planSite(), this.#round) : [];
+  }
+
+  get #asksDemand(): boolean {
+    return this.#said.kind === "away";
   }
 
   #planDemand(): void {
@@ -358,7 +360,7 @@ export class NodeCorrespondents {
 
   async #ask(): Promise<void> {
     while (this.#unanswered.size > 0 && this.#states !== undefined) {
-      const questions = [...this.#unanswered].filter((one) => !this.#paths.has(one));
+      const questions = [...this.#unanswered].filter((one) => this.pairs.get(one).direct === undefined);
       this.#unanswered.clear();
       await this.#states.forgetQuestions(this.#homeAddress, questions);
     }
@@ -382,9 +384,6 @@ export class NodeCorrespondents {
     }
   }
 }
-
-const isOwnGroup = (group: string): boolean =>
-  group === DEMAND_GROUP || group.startsWith(PAIR) || group.startsWith(SILENCE);
 
 const isOfCorrespondents = ({ type }: MobilityMessage): boolean =>
   type === "home-test" ||
