@@ -490,6 +490,11 @@ function checkProtection(config: Mip6Config, complain: Complain): void {
       complain(
         `${key}.protection is "esp" and ${key}.routeOptimisation is "on"; direct packets leave ESP: "clear" says that they may, "off" that they may not`,
       );
+    if (protection === "esp" && config.role === "mobile-node" && config.tunnelProfile.routeOptimisation === undefined)
+      if (config.mobileNode.routeOptimisation !== undefined)
+        complain(
+          `${key}.protection is "esp" and mobileNode.routeOptimisation is there, which does nothing then, for direct packets leave ESP; ${key}.routeOptimisation "clear" says that they may, "off" that they may not`,
+        );
     if (protection === "esp" && config.security.method !== "ikev2")
       complain(`${key}.protection is "esp", which needs negotiated keys; set security.method to "ikev2"`);
   }

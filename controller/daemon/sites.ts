@@ -7,7 +7,12 @@ import type {
   PrefixPoolConfig,
   Subscriber,
 } from "../../schemas/config/home-agent.js";
-import { type MobileNodeConfig, optimisesRoutes, ownAddress } from "../../schemas/config/mobile-node.js";
+import {
+  asCorrespondent,
+  type MobileNodeConfig,
+  optimisesRoutes,
+  ownAddress,
+} from "../../schemas/config/mobile-node.js";
 import { familyOf, type Ipv4Address } from "../base/ip.js";
 import { servesMobileRouters } from "../config/radvd.js";
 import { anycastAddresses } from "../plan/home-agent/discovery.js";
@@ -214,5 +219,7 @@ export function mobileNodePlanSite(
   const mappedSignalling = mobileNode.ipv4Signalling === "soliman2004";
   const shared = { rank, furtherHomes, profile: tunnelProfile, negotiated, mobike };
   const routeOptimisation = optimisesRoutes({ mobileNode, tunnelProfile });
-  return { ...home, ...shared, mappedSignalling, ...networks, udpOverIpv6, multicast, routeOptimisation };
+  const correspondent = asCorrespondent({ mobileNode, tunnelProfile }) !== undefined;
+  const direct = { routeOptimisation, correspondent };
+  return { ...home, ...shared, mappedSignalling, ...networks, udpOverIpv6, multicast, ...direct };
 }

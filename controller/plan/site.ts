@@ -172,6 +172,8 @@ export interface MobileNodePlanSite extends HomePlace {
   readonly mappedSignalling?: boolean | undefined;
   /** Payload may go directly to correspondents (RFC 6275 §11.1), out of ESP too. */
   readonly routeOptimisation?: boolean | undefined;
+  /** With that: other mobile nodes may bind at the home addresses (RFC 6275 §9). */
+  readonly correspondent?: boolean | undefined;
   /** Security associations are negotiated. */
   readonly negotiated?: boolean | undefined;
   /** Where IKE goes is for us to say: charon's MOBIKE follows. */

@@ -2,15 +2,8 @@
 import { z } from "zod";
 import { common, ipv6Prefix, ipv6Text, log } from "./common.js";
 
-const correspondentNode = z.strictObject({
-  addresses: z
-    .array(ipv6Text)
-    .min(1)
-    .describe("IPv6 addresses of this machine that mobile nodes may optimise their routes to."),
-  allow: z
-    .array(ipv6Prefix)
-    .default([])
-    .describe("Prefixes of home addresses that may do so; ::/0 for all. None: nobody may."),
+/** Of bindings by return routability, whoever they are made at. */
+export const bindingsOfOthers = {
   deny: z.array(ipv6Prefix).default([]).describe("Prefixes of home addresses that may not, whatever allow says."),
   maximumBindings: z.int().min(1).max(1_000_000).default(10_000).describe("Bindings at a time."),
   whenFull: z
@@ -23,6 +16,18 @@ const correspondentNode = z.strictObject({
     .max(420)
     .default(420)
     .describe("Longest lifetime granted; 420 is MAX_RR_BINDING_LIFETIME (RFC 6275 §12)."),
+};
+
+const correspondentNode = z.strictObject({
+  addresses: z
+    .array(ipv6Text)
+    .min(1)
+    .describe("IPv6 addresses of this machine that mobile nodes may optimise their routes to."),
+  allow: z
+    .array(ipv6Prefix)
+    .default([])
+    .describe("Prefixes of home addresses that may do so; ::/0 for all. None: nobody may."),
+  ...bindingsOfOthers,
 });
 
 export const correspondentNodeConfig = z.strictObject({

@@ -18,6 +18,7 @@ import {
   prefixText,
   tunnelProfile,
 } from "./common.js";
+import { bindingsOfOthers } from "./correspondent-node.js";
 
 /** In the place of an address: the home agent is looked for. */
 export const TO_BE_FOUND = IPV6_ANY;
@@ -109,6 +110,21 @@ const routeOptimisation = z
       .max(86400)
       .default(120)
       .describe("Without payload, after which the direct path is given up."),
+    correspondent: z
+      .union([
+        z.literal("off"),
+        z.strictObject({
+          allow: z
+            .array(ipv6Prefix)
+            .optional()
+            .describe("Prefixes of home addresses that may bind. Absent: those of routeOptimisation.allow."),
+          ...bindingsOfOthers,
+        }),
+      ])
+      .prefault({})
+      .describe(
+        "The node as the correspondent of other mobile nodes (RFC 6275 §9), at each home address: they may send directly to where they find it, and it to where they are. off: tests and updates of others are not answered.",
+      ),
   })
   .describe(
     "Route optimisation with correspondents (RFC 6275 §11): payload over IPv6 goes directly where they agree. Absent: all of it goes by way of the home agent.",
@@ -253,6 +269,19 @@ export function optimisesRoutes({
   const { protection, routeOptimisation = protection === "esp" ? "off" : "on" } = tunnelProfile;
   return mobileNode.routeOptimisation !== undefined && routeOptimisation !== "off";
 }
+
+/** Of the node as the correspondent of others; undefined: it is none. */
+export function asCorrespondent(
+  config: Pick<MobileNodeConfig, "mobileNode" | "tunnelProfile">,
+): (OwnCorrespondent & Pick<RouteOptimisation, "allow">) | undefined {
+  const { routeOptimisation } = config.mobileNode;
+  if (routeOptimisation === undefined || !optimisesRoutes(config)) return undefined;
+  const { correspondent, allow } = routeOptimisation;
+  return correspondent === "off" ? undefined : { ...correspondent, allow: correspondent.allow ?? allow };
+}
+type RouteOptimisation = z.output<typeof routeOptimisation>;
+type OwnCorrespondent = Omit<Exclude<RouteOptimisation["correspondent"], "off">, "allow">;
+
 export type MobileNodeConfig = z.output<typeof mobileNodeConfig>;
 
 /** Undefined for one that is lent. */

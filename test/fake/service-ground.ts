@@ -123,6 +123,12 @@ export class FakeGround {
     await this.settled();
   }
 
+  /** The kernel has refused a Home Address option. */
+  async refuses(packet: Parameters<NonNullable<SignallingListener["onOptionRefused"]>>[0]): Promise<void> {
+    this.listeners[0]?.onOptionRefused?.(packet);
+    await this.settled();
+  }
+
   /** The machine has had its turn and the kernel has answered, as often as one makes the other go on. */
   async settled(): Promise<void> {
     for (let turns = 0; turns < 6; turns++) {

@@ -46,11 +46,19 @@ export interface CorrespondentPlans {
   ownerOf(object: KernelObject): ObjectOwner | undefined;
 }
 
+/** Where its paths go on their way to the kernel; the answers come to `programmed`. */
+export interface CorrespondentPaths {
+  set(path: CorrespondentPath): void;
+  remove(pair: Pair, revision: number): void;
+}
+
 export interface CorrespondentNodeParts {
   readonly site: CorrespondentNodeSite;
   readonly beginning: Beginning;
   readonly plans: CorrespondentPlans;
   readonly ground: ServiceGround;
+  /** Where somebody else wants something for the same pairs. Absent: into groups of its own. */
+  readonly paths?: CorrespondentPaths | undefined;
 }
 
 const PAIR = "correspondent ";
@@ -71,14 +79,20 @@ export class CorrespondentNodeService implements Service {
   readonly views: ServiceViews;
   readonly #plans: CorrespondentPlans;
   readonly #ground: ServiceGround;
+  readonly #paths: CorrespondentPaths;
   readonly #state: CorrespondentNodeState;
   readonly #loop: MachineLoop<CorrespondentNodeInput, CorrespondentNodeEffect>;
   #siteObjects: readonly KernelObject[] = [];
   #siteKeys: ReadonlySet<string> = new Set();
 
-  constructor({ site, beginning, plans, ground }: CorrespondentNodeParts) {
+  constructor({ site, beginning, plans, ground, paths }: CorrespondentNodeParts) {
     this.#plans = plans;
     this.#ground = ground;
+    const { groups } = ground;
+    this.#paths = paths ?? {
+      set: (path) => groups.setGroup(groupOf(path), plans.path(path), path.revision),
+      remove: (pair, revision) => groups.removeGroup(groupOf(pair), revision),
+    };
     this.addresses = site.addresses;
     this.#state = new CorrespondentNodeState(site, beginning);
     this.#loop = new MachineLoop<CorrespondentNodeInput, CorrespondentNodeEffect>(
@@ -134,9 +148,13 @@ export class CorrespondentNodeService implements Service {
   onGroupResult({ group, revision, failure }: GroupResult): void {
     if (failure !== undefined) this.#ground.log.error({ event: "object.failed", group, reason: failure.message });
     const pair = pairOf(group);
-    if (pair === undefined) return;
+    if (pair !== undefined) this.programmed(pair, revision, failure);
+  }
+
+  /** The kernel's answer for one of its paths. */
+  programmed({ homeAddress, self }: Pair, revision: number, failure: GroupResult["failure"]): void {
     const why = failure === undefined ? {} : { failure: failure.message };
-    this.#loop.push({ kind: "programmed", ...pair, revision, ...why });
+    this.#loop.push({ kind: "programmed", homeAddress, self, revision, ...why });
   }
 
   onLoss(): void {
@@ -164,19 +182,18 @@ export class CorrespondentNodeService implements Service {
   }
 
   #perform(effect: CorrespondentNodeEffect): void {
-    const { groups, records } = this.#ground;
     switch (effect.kind) {
       case "send":
         this.#send(effect);
         return;
       case "data-path":
-        groups.setGroup(groupOf(effect.path), this.#plans.path(effect.path), effect.path.revision);
+        this.#paths.set(effect.path);
         return;
       case "data-path-removed":
-        groups.removeGroup(groupOf(effect), effect.revision);
+        this.#paths.remove(effect, effect.revision);
         return;
       case "journal":
-        records.append(effect.key, effect.record);
+        this.#ground.records.append(effect.key, effect.record);
         return;
       case "ask-use":
         void this.#askUse(effect);

@@ -29,6 +29,7 @@ import type { OpenHomeLink } from "../home-link/sockets.js";
 import { setTimer } from "../kernel.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
 import type { RoleKeys } from "../role-keys.js";
+import { OwnCorrespondent } from "../route-optimisation/own-correspondent.js";
 import { staticSecurity } from "../security/static-keys.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
@@ -92,6 +93,8 @@ export class MobileNodeService implements Service {
   readonly #activity: Activity | undefined;
   /** With route optimisation. */
   readonly #correspondents: NodeCorrespondents | undefined;
+  /** Where others may bind at the home address, too. */
+  readonly #ownCorrespondent: OwnCorrespondent | undefined;
   /** As it is configured, without what is lent. */
   readonly #ownSite: MobileNodePlanSite;
   #planSite: MobileNodePlanSite;
@@ -163,7 +166,7 @@ export class MobileNodeService implements Service {
     this.#ownSite = mobileNodePlanSite(config, egressDevices(config.mobileNode), rank);
     this.#planSite = this.#ownSite;
     const { routeOptimisation } = config.mobileNode;
-    if (routeOptimisation !== undefined && optimisesRoutes(config))
+    if (routeOptimisation !== undefined && optimisesRoutes(config)) {
       this.#correspondents = new NodeCorrespondents(
         {
           ...{ config, ground, ports: parts.correspondentPorts ?? correspondentPorts(ground.log) },
@@ -172,6 +175,8 @@ export class MobileNodeService implements Service {
         },
         routeOptimisation,
       );
+      this.#ownCorrespondent = OwnCorrespondent.of(config, ground, this.#correspondents.pairs);
+    }
     this.#siteObjects = planMobileNodeSite(this.#planSite, this.#keys);
     this.#siteKeys = new Set(this.#siteObjects.map(objectKey));
     this.#networks = new LocalNetworksKeeper({
@@ -219,13 +224,15 @@ export class MobileNodeService implements Service {
     this.#prepared = true;
     const groups = new Map([[SITE_GROUP, this.#siteObjects]]);
     if (this.#ikeKeys !== undefined) groups.set(NODE_SECURITY_GROUP, this.#ikeKeys.plan());
+    const asCorrespondent = this.#ownCorrespondent?.prepare();
     const direct = this.#correspondents?.prepare(whereaboutsOf(this.#state, this.#correspondents.said));
-    return new Map([...groups, ...(direct ?? [])]);
+    return new Map([...groups, ...(asCorrespondent ?? []), ...(direct ?? [])]);
   }
 
   listen(): void {
     const { homeAgent, ipv4Signalling } = this.#config.mobileNode;
     const homeAgentSendsShort = ipv4Signalling === "soliman2004";
+    this.#ownCorrespondent?.listen();
     this.#ground.listen(
       {
         self: this.#homeAddress,
@@ -237,6 +244,7 @@ export class MobileNodeService implements Service {
       },
       {
         onMessage: (message, arrival, octets) => {
+          if (this.#ownCorrespondent?.hears(message, arrival, octets) === true) return;
           if (this.#correspondents?.hears(message, arrival, octets) === true) return;
           this.#loop.push({ kind: "message", arrival, message });
         },
@@ -246,7 +254,10 @@ export class MobileNodeService implements Service {
           else this.#ground.drop("unexpected-type", `${message.type} from ${arrival.source}`);
         },
         onDrop: (reason, detail) => this.#ground.drop(reason, detail),
-        onOptionRefused: (packet) => this.#loop.push({ kind: "option-refused", ...packet }),
+        onOptionRefused: (packet) => {
+          if (this.#ownCorrespondent?.optionRefused(packet) !== true)
+            this.#loop.push({ kind: "option-refused", ...packet });
+        },
       },
     );
     // What is configured on a link decides what is local, whatever network the link is in.
@@ -262,12 +273,14 @@ export class MobileNodeService implements Service {
     if (this.#ikeKeys?.complete === true) this.#loop.push({ kind: "security", ready: true });
     this.#ikeKeys?.management.start();
     this.#correspondents?.begin();
+    this.#ownCorrespondent?.begin();
   }
 
   onGroupResult(result: GroupResult): void {
     const { group, revision, failure } = result;
     const { log } = this.#ground;
     if (this.#correspondents?.onGroupResult(result) === true) return;
+    if (this.#ownCorrespondent?.onGroupResult(result) === true) return;
     if (group === NODE_SECURITY_GROUP && this.#ikeKeys !== undefined) {
       if (failure !== undefined) log.error({ event: "object.failed", reason: failure.message });
       this.#loop.push({ kind: "security", ready: failure === undefined && this.#ikeKeys.complete });
@@ -332,6 +345,7 @@ export class MobileNodeService implements Service {
 
   async #end(): Promise<void> {
     if (this.#correspondents !== undefined) await this.#correspondents.stop();
+    if (this.#ownCorrespondent !== undefined) await this.#ownCorrespondent.stop();
     if (this.#abandoned) return;
     await new Promise<void>((resolve) => {
       this.#stopped = resolve;
@@ -389,6 +403,7 @@ export class MobileNodeService implements Service {
     this.#prefixes.close();
     this.#activity?.close();
     this.#correspondents?.close();
+    this.#ownCorrespondent?.close();
     this.#status.close();
   }
 
@@ -492,6 +507,7 @@ export class MobileNodeService implements Service {
       [this.#group, this.#pathObjects()],
       [NODE_SECURITY_GROUP, this.#ikeKeys?.plan() ?? []],
       [NETWORKS_GROUP, this.#networks.objects],
+      ...(this.#ownCorrespondent?.groups() ?? []),
       ...(this.#correspondents?.groups() ?? []),
     ]);
     return [...all].map(([group, objects]) => ({ objects, state: groups.stateOf(group) }));
@@ -504,7 +520,7 @@ export class MobileNodeService implements Service {
       nodes: () => [homeAddress],
       nodeAt: (address) => (isOurs(address) ? homeAddress : undefined),
       bindings: () => [bindingDocument(this.#state)],
-      correspondents: () => this.#correspondents?.view() ?? [],
+      correspondents: () => [...(this.#correspondents?.view() ?? []), ...(this.#ownCorrespondent?.view() ?? [])],
       readiness: () => readinessOf(this.#state).state,
       homePrefixes: () => this.#prefixes.view(),
       binding: (address) => (isOurs(address) ? bindingDocument(this.#state) : undefined),

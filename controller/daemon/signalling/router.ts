@@ -66,9 +66,10 @@ export class SignallingRouter implements SignallingReceiver {
     return { signalling, listeners };
   }
 
-  /** The first one answers for the machine, as it does for messages that are for none. */
+  /** To the first one of the address that it was sent to; for all others the first of all answers, as it does for messages. */
   optionRefused(packet: Parameters<NonNullable<SignallingListener["onOptionRefused"]>>[0]): void {
-    this.#first?.listeners[0]?.onOptionRefused?.(packet);
+    const addressee = this.#bySelf.get(packet.destination) ?? this.#first;
+    addressee?.listeners[0]?.onOptionRefused?.(packet);
   }
 
   get #first(): Addressee | undefined {

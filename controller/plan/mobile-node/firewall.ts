@@ -65,6 +65,7 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
       "spoofed-ipv6",
       "mapped-source",
       "tunnelled-signalling",
+      ...(site.correspondent === true ? ["metered"] : []),
       ...(outerFamilies(site).length === 0 ? [] : ["signalling-arrived", "signalling", "signalling-port"]),
     ],
     sets: [SIGNALLING_SET],
@@ -243,6 +244,7 @@ function correspondentChains(site: MobileNodePlanSite): readonly NftChain[] {
   const { homeAgent, mappedSignalling } = site;
   const refused = [count("tunnelled-signalling"), drop];
   const fromHomeAgent = ipField("saddr", homeAgent.ipv6);
+  const heard = [...CORRESPONDENTS_SAY, ...(site.correspondent === true ? CORRESPONDENTS_ARE_ASKED : [])];
   return [
     {
       name: CORRESPONDENTS_CHAIN,
@@ -250,7 +252,7 @@ function correspondentChains(site: MobileNodePlanSite): readonly NftChain[] {
         ...(mappedSignalling === true
           ? [rule(fromHomeAgent, isUnauthenticated, ...refused), rule(fromHomeAgent, accept)]
           : [rule(fromHomeAgent, ...refused)]),
-        ...CORRESPONDENTS_SAY.map((type) => rule(mobilityHeader(type), within(CORRESPONDENTS_RATE), accept)),
+        ...heard.map((type) => rule(mobilityHeader(type), within(CORRESPONDENTS_RATE), accept)),
         rule(...refused),
       ],
     },
@@ -259,8 +261,19 @@ function correspondentChains(site: MobileNodePlanSite): readonly NftChain[] {
 const CORRESPONDENTS_CHAIN = "in-correspondents";
 /** Binding Refresh Request, Home Test, Binding Acknowledgement, Binding Error (RFC 6275 §6.1). */
 const CORRESPONDENTS_SAY = [0, 3, 6, 7];
+/** Home Test Init, Care-of Test Init, Binding Update. */
+const CORRESPONDENTS_ARE_ASKED = [1, 2, 5];
 /** Of each type; far more than as many correspondents as a node may have ever say. */
 const CORRESPONDENTS_RATE = { perSecond: 1000, burst: 2000 };
+
+/** What comes without the tunnel, at home or from a node that knows where this one is: as at any correspondent. */
+function metered(site: MobileNodePlanSite): readonly NftRule[] {
+  if (site.correspondent !== true) return [];
+  return CORRESPONDENTS_ARE_ASKED.flatMap((type) => [
+    rule(mobilityHeader(type), within(CORRESPONDENTS_RATE), accept),
+    rule(mobilityHeader(type), count("metered"), drop),
+  ]);
+}
 
 /** Only the home agent sends us payload (RFC 6275 §11.3.3), and only for our home addresses and networks. */
 function input(site: MobileNodePlanSite): NftChain {
@@ -270,6 +283,7 @@ function input(site: MobileNodePlanSite): NftChain {
     base: { type: "filter", hook: "input", priority: HOOK_PRIORITY.last, policy: "accept" },
     rules: [
       ...tunnelledSignalling(site),
+      ...metered(site),
       ...(site.udpOverIpv6 === true ? [rule(ipField("saddr", ipv6), ...betweenPorts, jump("in-udp-ipv6"))] : []),
       ...(ipv4 === undefined ? [] : [rule(ipField("saddr", ipv4), ...betweenPorts, jump("in-udp"))]),
       ...(outerFamilies(site).length === 0

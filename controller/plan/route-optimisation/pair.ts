@@ -45,13 +45,16 @@ export interface Pair {
   readonly demandReqid?: number | undefined;
 }
 
+type BoundPath = Pick<CorrespondentPath, "homeAddress" | "self" | "ipv6">;
+
+/** Undefined: its headers lead nowhere. */
+export function boundBy({ homeAddress, self, ipv6 }: BoundPath): BoundAtCorrespondent | undefined {
+  return ipv6?.via === "headers" ? { homeAddress, self, careOf: ipv6.careOf } : undefined;
+}
+
 /** At a correspondent that is no mobile node itself. */
-export function planCorrespondentPath({
-  homeAddress,
-  self,
-  ipv6,
-}: Pick<CorrespondentPath, "homeAddress" | "self" | "ipv6">): readonly KernelObject[] {
-  return ipv6?.via === "headers" ? planPair({ bound: { homeAddress, self, careOf: ipv6.careOf } }) : [];
+export function planCorrespondentPath(path: BoundPath): readonly KernelObject[] {
+  return planPair({ bound: boundBy(path) });
 }
 
 /** At a mobile node whose correspondent is none, or has no binding here. */
@@ -85,8 +88,7 @@ export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly
   ];
   const toOther = bound === undefined ? [] : [headerTemplate(header, HEADER_REQID.direct, true)];
   // The policy of the pair goes before that of demand, whose question it has to ask then.
-  const asks =
-    wanted === undefined && demandReqid !== undefined ? [headerTemplate(option, demandReqid, true)] : [];
+  const asks = wanted === undefined && demandReqid !== undefined ? [headerTemplate(option, demandReqid, true)] : [];
   const writes = [
     ...asks,
     ...(direct?.path.stage === "bound" ? [headerTemplate(option, HEADER_REQID.direct, true)] : []),

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { ipv6 } from "../../../controller/base/ip.js";
 import { loadConfig } from "../../../controller/config/config.js";
-import { TO_BE_FOUND } from "../../../schemas/config/mobile-node.js";
+import { asCorrespondent, type MobileNodeConfig, TO_BE_FOUND } from "../../../schemas/config/mobile-node.js";
 
 const KEYS = `keys:
   - homeAddress: 2001:db8:1::100
@@ -593,3 +593,33 @@ t.test(
     test.end();
   },
 );
+
+t.test("a mobile node with route optimisation is others' correspondent, for the same prefixes or its own", (test) => {
+  const wishes = (text: string) =>
+    asCorrespondent(
+      loadConfig(directory(test, `${MOBILE_NODE}  routeOptimisation: ${text}\n`)).config as MobileNodeConfig,
+    );
+  const [one, two] = ["2001:db8:7::", "2001:db8:8::"];
+  test.match(wishes(`{ allow: ["${one}/48"] }`), { allow: [{ address: one, length: 48 }], maximumBindings: 10_000 });
+  test.match(wishes(`{ allow: ["${one}/48"], correspondent: { allow: ["${two}/48"], deny: ["${one}/48"] } }`), {
+    allow: [{ address: two }],
+    deny: [{ address: one }],
+  });
+  test.equal(wishes("{ correspondent: off }"), undefined);
+  test.equal(asCorrespondent(loadConfig(directory(test, MOBILE_NODE)).config as MobileNodeConfig), undefined);
+  test.throws(() => wishes("{ correspondent: { deny: [192.0.2.0/24] } }"), {
+    message: /mobileNode.routeOptimisation.correspondent.deny\[0\].*192.0.2.0\/24.*an IPv6 prefix like/,
+  });
+  test.throws(() => wishes("{ correspondent: on }"), { message: /mobileNode.routeOptimisation.correspondent.*"off"/ });
+  test.end();
+});
+
+t.test("route optimisation that payload in ESP makes idle is told", (test) => {
+  const esp = (more: string) => `${MOBILE_NODE}  routeOptimisation: {}\ntunnelProfile: { protection: esp${more} }\n`;
+  test.throws(() => loadConfig(directory(test, esp(""))), {
+    message: /tunnelProfile.protection is "esp" and mobileNode.routeOptimisation is there, which does nothing/,
+  });
+  for (const one of ["clear", '"off"'])
+    test.throws(() => loadConfig(directory(test, esp(`, routeOptimisation: ${one}`))), { message: /negotiated keys/ });
+  test.end();
+});

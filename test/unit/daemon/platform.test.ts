@@ -295,8 +295,12 @@ t.test(
     receiver?.receiveMobilityHeader({ ...arriving(B), bytes: new Uint8Array(3) });
     test.strictSame(platform.drops.toJSON(), { malformed: 1 });
     test.strictSame(machine.log.filter(({ event }) => event === "message.dropped").length, 1);
-    machine.refuseOption?.({ source: B, destination: A, homeAddress: NODE, protocol: 58 });
-    test.equal(heard.at(-1), `first refused ${NODE}`, "refused options come to the first service");
+    const refused = (destination: typeof A): string | undefined => {
+      machine.refuseOption?.({ source: A, destination, homeAddress: NODE, protocol: 58 });
+      return heard.at(-1);
+    };
+    test.equal(refused(B), `second refused ${NODE}`, "refused options come to whom they were sent");
+    test.equal(refused(ipv6("2001:db8:9::9")), `first refused ${NODE}`, "or to the first service");
   },
 );
 

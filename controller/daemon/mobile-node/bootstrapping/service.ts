@@ -256,6 +256,7 @@ export class BootstrapService implements Service {
       binding: (address) => views()?.binding(address),
       readiness: () => views()?.readiness() ?? "detached",
       homePrefixes: () => views()?.homePrefixes?.() ?? [],
+      correspondents: () => views()?.correspondents?.() ?? [],
       plan: (homeAddress) => views()?.plan(homeAddress) ?? [],
       security: async (nodes) =>
         views()?.security(nodes) ?? { method: this.#parts.config.security.method, ikeDaemon: null, nodes: [] },

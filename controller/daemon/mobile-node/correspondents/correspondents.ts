@@ -12,7 +12,7 @@ import { type Instant, seconds } from "../../../base/time.js";
 import type { DirectPair } from "../../../kernel/xfrm/last-used.js";
 import { TUNNEL_PREFIX } from "../../../plan/mobile-node/addresses.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
-import { planPair, planSilence } from "../../../plan/route-optimisation/pair.js";
+import { boundBy, planPair, planSilence } from "../../../plan/route-optimisation/pair.js";
 import { demandReqid, planDemand } from "../../../plan/route-optimisation/site.js";
 import type { MobileNodePlanSite } from "../../../plan/site.js";
 import type { Arrival } from "../../../protocol/mip6/inputs.js";
@@ -317,7 +317,7 @@ export class NodeCorrespondents {
     const site = this.#parts.planSite();
     const direct = path && { path, site, uplink: this.#uplinkOf(path.careOf) };
     const asks = this.#asksDemand && !this.#silent.has(other);
-    return planPair({ bound, direct, ...(asks && { demandReqid: demandReqid(site) }) });
+    return planPair({ bound: bound && boundBy(bound), direct, ...(asks && { demandReqid: demandReqid(site) }) });
   }
 
   #setPath(path: DirectPath): void {

@@ -417,6 +417,7 @@ export class FinderService implements Service {
       bindings: () => this.#node?.views.bindings() ?? [],
       readiness: () => this.#node?.views.readiness() ?? "detached",
       homePrefixes: () => this.#node?.views.homePrefixes?.() ?? [],
+      correspondents: () => this.#node?.views.correspondents?.() ?? [],
       binding: (address) => this.#node?.views.binding(address),
       plan: (homeAddress) => this.#node?.views.plan(homeAddress) ?? [],
       security: async (nodes) =>

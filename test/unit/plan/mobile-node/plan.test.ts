@@ -366,6 +366,22 @@ t.test(
     const types = others.slice(0, -1).map((text) => /@th,16,8 (\d+) .*limit rate 1000.*accept/.exec(text)?.[1]);
     t.strictSame(types, ["0", "3", "6", "7"]);
     t.equal(others.at(-1), "counter name tunnelled-signalling drop");
+    t.equal(rulesOf("input").filter((text) => text.includes("metered")).length, 0);
+    t.end();
+  },
+);
+
+t.test(
+  "a node that is others' correspondent hears their tests and updates, with and without the tunnel, in measure",
+  (t) => {
+    const { chains, counters } = mobileNodeFirewall({ ...SITE, routeOptimisation: true, correspondent: true });
+    const rulesOf = (chain: string) => chains.find(({ name }) => name === chain)?.rules.map(({ text }) => text) ?? [];
+    const typesOf = (texts: readonly string[]) =>
+      texts.flatMap((text) => /@th,16,8 (\d+) .*limit rate 1000.*accept/.exec(text)?.[1] ?? []);
+    t.strictSame(typesOf(rulesOf("in-correspondents")), ["0", "3", "6", "7", "1", "2", "5"]);
+    t.strictSame(typesOf(rulesOf("input")), ["1", "2", "5"]);
+    t.equal(rulesOf("input").filter((text) => text.endsWith("counter name metered drop")).length, 3);
+    t.ok(counters.includes("metered"));
     t.end();
   },
 );

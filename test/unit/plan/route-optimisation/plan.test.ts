@@ -3,7 +3,7 @@ import t from "tap";
 import { type Ipv6Address, ipv6 } from "../../../../controller/base/ip.js";
 import { planMobileNode, planMobileNodeSite } from "../../../../controller/plan/mobile-node/plan.js";
 import { formatObjectShort } from "../../../../controller/plan/objects/format.js";
-import { type KernelObject, objectKey } from "../../../../controller/plan/objects/objects.js";
+import { type KernelObject, OWNERSHIP, objectKey } from "../../../../controller/plan/objects/objects.js";
 import { correspondentFirewall } from "../../../../controller/plan/route-optimisation/firewall.js";
 import { correspondentOwner } from "../../../../controller/plan/route-optimisation/owner.js";
 import {
@@ -141,6 +141,20 @@ t.test("both ends mobile: one policy for each direction, option before routing h
   );
   test.strictSame(planPair({}), []);
 });
+
+t.test(
+  "a pair whose other end alone is bound asks the kernel whether we send there; no other pair does",
+  async (test) => {
+    const bound = { homeAddress: CN, self: HOA, careOf: FORMER };
+    const asks = { demandReqid: OWNERSHIP.reqidBase + 4 };
+    const out = (objects: readonly KernelObject[]): readonly string[] =>
+      lines(objects).filter((line) => line.includes("dir out priority 0x930"));
+    test.match(out(planPair({ bound, ...asks })), ["tmpl hao reqid 4 level use tmpl route2 reqid 3 level use"]);
+    test.notMatch(out(planPair({ bound })), ["hao"]);
+    const direct = { path: path({ stage: "updating" }), site: site() };
+    test.notMatch(out(planPair({ bound, direct, ...asks })), ["hao"], "its state is there, and nothing else is asked");
+  },
+);
 
 t.test(
   "protected payload: out of ESP only to the bound, in clear only behind a routing header to the bound",
