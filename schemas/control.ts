@@ -213,6 +213,10 @@ export const commandRequest = z.discriminatedUnion("command", [
     homeAgent: ipv4Text.optional().describe("Needed where visitors of several home agents have this home address."),
   }),
   z.strictObject({
+    command: z.literal("forget-correspondent"),
+    correspondent: ipv6Text.optional().describe("Absent: all."),
+  }),
+  z.strictObject({
     command: z.literal("offer"),
     interface: interfaceName.describe("The link of the visited network."),
     dhcpv6: z
@@ -228,7 +232,7 @@ export const commandRequest = z.discriminatedUnion("command", [
 
 export const commandDocument = z
   .strictObject({
-    command: z.enum(["remove", "refresh", "switch", "report-loss", "offer", "remove-visitor"]),
+    command: z.enum(["remove", "refresh", "switch", "report-loss", "offer", "remove-visitor", "forget-correspondent"]),
     nodes: z.int().describe("How many are told, or do it."),
     outcome: z
       .enum(["begun", "acknowledged", "unanswered"])

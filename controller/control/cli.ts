@@ -25,6 +25,7 @@ import { MobilityError } from "../base/errors.js";
 import { DEFAULT_TIMEOUT_S, fetchDocument, followLines } from "./client.js";
 import { completionScript } from "./completion.js";
 import { counterText } from "./counter-words.js";
+import { proceduresOf, procedureText } from "./procedure-text.js";
 import { securityText } from "./security-text.js";
 import { formatTable } from "./table.js";
 import { waitForReadiness } from "./wait.js";
@@ -348,10 +349,29 @@ program
     if (document.differences.length > 0) process.exitCode = 1;
   });
 
-program
+const correspondents = program
   .command("correspondents")
   .description("pairs of addresses with route optimisation: bindings with correspondents, or of them")
   .action(async () => show(options(), correspondentsDocument.parse(await get("/correspondents")), correspondentTable));
+
+correspondents
+  .command("forget <correspondent>")
+  .description("of a mobile node: take the binding with this IPv6 address back, or with all, and let no failure count")
+  .action(async (one: string) => {
+    await command("forget-correspondent", one === "all" ? {} : { correspondent: one });
+  });
+
+correspondents
+  .command("trace [correspondent]")
+  .description("of a mobile node: the last procedures, of one correspondent or of all, from the events it still has")
+  .action(async (one: string | undefined) => {
+    const events: EventDocument[] = [];
+    const { socket, timeout: timeoutSeconds = DEFAULT_TIMEOUT_S.document } = options();
+    await followLines(socket, "/events/recent", (text) => events.push(eventDocument.parse(JSON.parse(text))), {
+      timeoutSeconds,
+    });
+    show(options(), proceduresOf(events, one), procedureText);
+  });
 
 program
   .command("visitors")

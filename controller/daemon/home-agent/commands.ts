@@ -61,6 +61,7 @@ export class HomeAgentCommands {
       case "report-loss":
       case "offer":
       case "remove-visitor":
+      case "forget-correspondent":
         return undefined;
     }
   }

@@ -27,4 +27,5 @@ export function nodeCommand(
   return Promise.resolve({ command, nodes: 1, outcome: "begun", status: null });
 }
 
-const refused = (reason: string): Promise<never> => Promise.reject(new MobilityError("MIP_COMMAND", reason));
+/** The sentence is for the operator. */
+export const refused = (reason: string): Promise<never> => Promise.reject(new MobilityError("MIP_COMMAND", reason));

@@ -35,7 +35,7 @@ import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews,
 import { mobileNodePlanSite, mobileNodeSite } from "../sites.js";
 import { StatusLine } from "../supervisor.js";
 import { Activity } from "./activity.js";
-import { nodeCommand } from "./commands.js";
+import { nodeCommand, refused } from "./commands.js";
 import { NodeCorrespondents } from "./correspondents/correspondents.js";
 import { type CorrespondentPorts, correspondentPorts } from "./correspondents/ports.js";
 import { egressDevices } from "./egress-devices.js";
@@ -322,6 +322,8 @@ export class MobileNodeService implements Service {
   }
 
   command(request: CommandRequest): Promise<CommandDocument> | undefined {
+    if (request.command === "forget-correspondent")
+      return this.#correspondents?.forget(request.correspondent) ?? refused("routes are not optimised here");
     return nodeCommand(request, this.#state, (input) => this.#loop.push(input));
   }
 

@@ -656,6 +656,10 @@ t.test("commands: what dsmipctl asks for, and what is no command", async (test) 
   await dsmipctl(socket, ...offered);
   const visit = ["visitor", "remove", "198.51.100.101"];
   test.match(await dsmipctl(socket, ...visit, "203.0.113.1"), { code: 0, stdout: "the visit has ended\n" });
+  const forget = ["correspondents", "forget"];
+  test.match(await dsmipctl(socket, ...forget, "2001:db8:c::2"), { code: 0, stdout: "begun\n" });
+  await dsmipctl(socket, ...forget, "all");
+  test.match(await dsmipctl(socket, ...forget, "192.0.2.2"), { code: 1, stderr: /correspondent: an IPv6 address/ });
   test.match(await dsmipctl(socket, "visitor", "remove", "2001:db8::1"), { code: 1, stderr: /homeAddress: an IPv4/ });
   test.strictSame(asked, [
     { command: "remove", node: BINDING.homeAddress, part: "ipv4" },
@@ -666,6 +670,8 @@ t.test("commands: what dsmipctl asks for, and what is no command", async (test) 
     { command: "offer", interface: "eth0", dhcpv6: "0045" },
     { command: "offer", interface: "eth0", dhcpv6: "" },
     { command: "remove-visitor", homeAddress: "198.51.100.101", homeAgent: "203.0.113.1" },
+    { command: "forget-correspondent", correspondent: "2001:db8:c::2" },
+    { command: "forget-correspondent" },
   ]);
   test.match(await dsmipctl(socket, ...offered, "--dhcpv6", "004"), { code: 1, stderr: /dhcpv6: hexadecimal octets/ });
   test.match(await dsmipctl(socket, "home-agent", "offered"), { code: 2, stderr: /--interface/ });

@@ -3,7 +3,7 @@
  * the ways of signalling. A part of the node's service, for one home address.
  */
 import type { MobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
-import type { CorrespondentDocument } from "../../../../schemas/control.js";
+import type { CommandDocument, CorrespondentDocument } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
 import { type IpAddress, type Ipv6Address, isIpv6 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
@@ -39,6 +39,7 @@ import { MachineLoop, monotonicNow } from "../../machine-loop.js";
 import { type PairEnds, PairGroups } from "../../route-optimisation/pair-groups.js";
 import type { ServiceGround } from "../../service.js";
 import { isAuthorizedBy, withAuthenticator } from "../../signalling/binding-authorization.js";
+import { refused } from "../commands.js";
 import type { CorrespondentPorts, DirectStates } from "./ports.js";
 import { correspondentDocuments } from "./view.js";
 
@@ -234,6 +235,15 @@ export class NodeCorrespondents {
 
   view(): readonly CorrespondentDocument[] {
     return correspondentDocuments(this.#state, monotonicNow());
+  }
+
+  /** An operator's word: bindings are taken back, and failures count no more; of one correspondent or of all. Rejects with MobilityError. */
+  forget(correspondent?: Ipv6Address): Promise<CommandDocument> {
+    const { entries, pauses } = this.#state;
+    if (correspondent !== undefined && !entries.has(correspondent) && !pauses.has(correspondent))
+      return refused(`${correspondent} is no correspondent of ${this.#homeAddress} just now`);
+    this.#loop.push({ kind: "forget", ...(correspondent !== undefined && { correspondent }) });
+    return Promise.resolve({ command: "forget-correspondent", nodes: 1, outcome: "begun", status: null });
   }
 
   /** Takes all bindings back, as far as that goes in a few seconds. */

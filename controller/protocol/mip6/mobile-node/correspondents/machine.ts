@@ -21,7 +21,7 @@ import type { CorrespondentsState, Entry, Turn } from "./model.js";
 import { advance, deadline, fail } from "./procedure.js";
 import { restoredEntry } from "./record.js";
 import { LAST_GRACE, USAGE_LOOK } from "./timers.js";
-import { demanded, forgottenAt, isWorth, passWaits } from "./worth.js";
+import { demanded, forgetPauses, forgottenAt, isWorth, passWaits } from "./worth.js";
 
 export type { CorrespondentsEffect, CorrespondentsInput, DirectPath } from "./inputs.js";
 export { type CorrespondentsSite, type CorrespondentsState, initialCorrespondents } from "./model.js";
@@ -108,6 +108,7 @@ function apply(input: CorrespondentsInput, turn: Turn): void {
       for (const [correspondent, entry] of turn.entries)
         if (input.correspondent === undefined || input.correspondent === correspondent)
           put(correspondent, leave(entry, "command", turn), turn);
+      forgetPauses(input.correspondent, turn);
       return;
     case "stop":
       turn.stopping = "leaving";

@@ -70,6 +70,20 @@ function setPause(correspondent: Ipv6Address, pause: Seconds, failures: number, 
     turn.effects.push({ kind: "silence", homeAddress: site.homeAddress, correspondent: forgotten, silent: false });
 }
 
+/** How it went before counts no more, of one correspondent or of all: who still sends is told of again. */
+export function forgetPauses(correspondent: Ipv6Address | undefined, { pauses, site, effects }: Turn): void {
+  const { homeAddress } = site;
+  const unanswered: Ipv6Address[] = [];
+  for (const [one, { lifted }] of pauses) {
+    if (correspondent !== undefined && correspondent !== one) continue;
+    pauses.delete(one);
+    if (lifted) continue;
+    effects.push({ kind: "silence", homeAddress, correspondent: one, silent: false });
+    unanswered.push(one);
+  }
+  if (unanswered.length > 0) effects.push({ kind: "ask-again", homeAddress, unanswered });
+}
+
 function forgetOldest(map: Map<Ipv6Address, unknown>): readonly Ipv6Address[] {
   const oldest = [...map.keys()].slice(0, Math.max(0, map.size - REMEMBERED));
   for (const one of oldest) map.delete(one);

@@ -110,3 +110,27 @@ t.test("a record whose binding has ended, or that is none, is forgotten at the s
   ]);
   t.strictSame([...world.records.keys()], [`correspondent:${CN}`, HOA]);
 });
+
+t.test(
+  "told to forget, it lets a correspondent in that was refused, and asks the kernel whether anybody still sends",
+  async (t) => {
+    const { node, world, forgotten, policyAt, demand } = await started({ deny: ["2001:db8:c::/48"] });
+    node.see(AWAY);
+    await world.settled();
+    await demand();
+    t.match(node.view(), [{ correspondent: CN, state: "paused", reason: "policy" }]);
+    await t.rejects(node.forget(ipv6("2001:db8:c::3")), {
+      code: "MIP_COMMAND",
+      message: /2001:db8:c::3 is no correspon/,
+    });
+    t.match(await node.forget(CN), { command: "forget-correspondent", nodes: 1, outcome: "begun" });
+    await world.settled();
+    t.strictSame(node.view(), []);
+    t.equal(policyAt(POLICY_PRIORITY.silence), 0);
+    t.strictSame(forgotten.at(-1)?.correspondents, [CN]);
+    await demand();
+    t.match(await node.forget(), { outcome: "begun" }, "all");
+    await world.settled();
+    t.strictSame(node.view(), []);
+  },
+);
