@@ -1,6 +1,6 @@
 /** The documents of the control interface (HTTP on a unix socket, paths under /v1) and of `dsmipctl -o json`. */
 import { z } from "zod";
-import { interfaceName, ipText, ipv4Text, ipv6Text, PROTOCOLS } from "./config/common.js";
+import { DIRECT_MODES, interfaceName, ipText, ipv4Text, ipv6Text, PROTOCOLS } from "./config/common.js";
 
 const counters = z.record(z.string(), z.int().min(0)).describe("Name to count since start.");
 
@@ -281,9 +281,23 @@ export const correspondentDocument = z
       .describe("Whose end of the binding this is: of the node that moves, or of the one that it speaks to."),
     homeAddress: z.string(),
     correspondent: z.string(),
+    ipv4: z
+      .strictObject({ homeAddress: z.string(), correspondent: z.string() })
+      .nullable()
+      .describe("The IPv4 addresses of the two, where it is about payload between these. null: about IPv6."),
+    mode: z
+      .enum(DIRECT_MODES)
+      .nullable()
+      .describe(
+        "How IPv4 payload, or payload over IPv4, goes (draft-oulai-mext-dsmip-ro-00 §6.2); null: RFC 6275 alone.",
+      ),
     state: z.string().describe("Of a mobile node without a direct path: paused, with the reason."),
     direct: z.boolean().describe("Payload goes directly just now; else by way of the home agent."),
     careOfAddress: z.string().nullable(),
+    observed: z
+      .string()
+      .nullable()
+      .describe("Address and port at which the other end is seen, after any NAT, where payload goes in UDP."),
     acceptedFrom: z
       .array(z.string())
       .describe("Care-of addresses, present and former, at which the direct way in is open."),

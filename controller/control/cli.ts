@@ -140,13 +140,14 @@ function visitorTable({ visitors }: VisitorsDocument): string {
 function correspondentTable({ correspondents }: CorrespondentsDocument): string {
   const seconds = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} s`);
   return formatTable(
-    ["HOME ADDRESS", "CORRESPONDENT", "STATE", "DIRECT", "CARE-OF ADDRESS", "SEQ", "REMAINING", "IDLE"],
+    ["HOME ADDRESS", "CORRESPONDENT", "MODE", "STATE", "DIRECT", "CARE-OF ADDRESS", "SEQ", "REMAINING", "IDLE"],
     correspondents.map((one) => [
-      one.homeAddress,
-      one.correspondent,
+      one.ipv4 === null ? one.homeAddress : `${one.ipv4.homeAddress} (${one.homeAddress})`,
+      one.ipv4 === null ? one.correspondent : `${one.ipv4.correspondent} (${one.correspondent})`,
+      one.mode ?? "-",
       one.reason === null ? one.state : `${one.state} (${one.reason})`,
       one.direct ? "yes" : "no",
-      one.careOfAddress ?? "-",
+      one.observed === null ? (one.careOfAddress ?? "-") : `${one.careOfAddress ?? "-"} (${one.observed})`,
       one.sequence?.toString() ?? "-",
       seconds(one.remainingSeconds),
       seconds(one.idleSeconds),

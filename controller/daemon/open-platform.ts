@@ -23,6 +23,8 @@ export interface OpenOptions extends PlatformOptions {
   readonly ipv4Only?: boolean;
   /** Whether messages into the TUN device go there by their socket and not by their mark. */
   readonly bindsToTun: boolean;
+  /** Messages come in protocol 41, too. */
+  readonly hearsEncapsulated?: boolean;
   /** The device of messages to IPv4-mapped care-of addresses. */
   readonly mappedDevice?: string;
 }
@@ -93,6 +95,7 @@ export async function openPlatform(options: OpenOptions, log: Logger): Promise<P
             udpPort: options.signallingPort,
             ...(options.signallingAddress !== undefined && { udpAddress: options.signallingAddress }),
             ...(options.signallingIpv6Address !== undefined && { udpIpv6Address: options.signallingIpv6Address }),
+            ...(options.hearsEncapsulated === true && { hearsEncapsulated: true }),
             names: kernel.names,
             onError: (what, error) => log.debug({ event: "socket.error", what, reason: error.message }),
             onReopened: (what, reason, device) => reopened(what, reason, device),

@@ -93,6 +93,7 @@ export const BPF_JSET = 0x40;
 // IP protocols.
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_IGMP = 2;
+export const IPPROTO_IPV6 = 41;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_MH = 135;
 export const IPPROTO_RAW = 255;

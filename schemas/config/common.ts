@@ -70,6 +70,21 @@ export const routesCommonTraffic = z
   .default(false)
   .describe("Advertise this machine as a router for others than visitors, too (RFC 5944 §2.1, code 0).");
 
+/** How IPv4 payload may go directly (draft-oulai-mext-dsmip-ro-00 §6.2); their numbers on the wire are 1 to 4. */
+export const DIRECT_MODES = ["ipv6-encapsulation", "mapped", "ipv4-encapsulation", "ipv4-udp"] as const;
+/** Mobility options that mean something else to us (wire/mip6/registry.ts). */
+const OTHER_OPTIONS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 17, 29, 30, 31, 32, 35];
+/** Option type of the mode, which has no number of its own. */
+export const modeOptionType = z
+  .int()
+  .min(0)
+  .max(255)
+  .refine((type) => !OTHER_OPTIONS.includes(type), {
+    error: "a number from 0 to 255 that no other mobility option has is wanted, 18 for example",
+  })
+  .default(18)
+  .describe("Mobility option type of the mode, the same at both ends; 18 is the Experimental option (RFC 5096).");
+
 /** How payload is treated in the tunnel; chosen per subscriber by name. */
 export const tunnelProfile = z
   .strictObject({

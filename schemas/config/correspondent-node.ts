@@ -1,6 +1,32 @@
 /** Configuration of a correspondent node. */
 import { z } from "zod";
-import { common, ipv6Prefix, ipv6Text, log } from "./common.js";
+import { common, ipv4Text, ipv6Prefix, ipv6Text, log, modeOptionType } from "./common.js";
+
+/** Mode 2 (mapped) is none that the kernel can read. */
+export const CORRESPONDENT_MODES = ["ipv6-encapsulation", "ipv4-encapsulation", "ipv4-udp"] as const;
+
+const ipv4RouteOptimisation = z
+  .strictObject({
+    addresses: z
+      .array(z.strictObject({ ipv6: ipv6Text, ipv4: ipv4Text }))
+      .min(1)
+      .describe("Which IPv4 address of this machine belongs to which of correspondentNode.addresses."),
+    modes: z
+      .array(z.enum(CORRESPONDENT_MODES))
+      .min(1)
+      .default([...CORRESPONDENT_MODES])
+      .describe(
+        "How IPv4 payload, and payload over IPv4, may go: in IPv6; from an IPv4 care-of address in IPv4; from one behind a NAT in UDP.",
+      ),
+    optionType: modeOptionType,
+    combinedUpdates: z
+      .boolean()
+      .default(true)
+      .describe("One update may be about a node's IPv6 and IPv4 home address together."),
+  })
+  .describe(
+    "Route optimisation with IPv4 home and care-of addresses (draft-oulai-mext-dsmip-ro-00, never adopted). Absent: off.",
+  );
 
 /** Of bindings by return routability, whoever they are made at. */
 export const bindingsOfOthers = {
@@ -28,6 +54,7 @@ const correspondentNode = z.strictObject({
     .default([])
     .describe("Prefixes of home addresses that may do so; ::/0 for all. None: nobody may."),
   ...bindingsOfOthers,
+  ipv4RouteOptimisation: ipv4RouteOptimisation.optional(),
 });
 
 export const correspondentNodeConfig = z.strictObject({

@@ -1,6 +1,7 @@
 /** What a correspondent node is started with: checks of this machine, the platform it needs, and its one service. */
 import { randomBytes } from "node:crypto";
 import type { CorrespondentNodeConfig } from "../../../schemas/config/correspondent-node.js";
+import { IPV4_ANY } from "../../base/ip.js";
 import { Secret } from "../../base/secret.js";
 import { seconds } from "../../base/time.js";
 import { checkIpv6Enabled } from "../../kernel/route/switches.js";
@@ -10,11 +11,11 @@ import { planCorrespondentPath } from "../../plan/route-optimisation/pair.js";
 import { planCorrespondentSite } from "../../plan/route-optimisation/site.js";
 import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
 import type { Beginning } from "../../protocol/mip6/correspondent-node/machine.js";
-import type { CorrespondentNodeSite } from "../../protocol/mip6/correspondent-node/site.js";
+import type { CorrespondentNodeSite, Ipv4Optimisation } from "../../protocol/mip6/correspondent-node/site.js";
 import { KCN_OCTETS } from "../../protocol/mip6/return-routability/tokens.js";
 import { type OpenOptions, openPlatform } from "../open-platform.js";
 import type { Platform } from "../platform.js";
-import { checkIpv6Address } from "../preflight.js";
+import { checkIpv4Address, checkIpv6Address } from "../preflight.js";
 import { type Running, startServices } from "../start.js";
 import { CorrespondentNodeService, type CorrespondentPlans } from "./service.js";
 
@@ -27,6 +28,8 @@ export interface CorrespondentNodeMachine {
 
 const THIS_MACHINE: CorrespondentNodeMachine = { check: checkMachine, openPlatform };
 
+type Ipv4RouteOptimisation = NonNullable<CorrespondentNodeConfig["correspondentNode"]["ipv4RouteOptimisation"]>;
+
 /** How long what was on its way from a former care-of address brings no Binding Error. */
 const FORMER_GRACE = seconds(3);
 
@@ -37,14 +40,21 @@ export async function startCorrespondentNode(
   machine = THIS_MACHINE,
 ): Promise<Running> {
   machine.check(config);
+  const { ipv4RouteOptimisation } = config.correspondentNode;
   const site = correspondentNodeSite(config.correspondentNode);
+  const ipv4 = [...new Set(site.ipv4?.addresses.values() ?? [])];
+  const [first] = ipv4;
   const platform = await machine.openPlatform(
     {
       role: config.role,
       controlSocket: config.controlSocket,
       stateDirectory: config.stateDirectory,
-      addresses: site.addresses,
+      addresses: [...site.addresses, ...ipv4],
       signallingPort: SIGNALLING_PORT,
+      ...(first !== undefined && {
+        signallingAddress: ipv4.length === 1 ? first : IPV4_ANY,
+        hearsEncapsulated: true,
+      }),
       // Nothing goes through it; there is one for a network namespace, which so has one daemon with this firewall.
       tunDevice: TUN_DEVICE,
       bindsToTun: false,
@@ -53,11 +63,16 @@ export async function startCorrespondentNode(
   );
   const { serviceName: name, recordPrefix } = CorrespondentNodeService;
   const plans = correspondentPlans(site);
+  const modeOptionType = ipv4RouteOptimisation?.optionType;
   return startServices(platform, [
     {
       name,
       recordPrefix,
-      open: async (ground) => new CorrespondentNodeService({ site, plans, ground, beginning: randomBeginning() }),
+      open: async (ground) =>
+        new CorrespondentNodeService({
+          ...{ site, plans, ground, beginning: randomBeginning() },
+          ...(modeOptionType !== undefined && { modeOptionType }),
+        }),
     },
   ]);
 }
@@ -69,9 +84,21 @@ export function correspondentNodeSite({
   maximumBindings,
   whenFull,
   maximumLifetimeSeconds,
+  ipv4RouteOptimisation,
 }: CorrespondentNodeConfig["correspondentNode"]): CorrespondentNodeSite {
   const maximumLifetime = seconds(maximumLifetimeSeconds);
-  return { addresses, allow, deny, maximumBindings, whenFull, maximumLifetime, formerGrace: FORMER_GRACE };
+  return {
+    ...{ addresses, allow, deny, maximumBindings, whenFull, maximumLifetime, formerGrace: FORMER_GRACE },
+    ...(ipv4RouteOptimisation !== undefined && { ipv4: ipv4Optimisation(ipv4RouteOptimisation) }),
+  };
+}
+
+function ipv4Optimisation({ addresses, modes, combinedUpdates }: Ipv4RouteOptimisation): Ipv4Optimisation {
+  return {
+    addresses: new Map(addresses.map(({ ipv6, ipv4 }) => [ipv6, ipv4])),
+    modes: new Set(modes),
+    combinedUpdates,
+  };
 }
 
 /** Of this run alone (RFC 6275 §5.2.1). */
@@ -88,9 +115,12 @@ export function correspondentPlans({ addresses }: CorrespondentNodeSite): Corres
 }
 
 /** Throws MobilityError. */
-function checkMachine({ correspondentNode: { addresses } }: CorrespondentNodeConfig): void {
+function checkMachine({ correspondentNode: { addresses, ipv4RouteOptimisation } }: CorrespondentNodeConfig): void {
   checkIpv6Enabled();
   addresses.forEach((address, i) => {
     checkIpv6Address(address, undefined, undefined, `correspondentNode.addresses[${i}]`);
+  });
+  ipv4RouteOptimisation?.addresses.forEach(({ ipv4 }, i) => {
+    checkIpv4Address(`correspondentNode.ipv4RouteOptimisation.addresses[${i}].ipv4`, ipv4);
   });
 }

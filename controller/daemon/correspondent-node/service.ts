@@ -12,6 +12,7 @@ import type { ObjectOwner } from "../../plan/owner.js";
 import { DIRECT_MARK, TUN_DEVICE } from "../../plan/site.js";
 import type { CorrespondentView } from "../../protocol/mip6/correspondent-node/binding-cache.js";
 import type {
+  AskUseEffect,
   AuthorizedSendEffect,
   CorrespondentNodeEffect,
   CorrespondentNodeInput,
@@ -35,6 +36,7 @@ import type { Arrival } from "../../protocol/mip6/inputs.js";
 import { NONCE_OCTETS } from "../../protocol/mip6/return-routability/tokens.js";
 import type { GroupResult } from "../../reconcile/reconciler.js";
 import type { MobilityMessage } from "../../wire/mip6/messages/mobility-message.js";
+import type { CodecContext } from "../../wire/mip6/profile.js";
 import { MachineLoop, monotonicNow } from "../machine-loop.js";
 import { type PlannedGroup, type Service, type ServiceGround, type ServiceViews, SITE_GROUP } from "../service.js";
 import { coveredOctets, withAuthenticator } from "../signalling/binding-authorization.js";
@@ -59,6 +61,8 @@ export interface CorrespondentNodeParts {
   readonly ground: ServiceGround;
   /** Where somebody else wants something for the same pairs. Absent: into groups of its own. */
   readonly paths?: CorrespondentPaths | undefined;
+  /** Of the mode, where IPv4 is optimised (C-41). */
+  readonly modeOptionType?: number;
 }
 
 const PAIR = "correspondent ";
@@ -81,19 +85,21 @@ export class CorrespondentNodeService implements Service {
   readonly #ground: ServiceGround;
   readonly #paths: CorrespondentPaths;
   readonly #state: CorrespondentNodeState;
+  readonly #modeOptionType: number | undefined;
   readonly #loop: MachineLoop<CorrespondentNodeInput, CorrespondentNodeEffect>;
   #siteObjects: readonly KernelObject[] = [];
   #siteKeys: ReadonlySet<string> = new Set();
 
-  constructor({ site, beginning, plans, ground, paths }: CorrespondentNodeParts) {
+  constructor({ site, beginning, plans, ground, paths, modeOptionType }: CorrespondentNodeParts) {
     this.#plans = plans;
     this.#ground = ground;
+    this.#modeOptionType = modeOptionType;
     const { groups } = ground;
     this.#paths = paths ?? {
       set: (path) => groups.setGroup(groupOf(path), plans.path(path), path.revision),
       remove: (pair, revision) => groups.removeGroup(groupOf(pair), revision),
     };
-    this.addresses = site.addresses;
+    this.addresses = [...site.addresses, ...new Set(site.ipv4?.addresses.values() ?? [])];
     this.#state = new CorrespondentNodeState(site, beginning);
     this.#loop = new MachineLoop<CorrespondentNodeInput, CorrespondentNodeEffect>(
       {
@@ -121,11 +127,17 @@ export class CorrespondentNodeService implements Service {
   }
 
   listen(): void {
-    for (const self of this.#state.site.addresses)
+    const { addresses, ipv4 } = this.#state.site;
+    const roModeType = this.#modeOptionType;
+    for (const self of addresses)
       this.#ground.listen(
-        { self, isProtected: () => false, tunDevice: TUN_DEVICE, directMark: DIRECT_MARK },
         {
-          onMessage: (message, arrival, octets) => this.#loop.push(inputOf(message, arrival, octets)),
+          ...{ self, isProtected: () => false, tunDevice: TUN_DEVICE, directMark: DIRECT_MARK },
+          speaksInClear: () => ipv4?.addresses.has(self) === true,
+          ...(roModeType !== undefined && { roModeType }),
+        },
+        {
+          onMessage: (message, arrival, octets) => this.#loop.push(this.#inputOf(message, arrival, octets)),
           onPrefixMessage: (message, { source }) =>
             this.#ground.drop("unexpected-type", `${message.type} from ${source}`),
           onDrop: (reason, detail) => this.#ground.drop(reason, detail),
@@ -209,13 +221,27 @@ export class CorrespondentNodeService implements Service {
   #send({ authorization, ...effect }: AuthorizedSendEffect): void {
     const { message, source: correspondent } = effect;
     if (authorization === undefined) return this.#ground.send(effect);
-    const { key, careOf } = authorization;
-    this.#ground.send({ ...effect, message: withAuthenticator(message, key, { careOf, correspondent }) });
+    const { keys, careOf } = authorization;
+    const ends = { careOf, correspondent };
+    this.#ground.send({ ...effect, message: withAuthenticator(message, keys, ends, this.#codec()) });
+  }
+
+  #codec(): CodecContext {
+    return this.#modeOptionType === undefined ? {} : { profile: { roModeType: this.#modeOptionType } };
+  }
+
+  #inputOf(message: MobilityMessage, arrival: Arrival, octets: Uint8Array): CorrespondentNodeInput {
+    if (message.type === "home-test-init" || message.type === "care-of-test-init")
+      return { kind: "test-init", message, arrival };
+    if (message.type !== "binding-update") return { kind: "message", message, arrival };
+    const ends = { careOf: careOfAddressOf(message, arrival), correspondent: arrival.destination };
+    const covered = coveredOctets(octets, ends, this.#codec());
+    return { kind: "update", message, arrival, ...(covered !== undefined && { covered }) };
   }
 
   /** By what the kernel says of packets sent with the routing header; one question for one binding. Does not reject. */
-  async #askUse(pair: Pair): Promise<void> {
-    const { homeAddress, self } = pair;
+  async #askUse(pair: AskUseEffect): Promise<void> {
+    const { homeAddress, self, family } = pair;
     try {
       const path = correspondentPath(this.#state, pair);
       const states = path === undefined ? [] : this.#plans.path(path).filter((one) => one.kind === "xfrm-state");
@@ -224,7 +250,7 @@ export class CorrespondentNodeService implements Service {
       const lastUsedAt = counted.find((one) => one.lastUsedAt !== undefined)?.lastUsedAt;
       if (lastUsedAt === undefined) return;
       const agoSeconds = Math.max(0, Date.now() / 1000 - lastUsedAt);
-      this.#loop.push({ kind: "used", homeAddress, self, agoSeconds });
+      this.#loop.push({ kind: "used", homeAddress, self, family, agoSeconds });
     } catch (error) {
       // Then the node refreshes by its own clock, as it has to anyway.
       this.#ground.log.debug({ event: "use.unread", reason: error instanceof Error ? error.message : String(error) });
@@ -234,19 +260,21 @@ export class CorrespondentNodeService implements Service {
   #viewsOf(): ServiceViews {
     const ofAll = (): Iterable<CorrespondentView> => correspondentViews(this.#state, monotonicNow());
     const ofOne = (address: IpAddress): readonly CorrespondentView[] =>
-      isIpv6(address) ? [...correspondentViewsOf(this.#state, address, monotonicNow())] : [];
+      isIpv6(address)
+        ? [...correspondentViewsOf(this.#state, address, monotonicNow())]
+        : [...ofAll()].filter(({ ipv4HomeAddress }) => ipv4HomeAddress === address);
     const state = this.#state;
     return {
       *bindings() {
         for (const view of ofAll()) yield bindingDocumentOf(view);
       },
       binding: (address) => ofOne(address).map(bindingDocumentOf)[0],
-      correspondents: () => [...ofAll()].map(correspondentDocumentOf),
+      correspondents: () => [...ofAll()].map((view) => correspondentDocumentOf(view, state.site)),
       plan: (homeAddress) => this.#plan(homeAddress),
       *nodes() {
         yield* new Set([...correspondentPaths(state)].map(({ homeAddress }) => homeAddress));
       },
-      nodeAt: (address) => (isIpv6(address) && ofOne(address).length > 0 ? address : undefined),
+      nodeAt: (address) => ofOne(address)[0]?.homeAddress,
       security: async () => ({ method: "static-keys", ikeDaemon: null, nodes: [] }),
       readiness: () => null,
     };
@@ -260,37 +288,41 @@ export class CorrespondentNodeService implements Service {
   }
 }
 
-function inputOf(message: MobilityMessage, arrival: Arrival, octets: Uint8Array): CorrespondentNodeInput {
-  if (message.type === "home-test-init" || message.type === "care-of-test-init")
-    return { kind: "test-init", message, arrival };
-  if (message.type !== "binding-update") return { kind: "message", message, arrival };
-  const ends = { careOf: careOfAddressOf(message, arrival), correspondent: arrival.destination };
-  const covered = coveredOctets(octets, ends);
-  return { kind: "update", message, arrival, ...(covered !== undefined && { covered }) };
-}
-
 const PROFILE = "route-optimisation";
 
-/** Not from former ones: the kernel has one state for a pair. */
-const acceptedFrom = ({ state, careOf }: CorrespondentView): Ipv6Address[] =>
-  state === "awaiting-data-path" ? [] : [careOf];
+const isInKernel = ({ state, isOutdated }: CorrespondentView): boolean => state !== "awaiting-data-path" && !isOutdated;
 
+function endpointOf({ reach }: CorrespondentView): NonNullable<BindingDocument["endpoint"]> {
+  if (reach.via === "headers") return { format: "ipv6", address: reach.careOf };
+  return reach.via === "ipv4" ? { format: "ipv4", address: reach.careOf } : { format: "udp", ...reach.observed };
+}
+
+/** Accepted is what comes from the present endpoint alone: the kernel has one state for a pair. */
 function bindingDocumentOf(view: CorrespondentView): BindingDocument {
-  const { homeAddress, careOf, state, sequence, lifetimeSeconds, remainingSeconds, revision } = view;
+  const { homeAddress, ipv4HomeAddress = null, state, sequence, lifetimeSeconds, remainingSeconds, revision } = view;
   return {
-    ...{ protocol: "mip6", homeAddress, ipv4HomeAddress: null, mobileRouter: false, prefixes: [], state },
-    endpoint: { format: "ipv6", address: careOf },
-    acceptedFrom: acceptedFrom(view).map((address) => ({ format: "ipv6", address })),
+    ...{ protocol: "mip6", homeAddress, ipv4HomeAddress, mobileRouter: false, prefixes: [], state },
+    endpoint: endpointOf(view),
+    acceptedFrom: isInKernel(view) ? [endpointOf(view)] : [],
     ...{ sequence, lifetimeSeconds, remainingSeconds, profile: PROFILE, revision, mip4: null },
   };
 }
 
-function correspondentDocumentOf(view: CorrespondentView): CorrespondentDocument {
-  const { homeAddress, self, careOf, state, sequence, lifetimeSeconds, remainingSeconds } = view;
-  const direct = state === "established" || state === "updating";
+function correspondentDocumentOf(view: CorrespondentView, { ipv4 }: CorrespondentNodeSite): CorrespondentDocument {
+  const { homeAddress, self, ipv4HomeAddress, reach, mode = null, state, isOutdated } = view;
+  const { sequence, lifetimeSeconds, remainingSeconds } = view;
+  const ipv4Self = ipv4?.addresses.get(self);
   return {
-    ...{ end: "correspondent-node", homeAddress, correspondent: self, state, direct, careOfAddress: careOf },
-    ...{ acceptedFrom: acceptedFrom(view), sequence, lifetimeSeconds, remainingSeconds },
-    ...{ idleSeconds: null, reason: null },
+    ...{ end: "correspondent-node", homeAddress, correspondent: self, mode, state },
+    ipv4:
+      ipv4HomeAddress === undefined || ipv4Self === undefined
+        ? null
+        : { homeAddress: ipv4HomeAddress, correspondent: ipv4Self },
+    direct: (state === "established" || state === "updating") && !isOutdated,
+    careOfAddress: reach.careOf,
+    observed: reach.via === "udp" ? `${reach.observed.address}:${reach.observed.port}` : null,
+    acceptedFrom: isInKernel(view) ? [reach.careOf] : [],
+    ...{ sequence, lifetimeSeconds, remainingSeconds, idleSeconds: null },
+    reason: isOutdated ? "the node is somewhere else since, and this home address not told yet" : null,
   };
 }

@@ -94,6 +94,11 @@ export class SignallingRouter implements SignallingReceiver {
     this.#receiver(inner?.ok === true ? inner.value.header.destination : undefined, "UDP")?.receiveUdp(packet);
   }
 
+  receiveEncapsulated(packet: Parameters<SignallingReceiver["receiveEncapsulated"]>[0]): void {
+    const inner = this.#bySelf.size > 1 ? decodeIpv6Packet(packet.bytes) : undefined;
+    this.#for(inner?.ok === true ? inner.value.header.destination : undefined)?.receiveEncapsulated(packet);
+  }
+
   receiveTun(packet: Uint8Array): void {
     const inner = this.#bySelf.size > 1 ? decodeIpv6Packet(packet) : undefined;
     this.#receiver(inner?.ok === true ? inner.value.header.source : undefined, "TUN")?.receiveTun(packet);

@@ -11,13 +11,14 @@
 import { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isRoutableUnicast } from "../../base/ip.js";
 import { fromMapped, fromProven, mappedAddress, provenAddress } from "../../base/mapped.js";
-import type {
-  Arrival,
-  Departure,
-  DropReason,
-  OptionRefusedInput,
-  PrefixMessage,
-  SignallingEffect,
+import {
+  type Arrival,
+  type Departure,
+  type DropReason,
+  NO_PORT,
+  type OptionRefusedInput,
+  type PrefixMessage,
+  type SignallingEffect,
 } from "../../protocol/mip6/inputs.js";
 import { decodeIcmpv6, encodeIcmpv6 } from "../../wire/icmpv6.js";
 import {
@@ -81,6 +82,7 @@ export interface UdpPacket {
 
 /** An IPv6 packet in IPv4, protocol 41. */
 export interface EncapsulatedPacket {
+  /** Of the inner packet. */
   readonly bytes: Uint8Array;
   readonly localAddress: Ipv4Address;
   readonly remoteAddress: Ipv4Address;
@@ -99,6 +101,8 @@ export interface SignallingPorts {
 /** Where the sockets bring what they receive. */
 export interface SignallingReceiver {
   receiveUdp(packet: UdpPacket): void;
+  /** A message in protocol 41: the process has a copy, with the outer header that the kernel's own tunnel would take off. */
+  receiveEncapsulated(packet: Omit<EncapsulatedPacket, "mark">): void;
   receiveTun(packet: Uint8Array): void;
   receiveMobilityHeader(packet: MobilityHeaderIn): void;
 }
@@ -253,7 +257,7 @@ export class Signalling implements SignallingReceiver {
     const { source, destination, nextHeader } = inner.value.header;
     if (destination !== this.#site.self)
       return this.#listener.onDrop("wrong-destination", `UDP from ${from}: inner destination ${destination}`);
-    if (nextHeader === Protocol.mobility && this.#site.speaksInClear?.(source) === true)
+    if (nextHeader === Protocol.mobility && remotePort !== NO_PORT && this.#site.speaksInClear?.(source) === true)
       return this.#receiveInClear(inner.value, {
         outerSource: remoteAddress,
         outerPort: remotePort,
@@ -274,10 +278,24 @@ export class Signalling implements SignallingReceiver {
     this.#attempt(`UDP from ${from}`, () => this.#ports.injectIntoTun(packet));
   }
 
+  receiveEncapsulated({ bytes, localAddress, remoteAddress }: Omit<EncapsulatedPacket, "mark">): void {
+    const inner = decodeIpv6Packet(bytes);
+    const from = `protocol 41 from ${remoteAddress}`;
+    if (!inner.ok) return this.#listener.onDrop("malformed", `${from}: ${inner.error.message}`);
+    const { source, destination, nextHeader } = inner.value.header;
+    if (destination !== this.#site.self)
+      return this.#listener.onDrop("wrong-destination", `${from}: inner destination ${destination}`);
+    if (nextHeader !== Protocol.mobility || this.#site.speaksInClear?.(source) !== true)
+      return this.#listener.onDrop("not-a-subscriber", `${from}: inner source ${source}`);
+    const outer = { outerSource: remoteAddress, outerPort: NO_PORT, outerDestination: localAddress };
+    this.#receiveInClear(inner.value, outer);
+  }
+
   /** What the kernel has not looked at. */
   #receiveInClear({ header, payload }: Ipv6Packet, outer: OuterHeader): void {
     const { source, destination } = header;
-    const from = `UDP from ${outer.outerSource}:${outer.outerPort}`;
+    const { outerSource, outerPort } = outer;
+    const from = outerPort === NO_PORT ? `protocol 41 from ${outerSource}` : `UDP from ${outerSource}:${outerPort}`;
     if (!isRoutableUnicast(source)) return this.#listener.onDrop("malformed", `${from}: inner source ${source}`);
     if (!verifyChecksum(payload, source, destination))
       return this.#listener.onDrop("malformed", `${from}: checksum of the Mobility Header`);

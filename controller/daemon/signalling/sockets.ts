@@ -2,6 +2,7 @@
 import { MobilityError } from "../../base/errors.js";
 import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, isIpv6 } from "../../base/ip.js";
 import { IPPROTO_RAW, SOCK_RAW } from "../../io/constants.js";
+import { openEncapsulatedSocket } from "../../io/ip/encapsulated-socket.js";
 import { openIcmpv6Socket } from "../../io/ip/icmpv6-socket.js";
 import { type IpPacket, IpSocket } from "../../io/ip/ip-socket.js";
 import { openMobilityHeaderSocket } from "../../io/ip/mobility-header-socket.js";
@@ -10,7 +11,7 @@ import { openUdpSocket } from "../../io/ip/udp-socket.js";
 import { isSyscallError, type SyscallError } from "../../io/native.js";
 import type { SendReport } from "../../io/socket.js";
 import type { KernelNames } from "../../kernel/codec.js";
-import { encodeIpv4Packet, ipv4Header } from "../../wire/ip/ipv4.js";
+import { decodeIpv4Packet, encodeIpv4Packet, ipv4Header } from "../../wire/ip/ipv4.js";
 import { Icmpv6Type, Protocol } from "../../wire/ip/registry.js";
 import { tunDeviceRefusal, udpPortInUse } from "../preflight.js";
 import type {
@@ -38,6 +39,8 @@ export interface SignallingSocketOptions {
   readonly udpAddress?: Ipv4Address;
   /** Absent: UDP over IPv6 is not served. :: where care-of addresses come and go. */
   readonly udpIpv6Address?: Ipv6Address;
+  /** Messages in protocol 41 are received, too: at whatever IPv4 address. */
+  readonly hearsEncapsulated?: boolean;
   readonly names: KernelNames;
   /** A socket whose descriptor had died has got another one. `device`: it is that of the TUN, which is down and bare. */
   onReopened(what: string, reason: string, device: boolean): void;
@@ -59,6 +62,7 @@ export class SignallingSockets implements SignallingPorts {
   readonly #boundToTun: { readonly [P in SignallingProtocol]: IpSocket<Ipv6Address> } | undefined;
   /** Send only. Opened with the first message, for the device is one of the plan's. */
   readonly #boundToMapped: { [P in SignallingProtocol]?: IpSocket<Ipv6Address> | undefined } = {};
+  readonly #heardEncapsulated: IpSocket<Ipv4Address> | undefined;
   /** Sends only. Opened with the first packet: few have a peer that takes them. */
   #encapsulated: IpSocket<Ipv4Address> | undefined;
 
@@ -119,6 +123,13 @@ export class SignallingSockets implements SignallingPorts {
               }),
             (code) => udpRefusal(code, udpIpv6Address, udpPort),
           );
+    this.#heardEncapsulated =
+      options.hearsEncapsulated === true
+        ? open(
+            () => openEncapsulatedSocket({ receiveBufferBytes, onReopened: reopened("protocol 41 socket") }),
+            (code) => rawRefusal(code, "protocol 41"),
+          )
+        : undefined;
     this.#tun = open(
       () => TunDevice.open({ name: tunDevice, onReopened: (why) => this.#onTunReopened(why) }),
       (code, syscall) => tunRefusal(code, syscall, tunDevice),
@@ -163,6 +174,21 @@ export class SignallingSockets implements SignallingPorts {
         },
         onError: (error) => onError("signalling port", error),
       });
+    this.#heardEncapsulated?.listen({
+      onPackets: (packets) => {
+        for (const { data } of packets) {
+          const packet = decodeIpv4Packet(data);
+          if (!packet.ok) continue; // the kernel has looked at the header
+          const { source, destination } = packet.value.header;
+          signalling.receiveEncapsulated({
+            bytes: packet.value.payload,
+            localAddress: destination,
+            remoteAddress: source,
+          });
+        }
+      },
+      onError: (error) => onError("protocol 41 socket", error),
+    });
     this.#tun.listen({
       onPackets: (packets) => {
         for (const packet of packets) signalling.receiveTun(packet);
@@ -277,6 +303,7 @@ export class SignallingSockets implements SignallingPorts {
     this.#boundToMapped.mobility?.close();
     this.#boundToMapped.icmpv6?.close();
     this.#encapsulated?.close();
+    this.#heardEncapsulated?.close();
     this.#tun.close();
   }
 }

@@ -28,6 +28,9 @@ export function formatEndpoint(endpoint: Endpoint): string {
     : `${endpoint.address}/${endpoint.format}`;
 }
 
+/** In the place of a port where there is none; no datagram from it is taken. */
+export const NO_PORT = 0;
+
 /**
  * How a mobility message came in. Every message reported here has passed the kernel's ESP check for the pair (source, destination),
  * unless `protection` says otherwise.
@@ -52,6 +55,7 @@ export interface Arrival {
     | {
         readonly type: "udp";
         readonly outerSource: IpAddress;
+        /** NO_PORT: not in UDP but as protocol 41, from a mobile node to a correspondent or back (draft-oulai-mext-dsmip-ro-00 §7.2.2). */
         readonly outerPort: number;
         /** The address of ours it was sent to. */
         readonly outerDestination: IpAddress;

@@ -81,9 +81,12 @@ const CORRESPONDENT = {
   end: "mobile-node",
   homeAddress: "2001:db8:1::10",
   correspondent: "2001:db8:c::2",
+  ipv4: { homeAddress: "198.51.100.10", correspondent: "203.0.113.2" },
+  mode: "ipv4-udp",
   state: "bound",
   direct: true,
   careOfAddress: "2001:db8:f::2",
+  observed: "203.0.113.77:31000",
   acceptedFrom: ["2001:db8:f::2"] as string[],
   sequence: 7,
   lifetimeSeconds: 420,
@@ -623,7 +626,8 @@ t.test("a connection that cannot be accepted ends nothing", async (test) => {
 t.test("dsmipctl correspondents shows the pairs, for people and for programs", async (t) => {
   const { socket } = await bench(t);
   const table = await dsmipctl(socket, "correspondents");
-  t.match(table.stdout, /2001:db8:1::10 +2001:db8:c::2 +bound +yes +2001:db8:f::2 +7 +400 s +3 s/);
+  t.match(table.stdout, /198.51.100.10 \(2001:db8:1::10\) +203.0.113.2 \(2001:db8:c::2\) +ipv4-udp +bound +yes/);
+  t.match(table.stdout, / 2001:db8:f::2 \(203.0.113.77:31000\) +7 +400 s +3 s/);
   const json = await dsmipctl(socket, "-o", "json", "correspondents");
   t.strictSame(JSON.parse(json.stdout), { correspondents: [CORRESPONDENT] });
 });

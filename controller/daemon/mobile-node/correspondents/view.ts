@@ -18,6 +18,7 @@ export function correspondentDocuments(
     const until = binding?.expiresAt ?? paused?.until;
     return {
       ...{ end: "mobile-node", homeAddress, correspondent, state: paused === undefined ? phase : "paused", direct },
+      ...{ ipv4: null, mode: null, observed: null },
       careOfAddress: binding?.careOf ?? careOf ?? null,
       acceptedFrom: path === undefined ? [] : [path.path.careOf, ...path.path.former],
       sequence: binding?.sequence ?? null,
@@ -33,6 +34,7 @@ export function correspondentDocuments(
       : [
           {
             ...{ end: "mobile-node", homeAddress, correspondent, state: "paused", direct: false },
+            ...{ ipv4: null, mode: null, observed: null },
             ...{ careOfAddress: null, acceptedFrom: [], sequence: null, lifetimeSeconds: null },
             ...{ remainingSeconds: left(until), idleSeconds: null, reason },
           },

@@ -1,12 +1,14 @@
 /**
- * The binding cache of a correspondent (RFC 6275 §9.1), one entry for each home address and address of ours. An entry without a binding only
- * keeps the last sequence number for as long as an update of before could be played back (§5.2.8). All calls are O(1) or O(log n).
+ * The binding cache of a correspondent (RFC 6275 §9.1), one entry for each home address and address of ours; the IPv4 home address of a node
+ * has an entry of its own beside that of the IPv6 one (draft-oulai-mext-dsmip-ro-00 §6.1, §7.1.2). An entry without a binding only keeps
+ * the last sequence number for as long as an update of before could be played back (§5.2.8). All calls are O(1) or O(log n).
  */
 import { DeadlineQueue } from "../../../base/deadline-queue.js";
-import type { Ipv6Address } from "../../../base/ip.js";
+import type { Ipv4Address, Ipv6Address } from "../../../base/ip.js";
 import type { Seq16 } from "../../../base/seq16.js";
 import { earliest, type Instant, type Seconds } from "../../../base/time.js";
-import type { AuthorizedSendEffect, Pair } from "./inputs.js";
+import { type Ipv4Mode, type Reach, sameReach } from "../return-routability/modes.js";
+import type { AuthorizedSendEffect, Family, Pair } from "./inputs.js";
 
 /** A former care-of address, from which something may still be on its way. */
 export interface Former {
@@ -16,7 +18,12 @@ export interface Former {
 
 /** What was acknowledged. */
 export interface Binding {
-  readonly careOf: Ipv6Address;
+  /** The care-of address, IPv6 or IPv4, and how payload gets there. */
+  readonly reach: Reach;
+  /** Of an entry for it. */
+  readonly ipv4HomeAddress?: Ipv4Address;
+  /** Agreed on; absent: RFC 6275 alone. */
+  readonly mode?: Ipv4Mode;
   readonly former: readonly Former[];
   readonly lifetime: Seconds;
   readonly expiresAt: Instant;
@@ -29,32 +36,56 @@ export interface Binding {
 export interface Waiting {
   readonly binding: Binding | undefined;
   readonly sequence: Seq16;
-  readonly revision: number;
+  /** Of the update among all; the entries of one that was about both home addresses have the same. */
+  readonly order: number;
   readonly deadline: Instant;
   readonly answer: AuthorizedSendEffect | undefined;
   /** In the place of the answer, if the kernel refuses. */
   readonly denial: AuthorizedSendEffect | undefined;
 }
 
+/** What the entries of one pair of addresses have in common: one path in the kernel. */
+export interface SharedPath {
+  /** Of the path last asked for. */
+  revision: number;
+  /** Whose update was taken last: where the two say different things, the other is out of date. */
+  latest: Family;
+}
+
 export interface CorrespondentEntry extends Pair {
   readonly key: string;
+  readonly family: Family;
+  readonly shared: SharedPath;
   /** Of the last update that was taken. */
   sequence: Seq16;
   /** By then no update of before can be valid any more. */
   replayableUntil: Instant;
   binding: Binding | undefined;
   waiting: Waiting | undefined;
-  /** Of the data path last asked for. */
-  revision: number;
+  /** Keys under which it is found by an IPv4 home address. */
+  claims: readonly string[];
 }
 
-export const pairKey = ({ homeAddress, self }: Pair): string => `${homeAddress} ${self}`;
+/** The entries of a pair, of those that there are. */
+export type PairEntries = { readonly [F in Family]?: CorrespondentEntry | undefined };
+
+const pairKey = ({ homeAddress, self }: Pair): string => `${homeAddress} ${self}`;
+export const entryKey = (pair: Pair, family: Family): string =>
+  family === "ipv6" ? pairKey(pair) : `${pairKey(pair)} ipv4`;
+
+/** What the entry is to have once the kernel has answered. */
+export const wantedOf = ({ binding, waiting }: CorrespondentEntry): Binding | undefined =>
+  waiting === undefined ? binding : waiting.binding;
+
+const ipv4Key = (ipv4HomeAddress: Ipv4Address, self: Ipv6Address): string => `${ipv4HomeAddress} ${self}`;
 
 export class CorrespondentCache {
   readonly #entries = new Map<string, CorrespondentEntry>();
   readonly #deadlines = new DeadlineQueue<string>();
   /** Keys of entries that have a binding or are about to have one, the one that was refreshed longest ago first. */
   readonly #bound = new Set<string>();
+  /** Which entry an IPv4 home address belongs to, at one address of ours. */
+  readonly #byIpv4 = new Map<string, CorrespondentEntry>();
   #revision = 0;
 
   /** Entries with a binding, or about to have one. */
@@ -70,8 +101,12 @@ export class CorrespondentCache {
     return this.#deadlines.next;
   }
 
-  get(pair: Pair): CorrespondentEntry | undefined {
-    return this.#entries.get(pairKey(pair));
+  get(pair: Pair, family: Family): CorrespondentEntry | undefined {
+    return this.#entries.get(entryKey(pair, family));
+  }
+
+  pair(pair: Pair): PairEntries {
+    return { ipv6: this.get(pair, "ipv6"), ipv4: this.get(pair, "ipv4") };
   }
 
   entries(): IterableIterator<CorrespondentEntry> {
@@ -79,13 +114,18 @@ export class CorrespondentCache {
   }
 
   /** The entry of this pair, made if there is none. */
-  open(pair: Pair, sequence: Seq16, now: Instant): CorrespondentEntry {
-    const present = this.get(pair);
+  open(pair: Pair, family: Family, sequence: Seq16, now: Instant): CorrespondentEntry {
+    const present = this.get(pair, family);
     if (present !== undefined) return present;
-    const key = pairKey(pair);
     const { homeAddress, self } = pair;
-    const nothing = { binding: undefined, waiting: undefined, revision: 0 };
-    const entry: CorrespondentEntry = { key, homeAddress, self, sequence, replayableUntil: now, ...nothing };
+    const beside = this.get(pair, family === "ipv6" ? "ipv4" : "ipv6");
+    const shared = beside?.shared ?? { revision: 0, latest: family };
+    const key = entryKey(pair, family);
+    const nothing = { binding: undefined, waiting: undefined, claims: [] };
+    const entry: CorrespondentEntry = {
+      ...{ key, family, shared, homeAddress, self, sequence, replayableUntil: now },
+      ...nothing,
+    };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -93,13 +133,20 @@ export class CorrespondentCache {
   forget(entry: CorrespondentEntry): void {
     this.#entries.delete(entry.key);
     this.#bound.delete(entry.key);
+    this.#claim(entry, []);
     this.#deadlines.set(entry.key, undefined);
   }
 
-  /** Of those that have a binding the one that was taken longest ago, but not this one. */
-  oldestBut(key: string): CorrespondentEntry | undefined {
-    for (const one of this.#bound) if (one !== key) return this.#entries.get(one);
+  /** Of those that have a binding the one that was taken longest ago, but none of these. */
+  oldestBut(keys: readonly string[]): CorrespondentEntry | undefined {
+    for (const one of this.#bound) if (!keys.includes(one)) return this.#entries.get(one);
     return undefined;
+  }
+
+  /** Of another node than this, with the same IPv4 home address: an address has one place. */
+  rivalOf(entry: CorrespondentEntry, ipv4HomeAddress: Ipv4Address): CorrespondentEntry | undefined {
+    const present = this.#byIpv4.get(ipv4Key(ipv4HomeAddress, entry.self));
+    return present === entry ? undefined : present;
   }
 
   /** An update was taken: it is the youngest now. */
@@ -114,6 +161,11 @@ export class CorrespondentCache {
     const isBound = binding !== undefined || waiting?.binding !== undefined;
     if (!isBound) this.#bound.delete(key);
     else if (!this.#bound.has(key)) this.#bound.add(key);
+    const addresses = [binding?.ipv4HomeAddress, waiting?.binding?.ipv4HomeAddress];
+    this.#claim(
+      entry,
+      addresses.flatMap((address) => (address === undefined ? [] : [ipv4Key(address, entry.self)])),
+    );
     const ofBinding =
       binding === undefined
         ? replayableUntil
@@ -121,31 +173,52 @@ export class CorrespondentCache {
     this.#deadlines.set(key, waiting?.deadline ?? ofBinding);
   }
 
+  #claim(entry: CorrespondentEntry, keys: readonly string[]): void {
+    for (const key of entry.claims) if (this.#byIpv4.get(key) === entry) this.#byIpv4.delete(key);
+    for (const key of keys) this.#byIpv4.set(key, entry);
+    entry.claims = keys;
+  }
+
   takeDue(now: Instant): CorrespondentEntry | undefined {
     const key = this.#deadlines.takeDue(now);
     return key === undefined ? undefined : this.#entries.get(key);
   }
 
+  /** Greater than all before. */
   nextRevision(): number {
     return ++this.#revision;
   }
 }
 
 /** What people see of a binding. */
-export interface CorrespondentView extends Pair {
-  readonly careOf: Ipv6Address;
+export interface CorrespondentView extends Pair, Pick<Binding, "reach" | "mode" | "ipv4HomeAddress"> {
+  readonly family: Family;
   readonly state: "established" | "awaiting-data-path" | "updating" | "removing";
+  /** The entry of the other home address says since that the node is somewhere else. */
+  readonly isOutdated: boolean;
   readonly sequence: Seq16;
   readonly lifetimeSeconds: number;
   readonly remainingSeconds: number;
   readonly revision: number;
 }
 
-/** Undefined: it has none. */
-export function viewOf(entry: CorrespondentEntry, now: Instant): CorrespondentView | undefined {
-  const { homeAddress, self, waiting, revision } = entry;
+/** Whether its payload takes the way of the home agent until it is told, too, where the node is now. */
+export function isOutdated(entry: CorrespondentEntry, beside: CorrespondentEntry | undefined): boolean {
+  const [own, other] = [wantedOf(entry), beside && wantedOf(beside)];
+  if (own === undefined || other === undefined || sameReach(own.reach, other.reach)) return false;
+  return entry.shared.latest !== entry.family;
+}
+
+/** `beside`: the entry of the pair's other home address. Undefined: it has none. */
+export function viewOf(
+  entry: CorrespondentEntry,
+  beside: CorrespondentEntry | undefined,
+  now: Instant,
+): CorrespondentView | undefined {
+  const { homeAddress, self, family, waiting, shared } = entry;
   const binding = entry.binding ?? waiting?.binding;
   if (binding === undefined) return undefined;
+  const { reach, mode, ipv4HomeAddress } = binding;
   const state =
     waiting === undefined
       ? "established"
@@ -155,7 +228,10 @@ export function viewOf(entry: CorrespondentEntry, now: Instant): CorrespondentVi
           ? "awaiting-data-path"
           : "updating";
   return {
-    ...{ homeAddress, self, state, revision, careOf: binding.careOf },
+    ...{ homeAddress, self, family, state, reach, revision: shared.revision },
+    ...(mode !== undefined && { mode }),
+    ...(ipv4HomeAddress !== undefined && { ipv4HomeAddress }),
+    isOutdated: isOutdated(entry, beside),
     sequence: entry.sequence,
     lifetimeSeconds: binding.lifetime,
     remainingSeconds: Math.max(0, (binding.expiresAt - now) / 1000),

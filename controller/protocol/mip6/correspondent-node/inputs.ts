@@ -1,5 +1,5 @@
 /** What moves the correspondent node and what it asks for: closed unions, plain data. */
-import type { Ipv6Address } from "../../../base/ip.js";
+import type { IpAddress, Ipv6Address } from "../../../base/ip.js";
 import type { Secret } from "../../../base/secret.js";
 import type { Instant } from "../../../base/time.js";
 import type { BindingUpdate, MessageOfType, MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
@@ -19,11 +19,14 @@ export interface Pair {
   readonly self: Ipv6Address;
 }
 
+/** Whose home address an entry of the cache is about: both of a pair have one of their own (draft-oulai-mext-dsmip-ro-00 §7.1.2). */
+export type Family = "ipv6" | "ipv4";
+
 export interface UpdateInput {
   readonly kind: "update";
   readonly arrival: Arrival;
   readonly message: BindingUpdate;
-  /** What its authenticator covers, with the care-of address as `careOfAddressOf` gives it. Absent: it has none. */
+  /** What each of its authenticators covers, with the care-of address as `careOfAddressOf` gives it. Absent: it has none. */
   readonly covered?: Uint8Array;
 }
 
@@ -40,7 +43,7 @@ export interface OtherMessageInput {
   readonly message: Exclude<MobilityMessage, BindingUpdate | TestInitInput["message"]>;
 }
 
-/** The kernel's answer for this revision of a path, or of its end. */
+/** The kernel's answer for this revision of a pair's path, or of its end. */
 export interface ProgrammedInput extends Pair {
   readonly kind: "programmed";
   readonly revision: number;
@@ -51,10 +54,11 @@ export interface ProgrammedInput extends Pair {
 /** How long ago the kernel has last sent something to the care-of address of a binding that is about to expire. */
 export interface UsedInput extends Pair {
   readonly kind: "used";
+  readonly family: Family;
   readonly agoSeconds: number;
 }
 
-/** An operator ends a binding. */
+/** An operator ends what is bound to a pair. */
 export interface RemoveInput extends Pair {
   readonly kind: "remove";
   readonly reason: string;
@@ -78,8 +82,9 @@ export type CorrespondentNodeInput =
 
 /** With what a message is authenticated when it is encoded (RFC 6275 §6.2.7). */
 export interface Authorization {
-  readonly key: Secret;
-  readonly careOf: Ipv6Address;
+  /** Of the IPv6 home address and of the IPv4 one where the update was about both (C-45), else one. */
+  readonly keys: readonly Secret[];
+  readonly careOf: IpAddress;
 }
 
 export interface AuthorizedSendEffect extends SendEffect {
@@ -107,6 +112,7 @@ export interface JournalEffect {
 /** Whether the binding is in use is to be found out; answered by `used`. */
 export interface AskUseEffect extends Pair {
   readonly kind: "ask-use";
+  readonly family: Family;
 }
 
 export type CorrespondentDropReason =

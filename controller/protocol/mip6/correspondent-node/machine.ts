@@ -10,7 +10,14 @@ import { exhaustive } from "../../../base/result.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
 import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
 import type { OptionRefusedInput } from "../inputs.js";
-import { type Binding, type CorrespondentEntry, type CorrespondentView, viewOf } from "./binding-cache.js";
+import {
+  type Binding,
+  type CorrespondentCache,
+  type CorrespondentEntry,
+  type CorrespondentView,
+  entryKey,
+  viewOf,
+} from "./binding-cache.js";
 import type {
   CorrespondentNodeEffect,
   CorrespondentNodeInput,
@@ -22,7 +29,7 @@ import type {
   UsedInput,
 } from "./inputs.js";
 import type { CorrespondentPath } from "./path.js";
-import { parseRecord } from "./record.js";
+import { type ParsedRecord, parseRecord } from "./record.js";
 import {
   endBinding,
   establish,
@@ -32,10 +39,10 @@ import {
   takeUpdate,
   withRefreshTime,
 } from "./registration.js";
-import { permits } from "./site.js";
+import { isIpv4HomeAddress, permits } from "./site.js";
 import { answerTest } from "./tests.js";
 import { LIMITS } from "./timers.js";
-import { type CorrespondentNodeState, drop, notify, pathOf, program, type Turn } from "./turn.js";
+import { type CorrespondentNodeState, detailOf, drop, notify, pathOfPair, program, type Turn } from "./turn.js";
 
 export { type Beginning, CorrespondentNodeState } from "./turn.js";
 
@@ -66,12 +73,13 @@ export function step(
       used(turn, input);
       break;
     case "remove": {
-      const entry = state.cache.get(input);
-      if (entry !== undefined) endBinding(turn, entry, "binding.removed", input.reason);
+      for (const entry of Object.values(state.cache.pair(input)))
+        if (entry !== undefined) endBinding(turn, entry, "binding.removed", input.reason);
       break;
     }
     case "restore":
-      for (const record of input.records) restore(turn, record);
+      // The one that was told last is right where two do not agree.
+      for (const record of [...input.records].sort((a, b) => b.ageSeconds - a.ageSeconds)) restore(turn, record);
       break;
     case "timer":
       runDeadlines(turn);
@@ -88,34 +96,27 @@ export function nextDeadline({ cache }: CorrespondentNodeState): Instant | undef
 }
 
 /** All paths that should be there: what the plan is made of. */
-export function* correspondentPaths({ cache }: CorrespondentNodeState): Generator<CorrespondentPath, void> {
-  for (const entry of cache.entries()) {
-    const path = pathOfEntry(entry);
+export function* correspondentPaths(state: CorrespondentNodeState): Generator<CorrespondentPath, void> {
+  for (const entry of state.cache.entries()) {
+    if (entry.family === "ipv4" && state.cache.get(entry, "ipv6") !== undefined) continue;
+    const path = pathOfPair(state, entry);
     if (path !== undefined) yield path;
   }
 }
 
-export function correspondentPath({ cache }: CorrespondentNodeState, pair: Pair): CorrespondentPath | undefined {
-  const entry = cache.get(pair);
-  return entry && pathOfEntry(entry);
+export function correspondentPath(state: CorrespondentNodeState, pair: Pair): CorrespondentPath | undefined {
+  return pathOfPair(state, pair);
 }
 
 /** At each of our addresses. */
 export function* correspondentPathsOf(
-  { cache, site }: CorrespondentNodeState,
+  state: CorrespondentNodeState,
   homeAddress: Ipv6Address,
 ): Generator<CorrespondentPath, void> {
-  for (const self of site.addresses) {
-    const entry = cache.get({ homeAddress, self });
-    const path = entry && pathOfEntry(entry);
+  for (const self of state.site.addresses) {
+    const path = pathOfPair(state, { homeAddress, self });
     if (path !== undefined) yield path;
   }
-}
-
-function pathOfEntry(entry: CorrespondentEntry): CorrespondentPath | undefined {
-  const { waiting } = entry;
-  const binding = waiting === undefined ? entry.binding : waiting.binding;
-  return binding && pathOf(entry, binding);
 }
 
 export function* correspondentViews(
@@ -123,7 +124,7 @@ export function* correspondentViews(
   now: Instant,
 ): Generator<CorrespondentView, void> {
   for (const entry of cache.entries()) {
-    const view = viewOf(entry, now);
+    const view = viewOf(entry, besides(cache, entry), now);
     if (view !== undefined) yield view;
   }
 }
@@ -134,12 +135,15 @@ export function* correspondentViewsOf(
   homeAddress: Ipv6Address,
   now: Instant,
 ): Generator<CorrespondentView, void> {
-  for (const self of site.addresses) {
-    const entry = cache.get({ homeAddress, self });
-    const view = entry && viewOf(entry, now);
-    if (view !== undefined) yield view;
-  }
+  for (const self of site.addresses)
+    for (const entry of Object.values(cache.pair({ homeAddress, self }))) {
+      const view = entry && viewOf(entry, besides(cache, entry), now);
+      if (view !== undefined) yield view;
+    }
 }
+
+const besides = (cache: CorrespondentCache, entry: CorrespondentEntry): CorrespondentEntry | undefined =>
+  cache.get(entry, entry.family === "ipv6" ? "ipv4" : "ipv6");
 
 function otherMessage(turn: Turn, { arrival, message }: OtherMessageInput): void {
   const { source, destination } = arrival;
@@ -147,6 +151,8 @@ function otherMessage(turn: Turn, { arrival, message }: OtherMessageInput): void
     return drop(turn, "wrong-destination", `${message.type} from ${source} to ${destination}`);
   if (message.type !== "unknown") return drop(turn, "unexpected-type", `${message.type} from ${source}`);
   const why = { reason: "unexpected-type", detail: `MH type ${message.mhType} from ${source}` } as const;
+  // A Binding Error goes over IPv6.
+  if (arrival.path.type !== "native") return drop(turn, why.reason, why.detail);
   const answered = answerWithBindingError(unknownTypeError(arrival), why, turn.state.bindingErrors, turn.now);
   turn.state.bindingErrors = answered.limit;
   for (const effect of answered.effects) turn.effects.push(effect);
@@ -155,8 +161,9 @@ function otherMessage(turn: Turn, { arrival, message }: OtherMessageInput): void
 function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
   if (!turn.state.site.addresses.includes(packet.destination)) return;
   const detail = `Home Address option ${packet.homeAddress} from ${packet.source}`;
-  const entry = turn.state.cache.get({ homeAddress: packet.homeAddress, self: packet.destination });
-  if (entry !== undefined && isExcused(entry, packet.source, turn.now)) return drop(turn, "unknown-binding", detail);
+  const pair = turn.state.cache.pair({ homeAddress: packet.homeAddress, self: packet.destination });
+  if (Object.values(pair).some((entry) => entry !== undefined && isExcused(entry, packet.source, turn.now)))
+    return drop(turn, "unknown-binding", detail);
   const error = unknownBindingError(packet);
   const answered = answerWithBindingError(
     error,
@@ -173,22 +180,36 @@ function optionRefused(turn: Turn, packet: OptionRefusedInput): void {
  * binding, which an error would make it give up.
  */
 function isExcused({ binding, waiting }: CorrespondentEntry, source: Ipv6Address, now: Instant): boolean {
-  if (waiting?.binding?.careOf === source) return true;
+  if (waiting?.binding?.reach.careOf === source) return true;
   const former = [...(binding?.former ?? []), ...(waiting?.binding?.former ?? [])];
   return former.some(({ address, until }) => address === source && until > now);
 }
 
+/** The entries of a pair that wait for the kernel are answered together; if it refuses, the one whose update came last is. */
 function programmed(turn: Turn, input: ProgrammedInput): void {
-  const entry = turn.state.cache.get(input);
-  const waiting = entry?.waiting;
-  if (entry === undefined || waiting === undefined || waiting.revision !== input.revision) return;
-  if (waiting.binding === undefined) removed(turn, entry, waiting);
-  else if (input.failure === undefined) establish(turn, entry, waiting, waiting.binding);
-  else refuseWaiting(turn, entry, waiting, input.failure);
+  const pair = Object.values(turn.state.cache.pair(input)).filter((one) => one !== undefined);
+  const waiting = pair.filter((one) => one.waiting !== undefined && one.shared.revision === input.revision);
+  const isBeginning = ({ waiting: what }: CorrespondentEntry): boolean => what?.binding !== undefined;
+  if (input.failure !== undefined && waiting.some(isBeginning)) {
+    const last = waiting.filter(isBeginning).reduce((most, one) => Math.max(most, orderOf(one)), 0);
+    refuseWaiting(
+      turn,
+      waiting.filter((one) => isBeginning(one) && orderOf(one) === last),
+      input.failure,
+    );
+    return;
+  }
+  for (const entry of waiting) {
+    const what = entry.waiting;
+    if (what?.binding === undefined) what && removed(turn, entry, what);
+    else establish(turn, entry, what, what.binding);
+  }
 }
 
+const orderOf = ({ waiting }: CorrespondentEntry): number => waiting?.order ?? 0;
+
 function used(turn: Turn, input: UsedInput): void {
-  const entry = turn.state.cache.get(input);
+  const entry = turn.state.cache.get(input, input.family);
   if (entry?.binding === undefined || entry.waiting !== undefined) return;
   requestRefresh(turn, entry, entry.binding, input.agoSeconds);
 }
@@ -208,7 +229,7 @@ function reachDeadline(turn: Turn, entry: CorrespondentEntry): void {
   if (waiting !== undefined) {
     if (waiting.deadline > now) state.cache.settle(entry);
     else if (waiting.binding === undefined) removed(turn, entry, waiting);
-    else refuseWaiting(turn, entry, waiting, "no answer from the kernel in time");
+    else refuseWaiting(turn, sameUpdate(turn, entry), "no answer from the kernel in time");
     return;
   }
   if (binding === undefined) {
@@ -223,39 +244,59 @@ function reachDeadline(turn: Turn, entry: CorrespondentEntry): void {
   const former = binding.former.filter(({ until }) => until > now);
   const isAsked = binding.askAt !== undefined && binding.askAt <= now;
   entry.binding = { ...binding, former, askAt: isAsked ? undefined : binding.askAt };
-  if (former.length < binding.former.length) program(turn, entry, entry.binding);
-  if (isAsked) turn.effects.push({ kind: "ask-use", homeAddress: entry.homeAddress, self: entry.self });
+  if (former.length < binding.former.length) program(turn, entry);
+  const { homeAddress, self, family } = entry;
+  if (isAsked) turn.effects.push({ kind: "ask-use", homeAddress, self, family });
   state.cache.settle(entry);
+}
+
+/** The entries that this one's update is about. */
+function sameUpdate({ state: { cache } }: Turn, entry: CorrespondentEntry): readonly CorrespondentEntry[] {
+  const beside = besides(cache, entry);
+  return beside?.waiting !== undefined && orderOf(beside) === orderOf(entry) ? [entry, beside] : [entry];
 }
 
 function restore(turn: Turn, stored: StoredBinding): void {
   const { state, now } = turn;
-  const { cache, site } = state;
+  const { cache } = state;
   const parsed = parseRecord(stored);
-  const isServed =
-    parsed !== undefined &&
-    site.addresses.includes(parsed.self) &&
-    permits(site, parsed.homeAddress) &&
-    cache.get(parsed) === undefined &&
-    cache.bound < site.maximumBindings;
-  if (parsed === undefined || !isServed) {
-    const { homeAddress, self } = stored.record;
-    if (
-      typeof homeAddress === "string" &&
-      typeof self === "string" &&
-      cache.get({ homeAddress, self } as Pair) === undefined
-    )
-      turn.effects.push({ kind: "journal", key: `${homeAddress} ${self}`, record: null });
+  if (parsed === undefined || !isServed(state, parsed)) {
+    const { homeAddress, self, ipv4HomeAddress } = stored.record;
+    if (typeof homeAddress !== "string" || typeof self !== "string") return;
+    const family = ipv4HomeAddress === undefined ? "ipv6" : "ipv4";
+    const pair = { homeAddress, self } as Pair;
+    if (cache.get(pair, family) === undefined)
+      turn.effects.push({ kind: "journal", key: entryKey(pair, family), record: null });
     return;
   }
-  const { careOf, sequence, lifetimeSeconds, remainingSeconds } = parsed;
-  const entry = cache.open(parsed, sequence, now);
+  const { reach, mode, ipv4HomeAddress, sequence, lifetimeSeconds, remainingSeconds } = parsed;
+  const entry = cache.open(parsed, parsed.family, sequence, now);
   const binding: Binding = withRefreshTime(
-    { careOf, former: [], lifetime: lifetimeSeconds, expiresAt: after(now, seconds(remainingSeconds)) },
+    {
+      ...{ reach, former: [], lifetime: lifetimeSeconds, expiresAt: after(now, seconds(remainingSeconds)) },
+      ...(mode !== undefined && { mode }),
+      ...(ipv4HomeAddress !== undefined && { ipv4HomeAddress }),
+    },
     now,
   );
   entry.binding = binding;
-  program(turn, entry, binding);
+  entry.shared.latest = entry.family;
+  program(turn, entry);
   cache.settle(entry);
-  notify(turn, "binding.accepted", entry, { careOfAddress: careOf, reason: "restored" });
+  notify(turn, "binding.accepted", entry, { ...detailOf(binding), reason: "restored" });
+}
+
+/** By the configuration of today. */
+function isServed({ cache, site }: CorrespondentNodeState, { reach, mode, ...parsed }: ParsedRecord): boolean {
+  const { self, homeAddress, family, ipv4HomeAddress } = parsed;
+  const withIpv4 = family === "ipv4" || reach.via !== "headers";
+  if (withIpv4 && (site.ipv4?.addresses.has(self) !== true || mode === undefined || !site.ipv4.modes.has(mode)))
+    return false;
+  if (ipv4HomeAddress !== undefined && !isIpv4HomeAddress(site, ipv4HomeAddress)) return false;
+  return (
+    site.addresses.includes(self) &&
+    permits(site, homeAddress) &&
+    cache.get(parsed, family) === undefined &&
+    cache.bound < site.maximumBindings
+  );
 }

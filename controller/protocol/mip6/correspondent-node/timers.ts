@@ -16,3 +16,6 @@ export const LIMITS = {
   remembered: { name: "remembered sequence numbers", default: 2, unit: "entries", source: "dsmipd" },
   deadlinesPerStep: { name: "deadlines per step", default: 1000, unit: "entries", source: "dsmipd" },
 } as const satisfies Readonly<Record<string, LimitEntry>>;
+
+/** Keepalives that a node behind a NAT is asked for (NATKATIMEOUT, RFC 5555 §9). */
+export const NATKATIMEOUT_SECONDS = 110;

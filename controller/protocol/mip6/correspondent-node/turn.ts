@@ -3,9 +3,10 @@ import type { Secret } from "../../../base/secret.js";
 import { elapsed, type Instant } from "../../../base/time.js";
 import { type BindingErrorLimit, UNUSED_LIMIT } from "../binding-error.js";
 import type { ProtocolEvent } from "../inputs.js";
+import { sameReach } from "../return-routability/modes.js";
 import { NonceTable } from "../return-routability/nonces.js";
-import { type Binding, CorrespondentCache, type CorrespondentEntry } from "./binding-cache.js";
-import type { CorrespondentDropReason, CorrespondentNodeEffect, Moment } from "./inputs.js";
+import { type Binding, CorrespondentCache, type CorrespondentEntry, wantedOf } from "./binding-cache.js";
+import type { CorrespondentDropReason, CorrespondentNodeEffect, Moment, Pair } from "./inputs.js";
 import type { CorrespondentPath } from "./path.js";
 import { recordOf } from "./record.js";
 import type { CorrespondentNodeSite } from "./site.js";
@@ -29,11 +30,17 @@ export class CorrespondentNodeState {
   /** Of answers to what nobody vouches for. */
   #tokens = 2 * LIMITS.testRate.default;
   #filledAt: Instant | undefined;
+  /** Updates that the kernel was asked about. */
+  #orders = 0;
 
   constructor(site: CorrespondentNodeSite, { kcn, firstIndex }: Beginning) {
     this.site = site;
     this.kcn = kcn;
     this.nonces = new NonceTable(firstIndex);
+  }
+
+  nextOrder(): number {
+    return ++this.#orders;
   }
 
   /** Whether one more answer to what nobody vouches for may leave. */
@@ -72,20 +79,45 @@ export function journal(turn: Turn, entry: CorrespondentEntry): void {
   turn.effects.push({ kind: "journal", key: entry.key, record });
 }
 
-/** What the kernel is to have of a binding. */
-export function pathOf({ homeAddress, self, revision }: CorrespondentEntry, binding: Binding): CorrespondentPath {
-  const { careOf, former } = binding;
-  const ipv6 = { via: "headers", careOf } as const;
-  return { homeAddress, self, ipv6, former: former.map(({ address }) => address), revision };
+/** What the kernel is to have of a pair; undefined: nothing. Where its entries say different things, the one that was told last is right. */
+export function pathOfPair({ cache, site }: CorrespondentNodeState, pair: Pair): CorrespondentPath | undefined {
+  const { ipv6, ipv4 } = cache.pair(pair);
+  const { homeAddress, self } = pair;
+  const shared = (ipv6 ?? ipv4)?.shared;
+  const [six, four] = [ipv6 && wantedOf(ipv6), ipv4 && wantedOf(ipv4)];
+  if (shared === undefined || (six ?? four) === undefined) return undefined;
+  const agree = six === undefined || four === undefined || sameReach(six.reach, four.reach);
+  const ofIpv6 = agree || shared.latest === "ipv6" ? six?.reach : undefined;
+  const ofIpv4 = agree || shared.latest === "ipv4" ? four : undefined;
+  const ipv4Self = site.ipv4?.addresses.get(self);
+  const former = new Set([...(six?.former ?? []), ...(four?.former ?? [])].map(({ address }) => address));
+  for (const { reach } of [six, four].filter((one) => one !== undefined))
+    if (reach.via === "headers") former.delete(reach.careOf);
+  return {
+    ...{ homeAddress, self },
+    ...(ofIpv6 !== undefined && { ipv6: ofIpv6 }),
+    ...(ofIpv4?.ipv4HomeAddress !== undefined &&
+      ipv4Self !== undefined && {
+        ipv4: { homeAddress: ofIpv4.ipv4HomeAddress, self: ipv4Self, reach: ofIpv4.reach },
+      }),
+    ...(ipv4Self !== undefined && { ipv4Self }),
+    ...{ former: [...former], revision: shared.revision },
+  };
 }
 
-export function program(turn: Turn, entry: CorrespondentEntry, binding: Binding): void {
-  entry.revision = turn.state.cache.nextRevision();
-  turn.effects.push({ kind: "data-path", path: pathOf(entry, binding) });
+/** Asks the kernel for what the entries of the pair want now. */
+export function program({ state, effects }: Turn, { homeAddress, self, shared }: CorrespondentEntry): void {
+  const { cache } = state;
+  shared.revision = cache.nextRevision();
+  const path = pathOfPair(state, { homeAddress, self });
+  if (path !== undefined) effects.push({ kind: "data-path", path });
+  else effects.push({ kind: "data-path-removed", homeAddress, self, revision: shared.revision });
 }
 
-export function unprogram(turn: Turn, entry: CorrespondentEntry): void {
-  entry.revision = turn.state.cache.nextRevision();
-  const { homeAddress, self, revision } = entry;
-  turn.effects.push({ kind: "data-path-removed", homeAddress, self, revision });
-}
+/** What events tell of a binding. */
+export const detailOf = ({ reach, mode, ipv4HomeAddress }: Binding): ProtocolEvent["detail"] => ({
+  careOfAddress: reach.careOf,
+  ...(reach.via === "udp" && { observed: `${reach.observed.address}:${reach.observed.port}` }),
+  ...(ipv4HomeAddress !== undefined && { ipv4HomeAddress }),
+  ...(mode !== undefined && { mode }),
+});

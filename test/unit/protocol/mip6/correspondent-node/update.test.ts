@@ -333,8 +333,12 @@ t.test("F6275-9.5.5-01: a node whose binding is in use and about to end is asked
   world.bind(1);
   world.pass(360);
   t.match(world.give({ kind: "timer" }), [{ kind: "ask-use", homeAddress: HOA }]);
-  t.strictSame(sends(world.give({ kind: "used", homeAddress: HOA, self: SELF, agoSeconds: 61 })), [], "not in use");
-  const asked = sends(world.give({ kind: "used", homeAddress: HOA, self: SELF, agoSeconds: 1 }));
+  t.strictSame(
+    sends(world.give({ kind: "used", family: "ipv6", homeAddress: HOA, self: SELF, agoSeconds: 61 })),
+    [],
+    "not in use",
+  );
+  const asked = sends(world.give({ kind: "used", family: "ipv6", homeAddress: HOA, self: SELF, agoSeconds: 1 }));
   t.match(asked, [{ message: { type: "binding-refresh-request" }, destination: HOA }]);
   world.pass(30);
   t.match(world.give({ kind: "timer" }), [{ kind: "ask-use" }], "half of what was left has gone by");
@@ -374,7 +378,7 @@ t.test("what the journal has kept goes on, as far as it is allowed still", (t) =
     { kind: "data-path", path: { homeAddress: HOA, self: SELF, ipv6: { careOf: COA } } },
     { kind: "notify" },
   ]);
-  t.equal(later.state.cache.get({ homeAddress: HOA, self: SELF })?.sequence, 4);
+  t.equal(later.state.cache.get({ homeAddress: HOA, self: SELF }, "ipv6")?.sequence, 4);
   t.strictSame(answers(later.bind(5)), ["0/5/420+"]);
   const denied = new CorrespondentWorld({ allow: [] });
   t.match(denied.give({ kind: "restore", records: [{ record, ageSeconds: 20 }] }), [{ kind: "journal", record: null }]);

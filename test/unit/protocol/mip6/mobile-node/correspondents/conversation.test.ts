@@ -71,7 +71,7 @@ class Talk {
       const made =
         authorization === undefined
           ? message
-          : withAuthenticator(message, authorization.key, { careOf: authorization.careOf, correspondent: SELF });
+          : withAuthenticator(message, authorization.keys, { careOf: authorization.careOf, correspondent: SELF });
       const octets = encodeMobilityMessage(made);
       const decoded = decodeMobilityMessage(octets);
       if (!decoded.ok) throw decoded.error;
