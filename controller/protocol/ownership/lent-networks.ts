@@ -54,6 +54,8 @@ export class LentNetworks {
   readonly #leases = new Map<Ipv6Address, readonly Prefix[]>();
   /** What the node had, and nobody has had since. */
   readonly #former = new Map<Ipv6Address, readonly Prefix[]>();
+  /** Of what is lent or rests, what was delegated by somebody else. */
+  readonly #delegated = new Set<string>();
   /** How many nodes are reached at addresses in each prefix that could be lent. */
   readonly #visited = new Map<string, number>();
   readonly #visitedByNode = new Map<Ipv6Address, readonly string[]>();
@@ -126,18 +128,21 @@ export class LentNetworks {
   }
 
   /**
-   * Takes up what the journal kept, the node had before, or a DHCPv6 server has delegated to it, which knows nothing of what rests under
-   * another's name; false: it is not to be had any more.
+   * Takes up what the journal kept, the node had before, or a DHCPv6 server has delegated to it (`delegated`); false: it is not to be had.
+   * What rests under another's name stays that one's, or any node could name it: but what a DHCPv6 server had delegated to that one it
+   * delegates again when it likes, and knows nothing of our rests.
    */
-  restore(node: Ipv6Address, prefix: Prefix): boolean {
+  restore(node: Ipv6Address, prefix: Prefix, { delegated = false }: { readonly delegated?: boolean } = {}): boolean {
     if (this.leasesOf(node).some((one) => samePrefix(one, prefix))) return true;
     if (this.lendAgain(node, prefix, [])) return true;
     const { pool, lengths, resting } = this.#families[familyOf(prefix.address)];
     const isLent = lengths.includes(prefix.length) && pool.has(prefix) && this.leasesOf(node).length < this.#most;
     if (!isLent) return false;
-    const rests = resting.get(formatPrefix(prefix));
-    if (rests !== undefined) this.#forget(rests.node, rests.prefix);
+    const key = formatPrefix(prefix);
+    const rests = resting.get(key);
+    if (rests !== undefined && delegated && this.#delegated.has(key)) this.#forget(rests.node, rests.prefix);
     if (!pool.takeThis(prefix)) return false;
+    if (delegated) this.#delegated.add(key);
     this.#add(node, prefix);
     return true;
   }
@@ -187,6 +192,7 @@ export class LentNetworks {
 
   /** Nobody's any more. */
   #forget(node: Ipv6Address, prefix: Prefix): void {
+    this.#delegated.delete(formatPrefix(prefix));
     this.#wake(node, prefix);
     this.#families[familyOf(prefix.address)].pool.give(prefix);
   }

@@ -102,15 +102,17 @@ function isOfHomeAgent(linkLocal: Ipv6Address, { address, localAddress = address
   return isPadded && (text === address || text === localAddress);
 }
 
-/** A whole prefix of its own, or one of the pool that nobody else has: two nodes' never overlap (V4-4.3-08). */
+type Entitlement = Pick<HomeSubscriber, "node" | "prefixes" | "borrowsPrefixes" | "linkLocal">;
+
+/** A whole prefix of its own, or one of the pool that nobody else has: two nodes' never overlap (V4-4.3-08). DHCPv6 takes a link-local address. */
 function judgePrefix(
   prefix: Prefix,
-  { node, prefixes = [], borrowsPrefixes = false }: Pick<HomeSubscriber, "node" | "prefixes" | "borrowsPrefixes">,
+  { node, prefixes = [], borrowsPrefixes = false, linkLocal = false }: Entitlement,
   lent: LentNetworks,
 ): number {
   const { address, length } = prefix;
   if (length < 1 || length > 128 || !isRoutableUnicast(address)) return PrefixCode.unspecified;
   if (prefixes.some((one) => samePrefix(one, prefix))) return PrefixCode.acceptedHomeAddress;
-  if (borrowsPrefixes && lent.restore(node, prefix)) return PrefixCode.acceptedHomeAddress;
+  if (borrowsPrefixes && lent.restore(node, prefix, { delegated: linkLocal })) return PrefixCode.acceptedHomeAddress;
   return PrefixCode.administrativelyProhibited;
 }

@@ -61,7 +61,8 @@ function entitled(
   const prefixes = had.prefixes.filter(
     ({ prefix }) =>
       own.some((one) => one.address === prefix.address && one.length === prefix.length) ||
-      (subscriber.borrowsPrefixes === true && ownership.lent.restore(node, prefix)),
+      (subscriber.borrowsPrefixes === true &&
+        ownership.lent.restore(node, prefix, { delegated: subscriber.linkLocal ?? false })),
   );
   const holder = had.linkLocalAddress === undefined ? undefined : table.linkLocalHolder(had.linkLocalAddress);
   const isFree = holder === undefined || holder === node;
