@@ -112,6 +112,11 @@ function receiveRequest(turn: Turn, input: VisitorRequestInput): void {
   }
   const { read } = verdict;
   const pending = pendingOf(turn, read);
+  const replayed = replaying(turn, pending);
+  if (replayed !== undefined) {
+    drop(turn, "duplicate", `${input.linkAddress} sends what ${replayed} has registered with`);
+    return;
+  }
   const before = list.pending(pending.key);
   if (before !== undefined && before.returnAddress.linkAddress !== input.linkAddress) {
     drop(turn, "duplicate", `${input.linkAddress} sends what ${before.returnAddress.linkAddress} has sent`);
@@ -121,7 +126,7 @@ function receiveRequest(turn: Turn, input: VisitorRequestInput): void {
   if (before !== undefined) list.removePending(before.key);
   const refusal = judgeRequest(read, site, list, challenges);
   if (refusal !== undefined) {
-    deny(turn, pending, refusal.code, refusal.reason, read.request.lifetimeSeconds);
+    deny(turn, pending, refusal.code, refusal.reason);
     return;
   }
   if (read.challenge !== undefined) challenges.use(input.linkAddress, read.challenge);
@@ -137,6 +142,20 @@ function receiveRequest(turn: Turn, input: VisitorRequestInput): void {
     },
     homeAgent: pending.homeAgent,
   });
+}
+
+/**
+ * Of whom this is the request that its home agent has accepted, in the mouth of another one. The home agent would say once more that it is
+ * accepted, and the visitor would seem to have moved.
+ */
+function replaying(turn: Turn, { homeAddress, homeAgent, identification, returnAddress }: PendingRequest) {
+  for (const entry of turn.state.list.at(homeAddress)) {
+    const { path, accepted } = (entry.next ?? entry).visit ?? {};
+    const isTheSame = accepted?.high === identification.high && accepted.low === identification.low;
+    if (path?.homeAgent === homeAgent && isTheSame && path.linkAddress !== returnAddress.linkAddress)
+      return path.linkAddress;
+  }
+  return undefined;
 }
 
 function pendingOf(

@@ -20,6 +20,7 @@ export function recordOf({ key, expiresAt }: VisitorEntry, visit: Visit, now: In
     ...parts,
     ...others,
     identifier: others.identifier ?? null,
+    accepted: others.accepted ?? null,
     remainingSeconds: expiresAt === undefined ? null : elapsed(now, expiresAt),
   };
 }
@@ -68,12 +69,21 @@ function parseVisitor(record: JsonObject, ageSeconds: number): ParsedRecord | un
   const ends = { visitor: key, homeAddress, homeAgent, device, linkAddress };
   const path = { ...ends, decapsulates, reverseTunnelling, encapsulation, number, homeAgentNumber, separate } as const;
   const identifier = text(record["identifier"]);
-  return { kind: "visitor", key, visit: { path, careOfAddress, identifier, lifetimeSeconds }, remainingSeconds: left };
+  const accepted = identification(record["accepted"]);
+  const visit = { path, careOfAddress, identifier, accepted, lifetimeSeconds };
+  return { kind: "visitor", key, visit, remainingSeconds: left };
 }
 
 function remainingAfter(value: unknown, lifetimeSeconds: number, age: number): number | undefined | "over" {
   if (value === null && lifetimeSeconds === INFINITE_LIFETIME_SECONDS) return undefined;
   return typeof value === "number" && value - age > 0 ? value - age : "over";
+}
+
+/** Journals of before have none. */
+function identification(value: unknown): Visit["accepted"] {
+  const { high, low } = typeof value === "object" && value !== null ? (value as JsonObject) : {};
+  const [left, right] = [unsigned(high, 0xffffffff), unsigned(low, 0xffffffff)];
+  return left === undefined || right === undefined ? undefined : { high: left, low: right };
 }
 
 const unsigned = (value: unknown, most: number): number | undefined =>

@@ -7,7 +7,7 @@ import type { RegistrationReply } from "../../../wire/mip4/messages/control-mess
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
 import { ReplyCode, registrationAccepted } from "../../../wire/mip4/registry.js";
 import type { ForeignAgentDropReason, HomeAgentReplyInput, ToVisitor, VisitorPath } from "./inputs.js";
-import { endOfAuthorized, verdictsOn } from "./request.js";
+import { endOfAuthorized, judgeRivals, verdictsOn } from "./request.js";
 import { isOwnAddress } from "./site.js";
 import { TIMERS } from "./timers.js";
 import { denial, deny, drop, journal, notify, relayedReply, send, type Turn } from "./turn.js";
@@ -128,6 +128,11 @@ function accepted(turn: Turn, pending: PendingRequest, reply: RegistrationReply,
     deny(turn, pending, ReplyCode.agentPoorlyFormedReply, `home address ${homeAddress} in the reply`);
     return;
   }
+  const refusal = judgeRivals({ ...pending, homeAddress }, turn.state);
+  if (refusal !== undefined) {
+    deny(turn, pending, refusal.code, refusal.reason);
+    return;
+  }
   supersede(turn, pending, key, homeAddress);
   const entry = turn.state.list.open(key);
   const visit = visitOf(turn, entry, pending, reply);
@@ -138,7 +143,7 @@ function accepted(turn: Turn, pending: PendingRequest, reply: RegistrationReply,
     return;
   }
   const revision = turn.state.list.nextRevision();
-  const failed = denial(turn, { ...pending, homeAddress }, ReplyCode.agentInsufficientResources, 0);
+  const failed = denial(turn, { ...pending, homeAddress }, ReplyCode.agentInsufficientResources);
   entry.revision = revision;
   entry.next = { visit, answer, denial: failed, deadline: after(turn.now, TIMERS.dataPath) };
   turn.state.list.schedule(entry);
@@ -147,18 +152,15 @@ function accepted(turn: Turn, pending: PendingRequest, reply: RegistrationReply,
   else turn.effects.push({ kind: "data-path", path: visit.path, revision });
 }
 
-/** A node has one home agent for a home address: what it had registered with another one is over. */
+/** A node has one home agent for a home address: what it had registered with another one is over, as it has proved to us that it wants. */
 function supersede(
   turn: Turn,
   { homeAgent, returnAddress: { linkAddress } }: PendingRequest,
   key: string,
   homeAddress: Ipv4Address,
 ): void {
-  for (const other of turn.state.list.at(homeAddress)) {
-    const path = other.next?.visit.path ?? other.visit?.path;
-    if (other.key !== key && path?.linkAddress === linkAddress)
-      endVisit(turn, other, "visitor.removed", `it has registered with home agent ${homeAgent}`);
-  }
+  for (const other of turn.state.list.rivals(homeAddress, linkAddress, key))
+    endVisit(turn, other, "visitor.removed", `it has registered with home agent ${homeAgent}`);
 }
 
 /** The kernel has answered for a visitor: what had ended before is out of the way, and who has waited for that is made. */
@@ -183,6 +185,7 @@ function visitOf(
 ): Visit {
   const known = entry.visit?.path ?? entry.next?.visit.path;
   const { homeAgent, returnAddress, coLocated, reverseTunnelling, gre, careOfAddress, identifier } = pending;
+  const { identification: accepted } = pending;
   const path: VisitorPath = {
     visitor: entry.key,
     ...{ homeAddress, homeAgent },
@@ -196,7 +199,7 @@ function visitOf(
     separate: list.isSeparate(homeAddress, entry.key),
   };
   const most = site.registrationLifetimeSeconds;
-  return { path, careOfAddress, identifier, lifetimeSeconds: Math.min(lifetimeSeconds, most) };
+  return { path, careOfAddress, identifier, accepted, lifetimeSeconds: Math.min(lifetimeSeconds, most) };
 }
 
 const samePath = (a: VisitorPath, b: VisitorPath): boolean =>

@@ -4,7 +4,7 @@
  */
 import { toHex } from "../../../base/bytes.js";
 import { IPV4_ANY, type Ipv4Address, ipv4, isEdgeOf, isRoutableUnicast, maskAddress } from "../../../base/ip.js";
-import { findExtension, type RegistrationExtension } from "../../../wire/mip4/extensions/registration.js";
+import { findExtension } from "../../../wire/mip4/extensions/registration.js";
 import { isAuthentication } from "../../../wire/mip4/messages/authenticated-octets.js";
 import type { RegistrationRequest } from "../../../wire/mip4/messages/control-message.js";
 import { INFINITE_LIFETIME_SECONDS } from "../../../wire/mip4/messages/registration.js";
@@ -30,8 +30,6 @@ export interface ReadRequest {
   readonly link: VisitedLink;
   /** Octets up to the node's authentication for its home agent, which travel as they came. */
   readonly relayed: Uint8Array;
-  /** Behind it: for us alone. */
-  readonly ours: readonly RegistrationExtension[];
   readonly mobileForeign: readonly { readonly spi: number; readonly verdict: AuthenticationVerdict }[];
   /** NAI, in hexadecimal. */
   readonly identifier: string | undefined;
@@ -79,7 +77,6 @@ export function readRequest(input: VisitorRequestInput, site: ForeignAgentSite):
     read: {
       ...{ input, request: message, link },
       relayed: octets.subarray(0, end ?? octets.length),
-      ours: located.spans.filter(({ offset }) => end !== undefined && offset >= end).map(({ extension }) => extension),
       mobileForeign: verdictsOn(input, "mobile-foreign-authentication"),
       identifier: identifier === undefined ? undefined : toHex(identifier),
       challenge: findExtension(message.extensions, "mobile-foreign-challenge")?.challenge,
@@ -122,6 +119,7 @@ export function judgeRequest(
     judgeAddresses(read, site) ??
     judgeTunnel(read, site) ??
     judgeChallenge(read, site, list, challenges) ??
+    judgeRivals(registrantOf(read), { site, list }) ??
     judgeRoom(read, site, list)
   );
 }
@@ -187,12 +185,12 @@ function judgeAddresses({ request, identifier }: ReadRequest, site: ForeignAgent
 }
 
 /** RFC 3024 §4.2.1. Who decapsulates itself does both by itself. */
-function judgeTunnel({ request, input, ours }: ReadRequest, site: ForeignAgentSite): Refusal | undefined {
+function judgeTunnel({ request, input }: ReadRequest, site: ForeignAgentSite): Refusal | undefined {
   const { flags, lifetimeSeconds } = request;
   if (lifetimeSeconds === 0) return undefined;
   if (!flags.decapsulatesItself && (flags.minimalEncapsulation || (flags.gre && !site.gre)))
     return refuse(ReplyCode.agentEncapsulationUnavailable, flags.gre ? "GRE" : "minimal encapsulation");
-  if (ours.some(({ kind }) => kind === "encapsulating-delivery"))
+  if (request.extensions.some(({ kind }) => kind === "encapsulating-delivery"))
     return refuse(ReplyCode.agentDeliveryStyleUnavailable, "encapsulating delivery style");
   if (!flags.reverseTunnelling && site.reverseTunnelling === "required")
     return refuse(ReplyCode.agentReverseTunnelMandatory, "without T");
@@ -230,6 +228,35 @@ function isSentAgain(
     if (returnAddress.linkAddress === linkAddress && used === toHex(challenge))
       if (homeAddress === message.homeAddress && homeAgent === message.homeAgent) return true;
   return false;
+}
+
+/** Who wants to be a visitor, and from where. */
+interface Registrant extends Pick<RegistrationRequest, "homeAddress" | "homeAgent" | "lifetimeSeconds"> {
+  readonly identifier: string | undefined;
+  readonly returnAddress: { readonly linkAddress: string };
+}
+
+const registrantOf = ({ request, input: { linkAddress }, identifier }: ReadRequest): Registrant => ({
+  ...request,
+  identifier,
+  returnAddress: { linkAddress },
+});
+
+/**
+ * Of a node that is registered with another home agent. Anybody can have its link-layer address and home address and a home agent that says
+ * yes, and a visitor's registration is its home agent's and its own to change (RFC 5944 §3.7.2): without a key between it and us it first
+ * has to de-register there, or its time to end.
+ */
+export function judgeRivals(
+  { homeAddress, homeAgent, lifetimeSeconds, identifier, returnAddress: { linkAddress } }: Registrant,
+  { site, list }: { readonly site: ForeignAgentSite; readonly list: VisitorList },
+): Refusal | undefined {
+  if (lifetimeSeconds === 0 || associationWithNode(site, homeAddress, identifier) !== undefined) return undefined;
+  const [rival] = list.rivals(homeAddress, linkAddress, visitorKey(homeAddress, homeAgent));
+  const there = (rival?.next ?? rival)?.visit?.path.homeAgent;
+  return rival === undefined
+    ? undefined
+    : refuse(ReplyCode.agentProhibited, `${homeAddress} is registered with home agent ${there}`);
 }
 
 function judgeRoom({ request, input }: ReadRequest, site: ForeignAgentSite, list: VisitorList): Refusal | undefined {

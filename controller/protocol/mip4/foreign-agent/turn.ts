@@ -67,15 +67,15 @@ export function journal(turn: Turn, entry: VisitorEntry, visit: Visit | undefine
 /** What is known of whom an answer is for. */
 export type Addressee = Pick<
   PendingRequest,
-  "returnAddress" | "homeAddress" | "homeAgent" | "identification" | "identifier"
+  "returnAddress" | "homeAddress" | "homeAgent" | "identification" | "identifier" | "lifetimeSeconds"
 >;
 
 /** Authenticators are made when it is sent. */
 const NOT_MADE = new Uint8Array(0);
 
-/** Our own answer to a request (RFC 5944 §3.7.2.3). */
-export function denial(turn: Turn, to: Addressee, code: number, lifetimeSeconds: number): ToVisitor {
-  const { homeAddress, homeAgent, identification, returnAddress, identifier } = to;
+/** Our own answer to a request, with its lifetime, or the longest where that was too long (RFC 5944 §3.7.2.3). */
+export function denial(turn: Turn, to: Addressee, code: number): ToVisitor {
+  const { homeAddress, homeAgent, identification, returnAddress, identifier, lifetimeSeconds } = to;
   const association = associationWithNode(turn.state.site, homeAddress, identifier);
   const extensions: RegistrationExtension[] = [
     ...challengeFor(turn, returnAddress.linkAddress),
@@ -132,7 +132,7 @@ export function send(turn: Turn, message: Extract<ForeignAgentEffect, { kind: "s
 }
 
 /** At most one a second to one node (RFC 5944 §3.7.2). */
-export function deny(turn: Turn, to: Addressee, code: number, reason: string, lifetimeSeconds = 0): void {
+export function deny(turn: Turn, to: Addressee, code: number, reason: string): void {
   const { denied } = turn.state;
   const { linkAddress, device } = to.returnAddress;
   const last = denied.get(linkAddress);
@@ -145,6 +145,6 @@ export function deny(turn: Turn, to: Addressee, code: number, reason: string, li
   denied.set(linkAddress, turn.now);
   const [oldest] = denied.size > LIMITS.denied ? denied.keys() : [];
   if (oldest !== undefined) denied.delete(oldest);
-  send(turn, denial(turn, to, code, lifetimeSeconds));
+  send(turn, denial(turn, to, code));
   notify(turn, "visitor.rejected", homeAddress, { code, reason, homeAgent, device, linkAddress });
 }

@@ -12,7 +12,7 @@ import { LeavingVisits } from "./leaving.js";
 /** Where an answer to a node goes. */
 export type ReturnAddress = Pick<ToVisitor, "device" | "linkAddress" | "source" | "destinationPort">;
 
-/** A request on its way to a home agent. */
+/** A request on its way to a home agent. Not kept over a restart: its node asks again a second later, and the late answer is nobody's. */
 export interface PendingRequest {
   readonly key: string;
   readonly returnAddress: ReturnAddress;
@@ -37,6 +37,8 @@ export interface Visit {
   readonly path: VisitorPath;
   readonly careOfAddress: Ipv4Address;
   readonly identifier: string | undefined;
+  /** Identification of the request; undefined: of an earlier life. */
+  readonly accepted: PendingRequest["identification"] | undefined;
   /** Granted, and at most ours; INFINITE_LIFETIME_SECONDS: without an end. */
   readonly lifetimeSeconds: number;
 }
@@ -163,6 +165,14 @@ export class VisitorList {
   /** All with this home address. */
   at(homeAddress: Ipv4Address): readonly VisitorEntry[] {
     return [...(this.#byHome.get(homeAddress)?.keys() ?? [])].flatMap((key) => this.get(key) ?? []);
+  }
+
+  /** Who else sends with this home address from there, as the kernel tells visitors from each other. */
+  rivals(homeAddress: Ipv4Address, linkAddress: LinkAddress, key: string): readonly VisitorEntry[] {
+    const isThere = (visit: Visit | undefined): boolean => visit?.path.linkAddress === linkAddress;
+    return this.at(homeAddress).filter(
+      ({ key: other, visit, next }) => other !== key && (isThere(visit) || isThere(next?.visit)),
+    );
   }
 
   left(homeAddress: Ipv4Address, key: string): void {

@@ -178,22 +178,25 @@ t.test(
   },
 );
 
-t.test("what rests under a node's name nobody else can name; what was delegated to it is delegated to others", (test) => {
-  const delegated = { delegated: true };
-  const lent = new LentNetworks(POOL, SILENT);
-  const found = lent.select(node(1), []).any(6, 64);
-  if (typeof found === "string") throw new Error(found);
-  for (const how of [{}, delegated]) test.equal(lent.restore(node(2), found, how), false, "not while it is in use");
-  lent.release(node(1), found);
-  for (const how of [{}, delegated]) test.equal(lent.restore(node(2), found, how), false, "nor while it rests");
-  test.equal(lent.restore(node(1), found, delegated), true, "whose it is has it back");
-  lent.release(node(1), found);
-  const other = { ...found, address: ipv6("2001:db8:200:177::") };
-  test.equal(lent.restore(node(1), other, delegated), true);
-  lent.release(node(1), other);
-  test.equal(lent.restore(node(2), other), false, "who has nothing by DHCPv6 cannot name it");
-  test.equal(lent.restore(node(2), other, delegated), true);
-  test.strictSame(lent.formerOf(node(1)), [found]);
-  test.equal(lent.restore(node(1), other, delegated), false);
-  test.end();
-});
+t.test(
+  "what rests under a node's name nobody else can name; what was delegated to it is delegated to others",
+  (test) => {
+    const delegated = { delegated: true };
+    const lent = new LentNetworks(POOL, SILENT);
+    const found = lent.select(node(1), []).any(6, 64);
+    if (typeof found === "string") throw new Error(found);
+    for (const how of [{}, delegated]) test.equal(lent.restore(node(2), found, how), false, "not while it is in use");
+    lent.release(node(1), found);
+    for (const how of [{}, delegated]) test.equal(lent.restore(node(2), found, how), false, "nor while it rests");
+    test.equal(lent.restore(node(1), found, delegated), true, "whose it is has it back");
+    lent.release(node(1), found);
+    const other = { ...found, address: ipv6("2001:db8:200:177::") };
+    test.equal(lent.restore(node(1), other, delegated), true);
+    lent.release(node(1), other);
+    test.equal(lent.restore(node(2), other), false, "who has nothing by DHCPv6 cannot name it");
+    test.equal(lent.restore(node(2), other, delegated), true);
+    test.strictSame(lent.formerOf(node(1)), [found]);
+    test.equal(lent.restore(node(1), other, delegated), false);
+    test.end();
+  },
+);

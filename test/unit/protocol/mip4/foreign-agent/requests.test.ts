@@ -3,6 +3,7 @@ import t from "tap";
 import { IPV4_ANY, ipv4 } from "../../../../../controller/base/ip.js";
 import { visitorPaths, visitorViews } from "../../../../../controller/protocol/mip4/foreign-agent/machine.js";
 import type { RegistrationExtension } from "../../../../../controller/wire/mip4/extensions/registration.js";
+import { REPLY_CODE_REGISTRY } from "../../../../../controller/wire/mip4/registry.js";
 import {
   ALL_AGENTS,
   answered,
@@ -32,30 +33,33 @@ const MOBILE_FOREIGN: RegistrationExtension = {
   authenticator: NOT_MADE,
 };
 
+/** The code, what is wrong, the request, the site. */
+const REFUSED: readonly (readonly [number, string, Request, object?])[] = [
+  [70, "a reserved bit", { flags: { reserved: true } }],
+  [70, "nothing authorizes it", { extensions: [] }],
+  [70, "the foreign agent's authentication does not", { extensions: [MOBILE_FOREIGN] }],
+  [194, "no home agent", { homeAgent: IPV4_ANY }],
+  [194, "we are no home agent", { homeAgent: COA }],
+  [97, "nobody", { homeAddress: IPV4_ANY, source: IPV4_ANY }],
+  [65, "our own address", { homeAddress: LINK, source: HOA }],
+  [65, "no unicast", { homeAddress: ipv4("224.0.0.5"), source: HOA }],
+  [69, "too long", { lifetimeSeconds: 601 }],
+  [69, "without an end", { lifetimeSeconds: 0xffff }],
+  [77, "somebody else's care-of address", { careOfAddress: ipv4("203.0.113.11") }],
+  [77, "ours as the node's own", { flags: { decapsulatesItself: true } }],
+  [72, "minimal encapsulation", { flags: { minimalEncapsulation: true } }],
+  [72, "GRE", { flags: { gre: true } }],
+  [79, "encapsulating delivery", { extensions: [MOBILE_HOME, { kind: "encapsulating-delivery" }] }],
+  [79, "encapsulating delivery, in the wrong place", { extensions: [{ kind: "encapsulating-delivery" }, MOBILE_HOME] }],
+  [76, "through a router", { timeToLive: 254 }],
+  [75, "no reverse tunnel", { flags: { reverseTunnelling: false } }, { reverseTunnelling: "required" }],
+  [74, "a reverse tunnel", {}, { reverseTunnelling: "refused" }],
+  [105, "no challenge", {}, { challenge: true }],
+  [66, "full", {}, { mostVisitors: 0 }],
+];
+
 t.test("what is wrong with a request, and the code of the answer", (t) => {
-  const cases: readonly (readonly [number, string, Request, object?])[] = [
-    [70, "a reserved bit", { flags: { reserved: true } }],
-    [70, "nothing authorizes it", { extensions: [] }],
-    [70, "the foreign agent's authentication does not", { extensions: [MOBILE_FOREIGN] }],
-    [194, "no home agent", { homeAgent: IPV4_ANY }],
-    [194, "we are no home agent", { homeAgent: COA }],
-    [97, "nobody", { homeAddress: IPV4_ANY, source: IPV4_ANY }],
-    [65, "our own address", { homeAddress: LINK, source: HOA }],
-    [65, "no unicast", { homeAddress: ipv4("224.0.0.5"), source: HOA }],
-    [69, "too long", { lifetimeSeconds: 601 }],
-    [69, "without an end", { lifetimeSeconds: 0xffff }],
-    [77, "somebody else's care-of address", { careOfAddress: ipv4("203.0.113.11") }],
-    [77, "ours as the node's own", { flags: { decapsulatesItself: true } }],
-    [72, "minimal encapsulation", { flags: { minimalEncapsulation: true } }],
-    [72, "GRE", { flags: { gre: true } }],
-    [79, "encapsulating delivery", { extensions: [MOBILE_HOME, { kind: "encapsulating-delivery" }] }],
-    [76, "through a router", { timeToLive: 254 }],
-    [75, "no reverse tunnel", { flags: { reverseTunnelling: false } }, { reverseTunnelling: "required" }],
-    [74, "a reverse tunnel", {}, { reverseTunnelling: "refused" }],
-    [105, "no challenge", {}, { challenge: true }],
-    [66, "full", {}, { mostVisitors: 0 }],
-  ];
-  for (const [code, what, request, site = {}] of cases) {
+  for (const [code, what, request, site = {}] of REFUSED) {
     const bench = new ForeignAgentBench(site);
     const effects = bench.request({ low: 77, ...request });
     const told = answered(effects);
@@ -65,7 +69,8 @@ t.test("what is wrong with a request, and the code of the answer", (t) => {
     const { homeAddress = HOA } = request;
     t.equal(told?.to.destination, homeAddress === IPV4_ANY ? "255.255.255.255" : homeAddress);
     t.equal(told?.to.linkAddress, MAC);
-    if (code === 69) t.equal(told?.reply.lifetimeSeconds, 600, "and says how long it may be");
+    const lifetime = code === 69 ? 600 : 300;
+    t.equal(told?.reply.lifetimeSeconds, lifetime, `${what}: as it asked, or how long it may be`);
   }
   t.end();
 });
@@ -209,6 +214,145 @@ t.test("a home agent that is not there: 80, 81, 82, 88", (t) => {
     ]);
     t.equal(codeOf(bench.step({ kind: "unreachable", homeAgent: HA, what, identification: 4 })), code);
   }
+  t.end();
+});
+
+/** Codes of foreign agents (64 to 127, and 194) that ours has no cause for. */
+const WITHOUT_CAUSE = {
+  agentUnspecified: "each refusal has its reason",
+  homeAddressRequired: "who has a name may be without an address (RFC 2794 §4)",
+  missingHomeAgent: "194 says that (RFC 5944 §3.7.2)",
+  missingHomeAddress: "of a home agent that lends none",
+} as const;
+
+t.test(
+  "every code of a foreign agent has its cause, as an answer to a node that is new and to one that is there",
+  (t) => {
+    const UNASSIGNED = [73, 83, 84, 85, 86, 87, 89];
+    const signed: RegistrationExtension = { kind: "foreign-home-authentication", spi: 901, authenticator: NOT_MADE };
+    const waits = (bench: ForeignAgentBench) => bench.request({ low: 4 });
+    const unreachable = (what: "network" | "host" | "port" | "other") => (bench: ForeignAgentBench) => {
+      waits(bench);
+      return bench.step({ kind: "unreachable", homeAgent: HA, what });
+    };
+    const challenge: RegistrationExtension = { kind: "mobile-foreign-challenge", challenge: Uint8Array.of(9, 9) };
+    const challenging = { challenge: true, mobileNodes: [{ node: HOA, spi: 300 }] };
+    const answering = { extensions: [MOBILE_HOME, challenge, MOBILE_FOREIGN] };
+    type Cause = readonly [number, object, (bench: ForeignAgentBench) => ReturnType<ForeignAgentBench["request"]>];
+    const causes: readonly Cause[] = [
+      ...REFUSED.map(([code, , request, site = {}]): Cause => [code, site, (bench) => bench.request(request)]),
+      [67, { mobileNodes: [{ node: HOA, spi: 300 }] }, (bench) => bench.request()],
+      [
+        68,
+        { homeAgents: [{ address: HA, spi: 900 }] },
+        (bench) => bench.reply(waits(bench), { extensions: [MOBILE_HOME, signed] }),
+      ],
+      [71, {}, (bench) => bench.reply(waits(bench), { extensions: [] })],
+      [
+        78,
+        {},
+        (bench) => {
+          waits(bench);
+          return bench.wait(7);
+        },
+      ],
+      [80, {}, unreachable("network")],
+      [81, {}, unreachable("host")],
+      [82, {}, unreachable("port")],
+      [88, {}, unreachable("other")],
+      [104, challenging, (bench) => bench.request(answering)],
+      [
+        106,
+        challenging,
+        (bench) => {
+          bench.state.challenges.use(MAC, Uint8Array.of(9, 9));
+          return bench.request(answering);
+        },
+      ],
+    ];
+    const caused = new Set(causes.map(([code]) => code));
+    for (const [code, site, cause] of causes) {
+      const effects = cause(new ForeignAgentBench(site));
+      t.equal(codeOf(effects), code);
+      t.equal(
+        answered(effects)?.reply.lifetimeSeconds,
+        code === 69 ? 600 : 300,
+        `${code}: the lifetime of the request`,
+      );
+      const bench = new ForeignAgentBench({
+        ...site,
+        homeAgents: [],
+        mobileNodes: [],
+        challenge: false,
+        mostVisitors: 3,
+      });
+      if (![67, 68, 74, 75, 104, 105, 106].includes(code)) bench.register({ low: 1 });
+      const before = [...visitorPaths(bench.state)];
+      if (before.length > 0 && code !== 66) {
+        t.equal(codeOf(cause(bench)), code);
+        t.strictSame([...visitorPaths(bench.state)], before, `${code} changes nothing of who is there`);
+      }
+    }
+    const isOurs = (code: number): boolean => (code >= 64 && code < 128) || code === 194;
+    const unused = Object.entries(REPLY_CODE_REGISTRY).filter(([, { code }]) => isOurs(code) && !caused.has(code));
+    t.strictSame(unused.map(([name]) => name).sort(), Object.keys(WITHOUT_CAUSE).sort());
+    const known = new Set<number>(Object.values(REPLY_CODE_REGISTRY).map(({ code }) => code));
+    for (const code of UNASSIGNED) t.notOk(known.has(code), `${code} means nothing (RFC 5944 §3.4)`);
+    t.end();
+  },
+);
+
+t.test("a visitor's registration is its home agent's and its own to change", (t) => {
+  const views = (bench: ForeignAgentBench) =>
+    [...visitorViews(bench.state, bench.now)].map(({ homeAgent }) => homeAgent);
+  const bench = new ForeignAgentBench();
+  bench.register();
+  const refused = bench.request({ homeAgent: HA2 });
+  t.equal(codeOf(refused), 65, "its addresses and a home agent that says yes are anybody's");
+  t.strictSame(views(bench), [HA]);
+  t.ok(relayed(bench.request({ homeAgent: HA2, lifetimeSeconds: 0 })), "an end changes nothing of another's");
+  bench.reply(bench.request({ lifetimeSeconds: 0 }));
+  bench.register({ homeAgent: HA2 });
+  t.strictSame(views(bench), [HA2], "once it has de-registered");
+  const race = new ForeignAgentBench();
+  const [first, second] = [race.request(), race.request({ homeAgent: HA2 })];
+  race.reply(first);
+  t.equal(codeOf(race.reply(second)), 65, "who was accepted first stays");
+  t.strictSame(views(race), [HA]);
+  race.wait(301);
+  t.equal(codeOf(race.register({ homeAgent: HA2 })), 0, "until its time ends");
+  const known = new ForeignAgentBench({ mobileNodes: [{ node: HOA, spi: 300 }] });
+  const extensions = [MOBILE_HOME, MOBILE_FOREIGN];
+  known.register({ extensions });
+  t.equal(codeOf(known.register({ extensions, homeAgent: HA2 })), 0, "a node that has proved who it is may change it");
+  t.strictSame(views(known), [HA2]);
+  t.end();
+});
+
+t.test("what a node has registered with is of no use in the mouth of another one, over a restart neither", (t) => {
+  const other = { linkAddress: "02:00:00:00:00:66" };
+  const bench = new ForeignAgentBench();
+  bench.register({ low: 5 });
+  // The home agent would say once more that it has accepted this one.
+  t.strictSame(dropsOf(bench.request({ low: 5, ...other })), ["duplicate"]);
+  t.ok(relayed(bench.request({ low: 5 })), "the node itself may");
+  const records = bench.effects.flatMap((one) => (one.kind === "journal" && one.record !== null ? [one.record] : []));
+  const next = new ForeignAgentBench();
+  const [record = {}] = records.slice(-1);
+  next.step({ kind: "restore", records: [{ record: JSON.parse(JSON.stringify(record)), ageSeconds: 1 }] });
+  t.strictSame(dropsOf(next.request({ low: 5, ...other })), ["duplicate"]);
+  t.ok(relayed(next.request({ low: 6, ...other })), "a new one tells the home agent who it is");
+  const old = new ForeignAgentBench();
+  old.step({ kind: "restore", records: [{ record: { ...record, accepted: undefined }, ageSeconds: 1 }] });
+  t.equal(old.state.list.size, 1, "a journal of before");
+  t.end();
+});
+
+t.test("requests that wait do not outlive a restart: the late answer is nobody's, and the node asks again", (t) => {
+  const asked = new ForeignAgentBench().request({ low: 5 });
+  const next = new ForeignAgentBench();
+  t.strictSame(dropsOf(next.reply(asked)), ["no-outstanding-request"]);
+  t.equal(codeOf(next.register({ low: 6 })), 0);
   t.end();
 });
 
