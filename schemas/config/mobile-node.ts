@@ -14,6 +14,7 @@ import {
   ipv6Prefix,
   ipv6Text,
   MOST_LENT,
+  modeOptionType,
   networks,
   prefixText,
   tunnelProfile,
@@ -90,6 +91,28 @@ const furtherHome = z.strictObject({
     .describe("That subscriber's IKE identity; needed with ikev2, with a credential of its own."),
 });
 
+const ipv4RouteOptimisation = z
+  .strictObject({
+    optionType: modeOptionType,
+    correspondents: z
+      .array(z.strictObject({ ipv6: ipv6Text, ipv4: ipv4Text }))
+      .min(1)
+      .max(256)
+      .describe("Addresses of each correspondent that knows it: which IPv4 address belongs to which IPv6 address."),
+    modes: z
+      .strictObject({
+        ipv6CareOf: z.enum(["ipv6-encapsulation"]).default("ipv6-encapsulation"),
+        ipv4CareOf: z.enum(["ipv4-encapsulation", "ipv4-udp"]).default("ipv4-encapsulation"),
+      })
+      .prefault({})
+      .describe(
+        "What is asked for where the care-of address is of that family; behind a NAT it is ipv4-udp. Of what else a correspondent answers the node takes what it can, or lets it be.",
+      ),
+  })
+  .describe(
+    "Route optimisation for IPv4 payload, and from IPv4 networks (draft-oulai-mext-dsmip-ro-00). Absent: both go by way of the home agent (RFC 5555 §2.4, §5.1).",
+  );
+
 const routeOptimisation = z
   .strictObject({
     allow: z
@@ -125,6 +148,7 @@ const routeOptimisation = z
       .describe(
         "The node as the correspondent of other mobile nodes (RFC 6275 §9), at each home address: they may send directly to where they find it, and it to where they are. off: tests and updates of others are not answered.",
       ),
+    ipv4: ipv4RouteOptimisation.optional(),
   })
   .describe(
     "Route optimisation with correspondents (RFC 6275 §11): payload over IPv6 goes directly where they agree. Absent: all of it goes by way of the home agent.",

@@ -64,6 +64,7 @@ export async function startMobileNode(
   for (const one of [homeAddress, ...further])
     if (!keys.keys.has(one) && keys.credentials === undefined) throw new InvariantError(`no keys for ${one}`);
   const isFound = homeAgent.ipv6 === TO_BE_FOUND;
+  const optimisesIpv4 = config.mobileNode.routeOptimisation?.ipv4 !== undefined;
   const platform = await machine.openPlatform(
     {
       role: config.role,
@@ -71,7 +72,7 @@ export async function startMobileNode(
       stateDirectory: config.stateDirectory,
       addresses: homeAddress === TO_BE_TOLD ? [] : [homeAddress, ...further],
       signallingPort: SIGNALLING_PORT,
-      ...((isFound || homeAgent.ipv4 !== undefined) && { signallingAddress: IPV4_ANY }),
+      ...((isFound || homeAgent.ipv4 !== undefined || optimisesIpv4) && { signallingAddress: IPV4_ANY }),
       ...(config.mobileNode.udpOverIpv6 && { signallingIpv6Address: IPV6_ANY }),
       tunDevice: TUN_DEVICE,
       bindsToTun: false,

@@ -233,6 +233,7 @@ export class MobileNodeService implements Service {
     const { homeAgent, ipv4Signalling } = this.#config.mobileNode;
     const homeAgentSendsShort = ipv4Signalling === "soliman2004";
     this.#ownCorrespondent?.listen();
+    const roModeType = this.#correspondents?.modeOptionType;
     this.#ground.listen(
       {
         self: this.#homeAddress,
@@ -241,6 +242,8 @@ export class MobileNodeService implements Service {
         tunMark: TUN_MARK,
         directMark: DIRECT_MARK,
         sendsShortOptions: () => homeAgentSendsShort,
+        speaksInClear: (source) => this.#correspondents?.speaksInClear(source) === true,
+        ...(roModeType !== undefined && { roModeType }),
       },
       {
         onMessage: (message, arrival, octets) => {

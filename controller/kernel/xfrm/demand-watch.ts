@@ -5,7 +5,7 @@
  * Whoever can make the machine send (a scanner) can cause many questions. One that is lost comes again from what still sends unconnected;
  * for connected sockets the policy must be renewed, so a loss is told.
  */
-import { IPV6_ANY, type IpAddress, type Ipv6Address, isIpv6 } from "../../base/ip.js";
+import { IPV6_ANY, type IpAddress, isIpv6 } from "../../base/ip.js";
 import { readAttributes } from "../../netlink/attribute.js";
 import type { NetlinkMessage } from "../../netlink/message.js";
 import type { NetlinkSession } from "../../netlink/session.js";
@@ -28,8 +28,8 @@ const NO_NAMES: KernelNames = { interfaceIndex: () => 0, interfaceName: () => un
  */
 export async function forgetQuestions(
   session: Pick<NetlinkSession, "execute">,
-  homeAddress: Ipv6Address,
-  correspondents: readonly Ipv6Address[],
+  homeAddress: IpAddress,
+  correspondents: readonly IpAddress[],
 ): Promise<void> {
   const transform = { type: "home-address-option", careOfAddress: IPV6_ANY, wildcard: false } as const;
   const ends = correspondents.map((destination) => ({ source: homeAddress, destination }));

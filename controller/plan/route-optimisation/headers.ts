@@ -1,5 +1,5 @@
 /** What plans of route optimisation are made of: templates and sub policies for Home Address options and type 2 routing headers. */
-import { hostPrefix, IPV6_ANY, type Ipv6Address, type Prefix } from "../../base/ip.js";
+import { hostPrefix, IPV6_ANY, type IpAddress, type Ipv6Address, type Prefix } from "../../base/ip.js";
 import type { MobilityState, XfrmPolicy, XfrmState, XfrmTemplate } from "../objects/security.js";
 import { HEADER_REQID } from "../security/mobility-headers.js";
 import { between, MOBILITY_HEADER, policy } from "../security/transport-associations.js";
@@ -43,7 +43,7 @@ export const subPolicy = (
 ): XfrmPolicy => policy(direction, selector, priority, { policyType: "sub", templates });
 
 /** No sub policy behind this one is asked. */
-export const exempt = (source: Ipv6Address, destination: Prefix, protocol: number, priority: number): XfrmPolicy =>
+export const exempt = (source: IpAddress, destination: Prefix, protocol: number, priority: number): XfrmPolicy =>
   subPolicy("out", { source: hostPrefix(source), destination, protocol }, priority);
 
 /**

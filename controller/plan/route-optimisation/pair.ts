@@ -6,7 +6,7 @@
  * What comes in is there before what goes out, and every policy for payload lets packets without the header pass: whichever end has it
  * first, nothing is lost.
  */
-import { hostPrefix, type Ipv6Address, isIpv4 } from "../../base/ip.js";
+import { hostPrefix, type IpAddress, type Ipv6Address, isIpv4 } from "../../base/ip.js";
 import type { CorrespondentPath } from "../../protocol/mip6/correspondent-node/path.js";
 import type { DirectPath } from "../../protocol/mip6/mobile-node/correspondents/inputs.js";
 import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/inputs.js";
@@ -70,7 +70,7 @@ export function planDirectPath(
  * The kernel is to ask nothing about this correspondent. Beside a path it is without effect, and by the mark, which every packet has, no
  * other policy for the pair: the two come and go on their own.
  */
-export function planSilence(homeAddress: Ipv6Address, correspondent: Ipv6Address): readonly KernelObject[] {
+export function planSilence<A extends IpAddress>(homeAddress: A, correspondent: A): readonly KernelObject[] {
   const silence = exempt(homeAddress, hostPrefix(correspondent), ANY_PROTOCOL, POLICY_PRIORITY.silence);
   return [{ ...silence, mark: SENDING_MARK }];
 }

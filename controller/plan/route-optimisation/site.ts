@@ -2,7 +2,7 @@
  * What all pairs of a machine share: at a correspondent, at a mobile node that has correspondents, and the question to the kernel whom a
  * home address sends to. KERNEL.md has the order of the policies.
  */
-import { hostPrefix, type Ipv6Address, ipv6, type Prefix } from "../../base/ip.js";
+import { hostPrefix, IPV4_ANY, type Ipv4Address, type Ipv6Address, ipv6, type Prefix } from "../../base/ip.js";
 import type { KernelObject } from "../objects/objects.js";
 import { ANY_REQID, HEADER_REQID, recognised } from "../security/mobility-headers.js";
 import { ANYBODY, MOBILITY_HEADER } from "../security/transport-associations.js";
@@ -72,6 +72,24 @@ export function planDemand(homeAddress: Ipv6Address, site: HomePlace, round: num
       headerTemplate("home-address-option", demandReqid(site), true),
     ),
   ];
+}
+
+/** The same of an IPv4 home address, about the correspondents that are known by both of their addresses. */
+export function planIpv4Demand(
+  homeAddress: Ipv4Address,
+  correspondents: readonly { readonly ipv4: Ipv4Address }[],
+  site: HomePlace,
+  round: number,
+): readonly KernelObject[] {
+  const template = headerTemplate("home-address-option", demandReqid(site), true);
+  return correspondents.map(({ ipv4 }) =>
+    subPolicy(
+      "out",
+      { source: hostPrefix(homeAddress), destination: hostPrefix(ipv4), protocol: ANY_PROTOCOL },
+      POLICY_PRIORITY.demand + (round & 1),
+      { ...template, source: IPV4_ANY, destination: IPV4_ANY },
+    ),
+  );
 }
 
 export const demandReqid = ({ rank }: HomePlace): number => HEADER_REQID.demand + (rank ?? 0);

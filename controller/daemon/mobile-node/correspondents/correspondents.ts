@@ -5,15 +5,15 @@
 import type { MobileNodeConfig } from "../../../../schemas/config/mobile-node.js";
 import type { CommandDocument, CorrespondentDocument } from "../../../../schemas/control.js";
 import { MobilityError } from "../../../base/errors.js";
-import { type IpAddress, type Ipv6Address, isIpv6 } from "../../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isIpv4 } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { seq16 } from "../../../base/seq16.js";
 import { type Instant, seconds } from "../../../base/time.js";
 import type { DirectPair } from "../../../kernel/xfrm/last-used.js";
-import { TUNNEL_PREFIX } from "../../../plan/mobile-node/addresses.js";
+import { HOME_TEST_PREFIX, TUNNEL_PREFIX } from "../../../plan/mobile-node/addresses.js";
 import type { KernelObject } from "../../../plan/objects/objects.js";
-import { boundBy, planPair, planSilence } from "../../../plan/route-optimisation/pair.js";
-import { demandReqid, planDemand } from "../../../plan/route-optimisation/site.js";
+import { boundBy, planPair } from "../../../plan/route-optimisation/pair.js";
+import { demandReqid } from "../../../plan/route-optimisation/site.js";
 import type { MobileNodePlanSite } from "../../../plan/site.js";
 import type { Arrival } from "../../../protocol/mip6/inputs.js";
 import type {
@@ -24,22 +24,27 @@ import type {
 import {
   type CorrespondentsEffect,
   type CorrespondentsInput,
+  type CorrespondentsSite,
   type CorrespondentsState,
   initialCorrespondents,
   nextDeadline,
   step,
 } from "../../../protocol/mip6/mobile-node/correspondents/machine.js";
+import { ipv4Of } from "../../../protocol/mip6/mobile-node/correspondents/modes.js";
 import { sameWhereabouts } from "../../../protocol/mip6/mobile-node/correspondents/whereabouts.js";
 import type { LocalEndpoint, MobileNodeDataPath } from "../../../protocol/mip6/mobile-node/inputs.js";
 import { bindingManagementKey } from "../../../protocol/mip6/return-routability/tokens.js";
 import type { GroupResult } from "../../../reconcile/reconciler.js";
 import type { MobilityMessage } from "../../../wire/mip6/messages/mobility-message.js";
 import { COOKIE_OCTETS } from "../../../wire/mip6/messages/types.js";
+import { findOption } from "../../../wire/mip6/options/mobility.js";
+import type { CodecContext } from "../../../wire/mip6/profile.js";
 import { MachineLoop, monotonicNow } from "../../machine-loop.js";
 import { type PairEnds, PairGroups } from "../../route-optimisation/pair-groups.js";
 import type { ServiceGround } from "../../service.js";
 import { isAuthorizedBy, withAuthenticator } from "../../signalling/binding-authorization.js";
 import { refused } from "../commands.js";
+import { NodeDemand } from "./demand.js";
 import type { CorrespondentPorts, DirectStates } from "./ports.js";
 import { correspondentDocuments } from "./view.js";
 
@@ -52,12 +57,8 @@ export interface CorrespondentsParts {
   readonly path: () => MobileNodeDataPath | undefined;
 }
 
-const DEMAND_GROUP = "demand";
-const SILENCE = "silence ";
 /** Of keys in the journal; no service's own key begins so. */
 const RECORD = "correspondent:";
-/** Of groups whose answers nobody waits for. */
-const UNASKED = 0;
 
 export class NodeCorrespondents {
   readonly #parts: CorrespondentsParts;
@@ -66,15 +67,13 @@ export class NodeCorrespondents {
   readonly #loop: MachineLoop<CorrespondentsInput, CorrespondentsEffect>;
   /** What the node wants of the kernel for each pair, and what it wants there as the other's correspondent. */
   readonly pairs: PairGroups;
-  readonly #silent = new Set<Ipv6Address>();
+  readonly #demand: NodeDemand;
+  /** Of what is read and written: the draft's option has the type that both ends agree on (C-41). */
+  readonly #codec: CodecContext;
   readonly #open: { close(): void }[] = [];
   #states: DirectStates | undefined;
   #state: CorrespondentsState;
   #said: Whereabouts = { kind: "between" };
-  #round = 0;
-  #asks = false;
-  /** Correspondents whose questions are in the way of the next one. */
-  readonly #unanswered = new Set<Ipv6Address>();
   #stopped: (() => void) | undefined;
   #closed = false;
 
@@ -90,15 +89,26 @@ export class NodeCorrespondents {
       this.#loop.push({ kind: "programmed", homeAddress, correspondent, revision, ...refused });
     });
     const [high = 0, low = 0] = ports.random(2);
-    this.#state = initialCorrespondents(
-      {
-        ...{ homeAddress, homeAgent: homeAgent.ipv6, allow: wishes.allow, deny: wishes.deny, maximum: wishes.maximum },
-        minimumAge: seconds(wishes.minimumAgeSeconds),
-        idle: seconds(wishes.idleSeconds),
-        grace: seconds(previousCareOfGraceSeconds),
-      },
-      seq16((high << 8) | low),
-    );
+    const { ipv4 } = wishes;
+    this.#codec = ipv4 === undefined ? {} : { profile: { roModeType: ipv4.optionType } };
+    const site: CorrespondentsSite = {
+      ...{ homeAddress, homeAgent: homeAgent.ipv6, allow: wishes.allow, deny: wishes.deny, maximum: wishes.maximum },
+      minimumAge: seconds(wishes.minimumAgeSeconds),
+      idle: seconds(wishes.idleSeconds),
+      grace: seconds(previousCareOfGraceSeconds),
+      ...(ipv4 !== undefined && {
+        ipv4: {
+          correspondents: ipv4.correspondents,
+          mode: ipv4.modes.ipv4CareOf,
+          natKeepalive: seconds(config.mobileNode.natKeepaliveSeconds),
+        },
+      }),
+    };
+    this.#state = initialCorrespondents(site, seq16((high << 8) | low));
+    this.#demand = new NodeDemand({
+      ...{ site, planSite: parts.planSite, groups: ground.groups },
+      isDirect: (correspondent) => this.pairs.get(correspondent).direct !== undefined,
+    });
     this.#loop = new MachineLoop<CorrespondentsInput, CorrespondentsEffect>(
       { step: (input, now) => this.#step(input, now), nextDeadline: () => nextDeadline(this.#state, monotonicNow()) },
       { kind: "timer" },
@@ -116,11 +126,12 @@ export class NodeCorrespondents {
     for (const [key, { record, ageSeconds }] of [...records.entries()].filter(([key]) => key.startsWith(RECORD))) {
       this.#prepareWith({ kind: "restore", record, ageSeconds });
       // What has ended meanwhile nobody else forgets.
-      if (!this.#state.entries.has(key.slice(RECORD.length) as Ipv6Address)) records.append(key, null);
+      if (!this.#state.entries.has(key.slice(RECORD.length) as IpAddress)) records.append(key, null);
     }
     this.#said = whereabouts;
+    this.#demand.see(whereabouts);
     this.#prepareWith({ kind: "whereabouts", whereabouts });
-    return new Map([...this.pairs.prepare(), [DEMAND_GROUP, this.#demandObjects()]]);
+    return new Map([...this.pairs.prepare(), ...this.#demand.groups()]);
   }
 
   #prepareWith(input: CorrespondentsInput): void {
@@ -132,8 +143,6 @@ export class NodeCorrespondents {
 
   begin(): void {
     const { ports, ground } = this.#parts;
-    const reqid = demandReqid(this.#parts.planSite());
-    const isOurs = (address: string): boolean => address === this.#homeAddress;
     const { homeAddress } = this.#state.site;
     this.pairs.begin();
     try {
@@ -143,16 +152,16 @@ export class NodeCorrespondents {
         }),
       );
       this.#states = ports.openStates();
+      this.#demand.use(this.#states);
       this.#open.push(this.#states);
       // The last one, for without it nothing begins.
       this.#open.push(
         ports.watchDemand(
           (demand) => {
             const { correspondent } = demand;
-            if (isOurs(demand.homeAddress) && demand.reqid === reqid && isIpv6(correspondent))
-              this.#loop.push({ kind: "demand", homeAddress, correspondent });
+            if (this.#demand.isOurs(demand)) this.#loop.push({ kind: "demand", homeAddress, correspondent });
           },
-          () => this.#askAgain(),
+          () => this.#demand.askAgain(),
         ),
       );
     } catch (error) {
@@ -168,8 +177,9 @@ export class NodeCorrespondents {
     if (sameWhereabouts(whereabouts, this.#said)) return;
     this.#said = whereabouts;
     this.#loop.push({ kind: "whereabouts", whereabouts });
+    this.#demand.see(whereabouts);
     for (const other of this.pairs.others("bound")) this.pairs.replan(other);
-    this.#planDemand();
+    this.#demand.plan();
   }
   get said(): Whereabouts {
     return this.#said;
@@ -189,9 +199,9 @@ export class NodeCorrespondents {
       kind: "message",
       arrival,
       message,
-      throughHomeAgent: this.#cameThroughHomeAgent(arrival),
+      throughHomeAgent: this.#cameThroughHomeAgent(message, arrival),
       isAuthorized: ({ home, careOf }, registered) =>
-        isAuthorizedBy(octets, bindingManagementKey(home, careOf), { careOf: registered, correspondent }),
+        isAuthorizedBy(octets, bindingManagementKey(home, careOf), { careOf: registered, correspondent }, this.#codec),
     });
     return true;
   }
@@ -204,12 +214,23 @@ export class NodeCorrespondents {
     return cookies.some((cookie) => cookie.every((octet, i) => octet === message.cookie[i]));
   }
 
+  /** Whether this is an address of a correspondent that may speak in UDP: nothing else of it is proved. */
+  speaksInClear(source: Ipv6Address): boolean {
+    return ipv4Of(this.#state.site, source) !== undefined;
+  }
+  get modeOptionType(): number | undefined {
+    return this.#codec.profile?.roModeType;
+  }
+
   /**
    * Out of a tunnel device, whose other end the kernel checks. Where keys protect the procedure, or all payload, no policy lets a Home Test
-   * pass that was not in ESP.
+   * pass that was not in ESP. One for the IPv4 home address has had an IPv4 header besides, and nothing else proves that address: the firewall
+   * lets to the device that takes it off only what has come out of that tunnel.
    */
-  #cameThroughHomeAgent({ path, destination }: Arrival): boolean {
+  #cameThroughHomeAgent(message: MobilityMessage, { path, destination }: Arrival): boolean {
     if (path.type !== "native" || path.routingHeaderHomeAddress !== undefined) return false;
+    const isOfIpv4 = message.type === "home-test" && findOption(message.options, "ipv4-home-address") !== undefined;
+    if (isOfIpv4) return path.device.startsWith(HOME_TEST_PREFIX);
     if (path.device.startsWith(TUNNEL_PREFIX)) return true;
     const { negotiated, profile } = this.#parts.planSite();
     return destination === this.#homeAddress && (negotiated === true || profile.protection === "esp");
@@ -218,7 +239,7 @@ export class NodeCorrespondents {
   /** Whether the group is one of these. */
   onGroupResult(result: GroupResult): boolean {
     const { group, failure } = result;
-    const isOurs = this.pairs.onGroupResult(result) || group === DEMAND_GROUP || group.startsWith(SILENCE);
+    const isOurs = this.pairs.onGroupResult(result) || NodeDemand.owns(group);
     if (failure !== undefined && isOurs)
       this.#parts.ground.log.error({ event: "object.failed", hoa: this.#homeAddress, reason: failure.message });
     return isOurs;
@@ -226,11 +247,7 @@ export class NodeCorrespondents {
 
   /** By their names. */
   groups(): ReadonlyMap<string, readonly KernelObject[]> {
-    return new Map([
-      ...this.pairs.groups(),
-      ...[...this.#silent].map((one) => [SILENCE + one, this.#silenceObjects(one)] as const),
-      [DEMAND_GROUP, this.#demandObjects()],
-    ]);
+    return new Map([...this.pairs.groups(), ...this.#demand.groups()]);
   }
 
   view(): readonly CorrespondentDocument[] {
@@ -239,8 +256,10 @@ export class NodeCorrespondents {
 
   /** An operator's word: bindings are taken back, and failures count no more; of one correspondent or of all. Rejects with MobilityError. */
   forget(correspondent?: Ipv6Address): Promise<CommandDocument> {
-    const { entries, pauses } = this.#state;
-    if (correspondent !== undefined && !entries.has(correspondent) && !pauses.has(correspondent))
+    const { pairs, pauses, site } = this.#state;
+    const four = correspondent && ipv4Of(site, correspondent);
+    const isKnown = correspondent === undefined || pairs.has(correspondent) || pauses.has(correspondent);
+    if (!isKnown && (four === undefined || !pauses.has(four)))
       return refused(`${correspondent} is no correspondent of ${this.#homeAddress} just now`);
     this.#loop.push({ kind: "forget", ...(correspondent !== undefined && { correspondent }) });
     return Promise.resolve({ command: "forget-correspondent", nodes: 1, outcome: "begun", status: null });
@@ -257,11 +276,9 @@ export class NodeCorrespondents {
 
   /** The kernel keeps what the journal gives to who comes after it, with another home agent perhaps; of the rest nobody would know. */
   close(): void {
-    const { groups } = this.#parts.ground;
-    for (const one of this.#silent) groups.removeGroup(SILENCE + one, UNASKED);
-    this.#silent.clear();
-    for (const one of [...this.pairs.others("direct")])
-      if (this.#state.entries.get(one)?.binding === undefined) this.pairs.set("direct", one, undefined);
+    this.#demand.close();
+    const bound = new Set([...this.#state.entries.values()].flatMap((one) => (one.binding ? [one.correspondent] : [])));
+    for (const one of [...this.pairs.others("direct")]) if (!bound.has(one)) this.pairs.set("direct", one, undefined);
     this.#closed = true;
     this.#loop.close();
     for (const one of this.#open.splice(0)) one.close();
@@ -281,15 +298,15 @@ export class NodeCorrespondents {
         return this.#send(effect);
       case "direct-path":
         this.#setPath(effect.path);
-        return this.#planSilence(effect.path.correspondent);
+        return this.#planSilences(effect.path.correspondent);
       case "no-direct-path":
         this.pairs.set("direct", effect.correspondent, undefined);
-        return this.#planSilence(effect.correspondent);
+        return this.#planSilences(effect.correspondent);
       case "silence":
-        this.#silent[effect.silent ? "add" : "delete"](effect.correspondent);
-        return this.#planSilence(effect.correspondent);
+        this.#demand.silence(effect.correspondent, effect.silent);
+        return isIpv4(effect.correspondent) ? undefined : this.#replanBound(effect.correspondent);
       case "ask-again":
-        return this.#askAgain(effect.unanswered);
+        return this.#demand.askAgain(effect.unanswered);
       case "ask-usage":
         return void this.#askUsage();
       case "journal":
@@ -310,7 +327,7 @@ export class NodeCorrespondents {
     if (authorization !== undefined) {
       const { tokens, careOf } = authorization;
       const key = bindingManagementKey(tokens.home, tokens.careOf);
-      const authorized = withAuthenticator(message, key, { careOf, correspondent: destination });
+      const authorized = withAuthenticator(message, key, { careOf, correspondent: destination }, this.#codec);
       return this.#parts.ground.send({ ...effect, message: authorized });
     }
     // A care-of test proves the link that the address belongs to, whatever the main table prefers.
@@ -326,7 +343,7 @@ export class NodeCorrespondents {
   #pairObjects(other: Ipv6Address, { direct: path, bound }: PairEnds): readonly KernelObject[] {
     const site = this.#parts.planSite();
     const direct = path && { path, site, uplink: this.#uplinkOf(path.careOf) };
-    const asks = this.#asksDemand && !this.#silent.has(other);
+    const asks = this.#demand.asksAbout(other);
     return planPair({ bound: bound && boundBy(bound), direct, ...(asks && { demandReqid: demandReqid(site) }) });
   }
 
@@ -334,56 +351,24 @@ export class NodeCorrespondents {
     this.pairs.set("direct", path.correspondent, path, path.revision);
   }
 
-  /** A path says the same to the kernel, in its own way. */
-  #silenceObjects(correspondent: Ipv6Address): readonly KernelObject[] {
-    const isSilent = this.#silent.has(correspondent) && this.pairs.get(correspondent).direct === undefined;
-    return isSilent ? planSilence(this.#homeAddress, correspondent) : [];
+  /** Of both addresses of the correspondent. */
+  #planSilences(correspondent: Ipv6Address): void {
+    this.#demand.planSilence(correspondent);
+    const four = ipv4Of(this.#state.site, correspondent);
+    if (four !== undefined) this.#demand.planSilence(four);
+    this.#replanBound(correspondent);
   }
 
-  #planSilence(correspondent: Ipv6Address): void {
-    this.#parts.ground.groups.setGroup(SILENCE + correspondent, this.#silenceObjects(correspondent), UNASKED);
+  /** Whose policy asks, where there is one. */
+  #replanBound(correspondent: Ipv6Address): void {
     const { direct, bound } = this.pairs.get(correspondent);
     if (direct === undefined && bound !== undefined) this.pairs.replan(correspondent);
-  }
-
-  /** The kernel is asked only where an answer leads to something. */
-  #demandObjects(): readonly KernelObject[] {
-    return this.#asksDemand ? planDemand(this.#homeAddress, this.#parts.planSite(), this.#round) : [];
-  }
-
-  get #asksDemand(): boolean {
-    return this.#said.kind === "away";
-  }
-
-  #planDemand(): void {
-    this.#parts.ground.groups.setGroup(DEMAND_GROUP, this.#demandObjects(), UNASKED);
-    this.#parts.ground.groups.commit();
-  }
-
-  /** Once for all that want it in one turn of the event loop. */
-  #askAgain(unanswered: readonly Ipv6Address[] = []): void {
-    for (const one of unanswered) this.#unanswered.add(one);
-    if (this.#asks) return;
-    this.#asks = true;
-    setImmediate(() => void this.#ask());
-  }
-
-  async #ask(): Promise<void> {
-    while (this.#unanswered.size > 0 && this.#states !== undefined) {
-      const questions = [...this.#unanswered].filter((one) => this.pairs.get(one).direct === undefined);
-      this.#unanswered.clear();
-      await this.#states.forgetQuestions(this.#homeAddress, questions);
-    }
-    this.#asks = false;
-    if (this.#closed) return;
-    this.#round += 1;
-    this.#planDemand();
   }
 
   async #askUsage(): Promise<void> {
     const { log } = this.#parts.ground;
     try {
-      const messagesOf = ({ other }: DirectPair): number => this.#state.entries.get(other)?.messages ?? 0;
+      const messagesOf = ({ other }: DirectPair): number => this.#state.pairs.get(other)?.messages ?? 0;
       const uses = (await this.#states?.look(monotonicNow() / 1000, messagesOf)) ?? [];
       for (const { own, other, idleSeconds } of uses)
         if (own === this.#homeAddress)

@@ -1,6 +1,6 @@
 /** What of this machine the node's dealings with correspondents touch; a fake of each will do. */
 import { randomBytes } from "node:crypto";
-import type { Ipv6Address } from "../../../base/ip.js";
+import type { IpAddress, Ipv6Address } from "../../../base/ip.js";
 import { openIcmpv6Socket } from "../../../io/ip/icmpv6-socket.js";
 import { type Demand, forgetQuestions, watchDemand } from "../../../kernel/xfrm/demand-watch.js";
 import { type DirectPair, type DirectUse, DirectUseMeter } from "../../../kernel/xfrm/last-used.js";
@@ -24,7 +24,7 @@ export interface DirectStates {
   /** How long direct paths have carried nothing. Rejects with KernelError. */
   look(nowSeconds: number, messagesOf: (pair: DirectPair) => number): Promise<readonly DirectUse[]>;
   /** See `forgetQuestions`. Never rejects. */
-  forgetQuestions(homeAddress: Ipv6Address, correspondents: readonly Ipv6Address[]): Promise<void>;
+  forgetQuestions(homeAddress: IpAddress, correspondents: readonly IpAddress[]): Promise<void>;
   close(): void;
 }
 

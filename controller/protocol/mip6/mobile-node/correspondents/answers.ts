@@ -4,14 +4,17 @@ import { isAfter, seq16 } from "../../../../base/seq16.js";
 import { after, earliest, elapsed, type Instant, type Seconds, seconds } from "../../../../base/time.js";
 import type { BindingAcknowledgement, MessageOfType } from "../../../../wire/mip6/messages/mobility-header.js";
 import { LIFETIME_UNIT_SECONDS } from "../../../../wire/mip6/messages/registration.js";
+import { NO_REFRESH_NEEDED } from "../../../../wire/mip6/options/dsmip.js";
+import { findOption } from "../../../../wire/mip6/options/mobility.js";
 import { BindingErrorStatus, BindingStatus } from "../../../../wire/mip6/registry.js";
-import type { DropReason } from "../../inputs.js";
 import { MAX_RO_FAILURE } from "../../return-routability/timers.js";
 import { registrationEnd } from "../binding-update-list.js";
 import { journal, leave, notify, restart, unbound, withFormer } from "./entries.js";
 import type { CorrespondentsInput } from "./inputs.js";
-import type { Entry, SentUpdate, Turn } from "./model.js";
+import { type Entry, keyOf, type SentUpdate, type Turn } from "./model.js";
+import { modeIn } from "./modes.js";
 import { fail } from "./procedure.js";
+import { drop, tested, withoutIpv4 } from "./tests.js";
 import { CURED, RENEW_AFTER, RENEW_FRACTION, UNSUPPORTED_PAUSE } from "./timers.js";
 
 type MessageInput = Extract<CorrespondentsInput, { readonly kind: "message" }>;
@@ -33,40 +36,6 @@ export function heard(entry: Entry, input: MessageInput, turn: Turn): Entry | un
       return drop(entry, turn, "unexpected-type", message.type);
   }
 }
-
-export function drop(entry: Entry, turn: Turn, reason: DropReason, detail: string): Entry {
-  turn.effects.push({ kind: "drop", reason, detail: `${detail} from ${entry.correspondent}` });
-  return entry;
-}
-
-function tested(
-  entry: Entry,
-  message: MessageOfType<"home-test"> | MessageOfType<"care-of-test">,
-  { arrival, throughHomeAgent }: MessageInput,
-  turn: Turn,
-): Entry {
-  const { now, site, whereabouts } = turn;
-  const isHome = message.type === "home-test";
-  const key = isHome ? "homeTest" : "careOfTest";
-  const path = arrival.path.type === "native" ? arrival.path : undefined;
-  // Neither has a routing header: that would be a way past what is tested (RFC 6275 §11.6.2).
-  const isDirect = path !== undefined && path.routingHeaderHomeAddress === undefined;
-  const isThere = isHome
-    ? arrival.destination === site.homeAddress && (throughHomeAgent || (isDirect && whereabouts.kind === "home"))
-    : isDirect && arrival.destination === entry.careOf && !throughHomeAgent;
-  if (!isThere) return drop(entry, turn, "wrong-path", `${message.type} at ${arrival.destination}`);
-  const probe = entry[key];
-  if (!probe.cookies.some((cookie) => sameOctets(cookie, message.cookie)))
-    return drop(entry, turn, "cookie-mismatch", message.type);
-  const milliseconds = probe.sentAt === undefined ? 0 : Math.round(now - probe.sentAt);
-  const careOf = isHome ? {} : { careOf: arrival.destination };
-  notify(entry, turn, "correspondent.tested", { test: isHome ? "home" : "care-of", ...careOf, milliseconds });
-  const proof = { token: message.keygenToken, nonceIndex: message.nonceIndex, at: now };
-  return { ...entry, [key]: { ...probe, cookies: [], attempts: 0, proof } };
-}
-
-const sameOctets = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((one, i) => one === b[i]);
 
 /** Statuses that say which nonces the correspondent does not know any more. Nothing authenticates them, for there is no key (RFC 6275 §9.5.4). */
 const EXPIRED: Readonly<Record<number, { readonly home: boolean; readonly careOf: boolean }>> = {
@@ -105,7 +74,19 @@ function acknowledged(
   }
   const granted = seconds(Math.min(message.lifetimeUnits * LIFETIME_UNIT_SECONDS, sent.lifetime));
   if (status >= 128 || granted === 0) return fail({ ...entry, sent: [] }, `status ${status}`, turn);
-  return accepted(entry, sent, granted, turn);
+  if (sent.mode !== undefined) {
+    const mode = modeIn(message.options);
+    if (mode === undefined) return withoutIpv4(entry, turn);
+    if (mode !== "all" && mode !== sent.mode) return fail(entry, `mode ${mode}`, turn);
+  }
+  return accepted(entry, { sent, granted, keepalive: keepaliveOf(sent, message, turn) }, turn);
+}
+
+/** Behind a NAT (RO-7.2.4-02). */
+function keepaliveOf({ mode }: SentUpdate, { options }: BindingAcknowledgement, { site }: Turn): Seconds | undefined {
+  const suggested = findOption(options, "nat-detection")?.refreshSeconds ?? 0;
+  if (suggested === NO_REFRESH_NEEDED || mode !== "ipv4-udp") return undefined;
+  return suggested === 0 ? site.ipv4?.natKeepalive : seconds(suggested);
 }
 
 /** The tests that have become void are made again, as often as a correspondent may fail. */
@@ -131,14 +112,21 @@ function retest(
   return entry.careOf === undefined ? next : restart(next, entry.careOf, now);
 }
 
-function accepted(entry: Entry, sent: SentUpdate, granted: Seconds, turn: Turn): Entry {
+interface Acceptance {
+  readonly sent: SentUpdate;
+  readonly granted: Seconds;
+  readonly keepalive: Seconds | undefined;
+}
+
+function accepted(entry: Entry, { sent, granted, keepalive }: Acceptance, turn: Turn): Entry {
   const { now, site } = turn;
   const expiresAt = registrationEnd(sent, granted, now);
   const renewAt =
     earliest(after(sent.sentAt, seconds(granted * RENEW_FRACTION)), after(sent.provenAt, RENEW_AFTER)) ?? expiresAt;
-  const { careOf, sequence } = sent;
+  const { careOf, sequence, mode } = sent;
   const before = entry.binding;
-  const binding = { careOf, sequence, lifetime: granted, acceptedAt: now, expiresAt, renewAt };
+  const keepaliveAt = keepalive && after(sent.sentAt, keepalive);
+  const binding = { careOf, mode, sequence, lifetime: granted, acceptedAt: now, expiresAt, renewAt, keepaliveAt };
   const moved = before?.careOf !== careOf;
   const former = (moved ? withFormer(entry, before?.careOf, after(now, site.grace)) : entry.former).filter(
     (one) => one.careOf !== careOf,
@@ -154,9 +142,15 @@ function accepted(entry: Entry, sent: SentUpdate, granted: Seconds, turn: Turn):
     ...(isCured && { lapses: 0 }),
     ...(isPresent && { phase: "bound" as const }),
     ...(before === undefined && { usedAt: now }),
+    ...(mode !== undefined && { knowsIpv4: true }),
   };
-  if (isCured) turn.pauses.delete(entry.correspondent);
-  if (moved) notify(next, turn, "correspondent.bound", { careOf, lifetimeSeconds: granted });
+  if (isCured) turn.pauses.delete(keyOf(entry));
+  if (moved)
+    notify(next, turn, "correspondent.bound", {
+      careOf,
+      lifetimeSeconds: granted,
+      ...(mode !== undefined && { mode }),
+    });
   journal(next, turn);
   return next;
 }

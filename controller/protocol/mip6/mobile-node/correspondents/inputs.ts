@@ -2,7 +2,7 @@
  * What moves the machine that a mobile node has for its correspondents (RFC 6275 §11.1, §11.6, §11.7.2), and what it asks for. Plain data;
  * `step` (machine.ts) is the only function that turns one into the other. One machine for each home address.
  */
-import type { Ipv4Address, Ipv6Address } from "../../../../base/ip.js";
+import type { IpAddress, Ipv4Address, Ipv6Address } from "../../../../base/ip.js";
 import type { MobilityMessage } from "../../../../wire/mip6/messages/mobility-header.js";
 import type { Arrival, DropEffect, NotifyEffect, SendEffect } from "../../inputs.js";
 import type { Ipv4Mode } from "../../return-routability/modes.js";
@@ -45,13 +45,16 @@ export interface DirectPath {
 /** Where the node is, as far as correspondents are concerned. */
 export type Whereabouts =
   /** The home agent has accepted this care-of address: what the home address sends and gets goes by way of the home agent. */
-  | { readonly kind: "away"; readonly careOf: Ipv6Address }
-  /** In a network without IPv6, with the home agent told so (RFC 5555 §5.1). */
-  | { readonly kind: "away-ipv4" }
+  | {
+      readonly kind: "away";
+      readonly careOf: IpAddress;
+      /** That the home agent serves in this binding. */
+      readonly ipv4HomeAddress?: Ipv4Address | undefined;
+    }
   /** On the home link, with no binding at the home agent. */
   | { readonly kind: "home" }
   /** On the way from one to the other, or nowhere. `careOf`: the address that still works. */
-  | { readonly kind: "between"; readonly careOf?: Ipv6Address | undefined };
+  | { readonly kind: "between"; readonly careOf?: IpAddress | undefined };
 
 /** Of one return routability procedure. Never to be shown. `careOf` is absent where the home token alone makes the key (RFC 6275 §5.2.5). */
 export interface KeygenTokens {
@@ -67,10 +70,16 @@ interface Pair {
   readonly correspondent: Ipv6Address;
 }
 
+/** What the kernel asks about: `correspondent` is of the family of the home address that sends to it. */
+interface Question {
+  readonly homeAddress: Ipv6Address;
+  readonly correspondent: IpAddress;
+}
+
 export type CorrespondentsInput =
   | { readonly kind: "whereabouts"; readonly whereabouts: Whereabouts }
-  /** Payload flows from the home address to somebody for whom there is no direct path. */
-  | ({ readonly kind: "demand" } & Pair)
+  /** Payload flows from the home address, or the IPv4 home address, to somebody for whom there is no direct path. */
+  | ({ readonly kind: "demand" } & Question)
   /** How long the direct path to the correspondent has carried no payload, either way. */
   | ({ readonly kind: "used"; readonly lastUsedAgoSeconds: number } & Pair)
   | {
@@ -80,7 +89,7 @@ export type CorrespondentsInput =
       /** It came out of the tunnel from the home agent, or under the protection that the tunnel has. */
       readonly throughHomeAgent: boolean;
       /** Whether its Binding Authorization Data is that of these tokens and this care-of address; false without any. */
-      readonly isAuthorized: (tokens: KeygenTokens, careOf: Ipv6Address) => boolean;
+      readonly isAuthorized: (tokens: KeygenTokens, careOf: IpAddress) => boolean;
     }
   /** The kernel's answer for revision `revision` of the path. */
   | ({ readonly kind: "programmed"; readonly revision: number; readonly failure?: string } & Pair)
@@ -91,13 +100,13 @@ export type CorrespondentsInput =
   /** Before all else: a record of the journal, and how long ago it was written. */
   | { readonly kind: "restore"; readonly record: CorrespondentRecord; readonly ageSeconds: number }
   /** An operator wants no direct path to it any more; absent: to none of them. */
-  | { readonly kind: "forget"; readonly correspondent?: Ipv6Address }
+  | { readonly kind: "forget"; readonly correspondent?: IpAddress }
   /** De-registers with all of them, and ends. */
   | { readonly kind: "stop" };
 
 /** `authorization`: its last option is Binding Authorization Data that whoever sends it fills in (RFC 6275 §6.2.7). */
 export interface CorrespondentSendEffect extends SendEffect<MobilityMessage> {
-  readonly authorization?: { readonly tokens: KeygenTokens; readonly careOf: Ipv6Address } | undefined;
+  readonly authorization?: { readonly tokens: KeygenTokens; readonly careOf: IpAddress } | undefined;
 }
 
 /** Answered by `programmed`. */
@@ -112,7 +121,7 @@ export interface NoDirectPathEffect extends Pair {
 }
 
 /** Whether the kernel is to tell no demand for this correspondent: it is not worth it, or does not want it. */
-export interface SilenceEffect extends Pair {
+export interface SilenceEffect extends Question {
   readonly kind: "silence";
   readonly silent: boolean;
 }
@@ -125,7 +134,7 @@ export interface AskAgainEffect {
   readonly kind: "ask-again";
   readonly homeAddress: Ipv6Address;
   /** About whom it has asked without getting one: it shall wait no more. */
-  readonly unanswered: readonly Ipv6Address[];
+  readonly unanswered: readonly IpAddress[];
 }
 
 /** How long each of these direct paths has carried nothing is wanted; answered by `used`. */
@@ -137,7 +146,8 @@ export interface AskUsageEffect {
 /** To be durable before the `send` that follows it leaves. null forgets. */
 export interface CorrespondentJournalEffect {
   readonly kind: "journal";
-  readonly correspondent: Ipv6Address;
+  /** The key of the entry: the correspondent's address in the family of the home address. */
+  readonly correspondent: IpAddress;
   readonly record: CorrespondentRecord | null;
 }
 

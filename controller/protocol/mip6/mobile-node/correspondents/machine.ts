@@ -11,13 +11,16 @@
  *
  * Must not know: sockets, keys made of tokens, octets of messages, what a path is made of.
  */
-import type { Ipv6Address } from "../../../../base/ip.js";
+import { type Ipv6Address, isIpv4 } from "../../../../base/ip.js";
 import { exhaustive } from "../../../../base/result.js";
 import { after, earliest, type Instant, seconds } from "../../../../base/time.js";
-import { heard, unsupported } from "./answers.js";
-import { leave, restart, settlePath } from "./entries.js";
+import { unsupported } from "./answers.js";
+import { leave, restart } from "./entries.js";
+import { hear } from "./hearing.js";
 import type { CorrespondentsEffect, CorrespondentsInput, Whereabouts } from "./inputs.js";
-import type { CorrespondentsState, Entry, Turn } from "./model.js";
+import { type CorrespondentsState, type Entry, keyOf, NEW_PAIR, type Turn } from "./model.js";
+import { ipv4Of, isPossible } from "./modes.js";
+import { entriesOf, settlePath } from "./path.js";
 import { advance, deadline, fail } from "./procedure.js";
 import { restoredEntry } from "./record.js";
 import { LAST_GRACE, USAGE_LOOK } from "./timers.js";
@@ -39,11 +42,12 @@ export function step(
   cookie: () => Uint8Array,
 ): CorrespondentsStep {
   if (state.stopping === "stopped") return { state, effects: [] };
-  const { entries, candidates, pauses, ...rest } = state;
-  const copies = { entries: new Map(entries), candidates: new Map(candidates), pauses: new Map(pauses) };
-  const turn: Turn = { ...rest, ...copies, now, cookie, effects: [] };
+  const { entries, pairs, candidates, pauses, ...rest } = state;
+  const copies = { entries: new Map(entries), pairs: new Map(pairs) };
+  const notes = { candidates: new Map(candidates), pauses: new Map(pauses) };
+  const turn: Turn = { ...rest, ...copies, ...notes, now, cookie, effects: [] };
   apply(input, turn);
-  for (const [correspondent, entry] of turn.entries) put(correspondent, advance(entry, turn), turn);
+  for (const entry of turn.entries.values()) put(advance(entry, turn), turn);
   passWaits(turn);
   look(turn);
   if (turn.stopping === "leaving" && turn.entries.size === 0) {
@@ -57,17 +61,18 @@ export function step(
 /** When to give the next timer input, unless another input comes first; any step may change it. Undefined: nothing to wait for. */
 export function nextDeadline(state: CorrespondentsState, now: Instant): Instant | undefined {
   if (state.stopping === "stopped") return undefined;
-  const { site, whereabouts, stopping } = state;
+  const { site, whereabouts, stopping, pairs } = state;
   let first = state.lookAt;
-  for (const entry of state.entries.values()) first = earliest(first, deadline(entry, { now, whereabouts, stopping }));
+  for (const entry of state.entries.values())
+    first = earliest(first, deadline(entry, { now, whereabouts, stopping, pairs }));
   for (const { since, askAt } of state.candidates.values()) first = earliest(first, askAt ?? forgottenAt(since, site));
   for (const { until, lifted, forgetAt } of state.pauses.values()) first = earliest(first, lifted ? forgetAt : until);
   return first;
 }
 
-function put(correspondent: Ipv6Address, entry: Entry | undefined, turn: Turn): void {
+function put(entry: Entry | undefined, turn: Turn): void {
   // Who ended it has taken it out already.
-  if (entry !== undefined) turn.entries.set(correspondent, entry);
+  if (entry !== undefined) turn.entries.set(keyOf(entry), entry);
 }
 
 function apply(input: CorrespondentsInput, turn: Turn): void {
@@ -78,45 +83,38 @@ function apply(input: CorrespondentsInput, turn: Turn): void {
       return isOurs(input, turn) ? demanded(input.correspondent, turn) : undefined;
     case "used":
       return isOurs(input, turn) ? used(input.correspondent, input.lastUsedAgoSeconds, turn) : undefined;
-    case "message": {
-      const { source, path } = input.arrival;
-      const entry = turn.entries.get(source);
-      if (entry !== undefined) {
-        const isCounted = path.type === "native" && path.routingHeaderHomeAddress !== undefined;
-        return put(source, heard(isCounted ? { ...entry, messages: entry.messages + 1 } : entry, input, turn), turn);
-      }
-      const reason = input.message.type === "binding-acknowledgement" ? "no-outstanding-update" : "unexpected-type";
-      turn.effects.push({ kind: "drop", reason, detail: `${input.message.type} from ${source}` });
-      return;
-    }
+    case "message":
+      return hear(input, turn);
     case "programmed":
       return isOurs(input, turn) ? programmed(input, turn) : undefined;
-    case "unsupported": {
-      const entry = isOurs(input, turn) ? turn.entries.get(input.correspondent) : undefined;
-      return entry === undefined ? undefined : put(input.correspondent, unsupported(entry, turn), turn);
-    }
+    case "unsupported":
+      if (isOurs(input, turn))
+        for (const entry of entriesOf(input.correspondent, turn)) put(unsupported(entry, turn), turn);
+      return;
     case "timer":
       return;
     case "restore": {
       const entry = restoredEntry(input.record, input.ageSeconds, turn.now);
-      if (entry === undefined) return;
+      // Whose addresses are not known to belong together any more nobody could answer.
+      if (entry === undefined || !isConfigured(entry, turn)) return;
+      turn.pairs.set(entry.correspondent, NEW_PAIR);
       // The policy may be another one by now.
-      put(entry.correspondent, isWorth(entry.correspondent, turn.site) ? entry : leave(entry, "policy", turn), turn);
+      put(isWorth(entry.correspondent, turn.site) ? entry : leave(entry, "policy", turn), turn);
       return;
     }
     case "forget":
-      for (const [correspondent, entry] of turn.entries)
-        if (input.correspondent === undefined || input.correspondent === correspondent)
-          put(correspondent, leave(entry, "command", turn), turn);
+      for (const [key, entry] of turn.entries)
+        if (input.correspondent === undefined || [key, entry.correspondent].includes(input.correspondent))
+          put(leave(entry, "command", turn), turn);
       forgetPauses(input.correspondent, turn);
       return;
     case "stop":
       turn.stopping = "leaving";
       turn.candidates.clear();
-      for (const [correspondent, entry] of turn.entries) {
+      for (const entry of turn.entries.values()) {
         const last = after(turn.now, LAST_GRACE);
         const former = entry.former.map((one) => ({ ...one, until: earliest(one.until, last) ?? last }));
-        put(correspondent, leave({ ...entry, former }, "stop", turn), turn);
+        put(leave({ ...entry, former }, "stop", turn), turn);
       }
       return;
     default:
@@ -127,11 +125,17 @@ function apply(input: CorrespondentsInput, turn: Turn): void {
 const isOurs = ({ homeAddress }: { readonly homeAddress: Ipv6Address }, { site }: Turn): boolean =>
   homeAddress === site.homeAddress;
 
+function isConfigured({ correspondent, ipv4, binding }: Entry, { site }: Turn): boolean {
+  const end = ipv4Of(site, correspondent);
+  if (ipv4 !== undefined) return end === ipv4.correspondent;
+  return end !== undefined || binding === undefined || !isIpv4(binding.careOf);
+}
+
 function relocated(whereabouts: Whereabouts, turn: Turn): void {
   const before = turn.whereabouts;
   turn.whereabouts = whereabouts;
-  if (whereabouts.kind !== "away" && whereabouts.kind !== "between") turn.candidates.clear();
-  for (const [correspondent, entry] of turn.entries) put(correspondent, carried(entry, whereabouts, turn), turn);
+  if (whereabouts.kind === "home") turn.candidates.clear();
+  for (const entry of turn.entries.values()) put(carried(entry, whereabouts, turn), turn);
   // Who began to send elsewhere asks once only.
   if (whereabouts.kind === "away" && before.kind !== "away")
     turn.effects.push({
@@ -151,6 +155,8 @@ function carried(entry: Entry, whereabouts: Whereabouts, turn: Turn): Entry | un
   switch (whereabouts.kind) {
     case "away": {
       const { careOf } = whereabouts;
+      if (!isPossible(entry, careOf, turn))
+        return leave(entry, isIpv4(careOf) ? "network without IPv6" : "no IPv4 home address", turn);
       if (entry.careOf === careOf && entry.phase !== "held") return entry;
       const holds = entry.binding?.careOf === careOf && entry.binding.renewAt > now;
       if (holds && entry.careOf === careOf) return { ...entry, phase: "bound" };
@@ -162,8 +168,6 @@ function carried(entry: Entry, whereabouts: Whereabouts, turn: Turn): Entry | un
         : { ...entry, phase: "held" };
     case "home":
       return leave(entry, "home", turn);
-    case "away-ipv4":
-      return leave(entry, "network without IPv6", turn);
     default:
       return exhaustive(whereabouts);
   }
@@ -173,24 +177,26 @@ function programmed(
   { correspondent, revision, failure }: Extract<CorrespondentsInput, { readonly kind: "programmed" }>,
   turn: Turn,
 ): void {
-  const entry = turn.entries.get(correspondent);
-  if (entry?.path === undefined || entry.path.path.revision !== revision) return;
-  if (failure === undefined) return put(correspondent, { ...entry, path: { ...entry.path, status: "realised" } }, turn);
+  const pair = turn.pairs.get(correspondent);
+  if (pair?.path === undefined || pair.path.path.revision !== revision) return;
+  turn.pairs.set(correspondent, { ...pair, path: { ...pair.path, status: "realised" } });
+  if (failure === undefined) return;
   // What the kernel refuses it may refuse again: the home agent's way needs nothing of it.
-  if (entry.phase === "leaving" || entry.phase === "left")
-    return put(correspondent, { ...entry, path: { ...entry.path, status: "realised" } }, turn);
-  put(correspondent, fail(entry, failure, turn), turn);
+  for (const entry of entriesOf(correspondent, turn))
+    if (entry.phase !== "leaving" && entry.phase !== "left") put(fail(entry, failure, turn), turn);
 }
 
+/** The kernel counts for both home addresses together. */
 function used(correspondent: Ipv6Address, agoSeconds: number, turn: Turn): void {
   const { now, site } = turn;
-  const entry = turn.entries.get(correspondent);
-  if (entry === undefined || entry.binding === undefined) return;
-  const usedAt = Math.max(entry.usedAt, after(now, seconds(-Math.max(0, agoSeconds)))) as Instant;
-  const next: Entry = { ...entry, usedAt };
-  const isIdle = entry.phase === "bound" && after(usedAt, site.idle) <= now;
-  const left = isIdle ? leave(next, "idle", turn) : next;
-  put(correspondent, left === undefined ? undefined : settlePath(left, turn), turn);
+  for (const entry of entriesOf(correspondent, turn)) {
+    if (entry.binding === undefined) continue;
+    const usedAt = Math.max(entry.usedAt, after(now, seconds(-Math.max(0, agoSeconds)))) as Instant;
+    const next: Entry = { ...entry, usedAt };
+    const isIdle = entry.phase === "bound" && after(usedAt, site.idle) <= now;
+    const left = isIdle ? leave(next, "idle", turn) : next;
+    put(left === undefined ? undefined : settlePath(left, turn), turn);
+  }
 }
 
 /** Asks what the direct paths carry, every so often, while there are any. */

@@ -2,13 +2,16 @@
  * The way of one entry: tests, update, renewal, farewell (RFC 6275 §5.2, §11.6, §11.7.2). Both tests leave together, the care-of test
  * first; a node that moves has a home token that still holds, and needs the care-of test alone.
  */
+
+import { type IpAddress, isIpv4 } from "../../../../base/ip.js";
 import { exhaustive } from "../../../../base/result.js";
 import type { Instant } from "../../../../base/time.js";
 import { earliest } from "../../../../base/time.js";
 import { MAX_RO_FAILURE } from "../../return-routability/timers.js";
-import { journal, leave, notify, remove, restart, settlePath, unbound, usable } from "./entries.js";
-import type { Entry, Probe, Turn } from "./model.js";
-import { sendFarewell, sendRegistration, sendTest } from "./sending.js";
+import { journal, leave, notify, remove, restart, unbound, usable } from "./entries.js";
+import type { CorrespondentsState, Entry, Probe, Turn } from "./model.js";
+import { pairOf, settlePath } from "./path.js";
+import { sendCareOfTest, sendFarewell, sendHomeTest, sendRegistration } from "./sending.js";
 import { FAILURE_PAUSE_FIRST, FAILURE_PAUSE_MAX, FAREWELLS, LAST_FAREWELLS } from "./timers.js";
 import { pauseAfterFailure } from "./worth.js";
 
@@ -20,8 +23,7 @@ export function advance(before: Entry, turn: Turn): Entry | undefined {
   if (entry.binding !== undefined && entry.binding.expiresAt <= now) entry = expired(entry, turn);
   switch (entry.phase) {
     case "bound":
-      if (entry.careOf === undefined || (entry.binding?.renewAt ?? now) > now) return settlePath(entry, turn);
-      return test(restart(entry, entry.careOf, now, "fresh"), turn);
+      return renew(entry, turn);
     case "testing":
       return test(entry, turn);
     case "updating":
@@ -39,6 +41,16 @@ export function advance(before: Entry, turn: Turn): Entry | undefined {
   }
 }
 
+/** With new tests, or, to keep a NAT's mapping, with the tokens that there are. */
+function renew(entry: Entry, turn: Turn): Entry | undefined {
+  const { now } = turn;
+  const { careOf, binding } = entry;
+  if (careOf === undefined || binding === undefined) return settlePath(entry, turn);
+  if (binding.renewAt <= now) return test(restart(entry, careOf, now, "fresh"), turn);
+  if (binding.keepaliveAt !== undefined && binding.keepaliveAt <= now) return test(restart(entry, careOf, now), turn);
+  return settlePath(entry, turn);
+}
+
 function expired(entry: Entry, turn: Turn): Entry {
   notify(entry, turn, "correspondent.lost", { reason: "lifetime" });
   if (entry.phase === "leaving") return unbound(entry, turn);
@@ -53,7 +65,7 @@ const isDirect = ({ binding, careOf }: Entry): boolean => binding !== undefined 
 const isExhausted = ({ attempts, sendAt }: Probe, now: Instant): boolean => attempts >= MAX_RO_FAILURE && sendAt <= now;
 
 function test(entry: Entry, turn: Turn): Entry | undefined {
-  const { now, site } = turn;
+  const { now } = turn;
   const { careOf, homeTest, careOfTest } = entry;
   if (careOf === undefined) return settlePath({ ...entry, phase: "held" }, turn);
   const home = usable(homeTest, now);
@@ -66,8 +78,8 @@ function test(entry: Entry, turn: Turn): Entry | undefined {
   if (isDirect(entry) ? noCareOf && home !== undefined : noHome || noCareOf)
     return fail(entry, noCareOf ? "care-of test unanswered" : "home test unanswered", turn);
   let next = entry;
-  if (there === undefined && careOfTest.sendAt <= now) next = sendTest(next, "care-of-test", careOf, turn);
-  if (home === undefined && homeTest.sendAt <= now) next = sendTest(next, "home-test", site.homeAddress, turn);
+  if (there === undefined && careOfTest.sendAt <= now) next = sendCareOfTest(next, careOf, turn);
+  if (home === undefined && homeTest.sendAt <= now) next = sendHomeTest(next, turn);
   return settlePath(next, turn);
 }
 
@@ -76,19 +88,29 @@ function update(before: Entry, turn: Turn): Entry | undefined {
   const entry = settlePath(before, turn);
   const { careOf } = entry;
   if (careOf === undefined) return { ...entry, phase: "held" };
-  const isReady = entry.path?.status === "realised" && entry.path.path.careOf === careOf;
+  const { path } = pairOf(entry, turn);
+  const isReady = path?.status === "realised" && path.path.careOf === careOf && path.path.stage !== "receiving";
   if (!isReady || entry.sendAt > now) return entry;
   if (entry.attempts >= MAX_RO_FAILURE && !isDirect(entry)) return fail(entry, "binding update unanswered", turn);
   const home = usable(entry.homeTest, now);
   const there = usable(entry.careOfTest, now);
   if (home === undefined || there === undefined) return test(restart(entry, careOf, now), turn);
+  if (entry.attempts > 0 && isIpv4(careOf)) return testAgain(entry, careOf, turn);
   return sendRegistration(entry, careOf, { home, careOf: there }, turn);
+}
+
+/** A NAT that has got another port since the care-of test makes its token void without a word (C-49). */
+function testAgain(entry: Entry, careOf: IpAddress, turn: Turn): Entry | undefined {
+  const lapses = entry.lapses + 1;
+  if (lapses > MAX_RO_FAILURE) return fail(entry, "binding update unanswered", turn);
+  const careOfTest = { ...entry.careOfTest, proof: undefined };
+  return test(restart({ ...entry, lapses, careOfTest }, careOf, turn.now), turn);
 }
 
 /** Back to the home agent, for a while. */
 export function fail(entry: Entry, reason: string, turn: Turn, pause = DEFAULT_PAUSE): Entry | undefined {
   notify(entry, turn, "correspondent.failed", { reason });
-  pauseAfterFailure(entry.correspondent, { ...pause, reason }, turn);
+  pauseAfterFailure(entry, { ...pause, reason }, turn);
   const next = leave(entry, reason, turn);
   return next === undefined ? undefined : settlePath(next, turn);
 }
@@ -100,11 +122,11 @@ function sayFarewell(entry: Entry, turn: Turn): Entry | undefined {
   if (due === undefined || due > now) return entry;
   if (isMute(turn) || isSilent(entry, turn)) return void remove(entry, turn);
   const home = usable(entry.homeTest, now);
-  if (home === undefined) return sendTest(entry, "home-test", turn.site.homeAddress, turn);
+  if (home === undefined) return sendHomeTest(entry, turn);
   return sendFarewell(entry, home, turn);
 }
 
-type Surroundings = Pick<Turn, "now" | "whereabouts" | "stopping">;
+type Surroundings = Pick<Turn, "now" | "whereabouts" | "stopping"> & Pick<CorrespondentsState, "pairs">;
 
 /** The node ends where it can say nothing to anybody. */
 const isMute = ({ stopping, whereabouts }: Surroundings): boolean =>
@@ -124,18 +146,20 @@ function farewellAt(entry: Entry, surroundings: Surroundings): Instant | undefin
   if (isSilent(entry, surroundings)) return stopping !== "no" || entry.binding === undefined ? next : undefined;
   if (whereabouts.kind === "between") return undefined;
   // What leaves from the home address must find no path that puts the option on it.
-  if (entry.path !== undefined && entry.path.status !== "realised") return undefined;
+  const { path } = pairOf(entry, surroundings);
+  if (path !== undefined && path.status !== "realised") return undefined;
   return usable(entry.homeTest, now) === undefined ? entry.homeTest.sendAt : entry.sendAt;
 }
 
 /** When something is due for the entry. */
 export function deadline(entry: Entry, surroundings: Surroundings): Instant | undefined {
-  const { phase, binding, homeTest, careOfTest, path } = entry;
+  const { phase, binding, homeTest, careOfTest } = entry;
   const { now } = surroundings;
+  const { path } = pairOf(entry, surroundings);
   const ends = earliest(binding?.expiresAt, ...entry.former.map(({ until }) => until));
   switch (phase) {
     case "bound":
-      return earliest(ends, binding?.renewAt);
+      return earliest(ends, binding?.renewAt, binding?.keepaliveAt);
     case "testing": {
       const home = usable(homeTest, now) === undefined ? homeTest.sendAt : undefined;
       const there = usable(careOfTest, now) === undefined ? careOfTest.sendAt : undefined;

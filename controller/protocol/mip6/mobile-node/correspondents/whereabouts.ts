@@ -21,15 +21,19 @@ export function whereaboutsOf(
     (phase === "registered" || phase === "refreshing") && sameAttachment(target, { kind: "away", careOf });
   // Coming home takes payload off the tunnel before the home agent knows.
   const works = target?.kind !== "home" && careOfPresent(view, careOf);
-  if (careOf.family === 4) return isSettled ? { kind: "away-ipv4" } : { kind: "between" };
   const { address } = careOf;
   const isSaid = before.kind === "away" && before.careOf === address;
   const isCarried = path?.status === "realised" && path.path.egress?.address === address;
-  if (isSettled && (isSaid || isCarried)) return { kind: "away", careOf: address };
+  if (isSettled && (isSaid || isCarried))
+    return {
+      ...{ kind: "away", careOf: address },
+      ...(registration.ipv4HomeAddress !== undefined && { ipv4HomeAddress: registration.ipv4HomeAddress }),
+    };
   return works ? { kind: "between", careOf: address } : { kind: "between" };
 }
 
 export function sameWhereabouts(a: Whereabouts, b: Whereabouts): boolean {
   const careOf = (one: Whereabouts) => ("careOf" in one ? one.careOf : undefined);
-  return a.kind === b.kind && careOf(a) === careOf(b);
+  const ipv4HomeAddress = (one: Whereabouts) => (one.kind === "away" ? one.ipv4HomeAddress : undefined);
+  return a.kind === b.kind && careOf(a) === careOf(b) && ipv4HomeAddress(a) === ipv4HomeAddress(b);
 }

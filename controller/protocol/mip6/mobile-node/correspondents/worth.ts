@@ -1,9 +1,10 @@
 /** Which correspondents are worth a direct path: the operator's prefixes, the age of a flow, how many, and how it went before. */
-import { type Ipv6Address, isRoutableUnicast, prefixContains } from "../../../../base/ip.js";
+import { type IpAddress, type Ipv6Address, isIpv4, isRoutableUnicast, prefixContains } from "../../../../base/ip.js";
 import { after, type Instant, instant, type Seconds, seconds } from "../../../../base/time.js";
 import { backOff } from "../timers.js";
 import { begin } from "./entries.js";
-import type { CorrespondentsSite, Turn } from "./model.js";
+import { type CorrespondentsSite, type Entry, keyOf, type Turn } from "./model.js";
+import { ipv4Of, ipv6Of, isPossible } from "./modes.js";
 import { ASKED_TOGETHER, CANDIDATE_MEMORY, FULL_PAUSE, REFUSED_PAUSE, REMEMBERED } from "./timers.js";
 
 /** Whether the policy lets this address be a correspondent at all. The home agent is none: what is sent to it has a way of its own. */
@@ -17,14 +18,17 @@ export function isWorth(
 }
 
 /** Payload flows by way of the home agent. The first question notes it, the next one after the minimum age begins a procedure. */
-export function demanded(correspondent: Ipv6Address, turn: Turn): void {
-  const { site, now, entries, candidates, pauses } = turn;
+export function demanded(correspondent: IpAddress, turn: Turn): void {
+  const { site, now, entries, candidates, pauses, whereabouts } = turn;
   const entry = entries.get(correspondent);
   if (entry !== undefined && entry.phase !== "left") return;
-  if (turn.whereabouts.kind !== "away" || turn.stopping !== "no") return;
+  if (whereabouts.kind !== "away" || turn.stopping !== "no") return;
   const pause = pauses.get(correspondent);
   if (pause !== undefined && pause.until > now) return;
-  if (!isWorth(correspondent, site)) return pauseFor(correspondent, REFUSED_PAUSE, "policy", turn);
+  const ends = endsOf(correspondent, turn);
+  if (ends === undefined || !isWorth(ends.correspondent, site))
+    return pauseFor(correspondent, REFUSED_PAUSE, "policy", turn);
+  if (!isPossible(ends, whereabouts.careOf, turn)) return;
   const candidate = candidates.get(correspondent);
   if (site.minimumAge > 0 && (candidate === undefined || after(candidate.since, site.minimumAge) > now)) {
     if (candidate === undefined) {
@@ -33,9 +37,19 @@ export function demanded(correspondent: Ipv6Address, turn: Turn): void {
     }
     return;
   }
-  if (entry === undefined && entries.size >= site.maximum) return pauseFor(correspondent, FULL_PAUSE, "maximum", turn);
+  if (!turn.pairs.has(ends.correspondent) && turn.pairs.size >= site.maximum)
+    return pauseFor(correspondent, FULL_PAUSE, "maximum", turn);
   candidates.delete(correspondent);
-  begin(correspondent, turn);
+  begin(ends, turn);
+}
+
+/** Whose entry it would be. Undefined: nobody knows to whom the IPv4 address belongs (RO-7-01). */
+function endsOf(asked: IpAddress, { site, whereabouts }: Turn): Pick<Entry, "correspondent" | "ipv4"> | undefined {
+  if (!isIpv4(asked)) return { correspondent: asked };
+  const correspondent = ipv6Of(site, asked);
+  const homeAddress = whereabouts.kind === "away" ? whereabouts.ipv4HomeAddress : undefined;
+  if (correspondent === undefined || homeAddress === undefined) return undefined;
+  return { correspondent, ipv4: { homeAddress, correspondent: asked } };
 }
 
 /** The end of the time in which this is, of those that are asked about together. */
@@ -46,19 +60,20 @@ function togetherWith(due: Instant): Instant {
 
 /** After a failure; each one makes the next pause twice as long. */
 export function pauseAfterFailure(
-  correspondent: Ipv6Address,
+  entry: Pick<Entry, "correspondent" | "ipv4">,
   { first, most, reason }: { readonly first: Seconds; readonly most: Seconds; readonly reason: string },
   turn: Turn,
 ): void {
-  const failures = turn.pauses.get(correspondent)?.failures ?? 0;
-  setPause(correspondent, backOff(first, failures, most), failures + 1, reason, turn);
+  const key = keyOf(entry);
+  const failures = turn.pauses.get(key)?.failures ?? 0;
+  setPause(key, backOff(first, failures, most), failures + 1, reason, turn);
 }
 
-function pauseFor(correspondent: Ipv6Address, pause: Seconds, reason: string, turn: Turn): void {
+function pauseFor(correspondent: IpAddress, pause: Seconds, reason: string, turn: Turn): void {
   setPause(correspondent, pause, turn.pauses.get(correspondent)?.failures ?? 0, reason, turn);
 }
 
-function setPause(correspondent: Ipv6Address, pause: Seconds, failures: number, reason: string, turn: Turn): void {
+function setPause(correspondent: IpAddress, pause: Seconds, failures: number, reason: string, turn: Turn): void {
   const { pauses, candidates, site, now } = turn;
   candidates.delete(correspondent);
   pauses.delete(correspondent);
@@ -71,11 +86,13 @@ function setPause(correspondent: Ipv6Address, pause: Seconds, failures: number, 
 }
 
 /** How it went before counts no more, of one correspondent or of all: who still sends is told of again. */
-export function forgetPauses(correspondent: Ipv6Address | undefined, { pauses, site, effects }: Turn): void {
+export function forgetPauses(correspondent: IpAddress | undefined, { pauses, site, effects }: Turn): void {
   const { homeAddress } = site;
-  const unanswered: Ipv6Address[] = [];
+  // Of both addresses of the correspondent.
+  const others = correspondent === undefined || isIpv4(correspondent) ? undefined : ipv4Of(site, correspondent);
+  const unanswered: IpAddress[] = [];
   for (const [one, { lifted }] of pauses) {
-    if (correspondent !== undefined && correspondent !== one) continue;
+    if (correspondent !== undefined && one !== correspondent && one !== others) continue;
     pauses.delete(one);
     if (lifted) continue;
     effects.push({ kind: "silence", homeAddress, correspondent: one, silent: false });
@@ -84,7 +101,7 @@ export function forgetPauses(correspondent: Ipv6Address | undefined, { pauses, s
   if (unanswered.length > 0) effects.push({ kind: "ask-again", homeAddress, unanswered });
 }
 
-function forgetOldest(map: Map<Ipv6Address, unknown>): readonly Ipv6Address[] {
+function forgetOldest(map: Map<IpAddress, unknown>): readonly IpAddress[] {
   const oldest = [...map.keys()].slice(0, Math.max(0, map.size - REMEMBERED));
   for (const one of oldest) map.delete(one);
   return oldest;
@@ -94,7 +111,7 @@ function forgetOldest(map: Map<Ipv6Address, unknown>): readonly Ipv6Address[] {
 export function passWaits(turn: Turn): void {
   const { candidates, pauses, site, now } = turn;
   const { homeAddress } = site;
-  const unanswered: Ipv6Address[] = [];
+  const unanswered: IpAddress[] = [];
   for (const [correspondent, candidate] of candidates) {
     if (candidate.askAt !== undefined && candidate.askAt <= now) {
       unanswered.push(correspondent);

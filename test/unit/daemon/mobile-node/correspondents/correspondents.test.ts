@@ -1,6 +1,6 @@
 /** A node's dealings with correspondents at work, with fakes: the kernel's questions, and what is left of them. */
 import t from "tap";
-import { type Ipv6Address, ipv6 } from "../../../../../controller/base/ip.js";
+import { type IpAddress, type Ipv6Address, ipv6 } from "../../../../../controller/base/ip.js";
 import { NodeCorrespondents } from "../../../../../controller/daemon/mobile-node/correspondents/correspondents.js";
 import type { Service } from "../../../../../controller/daemon/service.js";
 import { mobileNodePlanSite } from "../../../../../controller/daemon/sites.js";
@@ -34,7 +34,7 @@ async function started(routeOptimisation: object, records: Iterable<readonly [st
     [...world.kernel.objects.values()].filter(
       (one) => one.kind === "xfrm-policy" && one.priority === OWNERSHIP.policyPriorityBase + priority,
     ).length;
-  const forgotten: { readonly correspondents: readonly Ipv6Address[]; readonly atFirst: boolean }[] = [];
+  const forgotten: { readonly correspondents: readonly IpAddress[]; readonly atFirst: boolean }[] = [];
   let ask: (demand: Demand) => void = () => undefined;
   const close = (): void => undefined;
   const node = new NodeCorrespondents(

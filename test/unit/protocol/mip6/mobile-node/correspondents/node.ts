@@ -1,5 +1,12 @@
 /** A mobile node's machine for correspondents, with a kernel that does as it is told and a correspondent that says what the test wants. */
-import { type Ipv6Address, ipv6, parsePrefix } from "../../../../../../controller/base/ip.js";
+import {
+  type IpAddress,
+  type Ipv6Address,
+  ipv4,
+  ipv6,
+  isIpv4,
+  parsePrefix,
+} from "../../../../../../controller/base/ip.js";
 import { after, type Instant, instant, seconds } from "../../../../../../controller/base/time.js";
 import type { Arrival } from "../../../../../../controller/protocol/mip6/inputs.js";
 import type {
@@ -27,6 +34,7 @@ export const HOA = ipv6("2001:db8:1::10");
 export const HA = ipv6("2001:db8:1::1");
 export const CN = ipv6("2001:db8:c::2");
 export const COA = ipv6("2001:db8:f::2");
+export const COA4 = ipv4("198.51.100.7");
 export const COA2 = ipv6("2001:db8:e::2");
 
 const prefix = (text: string) => {
@@ -34,6 +42,17 @@ const prefix = (text: string) => {
   if (parsed === undefined) throw new Error(text);
   return parsed;
 };
+
+export const HOA4 = ipv4("192.0.2.10");
+export const CN4 = ipv4("203.0.113.2");
+/** With IPv4 route optimisation towards CN. */
+export const IPV4 = {
+  ipv4: {
+    correspondents: [{ ipv6: CN, ipv4: CN4 }],
+    mode: "ipv4-encapsulation",
+    natKeepalive: seconds(110),
+  },
+} as const;
 
 export const SITE: CorrespondentsSite = {
   homeAddress: HOA,
@@ -54,7 +73,7 @@ export class Node {
   readonly effects: CorrespondentsEffect[] = [];
   path: DirectPath | undefined;
   record: CorrespondentRecord | null = null;
-  silent = new Set<Ipv6Address>();
+  silent = new Set<IpAddress>();
   /** The kernel answers at once. */
   obeys = true;
   #state;
@@ -109,7 +128,7 @@ export class Node {
     return this.give({ kind: "whereabouts", whereabouts });
   }
 
-  demand(correspondent = CN): this {
+  demand(correspondent: IpAddress = CN): this {
     return this.give({ kind: "demand", homeAddress: HOA, correspondent });
   }
 
@@ -147,7 +166,8 @@ export class Node {
   careOfTest(cookie: Uint8Array, changes: Partial<Heard> = {}, nonceIndex = 9): this {
     const keygenToken = new Uint8Array(8).fill(0xb0);
     const message = { type: "care-of-test", nonceIndex, cookie, keygenToken, options: [] } as const;
-    const destination = [...this.#state.entries.values()][0]?.careOf ?? COA;
+    const careOf = [...this.#state.entries.values()][0]?.careOf;
+    const destination = careOf === undefined || isIpv4(careOf) ? COA : careOf;
     return this.hears(message, { destination, ...changes });
   }
 
@@ -198,5 +218,5 @@ interface Heard {
   readonly destination: Ipv6Address;
   readonly throughHomeAgent: boolean;
   readonly path: Arrival["path"];
-  readonly authorized: boolean | ((tokens: KeygenTokens, careOf: Ipv6Address) => boolean);
+  readonly authorized: boolean | ((tokens: KeygenTokens, careOf: IpAddress) => boolean);
 }

@@ -5,7 +5,7 @@ import { seq16 } from "../../../../../../controller/base/seq16.js";
 import { seconds } from "../../../../../../controller/base/time.js";
 import { findOption } from "../../../../../../controller/wire/mip6/options/mobility.js";
 import { BindingErrorStatus, BindingStatus } from "../../../../../../controller/wire/mip6/registry.js";
-import { CN, COA, COA2, HA, HOA, Node } from "./node.js";
+import { CN, COA, COA2, COA4, HA, HOA, Node } from "./node.js";
 
 const cookieOf = (node: Node, type: string): Uint8Array => {
   const found = node.sent.findLast(({ message }) => message.type === type)?.message;
@@ -246,7 +246,7 @@ t.test("F6275-5.2.5-02 return home: de-registration from the home address, with 
 t.test("R5555-5.1-01 R5555-5.1-02: a network without IPv6 takes all bindings back, by way of the home agent", (t) => {
   const node = new Node().bind();
   node.took();
-  node.at({ kind: "away-ipv4" });
+  node.at({ kind: "away", careOf: COA4 });
   const [sent] = node.sent;
   t.match(sent, { source: HOA, destination: CN, departure: { type: "native-direct" } });
   t.equal(node.update().lifetimeUnits, 0);
@@ -257,7 +257,7 @@ t.test("R5555-5.1-01 R5555-5.1-02: a network without IPv6 takes all bindings bac
 });
 
 t.test("R5555-2.4-02: nothing leaves in a network without IPv6, whoever is sent to", (t) => {
-  t.strictSame(new Node().at({ kind: "away-ipv4" }).demand().wait(100).types(), []);
+  t.strictSame(new Node().at({ kind: "away", careOf: COA4 }).demand().wait(100).types(), []);
   t.end();
 });
 

@@ -81,7 +81,7 @@ t.test("a direct path that carries nothing is given up after the idle time", (t)
 
 t.test("updates out and their answers in are counted, for the kernel counts them with payload", (t) => {
   const node = new Node().bind();
-  const messages = (): number | undefined => node.state.entries.get(CN)?.messages;
+  const messages = (): number | undefined => node.state.pairs.get(CN)?.messages;
   t.equal(messages(), 2);
   node.took();
   node.wait(180).passTests();
