@@ -19,8 +19,9 @@ export type ReplyVerdict =
   | { readonly kind: "believed"; readonly from: "home-agent" | "foreign-agent" }
   | { readonly kind: "drop"; readonly reason: ReplyDropReason; readonly detail: string };
 
-/** Codes that a foreign agent answers with of its own; nobody signs them (RFC 5944 §3.4). */
-const isForeignAgents = (code: number): boolean => code >= 64 && code < 128;
+/** Codes that a foreign agent answers with of its own; nobody signs them (RFC 5944 §3.4). 194 is one, and not of the others' range. */
+const isForeignAgents = (code: number, asked: "agent" | "home-agent"): boolean =>
+  (code >= 64 && code < 128) || (code === ReplyCode.invalidHomeAgentAddress && asked === "agent");
 
 /** `sent`: the latest request, which alone can be answered. */
 export function judgeReply(
@@ -48,7 +49,8 @@ export function judgeReply(
     if (agents.length !== 1) return drop("unauthenticated", `${agents.length} Mobile-Foreign authentications`);
     if (agents[0] !== "valid") return drop("authentication-failed", `reply of the foreign agent ${source}`);
   }
-  if (isForeignAgents(reply.code)) return { kind: "believed", from: "foreign-agent" };
+  const asked = destination === request.homeAgent ? "home-agent" : "agent";
+  if (isForeignAgents(reply.code, asked)) return { kind: "believed", from: "foreign-agent" };
   const own = verdictsOf("mobile-home-authentication");
   if (own.length !== 1) return drop("unauthenticated", `${own.length} Mobile-Home authentications`);
   if (own[0] !== "valid") return drop("authentication-failed", `reply of ${source}, code ${reply.code}`);

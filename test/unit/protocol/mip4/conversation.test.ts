@@ -339,6 +339,19 @@ t.test("what is refused is asked for otherwise, where the operator permits it", 
   gre.input({ kind: "attach", attachment: AT_COA });
   gre.run(2);
   t.match(gre.node.path, { mode: "away", encapsulation: "ip-in-ip" });
+  const nat = new Conversation({ encapsulation: "gre" }, { encapsulations: { gre: true, greInUdp: false } });
+  nat.nat = { source: NAT, sourcePort: 61000 };
+  nat.input({ kind: "attach", attachment: AT_COA });
+  nat.run(2);
+  t.match(
+    nat.node.path,
+    { mode: "away", encapsulation: "ip-in-ip", keepaliveSeconds: 45 },
+    "GRE in UDP: 142, and without",
+  );
+  t.strictSame(
+    nat.requests.map((one) => one.type === "registration-request" && one.flags.gre),
+    [true, false],
+  );
   const reverse = new Conversation({}, { reverseTunnelling: "refused" });
   reverse.input({ kind: "attach", attachment: AT_COA });
   reverse.run(2);

@@ -75,6 +75,13 @@ t.test("only the answer to the latest request, signed by the home agent, is beli
   t.match(judge({ extensions: [AUTHENTICATION, AUTHENTICATION] }, ["valid", "valid"]), { reason: "unauthenticated" });
   t.strictSame(judge({ code: 66, extensions: [] }, []), { kind: "believed", from: "foreign-agent" });
   t.match(judge({ code: 194, extensions: [] }, []), { reason: "unauthenticated" });
+  const agent = ipv4("192.0.2.1");
+  const toAgent = { ...sent(), destination: agent };
+  t.strictSame(
+    judge({ code: 194, extensions: [] }, [], toAgent, agent),
+    { kind: "believed", from: "foreign-agent" },
+    "the agent that was asked has no such home agent to relay it to",
+  );
   t.end();
 });
 
