@@ -10,6 +10,7 @@ import { fromHex, toHex } from "../../controller/base/bytes.js";
 import { DecodeError, EncodeError } from "../../controller/base/errors.js";
 import { RO_PROFILE, SOLIMAN_2004_PROFILE } from "../../controller/wire/mip6/profile.js";
 import { takeAsCorrespondent } from "./correspondent-node.js";
+import { takeWithDraft } from "./correspondent-node-ipv4.js";
 import { repositoryPath } from "./repository.js";
 import { plain, type Surroundings, WIRE_FORMATS, type WireFormat } from "./wire-vectors.js";
 
@@ -24,6 +25,7 @@ const CORRESPONDENT: WireFormat = {
   ...mobilityHeader(),
   decode(octets, around) {
     takeAsCorrespondent(octets);
+    takeWithDraft(octets);
     return mobilityHeader().decode(octets, around);
   },
 };
