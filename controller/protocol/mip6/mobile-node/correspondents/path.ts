@@ -21,7 +21,8 @@ export function entriesOf(correspondent: Ipv6Address, turn: Pick<Turn, "entries"
 export function settlePath(entry: Entry, turn: Turn): Entry {
   const key = keyOf(entry);
   const others = entriesOf(entry.correspondent, turn).filter((one) => keyOf(one) !== key);
-  settle(entry.correspondent, [entry, ...others], turn);
+  // In one order, whichever asks: that of the IPv6 home address first.
+  settle(entry.correspondent, entry.ipv4 === undefined ? [entry, ...others] : [...others, entry], turn);
   return entry;
 }
 
@@ -96,13 +97,14 @@ function carried(
   const four = entries.find(({ ipv4 }) => ipv4 !== undefined);
   const six = entries.find(({ ipv4 }) => ipv4 === undefined);
   const end = ipv4Of(site, correspondent);
-  const [any] = entries;
   return {
     ipv6: six !== undefined,
     ...(four?.ipv4 !== undefined && { ipv4: { ...four.ipv4, mode: modeOf(four) } }),
     ...(isIpv4(careOf) &&
-      end !== undefined &&
-      any !== undefined && { outer: { correspondent: end, udp: modeOf(any) === "ipv4-udp" } }),
+      end !== undefined && {
+        // Behind a NAT nothing else gets through, whichever of the two tests has shown it.
+        outer: { correspondent: end, udp: entries.some((one) => modeOf(one) === "ipv4-udp") },
+      }),
   };
 }
 
