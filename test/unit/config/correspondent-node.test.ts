@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { loadConfig } from "../../../controller/config/config.js";
+import type { CorrespondentNodeConfig } from "../../../schemas/config/correspondent-node.js";
 
 const GOOD = `role: correspondent-node
 correspondentNode:
@@ -46,3 +47,42 @@ t.test("what is wrong in it", (t) => {
     t.throws(() => load(GOOD.replace(from, to)), { message: says }, to);
   t.end();
 });
+
+t.test(
+  "RO-7-01 RO-9-01 C-40 C-41: route optimisation with IPv4 is off by default; pairs of addresses, modes and the option's number",
+  (t) => {
+    t.equal("ipv4RouteOptimisation" in (load(GOOD).config as CorrespondentNodeConfig).correspondentNode, false);
+    const pairs = "addresses: [{ ipv6: 2001:db8:3::30, ipv4: 203.0.113.2 }]";
+    const config = (rest: string) => load(`${GOOD}  ipv4RouteOptimisation: { ${rest} }\n`).config;
+    t.match(config(pairs), {
+      correspondentNode: {
+        ipv4RouteOptimisation: {
+          addresses: [{ ipv6: "2001:db8:3::30", ipv4: "203.0.113.2" }],
+          modes: ["ipv6-encapsulation", "ipv4-encapsulation", "ipv4-udp"],
+          ...{ optionType: 18, combinedUpdates: true },
+        },
+      },
+    });
+    t.match(config(`${pairs}, optionType: 200`), { correspondentNode: { ipv4RouteOptimisation: { optionType: 200 } } });
+    for (const [rest, says] of [
+      ["addresses: []", /ipv4RouteOptimisation.addresses/],
+      [
+        "addresses: [{ ipv6: 2001:db8:3::31, ipv4: 203.0.113.2 }]",
+        /addresses\[0\].ipv6 is 2001:db8:3::31, which is none of correspondentNode.addresses/,
+      ],
+      [
+        "addresses: [{ ipv6: 2001:db8:3::30, ipv4: 127.0.0.1 }]",
+        /addresses\[0\].ipv4 is 127.0.0.1, which nobody reaches from elsewhere/,
+      ],
+      [
+        pairs.replace("]", ", { ipv6: 2001:db8:3::30, ipv4: 203.0.113.3 }]"),
+        /addresses\[1\].ipv6 is 2001:db8:3::30, which has an IPv4 address already/,
+      ],
+      [`${pairs}, modes: [mapped]`, /modes\[0\].*"ipv6-encapsulation"/],
+      [`${pairs}, modes: [ipv4-udp, ipv4-udp]`, /modes\[1\] is ipv4-udp, which is there twice/],
+      [`${pairs}, optionType: 29`, /optionType.*a number from 0 to 255 that no other mobility option has/],
+    ] as const)
+      t.throws(() => config(rest), { message: says }, rest);
+    t.end();
+  },
+);

@@ -3,8 +3,10 @@ import t from "tap";
 import { Secret } from "../../../../controller/base/secret.js";
 import { seq16 } from "../../../../controller/base/seq16.js";
 import { CorrespondentNodeService } from "../../../../controller/daemon/correspondent-node/service.js";
+import { isAuthorizedBy } from "../../../../controller/daemon/signalling/binding-authorization.js";
 import type { KernelObject } from "../../../../controller/plan/objects/objects.js";
 import type { CorrespondentPath } from "../../../../controller/protocol/mip6/correspondent-node/path.js";
+import type { Arrival } from "../../../../controller/protocol/mip6/inputs.js";
 import {
   bindingAuthenticator,
   bindingManagementKey,
@@ -16,9 +18,24 @@ import {
 } from "../../../../controller/wire/mip6/messages/mobility-header.js";
 import type { BindingUpdate } from "../../../../controller/wire/mip6/messages/mobility-message.js";
 import { bindingUpdateFlags } from "../../../../controller/wire/mip6/messages/registration.js";
-import { findOption } from "../../../../controller/wire/mip6/options/mobility.js";
+import { findOption, type MobilityOption } from "../../../../controller/wire/mip6/options/mobility.js";
+import { RO_PROFILE } from "../../../../controller/wire/mip6/profile.js";
 import { FakeGround } from "../../../fake/service-ground.js";
 import { arrivalFrom, COA, HOA, OTHER_COA, SELF, SITE } from "../../../lib/correspondent-node.js";
+import {
+  arrivalAt,
+  BEHIND_NAT,
+  careOfOption,
+  type DraftUpdate,
+  draftUpdate,
+  HOA4,
+  homeOption,
+  IPV4_SITE,
+  modeOf,
+  NAT,
+  PRIVATE,
+  SELF4,
+} from "../../../lib/correspondent-node-ipv4.js";
 
 const stateOf = ({ homeAddress, self, ipv6 }: CorrespondentPath): readonly KernelObject[] =>
   ipv6?.via !== "headers"
@@ -143,3 +160,61 @@ t.test("a restart goes on with the bindings of the journal", async (t) => {
   t.equal([...ground.kernel.objects.values()].filter(({ kind }) => kind === "xfrm-state").length, 1);
   t.match([...(service.views.correspondents?.() ?? [])], [{ homeAddress: HOA, state: "established", sequence: 9 }]);
 });
+
+t.test(
+  "RO-6.1-01: a node with IPv4 home and care-of address is bound, answered and shown with mode and where it is seen",
+  async (t) => {
+    const ground = new FakeGround(CorrespondentNodeService.serviceName, []);
+    const service = new CorrespondentNodeService({
+      site: { ...SITE, ipv4: IPV4_SITE },
+      ground: ground.ground,
+      beginning: { kcn: new Secret(new Uint8Array(20).fill(7)), firstIndex: 99 },
+      plans: { site: () => [], path: () => [], ownerOf: () => undefined },
+      modeOptionType: 18,
+    });
+    await ground.start(service);
+    t.teardown(() => service.abandon());
+    t.strictSame(service.addresses, [SELF, SELF4]);
+    t.match(ground.site, { roModeType: 18 });
+    const test = async (type: "home-test-init" | "care-of-test-init", arrival: Arrival, option: MobilityOption) => {
+      await ground.hears(arrival, { type, cookie: new Uint8Array(8), options: [option, modeOf(0)] });
+      const message = ground.sent.at(-1)?.message;
+      if (message?.type !== "home-test" && message?.type !== "care-of-test") throw new Error("no answer");
+      return { index: message.nonceIndex, token: message.keygenToken };
+    };
+    const home = await test("home-test-init", arrivalFrom(HOA), homeOption(HOA4));
+    const careOfToken = await test("care-of-test-init", arrivalAt(BEHIND_NAT), careOfOption(PRIVATE));
+    let octets = new Uint8Array();
+    const update: DraftUpdate = {
+      ...{ place: BEHIND_NAT, sequence: 4, ipv4HomeAddress: HOA4, mode: "ipv4-udp", homes: [home], careOfToken },
+      tamper: (signed) => {
+        octets = signed.slice();
+      },
+    };
+    const input = draftUpdate(update);
+    if (input === undefined) throw new Error("no update");
+    await ground.hears(input.arrival, input.message, octets);
+    const answer = ground.sent.at(-1);
+    if (answer?.message.type !== "binding-acknowledgement") throw new Error("no acknowledgement");
+    t.match(answer.departure, { type: "over-ipv4", remoteAddress: NAT.address, remotePort: NAT.port });
+    const key = bindingManagementKey(home.token, careOfToken.token);
+    const sent = encodeMobilityMessage(answer.message, { profile: RO_PROFILE });
+    t.ok(isAuthorizedBy(sent, key, { careOf: PRIVATE, correspondent: SELF }, { profile: RO_PROFILE }));
+    t.match(
+      [...(service.views.correspondents?.() ?? [])],
+      [
+        {
+          ...{
+            homeAddress: HOA,
+            correspondent: SELF,
+            ipv4: { homeAddress: HOA4, correspondent: SELF4 },
+            mode: "ipv4-udp",
+          },
+          ...{ direct: true, careOfAddress: PRIVATE, observed: `${NAT.address}:${NAT.port}`, sequence: 4 },
+        },
+      ],
+    );
+    t.match(service.views.binding(HOA4), { ipv4HomeAddress: HOA4, endpoint: { format: "udp", ...NAT } });
+    t.equal(service.views.nodeAt(HOA4), HOA);
+  },
+);

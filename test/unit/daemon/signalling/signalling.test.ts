@@ -9,7 +9,7 @@ import {
   type SignallingSite,
   type UdpPacket,
 } from "../../../../controller/daemon/signalling/signalling.js";
-import type { Arrival, SendEffect } from "../../../../controller/protocol/mip6/inputs.js";
+import { type Arrival, NO_PORT, type SendEffect } from "../../../../controller/protocol/mip6/inputs.js";
 import { decodeIpv6Packet, encodeIpv6Packet, flowLabelOf } from "../../../../controller/wire/ip/ipv6.js";
 import { encodeMobilityMessage } from "../../../../controller/wire/mip6/messages/mobility-header.js";
 import type { BindingUpdate, MobilityMessage } from "../../../../controller/wire/mip6/messages/mobility-message.js";
@@ -360,12 +360,28 @@ t.test(
     peer.signalling.receiveUdp(datagram(bytes));
     const path = { type: "udp", outerSource: NAT, outerPort: 40000, outerDestination: HOME_AGENT_4 };
     test.match(peer.log.messages, [{ message, arrival: { path, source: HOME_AGENT, protection: "none" } }]);
+    peer.signalling.receiveEncapsulated({ bytes, localAddress: HOME_AGENT_4, remoteAddress: NAT });
+    test.match(peer.log.messages[1], {
+      message,
+      arrival: { path: { ...path, outerPort: NO_PORT }, protection: "none" },
+    });
     const damaged = bytes.slice();
     damaged[60] = (damaged[60] ?? 0) ^ 1;
     peer.signalling.receiveUdp(datagram(damaged));
     const strict = bench({ ...site, self: HOME_ADDRESS, speaksInClear: () => false });
     strict.signalling.receiveUdp(datagram(bytes));
     test.strictSame([peer.log.drops, strict.log.drops], [["malformed"], ["not-a-subscriber"]]);
+    const encapsulated = { bytes, localAddress: HOME_AGENT_4, remoteAddress: NAT };
+    strict.signalling.receiveEncapsulated(encapsulated);
+    peer.signalling.receiveEncapsulated({ ...encapsulated, bytes: damaged });
+    peer.signalling.receiveEncapsulated({ ...encapsulated, bytes: bytes.subarray(0, 39) });
+    signalling.receiveEncapsulated(encapsulated);
+    // In the place of a port it would say that there is none.
+    peer.signalling.receiveUdp({ ...datagram(bytes), remotePort: NO_PORT });
+    test.strictSame(
+      [peer.log.drops.slice(1), strict.log.drops.slice(1), log.drops],
+      [["malformed", "malformed", "not-a-subscriber"], ["not-a-subscriber"], ["wrong-destination"]],
+    );
     test.equal(strict.log.messages.length, 0);
     test.end();
   },
