@@ -33,6 +33,7 @@ import { loadCorrespondentNode } from "./correspondent-node.js";
 import { type IkeCredentials, loadCredentials } from "./credentials.js";
 import { loadForeignAgent } from "./foreign-agent.js";
 import { checkFurtherHomes } from "./further-homes.js";
+import { checkIpv4Correspondents } from "./ipv4-correspondents.js";
 import { loadKeys, type Mip4Keys, NO_KEYS, type NodeKeys } from "./keys.js";
 import { type Complain, checkMip4Keys, checkProtocols } from "./mip4.js";
 import { loadMip4Node } from "./mip4-node.js";
@@ -409,6 +410,7 @@ function checkMobileNode(config: MobileNodeConfig, complain: Complain): void {
   );
   const outside = agent.filter(({ prefix }) => !node.homePrefixes.some((home) => prefixesOverlap(home, prefix)));
   checkLent(config, complain);
+  checkIpv4Correspondents(node, complain);
   checkMobileNetworks(
     [{ key: "mobileNode.prefixes", prefixes: ownPrefixes(node.prefixes) }],
     [...node.homePrefixes.map((prefix) => ({ prefix, key: "mobileNode.homePrefixes" })), ...outside],

@@ -594,6 +594,44 @@ t.test(
   },
 );
 
+t.test(
+  "RO-6.3-02 RO-7-01 RO-9-01: correspondents are known by both addresses, modes and option type have defaults",
+  (test) => {
+    const wishes = (text: string, more = "") =>
+      loadConfig(directory(test, `${MOBILE_NODE}  routeOptimisation: { ${more}ipv4: ${text} }\n`)).config;
+    const pair = "{ ipv6: 2001:db8:3::30, ipv4: 203.0.113.30 }";
+    test.match(wishes(`{ correspondents: [${pair}] }`), {
+      mobileNode: {
+        routeOptimisation: {
+          ipv4: { optionType: 18, modes: { ipv6CareOf: "ipv6-encapsulation", ipv4CareOf: "ipv4-encapsulation" } },
+        },
+      },
+    });
+    const at = "mobileNode.routeOptimisation.ipv4";
+    for (const [text, message, more] of [
+      ["{}", `${at}.correspondents`],
+      [`{ correspondents: [${pair}], optionType: 29 }`, `${at}.optionType.*no other mobility option`],
+      [`{ correspondents: [${pair}], modes: { ipv4CareOf: mapped } }`, `${at}.modes.ipv4CareOf.*ipv4-udp`],
+      [
+        `{ correspondents: [${pair}, ${pair}] }`,
+        `correspondents\\[1\\].ipv6 is 2001:db8:3::30, which correspondents\\[0\\]`,
+      ],
+      [`{ correspondents: [{ ipv6: fe80::1, ipv4: 203.0.113.30 }] }`, "ipv6 is fe80::1.*a unicast address is wanted"],
+      [
+        `{ correspondents: [{ ipv6: 2001:db8:3::30, ipv4: 224.0.0.1 }] }`,
+        "ipv4 is 224.0.0.1.*a unicast address is wanted",
+      ],
+      [
+        `{ correspondents: [{ ipv6: 2001:db8:1::1, ipv4: 203.0.113.30 }] }`,
+        "ipv6 is 2001:db8:1::1, our own or the home agent's",
+      ],
+      [`{ correspondents: [${pair}] }`, "ipv6 is 2001:db8:3::30, which allow and deny", 'deny: ["2001:db8:3::/48"], '],
+    ] as const)
+      test.throws(() => wishes(text, more), { message: new RegExp(message) }, text);
+    test.end();
+  },
+);
+
 t.test("a mobile node with route optimisation is others' correspondent, for the same prefixes or its own", (test) => {
   const wishes = (text: string) =>
     asCorrespondent(
