@@ -23,7 +23,7 @@ import type {
   VisitorRequestInput,
 } from "./inputs.js";
 import { AGENT_KEY, agentRecord, parseRecord } from "./record.js";
-import { endVisit, establish, letGo, pendingKey, receiveReply } from "./replies.js";
+import { askFor, endVisit, establish, letGo, pendingKey, receiveReply } from "./replies.js";
 import { judgeRequest, type ReadRequest, readRequest } from "./request.js";
 import type { VisitedLink } from "./site.js";
 import { LIMITS, TIMERS } from "./timers.js";
@@ -222,7 +222,7 @@ function giveUp(turn: Turn, entry: VisitorEntry, next: NonNullable<VisitorEntry[
   entry.next = undefined;
   entry.revision = turn.state.list.nextRevision();
   turn.state.list.schedule(entry);
-  turn.effects.push({ kind: "data-path", path: entry.visit.path, revision: entry.revision });
+  askFor(turn, entry, entry.visit.path);
   notify(turn, "visitor.failed", homeAddress, { homeAgent, reason });
 }
 
@@ -321,7 +321,7 @@ function restore(turn: Turn, stored: StoredVisitor): void {
   entry.expiresAt =
     parsed.remainingSeconds === undefined ? undefined : after(turn.now, seconds(parsed.remainingSeconds));
   list.schedule(entry);
-  turn.effects.push({ kind: "data-path", path: visit.path, revision: entry.revision });
+  askFor(turn, entry, visit.path);
   notify(turn, "visitor.accepted", path.homeAddress, { homeAgent: path.homeAgent, reason: "restored" });
 }
 

@@ -147,9 +147,20 @@ function accepted(turn: Turn, pending: PendingRequest, reply: RegistrationReply,
   entry.revision = revision;
   entry.next = { visit, answer, denial: failed, deadline: after(turn.now, TIMERS.dataPath) };
   turn.state.list.schedule(entry);
-  const { leaving } = turn.state.list;
-  if (leaving.isInTheWay(homeAddress, key)) leaving.hold(homeAddress, entry);
-  else turn.effects.push({ kind: "data-path", path: visit.path, revision });
+  askOrHold(turn, entry, visit.path);
+}
+
+/** Has the kernel make the entry's next data path, as soon as it may. */
+function askOrHold(turn: Turn, entry: VisitorEntry, path: VisitorPath): void {
+  const { list } = turn.state;
+  if (list.isInTheWay(path.homeAddress, entry.key)) list.leaving.hold(path.homeAddress, entry);
+  else askFor(turn, entry, path);
+}
+
+/** The entry's data path, of its present revision. */
+export function askFor({ effects }: Turn, entry: VisitorEntry, path: VisitorPath): void {
+  entry.asked = entry.revision;
+  effects.push({ kind: "data-path", path, revision: entry.revision });
 }
 
 /** A node has one home agent for a home address: what it had registered with another one is over, as it has proved to us that it wants. */
@@ -164,16 +175,20 @@ function supersede(
 }
 
 /** The kernel has answered for a visitor: what had ended before is out of the way, and who has waited for that is made. */
-export function letGo({ state: { list }, effects }: Turn, key: string, revision: number): void {
-  for (const { homeAddress, homeAgent } of list.leaving.gone(key, revision)) {
+export function letGo(turn: Turn, key: string, revision: number): void {
+  const { list } = turn.state;
+  const entry = list.get(key);
+  const answered = entry?.asked !== undefined && entry.asked <= revision ? entry : undefined;
+  if (answered !== undefined) answered.asked = undefined;
+  const gone = list.leaving.gone(key, revision);
+  for (const { homeAgent } of gone) {
     list.numbers.give(key);
     list.homeAgents.give(homeAgent);
-    for (const entry of list.leaving.released(homeAddress)) {
-      if (entry.next === undefined || list.get(entry.key) !== entry) continue;
-      if (list.leaving.isInTheWay(homeAddress, entry.key)) list.leaving.hold(homeAddress, entry);
-      else effects.push({ kind: "data-path", path: entry.next.visit.path, revision: entry.revision });
-    }
   }
+  const path = answered?.next?.visit.path ?? answered?.visit?.path;
+  for (const homeAddress of new Set([...gone, ...(path === undefined ? [] : [path])].map((one) => one.homeAddress)))
+    for (const held of list.leaving.released(homeAddress))
+      if (held.next !== undefined && list.get(held.key) === held) askOrHold(turn, held, held.next.visit.path);
 }
 
 /** Numbers and table are those that it has, or the next free ones. */

@@ -53,8 +53,10 @@ export interface VisitorEntry {
   next:
     | { readonly visit: Visit; readonly answer: ToVisitor; readonly denial: ToVisitor; readonly deadline: Instant }
     | undefined;
-  /** Of the data path last asked for. */
+  /** Of the data path last asked for, or to be asked for when nobody is in the way any more. */
   revision: number;
+  /** What the kernel was asked for last and has not answered yet: it may have any form that was asked for since its last answer. */
+  asked: number | undefined;
 }
 
 export const visitorKey = (homeAddress: Ipv4Address, homeAgent: Ipv4Address): string => `${homeAddress} ${homeAgent}`;
@@ -127,7 +129,14 @@ export class VisitorList {
   open(key: string): VisitorEntry {
     const present = this.#visitors.get(key);
     if (present !== undefined) return present;
-    const entry: VisitorEntry = { key, visit: undefined, expiresAt: undefined, next: undefined, revision: 0 };
+    const entry: VisitorEntry = {
+      key,
+      visit: undefined,
+      expiresAt: undefined,
+      next: undefined,
+      revision: 0,
+      asked: undefined,
+    };
     this.#visitors.set(key, entry);
     return entry;
   }
@@ -173,6 +182,15 @@ export class VisitorList {
     return this.at(homeAddress).filter(
       ({ key: other, visit, next }) => other !== key && (isThere(visit) || isThere(next?.visit)),
     );
+  }
+
+  /**
+   * Whether the kernel may have something of another visitor with this home address that is neither what the list says of that one nor
+   * gone: nobody's data path is asked for beside it.
+   */
+  isInTheWay(homeAddress: Ipv4Address, key: string): boolean {
+    const isUnsettled = (other: VisitorEntry): boolean => other.key !== key && other.asked !== undefined;
+    return this.leaving.isInTheWay(homeAddress, key) || this.at(homeAddress).some(isUnsettled);
   }
 
   left(homeAddress: Ipv4Address, key: string): void {

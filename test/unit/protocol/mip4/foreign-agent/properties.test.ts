@@ -81,6 +81,11 @@ const acts = fc.oneof(
 );
 type Act = typeof acts extends fc.Arbitrary<infer A> ? A : never;
 
+const ACCEPTANCE = {
+  ...{ kind: "reply" as const, code: 0, bare: false },
+  ...{ lifetimeSeconds: undefined, homeAddress: undefined, source: undefined },
+};
+
 class Run {
   readonly bench = new ForeignAgentBench({ gre: true, registrationLifetimeSeconds: 0xffff, mostVisitors: 4 });
   /** What was relayed, and could be answered. */
@@ -188,6 +193,33 @@ function check({ bench, accepted }: Run, act: Act, effects: readonly ForeignAgen
   }
 }
 
+t.test("what the kernel may still be at work on for one visitor is in the way of another", (t) => {
+  const run = new Run();
+  const ask = (linkAddress: string, homeAgent: Ipv4Address) => run.keep(run.bench.request({ linkAddress, homeAgent }));
+  const accept = (ago: number) => run.keep(run.act({ ...ACCEPTANCE, ago }));
+  const [first, second] = MACS;
+  ask(first, HA);
+  ask(second, HA);
+  accept(0);
+  accept(1);
+  t.equal(run.asked.length, 2, "one visitor, at two places, and no answer yet");
+  ask(second, HA2);
+  accept(0);
+  t.equal(run.asked.length, 2, "where the first form may be, nobody else is asked for");
+  run.keep(run.act({ kind: "kernel", failure: false, at: 1 }));
+  t.equal(run.asked.length, 1, "the answer for the later form lets it go on");
+  run.keep(run.act({ kind: "kernel", failure: false, at: 0 }));
+  const views = [...visitorViews(run.bench.state, run.bench.now)];
+  t.strictSame(
+    views.map(({ homeAgent, linkAddress }) => [homeAgent, linkAddress]),
+    [
+      [HA, first],
+      [HA2, second],
+    ],
+  );
+  t.end();
+});
+
 t.test("any order of requests, replies, ICMP errors, answers of the kernel and time", (t) => {
   const property = fc.property(fc.array(acts, { minLength: 5, maxLength: 60 }), (all) => {
     const run = new Run();
@@ -210,7 +242,8 @@ t.test("any order of requests, replies, ICMP errors, answers of the kernel and t
     }
     if (run.bench.state.list.pendingSize > 0) throw new Error("requests wait for ever");
     for (const entry of run.bench.state.list.entries())
-      if (entry.expiresAt !== undefined || entry.next !== undefined) throw new Error(`${entry.key} stays`);
+      if (entry.expiresAt !== undefined || entry.next !== undefined || entry.asked !== undefined)
+        throw new Error(`${entry.key} stays`);
     // Nobody who is gone has kept a number, and nobody is in anybody's way.
     const { list } = run.bench.state;
     const fresh = Array.from({ length: 10 }, (_, i) => list.numbers.take(`another one ${i}`));
