@@ -7,11 +7,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { fromHex } from "../../../controller/base/bytes.js";
-import { type Ipv4Address, ipv4 } from "../../../controller/base/ip.js";
+import { type Ipv4Address, type Ipv6Address, ipv4, ipv6, isIpv4 } from "../../../controller/base/ip.js";
 import { Secret } from "../../../controller/base/secret.js";
 import { authenticateWith } from "../../../controller/daemon/mip4/authenticators.js";
 import { timeOfDay } from "../../../controller/daemon/mip4/time-of-day.js";
 import { encodeIpv4Packet, ipv4Header } from "../../../controller/wire/ip/ipv4.js";
+import { encodeIpv6Packet } from "../../../controller/wire/ip/ipv6.js";
 import { Protocol } from "../../../controller/wire/ip/registry.js";
 import { encodeUdp } from "../../../controller/wire/ip/udp.js";
 import { encodeAuthenticated } from "../../../controller/wire/mip4/messages/authenticated-octets.js";
@@ -26,19 +27,23 @@ import { ALICE, HOME_AGENT, HostileWorld, wantsIpv4 } from "../lib/hostile.js";
 import { waitFor } from "../lib/wait.js";
 
 const CARE_OF = ipv4("203.0.114.9");
-const CORRESPONDENT = ipv4("192.0.2.2");
+const CORRESPONDENT = { 4: ipv4("192.0.2.2"), 6: ipv6("2001:db8:c::2") } as const;
 const KEY = { spi: 256, key: "00112233445566778899aabbccddeeff" };
 
-function udp(
-  source: Ipv4Address,
-  destination: Ipv4Address,
+function udp<Address extends Ipv4Address | Ipv6Address>(
+  source: Address,
+  destination: Address,
   ports: readonly [number, number],
   payload: Uint8Array,
 ): Uint8Array {
   const [sourcePort, destinationPort] = ports;
-  return encodeIpv4Packet({
-    header: ipv4Header({ source, destination, protocol: Protocol.udp }),
-    payload: encodeUdp({ sourcePort, destinationPort, payload }, { source, destination }),
+  const datagram = encodeUdp({ sourcePort, destinationPort, payload }, { source, destination });
+  if (isIpv4(source) && isIpv4(destination))
+    return encodeIpv4Packet({ header: ipv4Header({ source, destination, protocol: Protocol.udp }), payload: datagram });
+  const header = { trafficClass: 0, flowLabel: 0, nextHeader: Protocol.udp, hopLimit: 64 };
+  return encodeIpv6Packet({
+    header: { ...header, source: source as Ipv6Address, destination: destination as Ipv6Address },
+    payload: datagram,
   });
 }
 
@@ -70,7 +75,11 @@ test("one binding of two protocols", async (t) => {
         homeAgent: HOME_AGENT.ipv4,
         careOfAddress: CARE_OF,
         identification: timeOfDay(latest),
-        extensions: [{ kind: "mobile-home-authentication", spi: KEY.spi, authenticator: new Uint8Array(0) }],
+        extensions: [
+          { kind: "ipv6-prefix-request", prefixLength: 128, prefix: ALICE.homeAddress },
+          { kind: "ipv6-tunnelling-mode" },
+          { kind: "mobile-home-authentication", spi: KEY.spi, authenticator: new Uint8Array(0) },
+        ],
       },
       authenticateWith(() => ({ algorithm: "hmac-md5", key: new Secret(fromHex(KEY.key)) })),
     );
@@ -87,9 +96,12 @@ test("one binding of two protocols", async (t) => {
       return outer === undefined ? [] : [outer.protocol === Protocol.udp ? "mip6" : "mip4"];
     });
   let sent = 0;
+  const textOf = (family: 4 | 6, number: number): string => `flow-${family}-${String(number).padStart(6, "0")}`;
   const sendOne = (): void => {
-    const text = `flow-${String(sent++).padStart(6, "0")}`;
-    world.send(4, udp(CORRESPONDENT, ALICE.ipv4HomeAddress, [7000, 7000], Buffer.from(text)));
+    const text = (family: 4 | 6): Uint8Array => Buffer.from(textOf(family, sent));
+    world.send(4, udp(CORRESPONDENT[4], ALICE.ipv4HomeAddress, [7000, 7000], text(4)));
+    world.send(6, udp(CORRESPONDENT[6], ALICE.homeAddress, [7000, 7000], text(6)));
+    sent++;
   };
   const during = async <T>(change: () => Promise<T>): Promise<T> => {
     let over = false;
@@ -105,7 +117,7 @@ test("one binding of two protocols", async (t) => {
   };
   const protocol = async () => (await world.binding(ALICE))?.protocol;
 
-  await t.test("from Mobile IPv6 to Mobile IPv4 and back, without a lost packet", async () => {
+  await t.test("from Mobile IPv6 to Mobile IPv4 and back, without a lost packet of IPv4 or IPv6", async () => {
     assert.equal(await byMip6(), BindingStatus.accepted);
     for (const _ of [1, 2, 3]) {
       assert.equal((await during(() => byMip4())).code, 1);
@@ -113,9 +125,14 @@ test("one binding of two protocols", async (t) => {
       assert.equal(await during(byMip6), BindingStatus.accepted);
       await waitFor(async () => (await protocol()) === "mip6", { what: "Mobile IPv6" });
     }
-    const all = Array.from({ length: sent }, (_, i) => `flow-${String(i).padStart(6, "0")}`);
-    await waitFor(() => all.every((text) => seen(text).length > 0), { what: "all packets", timeout: 10_000 });
-    assert.deepEqual(new Set(all.flatMap(seen)), new Set(["mip6", "mip4"]));
+    for (const family of [4, 6] as const) {
+      const all = Array.from({ length: sent }, (_, i) => textOf(family, i));
+      await waitFor(() => all.every((text) => seen(text).length > 0), {
+        what: `all packets of IPv${family}`,
+        timeout: 10_000,
+      });
+      assert.deepEqual(new Set(all.flatMap(seen)), new Set(["mip6", "mip4"]), `IPv${family}`);
+    }
     assert.equal(await world.differences(), 0);
   });
 

@@ -6,11 +6,15 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { fromHex } from "../../../controller/base/bytes.js";
 import { type Ipv4Address, ipToBytes, ipv4, ipv6 } from "../../../controller/base/ip.js";
+import { Secret } from "../../../controller/base/secret.js";
+import { authenticatorOf } from "../../../controller/daemon/mip4/authenticators.js";
 import { ETH_P_IPV6 } from "../../../controller/io/constants.js";
 import { PacketSocket } from "../../../controller/io/ip/packet-socket.js";
 import { ARP_OPERATION, decodeArp, ETHERTYPE } from "../../../controller/wire/ip/arp.js";
 import { findExtension, findExtensions } from "../../../controller/wire/mip4/extensions/registration.js";
+import { authenticationsOf } from "../../../controller/wire/mip4/messages/authenticated-octets.js";
 import { AgentSolicitor } from "../lib/agent-solicitor.js";
 import { Daemon } from "../lib/daemons.js";
 import { CO_LOCATED, type Heard, Mip4Peer, peerKey } from "../lib/mip4-peer.js";
@@ -168,7 +172,15 @@ test("V4-4.3-01: the home agent of Mobile IPv4", async (t) => {
   await t.test(
     "V4-2.3-03 V4-4.3-02 V4-4.3-03 V4-4.3-05: each prefix that is asked for has one answer, with that prefix",
     async (one) => {
-      const networks = [PREFIX, CAROLS_PREFIX, PREFIX, "::/0", "2001:db8:4::/47", FOREIGN_LINK_LOCAL];
+      const networks = [
+        PREFIX,
+        CAROLS_PREFIX,
+        PREFIX,
+        "::/0",
+        "2001:db8:4::/47",
+        "2001:db8:5::/129",
+        FOREIGN_LINK_LOCAL,
+      ];
       const heard = await alice.ask({ extensions: networks.map(asksFor) });
       await one.test(
         "V4-4.2-04 V4-3.2-07 V4-4.3-08: its code tells of that prefix alone, and another's is refused",
@@ -179,6 +191,7 @@ test("V4-4.3-01: the home agent of Mobile IPv4", async (t) => {
             `${CAROLS_PREFIX} 9`,
             "::/0 8",
             "2001:db8:4::/47 9",
+            "2001:db8:5::/129 8",
             `${FOREIGN_LINK_LOCAL} 9`,
           ]);
         },
@@ -188,6 +201,19 @@ test("V4-4.3-01: the home agent of Mobile IPv4", async (t) => {
       assert.equal(ha.ipJson(`-6 route show ${SECOND_PREFIX}`).length, 0, "what is not repeated is registered no more");
     },
   );
+
+  await t.test("V4-3.1-03: bits after the prefix's length are nothing to it", async () => {
+    const octets = alice.request({ extensions: [asksFor(PREFIX)] });
+    const [{ covered } = assert.fail("no authentication")] = authenticationsOf(octets);
+    const at = Buffer.from(covered).indexOf(ipToBytes(ipv6("2001:db8:5::")));
+    octets.set(ipToBytes(ipv6("2001:db8:5:dead::beef")), at);
+    const key = new Secret(fromHex(alice.key.key));
+    octets.set(authenticatorOf({ algorithm: "hmac-md5", key }, covered), covered.length);
+    const before = alice.heard.length;
+    alice.send(octets);
+    const heard = await waitFor(() => alice.heard[before], { what: "an answer", ...UNTIL });
+    assert.deepEqual([heard.reply.code, prefixesIn(heard)], [ACCEPTED, [`${PREFIX} 0`]]);
+  });
 
   await t.test("V4-4.3-04 V4-2.3-04 V4-3.3-02: with the mode extension IPv6 goes to the care-of address", async () => {
     const heard = await alice.ask({ extensions: [asksFor(PREFIX), MODE] });
