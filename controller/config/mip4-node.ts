@@ -1,5 +1,6 @@
 /** A mobile node of Mobile IPv4: its configuration checked against itself and its keys. Throws ConfigError with one sentence. */
 import { dirname, resolve } from "node:path";
+import { LEAST_MTU_OF_PREFIXES } from "../../schemas/config/common.js";
 import type { Mip4NodeConfig } from "../../schemas/config/mip4-node.js";
 import { ConfigError } from "../base/errors.js";
 import { formatPrefix, isEdgeOf, isRoutableUnicast, prefixContains, prefixesOverlap } from "../base/ip.js";
@@ -80,4 +81,14 @@ function check({ mobileNode, tunnelProfile }: Mip4NodeConfig, complain: (message
     );
   if (tunnelProfile.protection === "esp")
     complain('tunnelProfile.protection is "esp", which Mobile IPv4 has not; "none" is wanted, or protocol "mip6"');
+  if (tunnelProfile.decapsulateDscp)
+    complain(
+      'tunnelProfile.decapsulateDscp is true, which the kernel can do for ESP alone, and Mobile IPv4 has none; false is wanted, or protocol "mip6"',
+    );
+  const { mtu } = tunnelProfile;
+  const six = prefixes.length > 0 ? "prefixes" : mobileNode.prefixDelegation ? "prefixDelegation" : undefined;
+  if (six !== undefined && mtu !== undefined && mtu < LEAST_MTU_OF_PREFIXES)
+    complain(
+      `tunnelProfile.mtu is ${mtu}, and mobileNode.${six} has IPv6 in the IPv4 tunnel; at least ${LEAST_MTU_OF_PREFIXES} is wanted, so that 1280 are left for IPv6`,
+    );
 }

@@ -1,11 +1,6 @@
 /** Mobile IPv4 of a home agent's configuration: its keys against each other and against those of the key file. Throws by `complain`. */
-import { areLent, ownPrefixes } from "../../schemas/config/common.js";
-import {
-  type HomeAgentConfig,
-  LEAST_MTU_OF_PREFIXES,
-  mayUse,
-  type Subscriber,
-} from "../../schemas/config/home-agent.js";
+import { areLent, LEAST_MTU_OF_PREFIXES, ownPrefixes } from "../../schemas/config/common.js";
+import { type HomeAgentConfig, mayUse, type Subscriber } from "../../schemas/config/home-agent.js";
 import { ConfigError } from "../base/errors.js";
 import { formatPrefix, isIpv6, isRoutableUnicast, type Prefix, prefixContains } from "../base/ip.js";
 import type { Mip4Keys } from "./keys.js";

@@ -114,6 +114,9 @@ export const tunnelProfile = z
   })
   .describe("Tunnel profile");
 
+/** Of Mobile IPv4: the least MTU at which IPv6 in IPv4 in the tunnel still has its 1280 octets (RFC 8200 §5). */
+export const LEAST_MTU_OF_PREFIXES = 1300;
+
 /** How much is written to the log. */
 export const log = z
   .strictObject({

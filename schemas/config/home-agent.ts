@@ -66,9 +66,6 @@ export const subscriber = z.strictObject({
   ...subscriberIdentity,
 });
 
-/** The least MTU at which IPv6 in IPv4 in the tunnel still has its 1280 octets (RFC 8200 §5). */
-export const LEAST_MTU_OF_PREFIXES = 1300;
-
 const homeAgentMip4 = z
   .strictObject({
     maxLifetimeSeconds: z

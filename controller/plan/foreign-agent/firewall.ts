@@ -21,9 +21,11 @@ import {
 import { accept, count, drop, jump, notrack } from "../objects/nft-verdicts.js";
 import {
   clearMark,
+  clearMarkBit,
   setIpv4DestinationFromMark,
   setIpv4Source,
   setIpv4Ttl,
+  setMarkBit,
   setMarkFrom,
 } from "../objects/nft-writes.js";
 import { OWNERSHIP } from "../objects/objects.js";
@@ -149,6 +151,17 @@ function input({ careOfAddress, gre }: ForeignAgentPlanSite): readonly NftChain[
   ];
 }
 
+/**
+ * What the kernel itself says of a packet has that packet's mark (`fwmark_reflect`). To a visitor it goes over the visited link, for nobody
+ * else here has a way to a home address (RFC 2003 §5.1); all others are reached as by anybody.
+ */
+const OF_OUR_OWN: readonly NftRule[] = [
+  rule(markIs({ value: FA_MARK.down, mask: FA_MARK.mask }), clearMark, accept),
+  ...[FA_MARK.up, FA_MARK.upGre].map((value) =>
+    rule(markIs({ value, mask: FA_MARK.mask }), setMarkBit(FA_MARK.down), clearMarkBit(FA_MARK.upGre), accept),
+  ),
+];
+
 /** Of type route: the packet is on its way to nowhere, and finds the home agent's after the change of address. */
 function output(site: ForeignAgentPlanSite): NftChain {
   return {
@@ -159,6 +172,7 @@ function output(site: ForeignAgentPlanSite): NftChain {
       rule(ipField("saddr", FA_ADDRESS.send), jump("out-ipv4")),
       ...(site.gre ? [rule(ipField("saddr", FA_ADDRESS.gre), jump("out-gre"))] : []),
       rule(ipField("daddr", FA_ADDRESS.anyHomeAgent), count("no-home-agent"), drop),
+      ...OF_OUR_OWN,
     ],
   };
 }

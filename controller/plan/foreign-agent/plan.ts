@@ -32,6 +32,8 @@ export function planForeignAgentSite(site: ForeignAgentPlanSite): readonly Kerne
   const { mask: markMask } = FA_MARK;
   return [
     sysctl("net/ipv4/ip_forward", 1),
+    // Errors about a visitor's packet find the visitor by its mark.
+    sysctl("net/ipv4/fwmark_reflect", 1),
     ...site.links.flatMap(({ device }) => visitedLinkSwitches(device)),
     ...device(site, FA_DEVICE.receive, { local: site.careOfAddress, trafficClass: "inherit" }, FA_ADDRESS.receive),
     ...device(

@@ -261,7 +261,7 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
     "V4-4.6-02 F4213-3.7-01 V4-4.7.1-05 V4-4.7.1-06: both ends have a link-local address, and its packets have the tunnel to the home address",
     async () => {
       const linkLocals = [HA, third.home4].map(linkLocalOf) as [Ipv6Address, Ipv6Address];
-      await third.register(scene, PLAIN, "care-of-address", linkLocals[1]);
+      await third.register(scene, PLAIN, "care-of-address", { linkLocalAddress: linkLocals[1] });
       const deviceWith = (node: typeof scene.ha, address: string): string => {
         const found = node
           .ipJson("-6 address show")

@@ -3,6 +3,8 @@
  *
  *     cn ──home── ha ──wan── inet ── m3               198.51.100.0/24, 2001:db8:1::/64 at home; 203.0.113.0/24 between
  *                              └── nat ── m1, m2      10.0.1.0/24, 10.0.2.0/24
+ *                                   └──── m4          192.0.2.0/24, where `nat` is a router and nothing else (`routed`)
+ *                                   └──── fa ── m5    192.0.3.0/24, and a visited link
  */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
@@ -20,7 +22,7 @@ import { planMip4NodeSite } from "../../../controller/plan/mobile-node/mip4/site
 import type { KernelObject } from "../../../controller/plan/objects/objects.js";
 import { type HomeAgentPlanSite, TUN_DEVICE } from "../../../controller/plan/site.js";
 import type { DataPath, PrefixMode, TunnelEnd } from "../../../controller/protocol/mip4/inputs.js";
-import type { NodePath } from "../../../controller/protocol/mip4/mobile-node/inputs.js";
+import type { NodePath, PathEnd } from "../../../controller/protocol/mip4/mobile-node/inputs.js";
 import { prefix } from "../codecs/rtnetlink-objects.js";
 import type { Capture, Frame } from "./capture.js";
 import { DIRECTIONS, type Direction, freshText } from "./exchange.js";
@@ -32,6 +34,9 @@ import { waitFor } from "./wait.js";
 
 export const HA = ipv4("203.0.113.1");
 export const NAT = ipv4("203.0.113.77");
+/** A foreign agent's care-of address, and its address on the visited link. */
+export const FA = ipv4("192.0.3.10");
+export const VISITED = ipv4("10.5.0.1");
 export const CN = { 4: ipv4("198.51.100.2"), 6: ipv6("2001:db8:1::2") } as const;
 export const PORT = 434;
 export const FAMILIES = [4, 6] as const;
@@ -54,6 +59,25 @@ const siteWith = (profile: Headers): HomeAgentPlanSite => ({
   profiles: new Map([["default", { ...profile, ttl: TTL.down }]]),
   mip4: { prefixLengths: [64], gre: true },
 });
+
+/** Of a scene. */
+export interface SceneOptions {
+  readonly profile?: Headers;
+  /** With a node, and a foreign agent with a visitor, behind a router. */
+  readonly routed?: boolean;
+}
+
+/** Where a node is: what the home agent sees of it, and what it has of its own. */
+interface Place {
+  /** Its own care-of address; none where it is a foreign agent's. */
+  readonly careOf?: string;
+  readonly router: string;
+  /** The other end of its tunnel as the home agent sees it. */
+  readonly outer: Ipv4Address;
+  /** Routers between that end and the home agent. */
+  readonly routers: number;
+}
+
 /** It is made by who opens it, which is nobody here. */
 const withoutTun = (objects: readonly KernelObject[]): KernelObject[] =>
   objects.filter(
@@ -64,16 +88,20 @@ export class Mobile {
   readonly number: number;
   readonly node: Node;
   readonly careOf: Ipv4Address;
+  readonly outer: Ipv4Address;
+  readonly routers: number;
   readonly home4: Ipv4Address;
   readonly stations: Readonly<Record<4 | 6, Station>>;
   readonly site: Mip4NodePlanSite;
   kernel!: Planned;
   #revision = 0;
 
-  constructor(node: Node, number: number, careOf: string, router: string, profile: Headers) {
+  constructor(node: Node, number: number, { careOf, router, outer, routers }: Place, profile: Headers) {
     this.node = node;
     this.number = number;
-    this.careOf = ipv4(careOf);
+    this.careOf = careOf === undefined ? outer : ipv4(careOf);
+    this.outer = outer;
+    this.routers = routers;
     this.home4 = ipv4(`198.51.100.10${number}`);
     this.site = {
       homeAgent: HA,
@@ -100,7 +128,10 @@ export class Mobile {
     { kernel, site: home }: Pick<Scene, "kernel" | "site">,
     egress: TunnelEnd,
     mode: PrefixMode,
-    linkLocalAddress?: Ipv6Address,
+    {
+      linkLocalAddress,
+      end = { kind: "co-located", device: "eth0", address: this.careOf },
+    }: { readonly linkLocalAddress?: Ipv6Address; readonly end?: PathEnd } = {},
   ): Promise<void> {
     const prefixes = [{ prefix: this.prefix, mode }];
     const binding: DataPath = {
@@ -114,7 +145,6 @@ export class Mobile {
       profile: "default",
       revision: ++this.#revision,
     };
-    const end = { kind: "co-located", device: "eth0", address: this.careOf } as const;
     const path: NodePath = {
       mode: "away",
       homeAddress: this.home4,
@@ -149,16 +179,24 @@ export interface Crossing {
 
 export class Scene {
   readonly net: Topology;
+  readonly cn: Node;
   readonly ha: Node;
+  /** A router without NAT to what is `routed`. */
+  readonly nat: Node;
+  /** `routed`: its wires are `wan` and `visit`. */
+  readonly fa: Node | undefined;
   readonly mobiles: readonly Mobile[];
   readonly correspondents: Readonly<Record<4 | 6, Station>>;
   readonly site: HomeAgentPlanSite;
+  /** The home agent's wide area wire. */
   wire!: Capture;
+  /** Its home link. */
+  homeWire!: Capture;
   kernel!: Planned;
   readonly #counters: PacketCounters;
 
-  static async start(t: TestContext, profile: Headers = { dscp: "copy" }): Promise<Scene> {
-    const scene = new Scene(t, profile);
+  static async start(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
+    const scene = new Scene(t, options);
     scene.kernel = await Planned.open(t, scene.ha);
     await scene.kernel.hold("site", withoutTun(planHomeAgentSite(scene.site)));
     await scene.kernel.hold("mip4", planMip4Site(scene.site));
@@ -167,24 +205,23 @@ export class Scene {
       await mobile.kernel.hold("site", planMip4NodeSite(mobile.site));
     }
     scene.wire = await scene.net.capture(scene.ha, "wan");
+    scene.homeWire = await scene.net.capture(scene.ha, "home");
     return scene;
   }
 
-  private constructor(t: TestContext, profile: Headers) {
+  private constructor(t: TestContext, { profile = { dscp: "copy" }, routed = false }: SceneOptions) {
     this.site = siteWith(profile);
     this.net = new Topology(t);
     const { net } = this;
-    const cn = net.node("cn");
+    this.cn = net.node("cn");
     this.ha = net.node("ha");
-    const nat = net.node("nat", { forwarding: true });
+    this.nat = net.node("nat", { forwarding: true });
+    const { cn, ha, nat } = this;
     const nodes = [1, 2, 3].map((number) => net.node(`m${number}`)) as [Node, Node, Node];
-    net.link(
-      cn.port("eth0", `${CN[4]}/24`, `${CN[6]}/64`),
-      this.ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"),
-    );
+    net.link(cn.port("eth0", `${CN[4]}/24`, `${CN[6]}/64`), ha.port("home", "198.51.100.1/24", "2001:db8:1::1/64"));
     net.segment(
       "inet",
-      this.ha.port("wan", `${HA}/24`),
+      ha.port("wan", `${HA}/24`),
       nat.port("wan", `${NAT}/24`),
       nodes[2].port("eth0", "203.0.113.53/24"),
     );
@@ -194,15 +231,33 @@ export class Scene {
     }
     nodes[2].route("default via 203.0.113.1");
     cn.route("default via 198.51.100.1").route("::/0 via 2001:db8:1::1");
+    const third = ipv4("203.0.113.53");
+    const places: [Node, Place][] = [
+      [nodes[0], { careOf: "10.0.1.2", router: "10.0.1.1", outer: NAT, routers: 1 }],
+      [nodes[1], { careOf: "10.0.2.2", router: "10.0.2.1", outer: NAT, routers: 1 }],
+      [nodes[2], { careOf: third, router: HA, outer: third, routers: 0 }],
+    ];
+    if (routed) {
+      const here = net.node("m4");
+      const visitor = net.node("m5");
+      this.fa = net.node("fa", { forwarding: true });
+      net.link(here.port("eth0", "192.0.2.4/24"), nat.port("lan4", "192.0.2.1/24"));
+      net.link(this.fa.port("wan", `${FA}/24`), nat.port("lan5", "192.0.3.1/24"));
+      net.link(this.fa.port("visit", `${VISITED}/24`), visitor.port("eth0"));
+      here.route("default via 192.0.2.1");
+      this.fa.route("default via 192.0.3.1");
+      ha.route(`192.0.2.0/23 via ${NAT}`);
+      const fourth = ipv4("192.0.2.4");
+      places.push(
+        [here, { careOf: fourth, router: "192.0.2.1", outer: fourth, routers: 1 }],
+        [visitor, { router: VISITED, outer: FA, routers: 1 }],
+      );
+    }
     net.build();
     nat.nft(
-      'table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade fully-random; }; }',
+      'table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" ip saddr 10.0.0.0/8 masquerade fully-random; }; }',
     );
-    this.mobiles = [
-      new Mobile(nodes[0], 1, "10.0.1.2", "10.0.1.1", profile),
-      new Mobile(nodes[1], 2, "10.0.2.2", "10.0.2.1", profile),
-      new Mobile(nodes[2], 3, "203.0.113.53", "203.0.113.1", profile),
-    ];
+    this.mobiles = places.map(([node, place], i) => new Mobile(node, i + 1, place, profile));
     this.#counters = new PacketCounters(netlinkTransports(this.ha.path));
     this.correspondents = { 4: new Station(cn, CN[4]), 6: new Station(cn, CN[6]) };
     t.after(() => {
@@ -218,8 +273,8 @@ export class Scene {
     return Number(counter.packets);
   }
 
-  /** One packet each way and family; of each the frame at the home agent's wide area device. */
-  async crossings(mobile: Mobile, trafficClass = CLASS): Promise<readonly Crossing[]> {
+  /** One packet each way and family, which comes with class `arriving`; of each the frame at the home agent's wide area device. */
+  async crossings(mobile: Mobile, trafficClass = CLASS, arriving = trafficClass): Promise<readonly Crossing[]> {
     const found: Crossing[] = [];
     for (const family of FAMILIES)
       for (const direction of DIRECTIONS) {
@@ -228,7 +283,7 @@ export class Scene {
         const text = freshText(`${direction} IPv${family}`);
         from.send(to, text, { trafficClass, hopLimit: 50 });
         const received = await to.waitFor(text);
-        assert.equal(received.trafficClass, trafficClass, text);
+        assert.equal(received.trafficClass, arriving, text);
         const [frame] = await this.wire.waitFor((one) => payloadText(one) === text, { what: text });
         if (frame !== undefined)
           found.push({ way: `${direction} ${family}`, family, direction, text, frame, received });
@@ -268,7 +323,7 @@ export async function natPort(scene: Scene, mobile: Mobile): Promise<number> {
 /** What the wire shows: the way of each packet, outermost header first. */
 export function forms(scene: Scene, mobile: Mobile, between: string, carrier: boolean): Record<string, string> {
   const expected: Record<string, string> = {};
-  const outer = mobile.number === 3 ? mobile.careOf : NAT;
+  const { outer } = mobile;
   for (const family of FAMILIES)
     for (const direction of DIRECTIONS) {
       const pair = (a: IpAddress | number, b: IpAddress | number): string =>
@@ -313,10 +368,10 @@ export async function checkHeaders(
     const inner = layers.at(-1);
     const outer = layers[0];
     assert.equal(outer?.kind === "ipv4" && outer.dontFragment, inner?.kind === "ipv4" && inner.dontFragment, way);
-    // A NAT is a router, too.
-    const routers = direction === "up" && mobile.number !== 3 ? 1 : 0;
+    // A NAT is a router, too; a foreign agent is one for what is inside its tunnel.
+    const routers = direction === "up" ? mobile.routers : 0;
     assert.deepEqual(
-      tunnels.map(({ hopLimit }, i) => hopLimit + (i === 0 ? routers : 0)),
+      tunnels.map(({ hopLimit }, i) => hopLimit + (i === 0 || mobile.outer === FA ? routers : 0)),
       tunnels.map(() => TTL[direction]),
       way,
     );

@@ -9,14 +9,17 @@ import type { Mobile, PayloadFamily, Scene } from "./scene.js";
 const TCP_OCTETS = 200_000;
 /** IP and UDP headers. */
 const HEADERS: Readonly<Record<PayloadFamily, number>> = { 6: 48, 4: 28 };
+/** A scene with a correspondent, and a wire on which it is told of errors. */
+export type Paths = Pick<Scene, "correspondents" | "wire" | "cn">;
+
 /** The correspondent forgets what it learnt about paths. */
-function forgetPaths(scene: Scene): void {
+function forgetPaths(scene: Pick<Scene, "cn">): void {
   scene.cn.script("ip -4 route flush cache; ip -6 route flush cache");
 }
 
 /** `mtu` is the largest inner packet of the node's profile: it fits, and one octet more gets the right ICMP error from the home agent. */
 export async function checkTooBig(
-  scene: Scene,
+  scene: Paths,
   mobile: Pick<Mobile, "stations">,
   family: PayloadFamily,
   mtu: number,
@@ -74,7 +77,7 @@ interface IperfReport {
 }
 
 /** Down or, with -R, up. */
-async function transfer(scene: Scene, to: string, ...options: readonly string[]): Promise<void> {
+async function transfer(scene: Pick<Scene, "cn">, to: string, ...options: readonly string[]): Promise<void> {
   // What is still in the buffers when the sender has written all does not count as received: small buffers, and more than enough to send.
   const bytes = ["--bytes", String(4 * TCP_OCTETS), "--window", "64K"];
   const words = ["iperf3", "--client", to, ...bytes, "--json", ...options];
@@ -83,15 +86,22 @@ async function transfer(scene: Scene, to: string, ...options: readonly string[])
   assert.ok((report.end.sum_received?.bytes ?? 0) >= TCP_OCTETS, `${report.end.sum_received?.bytes} octets arrived`);
 }
 
+/** TCP in both directions gets through to each of these addresses, where `iperf3 --server` listens. */
+export async function checkTransfers(scene: Pick<Scene, "cn">, addresses: readonly string[]): Promise<void> {
+  for (const to of addresses) {
+    forgetPaths(scene);
+    await transfer(scene, to);
+    // What it has learnt would make what it takes from the other end small.
+    forgetPaths(scene);
+    await transfer(scene, to, "--reverse");
+  }
+}
+
 /** TCP in both families and directions gets through a path with this MTU. */
 export async function checkTcp(scene: Scene, mobile: Mobile, access: Abroad, mtu: number): Promise<void> {
   setPathMtu(scene, mobile, access, mtu);
   try {
-    for (const to of [mobile.home6, mobile.home4]) {
-      forgetPaths(scene);
-      await transfer(scene, to);
-      await transfer(scene, to, "--reverse");
-    }
+    await checkTransfers(scene, [mobile.home6, mobile.home4]);
   } finally {
     setPathMtu(scene, mobile, access, 1500);
   }

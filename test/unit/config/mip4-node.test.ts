@@ -81,6 +81,11 @@ t.test("one sentence about what is wrong", (test) => {
     ],
     [node(`${home}, forceUdp: true, natTraversal: false`), /forceUdp is on and mobileNode\.natTraversal is off/],
     [`${NODE}tunnelProfile: { protection: esp }\n`, /tunnelProfile\.protection is "esp", which Mobile IPv4 has not/],
+    [`${NODE}tunnelProfile: { decapsulateDscp: true }\n`, /tunnelProfile\.decapsulateDscp is true, .*false is wanted/],
+    ...(['prefixes: ["2001:db8::/32"]', "prefixDelegation: true"] as const).map((six): readonly [string, RegExp] => [
+      `${node(`${home}, ${six}`)}tunnelProfile: { mtu: 1299 }\n`,
+      /tunnelProfile\.mtu is 1299, and mobileNode\.(prefixes|prefixDelegation) has IPv6 .*; at least 1300 is wanted/,
+    ]),
     [node(`${home}, lifetimeSeconds: 70000`), /lifetimeSeconds is 70000; at most 65535 is wanted/],
     [node(`${home}, natKeepaliveSeconds: 9`), /natKeepaliveSeconds is 9; at least 10 is wanted/],
   ];

@@ -135,7 +135,8 @@ export function mip4TunnelName(end: CoLocated, letter: Letter): string {
   return `${TUNNEL_PREFIX}${letter}${(hashOf(end) & 0xfffffff).toString(16).padStart(7, "0")}`;
 }
 
-const tunnelMtu = ({ mtu = DEFAULT_MTU }: TunnelProfileSpec): number => Math.max(mtu, LEAST_MTU.ipv4);
+/** Of one that carries IPv6 the configuration has seen to it that there is room (RFC 8200 §5). */
+const tunnelMtu = ({ mtu = DEFAULT_MTU }: TunnelProfileSpec): number => mtu;
 
 function tunnels(end: CoLocated, site: Mip4NodePlanSite): readonly KernelObject[] {
   const { homeAgent, profile } = site;

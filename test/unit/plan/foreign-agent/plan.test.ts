@@ -110,6 +110,7 @@ t.test(
     const texts = table?.kind === "nft-table" ? table.chains.flatMap(({ rules }) => rules.map(({ text }) => text)) : [];
     t.ok(texts.some((text) => text.includes("ip ttl set 9") && text.includes("meta mark map @home-agents")));
     t.ok(texts.includes("meta mark set ether saddr . ip saddr map @visitors-up accept"));
+    t.ok(objects.some((one) => one.kind === "sysctl" && one.path === "net/ipv4/fwmark_reflect" && one.value === "1"));
     t.equal(new Set(objects.map(objectKey)).size, objects.length);
     t.end();
   },

@@ -61,6 +61,9 @@ t.test(
         `ip link add ${tunnel("g")} mtu 1400 type gre local 203.0.114.2 remote 203.0.113.1 ttl inherit tos inherit nopmtudisc`,
       ],
     );
+    const small = { ...SITE, profile: { ...SITE.profile, mtu: 1280 } };
+    const links = planMip4NodePath(away(), small).flatMap((one) => (one.kind === "link" ? [one.mtu] : []));
+    test.strictSame(links, [1280, 1280, 1280], "IPv4 alone has the profile's MTU, however small");
     const uplink = routes(away()).slice(0, 2);
     test.match(uplink[0], /^ip rule add priority 4189 from 203.0.114.2\/32 table \d+ proto 155$/);
     test.match(uplink[1], /^ip route add 203.0.113.1\/32 via 203.0.114.1 dev eth0 table \d+ .*onlink$/);
