@@ -34,7 +34,7 @@ import {
 } from "../site.js";
 import { carrierChains, toCarriers } from "./carriers.js";
 import { DESTINATION, destinations } from "./inner-keys.js";
-import { mip4Output } from "./mip4/chains.js";
+import { mip4NeighbourAnswers, mip4Output } from "./mip4/chains.js";
 import { restoreGroup } from "./multicast.js";
 import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
@@ -57,6 +57,7 @@ export function outputIpv4(site: HomeAgentPlanSite): readonly NftChain[] {
       name: "output-ipv4",
       base: { type: "route", hook: "output", priority: HOOK_PRIORITY.first, policy: "accept" },
       rules: [
+        ...mip4NeighbourAnswers(site),
         rule(family(6), accept),
         ...(usesEspTunnels(site) ? [rule(sentEsp, jump("esp-4"))] : []),
         ...perDevice,

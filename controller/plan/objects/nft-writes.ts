@@ -243,6 +243,12 @@ export function setIpv6HopLimit(limit: number): Clause {
   };
 }
 
+/** Class CS6 (network control, RFC 4594 §3.2), and no flow label. Of an IPv6 packet; no checksum covers it. */
+export const setNetworkControl: Clause = {
+  text: "@nh,0,32 set 0x6c000000",
+  expressions: [{ type: "immediate", register: REGISTER, value: "6c000000" }, write("network", 0, 4)],
+};
+
 export function setMarkBit(bit: number): Clause {
   return {
     text: `meta mark set meta mark | 0x${bit.toString(16)}`,

@@ -37,6 +37,16 @@ const linkLocalOf = (address: Ipv4Address): Ipv6Address =>
       .replace(/^(....)/u, "$1:")}`,
   );
 
+/** Whether the neighbour is still there (RFC 4861 §7.3.3), with a link-layer address that is to be ignored. */
+function solicitation(source: Ipv6Address, target: Ipv6Address): Uint8Array {
+  const options = [{ kind: "source-link-layer-address", address: Uint8Array.of(2, 7, 7, 7, 7, 7) }] as const;
+  const question = encodeIcmpv6({ type: "neighbour-solicitation", target, options });
+  const payload = withIcmpv6Checksum(question, source, target);
+  const addresses = { source, destination: target };
+  const header = { ...addresses, trafficClass: 0, flowLabel: 0, nextHeader: Protocol.icmpv6, hopLimit: 255 };
+  return encodeIpv6Packet({ header, payload });
+}
+
 /** As `ip -details -json link show` tells it. */
 interface TunnelLink {
   readonly ifname: string;
@@ -292,14 +302,9 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
       const injector = new Injector({ namespace: scene.ha, device: "wan" }, { namespace: third.node, device: "eth0" });
       t.after(() => injector.close());
       const [source, target] = [HA, third.home4].map(linkLocalOf) as [Ipv6Address, Ipv6Address];
-      const addresses = { source, destination: target };
-      const options = [{ kind: "source-link-layer-address", address: Uint8Array.of(2, 7, 7, 7, 7, 7) }] as const;
-      const question = encodeIcmpv6({ type: "neighbour-solicitation", target, options });
-      const payload = withIcmpv6Checksum(question, source, target);
-      const header = { ...addresses, trafficClass: 0, flowLabel: 0, nextHeader: Protocol.icmpv6, hopLimit: 255 };
       const probe = encapsulate(
         { source: HA, destination: third.careOf },
-        encapsulate({ source: HA, destination: third.home4 }, encodeIpv6Packet({ header, payload })),
+        encapsulate({ source: HA, destination: third.home4 }, solicitation(source, target)),
       );
       injector.send(probe);
       const [answer] = await scene.wire.waitFor((frame) => icmpOf(frame)?.type === 136, { what: "the answer" });
@@ -313,6 +318,31 @@ test("Mobile IPv4's payload in the kernel", async (t: TestContext) => {
       assert.deepEqual(known, []);
     },
   );
+  await t.test("V4-4.6-03 F4213-3.8-01: so does the home agent's, for a node that has registered its own", async () => {
+    const injector = new Injector({ namespace: third.node, device: "eth0" }, { namespace: scene.ha, device: "wan" });
+    t.after(() => injector.close());
+    const [target, source] = [HA, third.home4].map(linkLocalOf) as [Ipv6Address, Ipv6Address];
+    const ask = (from: Ipv6Address): void => {
+      const packet = solicitation(from, target);
+      const inner = encapsulate({ source: third.home4, destination: HA }, packet);
+      injector.send(encapsulate({ source: third.careOf, destination: HA }, inner));
+    };
+    const before = await scene.counter("link-local");
+    ask(linkLocalOf(second.home4));
+    ask(source);
+    const answers = () =>
+      scene.wire.frames().filter((frame) => icmpOf(frame)?.type === 136 && ipLayersOf(frame)[0]?.source === HA);
+    const [answer] = await waitFor(() => answers().length > 0 && answers(), { what: "the home agent's answer" });
+    const layers = ipLayersOf(answer as Frame);
+    assert.deepEqual(
+      layers.map(({ destination }) => destination),
+      [third.careOf, third.home4, source],
+    );
+    assert.equal(layers.at(-1)?.hopLimit, 255);
+    assert.equal(icmpOf(answer as Frame)?.bytes.length, 24, "no option");
+    assert.equal(answers().length, 1, "and none to who has not registered that address");
+    assert.equal((await scene.counter("link-local")) - before, 1);
+  });
   await t.test("all of it is in the kernels as planned, and nft lists it", async () => {
     for (const { kernel, node } of [{ kernel: scene.kernel, node: scene.ha }, ...scene.mobiles]) {
       assert.deepEqual(await kernel.differences(), [], node.label);

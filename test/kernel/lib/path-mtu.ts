@@ -86,15 +86,18 @@ async function transfer(scene: Pick<Scene, "cn">, to: string, ...options: readon
   assert.ok((report.end.sum_received?.bytes ?? 0) >= TCP_OCTETS, `${report.end.sum_received?.bytes} octets arrived`);
 }
 
-/** TCP in both directions gets through to each of these addresses, where `iperf3 --server` listens. */
-export async function checkTransfers(scene: Pick<Scene, "cn">, addresses: readonly string[]): Promise<void> {
-  for (const to of addresses) {
-    forgetPaths(scene);
-    await transfer(scene, to);
-    // What it has learnt would make what it takes from the other end small.
-    forgetPaths(scene);
-    await transfer(scene, to, "--reverse");
-  }
+/** TCP gets through to each of these addresses, where `iperf3 --server` listens, and from them. */
+export async function checkTransfers(
+  scene: Pick<Scene, "cn">,
+  addresses: readonly string[],
+  directions: readonly Direction[] = DIRECTIONS,
+): Promise<void> {
+  for (const to of addresses)
+    for (const direction of directions) {
+      // What it has learnt would make what it takes from the other end small.
+      forgetPaths(scene);
+      await transfer(scene, to, ...(direction === "up" ? ["--reverse"] : []));
+    }
 }
 
 /** TCP in both families and directions gets through a path with this MTU. */

@@ -22,6 +22,8 @@ import {
 import type { NftChain, NftRule, NftSet } from "../../objects/firewall.js";
 import { innerField, KEY, type KeyField, rule } from "../../objects/nft-clause.js";
 import {
+  family,
+  icmpv6,
   innerMayFragment,
   innerOctet,
   inputDevices,
@@ -30,6 +32,7 @@ import {
   keyIn,
   l4proto,
   markIs,
+  outputDevice,
   udpPort,
 } from "../../objects/nft-matches.js";
 import { accept, count, drop, jump, notrack } from "../../objects/nft-verdicts.js";
@@ -41,6 +44,7 @@ import {
   setIpv4Source,
   setIpv4Ttl,
   setMarkBit,
+  setNetworkControl,
 } from "../../objects/nft-writes.js";
 import { DEVICE, type HomeAgentPlanSite, mip4Service, tunnelClasses } from "../../site.js";
 import { carrierRules } from "../carriers.js";
@@ -234,6 +238,23 @@ export const mip4Output = (site: HomeAgentPlanSite): readonly NftRule[] =>
   ]);
 
 const LINK_LOCAL_TTL = 64;
+const NEIGHBOUR_ADVERTISEMENT = 136;
+
+/**
+ * What the kernel answers a node's neighbour solicitation with (RFC 4213 §3.8), it makes for a neighbour, and the device knows an IPv4 address
+ * of none. A change of the header has it look for a route, and there is one to each link-local address.
+ */
+export const mip4NeighbourAnswers = (site: HomeAgentPlanSite): readonly NftRule[] =>
+  whereServed(site, () => [
+    rule(
+      family(6),
+      outputDevice(DEVICE.receiveIpv4),
+      icmpv6(NEIGHBOUR_ADVERTISEMENT),
+      setNetworkControl,
+      notrack,
+      accept,
+    ),
+  ]);
 
 export const mip4OutputChains = (site: HomeAgentPlanSite): readonly NftChain[] =>
   whereServed(site, (ipv4, gre) => [

@@ -594,6 +594,14 @@ const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly
       "payload write reg 1 => 2b @ network header + 24 csum_type 0 csum_off 0 csum_flags 0x0",
     ],
   ],
+  [
+    nft.setNetworkControl,
+    "@nh,0,32 set 0x6c000000",
+    [
+      "immediate reg 1 0x0000006c",
+      "payload write reg 1 => 4b @ network header + 0 csum_type 0 csum_off 0 csum_flags 0x0",
+    ],
+  ],
   [nft.clearMark, "meta mark set 0", ["immediate reg 1 0x00000000", "meta set mark with reg 1"]],
   [
     nft.inputDevice("visit"),

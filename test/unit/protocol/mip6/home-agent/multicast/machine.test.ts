@@ -125,7 +125,7 @@ t.test("what is not reported again within the membership interval ends (RFC 3810
   t.end();
 });
 
-t.test("V4-4.3.3-01: nodes are asked, soon after they are bound or move, and then again and again", (t) => {
+t.test("nodes are asked, soon after they are bound or move, and then again and again", (t) => {
   const world = new World();
   const asked = (time: number): number =>
     world.wait(time).filter((effect) => effect.kind === "query" && effect.homeAddress === ALICE).length;
