@@ -65,6 +65,8 @@ export interface CorrespondentNodeParts {
   readonly modeOptionType?: number;
 }
 
+/** In one turn of the event loop. */
+const SENDS_PER_TURN = 64;
 const PAIR = "correspondent ";
 const groupOf = ({ homeAddress, self }: Pair): string => `${PAIR}${homeAddress} ${self}`;
 
@@ -186,11 +188,23 @@ export class CorrespondentNodeService implements Service {
   }
 
   /**
-   * Nothing tells the nodes: from here on the kernel drops their Home Address options without a word (XfrmInNoStates), until a restart takes
-   * the bindings up again or they end.
+   * Who is bound is told, for from here on the kernel drops Home Address options without a word (XfrmInNoStates). Bindings of a crash, after
+   * which there is nobody to tell, are in the journal still.
    */
   async close(): Promise<void> {
     this.abandon();
+    let sent = 0;
+    for (const effect of step(
+      this.#state,
+      { kind: "stop" },
+      { now: monotonicNow(), entropy: randomBytes(NONCE_OCTETS) },
+    )) {
+      this.#perform(effect);
+      // Devices and sockets hold a few hundred.
+      if (effect.kind === "send" && ++sent % SENDS_PER_TURN === 0) await new Promise(setImmediate);
+    }
+    this.#ground.groups.commit();
+    await this.#ground.flush();
   }
 
   #perform(effect: CorrespondentNodeEffect): void {

@@ -2,7 +2,7 @@
 import { hostPrefix, IPV6_ANY, type IpAddress, type Ipv6Address, type Prefix } from "../../base/ip.js";
 import type { MobilityState, XfrmPolicy, XfrmState, XfrmTemplate } from "../objects/security.js";
 import { HEADER_REQID } from "../security/mobility-headers.js";
-import { between, MOBILITY_HEADER, policy } from "../security/transport-associations.js";
+import { ANYBODY, between, ICMPV6, MOBILITY_HEADER, policy } from "../security/transport-associations.js";
 import { POLICY_PRIORITY } from "../site.js";
 
 type HeaderType = MobilityState["type"];
@@ -43,15 +43,31 @@ export const subPolicy = (
 ): XfrmPolicy => policy(direction, selector, priority, { policyType: "sub", templates });
 
 /** No sub policy behind this one is asked. */
-export const exempt = (source: IpAddress, destination: Prefix, protocol: number, priority: number): XfrmPolicy =>
-  subPolicy("out", { source: hostPrefix(source), destination, protocol }, priority);
+export const exempt = (
+  source: IpAddress,
+  destination: Prefix,
+  protocol: number,
+  priority: number,
+  icmpv6Type?: number,
+): XfrmPolicy =>
+  subPolicy(
+    "out",
+    { source: hostPrefix(source), destination, protocol, ...(icmpv6Type !== undefined && { icmpv6Type }) },
+    priority,
+  );
+
+/** Neighbour Solicitation and Advertisement (RFC 4861 §4.3, §4.4). */
+const NEIGHBOUR_DISCOVERY = [135, 136] as const;
 
 /**
  * Mobility messages of this address have no header of the kernel's making: whoever sends one says what belongs into it. Binding updates
- * to correspondents have policies of their own before this one.
+ * to correspondents have policies of their own before this one. Neighbour discovery has none either (RFC 6275 §9.3.2): a node that has come
+ * home asks for our link-layer address while it is still bound elsewhere, and could never tell us otherwise.
  */
-export const messagesAsTheyAre = (self: Ipv6Address): XfrmPolicy =>
-  exempt(self, { address: IPV6_ANY, length: 0 }, MOBILITY_HEADER, POLICY_PRIORITY.mobilityMessages);
+export const messagesAsTheyAre = (self: Ipv6Address): readonly XfrmPolicy[] => [
+  exempt(self, ANYBODY, MOBILITY_HEADER, POLICY_PRIORITY.mobilityMessages),
+  ...NEIGHBOUR_DISCOVERY.map((type) => exempt(self, ANYBODY, ICMPV6, POLICY_PRIORITY.mobilityMessages, type)),
+];
 
 export const updatesTo = (homeAddress: Ipv6Address, correspondent: Ipv6Address): XfrmPolicy["selector"] => ({
   ...between(homeAddress, correspondent),

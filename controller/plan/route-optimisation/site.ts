@@ -43,7 +43,7 @@ export function planCorrespondentSite({
         headerTemplate("home-address-option", ANY_REQID, true),
         ...(homeAddresses.includes(self) ? [headerTemplate("type2-routing-header", ANY_REQID, true)] : []),
       ),
-      messagesAsTheyAre(self),
+      ...messagesAsTheyAre(self),
     ]),
   ];
 }
@@ -51,7 +51,7 @@ export function planCorrespondentSite({
 /** At a mobile node, for one home address, as long as it may have correspondents. */
 export function planDirectSite({ homeAddress, homeAgent }: MobileNodePlanSite): readonly KernelObject[] {
   return [
-    messagesAsTheyAre(homeAddress),
+    ...messagesAsTheyAre(homeAddress),
     ...[hostPrefix(homeAgent.ipv6), ...NO_CORRESPONDENTS].map((destination) =>
       exempt(homeAddress, destination, ANY_PROTOCOL, POLICY_PRIORITY.noDemand),
     ),

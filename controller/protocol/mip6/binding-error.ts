@@ -45,6 +45,16 @@ export function unknownBindingError(packet: OptionRefusedInput): SendEffect | un
   });
 }
 
+/** For a binding that is over before its time, to where its node is: what that sends directly would find nobody any more (§9.3.3). */
+export function endedBindingError(
+  homeAddress: Ipv6Address,
+  source: Ipv6Address,
+  destination: Ipv6Address,
+): SendEffect | undefined {
+  const status = BindingErrorStatus.unknownBinding;
+  return bindingError({ status, homeAddress, source, destination, departure: { type: "native-direct" } });
+}
+
 interface Fields extends Pick<SendEffect, "source" | "destination" | "departure"> {
   readonly status: number;
   readonly homeAddress: Ipv6Address;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { fetchDocument } from "../../../controller/control/client.js";
+import { decodeMobilityMessage } from "../../../controller/wire/mip6/messages/mobility-header.js";
 import { type CorrespondentDocument, correspondentsDocument } from "../../../schemas/control.js";
 import type { Frame } from "../lib/capture.js";
 import { Daemon } from "../lib/daemons.js";
@@ -31,7 +32,7 @@ test("route optimisation of a mobile node", async (t) => {
   });
 
   await t.test(
-    "payload asks for it, both tests and the update follow, and payload goes directly both ways",
+    "R5555-2.4-01: payload asks for it, both tests and the update follow, and payload goes directly both ways",
     async () => {
       const { careOfAddress } = await bound();
       assert.equal(careOfAddress, mobile.careOf.six);
@@ -68,8 +69,9 @@ test("route optimisation of a mobile node", async (t) => {
   );
 
   await t.test(
-    "R5555-5.1-01: into a network without IPv6 the binding is taken back by way of the home agent, and no state is left",
+    "R5555-5.1-01 R5555-5.1-02 R5555-5.1-03: into a network without IPv6 the binding is taken back by way of the home agent, when that knows, and no state is left",
     async () => {
+      const four = await net.capture(scene.core, `${mobile.node.label}-four`);
       await scene.move(mobile, "four");
       await waitFor(async () => (await pairsOf(correspondent)).length === 0, {
         what: "no binding at the correspondent",
@@ -80,6 +82,16 @@ test("route optimisation of a mobile node", async (t) => {
       await waitFor(() => !states().includes(CORRESPONDENT.ipv6), { what: "no state of the pair", ...PATIENCE });
       await answered();
       assert.deepEqual((await mobile.daemon.audit()).differences, []);
+      const farewells = four.frames().filter((frame) => lifetimeIn(frame) === 0);
+      assert(farewells.length > 0, "an update with lifetime 0 in the tunnel");
+      const [accepted] = four.frames().filter(({ layers }) => {
+        const [, ip, udp] = layers;
+        return ip?.kind === "ipv4" && ip.destination === mobile.careOf.four && udp?.kind === "udp";
+      });
+      assert(
+        farewells.every(({ at }) => at > (accepted?.at ?? Number.POSITIVE_INFINITY)),
+        "after the home agent's answer",
+      );
     },
   );
 
@@ -149,6 +161,16 @@ test("route optimisation of a mobile node", async (t) => {
     await waitFor(() => replies() > now + 3, { what: "answers", ...PATIENCE });
   }
 });
+
+/** Of a binding update to the correspondent within a tunnel over IPv4; undefined: the frame is none. */
+function lifetimeIn({ layers }: Frame): number | undefined {
+  const [, outer, inner, last] = layers;
+  if (outer?.kind !== "ipv4" || inner?.kind !== "ipv6" || last?.kind !== "other" || last.protocol !== 135)
+    return undefined;
+  if (inner.destination !== CORRESPONDENT.ipv6) return undefined;
+  const read = decodeMobilityMessage(last.bytes);
+  return read.ok && read.value.type === "binding-update" ? read.value.lifetimeUnits : undefined;
+}
 
 /** An echo behind an extension header that is no tunnel. */
 function isDirectPing({ layers }: Frame, from: string, to: string): boolean {

@@ -25,6 +25,7 @@ import type { DirectPath } from "../../../controller/protocol/mip6/mobile-node/c
 import type { LocalEndpoint } from "../../../controller/protocol/mip6/mobile-node/inputs.js";
 import { setTimer } from "../codecs/rtnetlink-objects.js";
 import type { Frame } from "../lib/capture.js";
+import { connection, Echoes, repeated } from "../lib/conversation.js";
 import { layersOfKind } from "../lib/frame.js";
 import { Planned } from "../lib/planned.js";
 import { type Node, Topology } from "../lib/topology.js";
@@ -165,47 +166,11 @@ const direct = (mobile: MobileEnd, correspondent: Ipv6Address, changes: Partial<
 const directObjects = (mobile: MobileEnd, path: DirectPath): readonly KernelObject[] =>
   planDirectPath(path, mobile.site, mobile.uplink(path.careOf as Ipv6Address));
 
-/** Echo requests that are answered one by one, until it is stopped; ends with what was sent and received. */
-class Echoes {
-  readonly #process;
-  constructor(from: Node, source: Ipv6Address, to: Ipv6Address) {
-    this.#process = from.spawn(["ping", "-6", "-i", "0.05", "-W", "1", "-O", "-I", source, to]);
-  }
-  /** Waits for another few answers from now on. */
-  async more(count = 5): Promise<void> {
-    const seen = (): number => this.#process.stdout.match(/bytes from/g)?.length ?? 0;
-    const wanted = seen() + count;
-    await waitFor(() => seen() >= wanted, { what: `${count} answers more` });
-  }
-  async lost(): Promise<number> {
-    await this.#process.stop("SIGINT");
-    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(this.#process.stdout) ?? [];
-    return Number(sent) - Number(received);
-  }
-}
-
 /** Whether one of three echo requests is answered. */
 async function answered(from: Node, source: Ipv6Address, to: Ipv6Address): Promise<boolean> {
   const ping = from.spawn(["ping", "-6", "-c", "3", "-i", "0.1", "-W", "1", "-I", source, to]);
   return (await ping.exited).code === 0;
 }
-
-/** A connection that asks and is answered all the time; the kernel counts what it had to send again. */
-const SERVER = `
-import socket
-s=socket.socket(10,1); s.setsockopt(1,2,1); s.bind(('::',7)); s.listen(5); print('listening',flush=True)
-c,_=s.accept()
-while 1:
-  d=c.recv(99)
-  if not d: break
-  c.sendall(d)
-`;
-const CLIENT = `
-import socket,sys,time
-s=socket.socket(10,1); s.bind((sys.argv[1],0)); s.connect((sys.argv[2],7)); n=0
-while 1:
-  s.send(b'x'); n+=len(s.recv(9)); print('round',n,flush=True); time.sleep(.02)
-`;
 
 /** A Mobility Header of a type, without a word in it. */
 const MESSAGE = `
@@ -214,26 +179,6 @@ s=socket.socket(10,socket.SOCK_RAW,135); s.bind((sys.argv[1],0))
 s.sendto(bytes([59,1,int(sys.argv[3]),0,0,0,0,1,0xc0,0,0,60,1,2,0,0]),(sys.argv[2],0))
 `;
 
-async function connection(mobile: MobileEnd, cn: Node, to: Ipv6Address) {
-  const server = cn.spawn(["python3", "-c", SERVER], { name: "server" });
-  await server.waitForLog(/listening/);
-  const client = mobile.node.spawn(["python3", "-c", CLIENT, mobile.home, to], { name: "client" });
-  const rounds = (): number =>
-    Number(
-      client.stdout
-        .match(/round (\d+)/g)
-        ?.at(-1)
-        ?.slice(6) ?? 0,
-    );
-  const more = async (count = 5): Promise<void> => {
-    const wanted = rounds() + count;
-    await waitFor(() => rounds() >= wanted, { what: `${count} more rounds of the connection` });
-  };
-  await more();
-  return { more };
-}
-
-const repeated = (node: Node): number => node.counters("TcpRetransSegs")["TcpRetransSegs"] ?? 0;
 const refusedIn = (node: Node): number =>
   node
     .run("cat", "/proc/net/xfrm_stat")
@@ -267,7 +212,7 @@ test("payload goes directly, and back through the home agent, under running flow
   const wire = await net.topology.capture(net.nodes[0], "eth0", "ip6 and not ip6 multicast");
   const echoes = new Echoes(mobile.node, mobile.home, CN);
   await echoes.more();
-  const tcp = await connection(mobile, net.cn, CN);
+  const tcp = await connection(mobile.node, mobile.home, net.cn, CN);
   const looks = (): Set<Look> => new Set(wire.frames().slice(-8).map(lookOf));
 
   await t.test(

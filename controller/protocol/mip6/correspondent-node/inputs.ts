@@ -78,6 +78,8 @@ export type CorrespondentNodeInput =
   | UsedInput
   | RemoveInput
   | { readonly kind: "restore"; readonly records: readonly StoredBinding[] }
+  /** Nobody will answer any more: who is bound is told. */
+  | { readonly kind: "stop" }
   | { readonly kind: "timer" };
 
 /** With what a message is authenticated when it is encoded (RFC 6275 §6.2.7). */

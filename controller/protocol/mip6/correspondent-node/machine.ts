@@ -8,7 +8,7 @@
 import type { Ipv6Address } from "../../../base/ip.js";
 import { exhaustive } from "../../../base/result.js";
 import { after, type Instant, seconds } from "../../../base/time.js";
-import { answerWithBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
+import { answerWithBindingError, endedBindingError, unknownBindingError, unknownTypeError } from "../binding-error.js";
 import type { OptionRefusedInput } from "../inputs.js";
 import {
   type Binding,
@@ -81,6 +81,9 @@ export function step(
       // The one that was told last is right where two do not agree.
       for (const record of [...input.records].sort((a, b) => b.ageSeconds - a.ageSeconds)) restore(turn, record);
       break;
+    case "stop":
+      for (const entry of state.cache.entries()) takeLeave(turn, entry);
+      break;
     case "timer":
       runDeadlines(turn);
       break;
@@ -88,6 +91,18 @@ export function step(
       exhaustive(input);
   }
   return turn.effects;
+}
+
+/** Payload goes by way of the home agent from then on, until the node finds somebody here again. */
+function takeLeave(turn: Turn, entry: CorrespondentEntry): void {
+  const { binding, homeAddress, self, family } = entry;
+  if (binding === undefined) return;
+  const { reach } = binding;
+  // One for the pair; who is reached over IPv4 has sent no option that could be in error.
+  const isTold = family === "ipv4" && turn.state.cache.get(entry, "ipv6")?.binding !== undefined;
+  const error = reach.via === "headers" && !isTold ? endedBindingError(homeAddress, self, reach.careOf) : undefined;
+  if (error !== undefined) turn.effects.push(error);
+  endBinding(turn, entry, "binding.removed", "the correspondent ends");
 }
 
 /** When the next timer input is due. May change with every step. */

@@ -60,7 +60,9 @@ function refuse(turn: Turn, update: ReadUpdate, { status, reason, keys, lastSequ
       message.flags.homeRegistration ? "unexpected-type" : "stale-nonces",
       `binding update of ${homeAddress} from ${reach.careOf}: ${reason}`,
     );
-  notify(turn, "binding.rejected", { homeAddress, self }, { status, reason, careOfAddress: reach.careOf });
+  if (turn.state.takeRefusalEvent(turn.now))
+    notify(turn, "binding.rejected", { homeAddress, self }, { status, reason, careOfAddress: reach.careOf });
+  else drop(turn, "rate-limited", `status ${status} for ${homeAddress}: ${reason}`);
 }
 
 /** One of the draft always is (RO-7.1.2-08). */

@@ -10,6 +10,8 @@ export const TIMERS = {
 export const LIMITS = {
   /** Home and care-of tests that are answered, and refusals of updates that nobody vouches for; twice as many at once. */
   testRate: { name: "test rate", default: 2000, unit: "per second", source: "RFC 6275 §15.4.5" },
+  /** Events of refused updates; those who have proved themselves may play theirs back as often as they like. Five times as many at once. */
+  refusalEvents: { name: "events of refusals", default: 10, unit: "per second", source: "dsmipd" },
   /** Former care-of addresses of one node that are remembered. */
   formerAddresses: { name: "former care-of addresses", default: 4, unit: "entries", source: "dsmipd" },
   /** Nodes whose sequence number is known, with a binding and without, as a multiple of the bindings that there may be. */

@@ -27,9 +27,8 @@ export class CorrespondentNodeState {
   readonly nonces: NonceTable;
   readonly cache = new CorrespondentCache();
   bindingErrors: BindingErrorLimit = UNUSED_LIMIT;
-  /** Of answers to what nobody vouches for. */
-  #tokens = 2 * LIMITS.testRate.default;
-  #filledAt: Instant | undefined;
+  readonly #answers = new Allowance(LIMITS.testRate.default, 2);
+  readonly #refusals = new Allowance(LIMITS.refusalEvents.default, 5);
   /** Updates that the kernel was asked about. */
   #orders = 0;
 
@@ -45,9 +44,31 @@ export class CorrespondentNodeState {
 
   /** Whether one more answer to what nobody vouches for may leave. */
   takeAnswer(now: Instant): boolean {
-    const rate = LIMITS.testRate.default;
-    const gained = this.#filledAt === undefined ? 0 : Math.max(0, elapsed(this.#filledAt, now)) * rate;
-    this.#tokens = Math.min(2 * rate, this.#tokens + gained);
+    return this.#answers.take(now);
+  }
+
+  /** Whether one more refusal is worth an event. */
+  takeRefusalEvent(now: Instant): boolean {
+    return this.#refusals.take(now);
+  }
+}
+
+/** So many in each second, and a multiple of them at once. */
+class Allowance {
+  readonly #rate: number;
+  readonly #most: number;
+  #tokens: number;
+  #filledAt: Instant | undefined;
+
+  constructor(rate: number, atOnce: number) {
+    this.#rate = rate;
+    this.#most = rate * atOnce;
+    this.#tokens = this.#most;
+  }
+
+  take(now: Instant): boolean {
+    const gained = this.#filledAt === undefined ? 0 : Math.max(0, elapsed(this.#filledAt, now)) * this.#rate;
+    this.#tokens = Math.min(this.#most, this.#tokens + gained);
     this.#filledAt = now;
     if (this.#tokens < 1) return false;
     this.#tokens--;

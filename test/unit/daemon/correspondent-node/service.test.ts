@@ -218,3 +218,23 @@ t.test(
     t.equal(service.views.nodeAt(HOA4), HOA);
   },
 );
+
+t.test(
+  "F6275-9.3.3-01: who is bound when it ends is told, at the care-of address; a restart finds nothing then",
+  async (t) => {
+    const { ground, service } = await started();
+    await bind({ ground, service });
+    ground.sent.splice(0);
+    await service.close();
+    await ground.settled();
+    t.match(ground.sent, [
+      {
+        ...{ source: SELF, destination: COA, departure: { type: "native-direct" } },
+        message: { type: "binding-error", status: 1, homeAddress: HOA },
+      },
+    ]);
+    t.equal(ground.records.size, 0);
+    t.equal(ground.kernel.objects.size, 0);
+    t.match(ground.events.at(-1), { event: "binding.removed", detail: { reason: "the correspondent ends" } });
+  },
+);

@@ -181,10 +181,12 @@ t.test(
 );
 
 t.test(
-  "of mobility messages none but updates bears a header, and nobody asks about the home agent or groups",
+  "F6275-9.3.2-01: of mobility messages none but updates bears a header, nor does neighbour discovery, and nobody asks about the home agent or groups",
   async (test) => {
     test.strictSame(lines(planDirectSite(site())), [
       "policy src HOA/128 dst ::/0 proto 135 dir out priority 0x920",
+      "policy src HOA/128 dst ::/0 proto 58 type 135 dir out priority 0x920",
+      "policy src HOA/128 dst ::/0 proto 58 type 136 dir out priority 0x920",
       "policy src HOA/128 dst HA/128 dir out priority 0x940",
       "policy src HOA/128 dst ff00::/8 dir out priority 0x940",
       "policy src HOA/128 dst fe80::/10 dir out priority 0x940",
@@ -210,6 +212,8 @@ t.test("a correspondent's site: options are recognised, and taken before mobilit
     "state src :: dst :: proto hao reqid 0 flag wildrecv coa ::",
     "policy src ::/0 dst CN/128 proto 135 dir in priority 0x8f0 tmpl hao any level use",
     "policy src CN/128 dst ::/0 proto 135 dir out priority 0x920",
+    "policy src CN/128 dst ::/0 proto 58 type 135 dir out priority 0x920",
+    "policy src CN/128 dst ::/0 proto 58 type 136 dir out priority 0x920",
   ]);
   test.equal(objects.filter(({ kind }) => kind === "nft-table").length, 1);
   const node = planCorrespondentSite({ addresses: [HOA], homeAddresses: [HOA] });

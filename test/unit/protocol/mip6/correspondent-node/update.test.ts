@@ -389,3 +389,17 @@ t.test("what the journal has kept goes on, as far as it is allowed still", (t) =
   t.strictSame(paths(old), []);
   t.end();
 });
+
+t.test("who plays its own updates back is refused each time, and makes no more than a few events of it", (t) => {
+  const world = new CorrespondentWorld();
+  const tokens = world.tokens();
+  world.update({ ...tokens, sequence: 9 });
+  const again = () => world.update({ ...tokens, sequence: 9 });
+  const all = Array.from({ length: 60 }, again);
+  t.ok(all.every((effects) => answers(effects).join() === "135/9/0+"));
+  t.equal(all.flatMap(events).filter((event) => event === "binding.rejected").length, 50);
+  t.strictSame(drops(all.at(-1) ?? []), ["rate-limited"]);
+  world.pass(1);
+  t.strictSame(events(again()), ["binding.rejected"]);
+  t.end();
+});
