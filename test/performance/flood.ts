@@ -14,7 +14,7 @@ import { homeAddressHeader } from "../../controller/wire/mip6/options/destinatio
 import { associationsOf, EspNode } from "./esp-node.js";
 import { ethernet, ip, RING_FRAMES, ring } from "./frames.js";
 import { Generator } from "./generator.js";
-import { HomeAgent } from "./home-agent.js";
+import { startHomeAgent } from "./home-agent.js";
 import { Load } from "./load.js";
 import { homeAgentMachine } from "./machines.js";
 import { GATEWAY, HOME_AGENT, mobileNode } from "./places.js";
@@ -133,7 +133,7 @@ export async function measureFlood(options: FloodOptions, note: (text: string) =
   load.machine.ip(`address add ${GATEWAY.ipv4}/24 dev ${home.wan}`, "route add local 100.64.0.0/10 dev lo");
   load.machine.run("sysctl", "-qw", `net.ipv6.conf.${home.wan}.disable_ipv6=0`);
   load.machine.ip(`address add ${GATEWAY.ipv6}/64 dev ${home.wan} nodad`);
-  const agent = await HomeAgent.start(home.machine, options.nodes);
+  const agent = await startHomeAgent(home.machine, options.nodes);
   const generator = new Generator(
     load.machine.path,
     EspNode.port,

@@ -46,9 +46,9 @@ export async function measureHandovers(
 }
 
 /** The scene is made for tests; what it wants of one is a name and its end. */
-async function withScene<T>(options: SceneOptions, use: (scene: Scene) => Promise<T>): Promise<T> {
+export async function withScene<T>(options: SceneOptions, use: (scene: Scene) => Promise<T>): Promise<T> {
   const endings: (() => unknown)[] = [];
-  const test = { name: "handover", passed: true, after: (ending: () => unknown) => void endings.push(ending) };
+  const test = { name: "bench", passed: true, after: (ending: () => unknown) => void endings.push(ending) };
   try {
     return await use(await Scene.start(test as unknown as TestContext, options));
   } finally {

@@ -1,90 +1,18 @@
 /** A dsmipd in the role of a home agent with many subscribers, in a namespace of its own. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { formatPrefix } from "../../controller/base/ip.js";
-import { fetchDocument } from "../../controller/control/client.js";
-import { type StatusDocument, statusDocument } from "../../schemas/control.js";
-import { Background } from "../kernel/lib/process.js";
+import { BenchDaemon, controlSocketIn } from "./daemon.js";
 import { associationsOf } from "./esp-node.js";
 import type { Machine } from "./machines.js";
 import { mip4KeyOf } from "./mip4-node.js";
 import { HOME_AGENT, HOME_PREFIXES, type Kind, mobileNode, networksOf } from "./places.js";
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "controller", "main.js");
-const START_TIMEOUT_MS = 600_000;
-
-export class HomeAgent {
-  readonly startMs: number;
-  readonly #directory: string;
-  readonly #process: Background;
-
-  /** Writes configuration and keys for the subscribers 0 to `count` - 1 and starts it; resolves when it answers. */
-  static async start(machine: Machine, count: number, kind: Kind | "mip4" = "hosts"): Promise<HomeAgent> {
-    const directory = mkdtempSync(join(tmpdir(), "dsmipd-bench-"));
-    writeFileSync(join(directory, "ha.yaml"), configuration(directory, count, kind));
-    writeFileSync(join(directory, "keys.yaml"), keys(count, kind), { mode: 0o600 });
-    const begin = performance.now();
-    // With our own options: `node --cpu-prof` profiles the daemon too.
-    const command = [
-      process.execPath,
-      ...process.execArgv,
-      MAIN,
-      "run",
-      "--config",
-      join(directory, "ha.yaml"),
-      "--netns",
-      machine.path,
-    ];
-    const daemon = new Background("ha", command);
-    try {
-      await daemon.waitForLog(/"daemon\.ready"/, START_TIMEOUT_MS);
-    } catch (error) {
-      await daemon.stop();
-      rmSync(directory, { recursive: true, force: true });
-      throw error;
-    }
-    return new HomeAgent(directory, daemon, performance.now() - begin);
-  }
-
-  private constructor(directory: string, daemon: Background, startMs: number) {
-    this.#directory = directory;
-    this.#process = daemon;
-    this.startMs = startMs;
-  }
-
-  async status(): Promise<StatusDocument> {
-    return statusDocument.parse(await fetchDocument(join(this.#directory, "ha.sock"), "/status"));
-  }
-
-  /** Octets of the process that are in memory, now and at most. */
-  memory(): { readonly resident: number; readonly peak: number } {
-    const text = readFileSync(`/proc/${this.#process.pid}/status`, "utf8");
-    const octets = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1]);
-    return { resident: octets("VmRSS"), peak: octets("VmHWM") };
-  }
-
-  /** What it has logged of the given events, at most the last few lines of each. */
-  logged(event: string, lines = 3): string {
-    return this.#process.log
-      .split("\n")
-      .filter((line) => line.includes(`"${event}"`) || line.includes('"kernel.'))
-      .slice(-lines)
-      .join("\n");
-  }
-
-  /** Ends it without giving it time to clean up; its namespace goes with what it made. */
-  async kill(): Promise<void> {
-    await this.#process.stop("SIGKILL");
-    rmSync(this.#directory, { recursive: true, force: true });
-  }
-
-  async stop(): Promise<void> {
-    await this.#process.stop("SIGTERM", START_TIMEOUT_MS);
-    rmSync(this.#directory, { recursive: true, force: true });
-  }
-}
+/** With the subscribers 0 to `count` - 1; resolves when it answers. */
+export const startHomeAgent = (machine: Machine, count: number, kind: Kind | "mip4" = "hosts"): Promise<BenchDaemon> =>
+  BenchDaemon.start(machine, (directory) => ({
+    configuration: configuration(directory, count, kind),
+    keys: keys(count, kind),
+  }));
 
 function configuration(directory: string, count: number, kind: Kind | "mip4"): string {
   const subscribers = Array.from({ length: count }, (_, number) => {
@@ -96,7 +24,7 @@ function configuration(directory: string, count: number, kind: Kind | "mip4"): s
   });
   return [
     "role: home-agent",
-    `controlSocket: ${join(directory, "ha.sock")}`,
+    `controlSocket: ${controlSocketIn(directory)}`,
     `stateDirectory: ${join(directory, "state")}`,
     "keyFile: keys.yaml",
     "log: { level: info }",

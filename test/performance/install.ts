@@ -16,9 +16,8 @@ import { assignSlots } from "../../controller/plan/security/request-ids.js";
 import { planNegotiatedSubscriber } from "../../controller/plan/security/subscriber.js";
 import type { NodeProtection } from "../../controller/plan/security/tunnel-associations.js";
 import { type HomeAgentPlanSite, TUN_DEVICE, type TunnelProfileSpec } from "../../controller/plan/site.js";
-import { inMakingOrder } from "../../controller/reconcile/diff.js";
-import type { KernelPort } from "../../controller/reconcile/kernel-port.js";
 import { homeAgentAssociations } from "./esp-frames.js";
+import { make } from "./making.js";
 import {
   ACCESSES,
   type Access,
@@ -84,11 +83,6 @@ const SIGNALLING = 1_000_000;
 /** The TUN device of the signalling would go with this process; payload never sees it. */
 const ofSignalling = (object: KernelObject): boolean =>
   (object.kind === "link" && object.name === TUN_DEVICE) || ("device" in object && object.device === TUN_DEVICE);
-
-async function make(kernel: KernelPort, objects: readonly KernelObject[]): Promise<void> {
-  const operations = objects.map((object) => ({ verb: "create", object }) as const);
-  for (const { error } of await kernel.apply(inMakingOrder(operations))) if (error !== undefined) throw error;
-}
 
 async function install(
   access: Access | Mip4Access,

@@ -4,6 +4,9 @@
  */
 import { availableParallelism, release } from "node:os";
 import { parseArgs } from "node:util";
+import { measureCorrespondentForwarding } from "./correspondent-forwarding.js";
+import { measureCorrespondentRate } from "./correspondent-rate.js";
+import { measureDirectPath } from "./direct-path.js";
 import { measureFlood, writeFlood } from "./flood.js";
 import { measureForwarding } from "./forwarding.js";
 import { measureHandovers } from "./handover.js";
@@ -25,6 +28,7 @@ const SECTIONS = [
   "flood",
   "ike-rate",
   "scale",
+  "route-optimisation",
 ] as const;
 
 const USAGE = `usage: make bench [ARGS='OPTION ...']
@@ -48,7 +52,8 @@ const USAGE = `usage: make bench [ARGS='OPTION ...']
   --out DIR        the flood table also as DIR/flood.json
   --sas N          IKE SAs that charon makes at once (500)
   --connections N  subscribers that are loaded into charon (10000)
-  --subscribers N  of the start-up measurement (10000)`;
+  --subscribers N  of the start-up measurement (10000)
+  --correspondent-nodes N  nodes that a correspondent answers at once (1000, at most 2000); it has --bindings in the forwarding measurement`;
 
 const { values } = parseArgs({
   options: {
@@ -75,6 +80,7 @@ const { values } = parseArgs({
     sas: { type: "string", default: "500" },
     connections: { type: "string", default: "10000" },
     subscribers: { type: "string", default: "10000" },
+    "correspondent-nodes": { type: "string", default: "1000" },
   },
 });
 
@@ -138,10 +144,18 @@ async function measure(): Promise<BenchmarkDocument> {
   const ikeRate = wanted("ike-rate") ? await measureIkeRate(rate, note) : null;
   if (wanted("scale")) note(`${values.subscribers} subscribers`);
   const scale = wanted("scale") ? await measureScale(Number(values.subscribers)) : null;
+  const routeOptimisation = wanted("route-optimisation")
+    ? {
+        bindings,
+        directPath: await measureDirectPath(note),
+        rate: await measureCorrespondentRate(Number(values["correspondent-nodes"])),
+        forwarding: measureCorrespondentForwarding({ bindings, ...slices }, note),
+      }
+    : null;
   const machine = { kernel: release(), bench, processors: availableParallelism() };
   return {
     ...{ machine, bindings, ...forwarding, securityForwarding, registration, handovers, flood, ikeRate, scale },
-    ...{ mip4Forwarding, mip4Registration },
+    ...{ mip4Forwarding, mip4Registration, routeOptimisation },
     ...{ routers, routerForwarding, routerSecurityForwarding, routerRegistration },
   };
 }

@@ -7,9 +7,10 @@ import { planMip4Binding } from "../../controller/plan/home-agent/mip4/binding.j
 import { planBinding } from "../../controller/plan/home-agent/plan.js";
 import { formatObject } from "../../controller/plan/objects/format.js";
 import { run } from "../kernel/lib/command.js";
+import type { BenchDaemon } from "./daemon.js";
 import { EspNode } from "./esp-node.js";
 import { Generator } from "./generator.js";
-import { HomeAgent } from "./home-agent.js";
+import { startHomeAgent } from "./home-agent.js";
 import { homeAgentMachine, Machine } from "./machines.js";
 import { Mip4Node } from "./mip4-node.js";
 import { dataPathOf, GATEWAY, HOME_AGENT, type Kind, mip4DataPathOf } from "./places.js";
@@ -57,11 +58,11 @@ export async function measureRegistration(options: RegistrationOptions): Promise
     `address add ${GATEWAY.ipv6}/64 dev wha nodad`,
     "route add local 100.64.0.0/10 dev lo", // all nodes' addresses are its own
   );
-  let agent: HomeAgent | undefined;
+  let agent: BenchDaemon | undefined;
   let generator: Generator | undefined;
   try {
     const { nodes, kind } = options;
-    agent = await HomeAgent.start(home.machine, nodes, kind);
+    agent = await startHomeAgent(home.machine, nodes, kind);
     const made = Array.from({ length: nodes }, (_, one) =>
       kind === "mip4" ? new Mip4Node(one) : new EspNode(one, kind),
     );
@@ -77,7 +78,7 @@ export async function measureRegistration(options: RegistrationOptions): Promise
 }
 
 async function measure(
-  agent: HomeAgent,
+  agent: BenchDaemon,
   generator: Generator,
   machine: Machine,
   options: RegistrationOptions,

@@ -1,4 +1,5 @@
 /** What `make bench` found: one document, and the same as tables for people. */
+import { type RouteOptimisationReport, routeOptimisationTables } from "./correspondent-report.js";
 import type { FloodReport } from "./flood.js";
 import type { ForwardingResults } from "./forwarding.js";
 import type { HandoverReport } from "./handover.js";
@@ -35,6 +36,7 @@ export interface BenchmarkDocument extends ForwardingResults {
   readonly flood: FloodReport | null;
   readonly ikeRate: IkeRateReport | null;
   readonly scale: ScaleReport | null;
+  readonly routeOptimisation: RouteOptimisationReport | null;
 }
 
 /** What the project aims at: shown beside what was measured. A benchmark never fails for them. */
@@ -190,5 +192,6 @@ export function formatDocument(document: BenchmarkDocument): string {
           "",
           `${whole(scale.subscribers)} subscribers: home agent ready after ${scale.startSeconds} s, memory ${scale.residentMiB} MiB (peak ${scale.peakMiB} MiB)`,
         ]),
+    ...routeOptimisationTables(document.routeOptimisation),
   ].join("\n");
 }

@@ -1,5 +1,5 @@
 /** Start-up of a home agent with very many subscribers: how long until it answers, and how much memory it takes. */
-import { HomeAgent } from "./home-agent.js";
+import { startHomeAgent } from "./home-agent.js";
 import { homeAgentMachine, Machine } from "./machines.js";
 import { rounded } from "./statistics.js";
 
@@ -13,7 +13,7 @@ export interface ScaleReport {
 export async function measureScale(subscribers: number): Promise<ScaleReport> {
   using load = new Machine("load");
   using home = homeAgentMachine(load, "ha", { answer: false });
-  const agent = await HomeAgent.start(home.machine, subscribers);
+  const agent = await startHomeAgent(home.machine, subscribers);
   const { resident, peak } = agent.memory();
   await agent.kill();
   const mebi = (octets: number): number => rounded(octets / 2 ** 20);
