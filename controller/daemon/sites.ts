@@ -220,6 +220,7 @@ export function mobileNodePlanSite(
   const shared = { rank, furtherHomes, profile: tunnelProfile, negotiated, mobike };
   const routeOptimisation = optimisesRoutes({ mobileNode, tunnelProfile });
   const correspondent = asCorrespondent({ mobileNode, tunnelProfile }) !== undefined;
-  const direct = { routeOptimisation, correspondent };
+  const dualStackCorrespondents = routeOptimisation ? mobileNode.routeOptimisation?.ipv4?.correspondents : undefined;
+  const direct = { routeOptimisation, correspondent, dualStackCorrespondents };
   return { ...home, ...shared, mappedSignalling, ...networks, udpOverIpv6, multicast, ...direct };
 }

@@ -5,6 +5,7 @@ import {
   type IpAddress,
   type Ipv4Address,
   type Ipv6Address,
+  ipv6,
   isIpv4,
   type Prefix,
 } from "../base/ip.js";
@@ -41,3 +42,14 @@ export const everywhere = (home: IpAddress): Prefix => ({ address: isIpv4(home) 
 
 /** Of a route that names none: the kernel's own, which is part of the route's identity. */
 export const defaultMetric = (address: IpAddress): number => (isIpv4(address) ? 0 : 1024);
+
+/** sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d). */
+export function compatibleAddress(address: Ipv4Address): Ipv6Address {
+  return ipv6(`::${address}`);
+}
+
+/**
+ * The next hop of every route into a device whose routes say where to, which takes no notice of it. Without one each home address is a
+ * neighbour of its own, and from some hundreds on the kernel does little else than to clear its neighbour table (measured with 10,000).
+ */
+export const ONE_NEXT_HOP = ipv6("fe80::1");

@@ -1,5 +1,6 @@
 /** Objects that the plans of both roles are made of. */
 import { IPV6_ANY, type Ipv4Address } from "../base/ip.js";
+import type { NftSet } from "./objects/firewall.js";
 import type { Link, Sysctl } from "./objects/forwarding.js";
 import type { KernelObject } from "./objects/objects.js";
 import { DEFAULT_MTU, RULE_PRIORITY, SIGNALLING_TABLE, TUN_DEVICE, TUN_MARK } from "./site.js";
@@ -51,3 +52,14 @@ export function markedSignalling(): readonly KernelObject[] {
     { kind: "rule", family: 6, priority: RULE_PRIORITY.signalling, table: SIGNALLING_TABLE, mark: TUN_MARK },
   ];
 }
+
+const octet = (value: number): string => value.toString(16).padStart(2, "0");
+
+/** For each traffic class octet of an inner IPv4 header the first 16 bits of the outer IPv6 header. */
+export const CLASS_MAP: NftSet = {
+  name: "class-4",
+  key: ["integer"],
+  value: "integer",
+  integerLength: 2,
+  elements: Array.from({ length: 256 }, (_, value) => ({ key: `00${octet(value)}`, value: `6${octet(value)}0` })),
+};

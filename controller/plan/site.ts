@@ -55,6 +55,9 @@ export const VISITED_NETWORKS_TABLE = 4195;
 /** The mobile node's care-of addresses have a table each, out of 2^24 from here on: the way to the home agent through their own uplink. */
 export const CARE_OF_TABLE_BASE = 0x41000000;
 export const RULE_PRIORITY = {
+  /** What never goes directly, and payload that does (plan/route-optimisation/ipv4). */
+  notDirect: 4184,
+  direct: 4185,
   ike: 4186,
   ikeNowhere: 4187,
   local: 4188,
@@ -144,6 +147,12 @@ export interface Mip4Service {
   readonly gre: boolean;
 }
 
+/** Of one machine. */
+export interface DualStackAddresses {
+  readonly ipv6: Ipv6Address;
+  readonly ipv4: Ipv4Address;
+}
+
 /** A home address of a node that has several. */
 export interface FurtherHome {
   readonly homeAddress: Ipv6Address;
@@ -174,6 +183,8 @@ export interface MobileNodePlanSite extends HomePlace {
   readonly routeOptimisation?: boolean | undefined;
   /** With that: other mobile nodes may bind at the home addresses (RFC 6275 §9). */
   readonly correspondent?: boolean | undefined;
+  /** Correspondents that are known by both of their addresses, with which IPv4 may go directly (draft-oulai-mext-dsmip-ro-00). */
+  readonly dualStackCorrespondents?: readonly DualStackAddresses[] | undefined;
   /** Security associations are negotiated. */
   readonly negotiated?: boolean | undefined;
   /** Where IKE goes is for us to say: charon's MOBIKE follows. */
@@ -228,6 +239,9 @@ export type StaticKeys =
       readonly encryptionKey: Secret;
       readonly integrityKey: Secret;
     };
+
+/** Where nothing is said of an outer header. */
+export const DEFAULT_PROFILE: TunnelProfileSpec = { dscp: "copy", ttl: 64 };
 
 /** The MTU of tunnel devices where nothing else is said: 1500 less UDP and IPv4 headers, and room for another tunnel underneath. */
 export const DEFAULT_MTU = 1400;
@@ -378,5 +392,5 @@ export function mip4Service(site: HomeAgentPlanSite): Mip4Service | undefined {
 }
 
 export function profileOf(site: HomeAgentPlanSite, name: string): TunnelProfileSpec {
-  return site.profiles.get(name) ?? site.profiles.get("default") ?? { dscp: "copy", ttl: 64 };
+  return site.profiles.get(name) ?? site.profiles.get("default") ?? DEFAULT_PROFILE;
 }

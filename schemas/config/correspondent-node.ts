@@ -1,6 +1,6 @@
 /** Configuration of a correspondent node. */
 import { z } from "zod";
-import { common, ipv4Text, ipv6Prefix, ipv6Text, log, modeOptionType } from "./common.js";
+import { common, ipv4Text, ipv6Prefix, ipv6Text, log, modeOptionType, tunnelProfile } from "./common.js";
 
 /** Mode 2 (mapped) is none that the kernel can read. */
 export const CORRESPONDENT_MODES = ["ipv6-encapsulation", "ipv4-encapsulation", "ipv4-udp"] as const;
@@ -63,6 +63,11 @@ export const correspondentNodeConfig = z.strictObject({
   stateDirectory: common.stateDirectory,
   log,
   correspondentNode,
+  tunnelProfile: tunnelProfile
+    .pick({ dscp: true, ttl: true })
+    .extend({ mtu: tunnelProfile.shape.mtu.describe("Largest inner packet in octets. Default: 1400.") })
+    .prefault({})
+    .describe("Outer headers of payload that goes with IPv4 at either side (correspondentNode.ipv4RouteOptimisation)."),
 });
 
 export type CorrespondentNodeConfig = z.output<typeof correspondentNodeConfig>;

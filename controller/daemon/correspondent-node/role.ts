@@ -9,7 +9,7 @@ import type { Logger } from "../../log.js";
 import { correspondentOwner } from "../../plan/route-optimisation/owner.js";
 import { planCorrespondentPath } from "../../plan/route-optimisation/pair.js";
 import { planCorrespondentSite } from "../../plan/route-optimisation/site.js";
-import { SIGNALLING_PORT, TUN_DEVICE } from "../../plan/site.js";
+import { DEFAULT_PROFILE, SIGNALLING_PORT, TUN_DEVICE, type TunnelProfileSpec } from "../../plan/site.js";
 import type { Beginning } from "../../protocol/mip6/correspondent-node/machine.js";
 import type { CorrespondentNodeSite, Ipv4Optimisation } from "../../protocol/mip6/correspondent-node/site.js";
 import { KCN_OCTETS } from "../../protocol/mip6/return-routability/tokens.js";
@@ -62,7 +62,7 @@ export async function startCorrespondentNode(
     log,
   );
   const { serviceName: name, recordPrefix } = CorrespondentNodeService;
-  const plans = correspondentPlans(site);
+  const plans = correspondentPlans(site, config.tunnelProfile);
   const modeOptionType = ipv4RouteOptimisation?.optionType;
   return startServices(platform, [
     {
@@ -106,10 +106,16 @@ export function randomBeginning(): Beginning {
   return { kcn: new Secret(randomBytes(KCN_OCTETS)), firstIndex: randomBytes(2).readUInt16BE() };
 }
 
-export function correspondentPlans({ addresses }: CorrespondentNodeSite): CorrespondentPlans {
+/** `profile`: of what goes with IPv4 at either side. */
+export function correspondentPlans(
+  { addresses, ipv4 }: CorrespondentNodeSite,
+  profile: TunnelProfileSpec = DEFAULT_PROFILE,
+): CorrespondentPlans {
+  const pairs = [...(ipv4?.addresses ?? [])].map(([self, address]) => ({ ipv6: self, ipv4: address }));
+  const direct = ipv4 === undefined ? undefined : { addresses: pairs, profile };
   return {
-    site: () => planCorrespondentSite({ addresses }),
-    path: planCorrespondentPath,
+    site: () => planCorrespondentSite({ addresses, direct }),
+    path: (path) => planCorrespondentPath(path, profile),
     ownerOf: (object) => correspondentOwner(object, addresses),
   };
 }

@@ -84,6 +84,7 @@ function request(type: number, flags: number, rule: Rule): NetlinkRequest {
   // struct fib_rule_port_range: first and last port, in the machine's own byte order.
   if (rule.udpDestinationPort !== undefined)
     writer.u8(FRA_IP_PROTO, IPPROTO_UDP).u32(FRA_DPORT_RANGE, rule.udpDestinationPort * 0x10001);
+  else if (rule.ipProtocol !== undefined) writer.u8(FRA_IP_PROTO, rule.ipProtocol);
   if (rule.mark !== undefined) writer.u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, rule.markMask ?? ALL_BITS);
   // The mark is compared under the mask: with none of it set.
   else if (rule.unlessMark !== undefined) writer.u32(FRA_FWMASK, rule.unlessMark);
@@ -100,6 +101,7 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
   const from = prefixOf(family, header.sourceLength, attributes.get(FRA_SRC));
   const to = prefixOf(family, header.destinationLength, attributes.get(FRA_DST));
   const port = attributes.get(FRA_DPORT_RANGE)?.u32();
+  const protocol = attributes.get(FRA_IP_PROTO)?.u8() ?? 0;
   const mark = attributes.get(FRA_FWMARK)?.u32() ?? 0;
   const mask = attributes.get(FRA_FWMASK)?.u32() ?? 0;
   return {
@@ -111,6 +113,7 @@ function decodeRule(message: NetlinkMessage, ownOnly: boolean): Rule | undefined
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(port === undefined ? {} : { udpDestinationPort: port & 0xffff }),
+    ...(port !== undefined || protocol === 0 ? {} : { ipProtocol: protocol }),
     ...(mark === 0 ? {} : { mark }),
     ...(mark === 0 || mask === ALL_BITS ? {} : { markMask: mask }),
     ...(mark !== 0 || mask === 0 ? {} : { unlessMark: mask }),
@@ -124,11 +127,11 @@ function prefixOf(family: Family, length: number, address: Attribute | undefined
   return { address: address === undefined ? (family === 4 ? IPV4_ANY : IPV6_ANY) : address.address(), length };
 }
 
-/** No port at all, or one single port of UDP. */
+/** No port at all, whatever the protocol, or one single port of UDP. */
 function isOnePortOfUdp(attributes: AttributeMap): boolean {
   const protocol = attributes.get(FRA_IP_PROTO)?.u8() ?? 0;
   const range = attributes.get(FRA_DPORT_RANGE)?.u32();
-  if (range === undefined) return protocol === 0;
+  if (range === undefined) return true;
   return protocol === IPPROTO_UDP && range >>> 16 === (range & 0xffff);
 }
 

@@ -31,6 +31,7 @@ import {
   TYPED_MESSAGES_CHAIN,
   toRareProtocols,
 } from "../security/esp-firewall.js";
+import { CLASS_MAP } from "../shared-objects.js";
 import {
   DEVICE,
   DSMIP_PORT,
@@ -60,7 +61,7 @@ import {
 } from "./mip4/chains.js";
 import { acceptReports, labelledReports, MULTICAST_SETS, multicastChains, toMulticastChains } from "./multicast.js";
 import { outputIpv4, outputIpv6, outputOfEspAlone, outputUdpOverIpv6 } from "./output.js";
-import { CLASS_MAP, IKE_PORTS, networkSets, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
+import { IKE_PORTS, networkSets, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
 /** Next headers of an inner packet to the home agent itself that may hold a mobility message: routing, ESP, destination options, Mobility Header. */
 const SIGNALLING_HEADERS = [43, 50, 60, 135];

@@ -1,5 +1,5 @@
 /** What the objects of a binding have in common, whatever the protocol: routes to what is inside, elements that name it, who answers for it. */
-import { type IpAddress, type Ipv4Address, type Ipv6Address, ipv6, isIpv4, type Prefix } from "../../base/ip.js";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, isIpv4, type Prefix } from "../../base/ip.js";
 import { largest } from "../../base/lists.js";
 import { defaultMetric } from "../endpoints.js";
 import { LEAST_MTU } from "../mip4/tunnel-data.js";
@@ -39,12 +39,6 @@ export function element(set: NftSet, outer: NftElement["key"], { address, length
   };
 }
 
-/**
- * The next hop of every route into the device for IPv6 care-of addresses, which takes no notice of it. Without one each home address is a
- * neighbour of its own, and from some hundreds on the kernel does little else than to clear its neighbour table (measured with 10,000).
- */
-export const ONE_NEXT_HOP = ipv6("fe80::1");
-
 /** Before routes of the kernel's default metric, which operators have for networks whose router is at home. IPv4's default comes first of all. */
 const NETWORK_METRIC = 512;
 
@@ -65,9 +59,4 @@ export function innerRoute(inner: Prefix, mtu: number | undefined, site: HomeAge
     // and its routes would go with the preferred address.
     ...(!isIpv4(inner.address) && servesMip6(site) && { preferredSource: site.addresses.ipv6 }),
   };
-}
-
-/** sit takes the outer destination of an IPv6 packet from an IPv4-compatible next hop (::a.b.c.d). */
-export function compatibleAddress(address: Ipv4Address): Ipv6Address {
-  return ipv6(`::${address}`);
 }

@@ -18,6 +18,7 @@ import {
   setUdpPort,
 } from "../objects/nft-writes.js";
 import { dressEsp, sentEsp } from "../security/esp-firewall.js";
+import { CLASS_MAP } from "../shared-objects.js";
 import {
   DSMIP_PORT,
   HOOK_PRIORITY,
@@ -36,7 +37,7 @@ import { carrierChains, toCarriers } from "./carriers.js";
 import { DESTINATION, destinations } from "./inner-keys.js";
 import { mip4NeighbourAnswers, mip4Output } from "./mip4/chains.js";
 import { restoreGroup } from "./multicast.js";
-import { CLASS_MAP, IKE_PORTS, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
+import { IKE_PORTS, PROTOCOL, SETS, UDP_IPV6_SETS } from "./sets.js";
 
 /**
  * Every NBMA device sends from an internal address; here the packet gets the home agent's, its TTL, and for UDP the node's port. The chain

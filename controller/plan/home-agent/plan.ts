@@ -6,7 +6,7 @@
 import type { Ipv4Address, Ipv6Address, Prefix } from "../../base/ip.js";
 import { hostPrefix, IPV6_ANY, ipv6, isIpv4, isIpv6 } from "../../base/ip.js";
 import type { DataPath, Endpoint } from "../../protocol/mip6/inputs.js";
-import { homesOf } from "../endpoints.js";
+import { compatibleAddress, homesOf, ONE_NEXT_HOP } from "../endpoints.js";
 import type { NftElement } from "../objects/firewall.js";
 import type { Link, Route } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
@@ -39,15 +39,7 @@ import {
   usesPlainTunnels,
 } from "../site.js";
 import { homeAgentFirewall } from "./firewall.js";
-import {
-  compatibleAddress,
-  defended,
-  deviceMtu,
-  element,
-  innerRoute,
-  ONE_NEXT_HOP,
-  octetOfDscp,
-} from "./inner-routes.js";
+import { defended, deviceMtu, element, innerRoute, octetOfDscp } from "./inner-routes.js";
 import { multicastSite } from "./multicast.js";
 import { SETS, UDP_IPV6_SETS } from "./sets.js";
 

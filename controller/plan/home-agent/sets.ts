@@ -68,14 +68,3 @@ export function networkSets(site: HomeAgentPlanSite): readonly NftSet[] {
     ...ofLengths(site, 4, [...IPV4_SETS, ...(site.udpOverIpv6 === true ? [udp4, careOf4, port4] : [])]),
   ];
 }
-
-const octet = (value: number): string => value.toString(16).padStart(2, "0");
-
-/** For each traffic class octet of an inner IPv4 header the first 16 bits of the outer IPv6 header. */
-export const CLASS_MAP: NftSet = {
-  name: "class-4",
-  key: ["integer"],
-  value: "integer",
-  integerLength: 2,
-  elements: Array.from({ length: 256 }, (_, value) => ({ key: `00${octet(value)}`, value: `6${octet(value)}0` })),
-};

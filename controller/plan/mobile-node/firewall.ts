@@ -28,6 +28,7 @@ import {
 import { accept, count, drop, jump, within } from "../objects/nft-verdicts.js";
 import { clearUdpChecksum, correctUdpPort, setIpv4Ttl, setUdpPort } from "../objects/nft-writes.js";
 import { OWNERSHIP } from "../objects/objects.js";
+import { type NodePart, nodePart } from "../route-optimisation/ipv4/node-firewall.js";
 import {
   dressEsp,
   markAdvertisements,
@@ -55,6 +56,7 @@ const SIGNALLING_SET: NftSet = {
 };
 
 export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
+  const direct = nodePart(site);
   return {
     kind: "nft-table",
     family: "inet",
@@ -67,16 +69,18 @@ export function mobileNodeFirewall(site: MobileNodePlanSite): NftTable {
       "tunnelled-signalling",
       ...(site.correspondent === true ? ["metered"] : []),
       ...(outerFamilies(site).length === 0 ? [] : ["signalling-arrived", "signalling", "signalling-port"]),
+      ...direct.counters,
     ],
-    sets: [SIGNALLING_SET],
+    sets: [SIGNALLING_SET, ...direct.sets],
     chains: [
-      prerouting(site),
-      ...ipv4Chains(site),
+      ...direct.chains,
+      prerouting(site, direct),
+      ...ipv4Chains(site, direct),
       ...espChains(site),
       ...udpOverIpv6Chains(site),
       ...multicastChains(site),
       ...correspondentChains(site),
-      input(site),
+      input(site, direct),
       ...ipv6Chains(site),
     ],
   };
@@ -96,7 +100,7 @@ function toUs(site: MobileNodePlanSite, outer: number, family: 4 | 6): readonly 
   ];
 }
 
-function prerouting(site: MobileNodePlanSite): NftChain {
+function prerouting(site: MobileNodePlanSite, direct: NodePart): NftChain {
   const { ipv4 } = site.homeAgent;
   const fromHomeAgent = (from: Clause): readonly NftRule[] => [
     ...(usesEsp(site) ? [markEspInUdp([from])] : []),
@@ -110,12 +114,13 @@ function prerouting(site: MobileNodePlanSite): NftChain {
     rules: [
       // The kernel takes such a source for any other.
       rule(fromMapped, count("mapped-source"), drop),
+      ...direct.prerouting,
       ...(ipv4 === undefined ? [] : fromHomeAgent(ipField("saddr", ipv4))),
     ],
   };
 }
 
-function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
+function ipv4Chains(site: MobileNodePlanSite, direct: NodePart): readonly NftChain[] {
   const { ipv4 } = site.homeAgent;
   if (ipv4 === undefined) return [];
   const to = ipField("daddr", ipv4);
@@ -136,6 +141,7 @@ function ipv4Chains(site: MobileNodePlanSite): readonly NftChain[] {
         rule(to, udpPort("sport", DSMIP_PORT), ttl, ...carrier("udp")),
         rule(to, l4proto(PROTOCOL.ipv4), ttl, ...carrier("ipv4")),
         rule(to, l4proto(PROTOCOL.ipv6), ttl),
+        ...direct.output,
       ],
     },
     ...(isRouter ? carrierChains(site, ipv4) : []),
@@ -276,7 +282,7 @@ function metered(site: MobileNodePlanSite): readonly NftRule[] {
 }
 
 /** Only the home agent sends us payload (RFC 6275 §11.3.3), and only for our home addresses and networks. */
-function input(site: MobileNodePlanSite): NftChain {
+function input(site: MobileNodePlanSite, direct: NodePart): NftChain {
   const { ipv4, ipv6 } = site.homeAgent;
   return {
     name: "input",
@@ -284,6 +290,7 @@ function input(site: MobileNodePlanSite): NftChain {
     rules: [
       ...tunnelledSignalling(site),
       ...metered(site),
+      ...direct.input,
       ...(site.udpOverIpv6 === true ? [rule(ipField("saddr", ipv6), ...betweenPorts, jump("in-udp-ipv6"))] : []),
       ...(ipv4 === undefined ? [] : [rule(ipField("saddr", ipv4), ...betweenPorts, jump("in-udp"))]),
       ...(outerFamilies(site).length === 0

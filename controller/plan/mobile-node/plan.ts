@@ -18,6 +18,7 @@ import type { HomeRoute } from "../../protocol/movement/home-routes.js";
 import { defaultMetric, everywhere, homeAgentEnd, homesOf } from "../endpoints.js";
 import type { Link, Route, Rule } from "../objects/forwarding.js";
 import type { KernelObject } from "../objects/objects.js";
+import { homeTestDevice } from "../route-optimisation/ipv4/shared.js";
 import { planDirectSite } from "../route-optimisation/site.js";
 import { ikeRules } from "../security/ike-way.js";
 import { boundRoutingHeaders } from "../security/mobility-headers.js";
@@ -94,6 +95,7 @@ export function planMobileNode(
     ...(esp ? protectedNode(path, associations, site) : []),
     ...(site.negotiated === true ? returnRoutabilityNode(path, associations, site) : []),
     ...(ipv4 === undefined ? [] : ipv4Objects(ipv4, site)),
+    ...(ipv4 === undefined || site.dualStackCorrespondents === undefined ? [] : homeTestDevice(ipv4, site)),
     ...(path.mode === "home" && path.homeDevice !== undefined
       ? homes.map((home) => homeAddress(path.homeDevice ?? "", home))
       : []),

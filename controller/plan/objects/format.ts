@@ -172,12 +172,13 @@ function viaWord(destination: Route["destination"]["address"], via: NonNullable<
 }
 
 function formatRule(rule: Rule): string {
-  const { family, priority, table, from, to, udpDestinationPort, mark, markMask, unlessMark, findSource, unreachable } =
-    rule;
+  const { family, priority, table, from, to, ipProtocol, udpDestinationPort, mark, markMask } = rule;
+  const { unlessMark, findSource, unreachable } = rule;
   return words(
     family === 6 ? "ip -6 rule add" : "ip rule add",
     `priority ${priority} from ${from === undefined ? "all" : formatPrefix(from)}`,
     option("to", to && formatPrefix(to)),
+    option("ipproto", ipProtocol),
     option("ipproto udp dport", udpDestinationPort),
     option("fwmark", mark === undefined ? undefined : hex(mark) + (markMask === undefined ? "" : `/${hex(markMask)}`)),
     option("fwmark", unlessMark === undefined ? undefined : `0/${hex(unlessMark)}`),

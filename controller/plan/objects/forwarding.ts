@@ -147,6 +147,8 @@ export interface Rule {
   /** Source prefix; for IPv4 0.0.0.0/32 matches packets whose source is not chosen yet. */
   readonly from?: Prefix;
   readonly to?: Prefix;
+  /** What has this protocol number alone; not together with a port. */
+  readonly ipProtocol?: number;
   /** UDP to this port alone. */
   readonly udpDestinationPort?: number;
   readonly mark?: number;

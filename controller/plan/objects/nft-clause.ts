@@ -66,6 +66,9 @@ export const KEY = {
   /** The first quarter of the IPv6 source: a provider's network, roughly. */
   ip6SourceNetwork: { text: "@nh,64,32", base: "network", offset: 8, length: 4 },
   ip6Source: { text: "ip6 saddr", base: "network", offset: 8, length: 16 },
+  ip6Destination: { text: "ip6 daddr", base: "network", offset: 24, length: 16 },
+  /** The address in a Home Address option or type 2 routing header that stands where the kernel writes it, right behind the IPv6 header. */
+  ip6Named: { text: "@nh,384,128", base: "network", offset: 48, length: 16 },
   etherSource: { text: "ether saddr", base: "link", offset: 6, length: 6 },
   udpSource: { text: "udp sport", base: "transport", offset: 0, length: 2 },
 } as const satisfies Record<string, KeyField>;

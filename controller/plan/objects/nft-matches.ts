@@ -122,6 +122,19 @@ export const type2RoutingHeader: Clause = {
   ],
 };
 
+/** A Home Address option where the kernel writes it: in destination options right behind the IPv6 header (RFC 6275 §6.3). */
+export const homeAddressOption: Clause = {
+  text: "meta nfproto ipv6 @nh,48,8 60 @nh,368,16 0xc910",
+  expressions: [
+    { type: "meta", key: "nfproto", register: REGISTER },
+    equals(NFPROTO[6]),
+    load("network", 6, 1),
+    equals("3c"),
+    load("network", 46, 2),
+    equals("c910"),
+  ],
+};
+
 /** What IPsec has been taken off, so that it is known who sent it. */
 export const isAuthenticated: Clause = {
   text: "meta ipsec exists",

@@ -84,9 +84,11 @@ export function objectKey(object: KernelObject): string {
   }
 }
 
-function ruleKey({ family, priority, table, from, to, udpDestinationPort, mark, markMask, unlessMark }: Rule): string {
+function ruleKey(rule: Rule): string {
+  const { family, priority, table, from, to, ipProtocol, udpDestinationPort, mark, markMask, unlessMark } = rule;
   const prefix = (one: Prefix | undefined): string => `${one?.address ?? ""}/${one?.length ?? 0}`;
-  const port = udpDestinationPort === undefined ? "" : ` udp ${udpDestinationPort}`;
+  const protocol = ipProtocol === undefined ? "" : ` protocol ${ipProtocol}`;
+  const port = udpDestinationPort === undefined ? protocol : ` udp ${udpDestinationPort}`;
   return `rule ${family} ${priority} ${prefix(from)}${to === undefined ? "" : ` to ${prefix(to)}`}${port} ${unlessMark === undefined ? `${mark ?? ""}${markMask === undefined ? "" : `/${markMask}`}` : `0/${unlessMark}`} ${table}`;
 }
 

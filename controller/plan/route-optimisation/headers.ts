@@ -8,6 +8,8 @@ import { POLICY_PRIORITY } from "../site.js";
 type HeaderType = MobilityState["type"];
 
 export const ANY_PROTOCOL = 0;
+/** IPv4 in IPv6, of which RFC 6275's headers are mode 1 (draft-oulai-mext-dsmip-ro-00 §7.1.3). */
+export const IPV4_IN_IPV6 = 4;
 /** Mobility Header type (RFC 6275 §6.1.7). */
 export const BINDING_UPDATE = 5;
 
@@ -74,5 +76,9 @@ export const updatesTo = (homeAddress: Ipv6Address, correspondent: Ipv6Address):
   mobilityHeaderType: BINDING_UPDATE,
 });
 
-export const payload = (source: Ipv6Address, destination: Ipv6Address): XfrmPolicy["selector"] =>
-  between(source, destination, ANY_PROTOCOL);
+/** `protocol`: of what goes directly, where that is not everything. */
+export const payload = (
+  source: IpAddress,
+  destination: IpAddress,
+  protocol: number = ANY_PROTOCOL,
+): XfrmPolicy["selector"] => between(source, destination, protocol);

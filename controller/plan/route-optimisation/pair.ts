@@ -16,12 +16,25 @@ import type { KernelObject } from "../objects/objects.js";
 import { ROUTING_HEADER_MARK, SENDING_MARK } from "../security/marks.js";
 import { HEADER_REQID, headerState } from "../security/mobility-headers.js";
 import { policy } from "../security/transport-associations.js";
-import { type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
-import { ANY_PROTOCOL, exempt, headerTemplate, payload, subPolicy, updatesTo, writtenHeader } from "./headers.js";
+import { DEFAULT_PROFILE, type MobileNodePlanSite, POLICY_PRIORITY, type TunnelProfileSpec } from "../site.js";
+import {
+  ANY_PROTOCOL,
+  exempt,
+  headerTemplate,
+  IPV4_IN_IPV6,
+  payload,
+  subPolicy,
+  updatesTo,
+  writtenHeader,
+} from "./headers.js";
+import { correspondentWays } from "./ipv4/correspondent.js";
+import { nodeWays } from "./ipv4/node.js";
 
 /** What of a binding at one of our addresses the kernel needs. */
 export interface BoundAtCorrespondent extends Pick<CorrespondentPath, "homeAddress" | "self"> {
   readonly careOf: Ipv6Address;
+  /** Of payload IPv4 alone goes directly, inside IPv6 (draft-oulai-mext-dsmip-ro-00 §7.1.3, mode 1). */
+  readonly ipv4Alone?: boolean;
 }
 
 export interface DirectEnd {
@@ -45,16 +58,21 @@ export interface Pair {
   readonly demandReqid?: number | undefined;
 }
 
-type BoundPath = Pick<CorrespondentPath, "homeAddress" | "self" | "ipv6">;
+type BoundPath = Omit<CorrespondentPath, "former" | "revision">;
 
 /** Undefined: its headers lead nowhere. */
-export function boundBy({ homeAddress, self, ipv6 }: BoundPath): BoundAtCorrespondent | undefined {
-  return ipv6?.via === "headers" ? { homeAddress, self, careOf: ipv6.careOf } : undefined;
+export function boundBy({ homeAddress, self, ipv6, ipv4 }: BoundPath): BoundAtCorrespondent | undefined {
+  const reach = ipv6 ?? ipv4?.reach;
+  if (reach?.via !== "headers") return undefined;
+  return { homeAddress, self, careOf: reach.careOf, ...(ipv6 === undefined && { ipv4Alone: true }) };
 }
 
 /** At a correspondent that is no mobile node itself. */
-export function planCorrespondentPath(path: BoundPath): readonly KernelObject[] {
-  return planPair({ bound: boundBy(path) });
+export function planCorrespondentPath(
+  path: BoundPath,
+  profile: TunnelProfileSpec = DEFAULT_PROFILE,
+): readonly KernelObject[] {
+  return [...planPair({ bound: boundBy(path) }), ...correspondentWays(path, profile)];
 }
 
 /** At a mobile node whose correspondent is none, or has no binding here. */
@@ -77,9 +95,11 @@ export function planSilence<A extends IpAddress>(homeAddress: A, correspondent: 
 
 export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly KernelObject[] {
   const direct = wanted !== undefined && isIpv6End(wanted) ? wanted : undefined;
+  const overIpv4 = wanted === undefined ? [] : nodeWays(wanted.path, wanted.site, wanted.uplink);
   const ends = endsOf({ bound, direct });
-  if (ends === undefined) return [];
+  if (ends === undefined) return overIpv4;
   const { own, other } = ends;
+  const protocol = isIpv4Alone({ bound, direct }) ? IPV4_IN_IPV6 : ANY_PROTOCOL;
   const option = "home-address-option";
   const header = "type2-routing-header";
   const reads = [
@@ -97,7 +117,7 @@ export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly
   return [
     ...(bound === undefined ? [] : [headerState(option, { source: other, destination: own }, bound.careOf)]),
     ...(direct === undefined ? [] : takenHeaders(direct.path, bound?.careOf)),
-    subPolicy("in", payload(other, own), POLICY_PRIORITY.bound, ...reads),
+    subPolicy("in", payload(other, own, protocol), POLICY_PRIORITY.bound, ...reads),
     ...(direct === undefined || !sends(direct) ? [] : [writtenHeader(option, own, other, direct.path.careOf)]),
     ...(bound === undefined ? [] : [writtenHeader(header, own, other, bound.careOf)]),
     ...(direct === undefined ? [] : directWay(direct, bound?.careOf)),
@@ -112,10 +132,14 @@ export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly
             ...toOther,
           ),
         ]),
-    subPolicy("out", payload(own, other), POLICY_PRIORITY.direct, ...writes),
+    subPolicy("out", payload(own, other, protocol), POLICY_PRIORITY.direct, ...writes),
     ...(direct === undefined ? [] : outOfEsp(direct)),
+    ...overIpv4,
   ];
 }
+
+const isIpv4Alone = ({ bound, direct }: Pair): boolean =>
+  (bound === undefined || bound.ipv4Alone === true) && (direct === undefined || !direct.path.ipv6);
 
 /** Where nothing but what still comes in is taken, an update that takes the binding back leaves from the home address itself. */
 const sends = ({ path }: DirectEnd): boolean => path.stage !== "receiving";
@@ -163,8 +187,9 @@ function directWay({ path, site, uplink }: DirectEnd, from: Ipv6Address | undefi
 function outOfEsp({ path, site }: DirectEnd): readonly KernelObject[] {
   if (site.profile.protection !== "esp") return [];
   const { homeAddress, correspondent, stage } = path;
+  const protocol = path.ipv6 ? ANY_PROTOCOL : IPV4_IN_IPV6;
   return [
-    policy("in", payload(correspondent, homeAddress), POLICY_PRIORITY.directInClear, {
+    policy("in", payload(correspondent, homeAddress, protocol), POLICY_PRIORITY.directInClear, {
       mark: ROUTING_HEADER_MARK,
       templates: [headerTemplate("type2-routing-header", HEADER_REQID.bound, false)],
     }),
@@ -172,7 +197,7 @@ function outOfEsp({ path, site }: DirectEnd): readonly KernelObject[] {
       ? []
       : [policy("out", updatesTo(homeAddress, correspondent), POLICY_PRIORITY.directUpdateInClear, {})]),
     ...(stage === "bound"
-      ? [policy("out", payload(homeAddress, correspondent), POLICY_PRIORITY.directInClear, {})]
+      ? [policy("out", payload(homeAddress, correspondent, protocol), POLICY_PRIORITY.directInClear, {})]
       : []),
   ];
 }

@@ -9,8 +9,12 @@ import { ANYBODY, MOBILITY_HEADER } from "../security/transport-associations.js"
 import { type HomePlace, type MobileNodePlanSite, POLICY_PRIORITY } from "../site.js";
 import { correspondentFirewall } from "./firewall.js";
 import { ANY_PROTOCOL, exempt, headerTemplate, messagesAsTheyAre, subPolicy } from "./headers.js";
+import type { CorrespondentDirect } from "./ipv4/correspondent-firewall.js";
+import { correspondentDevices } from "./ipv4/shared.js";
 
 export interface CorrespondentPlanSite {
+  /** Which IPv4 address belongs to which of ours, where IPv4 goes directly (draft-oulai-mext-dsmip-ro-00). */
+  readonly direct?: CorrespondentDirect | undefined;
   /** Of ours, at which mobile nodes may bind. */
   readonly addresses: readonly Ipv6Address[];
   /** Which of them are home addresses of a mobile node on this machine. */
@@ -30,11 +34,13 @@ const NO_CORRESPONDENTS: readonly Prefix[] = [
 export function planCorrespondentSite({
   addresses,
   homeAddresses = [],
+  direct,
 }: CorrespondentPlanSite): readonly KernelObject[] {
   return [
     recognised("home-address-option"),
     // Those of a mobile node have its table already.
-    ...(homeAddresses.length === 0 ? [correspondentFirewall()] : []),
+    ...(homeAddresses.length === 0 ? [correspondentFirewall(direct)] : []),
+    ...(direct === undefined ? [] : correspondentDevices(direct.addresses, direct.profile)),
     ...addresses.flatMap((self) => [
       subPolicy(
         "in",

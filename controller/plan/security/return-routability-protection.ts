@@ -3,7 +3,7 @@
  * Home Test to it (RFC 4877 §4.3, RFC 6275 §5.2.5), whatever becomes of other payload. Its keys are negotiated when the first Home Test
  * Init is on its way; until then neither message passes. Incoming ones are told from other Mobility Headers by a mark of the firewall.
  */
-import { hostPrefix, type Ipv6Address } from "../../base/ip.js";
+import { hostPrefix, IPV4_ANY, type Ipv4Address, type Ipv6Address } from "../../base/ip.js";
 import type { DataPath } from "../../protocol/mip6/inputs.js";
 import type { MobileNodeDataPath } from "../../protocol/mip6/mobile-node/inputs.js";
 import type { KernelObject } from "../objects/objects.js";
@@ -22,6 +22,7 @@ import {
 /** Mobility Header types (RFC 6275 §6.1). */
 export const HOME_TEST_INIT = 1;
 export const HOME_TEST = 3;
+const IPV6_IN_IPV4 = 41;
 
 const from = (homeAddress: Ipv6Address): XfrmSelector => ({
   source: hostPrefix(homeAddress),
@@ -32,6 +33,15 @@ const to = (homeAddress: Ipv6Address): XfrmSelector => ({
   source: ANYBODY,
   destination: hostPrefix(homeAddress),
   protocol: MOBILITY_HEADER,
+});
+/**
+ * A Home Test for an IPv4 home address is a packet in IPv4 (draft-oulai-mext-dsmip-ro-00 §7.1.1.1), of which the kernel reads no message type:
+ * all of protocol 41 to that address goes in ESP (C-57).
+ */
+const inIpv4To = (homeAddress: Ipv4Address): XfrmSelector => ({
+  source: { address: IPV4_ANY, length: 0 },
+  destination: hostPrefix(homeAddress),
+  protocol: IPV6_IN_IPV4,
 });
 const only = (direction: XfrmPolicy["direction"], selector: XfrmSelector, rest: Partial<XfrmPolicy>): XfrmPolicy =>
   policy(direction, selector, POLICY_PRIORITY.returnRoutability, rest);
@@ -50,6 +60,10 @@ export function returnRoutabilityBinding(
     ...states,
     only("forward", from(homeAddress), { mark: TYPED_MESSAGE_MARK, templates: [anyTunnelTemplate(reqid, false)] }),
     only("out", to(homeAddress), { mark: TYPED_MESSAGE_MARK, ...outward }),
+    // Until there are keys what others have in protocol 41 goes on as it did; a node that waits for a Home Test takes none in clear.
+    ...(path.ipv4HomeAddress === undefined || way === undefined
+      ? []
+      : [only("out", inIpv4To(path.ipv4HomeAddress), outward)]),
   ];
 }
 
@@ -66,6 +80,9 @@ export function returnRoutabilityNode(
   return [
     ...states,
     only("in", to(homeAddress), { mark: TYPED_MESSAGE_MARK, templates: [anyTunnelTemplate(reqid, false)] }),
+    ...(path.ipv4HomeAddress === undefined
+      ? []
+      : [only("in", inIpv4To(path.ipv4HomeAddress), { templates: [anyTunnelTemplate(reqid, true)] })]),
     ...(way === undefined ? [] : [only("out", selector, { templates: [tunnelTemplate(way, reqid)] })]),
   ];
 }

@@ -1,5 +1,5 @@
 /** ESP in transport mode between a home address and its home agent, and the policies that ask for it: what all messages so protected share. */
-import { hostPrefix, IPV6_ANY, type Ipv6Address } from "../../base/ip.js";
+import { hostPrefix, IPV6_ANY, type IpAddress, type Ipv6Address } from "../../base/ip.js";
 import { OWNERSHIP } from "../objects/objects.js";
 import type { XfrmMark, XfrmPolicy, XfrmSelector, XfrmState, XfrmTemplate } from "../objects/security.js";
 import type { Association, ChildAssociations } from "../site.js";
@@ -13,7 +13,7 @@ export const ANYBODY = { address: IPV6_ANY, length: 0 } as const;
 /** Packets per association that may come out of order. */
 const TRANSPORT_REPLAY_WINDOW = 64;
 
-export function between(source: Ipv6Address, destination: Ipv6Address, protocol = MOBILITY_HEADER): XfrmSelector {
+export function between(source: IpAddress, destination: IpAddress, protocol = MOBILITY_HEADER): XfrmSelector {
   return { source: hostPrefix(source), destination: hostPrefix(destination), protocol };
 }
 

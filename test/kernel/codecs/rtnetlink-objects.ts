@@ -209,6 +209,8 @@ export const PLAIN: readonly KernelObject[] = [
   { kind: "rule", family: 4, priority: 1002, table: 5000, from: prefix("0.0.0.0/32") },
   { kind: "rule", family: 4, priority: 1003, table: 254, from: prefix("0.0.0.0/32"), to: prefix("224.0.0.0/3") },
   { kind: "rule", family: 4, priority: 1004, table: 254, from: prefix("0.0.0.0/32"), udpDestinationPort: 67 },
+  { kind: "rule", family: 4, priority: 1006, table: 254, from: prefix("198.51.100.7/32"), ipProtocol: 41 },
+  { kind: "rule", family: 6, priority: 1006, table: 254, from: prefix("2001:db8:7::7/128"), ipProtocol: 135 },
   { kind: "rule", family: 6, priority: 1005, table: 0, mark: 0x6191, unreachable: true },
   { kind: "rule", family: 4, priority: 1005, table: 0, mark: 0x6191, unreachable: true },
   { kind: "proxy-neighbour", device: "dsmipd0", address: ipv6("2001:db8:1::200"), router: true },

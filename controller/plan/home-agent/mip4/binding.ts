@@ -1,6 +1,7 @@
 /** The kernel objects of one binding of Mobile IPv4. They are its own alone, whatever the number of bindings. */
 import { hostPrefix, type IpAddress, type Ipv4Address, isIpv4, type Prefix, prefixContains } from "../../../base/ip.js";
 import type { DataPath, RegisteredPrefix, TunnelEnd } from "../../../protocol/mip4/inputs.js";
+import { compatibleAddress, ONE_NEXT_HOP } from "../../endpoints.js";
 import { GRE_DEVICE } from "../../mip4/tunnel-data.js";
 import type { NftElement } from "../../objects/firewall.js";
 import type { Route } from "../../objects/forwarding.js";
@@ -13,15 +14,7 @@ import {
   sendDevice,
   type TunnelProfileSpec,
 } from "../../site.js";
-import {
-  compatibleAddress,
-  defended,
-  deviceMtu,
-  element,
-  innerRoute,
-  ONE_NEXT_HOP,
-  octetOfDscp,
-} from "../inner-routes.js";
+import { defended, deviceMtu, element, innerRoute, octetOfDscp } from "../inner-routes.js";
 import { SETS } from "../sets.js";
 import { MIP4_SETS } from "./sets.js";
 import { homeAddressMtu, mip4SendDevice, mip4TunnelMtu } from "./site.js";

@@ -211,6 +211,18 @@ const CLAUSES: readonly (readonly [clause: Clause, text: string, lines: readonly
       "cmp eq reg 1 0x00000002",
     ],
   ],
+  [
+    nft.homeAddressOption,
+    "meta nfproto ipv6 @nh,48,8 60 @nh,368,16 0xc910",
+    [
+      "meta load nfproto => reg 1",
+      "cmp eq reg 1 0x0000000a",
+      "payload load 1b @ network header + 6 => reg 1",
+      "cmp eq reg 1 0x0000003c",
+      "payload load 2b @ network header + 46 => reg 1",
+      "cmp eq reg 1 0x000010c9",
+    ],
+  ],
   [nft.isAuthenticated, "meta ipsec exists", ["meta load secpath => reg 1", "cmp eq reg 1 0x00000001"]],
   [
     nft.inputDevices("dsmip-in"),
