@@ -95,7 +95,9 @@ export class EspNode implements LoadNode {
 
   answer(packet: Uint8Array): Answer {
     const { status } = this.#acknowledgement(packet);
-    if (status === BindingStatus.insufficientResources) return "refused";
+    // 143: what a mobile router is told when the kernel took too long.
+    const { insufficientResources, forwardingSetupFailed } = BindingStatus;
+    if (status === insufficientResources || status === forwardingSetupFailed) return "refused";
     if (status !== BindingStatus.accepted) throw new Error(`the answer was status ${status}`);
     return "accepted";
   }
