@@ -83,6 +83,7 @@ export function step(
       break;
     case "stop":
       for (const entry of state.cache.entries()) takeLeave(turn, entry);
+      for (const entry of state.cache.entries()) endBinding(turn, entry, "binding.removed", "the correspondent ends");
       break;
     case "timer":
       runDeadlines(turn);
@@ -99,10 +100,9 @@ function takeLeave(turn: Turn, entry: CorrespondentEntry): void {
   if (binding === undefined) return;
   const { reach } = binding;
   // One for the pair; who is reached over IPv4 has sent no option that could be in error.
-  const isTold = family === "ipv4" && turn.state.cache.get(entry, "ipv6")?.binding !== undefined;
+  const isTold = family === "ipv4" && turn.state.cache.get(entry, "ipv6")?.binding?.reach.via === "headers";
   const error = reach.via === "headers" && !isTold ? endedBindingError(homeAddress, self, reach.careOf) : undefined;
   if (error !== undefined) turn.effects.push(error);
-  endBinding(turn, entry, "binding.removed", "the correspondent ends");
 }
 
 /** When the next timer input is due. May change with every step. */

@@ -427,3 +427,15 @@ t.test("the room is for entries: a combined update needs two", (t) => {
   t.strictSame([giving.state.cache.bound, paths(giving)], [1, [[undefined, HOA4, COA]]]);
   t.end();
 });
+
+t.test("at the end a node with both entries is told once, and one that is reached over IPv4 is not", (t) => {
+  const world = new DraftWorld();
+  world.bind(1);
+  world.bindDraft(1, AT_V6, "ipv6-encapsulation");
+  t.match(sends(world.give({ kind: "stop" })), [{ message: { type: "binding-error" } }]);
+  t.strictSame(paths(world), []);
+  const other = new DraftWorld();
+  other.bindDraft(1, BEHIND_NAT, "ipv4-udp");
+  t.strictSame(sends(other.give({ kind: "stop" })), []);
+  t.end();
+});
