@@ -61,7 +61,7 @@ function lookOf({ layers }: Frame): string {
     return layer.kind === "udp" ? [`${layer.sourcePort}>${layer.destinationPort}`] : [];
   };
   return layers
-    .slice(0, inner + 1)
+    .filter(({ kind }, i) => i <= inner || kind === "extension")
     .flatMap(word)
     .join(" ");
 }
