@@ -11,6 +11,7 @@ import { DecodeError, EncodeError } from "../../controller/base/errors.js";
 import { RO_PROFILE, SOLIMAN_2004_PROFILE } from "../../controller/wire/mip6/profile.js";
 import { takeAsCorrespondent } from "./correspondent-node.js";
 import { takeWithDraft } from "./correspondent-node-ipv4.js";
+import { takeAsMobileNode } from "./mobile-node-correspondents.js";
 import { repositoryPath } from "./repository.js";
 import { plain, type Surroundings, WIRE_FORMATS, type WireFormat } from "./wire-vectors.js";
 
@@ -30,14 +31,28 @@ const CORRESPONDENT: WireFormat = {
   },
 };
 
+/** The same at a mobile node in the middle of its procedures: that throws if a binding comes of them. */
+const MOBILE_NODE: WireFormat = {
+  ...mobilityHeader(),
+  decode(octets, around) {
+    takeAsMobileNode(octets);
+    return mobilityHeader().decode(octets, around);
+  },
+};
+
 function mobilityHeader(): WireFormat {
   const format = WIRE_FORMATS["mobility-header"];
   if (format === undefined) throw new Error("no such format");
   return format;
 }
 
+const MACHINES: Readonly<Record<string, WireFormat>> = {
+  "correspondent-node": CORRESPONDENT,
+  "mobile-node": MOBILE_NODE,
+};
+
 function target(name: string, context: Surroundings["context"] = {}): FuzzTarget {
-  const format = name === "correspondent-node" ? CORRESPONDENT : WIRE_FORMATS[name.split("@")[0] ?? ""];
+  const format = MACHINES[name] ?? WIRE_FORMATS[name.split("@")[0] ?? ""];
   if (format === undefined) throw new Error(`no such format: ${name}`);
   return { name, format, around: { context } };
 }
@@ -60,6 +75,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   target("mip4-control"),
   target("mip4-discovery"),
   target("correspondent-node"),
+  target("mobile-node", { profile: RO_PROFILE }),
 ];
 
 /** What an input shows: the features of its value, or its error. Throws if the invariant does not hold. */
