@@ -15,8 +15,6 @@ import {
 
 /** Names of tunnel devices start so. */
 export const TUNNEL_PREFIX = "dsmip-t";
-/** What stands on a device of this prefix is a Home Test for an IPv4 home address; one for each home address. */
-export const HOME_TEST_PREFIX = "dsmip-ht";
 
 /** 224.0.0.0 up to 255.255.255.255. */
 const MULTICAST_AND_BROADCAST = { address: ipv4Of("224.0.0.0"), length: 3 } as const;

@@ -253,8 +253,8 @@ t.test(
       t.equal(one.path?.ipv4, undefined);
       t.match(updates(sent).at(-1)?.message, { lifetimeUnits: 0, options: [OPTION29, { kind: "nonce-indices" }, {}] });
       t.ok(one.silent.has(CN4));
-    const reason = one.state.pauses.get(CN4)?.reason;
-    t.equal(reason, ack === null ? "no IPv4 route optimisation at the correspondent" : "mode ipv4-udp");
+      const reason = one.state.pauses.get(CN4)?.reason;
+      t.equal(reason, ack === null ? "no IPv4 route optimisation at the correspondent" : "mode ipv4-udp");
       one.demand(CN);
       settle(one, { ack: null });
       t.match(one.path, { stage: "bound", ipv6: true }, "RFC 6275 goes on");
