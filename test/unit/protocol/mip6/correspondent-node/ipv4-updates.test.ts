@@ -432,7 +432,10 @@ t.test("at the end a node with both entries is told once, and one that is reache
   const world = new DraftWorld();
   world.bind(1);
   world.bindDraft(1, AT_V6, "ipv6-encapsulation");
-  t.match(sends(world.give({ kind: "stop" })), [{ message: { type: "binding-error" } }]);
+  t.strictSame(
+    sends(world.give({ kind: "stop" })).map(({ message }) => message.type),
+    ["binding-error"],
+  );
   t.strictSame(paths(world), []);
   const other = new DraftWorld();
   other.bindDraft(1, BEHIND_NAT, "ipv4-udp");
