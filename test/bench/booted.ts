@@ -65,9 +65,9 @@ export async function boot(plan: BootPlan): Promise<Machine> {
 }
 
 function booted(facts: MachineFacts, child: ChildProcess, bus: Bus, ended: Promise<void>): Machine {
-  const { kind, slow, processors, description } = facts;
+  const { kind, slow, processors, memoryMib, description } = facts;
   return {
-    ...{ kind, slow, processors, description },
+    ...{ kind, slow, processors, description, ...(memoryMib !== undefined && { memoryMib }) },
     run: (job, output) => runByFile(job, (short) => bus.run(short, output)),
     interrupt: () => bus.kill(),
     shutdown: async () => {

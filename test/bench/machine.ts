@@ -38,6 +38,8 @@ export interface MachineFacts {
   /** How many times slower than hardware the machine is; timeouts of tests are multiplied by it ($DSMIPD_SLOW). */
   readonly slow: number;
   readonly processors: number;
+  /** Of its own; absent: it is this machine itself. */
+  readonly memoryMib?: number;
   /** For people: which kernel, which acceleration. */
   readonly description: string;
 }

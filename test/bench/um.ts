@@ -1,9 +1,10 @@
 /** User Mode Linux: a kernel that is an ordinary process, at native speed. Boots in a third of a second. */
-import { accessSync, constants, readFileSync, statfsSync } from "node:fs";
+import { accessSync, constants, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { boot } from "./booted.js";
 import { BenchUnavailable, cacheDirectory, guestDirectory, type Machine, repository } from "./machine.js";
+import { onOneProcessor } from "./processor.js";
 
 const MEMORY_MIB = Number(process.env["DSMIPD_UM_MEMORY_MIB"] ?? 2048);
 
@@ -22,10 +23,11 @@ export async function bootUm(): Promise<Machine> {
     kind: "um",
     slow: 1,
     processors: 1,
+    memoryMib: MEMORY_MIB,
     description: `User Mode Linux (${kernel})`,
     program: "taskset",
     args: [
-      ...["--cpu-list", String(processor()), kernel],
+      ...onOneProcessor(kernel),
       ...[`mem=${MEMORY_MIB}M`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"],
       ...["con=null", "con0=null,fd:1", "ssl0=fd:3", `init=${join(guestDirectory, "init-um.sh")}`, "--", repository],
     ],
@@ -33,22 +35,6 @@ export async function bootUm(): Promise<Machine> {
     bootTimeout: 60,
   });
 }
-
-/**
- * The kernel and its processes are never at work at the same time, and wake each other at each system call: on one processor that takes a
- * tenth of the time. Machines take turns with the processors.
- */
-function processor(): number {
-  const [, list = "0"] = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
-  const allowed = list.split(",").flatMap((part) => {
-    const [first = 0, last = first] = part.split("-").map(Number);
-    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-  });
-  machinesBooted += 1;
-  return allowed[(process.pid + machinesBooted) % allowed.length] as number;
-}
-
-let machinesBooted = 0;
 
 /** Where the machine's memory is kept: a sparse file, which a container's usual 64 MiB of /dev/shm cannot hold. */
 function memoryDirectory(): string {

@@ -57,6 +57,7 @@ function bootWith(accelerator: Accelerator, kernel: VmKernel): Promise<Machine> 
     kind: "vm",
     slow: SLOW[accelerator],
     processors,
+    memoryMib: MEMORY_MIB,
     description: `QEMU (${accelerator}) with Debian's ${kernel.version}`,
     program: "qemu-system-x86_64",
     args: [

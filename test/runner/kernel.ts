@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { artifactsPlace, keepArtifacts } from "../bench/artifacts.js";
-import { chooseKind, openMachine } from "../bench/choose.js";
+import { chooseKind, openMachines } from "../bench/choose.js";
 import { jobScript } from "../bench/job.js";
 import { BenchUnavailable, guestDirectory, type Machine } from "../bench/machine.js";
 import { bundleTests, inSources } from "./bundle.js";
@@ -21,16 +21,16 @@ const TOO_SLOW = 2;
 
 export interface KernelSuite {
   readonly outcomes: FileOutcome[];
-  /** Absent when no bench could be had. */
+  /** For what comes after; absent when no bench could be had. */
   readonly machine?: Machine;
 }
 
 /** Opens the bench that the environment asks for; every test counts as skipped, with the reason, when there is none. */
 export async function runKernel(selection: Selection = {}): Promise<KernelSuite> {
   const files = testFiles("kernel", selection);
-  let machine: Machine;
+  let machines: readonly [Machine, ...Machine[]];
   try {
-    machine = await openMachine(chooseKind(process.env["BENCH"]));
+    machines = await openMachines(chooseKind(process.env["BENCH"]), files.length);
   } catch (error) {
     if (!(error instanceof BenchUnavailable)) throw error;
     const detail = `no bench: ${error.message}`;
@@ -38,8 +38,9 @@ export async function runKernel(selection: Selection = {}): Promise<KernelSuite>
       outcomes: files.map(({ name }) => ({ file: name, tests: [{ path: [name], verdict: "skipped", detail }] })),
     };
   }
-  console.log(`bench: ${machine.description}`);
-  const { outcomes, runs } = await runFiles(machine, machine.slow > 1 ? await bundleTests(files) : files);
+  const [machine, ...others] = machines;
+  console.log(`bench: ${machine.description}${others.length > 0 ? `, ${machines.length} machines` : ""}`);
+  const { outcomes, runs } = await runFiles(machines, machine.slow > 1 ? await bundleTests(files) : files);
   if (!selection.words?.length) {
     const series = machine.kind === "vm" ? process.env["KERNEL"] || "6.1" : "";
     saveTap(`kernel-${selection.full ? "full-" : ""}${machine.kind}${series}`, runs);
@@ -52,9 +53,9 @@ interface Finished {
   readonly runs: readonly FileRun[];
 }
 
-async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<Finished> {
-  const limit = machine.slow > 1 ? FILE_LIMIT_EMULATED_S : FILE_LIMIT_S;
-  const waiting = new Map(files.map((file) => [file.compiled, file]));
+/** The first machine stays up. */
+async function runFiles(machines: readonly Machine[], files: readonly TestFile[]): Promise<Finished> {
+  const waiting = [...files];
   const runs: FileRun[] = [];
   const outcomes: FileOutcome[] = [];
   const record = (run: FileRun, milliseconds: number): void => {
@@ -63,10 +64,62 @@ async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<F
     outcomes.push(outcome);
     printFile(outcome, milliseconds);
   };
-  const slower = (load: number): void => {
-    if (load >= TOO_SLOW)
-      console.log(`this machine has other work and is ${load} times slower than it should be: so are all time limits`);
-    watchdog = watch(limit * load);
+  const artifacts = artifactsPlace(machines[0]?.kind ?? "");
+  let kept: string | undefined;
+  // Large shares first and small ones at the end, so that all machines end together.
+  const share = (): TestFile[] =>
+    waiting.splice(0, machines.length === 1 ? waiting.length : Math.ceil(waiting.length / (2 * machines.length)));
+  const work = async (machine: Machine): Promise<void> => {
+    let load: number | undefined;
+    for (let files = share(); files.length > 0; files = share()) {
+      const run = await runShare({ machine, files, artifacts, record, load });
+      load = run.load;
+      kept ??= run.kept;
+      if (run.ended) break;
+    }
+    if (machine !== machines[0]) await machine.shutdown();
+  };
+  await Promise.all(machines.map(work));
+  for (const file of waiting) record(notRun(file), 0);
+  if (kept !== undefined) console.log(`artifacts of failed tests: ${kept}`);
+  return { outcomes, runs };
+}
+
+interface Share {
+  readonly machine: Machine;
+  readonly files: readonly TestFile[];
+  readonly artifacts: string;
+  readonly record: (run: FileRun, milliseconds: number) => void;
+  /** How many times slower than its kind the machine is; absent: to be found out. */
+  readonly load: number | undefined;
+}
+
+interface ShareRun {
+  readonly load: number | undefined;
+  /** Where artifacts are, if there are any. */
+  readonly kept: string | undefined;
+  /** The machine takes nothing any more. */
+  readonly ended: boolean;
+}
+
+const notRun = ({ name }: TestFile): FileRun => ({
+  ...{ file: name, tap: "", status: null, timedOut: false },
+  stderr: "the bench ended before it ran",
+});
+
+async function runShare({ machine, files, artifacts, record, load }: Share): Promise<ShareRun> {
+  const limit = machine.slow > 1 ? FILE_LIMIT_EMULATED_S : FILE_LIMIT_S;
+  const waiting = new Map(files.map((file) => [file.compiled, file]));
+  let measured = load;
+  let kept: string | undefined;
+  let ended = false;
+  const slower = (factor: number): void => {
+    if (factor >= TOO_SLOW && measured === undefined)
+      console.log(
+        `this machine has other work and is ${factor} times slower than it should be: so are all time limits`,
+      );
+    measured = factor;
+    watchdog = watch(limit * factor);
   };
   const split = new BlockReader(slower, (compiled, tap, status, milliseconds) => {
     const name = waiting.get(compiled)?.name ?? compiled;
@@ -75,7 +128,9 @@ async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<F
     const timedOut = status === KILLED && milliseconds >= limit * 1000;
     record({ file: name, tap, status, stderr: otherLines(tap), timedOut }, milliseconds);
   });
-  const command = [join(guestDirectory, "run-tests.sh"), String(machine.processors), String(limit), ...waiting.keys()];
+  const known = load === undefined ? [] : ["env", `DSMIPD_LOAD=${load}`];
+  const runTests = join(guestDirectory, "run-tests.sh");
+  const command = [...known, runTests, String(machine.processors), String(limit), ...waiting.keys()];
   // The limit within the machine ends a file that hangs; this ends a machine that hangs.
   const watch = (seconds: number): NodeJS.Timeout => {
     clearTimeout(watchdog);
@@ -84,20 +139,17 @@ async function runFiles(machine: Machine, files: readonly TestFile[]): Promise<F
   let watchdog: NodeJS.Timeout | undefined;
   watchdog = watch(limit);
   try {
-    const artifacts = artifactsPlace(machine.kind);
     const job = { script: jobScript(command, machine, artifacts), mode: "open" } as const;
     const result = await machine.run(job, (chunk) => split.push(chunk));
-    const kept = keepArtifacts(result, artifacts);
-    if (kept !== undefined) console.log(`artifacts of failed tests: ${kept}`);
+    kept = keepArtifacts(result, artifacts);
   } catch (error) {
+    ended = true;
     console.error(error instanceof Error ? error.message : error);
   } finally {
     clearTimeout(watchdog);
   }
-  for (const file of waiting.values()) {
-    record({ file: file.name, tap: "", status: null, stderr: "the bench ended before it ran", timedOut: false }, 0);
-  }
-  return { outcomes, runs };
+  for (const file of waiting.values()) record(notRun(file), 0);
+  return { load: measured, kept, ended };
 }
 
 type BlockHandler = (file: string, output: string, status: number, milliseconds: number) => void;

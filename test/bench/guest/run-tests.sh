@@ -1,12 +1,12 @@
 #!/bin/bash
 # Runs compiled test files inside a bench machine, each in a process and a cell of its own, so that a hung or crashed file cannot take
 # the others with it. Prints each file's output in one piece between "# bench-begin FILE" and "# bench-end STATUS MILLISECONDS".
-# First the yardstick: "# bench-load FACTOR", by which all time limits are longer on a machine that has other work.
+# First the yardstick: "# bench-load FACTOR", by which all time limits are longer on a machine that has other work ($DSMIPD_LOAD, if known).
 # usage: run-tests.sh AT-A-TIME LIMIT-SECONDS FILE ...
 export here=$(dirname "$0") limit=$2 at_a_time=$1 scratch
 scratch=$(mktemp -d); shift 2
 all_artifacts=$DSMIPD_ARTIFACTS; export all_artifacts
-DSMIPD_LOAD=$("$NODE" "${1%%/test/kernel/*}/test/kernel/lib/print-load.js"); export DSMIPD_LOAD
+DSMIPD_LOAD=${DSMIPD_LOAD:-$("$NODE" "${1%%/test/kernel/*}/test/kernel/lib/print-load.js")}; export DSMIPD_LOAD
 printf '# bench-load %s\n' "$DSMIPD_LOAD"
 limit=${limit}0 limit=$((limit * ${DSMIPD_LOAD/./} / 100))
 
