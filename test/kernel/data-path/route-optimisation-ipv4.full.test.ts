@@ -1,7 +1,7 @@
 /**
  * Payload between a mobile node and a correspondent that go directly with IPv4 on either side (draft-oulai-mext-dsmip-ro-00), by planned
  * objects alone: IPv4 inside RFC 6275's headers (mode 1), and from an IPv4 network protocols 41 and 4 (mode 3) or UDP behind a NAT (mode 4).
- * Who is in no entry with its outer and its inner addresses is dropped at either end.
+ * Who is in no entry with its outer and its inner addresses is dropped at either end; Home Tests come through the home agent alone.
  */
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
@@ -12,11 +12,17 @@ import { planMobileNode, planMobileNodeSite } from "../../../controller/plan/mob
 import type { KernelObject } from "../../../controller/plan/objects/objects.js";
 import { planCorrespondentPath, planDirectPath } from "../../../controller/plan/route-optimisation/pair.js";
 import { planCorrespondentSite } from "../../../controller/plan/route-optimisation/site.js";
-import { type MobileNodePlanSite, TUN_DEVICE, type TunnelProfileSpec } from "../../../controller/plan/site.js";
+import {
+  DIRECT_MARK,
+  type MobileNodePlanSite,
+  TUN_DEVICE,
+  type TunnelProfileSpec,
+} from "../../../controller/plan/site.js";
 import type { CorrespondentPath } from "../../../controller/protocol/mip6/correspondent-node/path.js";
 import type { DirectPath } from "../../../controller/protocol/mip6/mobile-node/correspondents/inputs.js";
 import type { LocalEndpoint } from "../../../controller/protocol/mip6/mobile-node/inputs.js";
 import type { Reach } from "../../../controller/protocol/mip6/return-routability/modes.js";
+import { upperLayerChecksum } from "../../../controller/wire/ip/checksum.js";
 import type { Capture, Frame } from "../lib/capture.js";
 import { encapsulate, Injector, ipPacket, stationPacket } from "../lib/craft.js";
 import { freshText } from "../lib/exchange.js";
@@ -381,6 +387,17 @@ test("mode 1: IPv4 inside RFC 6275's headers", async (t) => {
   });
 });
 
+/** A Mobility Header of this type, without a word in it, from the correspondent's IPv6 address. */
+function message(type: number, to: Ipv6Address, hopLimit: number): Uint8Array {
+  const header = Uint8Array.of(59, 2, type, 0, 0, 0, 0, 1, ...new Uint8Array(16));
+  new DataView(header.buffer).setUint16(4, upperLayerChecksum(header, MOBILITY_HEADER, CN.ipv6, to));
+  const packet = ipPacket({ source: CN.ipv6, destination: to }, MOBILITY_HEADER, header);
+  packet[HOP_LIMIT_AT] = hopLimit;
+  return packet;
+}
+const MOBILITY_HEADER = 135;
+const HOP_LIMIT_AT = 7;
+
 for (const { mode, uplink, reach, up, down, outer } of [
   {
     mode: 3,
@@ -506,4 +523,37 @@ for (const { mode, uplink, reach, up, down, outer } of [
         );
       }
     });
+
+    await t.test("RO-7.1.1.1-05 RO-7.1.1.1-06 RO-7.1.1.1-07: a Home Test for the IPv4 home address", async () => {
+      const listener = net.mn.spawn(["python3", "-c", LISTENER]);
+      await listener.waitForLog(/listening/);
+      const send = (to: Ipv6Address, hopLimit: number): void =>
+        void net.cn.run("python3", "-c", SENDER, Buffer.from(message(3, to, hopLimit)).toString("hex"));
+      const before = await counted(net.mn, "spoofed-direct");
+      const [from, device] = mode === 4 ? [net.nat, "lan"] : [net.core, "mn"];
+      const injector = new Injector({ namespace: from, device }, { namespace: net.mn, device: "eth0" });
+      t.after(() => injector.close());
+      const inner = encapsulate({ source: CN.ipv4, destination: HOME.ipv4 }, message(3, HOME.ipv6, 1));
+      const ports = mode === 4 ? { sourcePort: PORT, destinationPort: PORT } : undefined;
+      injector.send(encapsulate({ source: CN.ipv4, destination: careOf }, inner, ports));
+      send(HOME.ipv6, 2);
+      send(STRANGER.ipv6, 1);
+      send(HOME.ipv6, 1);
+      const asSent = `${mode === 4 ? `HA4>PRIVATE ${PORT}>${PORT}` : "HA4>COA4"} CN4>HOME4 CN6>HOME6`;
+      await wire.waitFor((one) => lookOf(one) === asSent, { what: "Home Tests", count: 2 });
+      await listener.waitForLog(/message 3/);
+      assert.equal(listener.stdout.match(/message/g)?.length, 1, "one of four");
+      assert.equal((await counted(net.mn, "spoofed-direct")) - before, 3);
+    });
   });
+
+const LISTENER = `
+import socket
+s=socket.socket(10,socket.SOCK_RAW,135); s.setsockopt(41,51,1); s.setsockopt(41,49,1); print('listening',flush=True)
+while 1:
+  d,anc,f,a=s.recvmsg(999,500); print('message',d[2],a[0],[(t,v.hex()) for l,t,v in anc],flush=True)
+`;
+const SENDER = `
+import socket,sys
+s=socket.socket(2,socket.SOCK_RAW,41); s.setsockopt(1,36,${DIRECT_MARK}); s.bind(('${CN.ipv4}',0)); s.sendto(bytes.fromhex(sys.argv[1]),('${HOME.ipv4}',0))
+`;

@@ -100,7 +100,10 @@ const dualStackHomes = (site: MobileNodePlanSite): readonly (readonly [Ipv6Addre
     ipv4HomeAddress === undefined ? [] : [[homeAddress, ipv4HomeAddress] as const],
   );
 
-/** Of protocol 41 to an IPv4 home address: the rest may be of a tunnel that somebody else has there. */
+/**
+ * Of protocol 41 to an IPv4 home address: the rest may be of a tunnel that somebody else has there. It is judged here alone: what a
+ * correspondent says comes to a care-of address.
+ */
 const homeTests = (site: MobileNodePlanSite): readonly NftRule[] =>
   dualStackHomes(site).map(([, ipv4]) => rule(ipField("daddr", ipv4), l4proto(PROTOCOL.ipv6), jump("in-home-test")));
 
@@ -128,7 +131,7 @@ function homeTestChains(site: MobileNodePlanSite): readonly NftChain[] {
             accept,
           ),
         ),
-        rule(unknown),
+        rule(unknown, accept),
       ],
     },
   ];
