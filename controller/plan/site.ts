@@ -55,14 +55,14 @@ export const VISITED_NETWORKS_TABLE = 4195;
 /** The mobile node's care-of addresses have a table each, out of 2^24 from here on: the way to the home agent through their own uplink. */
 export const CARE_OF_TABLE_BASE = 0x41000000;
 export const RULE_PRIORITY = {
+  ike: 4184,
+  ikeNowhere: 4185,
+  local: 4186,
+  careOf: 4187,
+  signalling: 4188,
   /** What never goes directly, and payload that does (plan/route-optimisation/ipv4). */
-  notDirect: 4184,
-  direct: 4185,
-  ike: 4186,
-  ikeNowhere: 4187,
-  local: 4188,
-  careOf: 4189,
-  signalling: 4190,
+  notDirect: 4189,
+  direct: 4190,
   home: 4191,
   visited: 4192,
   unspecified: 4193,

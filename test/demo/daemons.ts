@@ -273,7 +273,10 @@ export function startMobileNode(
 export function startCorrespondent(topology: Topology, directory: string): Daemon {
   return new Daemon(topology, "cn", directory, {
     role: "correspondent-node",
-    correspondentNode: { addresses: [CORRESPONDENT.ipv6], allow: [HOME_PREFIXES[0]] },
+    correspondentNode: {
+      ...{ addresses: [CORRESPONDENT.ipv6], allow: [HOME_PREFIXES[0]] },
+      ipv4RouteOptimisation: { addresses: [{ ipv6: CORRESPONDENT.ipv6, ipv4: CORRESPONDENT.ipv4 }] },
+    },
   });
 }
 

@@ -1,6 +1,6 @@
 /**
  * `--scene=route-optimisation`: flows leave the way of the home agent for the direct path to a correspondent, which is a dsmipd too, and
- * come back to it (RFC 6275 §11). Each step says by which path the flows went on the wire, how long that took, and what was lost.
+ * come back to it (RFC 6275 §11; with IPv4 at either side, draft-oulai-mext-dsmip-ro-00). Each step says by which path the flows went on the wire, how long that took, and what was lost.
  */
 import { release } from "node:os";
 import { performance } from "node:perf_hooks";
@@ -73,14 +73,19 @@ interface Leg extends Expected {
 const byHomeAgent = (path: NonNullable<Expected["beside"]>): Expected => ({ ipv6: path, ipv4: path, beside: path });
 
 const FIRST: Leg = { to: "home", step: "at home", ...byHomeAgent("home") };
-const IPV6: Expected = { ...byHomeAgent("agent-ipv6"), ipv6: "direct-headers" };
-/** IPv4 care-of addresses: RFC 5555 §5.1 has no route optimisation there. */
+/** IPv4 payload inside IPv6 with the same headers (mode 1). */
+const IPV6: Expected = { ...byHomeAgent("agent-ipv6"), ipv6: "direct-headers", ipv4: "direct-ipv6" };
+/** From an IPv4 care-of address (modes 3 and 4). */
+const overIpv4 = (format: "ipv4" | "udp"): Expected => ({
+  ...{ ipv6: `direct-${format}`, ipv4: `direct-${format}` },
+  beside: `agent-${format}`,
+});
 const LEGS: readonly Leg[] = [
   { to: "ipv6", step: "to an IPv6 network", ...IPV6 },
   { to: "ipv6-2", step: "to another IPv6 network", ...IPV6 },
   { to: null, step: `home agent cut off for ${CUT_SECONDS} s`, ...IPV6, beside: null },
-  { to: "ipv4", step: "to public IPv4", ...byHomeAgent("agent-ipv4") },
-  { to: "nat", step: "behind a NAT", ...byHomeAgent("agent-udp") },
+  { to: "ipv4", step: "to public IPv4", ...overIpv4("ipv4") },
+  { to: "nat", step: "behind a NAT", ...overIpv4("udp") },
   { to: "ipv6", step: "back to IPv6", ...IPV6 },
   { to: "home", step: "home", ...byHomeAgent("home") },
   { to: "ipv6-2", step: "out again", ...IPV6 },
@@ -119,7 +124,10 @@ export class RouteOptimisationDemo extends Run {
       startHomeAgent(topology, directory, choices),
       startMobileNode(topology, directory, NODE, {
         ...choices,
-        routeOptimisation: { deny: [`${CORRESPONDENT_BESIDE}/128`], minimumAgeSeconds: 0 },
+        routeOptimisation: {
+          ...{ deny: [`${CORRESPONDENT_BESIDE}/128`], minimumAgeSeconds: 0 },
+          ipv4: { correspondents: [{ ipv6: CORRESPONDENT.ipv6, ipv4: CORRESPONDENT.ipv4 }] },
+        },
       }),
       startCorrespondent(topology, directory),
     ];

@@ -274,7 +274,8 @@ export class SignallingSockets implements SignallingPorts {
     this.#encapsulated ??= IpSocket.open({ family: 4, type: SOCK_RAW, protocol: IPPROTO_RAW });
     const header = ipv4Header({ source: localAddress, destination: remoteAddress, protocol: Protocol.ipv6 });
     const data = encodeIpv4Packet({ header, payload: bytes });
-    throwIfDropped(this.#encapsulated.send([{ data, destination: remoteAddress, mark }]));
+    // The route is chosen by the source that the kernel is told, not by the one in the header.
+    throwIfDropped(this.#encapsulated.send([{ data, source: localAddress, destination: remoteAddress, mark }]));
   }
 
   injectIntoTun(packet: Uint8Array): void {

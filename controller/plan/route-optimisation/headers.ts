@@ -1,6 +1,7 @@
 /** What plans of route optimisation are made of: templates and sub policies for Home Address options and type 2 routing headers. */
 import { hostPrefix, IPV6_ANY, type IpAddress, type Ipv6Address, type Prefix } from "../../base/ip.js";
 import type { MobilityState, XfrmPolicy, XfrmState, XfrmTemplate } from "../objects/security.js";
+import { SENDING_MARK } from "../security/marks.js";
 import { HEADER_REQID } from "../security/mobility-headers.js";
 import { ANYBODY, between, ICMPV6, MOBILITY_HEADER, policy } from "../security/transport-associations.js";
 import { POLICY_PRIORITY } from "../site.js";
@@ -57,6 +58,15 @@ export const exempt = (
     { source: hostPrefix(source), destination, protocol, ...(icmpv6Type !== undefined && { icmpv6Type }) },
     priority,
   );
+
+/**
+ * No demand policy asks about the two. Beside RFC 6275's policies for the pair it is without effect, and by the mark, which every packet has,
+ * none of them, nor a demand policy for the pair alone: all come and go on their own.
+ */
+export const silence = (own: IpAddress, other: IpAddress): XfrmPolicy => ({
+  ...exempt(own, hostPrefix(other), ANY_PROTOCOL, POLICY_PRIORITY.silence),
+  mark: SENDING_MARK,
+});
 
 /** Neighbour Solicitation and Advertisement (RFC 4861 §4.3, §4.4). */
 const NEIGHBOUR_DISCOVERY = [135, 136] as const;

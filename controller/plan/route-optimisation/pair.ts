@@ -13,16 +13,16 @@ import type { LocalEndpoint } from "../../protocol/mip6/mobile-node/inputs.js";
 import { defaultMetric } from "../endpoints.js";
 import { careOfTable } from "../mobile-node/addresses.js";
 import type { KernelObject } from "../objects/objects.js";
-import { ROUTING_HEADER_MARK, SENDING_MARK } from "../security/marks.js";
+import { ROUTING_HEADER_MARK } from "../security/marks.js";
 import { HEADER_REQID, headerState } from "../security/mobility-headers.js";
 import { policy } from "../security/transport-associations.js";
 import { DEFAULT_PROFILE, type MobileNodePlanSite, POLICY_PRIORITY, type TunnelProfileSpec } from "../site.js";
 import {
   ANY_PROTOCOL,
-  exempt,
   headerTemplate,
   IPV4_IN_IPV6,
   payload,
+  silence,
   subPolicy,
   updatesTo,
   writtenHeader,
@@ -84,14 +84,8 @@ export function planDirectPath(
   return planPair({ direct: { path, site, uplink } });
 }
 
-/**
- * The kernel is to ask nothing about this correspondent. Beside a path it is without effect, and by the mark, which every packet has, no
- * other policy for the pair: the two come and go on their own.
- */
-export function planSilence<A extends IpAddress>(homeAddress: A, correspondent: A): readonly KernelObject[] {
-  const silence = exempt(homeAddress, hostPrefix(correspondent), ANY_PROTOCOL, POLICY_PRIORITY.silence);
-  return [{ ...silence, mark: SENDING_MARK }];
-}
+/** The kernel is to ask nothing about this correspondent. */
+export const planSilence = (own: IpAddress, other: IpAddress): readonly KernelObject[] => [silence(own, other)];
 
 export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly KernelObject[] {
   const direct = wanted !== undefined && isIpv6End(wanted) ? wanted : undefined;

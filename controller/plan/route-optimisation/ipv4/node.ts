@@ -5,7 +5,7 @@ import type { LocalEndpoint } from "../../../protocol/mip6/mobile-node/inputs.js
 import type { KernelObject } from "../../objects/objects.js";
 import { policy } from "../../security/transport-associations.js";
 import { DSMIP_PORT, homeTable, type MobileNodePlanSite, POLICY_PRIORITY } from "../../site.js";
-import { payload, subPolicy } from "../headers.js";
+import { payload, silence } from "../headers.js";
 import { KNOWN_MARK_BIT } from "./names.js";
 import { directRules, headersDevice, uplinkDevice, uplinkDevices } from "./shared.js";
 import { type Ends, routeInHeaders, routeOverIpv4, takenInHeaders, takenOverIpv4 } from "./ways.js";
@@ -62,9 +62,7 @@ function inHeaders(
 }
 
 /** Nobody has to ask any more who is sent to. */
-const asked = ({ own, other }: Ends): readonly KernelObject[] => [
-  subPolicy("out", payload(own, other), POLICY_PRIORITY.direct),
-];
+const asked = ({ own, other }: Ends): readonly KernelObject[] => [silence(own, other)];
 
 /** Where payload is protected: what goes directly leaves ESP, and comes in clear if the firewall knew it in its tunnel. */
 function outOfEsp(

@@ -23,11 +23,11 @@ t.test("own networks go before everything, visited and excluded ones after what 
   t.strictSame(planLocalNetworks({ own: [FOUR, SIX], visited: [EXCLUDED] }, SITE).map(formatObject), [
     "ip -6 route add fd00:17::/64 dev br9 table 4194 proto 155 metric 1024 src fd00:17::1",
     "ip -6 route add 2001:db8:77::/48 via fe80::1 dev eth0 table 4195 proto 155 metric 1024 onlink",
-    `ip -6 rule add priority 4188 from 2001:db8:1::100/128 table 4194 proto 155 ${FIND}`,
+    `ip -6 rule add priority 4186 from 2001:db8:1::100/128 table 4194 proto 155 ${FIND}`,
     `ip -6 rule add priority 4192 from 2001:db8:1::100/128 table 4195 proto 155 ${FIND}`,
     "ip route add 172.17.0.0/16 dev br9 table 4194 proto 155 metric 0 src 172.17.0.1",
-    "ip rule add priority 4188 from 0.0.0.0/32 table 4194 proto 155",
-    "ip rule add priority 4188 from 198.51.100.100/32 table 4194 proto 155",
+    "ip rule add priority 4186 from 0.0.0.0/32 table 4194 proto 155",
+    "ip rule add priority 4186 from 198.51.100.100/32 table 4194 proto 155",
   ]);
   t.end();
 });

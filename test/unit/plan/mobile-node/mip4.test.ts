@@ -65,7 +65,7 @@ t.test(
     const links = planMip4NodePath(away(), small).flatMap((one) => (one.kind === "link" ? [one.mtu] : []));
     test.strictSame(links, [1280, 1280, 1280], "IPv4 alone has the profile's MTU, however small");
     const uplink = routes(away()).slice(0, 2);
-    test.match(uplink[0], /^ip rule add priority 4189 from 203.0.114.2\/32 table \d+ proto 155$/);
+    test.match(uplink[0], /^ip rule add priority 4187 from 203.0.114.2\/32 table \d+ proto 155$/);
     test.match(uplink[1], /^ip route add 203.0.113.1\/32 via 203.0.114.1 dev eth0 table \d+ .*onlink$/);
     test.strictSame(routes(away()).slice(2), [DEFAULT(tunnel("p"))]);
     test.strictSame(routes(away({ keepaliveSeconds: 110 })).slice(2), [DEFAULT(tunnel("n"))]);
@@ -83,7 +83,7 @@ t.test("IPv6 goes as the home agent has said of each prefix", async (test) => {
   test.strictSame(ofIpv6([DIRECT, OVER_HOME]), [
     six(tunnel("p")),
     six("dsmip-th", 4196),
-    "ip -6 rule add priority 4190 from 2001:db8:9:2::/64 table 4196 proto 155",
+    "ip -6 rule add priority 4188 from 2001:db8:9:2::/64 table 4196 proto 155",
   ]);
   const device = plan(away({ prefixes: [OVER_HOME] })).find((one) => one.startsWith("ip link add dsmip-th"));
   test.match(device, /mtu 1380 type sit mode any local 198.51.100.100 remote 203.0.113.1 ttl inherit/);

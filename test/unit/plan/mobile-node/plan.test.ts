@@ -46,9 +46,9 @@ const commands = (objects: readonly KernelObject[]): string[] => objects.map(for
 /** What is there wherever the node is, once it has an IPv4 home address. */
 const IPV4 = [
   "ip address add 198.51.100.100/32 dev dsmip-hoa proto 155",
-  "ip rule add priority 4188 from 0.0.0.0/32 to 224.0.0.0/3 table 254 proto 155",
-  "ip rule add priority 4188 from 0.0.0.0/32 to 169.254.0.0/16 table 254 proto 155",
-  "ip rule add priority 4188 from 0.0.0.0/32 ipproto udp dport 67 table 254 proto 155",
+  "ip rule add priority 4186 from 0.0.0.0/32 to 224.0.0.0/3 table 254 proto 155",
+  "ip rule add priority 4186 from 0.0.0.0/32 to 169.254.0.0/16 table 254 proto 155",
+  "ip rule add priority 4186 from 0.0.0.0/32 ipproto udp dport 67 table 254 proto 155",
   "ip rule add priority 4191 from 198.51.100.100/32 table 4191 proto 155",
   "ip rule add priority 4193 from 0.0.0.0/32 table 4191 proto 155",
 ];
@@ -69,7 +69,7 @@ t.test("behind a NAT in UDP, with a public address without; both devices are the
   const rest = [
     ...tunnel(tunnelName(NAT), `${sit} ttl inherit tos inherit nopmtudisc encap fou encap-sport 4191 encap-dport 4191`),
     ...tunnel(tunnelName(plain), `${sit} dev lan ttl inherit tos inherit nopmtudisc`),
-    `ip rule add priority 4189 from 10.0.0.2/32 fwmark 0/0x80000000 table ${tableOf(NAT)} proto 155`,
+    `ip rule add priority 4187 from 10.0.0.2/32 fwmark 0/0x80000000 table ${tableOf(NAT)} proto 155`,
     `ip route add 203.0.113.1/32 via 10.0.0.1 dev lan table ${tableOf(NAT)} proto 155 metric 0 onlink`,
     ...IPV4,
     // For mobile prefix solicitations (RFC 5555 §2.2).
@@ -87,7 +87,7 @@ t.test("away on IPv6, with the care-of address for updates", (test) => {
       name,
       "ip6tnl mode any local 2001:db8:a::2 remote 2001:db8:1::1 hoplimit 64 tclass inherit encaplimit none",
     ),
-    `ip -6 rule add priority 4189 from 2001:db8:a::2/128 fwmark 0/0x80000000 table ${tableOf(SIX)} proto 155`,
+    `ip -6 rule add priority 4187 from 2001:db8:a::2/128 fwmark 0/0x80000000 table ${tableOf(SIX)} proto 155`,
     `ip -6 route add 2001:db8:1::1/128 via fe80::1 dev eth6 table ${tableOf(SIX)} proto 155 metric 1024 onlink`,
     ...IPV4,
     "ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto hao mode ro reqid 1140850689 coa 2001:db8:a::2",
@@ -187,7 +187,7 @@ t.test("the site: home addresses on a device of their own, packets without a sou
     "ip -6 rule add priority 4193 from 2001:db8:1::100/128 table 4191 proto 155 # with FIB_RULE_FIND_SADDR, which ip has no word for",
     "ip tuntap add dev dsmip-sig mode tun\nip link set dev dsmip-sig mtu 1400 alias dsmipd up",
     "ip -6 route add ::/0 dev dsmip-sig table 4192 proto 155 metric 1024",
-    "ip -6 rule add priority 4190 from all fwmark 0x4191 table 4192 proto 155",
+    "ip -6 rule add priority 4188 from all fwmark 0x4191 table 4192 proto 155",
   ]);
   test.end();
 });
@@ -289,10 +289,10 @@ t.test(
       "sysctl -w net/ipv6/conf/wlan0/accept_ra=2",
       "sysctl -w net/ipv6/conf/all/forwarding=1",
       "sysctl -w net/ipv4/ip_forward=1",
-      "ip -6 rule add priority 4188 from all to 2001:db8:100::/60 table 254 proto 155",
+      "ip -6 rule add priority 4186 from all to 2001:db8:100::/60 table 254 proto 155",
       "ip -6 rule add priority 4191 from 2001:db8:100::/60 table 4191 proto 155",
       "ip -6 route add 2001:db8:100::/60 dev dsmip-hoa table 254 proto 155 metric 4294967295",
-      "ip rule add priority 4188 from all to 10.1.0.0/24 table 254 proto 155",
+      "ip rule add priority 4186 from all to 10.1.0.0/24 table 254 proto 155",
       "ip rule add priority 4191 from 10.1.0.0/24 table 4191 proto 155",
       "ip route add 10.1.0.0/24 dev dsmip-hoa table 254 proto 155 metric 4294967295",
     ]);
@@ -326,10 +326,10 @@ t.test(
     test.strictSame(
       commands(objects).filter((one) => /::ffff:/.test(one) || one.includes(`table ${table}`)),
       [
-        `ip rule add priority 4189 from 203.0.114.2/32 fwmark 0/0x80000000 table ${table} proto 155`,
+        `ip rule add priority 4187 from 203.0.114.2/32 fwmark 0/0x80000000 table ${table} proto 155`,
         `ip route add 203.0.113.1/32 dev eth4 table ${table} proto 155 metric 0`,
         "ip address add ::ffff:cb00:7202/128 dev eth4 proto 155 noprefixroute",
-        `ip -6 rule add priority 4189 from ::ffff:cb00:7202/128 table ${table} proto 155`,
+        `ip -6 rule add priority 4187 from ::ffff:cb00:7202/128 table ${table} proto 155`,
         `ip -6 route add 2001:db8:1::1/128 dev ${device} table ${table} proto 155 metric 1024`,
         "ip xfrm state add src 2001:db8:1::100 dst 2001:db8:1::1 proto hao mode ro reqid 1140850689 coa ::ffff:cb00:7202",
       ],

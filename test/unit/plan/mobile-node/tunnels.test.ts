@@ -94,7 +94,7 @@ t.test("from each care-of address the home agent is reached through the link of 
   for (const { address, device, gateway } of [SIX, PLAIN, NAT]) {
     const rule = kinds(objects, "rule").find(({ from }) => from?.address === address) as Rule;
     const route = kinds(objects, "route").find(({ table }) => table === rule.table) as Route;
-    test.match(rule, { priority: 4189, from: { length: address.includes(":") ? 128 : 32 } });
+    test.match(rule, { priority: 4187, from: { length: address.includes(":") ? 128 : 32 } });
     test.equal(route.destination.address, address.includes(":") ? SITE.homeAgent.ipv6 : SITE.homeAgent.ipv4);
     test.equal(route.device, device);
     test.equal(route.via, gateway, "absent: the home agent is on the link");

@@ -138,11 +138,11 @@ t.test("messages go as if there were no direct way, whatever the source chosen",
     "rule",
   );
   test.matchOnly(rules, [
-    /^rule priority 4184 from CN\/128 ipproto 135 table 254/,
-    /^rule priority 4185 from CN\/128 table OWN # with FIB_RULE_FIND_SADDR/,
-    /^rule priority 4184 from CN4\/32 fwmark 0x5191 table 254/,
-    /^rule priority 4185 from CN4\/32 table OWN/,
-    /^rule priority 4185 from 0.0.0.0\/32 table OWN/,
+    /^rule priority 4189 from CN\/128 ipproto 135 table 254/,
+    /^rule priority 4190 from CN\/128 table OWN # with FIB_RULE_FIND_SADDR/,
+    /^rule priority 4189 from CN4\/32 fwmark 0x5191 table 254/,
+    /^rule priority 4190 from CN4\/32 table OWN/,
+    /^rule priority 4190 from 0.0.0.0\/32 table OWN/,
   ]);
 });
 

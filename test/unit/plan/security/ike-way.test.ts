@@ -15,10 +15,10 @@ const SITE: MobileNodePlanSite = {
 
 t.test("IKE has one way, from the care-of address to the home agent, and no other", (test) => {
   test.strictSame(ikeRules(SITE).map(formatObject), [
-    "ip -6 rule add priority 4186 from all fwmark 0x6191 table 4193 proto 155",
-    "ip -6 rule add priority 4187 from all fwmark 0x6191 unreachable proto 155",
-    "ip rule add priority 4186 from all fwmark 0x6191 table 4193 proto 155",
-    "ip rule add priority 4187 from all fwmark 0x6191 unreachable proto 155",
+    "ip -6 rule add priority 4184 from all fwmark 0x6191 table 4193 proto 155",
+    "ip -6 rule add priority 4185 from all fwmark 0x6191 unreachable proto 155",
+    "ip rule add priority 4184 from all fwmark 0x6191 table 4193 proto 155",
+    "ip rule add priority 4185 from all fwmark 0x6191 unreachable proto 155",
   ]);
   const four = { format: "udp", address: ipv4("10.0.0.2"), device: "lan", gateway: ipv4("10.0.0.1") } as const;
   test.strictSame(ikeRoute(four, SITE).map(formatObject), [
