@@ -78,6 +78,7 @@ export interface UdpPacket {
   readonly localAddress: IpAddress;
   readonly remoteAddress: IpAddress;
   readonly remotePort: number;
+  readonly device?: string;
 }
 
 /** An IPv6 packet in IPv4, protocol 41. */
@@ -86,6 +87,7 @@ export interface EncapsulatedPacket {
   readonly bytes: Uint8Array;
   readonly localAddress: Ipv4Address;
   readonly remoteAddress: Ipv4Address;
+  readonly device?: string;
   readonly mark: number;
 }
 
@@ -232,10 +234,10 @@ export class Signalling implements SignallingReceiver {
           flowLabel: this.#outgoing.remember(departure),
         });
       case "over-ipv4": {
-        const { localAddress, remoteAddress, remotePort, hopLimit = HOP_LIMIT } = departure;
+        const { localAddress, remoteAddress, remotePort, device, hopLimit = HOP_LIMIT } = departure;
         const header = { trafficClass: 0, flowLabel: 0, nextHeader: Protocol.mobility, hopLimit, source, destination };
         const bytes = encodeIpv6Packet({ header, payload: withChecksum(packet.bytes, source, destination) });
-        const outer = { bytes, localAddress, remoteAddress };
+        const outer = { bytes, localAddress, remoteAddress, ...(device !== undefined && { device }) };
         return remotePort === undefined
           ? this.#ports.sendEncapsulated?.({ ...outer, mark: this.#site.directMark })
           : this.#ports.sendUdp({ ...outer, remotePort });

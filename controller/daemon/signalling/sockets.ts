@@ -222,12 +222,11 @@ export class SignallingSockets implements SignallingPorts {
 
   sendMobilityHeader(packet: MobilityHeaderOut): void {
     const { protocol = "mobility", bytes, source, destination, device, mark, flowLabel, routingHeader } = packet;
-    const interfaceIndex = device === undefined ? undefined : this.#options.names.interfaceIndex(device);
     const message = {
       data: bytes,
       source,
       destination,
-      ...(interfaceIndex !== undefined && { interfaceIndex }),
+      ...this.#linkOf(device),
       ...(mark !== undefined && { mark }),
       ...(flowLabel !== undefined && { flowLabel }),
       ...(routingHeader !== undefined && { routingHeader }),
@@ -259,8 +258,13 @@ export class SignallingSockets implements SignallingPorts {
     throwIfDropped(open().send([message]));
   }
 
-  sendUdp({ bytes, localAddress, remoteAddress, remotePort }: UdpPacket): void {
-    const packet = { data: bytes, destinationPort: remotePort };
+  #linkOf(device: string | undefined): { readonly interfaceIndex?: number } {
+    const interfaceIndex = device === undefined ? undefined : this.#options.names.interfaceIndex(device);
+    return interfaceIndex === undefined ? {} : { interfaceIndex };
+  }
+
+  sendUdp({ bytes, localAddress, remoteAddress, remotePort, device }: UdpPacket): void {
+    const packet = { data: bytes, destinationPort: remotePort, ...this.#linkOf(device) };
     const report =
       isIpv6(remoteAddress) && isIpv6(localAddress)
         ? this.#udpIpv6?.send([{ ...packet, source: localAddress, destination: remoteAddress }])
@@ -270,12 +274,15 @@ export class SignallingSockets implements SignallingPorts {
     if (report !== undefined) throwIfDropped(report);
   }
 
-  sendEncapsulated({ bytes, localAddress, remoteAddress, mark }: EncapsulatedPacket): void {
+  sendEncapsulated({ bytes, localAddress, remoteAddress, device, mark }: EncapsulatedPacket): void {
     this.#encapsulated ??= IpSocket.open({ family: 4, type: SOCK_RAW, protocol: IPPROTO_RAW });
     const header = ipv4Header({ source: localAddress, destination: remoteAddress, protocol: Protocol.ipv6 });
     const data = encodeIpv4Packet({ header, payload: bytes });
     // The route is chosen by the source that the kernel is told, not by the one in the header.
-    throwIfDropped(this.#encapsulated.send([{ data, source: localAddress, destination: remoteAddress, mark }]));
+    const link = this.#linkOf(device);
+    throwIfDropped(
+      this.#encapsulated.send([{ data, source: localAddress, destination: remoteAddress, ...link, mark }]),
+    );
   }
 
   injectIntoTun(packet: Uint8Array): void {

@@ -94,6 +94,9 @@ export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly
   if (ends === undefined) return overIpv4;
   const { own, other } = ends;
   const protocol = isIpv4Alone({ bound, direct }) ? IPV4_IN_IPV6 : ANY_PROTOCOL;
+  // While the update about IPv6 payload is under way, what leaves has a header in mode 1 alone.
+  const isLate = direct?.path.inOnly === "ipv6" && bound === undefined;
+  const outProtocol = isLate ? IPV4_IN_IPV6 : protocol;
   const option = "home-address-option";
   const header = "type2-routing-header";
   const reads = [
@@ -126,7 +129,7 @@ export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly
             ...toOther,
           ),
         ]),
-    subPolicy("out", payload(own, other, protocol), POLICY_PRIORITY.direct, ...writes),
+    subPolicy("out", payload(own, other, outProtocol), POLICY_PRIORITY.direct, ...writes),
     ...(direct === undefined ? [] : outOfEsp(direct)),
     ...overIpv4,
   ];

@@ -97,6 +97,8 @@ export type Departure =
       readonly remotePort?: number;
       /** Of the inner header; absent: 64. */
       readonly hopLimit?: number;
+      /** Pins the link. */
+      readonly device?: string;
     };
 
 export type MobilePrefixSolicitation = Icmpv6OfType<"mobile-prefix-solicitation">;

@@ -16,7 +16,7 @@ import { HOME_TEST_PREFIX } from "../../../plan/route-optimisation/ipv4/names.js
 import { boundBy, planPair } from "../../../plan/route-optimisation/pair.js";
 import { demandReqid } from "../../../plan/route-optimisation/site.js";
 import type { MobileNodePlanSite } from "../../../plan/site.js";
-import type { Arrival } from "../../../protocol/mip6/inputs.js";
+import type { Arrival, Departure } from "../../../protocol/mip6/inputs.js";
 import type {
   CorrespondentSendEffect,
   DirectPath,
@@ -325,16 +325,20 @@ export class NodeCorrespondents {
 
   #send({ authorization, ...effect }: CorrespondentSendEffect): void {
     const { message, destination, departure, source } = effect;
-    if (authorization !== undefined) {
-      const { tokens, careOf } = authorization;
-      const key = bindingManagementKey(tokens.home, tokens.careOf);
-      const authorized = withAuthenticator(message, key, { careOf, correspondent: destination }, this.#codec);
-      return this.#parts.ground.send({ ...effect, message: authorized });
-    }
-    // A care-of test proves the link that the address belongs to, whatever the main table prefers.
-    const device = this.#uplinkOf(source)?.device;
-    const pinned = departure.type === "native-direct" && device !== undefined ? { ...departure, device } : departure;
-    this.#parts.ground.send({ ...effect, departure: pinned });
+    const pinned = this.#pinned(departure, source);
+    if (authorization === undefined) return this.#parts.ground.send({ ...effect, departure: pinned });
+    const { tokens, careOf } = authorization;
+    const key = bindingManagementKey(tokens.home, tokens.careOf);
+    const authorized = withAuthenticator(message, key, { careOf, correspondent: destination }, this.#codec);
+    this.#parts.ground.send({ ...effect, departure: pinned, message: authorized });
+  }
+
+  /** What leaves from a care-of address goes by the link that the address belongs to, whatever the main table prefers. */
+  #pinned(departure: Departure, source: Ipv6Address): Departure {
+    if (departure.type !== "native-direct" && departure.type !== "over-ipv4") return departure;
+    const careOf = departure.type === "over-ipv4" ? departure.localAddress : source;
+    const device = this.#uplinkOf(careOf)?.device;
+    return device === undefined ? departure : { ...departure, device };
   }
 
   #uplinkOf(careOf: IpAddress): LocalEndpoint | undefined {

@@ -19,6 +19,7 @@ import {
   setDestinationPortFrom,
   setIpv4Source,
   setIpv4Ttl,
+  setMarkBit,
   setUdpPort,
 } from "../../objects/nft-writes.js";
 import {
@@ -42,7 +43,7 @@ import {
   PROTOCOL,
   toHeaders,
 } from "./firewall.js";
-import { DIRECT_PREFIX, internalSource, PORT_MAPS } from "./names.js";
+import { DIRECT_PREFIX, internalSource, PEERS_SET, PORT_MAPS, ROUNDABOUT_MARK_BIT } from "./names.js";
 
 export interface CorrespondentDirect {
   readonly addresses: readonly DualStackAddresses[];
@@ -72,7 +73,7 @@ export function correspondentPart({ addresses, profile }: CorrespondentDirect, m
   ];
   return {
     counters: ["spoofed-direct", "spoofed-udp", "signalling", "signalling-port", "no-port"],
-    sets: [...directSets(profile), ...Object.values(PORT_MAPS), both],
+    sets: [...directSets(profile), ...Object.values(PORT_MAPS), PEERS_SET, both],
     input: [
       ...four.map((self) => rule(ipField("daddr", self), jump("in-direct"))),
       toHeaders(homeAddressOption),
@@ -82,7 +83,10 @@ export function correspondentPart({ addresses, profile }: CorrespondentDirect, m
       {
         name: "prerouting",
         base: { type: "filter", hook: "prerouting", priority: HOOK_PRIORITY.first, policy: "accept" },
-        rules: [rule(inputDevices(DIRECT_PREFIX), jump("from-direct"))],
+        rules: [
+          rule(inputDevices(DIRECT_PREFIX), jump("from-direct")),
+          rule(family(4), keyIn([KEY.ip4Source, KEY.ip4Destination], PEERS_SET.name), setMarkBit(ROUNDABOUT_MARK_BIT)),
+        ],
       },
       // Of an update in protocol 41 the process has a copy with its outer header.
       fromDirect(false, rule(l4proto(PROTOCOL.mobility), drop)),

@@ -7,6 +7,7 @@ import { sendingDevice } from "./names.js";
 import {
   type Ends,
   type OuterEnds,
+  peer,
   portOverIpv4,
   routeInHeaders,
   routeOverIpv4,
@@ -23,6 +24,7 @@ export function correspondentWays(
     ...(ipv6 === undefined ? [] : overIpv4({ own: self, other: homeAddress }, ipv6, path)),
     ...(ipv4 === undefined ? [] : overIpv4({ own: ipv4.self, other: ipv4.homeAddress }, ipv4.reach, path)),
     ...(ipv4 === undefined ? [] : inHeaders(path, ipv4, profile)),
+    ...(ipv4 === undefined ? [] : [peer({ own: ipv4.self, other: ipv4.homeAddress })]),
   ];
 }
 

@@ -40,6 +40,14 @@ export const directTable = (own: IpAddress): number => DIRECT_TABLE_BASE + (hash
 export const KNOWN_MARK_BIT = 0x01000000;
 
 /**
+ * At a correspondent on what a node that it reaches directly still sends by way of its home agent, so that a strict rp_filter asks for the
+ * way that the node would have without a direct one (src_valid_mark).
+ */
+export const ROUNDABOUT_MARK_BIT = 0x00800000;
+/** Of IPv4 payload: the other end's address and ours. */
+export const PEERS_SET: NftSet = { name: "direct-peers", key: ["ipv4_addr", "ipv4_addr"] };
+
+/**
  * What of payload is taken off, by outer and inner addresses in one entry, the other end's first; over IPv6 the outer address is the one in
  * the IPv6 header, and beside it stands the one in the Home Address option or the routing header.
  */

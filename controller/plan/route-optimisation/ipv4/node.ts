@@ -21,7 +21,7 @@ export function nodeWays(
 }
 
 function overIpv4(
-  { homeAddress, correspondent, stage, ipv6, ipv4, outer }: DirectPath,
+  { homeAddress, correspondent, stage, ipv6, ipv4, outer, inOnly }: DirectPath,
   careOf: Ipv4Address,
   site: MobileNodePlanSite,
   uplink: LocalEndpoint | undefined,
@@ -39,14 +39,14 @@ function overIpv4(
     ...uplinkDevices(link, other, site.profile, site),
     ...flows.flatMap((ends) => takenOverIpv4(ends, { own: careOf, other, ...(udp && { port: DSMIP_PORT }) })),
     ...flows.flatMap((ends) => asked(ends)),
-    ...flows.flatMap((ends) => outOfEsp(ends, stage, site)),
-    ...(stage === "bound" ? flows.map((ends) => routeOverIpv4(ends, sending, other)) : []),
+    ...flows.flatMap((ends) => outOfEsp(ends, goesOut(ends, stage, inOnly), site)),
+    ...flows.filter((ends) => goesOut(ends, stage, inOnly)).map((ends) => routeOverIpv4(ends, sending, other)),
     ...flows.flatMap(({ own }) => directRules(own, homeTable(site))),
   ];
 }
 
 function inHeaders(
-  { homeAddress, correspondent, stage, ipv4 }: DirectPath,
+  { homeAddress, correspondent, stage, ipv4, inOnly }: DirectPath,
   site: MobileNodePlanSite,
 ): readonly KernelObject[] {
   if (ipv4?.mode !== "ipv6-encapsulation") return [];
@@ -55,26 +55,27 @@ function inHeaders(
     ...headersDevice(site.profile),
     takenInHeaders(ends, { source: correspondent, named: homeAddress }),
     ...asked(ends),
-    ...outOfEsp(ends, stage, site),
-    ...(stage === "bound" ? routeInHeaders(ends, { own: homeAddress, other: correspondent }, site.profile) : []),
+    ...outOfEsp(ends, goesOut(ends, stage, inOnly), site),
+    ...(goesOut(ends, stage, inOnly)
+      ? routeInHeaders(ends, { own: homeAddress, other: correspondent }, site.profile)
+      : []),
     ...directRules(ends.own, homeTable(site)),
   ];
 }
+
+const goesOut = ({ own }: Ends, stage: DirectPath["stage"], inOnly: DirectPath["inOnly"]): boolean =>
+  stage === "bound" && inOnly !== (isIpv4(own) ? "ipv4" : "ipv6");
 
 /** Nobody has to ask any more who is sent to. */
 const asked = ({ own, other }: Ends): readonly KernelObject[] => [silence(own, other)];
 
 /** Where payload is protected: what goes directly leaves ESP, and comes in clear if the firewall knew it in its tunnel. */
-function outOfEsp(
-  { own, other }: Ends,
-  stage: DirectPath["stage"],
-  { profile }: MobileNodePlanSite,
-): readonly KernelObject[] {
+function outOfEsp({ own, other }: Ends, out: boolean, { profile }: MobileNodePlanSite): readonly KernelObject[] {
   if (profile.protection !== "esp") return [];
   return [
     policy("in", payload(other, own), POLICY_PRIORITY.directInClear, {
       mark: { value: KNOWN_MARK_BIT, mask: KNOWN_MARK_BIT },
     }),
-    ...(stage === "bound" ? [policy("out", payload(own, other), POLICY_PRIORITY.directInClear, {})] : []),
+    ...(out ? [policy("out", payload(own, other), POLICY_PRIORITY.directInClear, {})] : []),
   ];
 }

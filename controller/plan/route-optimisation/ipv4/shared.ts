@@ -4,7 +4,7 @@ import { defaultMetric } from "../../endpoints.js";
 import { careOfTable } from "../../mobile-node/addresses.js";
 import type { Link, Rule } from "../../objects/forwarding.js";
 import type { KernelObject } from "../../objects/objects.js";
-import { deviceObjects } from "../../shared-objects.js";
+import { deviceObjects, sysctl } from "../../shared-objects.js";
 import {
   DEFAULT_MTU,
   DIRECT_MARK,
@@ -21,6 +21,7 @@ import {
   HEADERS_DEVICE,
   HOME_TEST_PREFIX,
   internalSource,
+  ROUNDABOUT_MARK_BIT,
   receivingDevice,
   sendingDevice,
 } from "./names.js";
@@ -90,6 +91,12 @@ const NO_COMPATIBLE_ADDRESSES: KernelObject = {
   device: "lo",
 };
 
+/** For a strict rp_filter alone: nothing that leaves has the mark. */
+const roundabout = (self: Ipv4Address): Rule => ({
+  ...{ kind: "rule", family: 4, priority: RULE_PRIORITY.notDirect, table: MAIN_TABLE, from: hostPrefix(self) },
+  ...{ mark: ROUNDABOUT_MARK_BIT, markMask: ROUNDABOUT_MARK_BIT },
+});
+
 /** At a correspondent for each of its pairs of addresses. */
 export function correspondentDevices(
   own: readonly DualStackAddresses[],
@@ -110,6 +117,8 @@ export function correspondentDevices(
     NO_COMPATIBLE_ADDRESSES,
     ...headersDevice(profile),
     ...[...own.map(({ ipv6: self }) => self), ...four].flatMap((self) => directRules(self, MAIN_TABLE)),
+    ...four.map(roundabout),
+    sysctl("net/ipv4/conf/all/src_valid_mark", 1),
   ];
 }
 

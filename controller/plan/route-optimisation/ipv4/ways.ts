@@ -8,7 +8,7 @@ import type { NftElement, NftSet } from "../../objects/firewall.js";
 import type { Route } from "../../objects/forwarding.js";
 import type { KernelObject } from "../../objects/objects.js";
 import type { TunnelProfileSpec } from "../../site.js";
-import { DIRECT_SETS, directTable, HEADERS_DEVICE, PORT_MAPS } from "./names.js";
+import { DIRECT_SETS, directTable, HEADERS_DEVICE, PEERS_SET, PORT_MAPS } from "./names.js";
 
 /** The addresses of payload, both of one family. */
 export interface Ends {
@@ -33,6 +33,10 @@ export function takenOverIpv4({ own, other }: Ends, outer: OuterEnds): readonly 
   if (outer.port === undefined) return [element(four ? ipv4_4 : ipv4_6, outer.other, outer.own, ...inner)];
   return [element(four ? udp4 : udp6, outer.other, outer.port, outer.own, ...inner)];
 }
+
+/** At a correspondent: whose packets by way of the home agent a strict rp_filter is to pass. */
+export const peer = ({ own, other }: { readonly own: Ipv4Address; readonly other: Ipv4Address }): KernelObject =>
+  element(PEERS_SET, other, own);
 
 /** At a correspondent: to which port the other end's UDP goes. */
 export function portOverIpv4({ other }: Ends, outer: OuterEnds): readonly KernelObject[] {

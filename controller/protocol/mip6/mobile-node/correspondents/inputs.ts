@@ -36,6 +36,8 @@ export interface DirectPath {
    * protocols 41 and 4 do.
    */
   readonly outer?: { readonly correspondent: Ipv4Address; readonly udp: boolean };
+  /** Of this family payload comes in alone: the update about it is under way, and until it is answered its way out is the home agent's. */
+  readonly inOnly?: "ipv6" | "ipv4";
   /** At which packets of the correspondent with a routing header are taken for a while: where it sends to just now first, then the latest. */
   readonly former: readonly Ipv6Address[];
   /** Changes with the content. */

@@ -71,15 +71,18 @@ function wantedPath(correspondent: Ipv6Address, entries: readonly Entry[], turn:
     ...{ stage, careOf, ...carried(correspondent, careOf, whose, turn) },
     former: [...new Set(others)].filter((one): one is Ipv6Address => one !== careOf && !isIpv4(one)),
   });
-  if (present !== undefined && direct.length > 0) {
-    // What another entry is still bound at comes in there.
-    return about("bound", present, direct, [...bound, ...latest]);
-  }
   const updating = live.filter(
     ({ careOf, phase, binding, sent, former: own }) =>
       careOf === present &&
       (phase === "updating" || binding !== undefined || sent.length > 0 || own.some(({ until }) => until > now)),
   );
+  if (present !== undefined && direct.length > 0) {
+    // What another entry is still bound at comes in there.
+    const whose = live.filter((one) => direct.includes(one) || updating.includes(one));
+    const late = whose.find((one) => !direct.includes(one));
+    const content = about("bound", present, whose, [...bound, ...latest]);
+    return late === undefined ? content : { ...content, inOnly: late.ipv4 === undefined ? "ipv6" : "ipv4" };
+  }
   if (present !== undefined && updating.length > 0) return about("updating", present, updating, [...bound, ...latest]);
   const [first, ...rest] = [...bound, ...latest];
   return first === undefined ? undefined : about("receiving", first, entries, rest);
@@ -109,7 +112,7 @@ function carried(
 }
 
 function sameContent(a: Content, b: Content): boolean {
-  const text = ({ stage, careOf, ipv6, ipv4, outer, former }: Content): string =>
-    [stage, careOf, ipv6, ipv4?.homeAddress, ipv4?.mode, outer?.correspondent, outer?.udp, ...former].join();
+  const text = ({ stage, careOf, ipv6, ipv4, outer, inOnly, former }: Content): string =>
+    [stage, careOf, ipv6, ipv4?.homeAddress, ipv4?.mode, outer?.correspondent, outer?.udp, inOnly, ...former].join();
   return text(a) === text(b);
 }
