@@ -90,9 +90,10 @@ export const POLICY_PRIORITY = {
   /** Messages to a correspondent, with or without the headers of Mobile IPv6. Before the wildcards, which know one header each. */
   correspondentMessages: 0x8f0,
   wildcard: 0x900,
-  /** Sub policies of what we send: updates to correspondents, then all other messages, payload of pairs, what is nobody's demand, demand. */
+  /** Sub policies of what we send: updates to correspondents, then all other messages, payload of pairs (mode 1 before the rest), what is nobody's demand, demand. */
   directUpdate: 0x910,
   mobilityMessages: 0x920,
+  directInHeaders: 0x92c,
   direct: 0x930,
   silence: 0x938,
   noDemand: 0x940,

@@ -229,7 +229,8 @@ function uplinkObjects(endpoint: LocalEndpoint, site: MobileNodePlanSite): reado
 
 /**
  * From a care-of address the home agent is reached through the link that the address belongs to, whatever other uplinks there are and
- * whichever of them the main table prefers: updates from a new address, the tunnel, and what strict rp_filter lets in.
+ * whichever of them the main table prefers: updates from a new address, the tunnel, and what strict rp_filter lets in. From an IPv4 one the
+ * correspondents that are known by theirs too, before there is a path: tests and their answers come first.
  */
 function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress, site: MobileNodePlanSite): readonly KernelObject[] {
   const { address, device, gateway } = endpoint;
@@ -245,7 +246,12 @@ function uplink(endpoint: LocalEndpoint, homeAgent: IpAddress, site: MobileNodeP
       from: hostPrefix(address),
       unlessMark: ASKING_MARK,
     },
-    { kind: "route", destination: hostPrefix(homeAgent), table, metric: defaultMetric(address), device, ...via },
+    ...[homeAgent, ...(four ? (site.dualStackCorrespondents ?? []).map((one) => one.ipv4) : [])].map(
+      (other): Route => ({
+        ...{ kind: "route", destination: hostPrefix(other), table, metric: defaultMetric(address), device },
+        ...via,
+      }),
+    ),
   ];
 }
 

@@ -42,6 +42,8 @@ export interface DirectEnd {
   readonly site: MobileNodePlanSite;
   /** To which the care-of address belongs; absent: the main table finds the way. */
   readonly uplink?: LocalEndpoint | undefined;
+  /** Links of former IPv4 care-of addresses that are still there. */
+  readonly formerUplinks?: readonly LocalEndpoint[] | undefined;
 }
 
 /** One whose care-of address is an IPv6 one. */
@@ -49,6 +51,14 @@ interface Ipv6End extends DirectEnd {
   readonly path: DirectPath & { readonly careOf: Ipv6Address };
 }
 const isIpv6End = (end: DirectEnd): end is Ipv6End => !isIpv4(end.path.careOf);
+
+/** With an IPv4 care-of address: what is under way to a former IPv6 one still comes in. */
+function ipv6End(end: DirectEnd): Ipv6End | undefined {
+  if (isIpv6End(end)) return end;
+  const { path, site } = end;
+  const [careOf, ...former] = path.former;
+  return careOf && { path: { ...path, stage: "receiving", careOf, former }, site };
+}
 
 /** Of one own address and one other: one of the two at least. */
 export interface Pair {
@@ -88,8 +98,8 @@ export function planDirectPath(
 export const planSilence = (own: IpAddress, other: IpAddress): readonly KernelObject[] => [silence(own, other)];
 
 export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly KernelObject[] {
-  const direct = wanted !== undefined && isIpv6End(wanted) ? wanted : undefined;
-  const overIpv4 = wanted === undefined ? [] : nodeWays(wanted.path, wanted.site, wanted.uplink);
+  const direct = wanted && ipv6End(wanted);
+  const overIpv4 = wanted === undefined ? [] : nodeWays(wanted);
   const ends = endsOf({ bound, direct });
   if (ends === undefined) return overIpv4;
   const { own, other } = ends;
@@ -129,11 +139,18 @@ export function planPair({ bound, direct: wanted, demandReqid }: Pair): readonly
             ...toOther,
           ),
         ]),
+    // Of its own, or IPv4 payload would be without the header from here on until its route has gone.
+    ...(direct?.path.stage === "bound" && isInHeaders(direct) && outProtocol === ANY_PROTOCOL
+      ? [subPolicy("out", payload(own, other, IPV4_IN_IPV6), POLICY_PRIORITY.directInHeaders, ...writes)]
+      : []),
     subPolicy("out", payload(own, other, outProtocol), POLICY_PRIORITY.direct, ...writes),
     ...(direct === undefined ? [] : outOfEsp(direct)),
     ...overIpv4,
   ];
 }
+
+const isInHeaders = ({ path: { ipv4, inOnly } }: DirectEnd): boolean =>
+  ipv4?.mode === "ipv6-encapsulation" && inOnly !== "ipv4";
 
 const isIpv4Alone = ({ bound, direct }: Pair): boolean =>
   (bound === undefined || bound.ipv4Alone === true) && (direct === undefined || !direct.path.ipv6);

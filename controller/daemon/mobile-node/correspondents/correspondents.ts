@@ -347,7 +347,8 @@ export class NodeCorrespondents {
 
   #pairObjects(other: Ipv6Address, { direct: path, bound }: PairEnds): readonly KernelObject[] {
     const site = this.#parts.planSite();
-    const direct = path && { path, site, uplink: this.#uplinkOf(path.careOf) };
+    const formerUplinks = (path?.formerIpv4 ?? []).flatMap((one) => this.#uplinkOf(one) ?? []);
+    const direct = path && { path, site, uplink: this.#uplinkOf(path.careOf), formerUplinks };
     const asks = this.#demand.asksAbout(other);
     return planPair({ bound: bound && boundBy(bound), direct, ...(asks && { demandReqid: demandReqid(site) }) });
   }

@@ -1,7 +1,5 @@
 /** Devices and rules of direct ways with IPv4: what of a correspondent stands with its site, what of a node with each of its pairs. */
 import { hostPrefix, IPV4_ANY, type IpAddress, type Ipv4Address, ipv4, ipv6, isIpv4 } from "../../../base/ip.js";
-import { defaultMetric } from "../../endpoints.js";
-import { careOfTable } from "../../mobile-node/addresses.js";
 import type { Link, Rule } from "../../objects/forwarding.js";
 import type { KernelObject } from "../../objects/objects.js";
 import { deviceObjects, sysctl } from "../../shared-objects.js";
@@ -126,29 +124,13 @@ export function correspondentDevices(
 export const uplinkDevice = (format: "ipv4" | "udp", { address, device }: IpvFourUplink): string =>
   sendingDevice(format, `${address}%${device}`);
 
-/** At a node for an IPv4 care-of address: both formats, either of which receives both, and the way to the correspondent by that link. */
-export function uplinkDevices(
-  uplink: IpvFourUplink & { readonly gateway?: Ipv4Address },
-  correspondent: Ipv4Address,
-  profile: TunnelProfileSpec,
-  place: HomePlace,
-): readonly KernelObject[] {
-  const { address: local, device, gateway } = uplink;
+/** At a node for an IPv4 care-of address: both formats, either of which receives both. */
+export function uplinkDevices(uplink: IpvFourUplink, profile: TunnelProfileSpec): readonly KernelObject[] {
+  const { address: local, device } = uplink;
   // The kernel takes a second device with the same ends only if one of the two is bound to a device.
   const plain = sitDevice(uplinkDevice("ipv4", uplink), profile, { local, device });
   const udp = sitDevice(uplinkDevice("udp", uplink), profile, { local, udp: UDP });
-  return [
-    ...[plain, udp].flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)),
-    NO_COMPATIBLE_ADDRESSES,
-    {
-      kind: "route",
-      destination: hostPrefix(correspondent),
-      table: careOfTable(uplink, place),
-      metric: defaultMetric(correspondent),
-      device,
-      ...(gateway !== undefined && { via: gateway, onlink: true }),
-    },
-  ];
+  return [...[plain, udp].flatMap((link) => deviceObjects(link, INTERNAL_ADDRESS.mobileNode)), NO_COMPATIBLE_ADDRESSES];
 }
 
 /**

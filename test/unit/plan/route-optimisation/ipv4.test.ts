@@ -5,7 +5,11 @@ import { planMobileNode, planMobileNodeSite } from "../../../../controller/plan/
 import { formatObjectShort } from "../../../../controller/plan/objects/format.js";
 import { type KernelObject, objectKey } from "../../../../controller/plan/objects/objects.js";
 import { correspondentOwner } from "../../../../controller/plan/route-optimisation/owner.js";
-import { planCorrespondentPath, planDirectPath } from "../../../../controller/plan/route-optimisation/pair.js";
+import {
+  planCorrespondentPath,
+  planDirectPath,
+  planPair,
+} from "../../../../controller/plan/route-optimisation/pair.js";
 import { planCorrespondentSite } from "../../../../controller/plan/route-optimisation/site.js";
 import type { MobileNodePlanSite } from "../../../../controller/plan/site.js";
 import type { DirectPath } from "../../../../controller/protocol/mip6/mobile-node/correspondents/inputs.js";
@@ -76,18 +80,23 @@ const MODE_1 = { homeAddress: HOA4, correspondent: CN4, mode: "ipv6-encapsulatio
 const overIpv4 = (udp: boolean, stage: DirectPath["stage"] = "bound"): DirectPath =>
   path({ careOf: COA4, stage, ipv4: { ...MODE_1, mode: "ipv4-udp" }, outer: { correspondent: CN4, udp } });
 
+/** A strict rp_filter is to let in what still comes by way of the home agent. */
+const PEERS = /element direct-peers .*HOA4 . CN4/;
+
 t.test("a correspondent: outer and inner addresses in one entry, and a way for this pair alone", async (test) => {
   const of = (reach: Reach): string[] => lines(planCorrespondentPath(pair(reach), PROFILE), "nft-element", "route");
   test.matchOnly(of({ via: "headers", careOf: COA }), [
     /element direct-headers-4 .*COA . HOA . HOA4 . CN4/,
     /element direct-copied .*CN . HOA/,
     /^route HOA4\/32 encap ip6 .*dst HOA.* src CN.* dev dsmip-d6 table OWN src CN4/,
+    PEERS,
   ]);
   test.matchOnly(of({ via: "ipv4", careOf: COA4 }), [
     /element direct-ipv4-6 .*COA4 . CN4 . HOA . CN\b/,
     /^route HOA\/128 via ::a00:2 dev dsmip-dp\w+ table OWN src CN onlink/,
     /element direct-ipv4-4 .*COA4 . CN4 . HOA4 . CN4/,
     /^route HOA4\/32 via COA4 dev dsmip-dp\w+ table OWN src CN4 onlink/,
+    PEERS,
   ]);
   test.matchOnly(of({ via: "udp", careOf: COA4, observed: { address: NAT, port: 40001 } }), [
     /element direct-udp-6 .*NAT . 40001 . CN4 . HOA . CN\b/,
@@ -96,7 +105,53 @@ t.test("a correspondent: outer and inner addresses in one entry, and a way for t
     /element direct-udp-4 .*NAT . 40001 . CN4 . HOA4 . CN4/,
     /element direct-port-4 .*CN4 . NAT . HOA4 : 40001/,
     /^route HOA4\/32 via NAT dev dsmip-du/,
+    PEERS,
   ]);
+});
+
+t.test("a node that has moved takes what is under way to where it was, in every form", async (test) => {
+  const FORMER = { ...UPLINK, address: ipv4("10.9.9.9"), device: "eth9" };
+  const moved: DirectPath = { ...overIpv4(true), formerIpv4: [FORMER.address] };
+  const objects = planPair({ direct: { path: moved, site: site(), uplink: UPLINK, formerUplinks: [FORMER] } });
+  const taken = lines(objects, "nft-element").filter((line) => line.includes("10.9.9.9"));
+  test.matchOnly(taken, [/direct-ipv4-6/, /direct-udp-6/, /direct-ipv4-4/, /direct-udp-4/]);
+  test.equal(lines(objects, "link").filter((line) => line.includes("local 10.9.9.9")).length, 2);
+  test.equal(new Set(objects.map(objectKey)).size, objects.length, "nothing twice");
+  test.match(
+    lines(planPair({ direct: { path: moved, site: site(), uplink: UPLINK } }), "nft-element").join(),
+    /^(?!.*10\.9)/,
+  );
+});
+
+t.test(
+  "from an IPv6 to an IPv4 care-of address: headers are taken at the former one, and none are written",
+  async (test) => {
+    const objects = planDirectPath({ ...overIpv4(false), former: [COA] }, site(), UPLINK);
+    test.match(lines(objects, "nft-element").join(), /direct-headers-4 .*CN . HOA . CN4 . HOA4/);
+    const states = objects.flatMap((one) => (one.kind === "xfrm-state" ? [one] : []));
+    test.match(states, [
+      { source: CN, destination: HOA, transform: { type: "type2-routing-header", careOfAddress: COA } },
+    ]);
+  },
+);
+
+t.test("while one of the two updates is under way its family comes in alone", async (test) => {
+  const routes = (late: DirectPath["inOnly"]): string =>
+    lines(planDirectPath({ ...overIpv4(false), ...(late && { inOnly: late }) }, site(), UPLINK), "route")
+      .filter((line) => line.includes("dsmip-d"))
+      .map((line) => line.split(" ")[1])
+      .join();
+  test.equal(routes(undefined), "CN/128,CN4/32");
+  test.equal(routes("ipv6"), "CN4/32");
+  test.equal(routes("ipv4"), "CN/128");
+  const out = (late: DirectPath["inOnly"]): string[] =>
+    lines(planDirectPath(path({ ipv4: MODE_1, ...(late && { inOnly: late }) }), site()), "xfrm-policy").filter(
+      (line) =>
+        / dir out /.test(line) && / HOA\/128 dst CN\/128/.test(line) && /proto hao/.test(line) && !/type 5/.test(line),
+    );
+  test.equal(out(undefined).length, 2, "mode 1 has a policy of its own, which outlives the route");
+  test.matchOnly(out("ipv6"), [/ proto 4 /]);
+  test.equal(out("ipv4").length, 1);
 });
 
 t.test("IPv4 alone in mode 1: the headers are for protocol 4 alone", async (test) => {
@@ -143,6 +198,7 @@ t.test("messages go as if there were no direct way, whatever the source chosen",
     /^rule priority 4189 from CN4\/32 fwmark 0x5191 table 254/,
     /^rule priority 4190 from CN4\/32 table OWN/,
     /^rule priority 4190 from 0.0.0.0\/32 table OWN/,
+    /^rule priority 4189 from CN4\/32 fwmark 0x800000\/0x800000 table 254/,
   ]);
 });
 

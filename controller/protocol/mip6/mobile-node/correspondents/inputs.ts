@@ -40,6 +40,8 @@ export interface DirectPath {
   readonly inOnly?: "ipv6" | "ipv4";
   /** At which packets of the correspondent with a routing header are taken for a while: where it sends to just now first, then the latest. */
   readonly former: readonly Ipv6Address[];
+  /** The same of IPv4 care-of addresses, where packets in protocols 41 and 4 and in UDP are taken. */
+  readonly formerIpv4?: readonly Ipv4Address[];
   /** Changes with the content. */
   readonly revision: number;
 }

@@ -67,10 +67,15 @@ function wantedPath(correspondent: Ipv6Address, entries: readonly Entry[], turn:
   const bound = entries.flatMap(({ binding }) => (binding === undefined ? [] : [binding.careOf]));
   const live = entries.filter(({ phase }) => phase !== "leaving" && phase !== "left");
   const direct = live.filter(({ binding }) => binding !== undefined && binding.careOf === present);
-  const about = (stage: Stage, careOf: IpAddress, whose: readonly Entry[], others: readonly IpAddress[]): Content => ({
-    ...{ stage, careOf, ...carried(correspondent, careOf, whose, turn) },
-    former: [...new Set(others)].filter((one): one is Ipv6Address => one !== careOf && !isIpv4(one)),
-  });
+  const about = (stage: Stage, careOf: IpAddress, whose: readonly Entry[], others: readonly IpAddress[]): Content => {
+    const all = [...new Set(others)].filter((one) => one !== careOf);
+    const four = all.filter(isIpv4);
+    return {
+      ...{ stage, careOf, ...carried(correspondent, careOf, whose, turn) },
+      former: all.filter((one): one is Ipv6Address => !isIpv4(one)),
+      ...(four.length > 0 && { formerIpv4: four }),
+    };
+  };
   const updating = live.filter(
     ({ careOf, phase, binding, sent, former: own }) =>
       careOf === present &&
@@ -112,7 +117,9 @@ function carried(
 }
 
 function sameContent(a: Content, b: Content): boolean {
-  const text = ({ stage, careOf, ipv6, ipv4, outer, inOnly, former }: Content): string =>
-    [stage, careOf, ipv6, ipv4?.homeAddress, ipv4?.mode, outer?.correspondent, outer?.udp, inOnly, ...former].join();
+  const text = ({ stage, careOf, ipv6, ipv4, outer, inOnly, former, formerIpv4 = [] }: Content): string => {
+    const around = [outer?.correspondent, outer?.udp, inOnly];
+    return [stage, careOf, ipv6, ipv4?.homeAddress, ipv4?.mode, ...around, ...former, ...formerIpv4].join();
+  };
   return text(a) === text(b);
 }
