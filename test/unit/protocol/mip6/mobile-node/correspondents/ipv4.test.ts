@@ -23,6 +23,8 @@ interface Answers {
   readonly ack?: RoModeValue | null;
   readonly more?: readonly MobilityOption[];
   readonly status?: number;
+  /** To whom alone; the rest is lost. */
+  readonly of?: (sent: CorrespondentSendEffect) => boolean;
 }
 
 const udp = (outerSource: IpAddress = CN4): Arrival["path"] => ({
@@ -32,10 +34,10 @@ const udp = (outerSource: IpAddress = CN4): Arrival["path"] => ({
 /** Answers everything that has left; returns it. */
 function answer(
   node: Node,
-  { test = 1, ack, more = [], status = 0 }: Answers = {},
+  { test = 1, ack, more = [], status = 0, of = () => true }: Answers = {},
 ): readonly CorrespondentSendEffect[] {
   const sent = node.took();
-  for (const { message, departure, authorization, destination: source } of sent) {
+  for (const { message, departure, authorization, destination: source } of sent.filter(of)) {
     if (message.type === "unknown") continue;
     const asked = message.options.filter(
       (one) => one.kind === "ipv4-home-address" || one.kind === "ipv4-care-of-address",
@@ -370,6 +372,31 @@ t.test(
     settle(silent, { test: 1 });
     silent.wait(10).at(AWAY4).wait(60);
     t.match(silent.state.entries.get(CN)?.phase, /leaving|left/, "who does not confirm is left");
+    t.end();
+  },
+);
+
+t.test(
+  "payload that is under way when the path changes comes in: of an entry whose update is not answered yet, at former addresses",
+  (t) => {
+    const isOfIpv4 = ({ message }: CorrespondentSendEffect): boolean =>
+      message.type !== "unknown" && message.options.some(({ kind }) => kind === "ipv4-home-address");
+    const one = node().at(AWAY).demand(CN).demand(CN4);
+    answer(one);
+    t.match(one.path, { stage: "updating", ipv6: true, ipv4: { homeAddress: HOA4 } });
+    answer(one, { of: (sent) => !isOfIpv4(sent) });
+    t.match(one.path, { stage: "bound", ipv6: true, ipv4: { homeAddress: HOA4 }, inOnly: "ipv4" });
+    one.wait(1);
+    settle(one);
+    t.match(one.path, { stage: "bound", inOnly: undefined });
+    one.wait(10).at(AWAY4);
+    settle(one, { test: 3 });
+    t.match(one.path, { stage: "bound", careOf: COA4, former: [COA], formerIpv4: undefined });
+    one.wait(10).at(AWAY);
+    settle(one);
+    t.match(one.path, { stage: "bound", careOf: COA, former: [], formerIpv4: [COA4] });
+    one.wait(10);
+    t.match(one.path, { stage: "bound", careOf: COA, former: [], formerIpv4: undefined }, "for the grace time");
     t.end();
   },
 );
